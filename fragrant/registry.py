@@ -1,0 +1,43 @@
+"""A name table whose error lists the names and the closest match."""
+
+import difflib
+from collections.abc import Iterable
+
+import fvcore.common.registry as fvcore_registry
+
+from fragrant.errors import UserError
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """``"did you mean 'x'? "`` for the closest known name (upper and lower case count alike), or nothing."""
+    by_lower = {candidate.lower(): candidate for candidate in known}
+    close = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=0.6)
+    return f"did you mean '{by_lower[close[0]]}'? " if close else ""
+
+
+class Registry(fvcore_registry.Registry):
+    """fvcore's registry with names given in full: ``@MODELS.register("Uniformer")``.
+
+    Args:
+        name: the config key that picks an entry, for error messages (``"MODEL.MODEL_NAME"``).
+    """
+
+    def register(self, name: str):
+        def keep(entry):
+            self._do_register(name, entry)
+            return entry
+
+        return keep
+
+    def names(self) -> list[str]:
+        return sorted(name for name, _ in self)
+
+    def get(self, name: str):
+        """The entry called ``name``.
+
+        Raises:
+            UserError: the name is not known.
+        """
+        if name not in self:
+            raise UserError(f"{self._name} '{name}' is not known; {did_you_mean(name, self.names())}Known: {', '.join(self.names())}")
+        return super().get(name)

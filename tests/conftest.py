@@ -1,0 +1,69 @@
+"""What the tests share: golden files, the fill-v1 recipe, the folder of real clips, the CUDA rule."""
+
+import json
+import os
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+ROOT = Path(__file__).resolve().parents[1]
+GOLDEN = Path(__file__).parent / "golden"
+
+
+def golden(name: str) -> dict:
+    """A golden file, ``golden("uniformer/fam")``: numbers computed by the published code."""
+    return json.loads((GOLDEN / f"{name}.json").read_text(encoding="utf-8-sig"))
+
+
+def fill_v1(shapes: list[tuple[str, list[int], str]]) -> dict[str, torch.Tensor]:
+    """The weights of the golden files, from the ``state`` entry (key, shape, dtype): a frozen recipe."""
+    state = {}
+    for key, shape, dtype in shapes:
+        if not dtype.startswith("float"):
+            state[key] = torch.zeros(shape, dtype=getattr(torch, dtype))
+            continue
+        z = np.random.RandomState(zlib.crc32(key.encode()) & 0xFFFFFFFF).standard_normal(shape)
+        if key.endswith("running_var"):
+            z = 1 + 0.1 * np.abs(z)
+        elif key.endswith("running_mean"):
+            z = 0.1 * z
+        elif len(shape) >= 2:
+            z = z / np.sqrt(z.size / shape[0])
+        elif len(shape) == 1 and key.endswith("weight"):
+            z = 1 + 0.1 * z
+        else:
+            z = 0.1 * z
+        state[key] = torch.from_numpy(np.asarray(z, dtype=np.float32))
+    return state
+
+
+def golden_input(seed: int, shape: list[int], dist: str = "normal", scale: float = 1.0) -> torch.Tensor:
+    """The input of a golden case."""
+    rng = np.random.RandomState(seed)
+    values = rng.random_sample(shape) if dist == "uniform" else rng.standard_normal(shape)
+    return torch.from_numpy(values.astype(np.float32)) * scale
+
+
+def shared_folder() -> Path | None:
+    """The folder with real clips and lists: $FRAGRANT_SHARED, or ``shared`` beside the checkout."""
+    folder = Path(os.environ.get("FRAGRANT_SHARED", ROOT.parent / "shared"))
+    return folder if (folder / "clips").is_dir() else None
+
+
+@pytest.fixture(scope="session")
+def shared_clips() -> Path:
+    """The real clips; the test is skipped where they are missing."""
+    folder = shared_folder()
+    if folder is None:
+        pytest.skip("no real clips here: set FRAGRANT_SHARED or put the folder 'shared' beside the checkout")
+    return folder / "clips"
+
+
+def pytest_runtest_setup(item):
+    if item.get_closest_marker("cuda") and not torch.cuda.is_available():
+        if os.environ.get("FRAGRANT_REQUIRE_CUDA") == "1":
+            pytest.fail("FRAGRANT_REQUIRE_CUDA=1, but there is no CUDA GPU")
+        pytest.skip("needs a CUDA GPU")
