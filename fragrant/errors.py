@@ -7,3 +7,10 @@ class UserError(ValueError):
     The command line tools print such an error without a traceback and exit with code 2. Rooms derive
     their own class (``ConfigError``, ``ListError``, ...), so that callers can tell them apart.
     """
+
+
+class RunStopped(RuntimeError):
+    """The run cannot go on, though nothing is wrong with the input (the loss stays non-finite, ...).
+
+    Printed as one line as well; the exit code is 1.
+    """
