@@ -1,0 +1,228 @@
+"""Checkpoint files: written whole or not at all, found again, read without running code from them."""
+
+import contextlib
+import logging
+import os
+import pickle
+import random
+import re
+import zipfile
+from collections import OrderedDict
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from fragrant.errors import UserError
+
+NAME = re.compile(r"checkpoint_epoch_(\d{5,})\.pyth")
+PLAIN = {type(None), bool, int, float, complex, str, bytes, torch.Size, torch.dtype, torch.device, Tensor, nn.Parameter}
+NEEDED_TO_RESUME = ("model_state", "optimizer_state", "epoch")
+ONLY_FOR_RESUMING = {"optimizer_state", "scaler_state", "rng"}
+
+logger = logging.getLogger(__name__)
+
+
+class CheckpointError(UserError):
+    """A checkpoint that cannot be written or read."""
+
+
+class Checkpoint(NamedTuple):
+    path: Path
+    state: dict[str, Any]
+
+
+# ---- names --------------------------------------------------------------------------------------------------------
+
+
+def checkpoint_path(output_dir: str | Path, finished_epochs: int) -> Path:
+    return Path(output_dir) / "checkpoints" / f"checkpoint_epoch_{finished_epochs:05d}.pyth"
+
+
+def best_path(output_dir: str | Path) -> Path:
+    return Path(output_dir) / "checkpoints" / "best.pyth"
+
+
+def is_due(epoch: int, max_epoch: int, period: int) -> bool:
+    """Does something that happens every ``period`` epochs, and in the last one, happen after ``epoch`` (0-based)?"""
+    return (epoch + 1) % period == 0 or epoch + 1 == max_epoch
+
+
+def _all_checkpoints(output_dir: str | Path) -> list[Path]:
+    """The epoch checkpoints of a run, newest first; temporaries and foreign files are not among them."""
+    folder = checkpoint_path(output_dir, 0).parent
+    try:
+        found = [(int(match[1]), path) for path in folder.iterdir() if (match := NAME.fullmatch(path.name)) and path.is_file()]
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise CheckpointError(f"cannot look for checkpoints in {folder}: {error.strerror}") from error
+    return [path for _, path in sorted(found, reverse=True)]
+
+
+def find_latest(output_dir: str | Path) -> Path | None:
+    """The checkpoint with the most finished epochs, readable or not; None when there is none."""
+    return next(iter(_all_checkpoints(output_dir)), None)
+
+
+# ---- write --------------------------------------------------------------------------------------------------------
+
+
+def _assert_plain(value: Any, where: str) -> None:
+    """Only what can be read back without unpickling arbitrary classes goes into a file: found out now, not at the resume."""
+    if type(value) in (dict, OrderedDict):
+        for key, inner in value.items():
+            _assert_plain(key, f"a key of {where}")
+            _assert_plain(inner, f"{where}[{key!r}]")
+    elif type(value) in (list, tuple):
+        for index, inner in enumerate(value):
+            _assert_plain(inner, f"{where}[{index}]")
+    else:
+        assert type(value) in PLAIN, f"{where} is a {type(value).__name__}: a checkpoint holds tensors and plain Python values only"
+
+
+@contextlib.contextmanager
+def _replacing(path: Path) -> Iterator[IO[bytes]]:
+    """A file to write that becomes ``path`` at the end in one move, on the disk for good; after an error, ``path`` is as before.
+
+    The temporary name is the same every time: what a kill leaves behind is overwritten by the next save of that file.
+    """
+    temporary = path.with_name(f".{path.name}.tmp")
+    try:
+        with open(temporary, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())  # the bytes before the name: else a power cut can leave a whole name with half a file
+        os.replace(temporary, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def _reason(error: BaseException) -> str:
+    """One sentence; the system's own words (disk full, no permission) where torch has buried them under an error of its own."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, OSError) and cause.strerror:
+            return cause.strerror
+        cause = cause.__cause__ or cause.__context__
+    if isinstance(error, pickle.UnpicklingError):
+        return "it holds something else than tensors and plain values"
+    return (str(error).strip() or type(error).__name__).splitlines()[0].split(". ")[0]
+
+
+def save_checkpoint(path: str | Path, state: dict[str, Any]) -> None:
+    """Writes ``state``: tensors, numbers, texts, None and dicts, lists, tuples of these.
+
+    Raises:
+        CheckpointError: disk full, folder not writable; what stood under ``path`` before is untouched.
+    """
+    _assert_plain(state, "state")
+    path = Path(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with _replacing(path) as file:
+            torch.save(state, file)
+    except (OSError, RuntimeError) as error:  # torch turns a failed write into a RuntimeError
+        raise CheckpointError(f"cannot write checkpoint {path}: {_reason(error)}; earlier checkpoints are untouched") from error
+
+
+def save_best(output_dir: str | Path, state: dict[str, Any]) -> Path:
+    """Writes best.pyth: ``state`` without what only a resume needs (optimiser, scaler, RNG), a third of the size.
+
+    Raises:
+        CheckpointError: as save_checkpoint; the previous best.pyth stays.
+    """
+    path = best_path(output_dir)
+    save_checkpoint(path, {key: value for key, value in state.items() if key not in ONLY_FOR_RESUMING})
+    return path
+
+
+# ---- read ---------------------------------------------------------------------------------------------------------
+
+
+def _verify(path: Path) -> None:
+    """Compares a file's content with its checksums; torch.load does not, it takes flipped bits for weights."""
+    if not zipfile.is_zipfile(path):
+        with open(path, "rb") as file:
+            if file.read(2) == b"PK":
+                raise zipfile.BadZipFile("its end is missing")
+        return  # from before torch 1.6, without checksums, or no checkpoint at all: torch.load will say
+    with zipfile.ZipFile(path) as archive:
+        damaged = archive.testzip()
+    if damaged is not None:
+        raise zipfile.BadZipFile(f"wrong checksum of {damaged}")
+
+
+def load_checkpoint(path: str | Path) -> dict[str, Any]:
+    """What a checkpoint, or a file of weights alone, holds; tensors on the CPU, no code from the file is run.
+
+    Every byte is verified first: about 0.3 s per GB.
+
+    Raises:
+        CheckpointError: missing, not readable, damaged, or something else.
+    """
+    path = Path(path)
+    try:
+        _verify(path)
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except (FileNotFoundError, IsADirectoryError, PermissionError) as error:
+        raise CheckpointError(f"cannot read checkpoint {path}: {error.strerror}") from error
+    except Exception as error:  # a damaged file can fail in any way
+        raise CheckpointError(f"checkpoint {path} is damaged or not a checkpoint: {_reason(error)}") from error
+    if not isinstance(state, dict):
+        raise CheckpointError(f"checkpoint {path} holds a {type(state).__name__}; allowed: a dict of tensors or of a training run")
+    return state
+
+
+def load_latest(output_dir: str | Path) -> Checkpoint | None:
+    """The newest readable checkpoint of a run, with a warning for every newer one that is not; None when there is none at all.
+
+    Raises:
+        CheckpointError: there are checkpoints and none can be read: not a reason to start over in silence.
+    """
+    paths = _all_checkpoints(output_dir)
+    for path in paths:
+        try:
+            state = load_checkpoint(path)
+        except CheckpointError as error:
+            logger.warning("%s; skipped", error)
+            continue
+        missing = [key for key in NEEDED_TO_RESUME if key not in state]
+        if not missing:
+            return Checkpoint(path, state)
+        logger.warning("checkpoint %s has no %s; skipped", path, ", ".join(missing))
+    if paths:
+        raise CheckpointError(
+            f"no checkpoint in {paths[0].parent} can be resumed ({len(paths)} tried); "
+            "to start over, delete them or set TRAIN.AUTO_RESUME False"
+        )
+    return None
+
+
+# ---- random numbers -----------------------------------------------------------------------------------------------
+
+
+def rng_state() -> dict[str, Any]:
+    """Where this process stands in its random numbers: Python, torch, and torch on the current GPU (None without one)."""
+    return {
+        "python": random.getstate(),
+        "torch": torch.get_rng_state(),
+        "cuda": torch.cuda.get_rng_state() if torch.cuda.is_available() else None,
+    }
+
+
+def set_rng_state(state: dict[str, Any]) -> None:
+    """Back to where rng_state() was; GPU numbers are left alone when either side has no GPU."""
+    random.setstate(state["python"])
+    torch.set_rng_state(state["torch"])
+    if state["cuda"] is not None and torch.cuda.is_available():
+        torch.cuda.set_rng_state(state["cuda"])

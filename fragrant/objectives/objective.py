@@ -1,0 +1,38 @@
+"""What the training loop asks of any objective."""
+
+from typing import NamedTuple
+
+from torch import Tensor, nn
+
+
+class StepOutput(NamedTuple):
+    """The outcome of one forward pass.
+
+    loss: (), with its graph. logged: detached numbers () on the device; reading one waits for the GPU, so only when logging.
+    """
+
+    loss: Tensor
+    logged: dict[str, Tensor]
+
+
+class Objective(nn.Module):
+    """Everything a training step needs: the model, a loss, later a learnable mixer or an EMA teacher.
+
+    All of these are submodules, so that `.to(device)`, the optimiser, checkpoints and DistributedDataParallel, which wraps the
+    whole objective, see them. The loop knows this class alone and has no branch for a method.
+    """
+
+    def forward(self, clips: Tensor, labels: Tensor) -> StepOutput:
+        """clips (N, C, T, H, W); labels (N,) class numbers or (N, K) shares -> loss (), logged numbers ().
+
+        Called in train mode under the loop's autocast; called several times per optimiser step with gradient accumulation.
+        """
+        raise NotImplementedError
+
+    @property
+    def eval_model(self) -> nn.Module:
+        """The model that validation and test score, (N, C, T, H, W) -> (N, K): the raw one, or a teacher."""
+        raise NotImplementedError
+
+    def after_step(self) -> None:
+        """Called once after every optimiser step, whatever the accumulation: an EMA moves here."""

@@ -1,0 +1,106 @@
+"""From the config to an optimiser and its learning-rate schedule."""
+
+from collections.abc import Callable
+from functools import partial
+
+import torch
+from torch import nn
+
+from fragrant.errors import UserError
+from fragrant.optim.groups import parameter_groups
+from fragrant.optim.schedule import lr_at
+from fragrant.registry import Registry
+
+OPTIMIZERS = Registry("SOLVER.OPTIMIZING_METHOD")
+
+
+def start_momentum_at_zero(optimizer: torch.optim.Optimizer, args: tuple, kwargs: dict) -> None:
+    """A hook before every step: momentum buffers that do not exist yet are zeros.
+
+    Fused SGD allocates them at its first step and only fills them if that step is taken: skipped through ``found_inf``, it
+    leaves whatever lay in that memory, and the next step moves the weights by it. From zeros the first step is the
+    same (momentum * 0 + gradient); only with SOLVER.DAMPENING it is damped like all the others, which torch's is not.
+    """
+    for group in optimizer.param_groups:
+        for parameter in group["params"]:
+            if parameter.grad is not None and optimizer.state[parameter].get("momentum_buffer") is None:
+                optimizer.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
+
+
+@OPTIMIZERS.register("sgd")
+def sgd(groups: list[dict], solver) -> torch.optim.Optimizer:
+    if solver.NESTEROV and (solver.MOMENTUM <= 0 or solver.DAMPENING != 0):
+        raise UserError(
+            f"SOLVER.NESTEROV True with SOLVER.MOMENTUM {solver.MOMENTUM} and SOLVER.DAMPENING {solver.DAMPENING}; "
+            "allowed: a momentum above 0 and no dampening, or NESTEROV False"
+        )
+    optimizer = torch.optim.SGD(
+        groups,
+        lr=solver.BASE_LR,
+        momentum=solver.MOMENTUM,
+        dampening=solver.DAMPENING,
+        nesterov=solver.NESTEROV,
+        fused=True,
+    )
+    if solver.MOMENTUM != 0:
+        optimizer.register_step_pre_hook(start_momentum_at_zero)
+    return optimizer
+
+
+@OPTIMIZERS.register("adam")
+def adam(groups: list[dict], solver) -> torch.optim.Optimizer:
+    return torch.optim.Adam(groups, lr=solver.BASE_LR, betas=tuple(solver.BETAS), fused=True)
+
+
+@OPTIMIZERS.register("adamw")
+def adamw(groups: list[dict], solver) -> torch.optim.Optimizer:
+    return torch.optim.AdamW(groups, lr=solver.BASE_LR, betas=tuple(solver.BETAS), fused=True)
+
+
+def build_optimizer(cfg, module: nn.Module) -> torch.optim.Optimizer:
+    """The optimiser of every trainable parameter of ``module``, which lies on its device already.
+
+    All are fused: one kernel for all tensors, and a step with ``optimizer.found_inf`` set to a float32 tensor of 1.0 on the
+    parameters' device changes no parameter and no state, so that a non-finite step is skipped without the host waiting to
+    know (0.0: the step is taken). A torch.amp.GradScaler sets and deletes that attribute itself.
+
+    Raises:
+        UserError: SOLVER.OPTIMIZING_METHOD is not known, or nothing is left to train.
+    """
+    build = OPTIMIZERS.get(cfg.SOLVER.OPTIMIZING_METHOD)
+    groups = parameter_groups(
+        module,
+        weight_decay=cfg.SOLVER.WEIGHT_DECAY,
+        bn_weight_decay=cfg.BN.WEIGHT_DECAY,
+        zero_wd_1d=cfg.SOLVER.ZERO_WD_1D_PARAM,
+    )
+    if not groups:
+        raise UserError(f"{type(module).__name__} has no trainable parameter: nothing to optimise")
+    return build(groups, cfg.SOLVER)
+
+
+def build_schedule(cfg) -> Callable[[float], float]:
+    """The learning rate as a function of the fractional epoch; a wrong policy is an error here, not at the first step.
+
+    With SOLVER.BASE_LR_SCALE_NUM_SHARDS all three rates are multiplied by NUM_SHARDS (machines): here, the config keeps what
+    was asked for.
+
+    Raises:
+        UserError: the policy is not known, or its numbers contradict each other.
+    """
+    solver = cfg.SOLVER
+    scale = cfg.NUM_SHARDS if solver.BASE_LR_SCALE_NUM_SHARDS else 1
+    schedule = partial(
+        lr_at,
+        policy=solver.LR_POLICY,
+        base_lr=solver.BASE_LR * scale,
+        max_epoch=solver.MAX_EPOCH,
+        end_lr=solver.COSINE_END_LR * scale,
+        warmup_epochs=solver.WARMUP_EPOCHS,
+        warmup_start_lr=solver.WARMUP_START_LR * scale,
+        cosine_after_warmup=solver.COSINE_AFTER_WARMUP,
+        steps=tuple(solver.STEPS),
+        lrs=tuple(solver.LRS),
+    )
+    schedule(0.0)  # raises now what it would raise later
+    return schedule

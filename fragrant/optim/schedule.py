@@ -1,0 +1,74 @@
+"""The learning rate as a pure function of the fractional epoch."""
+
+import math
+from bisect import bisect_right
+from collections.abc import Sequence
+
+from fragrant.errors import UserError
+from fragrant.registry import did_you_mean
+
+POLICIES = ("cosine", "steps_with_relative_lrs")
+
+
+def cosine(epoch: float, *, base_lr: float, end_lr: float, start_epoch: float, max_epoch: float) -> float:
+    """Half a cosine from ``base_lr`` at ``start_epoch`` down to ``end_lr`` at ``max_epoch``, where it stays.
+
+    Raises:
+        UserError: ``end_lr`` is above ``base_lr``.
+    """
+    if end_lr > base_lr:
+        raise UserError(f"SOLVER.COSINE_END_LR {end_lr} is above SOLVER.BASE_LR {base_lr}; allowed: at most BASE_LR")
+    if max_epoch <= start_epoch:  # the run ends within the warm-up
+        return base_lr
+    progress = min((epoch - start_epoch) / (max_epoch - start_epoch), 1.0)
+    return end_lr + (base_lr - end_lr) * (1 + math.cos(math.pi * progress)) / 2
+
+
+def relative_steps(epoch: float, *, base_lr: float, steps: Sequence[float], lrs: Sequence[float]) -> float:
+    """``base_lr * lrs[i]`` from epoch ``steps[i]`` on.
+
+    Raises:
+        UserError: the steps do not begin with 0 or do not rise, or are not as many as the rates.
+    """
+    steps, lrs = list(steps), list(lrs)
+    if not steps or steps[0] != 0 or any(after <= before for before, after in zip(steps, steps[1:], strict=False)):
+        raise UserError(f"SOLVER.STEPS {steps} with LR_POLICY 'steps_with_relative_lrs'; allowed: rising epochs, the first of them 0")
+    if len(lrs) != len(steps):
+        raise UserError(f"SOLVER.LRS {lrs} has {len(lrs)} factors for the {len(steps)} epochs of SOLVER.STEPS {steps}; allowed: one each")
+    return base_lr * lrs[bisect_right(steps, epoch) - 1]
+
+
+def lr_at(
+    epoch: float,
+    *,
+    policy: str,
+    base_lr: float,
+    max_epoch: float,
+    end_lr: float = 0.0,
+    warmup_epochs: float = 0.0,
+    warmup_start_lr: float = 0.0,
+    cosine_after_warmup: bool = False,
+    steps: Sequence[float] = (),
+    lrs: Sequence[float] = (),
+) -> float:
+    """The learning rate at ``epoch`` = finished epochs + share of the running one (2.5: the middle of the third).
+
+    Warm-up is a straight line from ``warmup_start_lr`` to what the policy says at ``warmup_epochs``. A cosine that does
+    not start after the warm-up (``cosine_after_warmup`` False) has come down a little by then, so its peak is below
+    ``base_lr``; published SlowFast runs have it so.
+
+    Raises:
+        UserError: the policy is not known, or its numbers contradict each other.
+    """
+
+    def policy_at(epoch: float) -> float:
+        if policy == "cosine":
+            start_epoch = warmup_epochs if cosine_after_warmup else 0.0
+            return cosine(epoch, base_lr=base_lr, end_lr=end_lr, start_epoch=start_epoch, max_epoch=max_epoch)
+        if policy == "steps_with_relative_lrs":
+            return relative_steps(epoch, base_lr=base_lr, steps=steps, lrs=lrs)
+        raise UserError(f"SOLVER.LR_POLICY '{policy}' is not known; {did_you_mean(policy, POLICIES)}Known: {', '.join(POLICIES)}")
+
+    if epoch >= warmup_epochs:
+        return policy_at(epoch)
+    return warmup_start_lr + epoch * (policy_at(warmup_epochs) - warmup_start_lr) / warmup_epochs
