@@ -1,0 +1,9 @@
+"""The config of a run: what keys there are, how they are set, what is wrong with them."""
+
+from fragrant.config.check import check_cfg, check_training
+from fragrant.config.defaults import default_cfg
+from fragrant.config.errors import ConfigError
+from fragrant.config.load import load_cfg
+from fragrant.config.yaml_text import dump_cfg
+
+__all__ = ["ConfigError", "check_cfg", "check_training", "default_cfg", "dump_cfg", "load_cfg"]

@@ -1,0 +1,153 @@
+"""Rules about several keys, or about the values of one: every broken rule in one error, no value changed."""
+
+from collections.abc import Iterator
+
+from fvcore.common.config import CfgNode
+
+from fragrant.config.defaults import leaves
+from fragrant.config.errors import ConfigError
+from fragrant.registry import did_you_mean
+
+_PRECISIONS = ("auto", "bf16", "fp16", "fp32")
+
+_CHOICES = {
+    "AUG.RE_MODE": ("pixel", "rand", "const"),
+    "DATA.CLIP_DTYPE": ("uint8", "float32"),
+    "DATA.DECODING_BACKEND": ("pyav", "decord", "torchvision"),
+    "DATA.ENSEMBLE_METHOD": ("sum", "mean", "max"),
+    "DATA.SAMPLING": ("dense", "sparse"),
+    "DIST_BACKEND": ("nccl", "gloo"),
+    "MODEL.LOSS_FUNC": ("cross_entropy", "soft_cross_entropy"),
+    "SOLVER.LR_POLICY": ("cosine", "steps_with_relative_lrs"),
+    "SOLVER.OPTIMIZING_METHOD": ("sgd", "adam", "adamw"),
+    "TEST.ENSEMBLE_SPACE": ("logits", "softmax"),
+    "TEST.NUM_SPATIAL_CROPS": (1, 3),
+    "TEST.PRECISION": _PRECISIONS,
+    "TRAIN.PRECISION": _PRECISIONS,
+}
+
+_POSITIVE = """
+    AUG.NUM_SAMPLE AUG.RE_COUNT BN.NUM_BATCHES_PRECISE DATA.INPUT_CHANNEL_NUM DATA.NUM_FRAMES DATA.SAMPLING_RATE DATA.STD DATA.TARGET_FPS
+    DATA.TEST_CROP_SIZE DATA.TRAIN_CROP_SIZE DATA.TRAIN_JITTER_ASPECT_RELATIVE DATA.TRAIN_JITTER_SCALES DATA.TRAIN_JITTER_SCALES_RELATIVE
+    DEMO_SET.HEIGHT DEMO_SET.NUM_FRAMES DEMO_SET.TEST_VIDEOS_PER_CLASS DEMO_SET.VIDEOS_PER_CLASS DEMO_SET.WIDTH LOG_PERIOD
+    MODEL.NUM_CLASSES NUM_SHARDS SOLVER.BASE_LR SOLVER.MAX_EPOCH TEST.BATCH_SIZE TEST.NUM_ENSEMBLE_VIEWS TRAIN.ACCUM_STEPS
+    TRAIN.BATCH_SIZE TRAIN.CHECKPOINT_PERIOD TRAIN.EVAL_PERIOD TRAIN.MAX_BAD_STEPS UNIFORMER.DEPTH UNIFORMER.EMBED_DIM
+    UNIFORMER.HEAD_DIM UNIFORMER.MLP_RATIO
+""".split()
+
+_NOT_NEGATIVE = """
+    BN.WEIGHT_DECAY DATA_LOADER.NUM_WORKERS DEMO_SET.SEED MIXUP.ALPHA MIXUP.CUTMIX_ALPHA MODEL.CHECKPOINT_NUM NUM_GPUS RNG_SEED SHARD_ID
+    SOLVER.CLIP_GRADIENT SOLVER.COSINE_END_LR SOLVER.DAMPENING SOLVER.LRS SOLVER.MOMENTUM SOLVER.STEPS SOLVER.WARMUP_EPOCHS
+    SOLVER.WARMUP_START_LR SOLVER.WEIGHT_DECAY TEST.SHORT_SIDE
+""".split()
+
+_UP_TO_1 = "AUG.RE_PROB MIXUP.LABEL_SMOOTH_VALUE MIXUP.PROB MIXUP.SWITCH_PROB".split()
+
+_BELOW_1 = """
+    MODEL.DROPOUT_RATE SOLVER.BETAS UNIFORMER.ATTENTION_DROPOUT_RATE UNIFORMER.DROPOUT_RATE UNIFORMER.DROP_DEPTH_RATE
+""".split()
+
+
+def check_cfg(cfg: CfgNode) -> None:
+    """The rules that hold on every machine and for every use of a config.
+
+    Raises:
+        ConfigError: names all broken rules.
+    """
+    flat = leaves(cfg)
+    _raise_if_any([*_choices(flat), *_ranges(flat), *_data(cfg), *_solver(cfg), *_processes(cfg), *_others(cfg)])
+
+
+def check_training(cfg: CfgNode) -> None:
+    """The rules for training alone: what it cannot do yet. A published yaml file that breaks them still loads and tests.
+
+    Raises:
+        ConfigError: names all broken rules.
+    """
+    problems = []
+    if cfg.AUG.ENABLE:
+        problems.append("AUG.ENABLE True: RandAugment and random erasing are not built yet; set it False")
+    if cfg.AUG.NUM_SAMPLE > 1:
+        problems.append(f"AUG.NUM_SAMPLE {cfg.AUG.NUM_SAMPLE}: repeated augmentation is not built yet; set it to 1")
+    if cfg.MIXUP.ENABLE:
+        problems.append("MIXUP.ENABLE True: mixup, cutmix and label smoothing are not built yet; set it False")
+    short_side = min(cfg.DATA.TRAIN_JITTER_SCALES)
+    if not cfg.DATA.TRAIN_JITTER_SCALES_RELATIVE and cfg.DATA.TRAIN_CROP_SIZE > short_side:
+        problems.append(f"DATA.TRAIN_JITTER_SCALES begins at {short_side}, below DATA.TRAIN_CROP_SIZE {cfg.DATA.TRAIN_CROP_SIZE}")
+    _raise_if_any(problems)
+
+
+def _raise_if_any(problems: list[str]) -> None:
+    if problems:
+        raise ConfigError(problems)
+
+
+def _choices(flat: dict[str, object]) -> Iterator[str]:
+    for key, allowed in _CHOICES.items():
+        value = flat[key]
+        if value not in allowed:
+            yield f"{key} {value!r} is not known; {did_you_mean(str(value), map(str, allowed))}Known: {', '.join(map(str, allowed))}"
+
+
+def _ranges(flat: dict[str, object]) -> Iterator[str]:
+    rules = [
+        (_POSITIVE, lambda number: number > 0, "above 0"),
+        (_NOT_NEGATIVE, lambda number: number >= 0, "0 or above"),
+        (_UP_TO_1, lambda number: 0 <= number <= 1, "from 0 to 1"),
+        (_BELOW_1, lambda number: 0 <= number < 1, "at least 0 and below 1"),
+    ]
+    for keys, holds, wanted in rules:
+        for key in keys:
+            numbers = flat[key] if isinstance(flat[key], list) else [flat[key]]
+            if not all(number is None or holds(number) for number in numbers):
+                yield f"{key} {flat[key]} must be {wanted}"
+
+
+def _data(cfg: CfgNode) -> Iterator[str]:
+    data = cfg.DATA
+    channels = data.INPUT_CHANNEL_NUM[:1]
+    if not channels:
+        yield "DATA.INPUT_CHANNEL_NUM is empty; give the channels of a clip, [3]"
+    for key in ("MEAN", "STD"):
+        if channels and len(data[key]) != channels[0]:
+            yield f"DATA.{key} {data[key]} has {len(data[key])} values for the {channels[0]} channels of DATA.INPUT_CHANNEL_NUM"
+    for key in ("TRAIN_JITTER_SCALES", "TRAIN_JITTER_SCALES_RELATIVE", "TRAIN_JITTER_ASPECT_RELATIVE"):
+        limits = data[key]
+        may_be_empty = key.endswith("RELATIVE")
+        if not (may_be_empty and not limits) and (len(limits) != 2 or limits[0] > limits[1]):
+            yield f"DATA.{key} {limits} must be [smallest, largest]{' or []' if may_be_empty else ''}"
+    if bool(data.TRAIN_JITTER_SCALES_RELATIVE) != bool(data.TRAIN_JITTER_ASPECT_RELATIVE):
+        yield "DATA.TRAIN_JITTER_SCALES_RELATIVE and DATA.TRAIN_JITTER_ASPECT_RELATIVE belong together: give both or neither"
+    if not data.PATH_LABEL_SEPARATOR:
+        yield "DATA.PATH_LABEL_SEPARATOR is empty; give what stands between path and label, ' ' or ','"
+    if 0 < cfg.TEST.SHORT_SIDE < data.TEST_CROP_SIZE:
+        yield f"TEST.SHORT_SIDE {cfg.TEST.SHORT_SIDE} is below DATA.TEST_CROP_SIZE {data.TEST_CROP_SIZE}"
+
+
+def _solver(cfg: CfgNode) -> Iterator[str]:
+    solver = cfg.SOLVER
+    if solver.LR_POLICY == "cosine" and solver.COSINE_END_LR >= solver.BASE_LR:
+        yield f"SOLVER.COSINE_END_LR {solver.COSINE_END_LR} must be below SOLVER.BASE_LR {solver.BASE_LR}"
+    if solver.LR_POLICY == "steps_with_relative_lrs":
+        if not solver.STEPS or solver.STEPS[0] != 0 or sorted(set(solver.STEPS)) != solver.STEPS:
+            yield f"SOLVER.STEPS {solver.STEPS} must begin with 0 and rise"
+        if len(solver.LRS) != len(solver.STEPS):
+            yield f"SOLVER.LRS {solver.LRS} must have one value for each of SOLVER.STEPS {solver.STEPS}"
+    if len(solver.BETAS) != 2:
+        yield f"SOLVER.BETAS {solver.BETAS} must be two numbers"
+    if solver.OPTIMIZING_METHOD == "sgd" and solver.NESTEROV and not (solver.MOMENTUM > 0 and solver.DAMPENING == 0):
+        yield f"SOLVER.NESTEROV needs SOLVER.MOMENTUM above 0 and SOLVER.DAMPENING 0, got {solver.MOMENTUM} and {solver.DAMPENING}"
+
+
+def _processes(cfg: CfgNode) -> Iterator[str]:
+    if cfg.SHARD_ID >= cfg.NUM_SHARDS:
+        yield f"SHARD_ID {cfg.SHARD_ID} must be below NUM_SHARDS {cfg.NUM_SHARDS}: machines are counted from 0"
+    if cfg.TRAIN.ENABLE and cfg.NUM_GPUS > 1 and cfg.TRAIN.BATCH_SIZE % cfg.NUM_GPUS:
+        yield f"TRAIN.BATCH_SIZE {cfg.TRAIN.BATCH_SIZE} must be a multiple of NUM_GPUS {cfg.NUM_GPUS}"
+
+
+def _others(cfg: CfgNode) -> Iterator[str]:
+    if not cfg.OUTPUT_DIR:
+        yield "OUTPUT_DIR is empty; give a folder for checkpoints, logs and scores"
+    if len(cfg.UNIFORMER.DEPTH) != 4 or len(cfg.UNIFORMER.EMBED_DIM) != 4:
+        yield f"UNIFORMER.DEPTH {cfg.UNIFORMER.DEPTH} and UNIFORMER.EMBED_DIM {cfg.UNIFORMER.EMBED_DIM} must have 4 values, one per stage"

@@ -1,0 +1,100 @@
+"""Published keys that are not in the tree: which are ignored, which work at their default only, which are not supported.
+
+A key that gets a reader moves from here to defaults.py; nothing else has to change.
+"""
+
+from typing import NamedTuple
+
+# Accepted whatever the value, with one line that names the key: nothing reads it, here or in the published code for these models.
+IGNORED = {
+    "AUG.COLOR_JITTER": "video data sets never read it",
+    "AUG.RE_SPLIT": "nothing ever read it",
+    "BENCHMARK": "tools/benchmark.py has its own options",
+    "BN.NUM_SPLITS": "of the ResNet family",
+    "BN.NUM_SYNC_DEVICES": "of the ResNet family",
+    "DATA.IMAGE_TEMPLATE": "of the frame-folder data sets sth and hmdb, not built yet",
+    "DATA.LABEL_PATH_TEMPLATE": "of the frame-folder data sets sth and hmdb, not built yet",
+    "DATA.PATH_TO_PRELOAD_IMDB": "of the image data sets",
+    "DATA.TRAIN_PCA_EIGVAL": "of the image data sets",
+    "DATA.TRAIN_PCA_EIGVEC": "of the image data sets",
+    "MODEL.DROPCONNECT_RATE": "of the X3D family",
+    "MODEL.FC_INIT_STD": "of the ResNet family",
+    "SOLVER.GAMMA": "of multigrid training",
+    "SOLVER.STEP_SIZE": "nothing ever read it",
+    "SOLVER.WARMUP_FACTOR": "nothing ever read it",
+    "TRAIN.SAVE_LATEST": "TRAIN.CHECKPOINT_PERIOD 1 saves every epoch",
+    "UNIFORMER.INIT_VALUE": "of the Uniformer_light_ls models",
+    "UNIFORMER.PRUNE_RATIO": "of the Uniformer_light models",
+    "UNIFORMER.STAGE_TYPE": "nothing ever read it",
+    "UNIFORMER.TRADE_OFF": "of the Uniformer_light models",
+}
+
+
+class OnlyDefault(NamedTuple):
+    default: object
+    otherwise: str  # why no other value is possible
+
+
+_CHECKPOINT_TYPE = OnlyDefault("pytorch", "only PyTorch checkpoints are read")
+_PAIRED = OnlyDefault("", "training on pairs of visible and infrared lists is not built yet")
+_TENSORBOARD = "this TensorBoard picture is not built yet"
+
+# Accepted silently at the published default, an error otherwise.
+ONLY_DEFAULT = {
+    "BN.NORM_TYPE": OnlyDefault("batchnorm", "other kinds of BatchNorm are not built yet"),
+    "DATA.COLOR_PATH_TO_DATA_DIR": _PAIRED,
+    "DATA.MULTI_LABEL": OnlyDefault(False, "videos with several labels are not built yet"),
+    "DATA.THERMAL_PATH_TO_DATA_DIR": _PAIRED,
+    "DATA.TRAIN_JITTER_FPS": OnlyDefault(0.0, "speed jitter is not built yet"),
+    "DATA.TRAIN_JITTER_MOTION_SHIFT": OnlyDefault(False, "the moving random crop is not built yet"),
+    "MODEL.FROZEN_BN": OnlyDefault(False, "frozen BatchNorm is not built yet"),
+    "SOLVER.CLIP_GRAD_VAL": OnlyDefault(None, "clipping by value is not built yet; SOLVER.CLIP_GRADIENT clips the norm"),
+    "SOLVER.LAYER_DECAY": OnlyDefault(1.0, "layer-wise learning rates are not built yet"),
+    "TENSORBOARD.CATEGORIES_PATH": OnlyDefault("", _TENSORBOARD),
+    "TENSORBOARD.CLASS_NAMES_PATH": OnlyDefault("", _TENSORBOARD),
+    "TENSORBOARD.CONFUSION_MATRIX.ENABLE": OnlyDefault(False, _TENSORBOARD),
+    "TENSORBOARD.CONFUSION_MATRIX.FIGSIZE": OnlyDefault([8, 8], _TENSORBOARD),
+    "TENSORBOARD.CONFUSION_MATRIX.SUBSET_PATH": OnlyDefault("", _TENSORBOARD),
+    "TENSORBOARD.HISTOGRAM.ENABLE": OnlyDefault(False, _TENSORBOARD),
+    "TENSORBOARD.HISTOGRAM.FIGSIZE": OnlyDefault([8, 8], _TENSORBOARD),
+    "TENSORBOARD.HISTOGRAM.SUBSET_PATH": OnlyDefault("", _TENSORBOARD),
+    "TENSORBOARD.HISTOGRAM.TOPK": OnlyDefault(10, _TENSORBOARD),
+    "TEST.CHECKPOINT_TYPE": _CHECKPOINT_TYPE,
+    "TEST.NUM_TEMPORAL_CLIPS": OnlyDefault([], "testing several numbers of views in one run is not built yet"),
+    "TRAIN.CHECKPOINT_TYPE": _CHECKPOINT_TYPE,
+    "TRAIN.KILL_LOSS_EXPLOSION_FACTOR": OnlyDefault(0.0, "not built yet; TRAIN.MAX_BAD_STEPS stops a run whose loss is not finite"),
+    "UNIFORMER.HEAD_DROPOUT_RATE": OnlyDefault(0, "dropout before UniFormer's classifier is not built yet"),
+}
+
+# Always an error: families of keys for something that this project leaves out. "SSL_" stands for all keys that begin so.
+UNSUPPORTED = {
+    "AVA": "detection",
+    "CONTRASTIVE": "self-supervised training",
+    "DATA.SSL_": "self-supervised training",
+    "DEMO": "the detection demo (keys of the demo set begin with DEMO_SET)",
+    "DETECTION": "detection",
+    "MASK": "self-supervised training",
+    "MULTIGRID": "multigrid training",
+    "MVIT": "the MViT model",
+    "NONLOCAL": "non-local blocks",
+    "RESNET": "the SlowFast ResNet family",
+    "SLOWFAST": "the two-pathway SlowFast model",
+    "SSL_": "self-supervised training",
+    "TENSORBOARD.MODEL_VIS": "visualisation through TensorBoard",
+    "TENSORBOARD.PREDICTIONS_PATH": "visualisation through TensorBoard",
+    "TENSORBOARD.WRONG_PRED_VIS": "visualisation through TensorBoard",
+    "VIS_MASK": "self-supervised training",
+    "X3D": "the X3D model",
+}
+
+# Keys of sister projects that have another name here.
+INSTEAD = {
+    "SOLVER.CLIP_GRAD_L2NORM": "SOLVER.CLIP_GRADIENT",
+    "TEST.ADD_SOFTMAX": "TEST.ENSEMBLE_SPACE softmax",
+    "TRAIN.MIXED_PRECISION": "TRAIN.PRECISION",
+}
+
+
+def entry_of(key: str, table: dict) -> str | None:
+    """The name in ``table`` that is ``key`` itself or a family that it belongs to."""
+    return next((name for name in table if key == name or key.startswith(name if name.endswith("_") else name + ".")), None)

@@ -1,0 +1,112 @@
+"""Rules about values: each broken rule is named, all of them at once."""
+
+import re
+
+import pytest
+
+from fragrant.config import ConfigError, check_training, load_cfg
+from fragrant.config.check import _BELOW_1, _CHOICES, _NOT_NEGATIVE, _POSITIVE, _UP_TO_1
+from fragrant.config.defaults import default_cfg, leaves
+
+BROKEN = [
+    ("SOLVER.LR_POLICY cosin", "SOLVER.LR_POLICY 'cosin' is not known; did you mean 'cosine'? Known: cosine, steps_with_relative_lrs"),
+    ("SOLVER.OPTIMIZING_METHOD AdamW", "did you mean 'adamw'? Known: sgd, adam, adamw"),
+    ("TRAIN.PRECISION BF16", "TRAIN.PRECISION 'BF16' is not known; did you mean 'bf16'? Known: auto, bf16, fp16, fp32"),
+    ("TEST.PRECISION half", "TEST.PRECISION 'half' is not known"),
+    ("TEST.ENSEMBLE_SPACE logit", "did you mean 'logits'?"),
+    ("DATA.ENSEMBLE_METHOD avg", "DATA.ENSEMBLE_METHOD 'avg' is not known; Known: sum, mean, max"),
+    ("DATA.SAMPLING uniform", "DATA.SAMPLING 'uniform' is not known"),
+    ("DATA.CLIP_DTYPE float16", "did you mean 'float32'?"),
+    ("DATA.DECODING_BACKEND opencv", "DATA.DECODING_BACKEND 'opencv' is not known; Known: pyav, decord, torchvision"),
+    ("MODEL.LOSS_FUNC bce", "MODEL.LOSS_FUNC 'bce' is not known"),
+    ("DIST_BACKEND mpi", "DIST_BACKEND 'mpi' is not known"),
+    ("TEST.NUM_SPATIAL_CROPS 2", "TEST.NUM_SPATIAL_CROPS 2 is not known; Known: 1, 3"),
+    ("SOLVER.BASE_LR 1e-5 SOLVER.COSINE_END_LR 1e-5", "SOLVER.COSINE_END_LR 1e-05 must be below SOLVER.BASE_LR 1e-05"),
+    ("SOLVER.LR_POLICY steps_with_relative_lrs", "SOLVER.STEPS [] must begin with 0 and rise"),
+    ("SOLVER.LR_POLICY steps_with_relative_lrs SOLVER.STEPS [1,2] SOLVER.LRS [1,0.1]", "SOLVER.STEPS [1, 2] must begin with 0"),
+    ("SOLVER.LR_POLICY steps_with_relative_lrs SOLVER.STEPS [0,9,5] SOLVER.LRS [1,2,3]", "SOLVER.STEPS [0, 9, 5] must"),
+    ("SOLVER.LR_POLICY steps_with_relative_lrs SOLVER.STEPS [0,5] SOLVER.LRS [1]", "SOLVER.LRS [1.0] must have one value for each of"),
+    ("SOLVER.BETAS [0.9]", "SOLVER.BETAS [0.9] must be two numbers"),
+    ("SOLVER.BETAS [0.9,1.0]", "SOLVER.BETAS [0.9, 1.0] must be at least 0 and below 1"),
+    ("SOLVER.MOMENTUM 0", "SOLVER.NESTEROV needs SOLVER.MOMENTUM above 0 and SOLVER.DAMPENING 0, got 0.0 and 0.0"),
+    ("TRAIN.BATCH_SIZE 6 NUM_GPUS 4", "TRAIN.BATCH_SIZE 6 must be a multiple of NUM_GPUS 4"),
+    ("SHARD_ID 2 NUM_SHARDS 2", "SHARD_ID 2 must be below NUM_SHARDS 2: machines are counted from 0"),
+    ("DATA.TRAIN_JITTER_SCALES [320,256]", "DATA.TRAIN_JITTER_SCALES [320, 256] must be [smallest, largest]"),
+    ("DATA.TRAIN_JITTER_SCALES []", "DATA.TRAIN_JITTER_SCALES [] must be [smallest, largest]"),
+    ("DATA.TRAIN_JITTER_SCALES_RELATIVE [0.08,1]", "belong together: give both or neither"),
+    ("DATA.TRAIN_JITTER_SCALES_RELATIVE [1,0.08] DATA.TRAIN_JITTER_ASPECT_RELATIVE [1,2]", "[1.0, 0.08] must be [smallest, largest] or []"),
+    ("DATA.MEAN [0.5]", "DATA.MEAN [0.5] has 1 values for the 3 channels of DATA.INPUT_CHANNEL_NUM"),
+    ("DATA.INPUT_CHANNEL_NUM [1] DATA.MEAN [0.5]", "DATA.STD [0.225, 0.225, 0.225] has 3 values for the 1 channels"),
+    ("DATA.INPUT_CHANNEL_NUM []", "DATA.INPUT_CHANNEL_NUM is empty"),
+    ("DATA.STD [0.2,0,0.2]", "DATA.STD [0.2, 0.0, 0.2] must be above 0"),
+    ("TEST.SHORT_SIDE 128", "TEST.SHORT_SIDE 128 is below DATA.TEST_CROP_SIZE 256"),
+    ("UNIFORMER.DEPTH [3,4,8]", "must have 4 values, one per stage"),
+    ("UNIFORMER.DROP_DEPTH_RATE 1", "UNIFORMER.DROP_DEPTH_RATE 1.0 must be at least 0 and below 1"),
+    ("MIXUP.PROB 1.5", "MIXUP.PROB 1.5 must be from 0 to 1"),
+    ("TRAIN.BATCH_SIZE 0", "TRAIN.BATCH_SIZE 0 must be above 0"),
+    ("NUM_GPUS -1", "NUM_GPUS -1 must be 0 or above"),
+]
+
+
+@pytest.mark.parametrize("pairs, message", BROKEN)
+def test_broken_rule(pairs, message):
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        load_cfg(None, pairs.split(" "))
+
+
+@pytest.mark.parametrize("pairs", [["OUTPUT_DIR", ""], ["DATA.PATH_LABEL_SEPARATOR", ""]])
+def test_must_not_be_empty(pairs):
+    with pytest.raises(ConfigError, match=f"{pairs[0]} is empty; give"):
+        load_cfg(None, pairs)
+
+
+def test_all_problems_in_one_error():
+    with pytest.raises(ConfigError) as caught:
+        load_cfg(None, ["SOLVER.LR_POLICY", "cosin", "NUM_GPUS", "-1", "DATA.MEAN", "[0.5]", "SHARD_ID", "1"])
+    assert len(caught.value.problems) == 4
+    assert str(caught.value).startswith("4 problems in the config:\n  SOLVER.LR_POLICY 'cosin'")
+
+
+FINE = [
+    "SOLVER.MAX_EPOCH 1 SOLVER.WARMUP_EPOCHS 10",
+    "SOLVER.CLIP_GRADIENT None",
+    "SOLVER.CLIP_GRADIENT 0",
+    "SOLVER.LR_POLICY steps_with_relative_lrs SOLVER.STEPS [0,30,40.5] SOLVER.LRS [1,0.1,0.01]",
+    "SOLVER.OPTIMIZING_METHOD adamw SOLVER.MOMENTUM 0",
+    "NUM_GPUS 0 TRAIN.BATCH_SIZE 3",
+    "TRAIN.ENABLE False TRAIN.BATCH_SIZE 3 NUM_GPUS 2",
+    "DATA.INPUT_CHANNEL_NUM [1] DATA.MEAN [0.5] DATA.STD [0.2]",
+    "DATA.TRAIN_JITTER_SCALES [224,224]",
+    "TEST.SHORT_SIDE 256 DATA.TEST_CROP_SIZE 224",
+    "DATA_LOADER.NUM_WORKERS 0",
+    "AUG.ENABLE True MIXUP.ENABLE True AUG.NUM_SAMPLE 2",
+]
+
+
+@pytest.mark.parametrize("pairs", FINE)
+def test_fine(pairs):
+    load_cfg(None, pairs.split(" "))
+
+
+def test_check_changes_nothing():
+    cfg, before = load_cfg(None), default_cfg()
+    check_training(cfg)
+    assert cfg == before
+
+
+def test_tables_name_existing_keys():
+    known = leaves(default_cfg())
+    for table in (_BELOW_1, _CHOICES, _NOT_NEGATIVE, _POSITIVE, _UP_TO_1):
+        assert set(table) <= set(known)
+
+
+def test_training_names_what_it_cannot_do_yet():
+    cfg = load_cfg(None, ["AUG.ENABLE", "True", "AUG.NUM_SAMPLE", "2", "MIXUP.ENABLE", "True", "DATA.TRAIN_CROP_SIZE", "300"])
+    with pytest.raises(ConfigError) as caught:
+        check_training(cfg)
+    assert caught.value.problems == [
+        "AUG.ENABLE True: RandAugment and random erasing are not built yet; set it False",
+        "AUG.NUM_SAMPLE 2: repeated augmentation is not built yet; set it to 1",
+        "MIXUP.ENABLE True: mixup, cutmix and label smoothing are not built yet; set it False",
+        "DATA.TRAIN_JITTER_SCALES begins at 256, below DATA.TRAIN_CROP_SIZE 300",
+    ]
