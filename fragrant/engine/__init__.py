@@ -1,0 +1,1 @@
+"""Runs: the loops, their assembly from a config, launching."""

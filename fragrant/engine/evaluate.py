@@ -1,0 +1,56 @@
+"""Scores of every video of a list: validation and test are the same function."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from fragrant.distributed import gather_rows
+from fragrant.metrics import complete_order
+
+
+class ScoreTable(NamedTuple):
+    """Every video exactly once, in the order of the list.
+
+    labels (n,), logits (n, V, K) float32, on the CPU; row i belongs to video i.
+    """
+
+    labels: Tensor
+    logits: Tensor
+
+
+@torch.inference_mode()
+def score_videos(
+    model: nn.Module,
+    loader,
+    *,
+    num_videos: int,
+    num_classes: int,
+    clips_per_forward: int,
+    prepare: Callable[[Tensor], Tensor],
+    autocast: Callable[[], AbstractContextManager],
+    device: torch.device,
+    watch: Callable = iter,
+) -> ScoreTable:
+    """Logits of all views of all videos, gathered from all ranks.
+
+    Raises:
+        ValueError: a video is missing or came twice.
+    """
+    model.eval()
+    ids = [torch.empty(0, dtype=torch.long, device=device)]  # zero rows first: a rank may have no video
+    labels = [torch.empty(0, dtype=torch.long, device=device)]
+    logits = [torch.empty(0, loader.num_views, num_classes, device=device)]
+    for batch in watch(loader):
+        batch = batch.to(device)
+        parts = batch.clips.flatten(0, 1).split(clips_per_forward)  # (B*V, C, T, H, W) in parts
+        with autocast():
+            scores = torch.cat([model(prepare(part)) for part in parts])  # (B*V, K)
+        ids.append(batch.ids)
+        labels.append(batch.labels)
+        logits.append(scores.float().unflatten(0, batch.clips.shape[:2]))  # (B, V, K)
+    ids, labels, logits = (gather_rows(torch.cat(rows)).cpu() for rows in (ids, labels, logits))
+    order = complete_order(ids, num_videos)
+    return ScoreTable(labels[order], logits[order])

@@ -1,0 +1,132 @@
+"""Running figures of one training epoch: kept on the device, read only when a line is due."""
+
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator
+
+import torch
+from torch import Tensor
+
+from fragrant.logs import RunLog, duration, host_memory
+
+
+def gpu_memory(device: torch.device) -> str:
+    """Peak memory of the GPU so far, ``"1.50G"``."""
+    peak = torch.cuda.max_memory_allocated(device) if device.type == "cuda" else 0
+    return f"{peak / 2**30:.2f}G"
+
+
+class Average:
+    """Weighted means of named scalars since the last ``reset``; non-finite values are left out."""
+
+    def __init__(self):
+        self.reset()
+
+    def reset(self) -> None:
+        self._sums: dict[str, Tensor] = {}
+        self._weights: dict[str, Tensor] = {}
+
+    def add(self, values: dict[str, Tensor], weight: int) -> None:
+        for name, value in values.items():
+            value = value.detach().float()
+            finite = value.isfinite()
+            self._sums[name] = self._sums.get(name, 0.0) + torch.where(finite, value, 0.0) * weight
+            self._weights[name] = self._weights.get(name, 0) + finite * weight
+
+    def read(self) -> dict[str, float]:
+        """Waits for the GPU. A mean of nothing is NaN."""
+        return {name: float(total / self._weights[name]) for name, total in self._sums.items()}
+
+
+class TrainMeter:
+    """Times the steps of an epoch and logs a ``train_iter`` record every ``period`` steps.
+
+    Use as ``for step, batch in enumerate(meter.watch(loader)): ...; meter.update(...)``.
+    """
+
+    def __init__(self, log: RunLog, *, epoch: int, max_epoch: int, period: int, device: torch.device):
+        self.log, self.period, self.device = log, period, device
+        self.epoch, self.max_epoch = epoch, max_epoch
+        self.window, self.whole = Average(), Average()
+        self.started = time.perf_counter()
+        self.times: deque[tuple[float, float]] = deque(maxlen=max(period, 1))  # seconds: (step, of which waiting for data)
+
+    def watch(self, loader: Iterable) -> Iterator:
+        """The batches of the loader, with the time they let the step wait."""
+        self.num_steps = len(loader)
+        self.bar = self.log.bar(self._timed(loader), total=self.num_steps, title=f"epoch {self.epoch + 1}/{self.max_epoch}")
+        return iter(self.bar)
+
+    def _timed(self, loader: Iterable) -> Iterator:
+        begin = time.perf_counter()
+        for batch in loader:
+            waited = time.perf_counter() - begin
+            yield batch
+            now = time.perf_counter()
+            self.times.append((now - begin, waited))
+            begin = now
+
+    def update(self, step: int, *, lr: float, loss: Tensor, logged: dict[str, Tensor], grad_norm: Tensor | None, weight: int) -> None:
+        values = {"loss": loss, **logged}
+        self.window.add(values, weight)
+        self.whole.add(values, weight)
+        if (step + 1) % self.period == 0:
+            self._log_window(step, lr, grad_norm)
+
+    def _log_window(self, step: int, lr: float, grad_norm: Tensor | None) -> None:
+        values = self.window.read()
+        self.window.reset()
+        dt, dt_data = self._seconds_per_step()
+        steps_left = self.num_steps - step - 1 + (self.max_epoch - self.epoch - 1) * self.num_steps
+        stats = {
+            "_type": "train_iter",
+            "epoch": f"{self.epoch + 1}/{self.max_epoch}",
+            "iter": f"{step + 1}/{self.num_steps}",
+            "dt": dt,
+            "dt_data": dt_data,
+            "dt_net": dt - dt_data,
+            "eta": duration(steps_left * dt),
+            "lr": lr,
+            "gpu_mem": gpu_memory(self.device),
+            **values,
+        }
+        self.log.record(stats, more={"grad_norm": float("nan") if grad_norm is None else float(grad_norm)})
+        self.log.scalars(_train_scalars(values, lr), self.epoch * self.num_steps + step)
+        self.bar.set_postfix_str(f"loss {values['loss']:.3f}, lr {lr:.2e}, step {dt:.3f} s, data {dt_data:.3f} s, ETA {stats['eta']}")
+
+    def _seconds_per_step(self) -> tuple[float, float]:
+        """Means over the last steps; the running step is not among them yet."""
+        if not self.times:
+            return 0.0, 0.0
+        return tuple(sum(column) / len(self.times) for column in zip(*self.times, strict=True))
+
+    def finish(self, *, lr: float, bad_steps: int) -> None:
+        """Logs the ``train_epoch`` record."""
+        values = self.whole.read()
+        seconds = time.perf_counter() - self.started
+        dt, dt_data = self._seconds_per_step()
+        stats = {
+            "_type": "train_epoch",
+            "epoch": f"{self.epoch + 1}/{self.max_epoch}",
+            "dt": dt,
+            "dt_data": dt_data,
+            "dt_net": dt - dt_data,
+            "eta": duration(seconds * (self.max_epoch - self.epoch - 1)),
+            "lr": lr,
+            "gpu_mem": gpu_memory(self.device),
+            "RAM": host_memory(),
+            "time_diff": seconds,
+            "bad_steps": bad_steps,
+            **values,
+        }
+        text = f"epoch {self.epoch + 1}/{self.max_epoch}: loss {values['loss']:.4f}, lr {lr:.2e}, {seconds:.1f} s"
+        if "top1_err" in values:
+            text += f", train top-1 {100 - values['top1_err']:.2f} %"
+        if bad_steps:
+            text += f", {bad_steps} step(s) left out: loss not finite"
+        self.log.record(stats, text=text)
+
+
+def _train_scalars(values: dict[str, float], lr: float) -> dict[str, float]:
+    names = {"loss": "Train/loss", "top1_err": "Train/Top1_err", "top5_err": "Train/Top5_err"}
+    return {names.get(name, f"Train/{name}"): value for name, value in values.items()} | {"Train/lr": lr}

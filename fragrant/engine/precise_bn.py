@@ -1,0 +1,18 @@
+"""Precise BatchNorm: statistics averaged over many training batches instead of the running ones."""
+
+from collections.abc import Callable
+from itertools import islice
+
+import torch
+from fvcore.nn.precise_bn import get_bn_modules, update_bn_stats
+from torch import Tensor, nn
+
+
+@torch.no_grad()
+def update_batch_norm(model: nn.Module, loader, prepare: Callable[[Tensor], Tensor], device: torch.device, *, num_batches: int) -> None:
+    """Replaces the running mean and variance of every BatchNorm layer by averages over up to ``num_batches`` batches."""
+    if not get_bn_modules(model):
+        return
+    num_batches = min(num_batches, len(loader))
+    clips = (prepare(clips_of.clips.to(device, non_blocking=True).flatten(0, 1)) for clips_of in islice(loader, num_batches))
+    update_bn_stats(model.train(), clips, num_batches)

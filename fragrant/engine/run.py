@@ -1,0 +1,250 @@
+"""Assembles a run from its config: the only place that knows everybody."""
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from fragrant.checkpoint import checkpoint_path, is_due, rng_state, save_best, save_checkpoint
+from fragrant.config import check_training, dump_cfg
+from fragrant.data import build_loader
+from fragrant.data.views import result_file_name, views_label
+from fragrant.distributed import is_main
+from fragrant.engine.build import build_preparation, describe_setting, model_on_device, prepare_device
+from fragrant.engine.evaluate import ScoreTable, score_videos
+from fragrant.engine.meter import TrainMeter, gpu_memory
+from fragrant.engine.precise_bn import update_batch_norm
+from fragrant.engine.precision import Precision, pick_precision
+from fragrant.engine.results import save_pickles, save_scores
+from fragrant.engine.start import Sources, load_for_test, start_training, weights_for_test
+from fragrant.engine.step import Stepper
+from fragrant.engine.train import train_one_epoch
+from fragrant.errors import UserError
+from fragrant.logs import RunLog, duration, host_memory
+from fragrant.metrics import ensemble, topk_accuracy
+from fragrant.models.complexity import describe
+from fragrant.objectives import build_objective
+from fragrant.optim import build_optimizer, build_schedule
+
+
+class Job(NamedTuple):
+    """What every part of a run needs."""
+
+    cfg: object
+    device: torch.device
+    log: RunLog
+    prepare: Callable[[Tensor], Tensor]  # uint8 clips -> normalised float32 clips, both (N, C, T, H, W)
+
+
+def run(cfg, device: torch.device) -> None:
+    """Trains and tests, as TRAIN.ENABLE and TEST.ENABLE say."""
+    if cfg.TRAIN.ENABLE:
+        check_training(cfg)
+    open_output_dir(cfg)
+    board = Path(cfg.OUTPUT_DIR, cfg.TENSORBOARD.LOG_DIR or f"runs-{cfg.TRAIN.DATASET}") if cfg.TENSORBOARD.ENABLE else None
+    with RunLog(cfg.OUTPUT_DIR, tensorboard_dir=board, main=is_main()) as log:
+        prepare_device(cfg, device)
+        job = Job(cfg, device, log, build_preparation(cfg, device, channels_last=cfg.TRAIN.CHANNELS_LAST))
+        if cfg.TRAIN.ENABLE:
+            train(job)
+        if cfg.TEST.ENABLE:
+            test(job)
+        log.say(f"Results are in {cfg.OUTPUT_DIR}")
+
+
+def open_output_dir(cfg) -> None:
+    """Makes OUTPUT_DIR and writes the effective config into it."""
+    try:
+        Path(cfg.OUTPUT_DIR, "checkpoints").mkdir(parents=True, exist_ok=True)
+        Path(cfg.OUTPUT_DIR, "config.yaml").write_text(dump_cfg(cfg), encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"OUTPUT_DIR '{cfg.OUTPUT_DIR}' cannot be written: {error.strerror or error}") from error
+
+
+def build(job: Job) -> nn.Module:
+    return model_on_device(job.cfg, job.device, channels_last=job.cfg.TRAIN.CHANNELS_LAST, compiled=job.cfg.TRAIN.COMPILE)
+
+
+def clip_names(loader) -> Callable[[Sequence[int]], str]:
+    return lambda ids: ", ".join(loader.dataset.records[i].path for i in ids)
+
+
+# --------------------------------------------------------------------------------------------------------------- training
+def train(job: Job) -> None:
+    """All epochs: train, save, validate; takes up an interrupted run where its last checkpoint stands."""
+    cfg, max_epoch = job.cfg, job.cfg.SOLVER.MAX_EPOCH
+    train_loader, val_loader = build_loader(cfg, "train"), build_loader(cfg, "val")
+    model = build(job)
+    objective = build_objective(cfg, model).to(job.device)
+    optimizer, lr_at = build_optimizer(cfg, objective), build_schedule(cfg)
+    precision = pick_precision(cfg.TRAIN.PRECISION, job.device, key="TRAIN.PRECISION")
+    scaler = precision.grad_scaler()
+    start = start_training(model, optimizer, scaler, sources(cfg), max_epoch=max_epoch)
+    introduce(job, model, train_loader, val_loader, start.message, precision)
+    stepper = Stepper(
+        objective,
+        optimizer,
+        scaler=scaler,
+        clip_norm=cfg.SOLVER.CLIP_GRADIENT,
+        accum_steps=cfg.TRAIN.ACCUM_STEPS,
+        max_bad_steps=cfg.TRAIN.MAX_BAD_STEPS,
+        name_clips=clip_names(train_loader),
+    )
+    best = start.best
+    if start.epoch and is_due(start.epoch - 1, max_epoch, cfg.TRAIN.EVAL_PERIOD):
+        # The run may have been killed between saving and validating; doing it twice changes nothing.
+        best = validate(job, objective.eval_model, val_loader, start.epoch - 1, best)
+    for epoch in range(start.epoch, max_epoch):
+        meter = TrainMeter(job.log, epoch=epoch, max_epoch=max_epoch, period=cfg.LOG_PERIOD, device=job.device)
+        loop = dict(epoch=epoch, lr_at=lr_at, prepare=job.prepare, autocast=precision.autocast, device=job.device)
+        train_one_epoch(objective, train_loader, stepper, meter, **loop)
+        save_due, val_due = (is_due(epoch, max_epoch, period) for period in (cfg.TRAIN.CHECKPOINT_PERIOD, cfg.TRAIN.EVAL_PERIOD))
+        if cfg.BN.USE_PRECISE_STATS and (save_due or val_due):
+            update_batch_norm(objective.eval_model, train_loader, job.prepare, job.device, num_batches=cfg.BN.NUM_BATCHES_PRECISE)
+        state = {
+            "epoch": epoch,
+            "step": start.step + (epoch + 1 - start.epoch) * len(train_loader),
+            "model_state": model.state_dict(),
+            "optimizer_state": optimizer.state_dict(),
+            "scaler_state": scaler.state_dict(),
+            "rng": rng_state(),
+            "best": best,
+            "cfg": dump_cfg(cfg),
+            "class_names": train_loader.class_names,
+        }
+        if save_due:
+            save_checkpoint(checkpoint_path(cfg.OUTPUT_DIR, epoch + 1), state)
+        if val_due:
+            best = validate(job, objective.eval_model, val_loader, epoch, best)
+            if best["epoch"] == epoch:
+                save_best(cfg.OUTPUT_DIR, {**state, "best": best})
+
+
+def sources(cfg) -> Sources:
+    return Sources(
+        output_dir=cfg.OUTPUT_DIR,
+        auto_resume=cfg.TRAIN.AUTO_RESUME,
+        checkpoint=cfg.TRAIN.CHECKPOINT_FILE_PATH,
+        epoch_reset=cfg.TRAIN.CHECKPOINT_EPOCH_RESET,
+        clear_patterns=tuple(cfg.TRAIN.CHECKPOINT_CLEAR_NAME_PATTERN),
+        inflation="repeat" if cfg.TRAIN.CHECKPOINT_INFLATE else None,
+        pretrained=cfg.UNIFORMER.PRETRAIN_NAME or "",
+    )
+
+
+def introduce(job: Job, model: nn.Module, train_loader, val_loader, origin: str, precision: Precision) -> None:
+    """Says what will happen before it does."""
+    cfg = job.cfg
+    if cfg.LOG_MODEL_INFO:
+        size = cfg.DATA.TRAIN_CROP_SIZE
+        job.log.say(f"{cfg.MODEL.MODEL_NAME}: {describe(model, (cfg.DATA.INPUT_CHANNEL_NUM[0], cfg.DATA.NUM_FRAMES, size, size))}")
+    clips = cfg.TRAIN.BATCH_SIZE * cfg.TRAIN.ACCUM_STEPS
+    accumulated = f" ({cfg.TRAIN.ACCUM_STEPS} batches of {cfg.TRAIN.BATCH_SIZE})" if cfg.TRAIN.ACCUM_STEPS > 1 else ""
+    job.log.say(
+        f"{len(train_loader.dataset.records)} training and {len(val_loader.dataset.records)} validation videos; {clips} clips per step"
+        f"{accumulated}, peak learning rate {cfg.SOLVER.BASE_LR:g}; {job.device}, "
+        + describe_setting(precision, channels_last=cfg.TRAIN.CHANNELS_LAST, compiled=cfg.TRAIN.COMPILE)
+    )
+    job.log.say(origin)
+
+
+# ------------------------------------------------------------------------------------------------------------- evaluation
+def score(job: Job, model: nn.Module, loader, *, title: str) -> ScoreTable:
+    """Scores with the TEST settings; leaves the random state of training alone."""
+    cfg = job.cfg
+    precision = pick_precision(cfg.TEST.PRECISION, job.device, key="TEST.PRECISION")
+    with torch.random.fork_rng(devices=[]):
+        return score_videos(
+            model,
+            loader,
+            num_videos=len(loader.dataset.records),
+            num_classes=cfg.MODEL.NUM_CLASSES,
+            clips_per_forward=cfg.TEST.BATCH_SIZE,
+            prepare=job.prepare,
+            autocast=precision.autocast,
+            device=job.device,
+            watch=lambda batches: job.log.bar(batches, total=len(batches), title=title),
+        )
+
+
+def accuracy(cfg, table: ScoreTable) -> tuple[Tensor, list[float], list[int]]:
+    """Ensembled scores (n, K), top-1 and top-5 in percent, and which k these are (5 classes or fewer: k = K)."""
+    scores = ensemble(table.logits, space=cfg.TEST.ENSEMBLE_SPACE, method=cfg.DATA.ENSEMBLE_METHOD)
+    ks = [min(k, cfg.MODEL.NUM_CLASSES) for k in (1, 5)]
+    return scores, topk_accuracy(scores, table.labels, ks).tolist(), ks
+
+
+def validate(job: Job, model: nn.Module, loader, epoch: int, best: dict) -> dict:
+    """A one-view test of the validation list; the best result so far, this one included."""
+    began = time.perf_counter()
+    table = score(job, model, loader, title="validation")
+    _, (top1, top5), _ = accuracy(job.cfg, table)
+    if not best or 100 - top1 < best["top1_err"]:
+        best = {"epoch": epoch, "top1_err": 100 - top1, "top5_err": min(100 - top5, best.get("top5_err", 100.0))}
+    best = {**best, "top5_err": min(best["top5_err"], 100 - top5)}
+    stats = {
+        "_type": "val_epoch",
+        "epoch": f"{epoch + 1}/{job.cfg.SOLVER.MAX_EPOCH}",
+        "time_diff": time.perf_counter() - began,
+        "gpu_mem": gpu_memory(job.device),
+        "RAM": host_memory(),
+        "top1_err": 100 - top1,
+        "top5_err": 100 - top5,
+        "min_top1_err": best["top1_err"],
+        "min_top5_err": best["top5_err"],
+    }
+    text = f"epoch {epoch + 1}/{job.cfg.SOLVER.MAX_EPOCH}: validation top-1 {top1:.2f} %, best {100 - best['top1_err']:.2f} %"
+    job.log.record(stats, text=text)
+    job.log.scalars({"Val/Top1_err": 100 - top1, "Val/Top5_err": 100 - top5}, epoch + 1)
+    return best
+
+
+def test(job: Job) -> None:
+    """Multi-view test: scores of every view on disk, accuracies from them."""
+    cfg, log = job.cfg, job.log
+    weights = weights_for_test(
+        output_dir=cfg.OUTPUT_DIR,
+        checkpoint=cfg.TEST.CHECKPOINT_FILE_PATH,
+        best=cfg.TEST.TEST_BEST,
+        train_checkpoint=cfg.TRAIN.CHECKPOINT_FILE_PATH,
+    )
+    loader = build_loader(cfg, "test")
+    model = build(job)
+    patterns = tuple(cfg.TRAIN.CHECKPOINT_CLEAR_NAME_PATTERN)
+    report, state = load_for_test(model, weights, clear_patterns=patterns, allow_partial=cfg.TEST.ALLOW_PARTIAL_LOAD)
+    compare_class_names(state.get("class_names"), loader.class_names, weights)
+    frames, crops, clips = cfg.DATA.NUM_FRAMES, cfg.TEST.NUM_SPATIAL_CROPS, cfg.TEST.NUM_ENSEMBLE_VIEWS
+    short_side = cfg.TEST.SHORT_SIDE or cfg.DATA.TEST_CROP_SIZE
+    log.say(f"Testing {weights}: {report.summary()}")
+    log.say(
+        f"{len(loader.dataset.records)} test videos, #Frame = {views_label(frames, crops, clips)}: {loader.num_views} forward passes "
+        f"per video; short side {short_side}, crop {cfg.DATA.TEST_CROP_SIZE}; "
+        f"{cfg.DATA.ENSEMBLE_METHOD} of {cfg.TEST.ENSEMBLE_SPACE} over the views"
+    )
+    began = time.perf_counter()
+    table = score(job, model, loader, title="test")
+    seconds = time.perf_counter() - began
+    scores, (top1, top5), ks = accuracy(cfg, table)
+    if is_main():
+        paths = [record.path for record in loader.dataset.records]
+        header = {"checkpoint": str(weights), "views": [clips, crops], "config": dump_cfg(cfg)}
+        save_scores(Path(cfg.OUTPUT_DIR, "scores.npz"), table, paths=paths, class_names=loader.class_names, header=header)
+        name = result_file_name(frames, cfg.DATA.TEST_CROP_SIZE, clips, crops)
+        save_pickles(Path(cfg.OUTPUT_DIR), scores, table.labels, uniformer_name=name, slowfast_name=cfg.TEST.SAVE_RESULTS_PATH)
+    stats = {"split": "test_final", "top1_acc": f"{top1:.2f}", "top5_acc": f"{top5:.2f}"}
+    text = f"Test: top-1 {top1:.2f} %, top-{ks[1]} {top5:.2f} % of {len(scores)} videos in {duration(seconds)}"
+    log.record(stats, text=text, more={"top1": top1, f"top{ks[1]}": top5, "videos": len(scores), "seconds": seconds})
+    log.scalars({"Test/Top1_acc": top1, "Test/Top5_acc": top5}, cfg.SOLVER.MAX_EPOCH)
+
+
+def compare_class_names(trained: list[str] | None, listed: list[str] | None, weights: str) -> None:
+    """Raises UserError where both are known and differ: the scores would be of other classes than the labels."""
+    if not trained or not listed or list(trained) == list(listed):
+        return
+    for i, (old, new) in enumerate(zip(trained, listed, strict=False)):
+        if old != new:
+            raise UserError(f"class {i} is '{old}' in {weights}, but '{new}' in the class names of the test list; the orders must agree")
+    raise UserError(f"{weights} has {len(trained)} class names, the test list {len(listed)}")

@@ -1,0 +1,122 @@
+"""One optimiser step: accumulate gradients, clip them, and leave a non-finite step out without waiting for the GPU."""
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from fragrant.errors import RunStopped
+
+
+class Stepper:
+    """Turns losses into weight updates.
+
+    A step whose loss or gradient norm is not finite changes nothing: no weight, no optimiser state, no BatchNorm
+    statistics. The decision is taken on the device (``optimizer.found_inf``, which fused optimisers obey); the host
+    learns of it one step later, when the answer has long been there.
+
+    Args:
+        module: what is trained; its buffers are put back after a bad step.
+        optimizer: a fused optimiser over parameters of ``module``; groups may carry an ``lr_scale``.
+        clip_norm: largest L2 norm of all gradients together; None = no clipping.
+        accum_steps: batches per optimiser step; an epoch's last group may be smaller.
+        max_bad_steps: so many bad steps in a row stop the run.
+        name_clips: video ids -> text for the message.
+    """
+
+    def __init__(
+        self,
+        module: nn.Module,
+        optimizer: torch.optim.Optimizer,
+        *,
+        scaler: torch.amp.GradScaler,
+        clip_norm: float | None,
+        accum_steps: int = 1,
+        max_bad_steps: int = 10,
+        name_clips: Callable[[Sequence[int]], str] = str,
+    ):
+        self.optimizer = optimizer
+        self.scaler = scaler
+        self.clip_norm = clip_norm
+        self.accum_steps = accum_steps
+        self.max_bad_steps = max_bad_steps
+        self.name_clips = name_clips
+        self.bad_steps = 0  # of the whole run
+        self.bad_in_a_row = 0
+        self.grad_norm: Tensor | None = None  # of the last step, on the device
+        self._parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+        self._device = self._parameters[0].device
+        self._buffers = list(module.buffers())
+        self._ids: list[Tensor] = []
+        self._question: tuple[Tensor, list[Tensor]] | None = None
+
+    def begin(self, lr: float, remaining: int) -> None:
+        """Call before the forward pass of a batch.
+
+        Args:
+            lr: the learning rate; that of a group's first batch counts.
+            remaining: batches left in the epoch, this one included.
+        """
+        if self._ids:  # in the middle of an accumulation group
+            return
+        for group in self.optimizer.param_groups:
+            group["lr"] = lr * group.get("lr_scale", 1.0)
+        self._group_size = min(self.accum_steps, remaining)
+        self._finite = torch.ones((), dtype=torch.bool, device=self._device)
+        self._before = [buffer.clone() for buffer in self._buffers]  # small: BatchNorm statistics
+
+    def backward(self, loss: Tensor, ids: Tensor) -> bool:
+        """Call after the forward pass; updates the weights when the accumulation group is complete, and says whether it was."""
+        self.scaler.scale(loss / self._group_size).backward()
+        self._finite = self._finite & loss.detach().isfinite()
+        self._ids.append(ids)
+        complete = len(self._ids) == self._group_size
+        if complete:
+            self._step()
+        return complete
+
+    def _step(self) -> None:
+        parameters = [parameter for parameter in self._parameters if parameter.grad is not None]
+        self.scaler.unscale_(self.optimizer)
+        self.grad_norm = nn.utils.get_total_norm([parameter.grad for parameter in parameters])
+        if self.clip_norm:
+            nn.utils.clip_grads_with_norm_(parameters, self.clip_norm, self.grad_norm)
+        if self.scaler.is_enabled():  # an overflow of the scaled gradients is the scaler's business, not a bad step
+            bad = ~self._finite
+            self.scaler.step(self.optimizer)
+            self.scaler.update()
+        else:
+            bad = ~(self._finite & self.grad_norm.isfinite())
+            self.optimizer.grad_scale, self.optimizer.found_inf = None, bad.float()
+            self.optimizer.step()
+            del self.optimizer.grad_scale, self.optimizer.found_inf
+        self.optimizer.zero_grad(set_to_none=True)
+        self._restore_buffers(bad)
+        self.flush()
+        self._question = (bad, self._ids)
+        self._ids = []
+
+    def _restore_buffers(self, bad: Tensor) -> None:
+        for buffer, before in zip(self._buffers, self._before, strict=True):
+            buffer.copy_(torch.where(bad, before, buffer))
+
+    def flush(self) -> None:
+        """Learn whether the last finished step was a bad one.
+
+        Raises:
+            RunStopped: too many bad steps in a row.
+        """
+        if self._question is None:
+            return
+        bad, ids = self._question
+        self._question = None
+        if not bad.item():  # waits for the step before the one just queued: the GPU stays busy
+            self.bad_in_a_row = 0
+            return
+        self.bad_steps += 1
+        self.bad_in_a_row += 1
+        if self.bad_in_a_row >= self.max_bad_steps:
+            raise RunStopped(
+                f"the loss or its gradient was not finite for {self.bad_in_a_row} steps in a row (TRAIN.MAX_BAD_STEPS); "
+                f"clips of the last batch: {self.name_clips(torch.cat(ids).tolist())}"
+            )

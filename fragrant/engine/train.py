@@ -1,0 +1,49 @@
+"""One epoch of training."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+
+import torch
+from torch import Tensor
+
+from fragrant.engine.meter import TrainMeter
+from fragrant.engine.step import Stepper
+from fragrant.objectives import Objective
+
+
+def train_one_epoch(
+    objective: Objective,
+    loader,
+    stepper: Stepper,
+    meter: TrainMeter,
+    *,
+    epoch: int,
+    lr_at: Callable[[float], float],
+    prepare: Callable[[Tensor], Tensor],
+    autocast: Callable[[], AbstractContextManager],
+    device: torch.device,
+) -> None:
+    """Every batch of the loader once.
+
+    Args:
+        lr_at: learning rate as a function of the fractional epoch.
+        prepare: uint8 clips -> normalised float clips, both (N, C, T, H, W), on the device.
+
+    Raises:
+        RunStopped: too many non-finite steps in a row.
+    """
+    objective.train()
+    loader.set_epoch(epoch)
+    for step, batch in enumerate(meter.watch(loader)):
+        batch = batch.to(device)
+        lr = lr_at(epoch + step / len(loader))
+        stepper.begin(lr, remaining=len(loader) - step)
+        clips = prepare(batch.clips.flatten(0, 1))  # (B*V, C, T, H, W)
+        labels = batch.labels.repeat_interleave(batch.clips.shape[1], dim=0)  # (B*V,)
+        with autocast():
+            out = objective(clips, labels)
+        if stepper.backward(out.loss, batch.ids):
+            objective.after_step()
+        meter.update(step, lr=lr, loss=out.loss, logged=out.logged, grad_norm=stepper.grad_norm, weight=len(labels))
+    stepper.flush()
+    meter.finish(lr=lr, bad_steps=stepper.bad_steps)

@@ -1,0 +1,141 @@
+"""The two loops on toy batches: what they call, in which order, with which numbers."""
+
+import contextlib
+from typing import NamedTuple
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from fragrant.engine.evaluate import score_videos
+from fragrant.engine.meter import Average, TrainMeter
+from fragrant.engine.step import Stepper
+from fragrant.engine.train import train_one_epoch
+from fragrant.logs import RunLog
+from fragrant.metrics import ScoreError
+from fragrant.objectives import Classify
+
+CPU = torch.device("cpu")
+
+
+class ToyBatch(NamedTuple):
+    clips: Tensor
+    labels: Tensor
+    ids: Tensor
+
+    def to(self, device):
+        return self
+
+
+class ToyLoader:
+    """Videos 0..n-1 in batches; the value of a video's pixels is its id, plus a tenth of the view."""
+
+    def __init__(self, ids: list[int], *, views: int = 1, batch_size: int = 2):
+        self.ids, self.num_views, self.batch_size, self.epoch = ids, views, batch_size, None
+
+    def set_epoch(self, epoch: int) -> None:
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return -(-len(self.ids) // self.batch_size)
+
+    def __iter__(self):
+        for ids in torch.tensor(self.ids).split(self.batch_size) if self.ids else ():
+            pixels = ids[:, None] + 0.1 * torch.arange(self.num_views)  # (B, V)
+            clips = pixels[:, :, None, None, None, None].expand(-1, -1, 3, 2, 4, 4)
+            yield ToyBatch(clips, ids % 3, ids)
+
+
+class Echo(nn.Module):
+    """Logits that show which pixels came in, and how many clips at once."""
+
+    def __init__(self):
+        super().__init__()
+        self.sizes, self.modes = [], []
+
+    def forward(self, clips: Tensor) -> Tensor:
+        self.sizes.append(len(clips))
+        self.modes.append(self.training)
+        value = clips.float().mean(dim=(1, 2, 3, 4))
+        return torch.stack([value, -value, value * 10], 1)
+
+
+def score(loader: ToyLoader, num_videos: int, model: nn.Module | None = None, clips_per_forward: int = 4):
+    return score_videos(
+        model or Echo(),
+        loader,
+        num_videos=num_videos,
+        num_classes=3,
+        clips_per_forward=clips_per_forward,
+        prepare=lambda clips: clips,
+        autocast=contextlib.nullcontext,
+        device=CPU,
+    )
+
+
+@pytest.mark.parametrize("ids", [[], [0], [3, 0, 6, 1, 5, 2, 4]], ids=len)
+@pytest.mark.parametrize("views", [1, 6])
+def test_every_video_is_scored_once_in_list_order(ids, views):
+    table = score(ToyLoader(ids, views=views), len(ids))
+    assert table.logits.shape == (len(ids), views, 3) and table.labels.tolist() == [i % 3 for i in range(len(ids))]
+    for video in range(len(ids)):
+        assert table.logits[video, :, 0].tolist() == pytest.approx([video + 0.1 * view for view in range(views)], abs=1e-5)
+
+
+def test_the_memory_of_a_forward_pass_is_bounded():
+    model = Echo()
+    score(ToyLoader([0, 1, 2], views=6), 3, model, clips_per_forward=5)
+    assert max(model.sizes) == 5 and sum(model.sizes) == 18 and not any(model.modes)
+
+
+@pytest.mark.parametrize("ids, message", [([0, 2], "1 missing (ids 1)"), ([0, 1, 1, 2], "1 scored more than once (ids 1)")])
+def test_a_wrong_set_of_videos_is_an_error(ids, message):
+    with pytest.raises(ScoreError) as error:
+        score(ToyLoader(ids), 3)
+    assert message in str(error.value)
+
+
+def test_an_epoch(tmp_path):
+    """Learning rates follow the fractional epoch, every view is a sample, the objective hears of every step."""
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.AdaptiveAvgPool3d(1), nn.Flatten(), nn.Linear(3, 3))
+    steps = []
+
+    class Watched(Classify):
+        def after_step(self):
+            steps.append(optimizer.param_groups[0]["lr"])
+
+    objective = Watched(model)
+    optimizer = torch.optim.AdamW(model.parameters(), fused=True)
+    loader = ToyLoader(list(range(7)), views=2)
+    stepper = Stepper(objective, optimizer, scaler=torch.amp.GradScaler("cpu", enabled=False), clip_norm=1.0)
+    with RunLog(tmp_path) as log:
+        meter = TrainMeter(log, epoch=3, max_epoch=5, period=2, device=CPU)
+        train_one_epoch(
+            objective,
+            loader,
+            stepper,
+            meter,
+            epoch=3,
+            lr_at=lambda epoch: epoch / 100,
+            prepare=lambda clips: clips.float(),
+            autocast=contextlib.nullcontext,
+            device=CPU,
+        )
+    assert loader.epoch == 3
+    assert steps == pytest.approx([0.03, 0.0325, 0.035, 0.0375])
+    lines = (tmp_path / "stdout.log").read_text().splitlines()
+    assert len(lines) == 3
+    for line, part in zip(lines, ('"iter": "2/4"', '"iter": "4/4"', '"_type": "train_epoch"'), strict=True):
+        assert part in line
+
+
+def test_averages_leave_out_what_is_not_finite():
+    average = Average()
+    average.add({"loss": torch.tensor(1.0)}, weight=3)
+    average.add({"loss": torch.tensor(float("nan"))}, weight=3)
+    average.add({"loss": torch.tensor(2.0)}, weight=1)
+    assert average.read() == {"loss": 1.25}
+    average.reset()
+    average.add({"loss": torch.tensor(float("inf"))}, weight=3)
+    assert average.read()["loss"] != average.read()["loss"]

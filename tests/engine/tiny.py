@@ -1,0 +1,33 @@
+"""A run small enough for tests: a UniFormer of a few thousand weights on a demo set of a dozen short clips."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from conftest import ROOT
+
+TINY_MODEL = """
+    MODEL.MODEL_NAME Uniformer MODEL.NUM_CLASSES 6 DATA.INPUT_CHANNEL_NUM [3]
+    UNIFORMER.EMBED_DIM [8,8,16,16] UNIFORMER.DEPTH [1,1,1,1] UNIFORMER.HEAD_DIM 8
+""".split()
+TINY_RUN = """
+    NUM_GPUS 0 TRAIN.DATASET demo TEST.DATASET demo TRAIN.BATCH_SIZE 4 TEST.BATCH_SIZE 4 SOLVER.MAX_EPOCH 2 SOLVER.BASE_LR 1e-3
+    SOLVER.OPTIMIZING_METHOD adamw SOLVER.WEIGHT_DECAY 0.05 TRAIN.EVAL_PERIOD 1 TRAIN.CHECKPOINT_PERIOD 1 LOG_PERIOD 1
+    DATA.NUM_FRAMES 4 DATA.SAMPLING_RATE 2 DATA.TRAIN_CROP_SIZE 32 DATA.TEST_CROP_SIZE 32 DATA.TRAIN_JITTER_SCALES [32,40]
+    TEST.NUM_ENSEMBLE_VIEWS 2 TEST.NUM_SPATIAL_CROPS 3 DATA_LOADER.NUM_WORKERS 0
+    DEMO_SET.VIDEOS_PER_CLASS 2 DEMO_SET.TEST_VIDEOS_PER_CLASS 1 DEMO_SET.NUM_FRAMES 12 DEMO_SET.HEIGHT 48 DEMO_SET.WIDTH 64
+""".split()
+TINY = TINY_MODEL + TINY_RUN
+
+
+def command(*pairs: str, tool: str = "run_net", arguments: tuple[str, ...] = ()) -> list[str]:
+    return [sys.executable, str(ROOT / "tools" / f"{tool}.py"), *arguments, *map(str, pairs)]
+
+
+def run_tool(*pairs: str, tool: str = "run_net", arguments: tuple[str, ...] = (), cwd: Path | None = None) -> subprocess.CompletedProcess:
+    """The command as a user types it; one thread, so that runs repeat bit by bit whatever else the machine does."""
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+    return subprocess.run(
+        command(*pairs, tool=tool, arguments=arguments), capture_output=True, text=True, env=environment, cwd=cwd, timeout=300
+    )

@@ -1,0 +1,139 @@
+"""The house rules that a machine can check: imports go down only, cfg stays at the edges, loops stay short, rooms have a purpose."""
+
+import ast
+from pathlib import Path
+
+import pytest
+from conftest import ROOT
+
+PACKAGE = ROOT / "fragrant"
+FILES = sorted(PACKAGE.rglob("*.py"))
+
+# A room may import the rooms of lower floors, and its own files. Rooms on one floor are siblings.
+FLOORS = [
+    {"config", "registry", "distributed", "logs", "errors"},
+    {"kernels"},
+    {"layers"},
+    {"models", "data", "optim", "metrics", "checkpoint"},
+    {"objectives"},
+    {"engine", "report"},
+]
+FLOOR_OF = {room: height for height, rooms in enumerate(FLOORS) for room in rooms}
+FOUNDATION = {"registry", "errors", "config", "distributed", "logs"}
+# ... and the foundation's own order: errors under registry under the rest.
+FOUNDATION_ORDER = {"errors": 0, "registry": 1, "config": 2, "distributed": 2, "logs": 3}
+
+# Where the config node may be seen: these files, every build.py, and the adapter functions of model and data set files.
+CFG_FILES = {"engine/run.py", "engine/launch.py"}
+ADAPTER_FILES = ("models/", "data/datasets.py")
+
+
+def room_of(path: Path) -> str:
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def imported_rooms(tree: ast.AST):
+    """Every room of the package that a file imports, also inside functions, with the line."""
+    for node in ast.walk(tree):
+        names = []
+        if isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+            names = [f"{node.module}.{alias.name}" if node.module == "fragrant" else node.module for alias in node.names]
+        elif isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        for name in names:
+            parts = name.split(".")
+            if parts[0] == "fragrant" and len(parts) > 1 and parts[1] in FLOOR_OF:
+                yield parts[1], node.lineno
+
+
+def may_import(room: str, other: str) -> bool:
+    if room == other:
+        return True
+    if room in FOUNDATION:
+        return other in FOUNDATION and FOUNDATION_ORDER[other] < FOUNDATION_ORDER[room]
+    return FLOOR_OF[other] < FLOOR_OF[room]
+
+
+def parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+def relative(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+@pytest.mark.parametrize("path", FILES, ids=relative)
+def test_imports_go_down(path):
+    room = room_of(path)
+    if room == "__init__":  # the package's front door
+        return
+    assert room in FLOOR_OF, f"{relative(path)}: the room '{room}' has no floor"
+    wrong = [f"line {line}: {other}" for other, line in imported_rooms(parsed(path)) if not may_import(room, other)]
+    assert not wrong, f"{relative(path)} imports upwards or sideways: {wrong}"
+
+
+def is_adapter(node: ast.AST) -> bool:
+    """A top-level function whose first argument is ``cfg``."""
+    return isinstance(node, ast.FunctionDef) and bool(node.args.args) and node.args.args[0].arg == "cfg"
+
+
+def cfg_lines(node: ast.AST) -> list[int]:
+    return [n.lineno for n in ast.walk(node) if (isinstance(n, ast.Name) and n.id == "cfg") or (isinstance(n, ast.arg) and n.arg == "cfg")]
+
+
+@pytest.mark.parametrize("path", FILES, ids=relative)
+def test_cfg_stays_at_the_edges(path):
+    name = path.relative_to(PACKAGE).as_posix()
+    if name.startswith("config/") or name in CFG_FILES or path.name == "build.py":
+        return
+    body = parsed(path).body
+    if name.startswith(ADAPTER_FILES):
+        adapters = [i for i, node in enumerate(body) if is_adapter(node)]
+        classes = [i for i, node in enumerate(body) if isinstance(node, ast.ClassDef)]
+        assert not adapters or not classes or min(adapters) > max(classes), f"{name}: cfg adapters come after the classes"
+        body = [node for node in body if not is_adapter(node)]
+    lines = [line for node in body for line in cfg_lines(node)]
+    assert not lines, f"{name} sees cfg at lines {lines}"
+
+
+@pytest.mark.parametrize("path", FILES + sorted((ROOT / "tools").glob("*.py")), ids=relative)
+def test_every_file_says_what_it_is_for(path):
+    if path.name == "__init__.py" and not path.read_text(encoding="utf-8").strip():
+        return
+    assert ast.get_docstring(parsed(path)), f"{relative(path)} has no docstring"
+
+
+def test_no_room_without_a_purpose():
+    bad = {"util", "utils", "misc", "helper", "helpers", "common"}
+    assert not [relative(p) for p in FILES if bad & {part.removesuffix(".py") for part in p.relative_to(PACKAGE).parts}]
+
+
+@pytest.mark.parametrize("file, name", [("engine/train.py", "train_one_epoch"), ("engine/evaluate.py", "score_videos")])
+def test_the_two_loops_stay_short(file, name):
+    functions = {node.name: node for node in ast.walk(parsed(PACKAGE / file)) if isinstance(node, ast.FunctionDef)}
+    loop = functions[name]
+    assert loop.end_lineno - loop.lineno + 1 < 40
+
+
+def test_only_the_loops_move_data_to_the_device():
+    """``batch.to(device)`` stands in the two loops and nowhere else."""
+    places = []
+    for path in FILES:
+        for node in ast.walk(parsed(path)):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "to":
+                if isinstance(node.func.value, ast.Name) and node.func.value.id == "batch":
+                    places.append(path.relative_to(PACKAGE).as_posix())
+    assert sorted(places) == ["engine/evaluate.py", "engine/train.py"]
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "tools").glob("*.py")), ids=relative)
+def test_tools_are_thin(path):
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= 60
+
+
+def test_nothing_is_loaded_unsafely():
+    for path in FILES + sorted((ROOT / "tools").glob("*.py")):
+        for node in ast.walk(parsed(path)):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) == "torch.load":
+                safe = [k for k in node.keywords if k.arg == "weights_only" and getattr(k.value, "value", False) is True]
+                assert safe, f"{relative(path)}:{node.lineno}: torch.load without weights_only=True"
