@@ -26,10 +26,15 @@ def model(cfg, arguments) -> None:
 
 WHAT = {"model": model}
 
-if __name__ == "__main__":
+
+def start(words: list[str]) -> int:
     parser = argument_parser(__doc__)
     parser.add_argument("what", choices=sorted(WHAT), help="what is measured")
     parser.add_argument("--batch-size", type=int, metavar="N", help="clips; default TRAIN.BATCH_SIZE")
     parser.add_argument("--rounds", type=int, default=5, metavar="N", help="counted rounds")
-    arguments = parser.parse_intermixed_args()
-    sys.exit(exit_code(lambda: WHAT[arguments.what](config_of(arguments), arguments), debug=arguments.debug))
+    arguments = parser.parse_intermixed_args(words)
+    return exit_code(lambda: WHAT[arguments.what](config_of(arguments), arguments), debug=arguments.debug)
+
+
+if __name__ == "__main__":
+    sys.exit(start(sys.argv[1:]))

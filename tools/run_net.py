@@ -17,6 +17,10 @@ def main(arguments) -> None:
     run(cfg, device)
 
 
+def start(words: list[str]) -> int:
+    arguments = argument_parser(__doc__).parse_intermixed_args(words)
+    return exit_code(lambda: main(arguments), debug=arguments.debug)
+
+
 if __name__ == "__main__":
-    arguments = argument_parser(__doc__).parse_intermixed_args()
-    sys.exit(exit_code(lambda: main(arguments), debug=arguments.debug))
+    sys.exit(start(sys.argv[1:]))

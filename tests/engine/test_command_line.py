@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import ROOT
-from tiny import TINY, run_tool
+from tiny import TINY, run_here, run_tool
 
 ARID = str(ROOT / "configs/arid/uniformer_s.yaml")
 
@@ -68,13 +68,13 @@ def test_the_written_config_repeats_the_run(finished, tmp_path):
     """config.yaml alone describes the run: printing it again gives the same text."""
     folder, _ = finished
     written = (folder / "out/config.yaml").read_text()
-    again = run_tool(arguments=("--cfg", str(folder / "out/config.yaml"), "--print-config"))
+    again = run_here(arguments=("--cfg", str(folder / "out/config.yaml"), "--print-config"))
     assert again.returncode == 0 and again.stdout == written
 
 
 def test_a_finished_run_started_again_only_tests(finished):
     folder, _ = finished
-    again = run_tool(*TINY, "DATA.PATH_TO_DATA_DIR", str(folder / "demo"), "OUTPUT_DIR", str(folder / "out"))
+    again = run_here(*TINY, "DATA.PATH_TO_DATA_DIR", str(folder / "demo"), "OUTPUT_DIR", str(folder / "out"))
     assert again.returncode == 0
     assert "2 of 2 epochs are done" in again.stdout and "train_iter" not in again.stdout and "test_final" in again.stdout
 
@@ -94,7 +94,7 @@ def test_the_readme_example_of_fragrant(finished, tmp_path):
         *("OUTPUT_DIR", str(tmp_path / "out"), "MODEL.NUM_CLASSES", "6", "UNIFORMER.EMBED_DIM", "[8,8,16,16]"),
         *("UNIFORMER.DEPTH", "[1,1,1,1]", "UNIFORMER.HEAD_DIM", "8"),
     ]
-    done = run_tool(*example, arguments=("--cfg", str(ROOT / "configs/infar/uniformer_s_16x8.yaml")))
+    done = run_here(*example, arguments=("--cfg", str(ROOT / "configs/infar/uniformer_s_16x8.yaml")))
     assert done.returncode == 0, done.stderr
     assert '"split": "test_final"' in done.stdout and "16x1x4: 4 forward passes per video" in done.stdout
 
@@ -128,7 +128,7 @@ WRONG = [
 def test_wrong_input_is_one_line(pairs, parts, finished, tmp_path):
     folder, _ = finished
     run = [*TINY, "DATA.PATH_TO_DATA_DIR", str(folder / "demo"), "OUTPUT_DIR", str(tmp_path / "out"), *pairs]
-    one_line(run_tool(*run, cwd=tmp_path), *parts)
+    one_line(run_here(*run), *parts)
 
 
 LISTS = [
@@ -151,7 +151,7 @@ def test_wrong_lists_are_one_line(rows, content, parts, workers, tmp_path):
             (tmp_path / f"{split}.csv").write_text(rows)
     (tmp_path / "text.mp4").write_text(content)
     run = [*TINY, "TRAIN.DATASET", "kinetics", "DATA.PATH_TO_DATA_DIR", str(tmp_path), "OUTPUT_DIR", str(tmp_path / "out")]
-    one_line(run_tool(*run, "DATA_LOADER.NUM_WORKERS", str(workers)), *parts)
+    one_line(run_here(*run, "DATA_LOADER.NUM_WORKERS", str(workers)), *parts)
 
 
 def test_debug_shows_the_traceback(tmp_path):
@@ -160,8 +160,8 @@ def test_debug_shows_the_traceback(tmp_path):
 
 
 def test_print_config_takes_pairs_everywhere():
-    behind = run_tool("SOLVER.MAX_EPOCH", "7", arguments=("--print-config", "--cfg", ARID))
-    opts = run_tool(arguments=("--cfg", ARID, "--print-config", "--opts", "SOLVER.MAX_EPOCH", "7"))
+    behind = run_here("SOLVER.MAX_EPOCH", "7", arguments=("--print-config", "--cfg", ARID))
+    opts = run_here(arguments=("--cfg", ARID, "--print-config", "--opts", "SOLVER.MAX_EPOCH", "7"))
     assert behind.returncode == 0 and behind.stdout == opts.stdout and "MAX_EPOCH: 7" in behind.stdout
 
 
@@ -171,4 +171,4 @@ def test_help_explains_the_pairs():
 
 
 def test_flag_and_key_that_differ():
-    one_line(run_tool("NUM_SHARDS", "2", arguments=("--num_shards", "4")), "--num_shards 4 and NUM_SHARDS 2 contradict")
+    one_line(run_here("NUM_SHARDS", "2", arguments=("--num_shards", "4")), "--num_shards 4 and NUM_SHARDS 2 contradict")

@@ -1,6 +1,5 @@
 """Killed anywhere and started again, a run ends in the same weights."""
 
-import os
 import re
 import signal
 import subprocess
@@ -9,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from tiny import TINY, command, run_tool
+from tiny import TINY, command, environment, run_here
 
 LONGER = ["SOLVER.MAX_EPOCH", "4", "TEST.ENABLE", "False", "UNIFORMER.DROPOUT_RATE", "0.1"]  # dropout: the random state must come back too
 
@@ -18,7 +17,7 @@ LONGER = ["SOLVER.MAX_EPOCH", "4", "TEST.ENABLE", "False", "UNIFORMER.DROPOUT_RA
 def straight(tmp_path_factory) -> Path:
     """The uninterrupted run."""
     folder = tmp_path_factory.mktemp("straight")
-    done = run_tool(*TINY, *LONGER, "DATA.PATH_TO_DATA_DIR", str(folder / "demo"), "OUTPUT_DIR", str(folder / "out"))
+    done = run_here(*TINY, *LONGER, "DATA.PATH_TO_DATA_DIR", str(folder / "demo"), "OUTPUT_DIR", str(folder / "out"))
     assert done.returncode == 0, done.stderr
     return folder
 
@@ -40,8 +39,7 @@ def assert_same_end(left: Path, right: Path) -> None:
 
 def kill_in_epoch(epoch: int, step: int, pairs: list[str], out: Path) -> None:
     """Starts a run and sends SIGKILL as soon as its log shows this step."""
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
-    process = subprocess.Popen(command(*pairs), env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(command(*pairs), env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 120
     log = out / "stdout.log"
     try:
@@ -61,7 +59,7 @@ def test_sigkill_in_the_middle_of_an_epoch(straight, tmp_path, workers):
     pairs += ["DATA_LOADER.NUM_WORKERS", str(workers)]
     kill_in_epoch(3, 1, pairs, tmp_path / "out")
     assert not (tmp_path / "out/checkpoints/checkpoint_epoch_00004.pyth").exists()
-    resumed = run_tool(*pairs)
+    resumed = run_here(*pairs)
     assert resumed.returncode == 0, resumed.stderr
     assert "Resuming" in resumed.stdout and "2 of 4 epochs are done" in resumed.stdout
     assert_same_end(straight / "out", tmp_path / "out")
@@ -76,7 +74,7 @@ def test_a_truncated_newest_checkpoint_is_skipped(straight, tmp_path):
         name = f"checkpoint_epoch_{epoch:05d}.pyth"
         content = (straight / "out" / "checkpoints" / name).read_bytes()
         (folder / name).write_bytes(content if epoch < 3 else content[: len(content) // 2])
-    resumed = run_tool(*pairs)
+    resumed = run_here(*pairs)
     assert resumed.returncode == 0, resumed.stderr
     assert "checkpoint_epoch_00003.pyth is damaged" in resumed.stdout and "2 of 4 epochs are done" in resumed.stdout
     assert_same_end(straight / "out", tmp_path / "out")
@@ -89,7 +87,7 @@ def test_fine_tuning_is_not_resuming(straight, tmp_path):
         (tmp_path / f"{split}.csv").write_text("".join(f"{straight / 'demo' / path} {int(label) % 2}\n" for path, label in rows))
     pairs = [*TINY, *LONGER, "TRAIN.DATASET", "kinetics", "DATA.PATH_TO_DATA_DIR", str(tmp_path), "MODEL.NUM_CLASSES", "2"]
     pairs += ["SOLVER.MAX_EPOCH", "1", "TRAIN.CHECKPOINT_FILE_PATH", str(straight / "out/checkpoints/checkpoint_epoch_00004.pyth")]
-    done = run_tool(*pairs, "OUTPUT_DIR", str(tmp_path / "out"))
+    done = run_here(*pairs, "OUTPUT_DIR", str(tmp_path / "out"))
     assert done.returncode == 0, done.stderr
     assert "Fine-tuning from" in done.stdout and "epoch 1 of 1" in done.stdout and "head.weight (6, 16) does not fit (2, 16)" in done.stdout
 
@@ -98,7 +96,7 @@ def test_fine_tuning_is_not_resuming(straight, tmp_path):
 def test_a_finished_checkpoint_needs_epoch_reset(straight, tmp_path, reset):
     pairs = [*TINY, *LONGER, "DATA.PATH_TO_DATA_DIR", str(straight / "demo"), "OUTPUT_DIR", str(tmp_path / "out")]
     pairs += ["TRAIN.CHECKPOINT_FILE_PATH", str(straight / "out/checkpoints/checkpoint_epoch_00004.pyth")]
-    done = run_tool(*pairs, "TRAIN.CHECKPOINT_EPOCH_RESET", str(reset))
+    done = run_here(*pairs, "TRAIN.CHECKPOINT_EPOCH_RESET", str(reset))
     if reset:
         assert done.returncode == 0 and "Fine-tuning from" in done.stdout and "epoch 1 of 4" in done.stdout
     else:
@@ -109,6 +107,6 @@ def test_a_checkpoint_of_another_model_is_an_error(straight, tmp_path):
     pairs = [*TINY, *LONGER, "DATA.PATH_TO_DATA_DIR", str(straight / "demo"), "OUTPUT_DIR", str(tmp_path / "out")]
     wrong = tmp_path / "wrong.pyth"
     torch.save({"model_state": {"conv1.weight": torch.zeros(3, 3)}}, wrong)
-    done = run_tool(*pairs, "TRAIN.CHECKPOINT_FILE_PATH", str(wrong))
+    done = run_here(*pairs, "TRAIN.CHECKPOINT_FILE_PATH", str(wrong))
     assert done.returncode == 2 and len(done.stderr.strip().splitlines()) == 1
     assert str(wrong) in done.stderr and "at least half must" in done.stderr
