@@ -1,0 +1,38 @@
+"""Multi-head self-attention over a list of tokens."""
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class Attention(nn.Module):
+    """Every token looks at every token of its list (Vaswani et al. 2017), through PyTorch's fused attention.
+
+    Args:
+        qk_scale: factor of the logits; None or 0 means 1 / sqrt(width of a head).
+    """
+
+    def __init__(
+        self,
+        dim: int,
+        *,
+        num_heads: int,
+        qkv_bias: bool = True,
+        qk_scale: float | None = None,
+        attention_dropout: float = 0.0,
+        dropout: float = 0.0,
+    ):
+        super().__init__()
+        self.num_heads = num_heads
+        self.scale = qk_scale or (dim // num_heads) ** -0.5
+        self.attention_dropout = attention_dropout
+        self.qkv = nn.Linear(dim, 3 * dim, bias=qkv_bias)
+        self.proj = nn.Linear(dim, dim)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, L, D) -> (N, L, D)"""
+        qkv = self.qkv(x).unflatten(2, (3, self.num_heads, -1))  # (N, L, 3, heads, d)
+        q, k, v = (part.transpose(1, 2) for part in qkv.unbind(2))  # each (N, heads, L, d); unbinding this axis saves backward a copy
+        y = F.scaled_dot_product_attention(q, k, v, dropout_p=self.attention_dropout if self.training else 0.0, scale=self.scale)
+        y = y.transpose(1, 2).flatten(2)  # (N, L, D)
+        return self.dropout(self.proj(y))

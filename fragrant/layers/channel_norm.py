@@ -1,0 +1,13 @@
+"""LayerNorm over the channels of a volume."""
+
+from torch import Tensor, nn
+
+from fragrant.layers.tokens import to_tokens, to_volume
+
+
+class ChannelNorm(nn.LayerNorm):
+    """Normalises the C values of every position by themselves; the memory format of the input is kept."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, T, H, W) -> the same."""
+        return to_volume(super().forward(to_tokens(x)), like=x)

@@ -1,0 +1,28 @@
+"""Pixel values to the numbers a model sees, on the device: clips travel as uint8."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+
+class ClipNormalize(nn.Module):
+    """``(pixels / 255 - mean) / std`` in float32; nothing of it goes into a state dict.
+
+    Args:
+        mean: one value per channel of the clip (RGB), of pixels in 0..1.
+        std: likewise.
+        reverse_channels: hand the model BGR.
+    """
+
+    def __init__(self, mean: Sequence[float], std: Sequence[float], *, reverse_channels: bool = False):
+        super().__init__()
+        self.reverse_channels = reverse_channels
+        for name, values in (("mean", mean), ("std", std)):
+            self.register_buffer(name, torch.tensor(values, dtype=torch.float32).view(1, -1, 1, 1, 1), persistent=False)
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """(N, C, T, H, W) uint8 or float, values 0..255 -> the same shape and memory format, float32"""
+        clips = pixels.to(torch.float32, copy=True)  # our own copy: the rest works in place
+        clips.div_(255).sub_(self.mean).div_(self.std)
+        return clips.flip(1) if self.reverse_channels else clips

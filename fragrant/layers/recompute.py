@@ -1,0 +1,36 @@
+"""Activation checkpointing of one block: its inner tensors are computed again in the backward pass instead of kept."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.utils.checkpoint import checkpoint
+
+
+@contextmanager
+def frozen_statistics(block: nn.Module) -> Iterator[None]:
+    """BatchNorm still normalises by the batch in here, but its running statistics stay as they are."""
+    norms = [module for module in block.modules() if isinstance(module, _BatchNorm)]
+    kept = [(norm.momentum, norm.num_batches_tracked) for norm in norms]
+    for norm in norms:
+        norm.momentum, norm.num_batches_tracked = 0.0, None
+    try:
+        yield
+    finally:
+        for norm, (momentum, num_batches) in zip(norms, kept, strict=True):
+            norm.momentum, norm.num_batches_tracked = momentum, num_batches
+
+
+def recompute(block: nn.Module, x: Tensor) -> Tensor:
+    """``block(x)``, same result and same gradients, with only ``x`` kept for the backward pass.
+
+    Costs one more forward pass of the block. The running statistics of BatchNorm are updated once per step, as
+    without it (the second pass of plain checkpointing would count the batch twice).
+    """
+    if not torch.is_grad_enabled():
+        return block(x)
+    if torch.compiler.is_compiling():  # compiled code does not repeat the update of the statistics
+        return checkpoint(block, x, use_reentrant=False)
+    return checkpoint(block, x, use_reentrant=False, context_fn=lambda: (nullcontext(), frozen_statistics(block)))

@@ -1,0 +1,21 @@
+"""A feature map as a volume and as a list of tokens: the two views of one memory.
+
+Most layers work on volumes (N, C, T, H, W); attention and LayerNorm work on tokens (N, L, C) with L = T*H*W, time
+first, then rows, then columns. In channels_last_3d memory both are the same bytes and no step here copies.
+"""
+
+import torch
+from torch import Tensor
+
+
+def to_tokens(volume: Tensor) -> Tensor:
+    """(N, C, T, H, W) -> (N, L, C), a view; its memory is contiguous if the volume is channels_last_3d."""
+    return volume.flatten(2).transpose(1, 2)
+
+
+def to_volume(tokens: Tensor, like: Tensor) -> Tensor:
+    """(N, L, C) -> (N, C, T, H, W): sizes and memory format of ``like``, so that one choice at the input holds throughout."""
+    volume = tokens.transpose(1, 2).unflatten(2, like.shape[2:])
+    if like.is_contiguous(memory_format=torch.channels_last_3d):
+        return volume.contiguous(memory_format=torch.channels_last_3d)  # free where the tokens are contiguous
+    return volume.contiguous()

@@ -1,0 +1,41 @@
+"""What every model of the package has in common."""
+
+from torch import Tensor, nn
+
+from fragrant.errors import UserError
+
+
+class ModelError(UserError):
+    """Model arguments that do not fit together, or a clip that the model cannot take."""
+
+
+class Backbone(nn.Module):
+    """A video classifier: feature maps, their mean over space and time, a linear head.
+
+    A subclass sets ``num_features`` and ``head`` and writes ``forward_features``.
+
+    Attributes:
+        num_features: D, the width of what the head sees.
+        head: D -> K, or Identity for a model without classes.
+        head_name: prefix of the keys in the state dict that depend on the number of classes.
+    """
+
+    num_features: int
+    head: nn.Module
+    head_name = "head"
+
+    def forward_features(self, clips: Tensor) -> Tensor:
+        """(N, C, T, H, W) -> (N, D, T', H', W')"""
+        raise NotImplementedError
+
+    def forward_head(self, features: Tensor) -> Tensor:
+        """(N, D, T', H', W') -> (N, K)"""
+        return self.head(features.mean(dim=(2, 3, 4)))
+
+    def forward(self, clips: Tensor) -> Tensor:
+        """(N, C, T, H, W) -> logits (N, K), no softmax in training nor in evaluation."""
+        return self.forward_head(self.forward_features(clips))
+
+    def rename_published(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
+        """The state dict of a published file under the names that this model uses; values in, values out."""
+        return state

@@ -1,0 +1,48 @@
+"""How large and how costly a model is: parameters, and multiply-adds of one forward pass."""
+
+import math
+import warnings
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import nn
+
+with warnings.catch_warnings():  # fvcore scripts some losses on import, which newer PyTorch deprecates
+    warnings.simplefilter("ignore")
+    from fvcore.nn import FlopCountAnalysis
+
+
+class Complexity(NamedTuple):
+    parameters: int
+    gmacs: float  # 1e9 multiply-adds per clip; published tables call them GFLOPs
+    by_operator: dict[str, float]  # GMACs
+
+
+def attention_macs(inputs: list, outputs: list) -> int:
+    """q k^T and the weighted sum of v, which fvcore does not see inside the fused attention."""
+    (*batch, queries, width), (*_, keys, value_width) = (inputs[i].type().sizes() for i in (0, 2))
+    return math.prod(batch) * queries * keys * (width + value_width)
+
+
+def measure(model: nn.Module, clip_shape: Sequence[int]) -> Complexity:
+    """Counts for one clip of shape (C, T, H, W). Costs one forward pass, where the model lies."""
+    parameter = next(model.parameters())
+    counter = FlopCountAnalysis(model, torch.zeros(1, *clip_shape, device=parameter.device, dtype=parameter.dtype))
+    counter.set_op_handle("aten::scaled_dot_product_attention", attention_macs)
+    counter.unsupported_ops_warnings(False).uncalled_modules_warnings(False).tracer_warnings("none")
+    was_training = model.training
+    try:
+        model.eval()  # a forward pass in training mode would move the running statistics
+        with torch.no_grad():
+            by_operator = {name: count / 1e9 for name, count in counter.by_operator().items()}
+    finally:
+        model.train(was_training)
+    return Complexity(sum(p.numel() for p in model.parameters()), sum(by_operator.values()), by_operator)
+
+
+def describe(model: nn.Module, clip_shape: Sequence[int]) -> str:
+    """For a log: ``"21.40 M parameters, 41.76 GMACs for a clip of 3 x 16 x 224 x 224"``"""
+    complexity = measure(model, clip_shape)
+    size = " x ".join(map(str, clip_shape))
+    return f"{complexity.parameters / 1e6:.2f} M parameters, {complexity.gmacs:.2f} GMACs for a clip of {size}"

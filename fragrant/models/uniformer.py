@@ -1,0 +1,202 @@
+"""UniFormer (Li et al. 2022, arXiv 2201.04676): two stages of convolution blocks, then two of attention blocks.
+
+The names of the modules, and so the keys of the state dict, are those of the published checkpoints.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from fragrant.layers.attention_block import AttentionBlock
+from fragrant.layers.conv_block import ConvBlock
+from fragrant.layers.patch_embed import PatchEmbed
+from fragrant.layers.recompute import recompute
+from fragrant.layers.split_attention_block import SplitAttentionBlock
+from fragrant.models.backbone import Backbone, ModelError
+from fragrant.models.build import MODELS
+
+STAGES = (1, 2, 3, 4)
+PLACES = tuple(f"{where}{stage}" for stage in STAGES for where in ("embed", "stage"))  # in the order a clip meets them
+
+
+class Insertion(NamedTuple):
+    """One more module in the chain of stages, for models that extend UniFormer.
+
+    The same module may be inserted at several places, each time under the same name.
+    """
+
+    place: str  # "embed1" .. "embed4": right after a stage's patch embedding; "stage1" .. "stage4": after its blocks
+    name: str  # attribute of the model, and so the prefix of its keys in the state dict: "rsa_attn3"
+    module: nn.Module  # (N, C, T, H, W) -> the same
+    residual: bool = True  # x + module(x), otherwise module(x) in place of x
+
+
+def init_linear(module: nn.Module) -> None:
+    """As published: normal with std 0.02 (cut at +-2, so hardly), bias 0. Convolutions and norms keep PyTorch's defaults."""
+    if isinstance(module, nn.Linear):
+        nn.init.trunc_normal_(module.weight, std=0.02)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)
+
+
+def init_time_attention(module: nn.Module) -> None:
+    """As published: attention over time adds exactly 0 at first, but its values already get a gradient (proj is all ones)."""
+    if isinstance(module, SplitAttentionBlock):
+        for parameter in module.t_attn.parameters():
+            nn.init.zeros_(parameter)
+        nn.init.ones_(module.t_attn.proj.weight)
+
+
+def per_stage(name: str, values: float | Sequence) -> tuple:
+    """One value for every stage: four are given, or one for all."""
+    values = tuple(values) if isinstance(values, Sequence) else (values,) * len(STAGES)
+    if len(values) != len(STAGES):
+        raise ModelError(f"{name} needs one value for each of the {len(STAGES)} stages; got {len(values)}: {list(values)}")
+    return values
+
+
+def num_heads_of(dim: int, head_dim: int) -> int:
+    heads = dim // head_dim
+    if heads < 1 or dim % heads:
+        raise ModelError(
+            f"embed_dim {dim} does not split into whole heads of width head_dim {head_dim}; "
+            "embed_dim must be at least head_dim and divisible by embed_dim // head_dim in stages 3 and 4"
+        )
+    return heads
+
+
+class UniFormer(Backbone):
+    """UniFormer for video. Time is halved once, in the first patch embedding; space four times, to 1/32.
+
+    Args:
+        num_classes: K; 0 gives an Identity head.
+        embed_dim: width of each stage.
+        depth: blocks of each stage.
+        head_dim: width of an attention head; a stage has ``embed_dim // head_dim`` heads.
+        mlp_ratio: hidden width of the MLPs over the stage's width; one number, or one per stage.
+        qk_scale: factor of the attention logits; None means 1 / sqrt(head width).
+        drop_path_rate: probability of skipping a branch of the last block; grows linearly from 0 at the first.
+        split: attention first over time, then over space, instead of both at once.
+        std: patch embeddings 2-4 see three frames instead of one. They do not shorten time, in spite of the published comment.
+        recompute_blocks: how many of a stage's first blocks keep no activations for the backward pass.
+        insertions: modules between the stages, applied at each place in the order given.
+
+    Raises:
+        ModelError: arguments that do not fit together.
+    """
+
+    def __init__(
+        self,
+        *,
+        num_classes: int = 400,
+        in_channels: int = 3,
+        embed_dim: Sequence[int] = (64, 128, 320, 512),
+        depth: Sequence[int] = (3, 4, 8, 3),
+        head_dim: int = 64,
+        mlp_ratio: float | Sequence[float] = 4.0,
+        qkv_bias: bool = True,
+        qk_scale: float | None = None,
+        dropout_rate: float = 0.0,
+        attention_dropout_rate: float = 0.0,
+        drop_path_rate: float = 0.1,
+        split: bool = False,
+        std: bool = False,
+        recompute_blocks: Sequence[int] = (0, 0, 0, 0),
+        insertions: Sequence[Insertion] = (),
+    ):
+        super().__init__()
+        dims, depths, ratios = per_stage("embed_dim", embed_dim), per_stage("depth", depth), per_stage("mlp_ratio", mlp_ratio)
+        self.in_channels = in_channels
+        self.recompute_blocks = per_stage("recompute_blocks", recompute_blocks)
+        self.patch_embed1 = PatchEmbed(in_channels, dims[0], patch_size=4, time_kernel=3, time_stride=2)
+        for stage in STAGES[1:]:
+            embed = PatchEmbed(dims[stage - 2], dims[stage - 1], patch_size=2, time_kernel=3 if std else 1)
+            self.add_module(f"patch_embed{stage}", embed)
+        self.pos_drop = nn.Dropout(dropout_rate)
+        drop_path_rates = torch.linspace(0, drop_path_rate, sum(depths), device="cpu").split(depths)
+        for stage, dim, ratio, rates in zip(STAGES, dims, ratios, drop_path_rates, strict=True):
+            block, options = ConvBlock, dict(mlp_ratio=ratio, dropout=dropout_rate)
+            if stage > 2:
+                block = SplitAttentionBlock if split else AttentionBlock
+                options |= dict(num_heads=num_heads_of(dim, head_dim), qkv_bias=qkv_bias, qk_scale=qk_scale)
+                options |= dict(attention_dropout=attention_dropout_rate)
+            self.add_module(f"blocks{stage}", nn.ModuleList(block(dim, drop_path=rate, **options) for rate in rates.tolist()))
+        self.num_features = dims[-1]
+        self.norm = nn.BatchNorm3d(self.num_features)
+        self.head = nn.Linear(self.num_features, num_classes) if num_classes else nn.Identity()
+        self.apply(init_linear)
+        self.apply(init_time_attention)
+        self._insert(insertions)
+
+    def _insert(self, insertions: Sequence[Insertion]) -> None:
+        self.inserted = {place: [] for place in PLACES}  # place -> (name, residual) of its modules
+        for place, name, module, residual in insertions:
+            if place not in self.inserted:
+                raise ModelError(f"insertion '{name}': place '{place}' is not known; allowed: {', '.join(PLACES)}")
+            if getattr(self, name, module) is not module:
+                raise ModelError(f"insertion '{name}' at '{place}': this name already belongs to another part of the model")
+            self.add_module(name, module)
+            self.inserted[place].append((name, residual))
+
+    def _at(self, place: str, x: Tensor) -> Tensor:
+        """What is inserted at this place, applied to (N, C, T, H, W) -> the same; usually nothing."""
+        for name, residual in self.inserted[place]:
+            y = getattr(self, name)(x)
+            x = x + y if residual else y
+        return x
+
+    def forward_features(self, clips: Tensor) -> Tensor:
+        """(N, C, T, H, W) -> (N, D, ceil(T / 2), H // 32, W // 32)"""
+        x = self._checked(clips)
+        for stage in STAGES:
+            x = self._at(f"embed{stage}", getattr(self, f"patch_embed{stage}")(x))  # (N, D, T', H', W') of this stage
+            if stage == 1:
+                x = self.pos_drop(x)
+            for index, block in enumerate(getattr(self, f"blocks{stage}")):
+                x = recompute(block, x) if index < self.recompute_blocks[stage - 1] else block(x)
+            x = self._at(f"stage{stage}", x)
+        return self.norm(x)
+
+    def _checked(self, clips: Tensor) -> Tensor:
+        if clips.ndim != 5 or clips.shape[1] != self.in_channels or min(clips.shape[3:]) < 32:
+            raise ModelError(
+                f"clips must be (N, {self.in_channels}, T, H, W) with at least 32 x 32 pixels; got a tensor of shape {tuple(clips.shape)}"
+            )
+        return clips
+
+
+def uniformer_small(**options) -> UniFormer:
+    """UniFormer-S: 21.4 M parameters, 41.8 GMACs at 16 x 224 x 224. Takes the other arguments of ``UniFormer``."""
+    return UniFormer(depth=(3, 4, 8, 3), **options)
+
+
+def uniformer_base(**options) -> UniFormer:
+    """UniFormer-B: 49.8 M parameters, 96.7 GMACs at 16 x 224 x 224. Takes the other arguments of ``UniFormer``."""
+    return UniFormer(depth=(5, 8, 20, 7), **options)
+
+
+@MODELS.register("Uniformer")
+def uniformer(cfg) -> UniFormer:
+    if cfg.UNIFORMER.REPRESENTATION_SIZE:
+        raise ModelError(
+            f"UNIFORMER.REPRESENTATION_SIZE {cfg.UNIFORMER.REPRESENTATION_SIZE} is not supported: "
+            "the published model cannot be built with a representation layer either; allowed: None"
+        )
+    return UniFormer(
+        num_classes=cfg.MODEL.NUM_CLASSES,
+        in_channels=cfg.DATA.INPUT_CHANNEL_NUM[0],
+        embed_dim=cfg.UNIFORMER.EMBED_DIM,
+        depth=cfg.UNIFORMER.DEPTH,
+        head_dim=cfg.UNIFORMER.HEAD_DIM,
+        mlp_ratio=cfg.UNIFORMER.MLP_RATIO,
+        qkv_bias=cfg.UNIFORMER.QKV_BIAS,
+        qk_scale=cfg.UNIFORMER.QKV_SCALE,
+        dropout_rate=cfg.UNIFORMER.DROPOUT_RATE,
+        attention_dropout_rate=cfg.UNIFORMER.ATTENTION_DROPOUT_RATE,
+        drop_path_rate=cfg.UNIFORMER.DROP_DEPTH_RATE,
+        split=cfg.UNIFORMER.SPLIT,
+        std=cfg.UNIFORMER.STD,
+        recompute_blocks=cfg.MODEL.CHECKPOINT_NUM if cfg.MODEL.USE_CHECKPOINT else (0, 0, 0, 0),
+    )

@@ -1,0 +1,204 @@
+"""Stored weights -> a model: finds the tensors in the file, renames, spreads image filters over time, says what fitted."""
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from fragrant.errors import UserError
+from fragrant.models.backbone import Backbone
+
+WRAPPERS = ("model", "model_state", "state_dict")  # where published files keep the tensors, if not at the top
+PREFIXES = ("module.", "_orig_mod.")  # left by DataParallel and torch.compile
+INFLATIONS = ("repeat", "center", None)
+
+
+class WeightsError(UserError):
+    """Weights that do not exist, cannot be read, or belong to another model."""
+
+
+@dataclass
+class LoadReport:
+    """What became of every tensor of the file and of the model, by key name."""
+
+    loaded: list[str]  # now in the model
+    missing: list[str]  # of the model, but not loaded: keep their initial values
+    unexpected: list[str]  # of the file, but unknown to the model
+    dropped: list[str]  # known to both, but not fitting: a head of other classes, another width
+    inflated: list[str] = field(default_factory=list)  # loaded after spreading over time
+    shapes: dict[str, tuple[tuple, tuple | None]] = field(default_factory=dict)  # of what was dropped: file, model
+
+    def summary(self) -> str:
+        dropped = [f"{key} {found} does not fit {wanted or 'a model without it'}" for key, (found, wanted) in self.shapes.items()]
+        lines = [f"{len(self.loaded)} of {len(self.loaded) + len(self.missing)} tensors loaded"]
+        lines += [f"inflated over time: {len(self.inflated)}"] if self.inflated else []
+        lines += [f"dropped: {shortened(dropped)}"] if dropped else []
+        lines += [f"keep their initial values: {shortened(self.missing)}"] if self.missing else []
+        lines += [f"not used: {shortened(self.unexpected)}"] if self.unexpected else []
+        return "; ".join(lines)
+
+
+def shortened(names: Iterable[str], most: int = 4) -> str:
+    """``"6: a, b, c, d, ..."``"""
+    names = list(names)
+    return f"{len(names)}: " + ", ".join(names[:most]) + (", ..." if len(names) > most else "")
+
+
+def read_checkpoint(path: str | PathLike) -> Any:
+    """What ``torch.save`` wrote, on the CPU; nothing but tensors and plain values is ever read."""
+    if not Path(path).is_file():
+        raise WeightsError(f"weights '{path}': no such file")
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # a damaged file raises nearly anything
+        unsafe = re.search(r"GLOBAL (\S+)", str(error))
+        reason = (
+            f"holds a Python object ({unsafe[1]}) that could run code and is not read; save the file again with tensors alone"
+            if unsafe
+            else f"damaged, or not a PyTorch checkpoint ({type(error).__name__})"
+        )
+        raise WeightsError(f"weights '{path}': {reason}") from error
+
+
+def unwrapped(checkpoint: Any, where: str) -> dict[str, Any]:
+    """The state dict of a file: under one of the usual names, or the file as it is."""
+    found = checkpoint
+    for wrapper in WRAPPERS:
+        if isinstance(found, Mapping) and isinstance(found.get(wrapper), Mapping):
+            found = found[wrapper]
+            break
+    if not isinstance(found, Mapping) or not any(isinstance(value, Tensor) for value in found.values()):
+        content = shortened(map(str, found)) if isinstance(found, Mapping) else type(found).__name__
+        raise WeightsError(
+            f"weights '{where}': no tensors found; a state dict must lie at the top or under {', '.join(WRAPPERS)}; found {content}"
+        )
+    return dict(found)
+
+
+def renamed(state: Mapping[str, Any], clear_name_patterns: Sequence[str] = ()) -> dict[str, Any]:
+    """The same tensors with every pattern cut out of their names, then without the prefixes of wrappers.
+
+    Raises:
+        WeightsError: two names become one.
+    """
+    result, origin = {}, {}
+    for key, value in state.items():
+        name = key
+        for pattern in clear_name_patterns:
+            name = name.replace(pattern, "")
+        while name.startswith(PREFIXES):
+            name = name.split(".", 1)[1]
+        if name in result:
+            raise WeightsError(f"weights: '{origin[name]}' and '{key}' both become '{name}' by TRAIN.CHECKPOINT_CLEAR_NAME_PATTERN")
+        result[name], origin[name] = value, key
+    return result
+
+
+def inflate(weight: Tensor, num_frames: int, how: str = "repeat") -> Tensor:
+    """(O, I, H, W) or (O, I, T, H, W) -> (O, I, num_frames, H, W) with the same answer to a clip that stands still.
+
+    "repeat" gives every frame an equal share (as published), "center" gives all to the middle frame.
+    """
+    if weight.ndim == 5:
+        weight = weight.sum(2)  # (O, I, H, W)
+    if how == "repeat":
+        return weight.unsqueeze(2).repeat(1, 1, num_frames, 1, 1) / num_frames  # (O, I, T, H, W)
+    if how != "center":
+        raise ValueError(f"inflation '{how}' is not known; allowed: repeat, center")
+    inflated = weight.new_zeros(*weight.shape[:2], num_frames, *weight.shape[2:])
+    inflated[:, :, num_frames // 2] = weight
+    return inflated
+
+
+def differs_in_time_only(found: Sequence[int], wanted: Sequence[int]) -> bool:
+    """Filters of the same channels, height and width, but for other (or no) frames."""
+    found, wanted = tuple(found), tuple(wanted)
+    return len(wanted) == 5 and len(found) in (4, 5) and found[:2] + found[-2:] == wanted[:2] + wanted[-2:]
+
+
+def matched(
+    state: Mapping[str, Any], wanted: Mapping[str, Sequence[int]], *, head_name: str = "head", inflation: str | None = "repeat"
+) -> tuple[dict[str, Tensor], LoadReport]:
+    """The tensors of ``state`` that fit the shapes in ``wanted``, inflated where that helps, and the report.
+
+    A head is taken as a whole or, if one of its tensors does not fit, not at all.
+    """
+    is_head = re.compile(re.escape(head_name) + r"\.").match
+    fits, report = {}, LoadReport([], [], [], [])
+    for key, value in state.items():
+        if not isinstance(value, Tensor) or (key not in wanted and not is_head(key)):
+            report.unexpected.append(key)
+        elif tuple(value.shape) == tuple(wanted.get(key, ())) and key in wanted:
+            fits[key] = value
+        elif inflation and key in wanted and differs_in_time_only(value.shape, wanted[key]):
+            fits[key] = inflate(value, wanted[key][2], inflation)
+            report.inflated.append(key)
+        else:
+            report.dropped.append(key)
+    if any(is_head(key) for key in report.dropped):
+        others = [key for key in fits if is_head(key)]
+        report.dropped += others
+        fits = {key: value for key, value in fits.items() if key not in others}
+    report.shapes = {key: (tuple(state[key].shape), tuple(wanted[key]) if key in wanted else None) for key in report.dropped}
+    report.loaded = [key for key in wanted if key in fits]
+    report.missing = [key for key in wanted if key not in fits]
+    return fits, report
+
+
+def require_most(state: Mapping[str, Any], backbone: Sequence[str], report: LoadReport, where: str) -> None:
+    """Fewer than half of the backbone's tensors: the wrong file, not a partial one.
+
+    Raises:
+        WeightsError: with the counts, the first names of both sides, and the prefix that is in the way if that is all.
+    """
+    loaded = set(report.loaded)
+    fitting = sum(key in loaded for key in backbone)
+    if 2 * fitting >= len(backbone):
+        return
+    message = f"weights '{where}': only {fitting} of the backbone's {len(backbone)} tensors fit this model, at least half must"
+    message += f"; names found {shortened(state)}; names wanted {shortened(backbone)}"
+    if report.shapes:
+        message += f"; other shapes {shortened(f'{key} {found} for {shape}' for key, (found, shape) in report.shapes.items())}"
+    prefixes = Counter(key.removesuffix(name) for key in state for name in backbone if key.endswith(f".{name}"))
+    prefix, hits = max(prefixes.items(), key=lambda item: item[1], default=("", 0))
+    if 2 * hits >= len(backbone):
+        message += f"; without '{prefix}' {hits} names would match: TRAIN.CHECKPOINT_CLEAR_NAME_PATTERN ['{prefix}']"
+    raise WeightsError(message)
+
+
+def load_weights(
+    model: Backbone,
+    source: str | PathLike | Mapping[str, Any],
+    *,
+    clear_name_patterns: Sequence[str] = (),
+    inflation: str | None = "repeat",
+    where: str | PathLike | None = None,
+) -> LoadReport:
+    """Fills ``model`` from a file or a dict in memory and reports what fitted. An error leaves the model as it was.
+
+    Args:
+        source: a file that ``torch.save`` wrote, or its content: a state dict, bare or under one of the usual names.
+        clear_name_patterns: parts to cut out of every key name.
+        inflation: how filters for images, or for fewer frames, are spread over time: "repeat", "center", or None for not at all.
+        where: what error messages call the source; a file's own path unless given.
+
+    Raises:
+        WeightsError: the file cannot be read, or it fits less than half of the backbone.
+    """
+    if inflation not in INFLATIONS:
+        raise ValueError(f"inflation '{inflation}' is not known; allowed: repeat, center, None")
+    in_memory = isinstance(source, Mapping)
+    where = str(where or ("given in memory" if in_memory else source))
+    state = unwrapped(source if in_memory else read_checkpoint(source), where)
+    state = model.rename_published(renamed(state, clear_name_patterns))
+    wanted = {key: tuple(value.shape) for key, value in model.state_dict().items()}
+    fits, report = matched(state, wanted, head_name=model.head_name, inflation=inflation)
+    require_most(state, [key for key in wanted if not key.startswith(f"{model.head_name}.")], report, where)
+    model.load_state_dict(fits, strict=False)
+    return report
