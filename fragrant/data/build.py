@@ -1,0 +1,74 @@
+"""From the config to the loader of a split."""
+
+import torch
+
+from fragrant.data.clips import ClipDataset
+from fragrant.data.datasets import DATASETS
+from fragrant.data.loader import ClipLoader, TestBatches, TrainBatches
+from fragrant.data.transforms import TestTransform, TrainTransform
+from fragrant.data.views import ViewPlan, test_plan, train_plan
+from fragrant.distributed import rank, world_size
+
+SPLITS = ("train", "val", "test")
+
+
+def _plan(cfg, split: str) -> tuple[ViewPlan, int]:
+    """The views of a video, and how many they are; validation is a test with one view."""
+    data = cfg.DATA
+    clip = {
+        "length": data.NUM_FRAMES,
+        "stride": data.SAMPLING_RATE,
+        "sparse": data.SAMPLING == "sparse",
+        "target_fps": data.TARGET_FPS if data.FPS_CONVERT else None,
+    }
+    if split == "train":
+        return train_plan(**clip), 1
+    clips, crops = (cfg.TEST.NUM_ENSEMBLE_VIEWS, cfg.TEST.NUM_SPATIAL_CROPS) if split == "test" else (1, 1)
+    return test_plan(**clip, clips=clips, crops=crops, offset=data.USE_OFFSET_SAMPLING), clips * crops
+
+
+def _transform(cfg, split: str) -> TrainTransform | TestTransform:
+    data, dtype = cfg.DATA, getattr(torch, cfg.DATA.CLIP_DTYPE)
+    if split != "train":
+        return TestTransform(crop_size=data.TEST_CROP_SIZE, short_side=cfg.TEST.SHORT_SIDE or data.TEST_CROP_SIZE, dtype=dtype)
+    return TrainTransform(
+        crop_size=data.TRAIN_CROP_SIZE,
+        jitter_scales=tuple(data.TRAIN_JITTER_SCALES),
+        inverse_scales=data.INV_UNIFORM_SAMPLE,
+        areas=tuple(data.TRAIN_JITTER_SCALES_RELATIVE) or None,
+        aspects=tuple(data.TRAIN_JITTER_ASPECT_RELATIVE) or None,
+        flip=data.RANDOM_FLIP,
+        dtype=dtype,
+    )
+
+
+def _batches(cfg, split: str, num_videos: int, num_views: int) -> TrainBatches | TestBatches:
+    """TRAIN.BATCH_SIZE counts videos and TEST.BATCH_SIZE counts views, both of all processes of this machine together."""
+    processes = max(1, world_size() // cfg.NUM_SHARDS)
+    place = {"rank": rank(), "world_size": world_size()}
+    if split == "train":
+        return TrainBatches(num_videos, batch_size=max(1, cfg.TRAIN.BATCH_SIZE // processes), seed=cfg.RNG_SEED, **place)
+    videos = cfg.TRAIN.BATCH_SIZE if split == "val" else cfg.TEST.BATCH_SIZE // num_views
+    return TestBatches(num_videos, batch_size=max(1, videos // processes), **place)
+
+
+def build_loader(cfg, split: str) -> ClipLoader:
+    """The loader of "train", "val" or "test".
+
+    Raises:
+        ListError, DemoSetError: the lists are missing or wrong, or cannot be made; reading a video happens later, while iterating.
+    """
+    assert split in SPLITS, split
+    name = (cfg.TEST if split == "test" else cfg.TRAIN).DATASET
+    records, class_names = DATASETS.get(name.lower())(cfg, split)
+    plan, num_views = _plan(cfg, split)
+    multi_thread = cfg.DATA_LOADER.ENABLE_MULTI_THREAD_DECODE
+    dataset = ClipDataset(records, plan, _transform(cfg, split), seed=cfg.RNG_SEED, multi_thread=multi_thread)
+    return ClipLoader(
+        dataset,
+        _batches(cfg, split, len(records), num_views),
+        num_workers=cfg.DATA_LOADER.NUM_WORKERS,
+        pin_memory=cfg.DATA_LOADER.PIN_MEMORY and cfg.NUM_GPUS > 0 and torch.cuda.is_available(),
+        class_names=class_names,
+        num_views=num_views,
+    )

@@ -1,0 +1,110 @@
+"""The batches of an epoch: which videos, in which order, on which rank."""
+
+import random
+from collections.abc import Iterator
+
+import torch
+from torch.utils.data import DataLoader, Sampler
+
+from fragrant.data.clips import Batch, ClipDataset, Unreadable, collate
+from fragrant.data.frames import VideoError
+from fragrant.distributed import shard
+
+
+class TrainBatches(Sampler):
+    """Shuffled batches of (epoch, id) for one rank.
+
+    The order is a pure function of (seed, epoch); batch number s holds the same videos on any number of ranks, whose batches
+    are equally many and equally large. What does not fill a batch is left out, but a short list gives one smaller batch.
+
+    Args:
+        batch_size: of one rank.
+    """
+
+    def __init__(self, num_videos: int, *, batch_size: int, seed: int, rank: int = 0, world_size: int = 1):
+        self.num_videos = num_videos
+        self.batch_size = max(1, min(batch_size, num_videos // world_size))
+        self.seed = seed
+        self.rank = rank
+        self.world_size = world_size
+        self.epoch = 0
+
+    def __len__(self) -> int:
+        return max(1, self.num_videos // (self.batch_size * self.world_size))
+
+    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+        order = list(range(self.num_videos))
+        random.Random(f"{self.seed}-{self.epoch}").shuffle(order)
+        for step in range(len(self)):
+            first = (step * self.world_size + self.rank) * self.batch_size
+            yield [(self.epoch, order[at % self.num_videos]) for at in range(first, first + self.batch_size)]
+
+
+class TestBatches(Sampler):
+    """Every video exactly once over all ranks, in the order of the list."""
+
+    __test__ = False  # pytest: this is no test
+
+    def __init__(self, num_videos: int, *, batch_size: int, rank: int = 0, world_size: int = 1):
+        self.share = shard(num_videos, rank, world_size)
+        self.batch_size = batch_size
+        self.epoch = 0
+
+    def __len__(self) -> int:
+        return -(-len(self.share) // self.batch_size)
+
+    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+        for first in range(0, len(self.share), self.batch_size):
+            yield [(0, video_id) for video_id in self.share[first : first + self.batch_size]]  # the same in every epoch
+
+
+class ClipLoader:
+    """Batches of clips, read ahead by worker processes.
+
+    Args:
+        num_workers: reading processes, 0 = read in this one; the batches are the same.
+        pin_memory: page-locked batches, for a GPU.
+        class_names: name of each label, for those who report.
+        num_views: views of every video.
+
+    Raises:
+        VideoError: while iterating, for the first video that cannot be read.
+    """
+
+    def __init__(
+        self,
+        dataset: ClipDataset,
+        batches: TrainBatches | TestBatches,
+        *,
+        num_workers: int = 0,
+        pin_memory: bool = False,
+        class_names: list[str] | None = None,
+        num_views: int = 1,
+    ):
+        self.dataset = dataset
+        self.batches = batches
+        self.class_names = class_names
+        self.num_views = num_views
+        num_workers = min(num_workers, len(batches))  # more would have nothing to do
+        self._loader = DataLoader(
+            dataset,
+            batch_sampler=batches,
+            collate_fn=collate,
+            num_workers=num_workers,
+            pin_memory=pin_memory,
+            persistent_workers=num_workers > 0,
+            generator=torch.Generator(),  # its own: iterating draws nothing from the generator of the model
+        )
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Which epoch the next iteration is: its order and its random clips follow from it."""
+        self.batches.epoch = epoch
+
+    def __iter__(self) -> Iterator[Batch]:
+        for batch in self._loader:  # workers use one thread each: torch sees to it
+            if isinstance(batch, Unreadable):
+                raise VideoError(batch.message)
+            yield batch

@@ -1,0 +1,167 @@
+"""From the frames of a view to the clip that a model sees: resize, crop, flip on (T, H, W, C) tensors of pixel values 0..255.
+
+Frames are uint8. So is a clip, rounded once at the end, or float32 and not rounded where the last digits of published numbers matter.
+All random draws come from the generator that is handed in.
+"""
+
+import math
+import random
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+class Box(NamedTuple):
+    """A part of a frame, in pixels."""
+
+    top: int
+    left: int
+    height: int
+    width: int
+
+    def of(self, frames: Tensor) -> Tensor:
+        """(T, H, W, C) -> (T, height, width, C), a view"""
+        return frames[:, self.top : self.top + self.height, self.left : self.left + self.width]
+
+
+def resize(frames: Tensor, height: int, width: int, *, dtype: torch.dtype = torch.uint8) -> Tensor:
+    """(T, H, W, C) -> (T, height, width, C): bilinear between pixel centres, without antialiasing.
+
+    Computed in float32 and rounded once: the uint8 kernels of torch round in between and miss one pixel in five by one.
+    """
+    if frames.shape[1:3] == (height, width):
+        return frames.to(dtype)
+    pixels = frames.permute(0, 3, 1, 2).float()  # (T, C, H, W), channels last in memory as the frames are
+    pixels = F.interpolate(pixels, size=(height, width), mode="bilinear", align_corners=False)
+    if dtype == torch.uint8:
+        pixels = pixels.round_()
+    return pixels.to(dtype).permute(0, 2, 3, 1)  # (T, height, width, C)
+
+
+def short_side_size(height: int, width: int, short_side: int) -> tuple[int, int]:
+    """(height, width) with the short side at ``short_side``; the long one follows, rounded down."""
+    if height < width:
+        return short_side, math.floor(width / height * short_side)
+    return math.floor(height / width * short_side), short_side
+
+
+def box_at(height: int, width: int, side: int, where: float) -> Box:
+    """The square at ``where`` along the long side (0 = left or top, 1 = right or bottom), centred along the short one."""
+    along_height, along_width = (where, 0.5) if height > width else (0.5, where)
+    return Box(math.ceil((height - side) * along_height), math.ceil((width - side) * along_width), side, side)
+
+
+def random_box(height: int, width: int, side: int, rng: random.Random) -> Box:
+    """Any square of the frame, all places alike (published code never draws the last one)."""
+    return Box(rng.randint(0, height - side), rng.randint(0, width - side), side, side)
+
+
+def draw_short_side(smallest: int, largest: int, u: float, *, inverse: bool = False) -> int:
+    """Short side for the draw ``u`` in 0..1: even in the side, or (``inverse``) even in 1 / side, which draws small sides more often."""
+    if inverse:
+        low, high = 1 / largest, 1 / smallest
+        return round(1 / (low + (high - low) * u))
+    return round(smallest + (largest - smallest) * u)
+
+
+def relative_size(height: int, width: int, area: float, aspect: float) -> tuple[int, int]:
+    """(height, width) of a box with ``area`` of the frame (0..1) and ``aspect`` = width / height; it may be too large for the frame."""
+    pixels = area * height * width
+    return round(math.sqrt(pixels / aspect)), round(math.sqrt(pixels * aspect))
+
+
+def widest_box(height: int, width: int, aspects: tuple[float, float]) -> Box:
+    """The largest centred box whose width / height lies in ``aspects``."""
+    box_height, box_width = height, width
+    if width / height < aspects[0]:
+        box_height = round(width / aspects[0])
+    elif width / height > aspects[1]:
+        box_width = round(height * aspects[1])
+    return Box((height - box_height) // 2, (width - box_width) // 2, box_height, box_width)
+
+
+def random_relative_box(height: int, width: int, areas: tuple[float, float], aspects: tuple[float, float], rng: random.Random) -> Box:
+    """The box of a RandomResizedCrop (Szegedy et al. 2015): ten tries to draw one that fits, then the widest."""
+    for _ in range(10):
+        area = rng.uniform(*areas)
+        aspect = math.exp(rng.uniform(math.log(aspects[0]), math.log(aspects[1])))
+        box_height, box_width = relative_size(height, width, area, aspect)
+        if 0 < box_height <= height and 0 < box_width <= width:
+            return Box(rng.randint(0, height - box_height), rng.randint(0, width - box_width), box_height, box_width)
+    return widest_box(height, width, aspects)
+
+
+class TestTransform:
+    """Short side to ``short_side``, then the square crop where the view says."""
+
+    __test__ = False  # pytest: this is no test
+
+    def __init__(self, *, crop_size: int, short_side: int, dtype: torch.dtype = torch.uint8):
+        self.crop_size = crop_size
+        self.short_side = short_side
+        self.dtype = dtype
+
+    def prepare(self, frames: Tensor) -> Tensor:
+        """What all views of a video share, done once: (T, H, W, C) -> (T, H', W', C)"""
+        height, width = frames.shape[1:3]
+        if min(height, width) == self.short_side:
+            return frames.to(self.dtype)
+        return resize(frames, *short_side_size(height, width, self.short_side), dtype=self.dtype)
+
+    def __call__(self, frames: Tensor, where: float, rng: random.Random) -> Tensor:
+        """(T, H', W', C) -> (T, S, S, C)"""
+        return box_at(*frames.shape[1:3], self.crop_size, where).of(frames)
+
+
+class TrainTransform:
+    """A random part of the frame at ``crop_size``, half of the clips mirrored; the same for all frames of a clip.
+
+    Args:
+        jitter_scales: range of the short side before a random crop.
+        inverse_scales: draw 1 / short side evenly instead of the short side.
+        areas: range of a box's share of the frame; with it a random resized crop takes the place of short side and crop.
+        aspects: range of the box's width / height.
+        flip: mirror half of the clips.
+    """
+
+    def __init__(
+        self,
+        *,
+        crop_size: int,
+        jitter_scales: tuple[int, int],
+        inverse_scales: bool = False,
+        areas: tuple[float, float] | None = None,
+        aspects: tuple[float, float] | None = None,
+        flip: bool = True,
+        dtype: torch.dtype = torch.uint8,
+    ):
+        self.crop_size = crop_size
+        self.jitter_scales = jitter_scales
+        self.inverse_scales = inverse_scales
+        self.areas = areas
+        self.aspects = aspects
+        self.flip = flip
+        self.dtype = dtype
+
+    def prepare(self, frames: Tensor) -> Tensor:
+        """Nothing: every view draws for itself."""
+        return frames
+
+    def __call__(self, frames: Tensor, where: None, rng: random.Random) -> Tensor:
+        """(T, H, W, C) -> (T, S, S, C)"""
+        clip = self._resized_box(frames, rng) if self.areas else self._jittered_crop(frames, rng)
+        return clip.flip(2) if self.flip and rng.random() < 0.5 else clip
+
+    def _resized_box(self, frames: Tensor, rng: random.Random) -> Tensor:
+        box = random_relative_box(*frames.shape[1:3], self.areas, self.aspects, rng)
+        return resize(box.of(frames), self.crop_size, self.crop_size, dtype=self.dtype)
+
+    def _jittered_crop(self, frames: Tensor, rng: random.Random) -> Tensor:
+        short_side = draw_short_side(*self.jitter_scales, rng.random(), inverse=self.inverse_scales)
+        height, width = frames.shape[1:3]
+        if min(height, width) != short_side:
+            height, width = short_side_size(height, width, short_side)
+        box = random_box(height, width, self.crop_size, rng)
+        return box.of(resize(frames, height, width, dtype=self.dtype))

@@ -1,0 +1,158 @@
+"""One video: its clips, its batch, what happens when it cannot be read."""
+
+import random
+
+import pytest
+import torch
+from make_video import decode_all, encode
+
+from fragrant.data import clips as clips_module
+from fragrant.data.clips import Batch, ClipDataset, Unreadable, VideoClips, collate
+from fragrant.data.frames import open_frames
+from fragrant.data.records import VideoRecord, read_list
+from fragrant.data.transforms import TestTransform, TrainTransform
+from fragrant.data.views import test_plan, train_plan
+
+CROP = TestTransform(crop_size=48, short_side=48)
+
+
+@pytest.fixture(scope="module")
+def videos(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("videos")
+    for name, num_frames in (("long.mp4", 60), ("short.mp4", 5), ("tall.mp4", 20)):
+        size = {"height": 64, "width": 48} if name == "tall.mp4" else {}
+        encode(folder / name, num_frames, options={"g": "12"}, **size)
+    (folder / "list.txt").write_text("long.mp4 2\nshort.mp4 0\ntall.mp4 1\n")
+    return folder
+
+
+def dataset_of(folder, plan, transform=CROP, seed=0):
+    return ClipDataset(read_list(folder / "list.txt"), plan, transform, seed=seed)
+
+
+def test_test_views_are_crops_of_the_right_frames(videos):
+    dataset = dataset_of(videos, test_plan(length=4, stride=4, clips=2, crops=3, offset=True))
+    clips, label, video_id = dataset[(0, 0)]
+    assert (label, video_id) == (2, 0)
+    assert clips.shape == (6, 4, 48, 48, 3) and clips.dtype == torch.uint8
+    frames = torch.from_numpy(decode_all(videos / "long.mp4"))  # (60, 48, 64, 3)
+    for row, (numbers, left) in enumerate([(n, x) for n in ([0, 5, 10, 15], [44, 49, 54, 59]) for x in (0, 8, 16)]):
+        assert torch.equal(clips[row], frames[numbers, :, left : left + 48]), row
+
+
+def test_tall_videos_are_cropped_from_top_to_bottom(videos):
+    clips = dataset_of(videos, test_plan(length=2, stride=2, crops=3))[(0, 2)].clips
+    frames = torch.from_numpy(decode_all(videos / "tall.mp4"))
+    assert all(torch.equal(clips[row], frames[[0, 3], top : top + 48]) for row, top in enumerate((0, 8, 16)))
+
+
+def test_a_short_video_repeats_its_last_frame(videos):
+    clips = dataset_of(videos, test_plan(length=4, stride=4))[(0, 1)].clips
+    frames = torch.from_numpy(decode_all(videos / "short.mp4"))
+    assert torch.equal(clips[0], frames[[0, 4, 4, 4], :, 8:56])
+
+
+def test_a_video_is_opened_once_and_the_union_of_its_frames_decoded_once(videos, monkeypatch):
+    asked = []
+
+    def watched(path, **options):
+        frames = open_frames(path, **options)
+        read = frames.read
+        monkeypatch.setattr(frames, "read", lambda numbers: asked.append(list(numbers)) or read(numbers))
+        return frames
+
+    monkeypatch.setattr(clips_module, "open_frames", watched)
+    dataset_of(videos, test_plan(length=4, stride=10, clips=3, crops=3, offset=True))[(0, 0)]
+    assert asked == [[0, 10, 13, 20, 23, 26, 33, 36, 39, 46, 49, 59]]
+
+
+def test_frames_that_a_view_repeats_are_transformed_once(videos):
+    seen = []
+
+    class Watched(TestTransform):
+        def __call__(self, frames, where, rng):
+            seen.append(len(frames))
+            return super().__call__(frames, where, rng)
+
+    clips = dataset_of(videos, test_plan(length=8, stride=8), Watched(crop_size=48, short_side=48))[(0, 1)].clips
+    assert seen == [2] and clips.shape[1] == 8
+
+
+TRAIN = TrainTransform(crop_size=32, jitter_scales=(36, 48))
+
+
+def test_random_clips_depend_on_seed_epoch_id_and_view_alone(videos):
+    plan = train_plan(length=4, stride=4, views=2)
+    dataset = dataset_of(videos, plan, TRAIN)
+    first = dataset[(3, 0)].clips
+    dataset[(0, 1)], random.random(), torch.rand(3)  # whatever happens in between
+    assert torch.equal(first, dataset[(3, 0)].clips)
+    assert torch.equal(first, dataset_of(videos, plan, TRAIN)[(3, 0)].clips)
+    others = [dataset[(4, 0)].clips, dataset_of(videos, plan, TRAIN, seed=1)[(3, 0)].clips, first.flip(0)]
+    assert not any(torch.equal(first, other) for other in others)
+
+
+def test_a_view_keeps_its_crop_when_others_are_added(videos):
+    """Crops are drawn per view: NUM_SAMPLE or another plan does not shift them."""
+
+    def plan(views):
+        return lambda num_frames, rng, *, fps=None: test_plan(length=2, stride=2)(num_frames, rng) * views
+
+    one, three = (dataset_of(videos, plan(views), TRAIN)[(0, 0)].clips for views in (1, 3))
+    assert torch.equal(one[0], three[0]) and not torch.equal(three[0], three[1])
+
+
+def test_clips_may_be_float_and_not_rounded(videos):
+    transform = TestTransform(crop_size=32, short_side=32, dtype=torch.float32)
+    clips = dataset_of(videos, test_plan(length=2, stride=2), transform)[(0, 0)].clips
+    assert clips.dtype == torch.float32 and (clips != clips.round()).any() and clips.max() > 1
+
+
+def test_seconds_instead_of_frames(tmp_path):
+    encode(tmp_path / "fast.mp4", 60, fps=60)
+    dataset = ClipDataset([VideoRecord(str(tmp_path / "fast.mp4"), 0)], test_plan(length=3, stride=4, target_fps=30), CROP, seed=0)
+    frames = torch.from_numpy(decode_all(tmp_path / "fast.mp4"))
+    assert torch.equal(dataset[(0, 0)].clips[0], frames[[0, 11, 23], :, 8:56])
+
+
+def test_an_unreadable_video_is_a_value_that_says_where(tmp_path):
+    (tmp_path / "list.txt").write_text("# ours\ngone.mp4 0\n")
+    item = dataset_of(tmp_path, test_plan(length=2, stride=2))[(0, 0)]
+    assert item == Unreadable(f"video 'gone.mp4' cannot be read: no such file ({tmp_path / 'list.txt'}:2)")
+
+
+# ---------------------------------------------------------------------------------------------------------------- batches
+def item(video_id, label=1):
+    return VideoClips(torch.randint(0, 256, (3, 4, 6, 6, 3), dtype=torch.uint8), label, video_id)
+
+
+def test_a_batch_is_channels_last_without_a_copy():
+    items = [item(5), item(2, label=0)]
+    batch = collate(items)
+    assert batch.clips.shape == (2, 3, 3, 4, 6, 6)
+    assert batch.labels.tolist() == [1, 0] and batch.ids.tolist() == [5, 2]
+    flat = batch.clips.flatten(0, 1)
+    assert flat.data_ptr() == batch.clips.data_ptr()
+    assert flat.is_contiguous(memory_format=torch.channels_last_3d)
+    assert torch.equal(batch.clips[1, 2], items[1].clips[2].permute(3, 0, 1, 2))
+
+
+def test_one_unreadable_video_takes_the_place_of_the_batch():
+    assert collate([item(0), Unreadable("first"), Unreadable("second")]) == Unreadable("first")
+
+
+def test_moving_a_batch_keeps_its_layout():
+    moved = collate([item(0)]).to(torch.device("cpu"))
+    assert isinstance(moved, Batch)
+    assert moved.clips.flatten(0, 1).is_contiguous(memory_format=torch.channels_last_3d)
+
+
+@pytest.mark.cuda
+def test_a_pinned_batch_keeps_its_layout_on_the_gpu():
+    batch = collate([item(0), item(1)])
+    pinned = Batch(*(tensor.pin_memory() for tensor in batch))
+    moved = pinned.to(torch.device("cuda"))
+    assert pinned.clips.is_pinned() and moved.clips.is_cuda
+    for clips in (pinned.clips, moved.clips):
+        assert clips.flatten(0, 1).is_contiguous(memory_format=torch.channels_last_3d)
+        assert torch.equal(clips.cpu(), batch.clips)

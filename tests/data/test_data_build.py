@@ -1,0 +1,163 @@
+"""From the config to the loaders of a run."""
+
+import pytest
+import torch
+from make_video import decode_all, encode
+
+from fragrant.config import load_cfg
+from fragrant.data import VideoError, build_loader, transforms
+from fragrant.data.records import ListError
+from fragrant.errors import UserError
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("set")
+    rows = []
+    for number in range(5):
+        encode(folder / f"{number}.mp4", 30, seed=number)
+        rows.append(f"{number}.mp4 {number % 2}\n")
+    for split in ("train", "val", "test"):
+        (folder / f"{split}.csv").write_text("".join(rows))
+    (folder / "classes.txt").write_text("sit\nstand\n")
+    return folder
+
+
+def cfg_of(folder, *pairs):
+    base = {
+        "DATA.PATH_TO_DATA_DIR": folder,
+        "MODEL.NUM_CLASSES": 2,
+        "DATA.NUM_FRAMES": 4,
+        "DATA.SAMPLING_RATE": 4,
+        "DATA.TRAIN_CROP_SIZE": 32,
+        "DATA.TEST_CROP_SIZE": 40,
+        "DATA.TRAIN_JITTER_SCALES": "[36,48]",
+        "TRAIN.BATCH_SIZE": 2,
+        "TEST.BATCH_SIZE": 12,
+        "TEST.NUM_ENSEMBLE_VIEWS": 2,
+        "TEST.NUM_SPATIAL_CROPS": 3,
+        "DATA_LOADER.NUM_WORKERS": 0,
+        "NUM_GPUS": 0,
+    }
+    return load_cfg(None, [str(text) for pair in base.items() for text in pair] + list(pairs))
+
+
+@pytest.mark.parametrize(
+    "split, num_views, sizes, side", [("train", 1, [2, 2], 32), ("val", 1, [2, 2, 1], 40), ("test", 6, [2, 2, 1], 40)]
+)
+def test_splits(folder, split, num_views, sizes, side):
+    loader = build_loader(cfg_of(folder), split)
+    batches = list(loader)
+    assert loader.num_views == num_views
+    assert loader.class_names == ["sit", "stand"]
+    assert len(loader) == len(batches)
+    assert len(loader.dataset.records) == 5
+    assert [tuple(batch.clips.shape) for batch in batches] == [(size, num_views, 3, 4, side, side) for size in sizes]
+
+
+def test_validation_is_a_test_with_one_view(folder):
+    pairs = ["TEST.NUM_ENSEMBLE_VIEWS", "1", "TEST.NUM_SPATIAL_CROPS", "1", "TEST.BATCH_SIZE", "2"]
+    val, test = (list(build_loader(cfg_of(folder, *pairs), split)) for split in ("val", "test"))
+    assert all(torch.equal(a.clips, b.clips) for a, b in zip(val, test, strict=True))
+
+
+def test_the_order_follows_the_epoch(folder):
+    loader = build_loader(cfg_of(folder), "train")
+    orders = []
+    for epoch in (0, 1, 0):
+        loader.set_epoch(epoch)
+        orders.append([batch.ids.tolist() for batch in loader])
+    assert orders[0] == orders[2] != orders[1]
+
+
+def first_clip(folder, split, *pairs):
+    return next(iter(build_loader(cfg_of(folder, *pairs), split))).clips[0, 0].permute(1, 2, 3, 0)  # (T, H, W, C)
+
+
+@pytest.mark.parametrize(
+    "pairs, numbers",
+    [
+        ([], [0, 5, 10, 15]),
+        (["DATA.USE_OFFSET_SAMPLING", "True"], [7, 12, 17, 22]),
+        (["DATA.FPS_CONVERT", "True", "DATA.TARGET_FPS", "60"], [0, 2, 4, 7]),
+        (["DATA.SAMPLING", "sparse"], [3, 10, 17, 25]),
+    ],
+)
+def test_sampling_keys(folder, pairs, numbers):
+    clip = first_clip(folder, "val", "DATA.TEST_CROP_SIZE", "48", *pairs)
+    frames = torch.from_numpy(decode_all(folder / "0.mp4"))
+    assert torch.equal(clip, frames[numbers, :, 8:56])
+
+
+def test_short_side_of_a_test(folder):
+    frames = torch.from_numpy(decode_all(folder / "0.mp4"))[[0, 5, 10, 15]]
+    clip = first_clip(folder, "val", "TEST.SHORT_SIDE", "44")
+    assert torch.equal(clip, transforms.resize(frames, 44, 58)[:, 2:42, 9:49])
+
+
+def test_transform_keys(folder, monkeypatch):
+    seen = {}
+    monkeypatch.setattr("fragrant.data.build.TrainTransform", lambda **given: seen.update(given))
+    pairs = ["DATA.TRAIN_JITTER_SCALES_RELATIVE", "[0.08,1.0]", "DATA.TRAIN_JITTER_ASPECT_RELATIVE", "[0.75,1.3333]"]
+    build_loader(cfg_of(folder, *pairs, "DATA.CLIP_DTYPE", "float32", "DATA.RANDOM_FLIP", "False", "DATA.INV_UNIFORM_SAMPLE", "True"), "train")
+    assert seen == {
+        "crop_size": 32,
+        "jitter_scales": (36, 48),
+        "inverse_scales": True,
+        "areas": (0.08, 1.0),
+        "aspects": (0.75, 1.3333),
+        "flip": False,
+        "dtype": torch.float32,
+    }
+
+
+def test_pixels_may_be_float(folder):
+    clip = first_clip(folder, "train", "DATA.CLIP_DTYPE", "float32")
+    assert clip.dtype == torch.float32 and (clip != clip.round()).any()
+
+
+def test_batches_of_one_process_of_several(folder, monkeypatch):
+    monkeypatch.setattr("fragrant.data.build.world_size", lambda: 2)
+    monkeypatch.setattr("fragrant.data.build.rank", lambda: 1)
+    assert [batch.ids.tolist() for batch in build_loader(cfg_of(folder), "test")] == [[2], [3], [4]]
+    train = build_loader(cfg_of(folder), "train")
+    assert [len(batch.ids) for batch in train] == [1, 1]
+
+
+@pytest.mark.parametrize("name", ["Kinetics", "VIDEO_LIST"])
+def test_capital_letters_of_a_set_do_not_matter(folder, name):
+    assert len(build_loader(cfg_of(folder, "TEST.DATASET", name), "test").dataset) == 5
+
+
+@pytest.mark.parametrize(
+    "pairs, error, message",
+    [
+        (["TEST.DATASET", "kinetic"], UserError, "did you mean 'kinetics'"),
+        (["DATA.TEST_LIST", "gone.csv"], ListError, "no test list .*gone.csv'; it follows from DATA.PATH_TO_DATA_DIR"),
+        (["DATA.PATH_LABEL_SEPARATOR", ","], ListError, "test.csv:1: no label behind DATA.PATH_LABEL_SEPARATOR ','; ' ' would fit"),
+        (["MODEL.NUM_CLASSES", "1"], ListError, r"test.csv:2: label 1 is not in 0..0 \(MODEL.NUM_CLASSES 1\)"),
+        (["MODEL.NUM_CLASSES", "3"], ListError, "classes.txt' names 2 classes, MODEL.NUM_CLASSES is 3"),
+    ],
+)
+def test_wrong_lists(folder, pairs, error, message):
+    with pytest.raises(error, match=message):
+        build_loader(cfg_of(folder, *pairs), "test")
+
+
+def test_missing_video(folder):
+    (folder / "gone.csv").write_text("0.mp4 0\nnowhere.mp4 1\n")
+    loader = build_loader(cfg_of(folder, "DATA.TEST_LIST", "gone.csv", "DATA.PATH_PREFIX", str(folder)), "test")
+    with pytest.raises(VideoError, match=r"nowhere.mp4' cannot be read: no such file \(.*gone.csv:2\)$"):
+        list(loader)
+
+
+def test_real_clips(shared_clips):
+    pairs = ["DATA.TEST_LIST", "arid6_test.txt", "DATA.CLASSES_FILE", "arid6_classes.txt", "MODEL.NUM_CLASSES", "6"]
+    loader = build_loader(cfg_of(shared_clips, *pairs, "DATA.NUM_FRAMES", "8", "DATA.SAMPLING_RATE", "8"), "test")
+    ids, dark = [], []
+    for batch in loader:
+        ids += batch.ids.tolist()
+        dark.append(batch.clips.float().mean() / 255)
+    assert ids == list(range(12))
+    assert loader.class_names[0] == "Jump"
+    assert 0.02 < torch.stack(dark).mean() < 0.15

@@ -1,0 +1,51 @@
+"""Views of a video: the test grid, its names, random clips."""
+
+import pickle
+import random
+
+from conftest import golden
+
+from fragrant.data.views import result_file_name, test_plan, train_plan, views_label
+
+RNG = random.Random(0)
+ACCOUNTING = golden("framework/frame_accounting")
+
+
+def test_grid_is_clip_by_clip():
+    views = test_plan(length=8, stride=8, clips=4, crops=3, offset=True)(200, RNG)
+    clips = [view.frames for view in test_plan(length=8, stride=8, clips=4, offset=True)(200, RNG)]
+    assert len(set(clips)) == 4
+    for row, clip, crop in ACCOUNTING["index_layout"]["example_views4_crops3"]:
+        assert views[row].frames == clips[clip]
+        assert views[row].where == (0.0, 0.5, 1.0)[crop]
+
+
+def test_one_crop_is_the_centre():
+    assert {view.where for view in test_plan(length=8, stride=8, clips=4)(200, RNG)} == {0.5}
+
+
+def test_names_of_a_grid():
+    for row in ACCOUNTING["rows"]:
+        frames, crops, clips = row["NUM_FRAMES"], row["NUM_SPATIAL_CROPS"], row["NUM_ENSEMBLE_VIEWS"]
+        crop_size = int(row["file"].split("x")[1])
+        assert views_label(frames, crops, clips) == row["label"].split()[0]
+        assert result_file_name(frames, crop_size, clips, crops) == row["file"]
+        views = test_plan(length=frames, stride=4, clips=clips, crops=crops)(300, RNG)
+        assert len(views) == row["forward_passes_per_video"]
+        assert sum(len(view.frames) for view in views) == row["frames_per_video"]
+
+
+def test_sampling_modes_reach_the_frame_numbers():
+    assert test_plan(length=4, stride=2)(100, RNG)[0].frames == (0, 2, 4, 7)
+    assert test_plan(length=4, stride=2, offset=True)(100, RNG)[0].frames == (46, 48, 50, 53)
+    assert test_plan(length=4, stride=2, target_fps=30)(100, RNG, fps=60)[0].frames == (0, 5, 10, 15)
+    assert test_plan(length=4, stride=2, sparse=True)(100, RNG)[0].frames == (12, 37, 62, 86)
+
+
+def test_training_views_differ_and_follow_from_the_generator():
+    for plan in (train_plan(length=8, stride=4, views=3), train_plan(length=8, stride=4, views=3, sparse=True)):
+        views = plan(300, random.Random(5))
+        assert views == plan(300, random.Random(5)) != plan(300, random.Random(6))
+        assert len({view.frames for view in views}) == 3
+        assert {view.where for view in views} == {None}
+        assert pickle.loads(pickle.dumps(plan))(300, random.Random(5)) == views  # a worker may get it by pickling
