@@ -28,8 +28,7 @@ WHAT = {"model": model}
 
 
 def start(words: list[str]) -> int:
-    parser = argument_parser(__doc__)
-    parser.add_argument("what", choices=sorted(WHAT), help="what is measured")
+    parser = argument_parser(__doc__, what=list(WHAT))
     parser.add_argument("--batch-size", type=int, metavar="N", help="clips; default TRAIN.BATCH_SIZE")
     parser.add_argument("--rounds", type=int, default=5, metavar="N", help="counted rounds")
     arguments = parser.parse_intermixed_args(words)

@@ -3,7 +3,7 @@
 import argparse
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 
@@ -17,9 +17,11 @@ Every key with its default and meaning: fragrant/config/defaults.py; --print-con
 """
 
 
-def argument_parser(description: str) -> argparse.ArgumentParser:
-    """The arguments that every tool with a config has."""
+def argument_parser(description: str, *, what: Sequence[str] = ()) -> argparse.ArgumentParser:
+    """The arguments that every tool with a config has; ``what``: the tasks of a tool that has several, named first."""
     parser = argparse.ArgumentParser(description=description, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter)
+    if what:
+        parser.add_argument("what", choices=sorted(what), help="what to do")
     parser.add_argument("--cfg", metavar="FILE", help="a yaml file, merged over the defaults")
     parser.add_argument("--num_shards", type=int, metavar="N", help="machines that take part (NUM_SHARDS)")
     parser.add_argument("--shard_id", type=int, metavar="I", help="which of them this one is (SHARD_ID)")
