@@ -131,8 +131,9 @@ def check_folder(folder: Path) -> None:
     found = {entry.name for entry in folder.iterdir()}
     foreign = sorted(found - OURS if found & {MARKER, LOCK} else found)
     if foreign:
+        some = ", ".join(foreign[:3] + ["..."] * (len(foreign) > 3))
         raise DemoSetError(
-            f"the demo set is not made in '{folder}': it holds other files ({', '.join(foreign[:3])}{', ...' if len(foreign) > 3 else ''}); "
+            f"the demo set is not made in '{folder}': it holds other files ({some}); "
             "set DATA.PATH_TO_DATA_DIR to a new or empty folder, or TRAIN.DATASET / TEST.DATASET to kinetics to use the lists there"
         )
 
@@ -203,7 +204,7 @@ def make_demo_set(
     height: int = 96,
     width: int = 128,
 ) -> None:
-    """Writes ``videos/<split>/<class>_<nnn>.mp4``, ``{train,val,test}.csv`` and ``classes.txt`` into ``folder``, unless they are there already.
+    """Writes ``videos/<split>/<class>_<nnn>.mp4``, ``{train,val,test}.csv`` and ``classes.txt`` into ``folder``, unless they are there.
 
     Safe to call from several processes at once; a set that was not finished, or made with other settings, is made anew.
 

@@ -151,7 +151,7 @@ def walk(time: np.ndarray, seconds: float, style: Style) -> Pose:
         elbows=0.2 + 0.15 * np.maximum(0, -np.sin(phase)),
         lean=style.lean + 0 * time,
         lift=0 * time,
-        travel=0.72 * style.speed * (time - seconds / 2),
+        travel=0.65 * style.speed * (time - seconds / 2),
         yaw=0 * time,
         on_the_spot=False,
     )
@@ -170,7 +170,7 @@ def run(time: np.ndarray, seconds: float, style: Style) -> Pose:
         elbows=np.full_like(phase, 1.55),
         lean=0.18 + style.lean + 0 * time,
         lift=0.07 * flight,
-        travel=1.1 * style.speed * (time - seconds / 2),
+        travel=0.95 * style.speed * (time - seconds / 2),
         yaw=0 * time,
         on_the_spot=False,
     )

@@ -1,6 +1,7 @@
 """Draws one clip of the demo set: a figure in a room, filmed in the dark.
 
-Colours are linear light, 0 black .. 1 white; a canvas is float32 (H, W, 3). Shapes are drawn by their distance to each pixel, so edges are smooth.
+Colours are linear light, 0 black .. 1 white; a canvas is float32 (H, W, 3). Shapes are drawn by their distance to each pixel, so
+that edges are smooth. The room is dim and the figure stands in what light there is: brighter than the wall behind it.
 """
 
 from typing import NamedTuple
@@ -113,8 +114,10 @@ def paint_face(canvas: np.ndarray, corners: np.ndarray, colour: np.ndarray) -> N
     paint(canvas, top, left, cover, colour)
 
 
-def paint_box(canvas: np.ndarray, camera: Camera, centre: np.ndarray, yaw: float, size: tuple[float, float, float], colour: np.ndarray) -> None:
-    """A box that stands on the ground: the faces turned to the camera, each with its own brightness."""
+def paint_box(
+    canvas: np.ndarray, camera: Camera, centre: np.ndarray, yaw: float, size: tuple[float, float, float], colour: np.ndarray
+) -> None:
+    """A box (depth, height, width) that stands on the ground: the faces turned to the camera, each with its own brightness."""
     forward, left = np.array([np.cos(yaw), 0, np.sin(yaw)]), np.array([-np.sin(yaw), 0, np.cos(yaw)])
     up = np.array([0, 1.0, 0])
     axes = [(forward, size[0] / 2, 0.75), (left, size[2] / 2, 0.55), (up, size[1] / 2, 1.0)]
@@ -211,8 +214,8 @@ def draw_scene(rng: np.random.Generator, height: int, width: int) -> Scene:
         "wall": draw_colour(rng, 0.04, 0.12),
         "floor": draw_colour(rng, 0.04, 0.14),
         "seat": draw_colour(rng, 0.04, 0.15),
-        "shirt": draw_colour(rng, 0.3, 0.7, 0.3),
-        "trousers": draw_colour(rng, 0.2, 0.6, 0.3),
+        "shirt": draw_colour(rng, 0.3, 0.6, 0.4),
+        "trousers": draw_colour(rng, 0.2, 0.6, 0.4),
         "print": draw_colour(rng, 0.02, 0.7, 0.5),
         "skin": skin,
         "hair": draw_colour(rng, 0.01, 0.06),

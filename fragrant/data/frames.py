@@ -17,7 +17,7 @@ from av.video.reformatter import VideoReformatter
 from torch import Tensor
 
 from fragrant.data.packets import Doubtful
-from fragrant.data.readers import Counter, NoVideo, Seeker, Source
+from fragrant.data.readers import CannotRead, Counter, Seeker, Source
 from fragrant.errors import UserError
 
 # Colours are converted by one thread: PyAV's default from version 17 on, one per core, takes longer to start than to convert.
@@ -42,7 +42,7 @@ class Frames:
         self._to_rgb = VideoReformatter()
         with self._errors_named():
             if not os.path.isfile(path):  # FFmpeg would also take a folder, a pipe or an address for a video
-                raise NoVideo("it is not a file" if os.path.exists(path) else "no such file")
+                raise CannotRead("it is not a file" if os.path.exists(path) else "no such file")
             try:
                 self._reader = Seeker(self._open_source)
             except Doubtful:
@@ -91,7 +91,7 @@ class Frames:
         self._reader.close()
         self._reader = Counter(self._open_source)
         if numbers[-1] >= len(self):
-            raise NoVideo(f"it is damaged, only {len(self)} of its {promised} frames decode and frame {numbers[-1]} does not")
+            raise CannotRead(f"it is damaged, only {len(self)} of its {promised} frames decode and frame {numbers[-1]} does not")
         return self._fill(numbers)
 
     def _fill(self, numbers: list[int]) -> Tensor:
@@ -103,7 +103,7 @@ class Frames:
             if pixels is None:
                 pixels = torch.empty(len(numbers), height, width, 3, dtype=torch.uint8)
             if pixels.shape[1:3] != (height, width):
-                raise NoVideo(f"its frames differ in size, {pixels.shape[2]}x{pixels.shape[1]} and {width}x{height}")
+                raise CannotRead(f"its frames differ in size, {pixels.shape[2]}x{pixels.shape[1]} and {width}x{height}")
             plane = self._to_rgb.reformat(frame, format="rgb24", **ONE_THREAD).planes[0]
             rows = np.frombuffer(plane, np.uint8).reshape(height, plane.line_size)
             pixels[place[number]].numpy()[:] = rows[:, : 3 * width].reshape(height, width, 3)
@@ -113,7 +113,7 @@ class Frames:
     def _errors_named(self) -> Iterator[None]:
         try:
             yield
-        except NoVideo as error:
+        except CannotRead as error:
             raise VideoError(f"video '{self.path}' cannot be read: {error}") from error
         except (av.FFmpegError, OSError) as error:
             raise VideoError(f"video '{self.path}' cannot be read: {error.strerror or type(error).__name__}") from error

@@ -12,8 +12,8 @@ QUICK = {"probesize": "4096", "analyzeduration": "0"}  # FFmpeg then decodes not
 KEPT_BYTES = 64 * 2**20  # decoded frames of one file that are kept rather than decoded twice
 
 
-class NoVideo(Exception):
-    """A file that FFmpeg opens, without pictures in it; the message says why."""
+class CannotRead(Exception):
+    """Why a file is no readable video; who catches it adds the path."""
 
 
 def _first_bytes(path: str) -> bytes:
@@ -30,18 +30,18 @@ class Source:
         multi_thread: let the decoder use threads.
 
     Raises:
-        NoVideo, av.FFmpegError
+        CannotRead, av.FFmpegError
     """
 
     def __init__(self, path: str, *, quick: bool, multi_thread: bool):
         if quick and not has_table(_first_bytes(path)):
-            raise NoVideo("its header does not list its streams")
+            raise CannotRead("its header does not list its streams")
         # metadata_errors: some files carry tags that are no UTF-8.
         self.container = av.open(path, metadata_errors="ignore", options=QUICK if quick else {})
         streams = [stream for stream in self.container.streams.video if not stream.disposition & stream.disposition.attached_pic]
         if not streams:
             self.close()
-            raise NoVideo("it has no video stream")
+            raise CannotRead("it has no video stream")
         self.stream = streams[0]
         self.decoder = self.stream.codec_context
         self.decoder.thread_type = "AUTO" if multi_thread else "NONE"
@@ -71,7 +71,7 @@ class Seeker:
     def __init__(self, open_source: OpenSource):
         try:
             self._source = open_source(quick=True)
-        except (NoVideo, av.FFmpegError) as error:
+        except (CannotRead, av.FFmpegError) as error:
             raise Doubtful("its header is not enough to open it") from error
         try:
             self._table: PacketTable = list_packets(self._source.container, self._source.stream)
@@ -153,7 +153,7 @@ class Counter:
     """Frames by decoding from the start and counting, up to the first error; the only right way for many an AVI.
 
     Raises:
-        NoVideo, av.FFmpegError: the file cannot be opened, or nothing of it decodes.
+        CannotRead, av.FFmpegError: the file cannot be opened, or nothing of it decodes.
     """
 
     def __init__(self, open_source: OpenSource):
@@ -169,7 +169,7 @@ class Counter:
             elif self._kept is not None:
                 self._kept.append(frame)
         if not self._count:
-            raise NoVideo("no frame of it decodes")
+            raise CannotRead("no frame of it decodes")
 
     def __len__(self) -> int:
         return self._count

@@ -78,7 +78,7 @@ def unwrapped(checkpoint: Any, where: str) -> dict[str, Any]:
         raise WeightsError(
             f"weights '{where}': no tensors found; a state dict must lie at the top or under {', '.join(WRAPPERS)}; found {content}"
         )
-    return dict(found)
+    return {str(key): value for key, value in found.items()}
 
 
 def renamed(state: Mapping[str, Any], clear_name_patterns: Sequence[str] = ()) -> dict[str, Any]:

@@ -99,7 +99,8 @@ def test_transform_keys(folder, monkeypatch):
     seen = {}
     monkeypatch.setattr("fragrant.data.build.TrainTransform", lambda **given: seen.update(given))
     pairs = ["DATA.TRAIN_JITTER_SCALES_RELATIVE", "[0.08,1.0]", "DATA.TRAIN_JITTER_ASPECT_RELATIVE", "[0.75,1.3333]"]
-    build_loader(cfg_of(folder, *pairs, "DATA.CLIP_DTYPE", "float32", "DATA.RANDOM_FLIP", "False", "DATA.INV_UNIFORM_SAMPLE", "True"), "train")
+    pairs += ["DATA.CLIP_DTYPE", "float32", "DATA.RANDOM_FLIP", "False", "DATA.INV_UNIFORM_SAMPLE", "True"]
+    build_loader(cfg_of(folder, *pairs), "train")
     assert seen == {
         "crop_size": 32,
         "jitter_scales": (36, 48),

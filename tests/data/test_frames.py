@@ -236,8 +236,9 @@ def test_reading_again_and_again_keeps_no_memory(tmp_path):
 # ------------------------------------------------------------------------------------------------------------- real files
 ROW = re.compile(r"\| (?P<file>\S+/\S+) \| .*? \| \d+x\d+ \| [\d.]+ \| \d+ / (?P<n>\d+) \|")
 SOME = (
-    "derived/h264_open_gop12.mp4 derived/h264_start_at_5s.mkv derived/h264_fragmented_nohdrcount.mp4 derived/hevc_b.mp4 derived/vp9_altref.webm "
-    "derived/raw_annexb.h264 derived/mpeg1.mpg misc/decord_unordered.mov misc/hmdb51_Turnk_r_Pippi_Michel_cartwheel_f_cm_np2_le_med_6.avi "
+    "derived/h264_open_gop12.mp4 derived/h264_start_at_5s.mkv derived/h264_fragmented_nohdrcount.mp4 derived/hevc_b.mp4 "
+    "derived/vp9_altref.webm derived/raw_annexb.h264 derived/mpeg1.mpg misc/decord_unordered.mov "
+    "misc/hmdb51_Turnk_r_Pippi_Michel_cartwheel_f_cm_np2_le_med_6.avi "
     "misc/TrumanShow_wave_f_nm_np1_fr_med_26.avi misc/torchcodec_h264_10bits.mp4 misc/v_SoccerJuggling_g23_c01.avi "
     "weizmann4/daria_jack.avi arid6/Walk_14_24.mp4 arid6/Jump_8_3.mp4"
 ).split()

@@ -50,13 +50,15 @@ def hvcc(temporal_layers):
 
 @pytest.mark.parametrize(
     "codec, extradata, expected",
-    [("h264", b"", True), ("hevc", hvcc(1), True), ("hevc", hvcc(3), False), ("hevc", b"", False), ("vp9", b"", False), ("mpeg4", b"", False)],
+    [("h264", b"", True), ("hevc", hvcc(1), True), ("hevc", hvcc(3), False), ("hevc", b"", False), ("vp9", b"", False)],
 )
 def test_when_frames_may_be_dropped(codec, extradata, expected):
     assert packets.droppable(codec, extradata) is expected
 
 
-@pytest.mark.parametrize("name, expected", [("a.mp4", True), ("a.mov", True), ("a.mkv", True), ("a.avi", True), ("a.ts", False), ("a.h264", False)])
+@pytest.mark.parametrize(
+    "name, expected", [("a.mp4", True), ("a.mov", True), ("a.mkv", True), ("a.avi", True), ("a.ts", False), ("a.h264", False)]
+)
 def test_containers_with_a_header(tmp_path, name, expected):
     head = encode(tmp_path / name, 2, codec="mpeg4" if name == "a.avi" else "libx264").read_bytes()[:12]
     assert packets.has_table(head) is expected

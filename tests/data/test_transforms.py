@@ -91,9 +91,10 @@ def test_random_box_reaches_every_place():
 
 def test_resized_box_is_crop_then_resize():
     frames = frames_of(60, 80)
-    transform = TrainTransform(crop_size=32, jitter_scales=(1, 1), areas=(0.3, 0.9), aspects=(0.75, 1.3333), flip=False, dtype=torch.float32)
+    box = {"areas": (0.3, 0.9), "aspects": (0.75, 1.3333)}
+    transform = TrainTransform(crop_size=32, jitter_scales=(1, 1), **box, flip=False, dtype=torch.float32)
     clip = transform(frames, None, random.Random(3))
-    top, left, height, width = transforms.random_relative_box(60, 80, (0.3, 0.9), (0.75, 1.3333), random.Random(3))
+    top, left, height, width = transforms.random_relative_box(60, 80, **box, rng=random.Random(3))
     part = frames.permute(3, 0, 1, 2)[:, :, top : top + height, left : left + width].float()  # (C, T, h, w)
     expected = F.interpolate(part, size=(32, 32), mode="bilinear", align_corners=False).permute(1, 2, 3, 0)
     torch.testing.assert_close(clip, expected, atol=1e-3, rtol=0)
