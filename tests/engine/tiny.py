@@ -6,7 +6,6 @@ import io
 import os
 import subprocess
 import sys
-from pathlib import Path
 from typing import NamedTuple
 
 import torch
@@ -36,15 +35,15 @@ def command(*pairs: str, tool: str = "run_net", arguments: tuple[str, ...] = ())
     return [sys.executable, str(ROOT / "tools" / f"{tool}.py"), *arguments, *map(str, pairs)]
 
 
-def environment() -> dict[str, str]:
-    """One thread, so that runs repeat bit by bit whatever else the machine does; no GPU."""
-    return {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+def environment(threads: int | None = 1) -> dict[str, str]:
+    """One thread, so that runs repeat bit by bit whatever else the machine does (None: as many as there are); no GPU."""
+    return {**os.environ, "CUDA_VISIBLE_DEVICES": ""} | ({"OMP_NUM_THREADS": str(threads)} if threads else {})
 
 
-def run_tool(*pairs: str, tool: str = "run_net", arguments: tuple[str, ...] = (), cwd: Path | None = None) -> Done:
+def run_tool(*pairs: str, tool: str = "run_net", arguments: tuple[str, ...] = (), threads: int | None = 1) -> Done:
     """The command as a user types it, in a process of its own."""
     line = command(*pairs, tool=tool, arguments=arguments)
-    done = subprocess.run(line, capture_output=True, text=True, env=environment(), cwd=cwd, timeout=300)
+    done = subprocess.run(line, capture_output=True, text=True, env=environment(threads), timeout=1200)
     return Done(done.returncode, done.stdout, done.stderr)
 
 
