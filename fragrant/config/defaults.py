@@ -69,8 +69,8 @@ _C.DATA.MEAN = [0.45, 0.45, 0.45]  # per channel, of pixels in 0..1, RGB; dark v
 _C.DATA.STD = [0.225, 0.225, 0.225]  # per channel, of pixels in 0..1, RGB; dark video: about 0.09
 _C.DATA.INPUT_CHANNEL_NUM = [3, 3]  # channels of a clip, one number per pathway; only the first counts here
 _C.DATA.REVERSE_INPUT_CHANNEL = False  # hand BGR to the model
-_C.DATA.TRAIN_CROP_SIZE = 224  # side of a training and validation crop
-_C.DATA.TEST_CROP_SIZE = 256  # side of a test crop
+_C.DATA.TRAIN_CROP_SIZE = 224  # side of a training crop
+_C.DATA.TEST_CROP_SIZE = 256  # side of a validation or test crop
 _C.DATA.TRAIN_JITTER_SCALES = [256, 320]  # range of the short side before the random crop
 _C.DATA.INV_UNIFORM_SAMPLE = False  # draw 1 / short side uniformly instead of the short side
 _C.DATA.TRAIN_JITTER_SCALES_RELATIVE = []  # area range of a random resized crop, [0.08, 1.0]; [] = short-side jitter + crop

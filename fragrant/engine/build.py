@@ -1,5 +1,6 @@
 """From the config to what a run works with: device settings, clip preparation, the model on its device, benchmark settings."""
 
+import os
 import random
 from collections.abc import Callable
 
@@ -16,13 +17,21 @@ from fragrant.optim import build_optimizer
 
 
 def prepare_device(cfg, device: torch.device) -> None:
-    """Seeds; fp32 that means fp32 (no TF32); the fastest convolution is searched once per shape."""
+    """Seeds. CUDA: fp32 that means fp32 (no TF32), the fastest convolution searched once per shape. CPU: cores left to the loader."""
     random.seed(cfg.RNG_SEED)
     np.random.seed(cfg.RNG_SEED % 2**32)
     torch.manual_seed(cfg.RNG_SEED)
     if device.type == "cuda":
         torch.backends.cudnn.allow_tf32 = False
         torch.backends.cudnn.benchmark = True
+    elif "OMP_NUM_THREADS" not in os.environ:
+        # A thread that has to wait for its core makes all others spin: with one process too many a step takes several times as long.
+        torch.set_num_threads(max(1, usable_cores() - cfg.DATA_LOADER.NUM_WORKERS))
+
+
+def usable_cores() -> int:
+    """Cores that this process may run on."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def build_preparation(cfg, device: torch.device, *, channels_last: bool) -> Callable[[Tensor], Tensor]:

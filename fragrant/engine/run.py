@@ -145,7 +145,8 @@ def introduce(job: Job, model: nn.Module, train_loader, val_loader, origin: str,
     accumulated = f" ({cfg.TRAIN.ACCUM_STEPS} batches of {cfg.TRAIN.BATCH_SIZE})" if cfg.TRAIN.ACCUM_STEPS > 1 else ""
     job.log.say(
         f"{len(train_loader.dataset.records)} training and {len(val_loader.dataset.records)} validation videos; {clips} clips per step"
-        f"{accumulated}, peak learning rate {cfg.SOLVER.BASE_LR:g}; {job.device}, "
+        f"{accumulated}, peak learning rate {cfg.SOLVER.BASE_LR:g}; "
+        + (f"cpu, {torch.get_num_threads()} threads, " if job.device.type == "cpu" else f"{torch.cuda.get_device_name(job.device)}, ")
         + describe_setting(precision, channels_last=cfg.TRAIN.CHANNELS_LAST, compiled=cfg.TRAIN.COMPILE)
     )
     job.log.say(origin)

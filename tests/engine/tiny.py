@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from typing import NamedTuple
+from unittest import mock
 
 import torch
 from conftest import ROOT
@@ -56,7 +57,7 @@ def run_here(*pairs: str, tool: str = "run_net", arguments: tuple[str, ...] = ()
     torch.set_num_threads(1)
     out, err = io.StringIO(), io.StringIO()
     try:
-        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        with mock.patch.dict(os.environ, environment()), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
             code = module.start([*arguments, *map(str, pairs)])
     finally:
         torch.set_num_threads(threads)
