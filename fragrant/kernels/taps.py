@@ -1,0 +1,61 @@
+"""Which implementation of the sums over kernel taps runs: PyTorch anywhere, Triton on CUDA.
+
+Both offer ``apply_taps``, ``correlate_taps`` and ``scatter_taps``, with the same arguments; see ``taps_torch.py`` for what they compute.
+"""
+
+import importlib
+import importlib.util
+import os
+from types import ModuleType
+
+import torch
+from torch import Tensor
+
+from fragrant.errors import UserError
+
+IMPLEMENTATIONS = ("auto", "torch", "triton")
+TRITON_DTYPES = (torch.float32, torch.bfloat16, torch.float16)
+
+
+class KernelError(UserError):
+    """The kernels that were asked for cannot run here."""
+
+
+def check_implementation(name: str) -> str:
+    """``name``, if it is one that this Python environment has.
+
+    Raises:
+        KernelError: an unknown name, or Triton without the package.
+    """
+    if name not in IMPLEMENTATIONS:
+        raise KernelError(f"the implementation '{name}' is not known; known: {', '.join(IMPLEMENTATIONS)}")
+    if name == "triton" and not triton_is_installed():
+        raise KernelError(
+            "the implementation 'triton' needs the package triton, which is not installed; use 'auto' or 'torch', or install it"
+        )
+    return name
+
+
+def pick_taps(name: str, x: Tensor) -> ModuleType:
+    """The module to compute with: ``auto`` is Triton for CUDA tensors in a number format it has, if it is installed, else PyTorch.
+
+    Args:
+        x: a tensor like those to compute with.
+
+    Raises:
+        KernelError: Triton was asked for, but cannot run on this device.
+    """
+    on_gpu = x.device.type == "cuda"
+    if check_implementation(name) == "triton" and not (on_gpu or triton_is_interpreted()):
+        raise KernelError(f"the implementation 'triton' needs tensors on a CUDA GPU, got {x.device}; use 'auto' or 'torch'")
+    use_triton = name == "triton" or (name == "auto" and on_gpu and x.dtype in TRITON_DTYPES and triton_is_installed())
+    return importlib.import_module("fragrant.kernels." + ("taps_triton" if use_triton else "taps_torch"))
+
+
+def triton_is_installed() -> bool:
+    return importlib.util.find_spec("triton") is not None
+
+
+def triton_is_interpreted() -> bool:
+    """Triton's own switch for running kernels on the CPU, slowly: for tests."""
+    return os.environ.get("TRITON_INTERPRET") == "1"

@@ -1,0 +1,133 @@
+"""The Triton kernels equal their PyTorch twin: in Triton's interpreter on the CPU, and on a GPU; and they compile without one.
+
+The interpreter is switched on before Triton is first imported, so these cases run in a process of their own, which a test
+below starts. The interpreter has no bfloat16 products; the 16-bit case there is float16.
+"""
+
+import importlib.util
+import os
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from fragrant.kernels import taps_torch
+
+pytestmark = pytest.mark.skipif(importlib.util.find_spec("triton") is None, reason="Triton is not installed")
+INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
+
+# (N, T, H, W, h, U), (kT, kH, kW): more and less than a tile and a window, rows of heads, several blocks of channels
+SMALL_CASES = [
+    ((1, 1, 1, 1, 1, 1), (1, 1, 1)),
+    ((1, 2, 9, 10, 1, 3), (3, 3, 3)),
+    ((1, 1, 3, 9, 3, 5), (3, 7, 7)),
+    ((2, 1, 2, 3, 8, 20), (1, 3, 5)),
+    ((1, 1, 3, 2, 1, 130), (1, 5, 11)),
+]
+LARGE_CASES = [((2, 8, 28, 28, 1, 128), (3, 7, 7)), ((2, 8, 14, 14, 1, 320), (3, 7, 7)), ((3, 5, 15, 9, 8, 40), (5, 7, 7)), *SMALL_CASES]
+
+
+def worst_differences(shape, size, dtype: torch.dtype, device: str) -> list[float]:
+    """Largest difference over standard deviation for apply, correlate and scatter; the twin computes in float64."""
+    from fragrant.kernels import taps_triton
+
+    *place, heads, channels = shape
+    generator = torch.Generator().manual_seed(0)
+
+    def random(*sizes: int) -> torch.Tensor:
+        return torch.randn(*sizes, generator=generator).to(dtype)
+
+    kernels, v, y = random(*place, heads, size[0] * size[1] * size[2]), random(*place, channels), random(*place, heads, channels)
+    worst = []
+    for name, operands in (("apply_taps", (kernels, v)), ("correlate_taps", (y, v)), ("scatter_taps", (kernels, y))):
+        expected = getattr(taps_torch, name)(*(x.double() for x in operands), size)
+        found = getattr(taps_triton, name)(*(x.to(device) for x in operands), size)
+        assert found.shape == expected.shape and found.dtype == dtype
+        worst.append(((found.cpu().double() - expected).abs().max() / expected.abs().max()).item())
+    return worst
+
+
+@pytest.mark.skipif(not INTERPRETED, reason="runs in the process that test_interpreted starts")
+@pytest.mark.parametrize("dtype, allowed", [(torch.float32, 1e-6), (torch.float16, 1e-3)], ids=["float32", "float16"])
+@pytest.mark.parametrize("shape, size", SMALL_CASES, ids=str)
+def test_in_the_interpreter(shape, size, dtype, allowed):
+    assert max(worst_differences(shape, size, dtype, "cpu")) <= allowed
+
+
+@pytest.mark.skipif(not INTERPRETED, reason="runs in the process that test_interpreted starts")
+def test_module_in_the_interpreter():
+    """The whole module, forward and backward, with the kernels."""
+    from fragrant.layers.ram import RAM
+
+    torch.manual_seed(0)
+    x = torch.randn(1, 6, 2, 3, 4)
+    found = {}
+    module = RAM(6, 6, heads=2, key_dim=0, kernel_size=(3, 3, 3), kernel_type="VplusR", feature_type="VplusR", order="kernels")
+    for module.impl in ("torch", "triton"):
+        leaf = x.clone().requires_grad_()
+        found[module.impl] = [module(leaf), *torch.autograd.grad(module(leaf).square().sum(), [leaf, *module.parameters()])]
+    torch.testing.assert_close(found["triton"], found["torch"], rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.skipif(INTERPRETED, reason="this is that process")
+def test_interpreted():
+    command = [sys.executable, "-m", "pytest", __file__, "-k", "interpreter", "-p", "no:cacheprovider"]
+    done = subprocess.run(command, env={**os.environ, "TRITON_INTERPRET": "1"}, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-1000:]
+    assert f"{2 * len(SMALL_CASES) + 1} passed" in done.stdout
+
+
+@pytest.mark.skipif(INTERPRETED, reason="needs the compiler")
+@pytest.mark.parametrize("capability, dtype", [(80, "bf16"), (90, "fp32")])
+def test_compiles_for_a_gpu_without_one(capability, dtype, tmp_path, monkeypatch):
+    """To machine code, within the shared memory of that GPU."""
+    monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path))
+    monkeypatch.setenv("TRITON_DEFAULT_FP_FUSION", "1")  # Triton 3.9 warns where this is not said
+    import triton
+    from triton.backends import backends
+    from triton.backends.compiler import GPUTarget
+    from triton.compiler import ASTSource
+
+    from fragrant.kernels.taps_triton import Tile, apply_kernel, correlate_kernel, scatter_kernel
+
+    if "nvidia" not in backends:
+        pytest.skip("this Triton does not compile for NVIDIA GPUs")
+    tile = Tile.for_heads(1, 7)
+    constants = dict(KT=3, KH=7, KW=7, HEADS=tile.heads, ROWS=tile.rows, COLUMNS=tile.columns, WINDOW=tile.window)
+    constants |= dict(PRECISION="tf32x3", CHANNELS=64, WINDOW_ROWS=tile.window_rows(7))
+    for kernel in (apply_kernel, correlate_kernel, scatter_kernel):
+        tensors = kernel.arg_names[:3]
+        signature = {name: f"*{dtype}" if name in tensors else "constexpr" if name in constants else "i32" for name in kernel.arg_names}
+        places = {(kernel.arg_names.index(name),): value for name, value in constants.items() if name in kernel.arg_names}
+        compiled = triton.compile(ASTSource(kernel, signature, places), target=GPUTarget("cuda", capability, 32))
+        assert compiled.asm["cubin"]
+        assert compiled.metadata.shared <= 163 * 1024
+
+
+def test_wrong_numbers_are_refused():
+    from fragrant.kernels.taps import KernelError
+    from fragrant.kernels.taps_triton import apply_taps
+
+    with pytest.raises(KernelError, match="compute in float32, bfloat16, float16; got torch.float64; use the implementation 'torch'"):
+        apply_taps(torch.zeros(1, 1, 1, 1, 1, 1, dtype=torch.double), torch.zeros(1, 1, 1, 1, 1, dtype=torch.double), (1, 1, 1))
+    too_many = torch.zeros(1, 1, 1, 1, 1, 1).expand(2**11, 2**10, 2**10, 1, 1, 1)
+    with pytest.raises(KernelError, match=r"take fewer than 2\^31 numbers; got \(2048, 1024, 1024, 1, 1, 1\)"):
+        apply_taps(too_many, torch.zeros(1, 1, 1, 1, 1), (1, 1, 1))
+
+
+@pytest.mark.cuda
+@pytest.mark.parametrize("dtype, allowed", [(torch.float32, 1e-5), (torch.bfloat16, 2e-2), (torch.float16, 5e-3)], ids=str)
+@pytest.mark.parametrize("shape, size", LARGE_CASES, ids=str)
+def test_on_a_gpu(shape, size, dtype, allowed):
+    assert max(worst_differences(shape, size, dtype, "cuda")) <= allowed
+
+
+@pytest.mark.cuda
+@pytest.mark.parametrize("shape, size", LARGE_CASES, ids=str)
+def test_pytorch_twin_on_a_gpu(shape, size):
+    *place, heads, channels = shape
+    kernels, v = torch.randn(*place, heads, size[0] * size[1] * size[2]), torch.randn(*place, channels)
+    expected = taps_torch.apply_taps(kernels.double(), v.double(), size)
+    found = taps_torch.apply_taps(kernels.cuda(), v.cuda(), size)
+    assert (found.cpu() - expected).abs().max() <= 1e-5 * expected.abs().max()
