@@ -52,17 +52,24 @@ class Clip(NamedTuple):
         return f"videos/{self.split}/{self.action}_{self.number:03d}.mp4"
 
 
+def unfinished(path: Path) -> Path:
+    """Where a process writes what will be ``path``: hidden, in the same folder, with the same ending."""
+    return path.with_name(f".{os.getpid()}.{path.name}")
+
+
 def write_whole(path: Path, data: bytes) -> None:
     """Writes a file so that nobody ever sees a part of it."""
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
+    part = unfinished(path)
     part.write_bytes(data)
     os.replace(part, path)
 
 
 def encode(path: Path, clip: np.ndarray) -> None:
     """``clip`` (T, H, W, 3) uint8 RGB -> an H.264 file; the same frames give the same bytes."""
-    part = path.with_name(f"{path.stem}.{os.getpid()}.part.mp4")
-    options = {"preset": "veryfast", "crf": "20", "g": "16", "threads": "1"}  # threads: their number changes the bytes
+    part = unfinished(path)
+    # The bytes follow from the pictures alone: they change with the number of threads, and MB-tree (x264 core 165) reads memory
+    # that it never wrote, so that now and then a file came out different.
+    options = {"preset": "veryfast", "crf": "24", "g": "16", "threads": "1", "mbtree": "0"}
     with av.open(str(part), "w") as container:
         stream = container.add_stream("libx264", rate=FPS, options=options)
         stream.height, stream.width, stream.pix_fmt = clip.shape[1], clip.shape[2], "yuv420p"
@@ -123,12 +130,12 @@ def read_marker(folder: Path) -> dict | None:
 
 
 def check_folder(folder: Path) -> None:
-    """Raises when the folder holds anything that the demo set did not write."""
+    """Raises when the folder holds anything that the demo set did not write; hidden files do not count."""
     if not folder.exists():
         return
     if not folder.is_dir():
         raise DemoSetError(f"the demo set cannot be made in '{folder}': it is a file; DATA.PATH_TO_DATA_DIR must be a new or empty folder")
-    found = {entry.name for entry in folder.iterdir()}
+    found = {entry.name for entry in folder.iterdir() if not entry.name.startswith(".")}
     foreign = sorted(found - OURS if found & {MARKER, LOCK} else found)
     if foreign:
         some = ", ".join(foreign[:3] + ["..."] * (len(foreign) > 3))

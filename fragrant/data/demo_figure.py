@@ -180,7 +180,7 @@ MOTIONS = {"jump": jump, "run": run, "sit": sit, "stand": stand, "turn": turn, "
 
 
 def pose(action: str, time: np.ndarray, seconds: float, style: Style) -> Pose:
-    """The pose of ``action`` at each ``time`` (T,) of a clip that lasts ``seconds``."""
+    """The pose of ``action`` at each ``time`` (T,); the clip's last frame comes ``seconds`` after its first."""
     return MOTIONS[action](time, seconds, style)
 
 

@@ -302,7 +302,7 @@ def draw_clip(rng: np.random.Generator, action: str, *, frames: int, fps: int, h
     room = draw_room(rng, scene, height, width)
     light = draw_light(rng, room)
     time = np.arange(frames) / fps
-    figure = figure_in_space(scene, action, time, frames / fps)
+    figure = figure_in_space(scene, action, time, time[-1])
     clip = np.empty((frames, height, width, 3), dtype=np.float32)
     for i, offset in enumerate(sway(scene, time)):
         clip[i] = shifted(room, offset, height, width)
