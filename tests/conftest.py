@@ -11,6 +11,7 @@ import torch
 
 ROOT = Path(__file__).resolve().parents[1]
 GOLDEN = Path(__file__).parent / "golden"
+torch.set_num_threads(2)  # more gains little here, and costs a lot where another process wants a core
 
 
 def golden(name: str) -> dict:

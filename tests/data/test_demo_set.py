@@ -46,6 +46,7 @@ def test_sizes_of_the_lists(tmp_path, monkeypatch):
     made = []
     monkeypatch.setattr(demo, "FEW", 1000)  # in this process
     monkeypatch.setattr(demo, "make_video", lambda clip, **_: made.append(clip.path))
+    monkeypatch.setattr(demo, "FEW", 100)
     make_demo_set(tmp_path / "demo", videos_per_class=3, test_videos_per_class=3)
     lists = {split: (tmp_path / "demo" / f"{split}.csv").read_text().splitlines() for split in ("train", "val", "test")}
     assert {split: len(rows) for split, rows in lists.items()} == {"train": 18, "val": 12, "test": 18}
