@@ -93,18 +93,10 @@ def train(job: Job) -> None:
         max_bad_steps=cfg.TRAIN.MAX_BAD_STEPS,
         name_clips=clip_names(train_loader),
     )
-    best = start.best
-    if start.epoch and is_due(start.epoch - 1, max_epoch, cfg.TRAIN.EVAL_PERIOD):
-        # The run may have been killed between saving and validating; doing it twice changes nothing.
-        best = validate(job, objective.eval_model, val_loader, start.epoch - 1, best)
-    for epoch in range(start.epoch, max_epoch):
-        meter = TrainMeter(job.log, epoch=epoch, max_epoch=max_epoch, period=cfg.LOG_PERIOD, device=job.device)
-        loop = dict(epoch=epoch, lr_at=lr_at, prepare=job.prepare, autocast=precision.autocast, device=job.device)
-        train_one_epoch(objective, train_loader, stepper, meter, **loop)
-        save_due, val_due = (is_due(epoch, max_epoch, period) for period in (cfg.TRAIN.CHECKPOINT_PERIOD, cfg.TRAIN.EVAL_PERIOD))
-        if cfg.BN.USE_PRECISE_STATS and (save_due or val_due):
-            update_batch_norm(objective.eval_model, train_loader, job.prepare, job.device, num_batches=cfg.BN.NUM_BATCHES_PRECISE)
-        state = {
+
+    def state_after(epoch: int, best: dict) -> dict:
+        """Everything that a resumed run needs; ``best`` as it was before this epoch's validation, which resuming repeats."""
+        return {
             "epoch": epoch,
             "step": start.step + (epoch + 1 - start.epoch) * len(train_loader),
             "model_state": model.state_dict(),
@@ -115,12 +107,29 @@ def train(job: Job) -> None:
             "cfg": dump_cfg(cfg),
             "class_names": train_loader.class_names,
         }
+
+    def keep_best(epoch: int, best: dict) -> dict:
+        """Validates; writes best.pyth where this epoch is the best so far."""
+        best = validate(job, objective.eval_model, val_loader, epoch, best)
+        if best["epoch"] == epoch:
+            save_best(cfg.OUTPUT_DIR, state_after(epoch, best))
+        return best
+
+    best = start.best
+    if start.epoch and is_due(start.epoch - 1, max_epoch, cfg.TRAIN.EVAL_PERIOD):
+        # The run may have been killed between saving and validating; doing it twice changes nothing.
+        best = keep_best(start.epoch - 1, best)
+    for epoch in range(start.epoch, max_epoch):
+        meter = TrainMeter(job.log, epoch=epoch, max_epoch=max_epoch, period=cfg.LOG_PERIOD, device=job.device)
+        loop = dict(epoch=epoch, lr_at=lr_at, prepare=job.prepare, autocast=precision.autocast, device=job.device)
+        train_one_epoch(objective, train_loader, stepper, meter, **loop)
+        save_due, val_due = (is_due(epoch, max_epoch, period) for period in (cfg.TRAIN.CHECKPOINT_PERIOD, cfg.TRAIN.EVAL_PERIOD))
+        if cfg.BN.USE_PRECISE_STATS and (save_due or val_due):
+            update_batch_norm(objective.eval_model, train_loader, job.prepare, job.device, num_batches=cfg.BN.NUM_BATCHES_PRECISE)
         if save_due:
-            save_checkpoint(checkpoint_path(cfg.OUTPUT_DIR, epoch + 1), state)
+            save_checkpoint(checkpoint_path(cfg.OUTPUT_DIR, epoch + 1), state_after(epoch, best))
         if val_due:
-            best = validate(job, objective.eval_model, val_loader, epoch, best)
-            if best["epoch"] == epoch:
-                save_best(cfg.OUTPUT_DIR, {**state, "best": best})
+            best = keep_best(epoch, best)
 
 
 def sources(cfg) -> Sources:
@@ -183,9 +192,12 @@ def validate(job: Job, model: nn.Module, loader, epoch: int, best: dict) -> dict
     began = time.perf_counter()
     table = score(job, model, loader, title="validation")
     _, (top1, top5), _ = accuracy(job.cfg, table)
-    if not best or 100 - top1 < best["top1_err"]:
-        best = {"epoch": epoch, "top1_err": 100 - top1, "top5_err": min(100 - top5, best.get("top5_err", 100.0))}
-    best = {**best, "top5_err": min(best["top5_err"], 100 - top5)}
+    top5_err = min(100 - top5, best.get("top5_err", 100.0))  # the two minima may come from different epochs
+    best = (
+        {**best, "top5_err": top5_err}
+        if best and best["top1_err"] <= 100 - top1
+        else {"epoch": epoch, "top1_err": 100 - top1, "top5_err": top5_err}
+    )
     stats = {
         "_type": "val_epoch",
         "epoch": f"{epoch + 1}/{job.cfg.SOLVER.MAX_EPOCH}",

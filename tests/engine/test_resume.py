@@ -110,3 +110,21 @@ def test_a_checkpoint_of_another_model_is_an_error(straight, tmp_path):
     done = run_here(*pairs, "TRAIN.CHECKPOINT_FILE_PATH", str(wrong))
     assert done.returncode == 2 and len(done.stderr.strip().splitlines()) == 1
     assert str(wrong) in done.stderr and "at least half must" in done.stderr
+
+
+def test_killed_between_saving_and_validating(straight, tmp_path):
+    """The best epoch's validation, and best.pyth with it, are made up for."""
+    best = torch.load(straight / "out" / "checkpoints" / "best.pyth", weights_only=True)
+    folder = tmp_path / "out" / "checkpoints"
+    folder.mkdir(parents=True)
+    for epoch in range(1, best["epoch"] + 2):
+        name = f"checkpoint_epoch_{epoch:05d}.pyth"
+        (folder / name).write_bytes((straight / "out" / "checkpoints" / name).read_bytes())
+    pairs = [*TINY, *LONGER, "DATA.PATH_TO_DATA_DIR", str(straight / "demo"), "OUTPUT_DIR", str(tmp_path / "out")]
+    resumed = run_here(*pairs)
+    assert resumed.returncode == 0, resumed.stderr
+    again = torch.load(folder / "best.pyth", weights_only=True)
+    assert again["best"] == best["best"] and again["epoch"] == best["epoch"]
+    for name, value in best["model_state"].items():
+        assert torch.equal(value, again["model_state"][name]), name
+    assert_same_end(straight / "out", tmp_path / "out")
