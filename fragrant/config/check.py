@@ -12,13 +12,15 @@ _PRECISIONS = ("auto", "bf16", "fp16", "fp32")
 
 _CHOICES = {
     "AUG.RE_MODE": ("pixel", "rand", "const"),
+    "CSN.BOTTLENECK": ("ir", "ip"),
+    "CSN.DEPTH": (26, 50, 101, 152),
     "DATA.CLIP_DTYPE": ("uint8", "float32"),
     "DATA.DECODING_BACKEND": ("pyav", "decord", "torchvision"),
     "DATA.ENSEMBLE_METHOD": ("sum", "mean", "max"),
     "DATA.SAMPLING": ("dense", "sparse"),
     "DIST_BACKEND": ("nccl", "gloo"),
     "MODEL.LOSS_FUNC": ("cross_entropy", "soft_cross_entropy"),
-    "SOLVER.LR_POLICY": ("cosine", "steps_with_relative_lrs"),
+    "SOLVER.LR_POLICY": ("cosine", "steps_with_relative_lrs", "warmup_times_steps"),
     "SOLVER.OPTIMIZING_METHOD": ("sgd", "adam", "adamw"),
     "TEST.ENSEMBLE_SPACE": ("logits", "softmax"),
     "TEST.NUM_SPATIAL_CROPS": (1, 3),
@@ -128,7 +130,7 @@ def _solver(cfg: CfgNode) -> Iterator[str]:
     solver = cfg.SOLVER
     if solver.LR_POLICY == "cosine" and solver.COSINE_END_LR >= solver.BASE_LR:
         yield f"SOLVER.COSINE_END_LR {solver.COSINE_END_LR} must be below SOLVER.BASE_LR {solver.BASE_LR}"
-    if solver.LR_POLICY == "steps_with_relative_lrs":
+    if solver.LR_POLICY in ("steps_with_relative_lrs", "warmup_times_steps"):
         if not solver.STEPS or solver.STEPS[0] != 0 or sorted(set(solver.STEPS)) != solver.STEPS:
             yield f"SOLVER.STEPS {solver.STEPS} must begin with 0 and rise"
         if len(solver.LRS) != len(solver.STEPS):

@@ -48,6 +48,12 @@ _C.UNIFORMER.PRETRAIN_NAME = None  # checkpoint file to start training from (ima
 _C.UNIFORMER.SPLIT = False  # attention over time, then space, instead of over both at once
 _C.UNIFORMER.STD = False  # patch embeddings of stages 2-4 look at 3 frames instead of 1
 
+_C.CSN = CfgNode()
+_C.CSN.DEPTH = 152  # 26 | 50 | 101 | 152
+_C.CSN.BOTTLENECK = "ir"  # ir: depthwise 3x3x3 convolutions | ip: a 1x1x1 convolution before each of them
+_C.CSN.POOL2 = False  # halve time once more, after the first stage; no published model does
+_C.CSN.FROZEN_BN = False  # BatchNorm keeps statistics, scales and shifts, as in all published fine-tuning
+
 # ------------------------------------------------------------------------------------------------------------------- data
 _C.DATA = CfgNode()
 _C.DATA.PATH_TO_DATA_DIR = ""  # folder of the list files; for the demo set: where it is made
@@ -130,7 +136,7 @@ _C.SOLVER = CfgNode()
 _C.SOLVER.OPTIMIZING_METHOD = "sgd"  # sgd | adam | adamw
 _C.SOLVER.BASE_LR = 0.1  # highest learning rate
 _C.SOLVER.BASE_LR_SCALE_NUM_SHARDS = False  # multiply the learning rates by NUM_SHARDS
-_C.SOLVER.LR_POLICY = "cosine"  # cosine | steps_with_relative_lrs
+_C.SOLVER.LR_POLICY = "cosine"  # cosine | steps_with_relative_lrs | warmup_times_steps: by epoch, as mmaction2 trains
 _C.SOLVER.COSINE_END_LR = 0.0  # learning rate at MAX_EPOCH
 _C.SOLVER.COSINE_AFTER_WARMUP = False  # the cosine starts at WARMUP_EPOCHS; False: at 0, so that its top is cut off
 _C.SOLVER.STEPS = []  # epochs at which a step begins, the first is 0
