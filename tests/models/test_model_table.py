@@ -8,16 +8,20 @@ from uniformer_goldens import TINY
 
 from fragrant.models import MODELS, Backbone
 from fragrant.models.csn import CSN
+from fragrant.models.fragrant import Fragrant
 from fragrant.models.uniformer import UniFormer
 from fragrant.models.weights import load_weights
 
 CLASSES = 5
+EMBEDS = ("embed1", "embed2", "embed3", "embed4")
 MODELS_BY_ROW = {  # test id -> a tiny model from plain arguments; the part before ":" is its name in the registry
     "CSN": lambda: CSN(num_classes=CLASSES, depth=26, frozen_bn=True, dropout_rate=0.0),  # as fine-tuned
     "CSN:ip": lambda: CSN(num_classes=CLASSES, depth=26, bottleneck="ip", frozen_bn=True, dropout_rate=0.0),
     "Uniformer": lambda: UniFormer(**TINY),
     "Uniformer:split": lambda: UniFormer(**TINY, split=True),
     "Uniformer:std": lambda: UniFormer(**TINY, std=True),
+    "Fragrant": lambda: Fragrant(**TINY),
+    "Fragrant:comments": lambda: Fragrant(**TINY, fam_at=EMBEDS, ram_at=EMBEDS, first=("ram", "ram", "ram", "fam"), ram=dict(key_dim=4)),
 }
 CLIP = (3, 4, 64, 64)
 
