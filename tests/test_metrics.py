@@ -165,7 +165,7 @@ def test_ensemble_precision(dtype):
 @pytest.mark.parametrize(
     "options, message",
     [
-        ({"space": "logit"}, "TEST.ENSEMBLE_SPACE 'logit' is not known; did you mean 'logits'? Known: logits, softmax"),
+        ({"space": "logit"}, "TEST.ENSEMBLE_SPACE 'logit' is not known; did you mean 'logits'? Known: logits, softmax, relu"),
         ({"method": "avg"}, "DATA.ENSEMBLE_METHOD 'avg' is not known; Known: sum, mean, max"),
     ],
 )
