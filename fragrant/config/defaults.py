@@ -79,6 +79,7 @@ _C.DATA.PATH_TO_DATA_DIR = ""  # folder of the list files; for the demo set: whe
 _C.DATA.TRAIN_LIST = ""  # list file of the training videos, relative to PATH_TO_DATA_DIR; "" = train.csv
 _C.DATA.VAL_LIST = ""  # list file of the validation videos; "" = val.csv
 _C.DATA.TEST_LIST = ""  # list file of the test videos; "" = test.csv
+_C.DATA.HOLD_OUT = 0.0  # above 0: no validation list, but this share of every class of the training list, drawn with RNG_SEED
 _C.DATA.CLASSES_FILE = ""  # one class name per line; "" = classes.txt beside the lists, if there
 _C.DATA.PATH_LABEL_SEPARATOR = " "  # between path and label in a list line
 _C.DATA.PATH_PREFIX = ""  # folder put in front of every path of the lists
@@ -188,6 +189,7 @@ _C.TEST.DATASET = "kinetics"  # name of the test set in the registry
 _C.TEST.BATCH_SIZE = 8  # views (clips) per forward pass
 _C.TEST.CHECKPOINT_FILE_PATH = ""  # weights to test; "" = the newest in OUTPUT_DIR, then TRAIN.CHECKPOINT_FILE_PATH, else an error
 _C.TEST.TEST_BEST = False  # test the best checkpoint of OUTPUT_DIR instead of the newest
+_C.TEST.SELECT_ON = "val"  # what the best epoch is picked on: val | test (the test list itself: optimistic, and every output says so)
 _C.TEST.ALLOW_PARTIAL_LOAD = False  # test even if the checkpoint lacks some weights of the model
 _C.TEST.NUM_ENSEMBLE_VIEWS = 10  # clips over the length of a video
 _C.TEST.NUM_SPATIAL_CROPS = 3  # crops of each clip: 1 = centre, 3 = both ends of the long side and the centre
