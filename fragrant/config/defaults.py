@@ -103,6 +103,7 @@ _C.DATA.TRAIN_CROP_SIZE = 224  # side of a training crop
 _C.DATA.TEST_CROP_SIZE = 256  # side of a validation or test crop
 _C.DATA.TRAIN_JITTER_SCALES = [256, 320]  # range of the short side before the random crop
 _C.DATA.INV_UNIFORM_SAMPLE = False  # draw 1 / short side uniformly instead of the short side
+_C.DATA.TRAIN_SHORT_SIDE = 0  # short side that frames get before a random resized crop, as mmaction2 does; 0 = crop them as they are
 _C.DATA.TRAIN_JITTER_SCALES_RELATIVE = []  # area range of a random resized crop, [0.08, 1.0]; [] = short-side jitter + crop
 _C.DATA.TRAIN_JITTER_ASPECT_RELATIVE = []  # width / height range of a random resized crop, [0.75, 1.3333]
 _C.DATA.RANDOM_FLIP = True  # mirror half of the training clips; False where left and right matter
