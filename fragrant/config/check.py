@@ -171,7 +171,10 @@ def _processes(cfg: CfgNode) -> Iterator[str]:
 def _others(cfg: CfgNode) -> Iterator[str]:
     if not cfg.OUTPUT_DIR:
         yield "OUTPUT_DIR is empty; give a folder for checkpoints, logs and scores"
-    if not cfg.FEATURES.SEEDS or cfg.FEATURES.FOLDS < 2:
-        yield f"FEATURES.SEEDS {cfg.FEATURES.SEEDS} must not be empty, FEATURES.FOLDS {cfg.FEATURES.FOLDS} must be 2 or more"
+    for key in ("SEEDS", "CLASSIFIERS"):
+        if not cfg.FEATURES[key]:
+            yield f"FEATURES.{key} is empty; give at least one"
+    if cfg.FEATURES.FOLDS < 2:
+        yield f"FEATURES.FOLDS {cfg.FEATURES.FOLDS} must be 2 or more"
     if len(cfg.UNIFORMER.DEPTH) != 4 or len(cfg.UNIFORMER.EMBED_DIM) != 4:
         yield f"UNIFORMER.DEPTH {cfg.UNIFORMER.DEPTH} and UNIFORMER.EMBED_DIM {cfg.UNIFORMER.EMBED_DIM} must have 4 values, one per stage"
