@@ -30,7 +30,7 @@ def main(arguments) -> None:
     rows = [(f"frames of {Path(arguments.video).name}, brightened with gamma {gamma:.1f}", over_frames(maps[0].values, bright)[0])]
     for title, values in maps:
         shown, scaled, largest = over_frames(values, bright)
-        rows.append((f"{title}; brightest = {largest:.3g}", overlay(shown, scaled)))
+        rows.append((f"{title}; max {largest:.3g}", overlay(shown, scaled)))
     out = arguments.out or f"{Path(arguments.video).stem}_{arguments.what}.png"
     save_picture(out, stacked(rows))
     print(f"{out}: {arguments.what} of {cfg.MODEL.MODEL_NAME} with the weights {weights}")
