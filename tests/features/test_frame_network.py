@@ -84,7 +84,7 @@ def test_published_weights_out_of_reach(monkeypatch):
         raise urllib.error.URLError("no route")
 
     monkeypatch.setattr(torchvision.models._api, "load_state_dict_from_url", unreachable)
-    message = r"^FEATURES.WEIGHTS IMAGENET1K_V1 of resnet18 are not usable: no route; put https://\S+ to \S+, give a file, or set .* random$"
+    message = r"^FEATURES.WEIGHTS IMAGENET1K_V1 of resnet18 are not usable: no route; put https://\S+ to \S+, give a file, or .* random$"
     with pytest.raises(FeatureError, match=message):
         network("resnet18", weights="IMAGENET1K_V1")
 
