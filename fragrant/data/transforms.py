@@ -6,12 +6,14 @@ All random draws come from the generator that is handed in.
 
 import math
 import random
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from fragrant.data.colours import to_uint8
 from fragrant.data.gamma import brighten
 
 
@@ -28,18 +30,24 @@ class Box(NamedTuple):
         return frames[:, self.top : self.top + self.height, self.left : self.left + self.width]
 
 
-def resize(frames: Tensor, height: int, width: int, *, dtype: torch.dtype = torch.uint8) -> Tensor:
+def resize(frames: Tensor, height: int, width: int, *, dtype: torch.dtype = torch.uint8, together: bool = False) -> Tensor:
     """(T, H, W, C) -> (T, height, width, C): bilinear between pixel centres, without antialiasing.
 
     Computed in float32 and rounded once: the uint8 kernels of torch round in between and miss one pixel in five by one.
+
+    Args:
+        together: in memory all frames of a pixel lie together, (H, W, T, C), as ``colours`` and ``warp`` want them.
     """
     if frames.shape[1:3] == (height, width):
         return frames.to(dtype)
-    pixels = frames.permute(0, 3, 1, 2).float()  # (T, C, H, W), channels last in memory as the frames are
+    if together:
+        pixels = torch.cat(list(frames), dim=2).float().unsqueeze(0).permute(0, 3, 1, 2)  # (1, T * C, H, W), channels last in memory
+    else:
+        pixels = frames.permute(0, 3, 1, 2).float()  # (T, C, H, W), channels last in memory as the frames are
     pixels = F.interpolate(pixels, size=(height, width), mode="bilinear", align_corners=False)
     if dtype == torch.uint8:
-        pixels = pixels.round_()
-    return pixels.to(dtype).permute(0, 2, 3, 1)  # (T, height, width, C)
+        pixels = to_uint8(pixels.round_())
+    return pixels.to(dtype).view(-1, frames.shape[3], height, width).permute(0, 2, 3, 1)  # (T, height, width, C)
 
 
 def short_side_size(height: int, width: int, short_side: int) -> tuple[int, int]:
@@ -133,6 +141,8 @@ class TrainTransform:
         aspects: range of the box's width / height.
         flip: mirror half of the clips.
         gamma: range that the gamma of a clip is drawn from, see ``gamma_table``; it comes before all else.
+        augment: what else is done to colours and places of pixels, in this order: (frames (T, H, W, C) uint8, rng) -> the same shape
+        augment_first: augment the frames and then crop, as published, instead of augmenting the crop, which is less work.
     """
 
     def __init__(
@@ -145,6 +155,8 @@ class TrainTransform:
         aspects: tuple[float, float] | None = None,
         flip: bool = True,
         gamma: tuple[float, float] = (1.0, 1.0),
+        augment: Sequence[Callable[[Tensor, random.Random], Tensor]] = (),
+        augment_first: bool = False,
         dtype: torch.dtype = torch.uint8,
     ):
         self.crop_size = crop_size
@@ -154,6 +166,8 @@ class TrainTransform:
         self.aspects = aspects
         self.flip = flip
         self.gamma = gamma
+        self.augment = augment
+        self.augment_first = augment_first
         self.dtype = dtype
 
     def prepare(self, frames: Tensor) -> Tensor:
@@ -165,17 +179,24 @@ class TrainTransform:
         """(T, H, W, C) -> (T, S, S, C)"""
         if self.gamma[0] < self.gamma[1]:
             frames = brighten(frames, rng.uniform(*self.gamma))
-        clip = self._resized_box(frames, rng) if self.areas else self._jittered_crop(frames, rng)
+        if self.augment and not self.augment_first:
+            clip = self._augmented(self._crop(frames, rng, dtype=torch.uint8, together=True), rng).to(self.dtype)
+        else:
+            clip = self._crop(self._augmented(frames, rng), rng, dtype=self.dtype)
         return clip.flip(2) if self.flip and rng.random() < 0.5 else clip
 
-    def _resized_box(self, frames: Tensor, rng: random.Random) -> Tensor:
-        box = random_relative_box(*frames.shape[1:3], self.areas, self.aspects, rng)
-        return resize(box.of(frames), self.crop_size, self.crop_size, dtype=self.dtype)
+    def _augmented(self, frames: Tensor, rng: random.Random) -> Tensor:
+        for operation in self.augment:
+            frames = operation(frames, rng)
+        return frames
 
-    def _jittered_crop(self, frames: Tensor, rng: random.Random) -> Tensor:
+    def _crop(self, frames: Tensor, rng: random.Random, **how) -> Tensor:
+        if self.areas:
+            box = random_relative_box(*frames.shape[1:3], self.areas, self.aspects, rng)
+            return resize(box.of(frames), self.crop_size, self.crop_size, **how)
         short_side = draw_short_side(*self.jitter_scales, rng.random(), inverse=self.inverse_scales)
         height, width = frames.shape[1:3]
         if min(height, width) != short_side:
             height, width = short_side_size(height, width, short_side)
         box = random_box(height, width, self.crop_size, rng)
-        return box.of(resize(frames, height, width, dtype=self.dtype))
+        return box.of(resize(frames, height, width, **how))
