@@ -46,6 +46,7 @@ _POSITIVE = """
 """.split()
 
 _NOT_NEGATIVE = """
+    AUG.BRI_CON_SAT AUG.HUE
     FRAGRANT.RAM.KEY_DIM FRAGRANT.RAM.VALUE_DIM FRAGRANT.RAM.LATENT_DIM
     BN.WEIGHT_DECAY DATA_LOADER.NUM_WORKERS DEMO_SET.SEED MIXUP.ALPHA MIXUP.CUTMIX_ALPHA MODEL.CHECKPOINT_NUM NUM_GPUS RNG_SEED SHARD_ID
     SOLVER.CLIP_GRADIENT SOLVER.COSINE_END_LR SOLVER.DAMPENING SOLVER.LRS SOLVER.MOMENTUM SOLVER.STEPS SOLVER.WARMUP_EPOCHS
@@ -76,8 +77,6 @@ def check_training(cfg: CfgNode) -> None:
         ConfigError: names all broken rules.
     """
     problems = []
-    if cfg.AUG.ENABLE:
-        problems.append("AUG.ENABLE True: RandAugment and random erasing are not built yet; set it False")
     if cfg.MIXUP.ENABLE:
         problems.append("MIXUP.ENABLE True: mixup, cutmix and label smoothing are not built yet; set it False")
     short_side = min(cfg.DATA.TRAIN_JITTER_SCALES)
@@ -129,6 +128,10 @@ def _data(cfg: CfgNode) -> Iterator[str]:
         yield "DATA.TRAIN_JITTER_SCALES_RELATIVE and DATA.TRAIN_JITTER_ASPECT_RELATIVE belong together: give both or neither"
     if len(data.GAMMA) > 2 or data.GAMMA != sorted(data.GAMMA):
         yield f"DATA.GAMMA {data.GAMMA} must be [] (none), [gamma] or [smallest, largest]"
+    if len(cfg.AUG.BRI_CON_SAT) not in (0, 3):
+        yield f"AUG.BRI_CON_SAT {cfg.AUG.BRI_CON_SAT} must be [] or [brightness, contrast, saturation]"
+    if cfg.AUG.HUE > 0.5:
+        yield f"AUG.HUE {cfg.AUG.HUE} must be from 0 to 0.5"
     if data.NUM_FRAMES % max(1, data.SEGMENT_LENGTH):
         yield f"DATA.NUM_FRAMES {data.NUM_FRAMES} must be a multiple of DATA.SEGMENT_LENGTH {data.SEGMENT_LENGTH}"
     if data.SEGMENT_LENGTH > 1 and data.SAMPLING != "segment":

@@ -1,17 +1,23 @@
 """From the config to the loader of a split."""
 
+from collections.abc import Callable
+
 import torch
 
 from fragrant.data.clips import ClipDataset, Unreadable
+from fragrant.data.color_jitter import ColorJitter
 from fragrant.data.datasets import DATASETS
+from fragrant.data.enhance import clahe, equalize
 from fragrant.data.frames import VideoError
 from fragrant.data.loader import ClipLoader, TestBatches, TrainBatches
+from fragrant.data.randaugment import parse_randaugment
 from fragrant.data.records import VideoRecord
 from fragrant.data.transforms import TestTransform, TrainTransform
 from fragrant.data.views import ViewPlan, test_plan, train_plan
 from fragrant.distributed import rank, world_size
 
 SPLITS = ("train", "val", "test")
+ENHANCE = {"none": None, "equalize": equalize, "clahe": clahe}
 
 
 def _plan(cfg, split: str) -> tuple[ViewPlan, int]:
@@ -36,11 +42,24 @@ def _gamma(cfg, split: str) -> tuple[float, float]:
     return (values[0], values[-1]) if values else (1.0, 1.0)
 
 
+def _augment(cfg) -> list[Callable]:
+    """What is done to the pixels of training clips here; random erasing waits for the device."""
+    aug = cfg.AUG
+    if not aug.ENABLE:
+        return []
+    brightness, contrast, saturation = aug.BRI_CON_SAT or (0.0, 0.0, 0.0)
+    jitter = ColorJitter(brightness=brightness, contrast=contrast, saturation=saturation, hue=aug.HUE)
+    steps = [jitter] if jitter.changes else []
+    return steps + ([parse_randaugment(aug.AA_TYPE, interpolation=aug.INTERPOLATION)] if aug.AA_TYPE else [])
+
+
 def _transform(cfg, split: str) -> TrainTransform | TestTransform:
     data, dtype, gamma = cfg.DATA, getattr(torch, cfg.DATA.CLIP_DTYPE), _gamma(cfg, split)
     if split != "train":
         short_side = cfg.TEST.SHORT_SIDE or data.TEST_CROP_SIZE
-        return TestTransform(crop_size=data.TEST_CROP_SIZE, short_side=short_side, gamma=sum(gamma) / 2, dtype=dtype)
+        return TestTransform(
+            crop_size=data.TEST_CROP_SIZE, short_side=short_side, enhance=ENHANCE[data.ENHANCE], gamma=sum(gamma) / 2, dtype=dtype
+        )
     return TrainTransform(
         crop_size=data.TRAIN_CROP_SIZE,
         jitter_scales=tuple(data.TRAIN_JITTER_SCALES),
@@ -48,7 +67,10 @@ def _transform(cfg, split: str) -> TrainTransform | TestTransform:
         areas=tuple(data.TRAIN_JITTER_SCALES_RELATIVE) or None,
         aspects=tuple(data.TRAIN_JITTER_ASPECT_RELATIVE) or None,
         flip=data.RANDOM_FLIP,
+        enhance=ENHANCE[data.ENHANCE],
         gamma=gamma,
+        augment=_augment(cfg),
+        augment_first=cfg.AUG.ORDER == "published",
         dtype=dtype,
     )
 
@@ -68,6 +90,7 @@ def build_loader(cfg, split: str) -> ClipLoader:
 
     Raises:
         ListError, DemoSetError: the lists are missing or wrong, or cannot be made; reading a video happens later, while iterating.
+        UserError: AUG.AA_TYPE is no RandAugment.
     """
     assert split in SPLITS, split
     name = (cfg.TEST if split == "test" else cfg.TRAIN).DATASET

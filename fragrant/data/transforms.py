@@ -107,20 +107,30 @@ class TestTransform:
     """Short side to ``short_side``, then the square crop where the view says.
 
     Args:
-        gamma: of the frames before all else, see ``gamma_table``; 1 = as they are.
+        enhance: (frames (T, H, W, C) uint8) -> the same shape, before all else.
+        gamma: comes next, see ``gamma_table``; 1 = as they are.
     """
 
     __test__ = False  # pytest: this is no test
 
-    def __init__(self, *, crop_size: int, short_side: int, gamma: float = 1.0, dtype: torch.dtype = torch.uint8):
+    def __init__(
+        self,
+        *,
+        crop_size: int,
+        short_side: int,
+        enhance: Callable[[Tensor], Tensor] | None = None,
+        gamma: float = 1.0,
+        dtype: torch.dtype = torch.uint8,
+    ):
         self.crop_size = crop_size
         self.short_side = short_side
+        self.enhance = enhance
         self.gamma = gamma
         self.dtype = dtype
 
     def prepare(self, frames: Tensor) -> Tensor:
         """What all views of a video share, done once: (T, H, W, C) -> (T, H', W', C)"""
-        frames = brighten(frames, self.gamma)
+        frames = brighten(self.enhance(frames) if self.enhance else frames, self.gamma)
         height, width = frames.shape[1:3]
         if min(height, width) == self.short_side:
             return frames.to(self.dtype)
@@ -140,7 +150,8 @@ class TrainTransform:
         areas: range of a box's share of the frame; with it a random resized crop takes the place of short side and crop.
         aspects: range of the box's width / height.
         flip: mirror half of the clips.
-        gamma: range that the gamma of a clip is drawn from, see ``gamma_table``; it comes before all else.
+        enhance: (frames (T, H, W, C) uint8) -> the same shape, before all else.
+        gamma: range that the gamma of a clip is drawn from, see ``gamma_table``; it comes next.
         augment: what else is done to colours and places of pixels, in this order: (frames (T, H, W, C) uint8, rng) -> the same shape
         augment_first: augment the frames and then crop, as published, instead of augmenting the crop, which is less work.
     """
@@ -154,6 +165,7 @@ class TrainTransform:
         areas: tuple[float, float] | None = None,
         aspects: tuple[float, float] | None = None,
         flip: bool = True,
+        enhance: Callable[[Tensor], Tensor] | None = None,
         gamma: tuple[float, float] = (1.0, 1.0),
         augment: Sequence[Callable[[Tensor, random.Random], Tensor]] = (),
         augment_first: bool = False,
@@ -165,6 +177,7 @@ class TrainTransform:
         self.areas = areas
         self.aspects = aspects
         self.flip = flip
+        self.enhance = enhance
         self.gamma = gamma
         self.augment = augment
         self.augment_first = augment_first
@@ -172,6 +185,7 @@ class TrainTransform:
 
     def prepare(self, frames: Tensor) -> Tensor:
         """What is the same for all views of a video: (T, H, W, C) -> the same shape"""
+        frames = self.enhance(frames) if self.enhance else frames
         smallest, largest = self.gamma
         return brighten(frames, smallest) if smallest == largest else frames
 

@@ -69,6 +69,6 @@ def _draw_box(height: int, width: int, count: int, rng: random.Random) -> Box | 
         pixels = rng.uniform(*AREAS) * height * width / count
         aspect = math.exp(rng.uniform(math.log(ASPECTS[0]), math.log(ASPECTS[1])))
         box_height, box_width = round(math.sqrt(pixels * aspect)), round(math.sqrt(pixels / aspect))
-        if box_height < height and box_width < width:
+        if 0 < box_height < height and 0 < box_width < width:
             return Box(rng.randint(0, height - box_height), rng.randint(0, width - box_width), box_height, box_width)
     return None

@@ -23,6 +23,8 @@ BROKEN = [
     ("DATA.GAMMA_IN val", "DATA.GAMMA_IN 'val' is not known; Known: both, train, test"),
     ("DATA.ENHANCE claeh", "DATA.ENHANCE 'claeh' is not known; did you mean 'clahe'?"),
     ("AUG.ORDER crop_fist", "AUG.ORDER 'crop_fist' is not known; did you mean 'crop_first'? Known: crop_first, published"),
+    ("AUG.BRI_CON_SAT [0.4]", "AUG.BRI_CON_SAT [0.4] must be [] or [brightness, contrast, saturation]"),
+    ("AUG.HUE 0.6", "AUG.HUE 0.6 must be from 0 to 0.5"),
     ("AUG.INTERPOLATION cubic", "AUG.INTERPOLATION 'cubic' is not known; did you mean 'bicubic'?"),
     ("DATA.CLIP_DTYPE float16", "did you mean 'float32'?"),
     ("DATA.DECODING_BACKEND opencv", "DATA.DECODING_BACKEND 'opencv' is not known; Known: pyav, decord, torchvision"),
@@ -115,7 +117,6 @@ def test_training_names_what_it_cannot_do_yet():
     with pytest.raises(ConfigError) as caught:
         check_training(cfg)
     assert caught.value.problems == [
-        "AUG.ENABLE True: RandAugment and random erasing are not built yet; set it False",
         "MIXUP.ENABLE True: mixup, cutmix and label smoothing are not built yet; set it False",
         "DATA.TRAIN_JITTER_SCALES begins at 256, below DATA.TRAIN_CROP_SIZE 300",
     ]
