@@ -151,8 +151,8 @@ OUR_RECIPES = {
     "infar/uniformer_s_16x8": "FRAGRANT/uniformer_small_k400_8x8/run.sh",
     "infar/uniformer_s_8x8": "FRAGRANT/uniformer_small_k400_8x8/run.sh",
 }
-# Changed on purpose, each said in the files: no checkpoint path that nobody has, no repeated augmentation yet, test views of the protocol.
-OTHERWISE = {"pretrain": None, "num_sample": 1, "views": 4}
+# Changed on purpose, each said in the files: no checkpoint path that nobody has, test views of the protocol.
+OTHERWISE = {"pretrain": None, "views": 4}
 
 
 @pytest.mark.parametrize("name, source", OUR_RECIPES.items())
