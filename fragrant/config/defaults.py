@@ -98,6 +98,7 @@ _C.DATA.TRAIN_JITTER_SCALES = [256, 320]  # range of the short side before the r
 _C.DATA.INV_UNIFORM_SAMPLE = False  # draw 1 / short side uniformly instead of the short side
 _C.DATA.TRAIN_JITTER_SCALES_RELATIVE = []  # area range of a random resized crop, [0.08, 1.0]; [] = short-side jitter + crop
 _C.DATA.TRAIN_JITTER_ASPECT_RELATIVE = []  # width / height range of a random resized crop, [0.75, 1.3333]
+_C.DATA.TRAIN_MULTI_SCALE = []  # TSN's multi-scale crop: box sides / short side, [1, 0.875, 0.75, 0.66]; [] = the crops above
 _C.DATA.RANDOM_FLIP = True  # mirror half of the training clips; False where left and right matter
 _C.DATA.ENSEMBLE_METHOD = "sum"  # scores of a video from those of its views: sum | mean | max
 
@@ -222,6 +223,7 @@ _KINDS = {
     "DATA.MEAN": Kind(float, is_list=True, named=PIXEL_MEANS),
     "DATA.STD": Kind(float, is_list=True, named=PIXEL_STDS),
     "DATA.GAMMA": Kind(float, is_list=True),
+    "DATA.TRAIN_MULTI_SCALE": Kind(float, is_list=True),
     "AUG.BRI_CON_SAT": Kind(float, is_list=True),
     "DATA.TRAIN_JITTER_SCALES_RELATIVE": Kind(float, is_list=True),
     "DATA.TRAIN_JITTER_ASPECT_RELATIVE": Kind(float, is_list=True),

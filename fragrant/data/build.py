@@ -66,6 +66,7 @@ def _transform(cfg, split: str) -> TrainTransform | TestTransform:
         inverse_scales=data.INV_UNIFORM_SAMPLE,
         areas=tuple(data.TRAIN_JITTER_SCALES_RELATIVE) or None,
         aspects=tuple(data.TRAIN_JITTER_ASPECT_RELATIVE) or None,
+        scales=tuple(data.TRAIN_MULTI_SCALE),
         flip=data.RANDOM_FLIP,
         enhance=ENHANCE[data.ENHANCE],
         gamma=gamma,

@@ -103,6 +103,27 @@ def random_relative_box(height: int, width: int, areas: tuple[float, float], asp
     return widest_box(height, width, aspects)
 
 
+def multi_scale_sizes(height: int, width: int, crop_size: int, scales: Sequence[float]) -> list[tuple[int, int]]:
+    """(height, width) of the boxes of a multi-scale crop (TSN): the short side times neighbouring ``scales``, evenly drawn.
+
+    A side within two pixels of ``crop_size`` becomes it where the frame has room (published: also where it has not).
+    """
+    short = min(height, width)
+    sides = [int(short * scale) for scale in scales]
+    sides = [min(crop_size, short) if abs(side - crop_size) < 3 else side for side in sides]
+    return [(sides[i], sides[j]) for i in range(len(sides)) for j in range(len(sides)) if abs(i - j) <= 1]
+
+
+# Places of a multi-scale crop in quarters of what is left, (down, across): corners and centre, middles of the sides, quarter points.
+QUARTERS = ((0, 0), (0, 4), (4, 0), (4, 4), (2, 2), (2, 0), (2, 4), (4, 2), (0, 2), (1, 1), (1, 3), (3, 1), (3, 3))
+
+
+def multi_scale_boxes(height: int, width: int, box_height: int, box_width: int) -> list[Box]:
+    """The thirteen places of a box, evenly drawn; quarters are whole pixels, so that the last ones may miss the border by three."""
+    down, across = (height - box_height) // 4, (width - box_width) // 4
+    return [Box(down * y, across * x, box_height, box_width) for y, x in QUARTERS]
+
+
 class TestTransform:
     """Short side to ``short_side``, then the square crop where the view says.
 
@@ -149,6 +170,7 @@ class TrainTransform:
         inverse_scales: draw 1 / short side evenly instead of the short side.
         areas: range of a box's share of the frame; with it a random resized crop takes the place of short side and crop.
         aspects: range of the box's width / height.
+        scales: sides of the box / short side; with them a multi-scale crop takes the place of short side and crop.
         flip: mirror half of the clips.
         enhance: (frames (T, H, W, C) uint8) -> the same shape, before all else.
         gamma: range that the gamma of a clip is drawn from, see ``gamma_table``; it comes next.
@@ -164,6 +186,7 @@ class TrainTransform:
         inverse_scales: bool = False,
         areas: tuple[float, float] | None = None,
         aspects: tuple[float, float] | None = None,
+        scales: Sequence[float] = (),
         flip: bool = True,
         enhance: Callable[[Tensor], Tensor] | None = None,
         gamma: tuple[float, float] = (1.0, 1.0),
@@ -176,6 +199,7 @@ class TrainTransform:
         self.inverse_scales = inverse_scales
         self.areas = areas
         self.aspects = aspects
+        self.scales = scales
         self.flip = flip
         self.enhance = enhance
         self.gamma = gamma
@@ -205,11 +229,15 @@ class TrainTransform:
         return frames
 
     def _crop(self, frames: Tensor, rng: random.Random, **how) -> Tensor:
-        if self.areas:
-            box = random_relative_box(*frames.shape[1:3], self.areas, self.aspects, rng)
+        size = frames.shape[1:3]
+        if self.areas or self.scales:
+            if self.areas:
+                box = random_relative_box(*size, self.areas, self.aspects, rng)
+            else:
+                box = rng.choice(multi_scale_boxes(*size, *rng.choice(multi_scale_sizes(*size, self.crop_size, self.scales))))
             return resize(box.of(frames), self.crop_size, self.crop_size, **how)
         short_side = draw_short_side(*self.jitter_scales, rng.random(), inverse=self.inverse_scales)
-        height, width = frames.shape[1:3]
+        height, width = size
         if min(height, width) != short_side:
             height, width = short_side_size(height, width, short_side)
         box = random_box(height, width, self.crop_size, rng)

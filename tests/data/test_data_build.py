@@ -110,6 +110,7 @@ def test_transform_keys(folder, monkeypatch):
         "inverse_scales": True,
         "areas": (0.08, 1.0),
         "aspects": (0.75, 1.3333),
+        "scales": (),
         "flip": False,
         "enhance": None,
         "gamma": (1.0, 1.0),
@@ -140,6 +141,12 @@ def test_enhancement(folder):
         frames = torch.from_numpy(decode_all(folder / "0.mp4"))[[3, 10, 17, 25]]
         assert torch.equal(first_clip(folder, "val", *given), brighten(enhance(frames), 2)[:, :, 8:56])
         assert not torch.equal(first_clip(folder, "train", *given), first_clip(folder, "train", *pairs, "DATA.SAMPLING", "sparse"))
+
+
+def test_multi_scale_crop(folder):
+    pairs = ["DATA.TRAIN_MULTI_SCALE", "[1,0.875,0.75,0.66]", "DATA.TRAIN_CROP_SIZE", "24"]
+    clips = next(iter(build_loader(cfg_of(folder, *pairs, "AUG.NUM_SAMPLE", "4"), "train"))).clips
+    assert clips.shape == (2, 4, 3, 4, 24, 24) and not torch.equal(clips[0, 0], clips[0, 1])
 
 
 def test_augmentation_keys(folder, monkeypatch):

@@ -110,6 +110,25 @@ def test_jittered_crop_is_resize_then_crop():
     assert torch.equal(transform(frames, None, random.Random(4)), expected)
 
 
+def test_multi_scale_boxes():
+    data = golden("mienet/crops")
+    for row in data["rows"]:
+        width, height = row["image_wh"]
+        sizes = transforms.multi_scale_sizes(height, width, data["input_size"], (1, 0.875, 0.75, 0.66))
+        published = [[min(side, height, width) for side in pair] for pair in next(iter(row["train_multiscale"].values()))]
+        assert [[w, h] for h, w in sizes] == published, row["image_wh"]
+        for name, places in row["train_multiscale"]["offsets_xy_for_some_crops (13, uniform)"].items():
+            box_width, box_height = map(int, name.split("x"))
+            boxes = transforms.multi_scale_boxes(height, width, box_height, box_width)
+            assert [[box.left, box.top] for box in boxes] == places, name
+
+
+def test_multi_scale_crops_fit():
+    frames = frames_of(50, 80)
+    transform = TrainTransform(crop_size=32, jitter_scales=(1, 1), scales=(1, 0.875, 0.75, 0.66))
+    assert all(transform(frames, None, random.Random(seed)).shape == (2, 32, 32, 3) for seed in range(100))
+
+
 class Shown:
     """An augmentation that keeps what it was given."""
 
