@@ -9,6 +9,7 @@ from fragrant import __version__
 from fragrant.checkpoint import checkpoint_hash
 from fragrant.config.defaults import leaves
 from fragrant.data import build_loader, build_records
+from fragrant.data.build import ENHANCE, gamma_range
 from fragrant.data.clips import ClipDataset
 from fragrant.data.views import frame_plan
 from fragrant.features.cache import FeatureCache, FeatureError
@@ -101,12 +102,10 @@ def refuse_shared_videos(train: set[str], test: set[str]) -> None:
 
 def frames_of(cfg, videos: dict) -> tuple[dict, torch.nn.Module, str]:
     """Data sets of frames, the image network, what its weights are."""
-    if cfg.DATA.ENHANCE != "none":
-        raise FeatureError(f"DATA.ENHANCE {cfg.DATA.ENHANCE} works on clips, not on frames; set it none, or extract --clips")
     options = cfg.FEATURES
     network, preset, weights = frame_network(options.NETWORK, weights=options.WEIGHTS, output=options.OUTPUT, seed=cfg.RNG_SEED)
-    gamma = cfg.DATA.GAMMA if cfg.DATA.GAMMA_IN != "train" else []
-    transform = FrameTransform(preset, gamma=(gamma[0] + gamma[-1]) / 2 if gamma else 1.0)  # of a range the middle, as in every test
+    gamma = sum(gamma_range(cfg, "test")) / 2  # of a range the middle, as in every test
+    transform = FrameTransform(preset, enhance=ENHANCE[cfg.DATA.ENHANCE], gamma=gamma)
     plan = frame_plan(options.SAMPLING, interval=options.INTERVAL, count=options.NUM_FRAMES)
     datasets = {split: ClipDataset(found.records, plan, transform, seed=cfg.RNG_SEED) for split, found in videos.items()}
     return datasets, network, weights
