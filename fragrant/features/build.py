@@ -127,7 +127,11 @@ def clips_of(cfg, videos: dict) -> tuple[dict, torch.nn.Module, str]:
 
 
 def build_study(cfg) -> Study:
-    """Which classifiers learn from features, and how they are chosen and tested."""
+    """Which classifiers learn from features, and how they are chosen and tested.
+
+    Raises:
+        UserError: a classifier is not known or not installed, or the settings contradict each other.
+    """
     options = cfg.FEATURES
     return Study(
         classifiers=tuple(options.CLASSIFIERS),
@@ -138,7 +142,7 @@ def build_study(cfg) -> Study:
         select_on=cfg.TEST.SELECT_ON,
         num_classes=cfg.MODEL.NUM_CLASSES,
         options={"two_layer": {"lr_rule": options.LR_RULE}},
-    )
+    ).checked()
 
 
 # ------------------------------------------------------------------------------------------- the tables of the published study
@@ -162,8 +166,8 @@ def compare_rows(cfg, device: torch.device, say: Callable[[str], None]) -> list[
     rows, made = [], {}
     for table, row, settings, classifier, published in TABLES:
         own = changed(cfg, STANDARD | settings | {"FEATURES.CLASSIFIERS": [classifier]})
-        key = repr(settings)
+        study, key = build_study(own), repr(settings)
         if key not in made:
             made[key] = build_features(own, "frames", device, say)
-        rows += [{"table": table, "row": row, "published": published, **result} for result in build_study(own).run(**made[key])]
+        rows += [{"table": table, "row": row, "published": published, **result} for result in study.run(**made[key])]
     return rows
