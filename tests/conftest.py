@@ -63,6 +63,12 @@ def shared_clips() -> Path:
     return folder / "clips"
 
 
+@pytest.fixture(scope="session")
+def shared_lists(shared_clips) -> Path:
+    """The real list files of the public sets."""
+    return shared_clips.parent / "lists"
+
+
 def pytest_runtest_setup(item):
     if item.get_closest_marker("cuda") and not torch.cuda.is_available():
         if os.environ.get("FRAGRANT_REQUIRE_CUDA") == "1":

@@ -1,5 +1,6 @@
 """Assembles a run from its config: the only place that knows everybody."""
 
+import re
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -181,10 +182,11 @@ def score(job: Job, model: nn.Module, loader, *, title: str) -> ScoreTable:
 
 
 def accuracy(cfg, table: ScoreTable) -> tuple[Tensor, list[float], list[int]]:
-    """Ensembled scores (n, K), top-1 and top-5 in percent, and which k these are (5 classes or fewer: k = K)."""
+    """Ensembled scores (n, K), top-1 and top-5 in percent of the labelled videos, and which k these are (5 classes or fewer: k = K)."""
     scores = ensemble(table.logits, space=cfg.TEST.ENSEMBLE_SPACE, method=cfg.DATA.ENSEMBLE_METHOD)
     ks = [min(k, cfg.MODEL.NUM_CLASSES) for k in (1, 5)]
-    return scores, topk_accuracy(scores, table.labels, ks).tolist(), ks
+    labelled = table.labels >= 0
+    return scores, topk_accuracy(scores[labelled], table.labels[labelled], ks).tolist(), ks
 
 
 def validate(job: Job, model: nn.Module, loader, epoch: int, best: dict) -> dict:
@@ -258,6 +260,13 @@ def compare_class_names(trained: list[str] | None, listed: list[str] | None, wei
     if not trained or not listed or list(trained) == list(listed):
         return
     for i, (old, new) in enumerate(zip(trained, listed, strict=False)):
-        if old != new:
+        if _plain(old) != _plain(new):
             raise UserError(f"class {i} is '{old}' in {weights}, but '{new}' in the class names of the test list; the orders must agree")
+    if len(trained) == len(listed):
+        return
     raise UserError(f"{weights} has {len(trained)} class names, the test list {len(listed)}")
+
+
+def _plain(name: str) -> str:
+    """Sets write their own classes in several ways: Dark-48 has adult+female+singing and adult_female_singing."""
+    return " ".join(re.split(r"[\s_+-]+", re.sub(r"[\[\]]", "", name).casefold()))
