@@ -1,5 +1,6 @@
 """What the tests share: golden files, the fill-v1 recipe, the folder of real clips, the CUDA rule."""
 
+import importlib.util
 import json
 import os
 import zlib
@@ -46,6 +47,14 @@ def golden_input(seed: int, shape: list[int], dist: str = "normal", scale: float
     rng = np.random.RandomState(seed)
     values = rng.random_sample(shape) if dist == "uniform" else rng.standard_normal(shape)
     return torch.from_numpy(values.astype(np.float32)) * scale
+
+
+def load_tool(name: str):
+    """A file of tools/ as a module, to run its ``start`` in this process."""
+    spec = importlib.util.spec_from_file_location(f"tools_{name}", ROOT / "tools" / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def shared_folder() -> Path | None:

@@ -33,7 +33,7 @@ def main(arguments) -> None:
 
 
 def start(words: list[str]) -> int:
-    from fragrant.data.demo import usable_cores
+    from fragrant.data.workers import usable_cores
 
     parser = argument_parser(__doc__)
     parser.add_argument(

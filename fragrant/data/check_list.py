@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from fragrant.data.errors import ListError
-from fragrant.data.probe import Probe, probe_all
+from fragrant.data.probe import FOLDER, Probe, probe_all
 from fragrant.data.records import RecordList, VideoRecord, format_row
 
 
@@ -15,7 +15,7 @@ class Problem(NamedTuple):
     """
     Attributes:
         where: list:line
-        kind: row, unreadable, damaged, no frames, too short, duplicate, leak
+        kind: row, unreadable, damaged, no frames, frame count, too short, duplicate, leak
     """
 
     where: str
@@ -85,6 +85,8 @@ def _file_problems(record: VideoRecord, found: Probe, min_frames: int) -> Iterat
         yield "damaged", f"'{record.path}': {found.damage}"
     elif not found.frames:
         yield "no frames", f"'{record.path}' has no frames"
+    elif found.codec == FOLDER and found.frames < (record.num_frames or 0):
+        yield "frame count", f"'{record.path}' has {found.frames} frames, the list says {record.num_frames}"
     elif found.frames < min_frames:
         yield "too short", f"'{record.path}' has {found.frames} frames, {min_frames} are asked for"
 

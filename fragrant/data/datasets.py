@@ -88,8 +88,9 @@ def _reading(cfg, split: str, path: str) -> tuple[dict, ClassTable | None]:
 
 def records_and_faults(cfg, split: str, path: str = "") -> tuple[RecordList, dict[int, str]]:
     """The rows of a split that can be used, and what is wrong with the others, by line; of another list file where one is given."""
-    path = path or _list_path(cfg, split, cfg.DATA.PATH_TO_DATA_DIR, f"{split}.csv")
-    if os.path.isfile(path):
+    default = _list_path(cfg, split, cfg.DATA.PATH_TO_DATA_DIR, f"{split}.csv")
+    if path or os.path.isfile(default):
+        path = path or default
         return read_list_and_faults(path, **_reading(cfg, split, path)[0])
     name = (cfg.TEST if split == "test" else cfg.TRAIN).DATASET
     return DATASETS.get(name.lower())(cfg, split).records, {}

@@ -1,10 +1,9 @@
 """What a video file is, and whether all of it can be read; many files at once."""
 
-import multiprocessing
 import os
 import sys
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures import Future, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from typing import NamedTuple
 
@@ -14,10 +13,12 @@ from torch import Tensor
 from tqdm import tqdm
 
 from fragrant.data.frames import Frames, VideoError, open_frames
+from fragrant.data.workers import worker_pool
 
 LUMA = (0.299, 0.587, 0.114)  # of red, green, blue: ITU-R BT.601
 LOOKED_AT = 8  # frames that brightness is measured on, from the middle of as many equal parts of the video
 DARK = 13.8  # mean luma of 0..255 below which Dark-48 calls a frame dark: (y - 112) / 112 < -0.877
+FOLDER = "folder"  # what stands in place of a codec for a folder of frames
 
 
 class Probe(NamedTuple):
@@ -44,7 +45,7 @@ def probe(path: str) -> Probe:
             found = found._replace(height=luma.shape[1], width=luma.shape[2], luma=luma.mean().item())
             found = found._replace(dark=(luma.mean((1, 2)) < DARK).float().mean().item())
             if os.path.isdir(path):
-                return found._replace(codec="folder", frames=_readable(frames))
+                return found._replace(codec=FOLDER, frames=_readable(frames))
         return found._replace(**_decoded(path, found.frames))
     except VideoError as error:
         return found._replace(error=str(error))
@@ -94,24 +95,34 @@ def _probed(paths: list[str], workers: int) -> Iterator[tuple[str, Probe]]:
     if workers <= 1:
         yield from ((path, probe(path)) for path in paths)
         return
-    suspects = []
-    for path, found in _in_pool(paths, min(workers, len(paths))):
-        if found is None:
-            suspects.append(path)
-        else:
-            yield path, found
-    for path in suspects:  # one of them ended its process, and with it the pool: each gets a process of its own
-        for _, found in _in_pool([path], 1):
-            yield path, found or Probe(error="reading it ends the process (a crash of the decoder)")
+    while paths:
+        unfinished = []
+        for path, found in _in_pool(paths, min(workers, len(paths))):
+            if found is None:
+                unfinished.append(path)
+            else:
+                yield path, found
+        # One of those that were being read ended its process, and with it the pool: each of them gets a process of its own.
+        for path in unfinished[: 2 * workers + 1]:
+            for _, found in _in_pool([path], 1):
+                yield path, found or Probe(error="reading it ends the process (a crash of the decoder)")
+        paths = unfinished[2 * workers + 1 :]
+
+
+def _probe_alone(path: str) -> Probe:
+    torch.set_num_threads(1)  # more would stand in the way of the other processes
+    return probe(path)
 
 
 def _in_pool(paths: list[str], workers: int) -> Iterator[tuple[str, Probe | None]]:
-    """None for what was not finished when a process died."""
-    # Workers start from scratch: a process with PyAV's and torch's threads cannot be copied safely.
-    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), initializer=torch.set_num_threads, initargs=(1,)) as pool:
-        futures: dict[Future, str] = {pool.submit(probe, path): path for path in paths}
+    """None, in the order given, for what was not finished when a process died."""
+    with worker_pool(workers) as pool:
+        futures: dict[Future, str] = {pool.submit(_probe_alone, path): path for path in paths}
+        broken = False
         for future in as_completed(futures):
             try:
                 yield futures[future], future.result()
             except BrokenProcessPool:
-                yield futures[future], None
+                broken = True
+        if broken:
+            yield from ((path, None) for future, path in futures.items() if isinstance(future.exception(), BrokenProcessPool))

@@ -14,7 +14,8 @@ _PICTURES = (".jpg", ".jpeg", ".png")
 
 def class_folders(folder: Path) -> list[str]:
     """The names of the folders that hold videos or folders of frames, in alphabetical order: that of their labels."""
-    return sorted(entry.name for entry in os.scandir(folder) if entry.is_dir() and clips_in(Path(entry.path)))
+    folders = (entry for entry in os.scandir(folder) if entry.is_dir() and not entry.name.startswith("."))
+    return sorted(entry.name for entry in folders if clips_in(Path(entry.path)))
 
 
 def clips_in(folder: Path) -> list[str]:
@@ -56,14 +57,14 @@ def folder_names(lists: list[RecordList]) -> list[str]:
 def seeded_parts(names: Sequence[str], shares: Mapping[str, float], seed: str) -> dict[str, list[str]]:
     """Names drawn into parts of these shares (of 1 together); the same names and seed give the same parts.
 
-    Every part gets at least one name while there are enough.
+    Every part gets at least one name while there are enough, the first parts first.
     """
     order = sorted(names)
     random.Random(seed).shuffle(order)
     parts, first, passed, left = {}, 0, 0.0, len(shares)
     for part, share in shares.items():
         passed, left = passed + share, left - 1
-        last = min(max(round(passed * len(order)), first + 1), max(len(order) - left, first))
+        last = max(first + 1, min(round(passed * len(order)), len(order) - left))
         parts[part] = sorted(order[first:last])
         first = last
     return parts
