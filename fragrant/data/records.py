@@ -188,14 +188,14 @@ def read_list_and_faults(
     found = parse_list(source, form=form, separator=separator, mend=mend)
     if not found.rows and not found.faults:
         raise ListError(f"list file '{source}' has no rows; expected lines of a path, {separator!r} and a label")
-    labels = {}
+    labels, from_1 = {}, _counts_from_1(found.rows.values(), num_classes)
     for number, row in found.rows.items():
         try:
             label = class_of(row.label, classes)
             check_label(label, num_classes, unlabelled=unlabelled)
             labels[number] = label
         except ValueError as error:
-            found.faults[number] = f"{error}{_counts_from_1(found.rows.values(), num_classes)}"
+            found.faults[number] = f"{error}{from_1}"
     names = [found.rows[number].path for number in labels]
     paths = locate(names, folder=os.path.dirname(source), prefix=prefix, root_replace=root_replace)
     records = [VideoRecord(path, labels[n], found.rows[n].num_frames) for n, path in zip(labels, paths, strict=True)]

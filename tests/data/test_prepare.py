@@ -6,7 +6,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from conftest import load_tool
+from conftest import golden, load_tool
 
 from fragrant.data.errors import ListError
 from fragrant.data.prepare import SETS, prepared_set, write_set
@@ -172,6 +172,15 @@ def test_infar_1200_with_and_without_fragrants_lists(shared_lists, tmp_path):
     found = prepared_set("infar", tmp_path, edition="vis_inf")
     assert len(found.splits["train"]) == 899 and found.splits["train"][0].path == f"{tmp_path}/train/infrared/fight/000002.avi"
     assert all(Path(record.path).parent.name == found.class_names[record.label] for record in found.splits["test"])
+
+
+def test_infar_1200_is_fragrants_split(shared_lists):
+    found = prepared_set("infar", shared_lists / "InfAR_FRAGRANT", edition="vis_inf")
+    for name, row in golden("framework/visinf_split")["classes"].items():
+        for split in ("train", "test"):
+            clips = [Path(record.path) for record in found.splits[split] if record.label == row["label"]]
+            assert sorted(int(clip.stem) for clip in clips) == row[split]
+            assert {clip.parts[-4:-1] for clip in clips} == {(split, "infrared", name)} and found.class_names[row["label"]] == name
 
 
 def test_ellar_layout(tmp_path):
