@@ -9,7 +9,16 @@ from typing import NamedTuple
 from fragrant.data.errors import ListError
 
 # What such a file is called where it lies beside a list, the first that is there counts.
-CLASS_FILES = ("classes.txt", "mapping_table*.txt", "classInd.txt", "category.txt", "*labels.json", "label_map.txt", "*vocab.json")
+CLASS_FILES = (
+    "classes.txt",
+    "mapping_table*.txt",
+    "classInd.txt",
+    "category.txt",
+    "kinetics_*_cat*.txt",
+    "*labels.json",
+    "label_map.txt",
+    "*vocab.json",
+)
 
 
 class ClassTable(NamedTuple):

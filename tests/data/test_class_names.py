@@ -49,7 +49,7 @@ def test_what_is_refused(tmp_path, text, message):
 
 def test_the_file_beside_the_lists(tmp_path):
     assert find_class_file(tmp_path) is None
-    for name in ("label_map.txt", "mapping_table_23.txt", "classes.txt"):
+    for name in ("label_map.txt", "kinetics_400_categroies.txt", "mapping_table_23.txt", "classes.txt"):
         (tmp_path / name).touch()
         assert find_class_file(tmp_path) == str(tmp_path / name)
 

@@ -42,9 +42,7 @@ def cfg_of(folder, *pairs):
     return load_cfg(None, [str(text) for pair in base.items() for text in pair] + list(pairs))
 
 
-@pytest.mark.parametrize(
-    "split, num_views, sizes, side", [("train", 1, [2, 2], 32), ("val", 1, [2, 2, 1], 40), ("test", 6, [2, 2, 1], 40)]
-)
+@pytest.mark.parametrize("split, num_views, sizes, side", [("train", 1, [2, 2], 32), ("val", 1, [2, 2, 1], 40), ("test", 6, [2, 2, 1], 40)])
 def test_splits(folder, split, num_views, sizes, side):
     loader = build_loader(cfg_of(folder), split)
     batches = list(loader)

@@ -336,9 +336,11 @@ def test_what_is_not_there_is_named(tmp_path, name, edition, message):
         prepared_set(name, tmp_path, edition=edition)
 
 
-def test_a_missing_root(tmp_path):
-    with pytest.raises(ListError, match=r"^the folder '/nowhere' of arid is not there \(DATA.PATH_TO_DATA_DIR, --root\)$"):
-        prepared_set("arid", "/nowhere")
+@pytest.mark.parametrize("root", ["/nowhere", ""])
+def test_a_missing_root(root):
+    message = f"the folder '{root}' of arid is not there (DATA.PATH_TO_DATA_DIR, --root)"
+    with pytest.raises(ListError, match=f"^{re.escape(message)}$"):
+        prepared_set("arid", root)
 
 
 def test_written_lists_read_back(shared_clips, tmp_path):

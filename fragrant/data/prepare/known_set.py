@@ -69,7 +69,7 @@ def prepared_set(name: str, root: str | os.PathLike, *, edition: str = "", video
     if edition not in converter.editions:
         known = ", ".join(converter.editions)
         raise ListError(f"DATA.EDITION '{edition}' of {name} is not known; {did_you_mean(edition, converter.editions)}Known: {known}")
-    if not Path(root).is_dir():
+    if not root or not Path(root).is_dir():
         raise ListError(f"the folder '{root}' of {name} is not there (DATA.PATH_TO_DATA_DIR, --root)")
     found = converter.read(Source(Path(root), edition, Path(videos) if videos else None))
     splits, notes = dict(found.splits), found.notes

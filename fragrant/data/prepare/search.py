@@ -20,8 +20,14 @@ def levels(root: Path, depth: int = _DEPTH) -> Iterator[list[Path]]:
     level = [root]
     for _ in range(depth + 1):
         yield level
-        below = [sorted(entry.path for entry in os.scandir(folder) if entry.is_dir()) for folder in level]
-        level = [Path(path) for paths in below if len(paths) <= _MANY for path in paths]
+        level = [Path(path) for folder in level if len(paths := _subfolders(folder)) <= _MANY for path in paths]
+
+
+def _subfolders(folder: Path) -> list[str]:
+    try:
+        return sorted(entry.path for entry in os.scandir(folder) if entry.is_dir())
+    except PermissionError:
+        return []
 
 
 def find_file(root: Path, *names: str) -> Path | None:
