@@ -10,7 +10,7 @@ def hold_out(labels: Sequence[int], share: float, *, seed: int) -> tuple[list[in
     The same for every process, every run and every epoch: it depends on the list and the seed alone.
     """
     held = set()
-    for label in sorted(set(labels)):
+    for label in sorted(set(labels) - {-1}):  # a video of unknown class validates nothing
         ids = [i for i, other in enumerate(labels) if other == label]
         count = min(max(1, round(share * len(ids))), len(ids) - 1)
         held.update(random.Random(f"hold out {seed}-{label}").sample(ids, count))

@@ -69,8 +69,7 @@ def build_features(cfg, mode: str, device: torch.device, say: Callable[[str], No
     for split in SPLITS:
         records, class_names = videos[split]
         features = extract(datasets[split], extractor, cache, title=f"{split} features", say=say)
-        labels, paths = [record.label for record in records], [record.path for record in records]
-        tables[split] = FeatureTable(features, torch.tensor(labels).numpy(), paths, class_names, settings)
+        tables[split] = FeatureTable(features, records.labels, [record.path for record in records], class_names, settings)
         tables[split].save(Path(cfg.OUTPUT_DIR, f"features_{split}.npz"))
     return tables
 

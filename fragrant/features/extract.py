@@ -44,16 +44,21 @@ def extract(dataset: ClipDataset, extractor: Extractor, cache: FeatureCache, *, 
     """
     began = time.perf_counter()
     paths = cache_paths(dataset, extractor, cache)
-    found = {video_id: rows for video_id, path in enumerate(paths) if (rows := cache.read(path)) is not None}
-    missing = [video_id for video_id in range(len(dataset)) if video_id not in found]
+    means = {video_id: mean_of(rows) for video_id, path in enumerate(paths) if (rows := cache.read(path)) is not None}
+    missing = [video_id for video_id in range(len(dataset)) if video_id not in means]
     for video_id, clips in tqdm(watched(dataset, missing, extractor), total=len(missing), desc=title, disable=None, leave=False):
         parts = clips.split(extractor.clips_per_forward)  # (V, C, T, H, W) in parts
         rows = torch.cat([extractor.network(part.to(extractor.device)) for part in parts]).float().cpu().numpy()
         cache.write(paths[video_id], rows, video=dataset.records[video_id].path)
-        found[video_id] = rows
+        means[video_id] = mean_of(rows)
     seconds = time.perf_counter() - began
     say(f"{title}: {len(dataset)} videos, {len(dataset) - len(missing)} from the cache, {len(missing)} computed in {seconds:.1f} s")
-    return np.stack([found[video_id].mean(0, dtype=np.float64).astype(np.float32) for video_id in range(len(dataset))])
+    return np.stack([means[video_id] for video_id in range(len(dataset))])
+
+
+def mean_of(rows: np.ndarray) -> np.ndarray:
+    """(V, D) -> (D,) float32"""
+    return rows.mean(0, dtype=np.float64).astype(np.float32)
 
 
 def cache_paths(dataset: ClipDataset, extractor: Extractor, cache: FeatureCache) -> list:
