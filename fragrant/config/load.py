@@ -5,6 +5,7 @@ import difflib
 import logging
 import os
 import re
+import tempfile
 from collections.abc import Sequence
 
 from fvcore.common.config import CfgNode
@@ -39,6 +40,19 @@ def load_cfg(path: str | os.PathLike | None, pairs: Sequence[str] = ()) -> CfgNo
     _say_what_is_ignored(cfg, settings, known)
     cfg.freeze()
     return cfg
+
+
+def load_cfg_text(text: str, pairs: Sequence[str] = ()) -> CfgNode:
+    """The config of a run from its yaml text, as checkpoints and score tables carry it.
+
+    Raises:
+        ConfigError: as ``load_cfg``.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "config.yaml")
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(text)
+        return load_cfg(path, pairs)
 
 
 def read_pairs(pairs: Sequence[str], known: dict[str, object]) -> list[Setting]:
