@@ -7,14 +7,18 @@ import torch
 from uniformer_goldens import TINY
 
 from fragrant.models import MODELS, Backbone
+from fragrant.models.fragrant import Fragrant
 from fragrant.models.uniformer import UniFormer
 from fragrant.models.weights import load_weights
 
 CLASSES = 5
+EMBEDS = ("embed1", "embed2", "embed3", "embed4")
 MODELS_BY_ROW = {  # test id -> a tiny model from plain arguments; the part before ":" is its name in the registry
     "Uniformer": lambda: UniFormer(**TINY),
     "Uniformer:split": lambda: UniFormer(**TINY, split=True),
     "Uniformer:std": lambda: UniFormer(**TINY, std=True),
+    "Fragrant": lambda: Fragrant(**TINY),
+    "Fragrant:comments": lambda: Fragrant(**TINY, fam_at=EMBEDS, ram_at=EMBEDS, first=("ram", "ram", "ram", "fam"), ram=dict(key_dim=4)),
 }
 CLIP = (3, 4, 64, 64)
 
