@@ -49,6 +49,7 @@ def report_content(
     facts: Sequence[tuple[str, str]] = (),
     config: str = "",
     mistakes: Sequence[Mistake] = (),
+    warning: str = "",
 ) -> dict:
     """Everything that the page shows.
 
@@ -58,11 +59,12 @@ def report_content(
         facts: name and value, in the order they are shown.
         config: yaml text.
         mistakes: the rows of ``confident_mistakes(scores.labelled(), ...)``, with frames.
+        warning: what must not be overlooked, first of all.
     """
     scores = scores.labelled()
     summary = summarise(scores)
     names = list(scores.class_names or [f"class {k}" for k in range(scores.scores.shape[1])])
-    content = {"title": title, "subtitle": subtitle, "classes": names, "sure": SURE, "config": config}
+    content = {"title": title, "subtitle": subtitle, "classes": names, "sure": SURE, "config": config, "warning": warning}
     content |= {"facts": [list(fact) for fact in facts], "curves": charts(records)}
     if scores.labels.ndim > 1:
         return content | several_labels(summary, names)

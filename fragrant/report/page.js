@@ -327,7 +327,8 @@ function precision() {
 }
 
 const page = document.getElementById("page");
-page.append(make("h1", {}, data.title), make("p", { class: "soft" }, data.subtitle), headline(),
+page.append(make("h1", {}, data.title), make("p", { class: "soft" }, data.subtitle),
+  data.warning ? make("p", { id: "warning" }, make("b", {}, "Careful: "), data.warning) : "", headline(),
   section("short", "In short", make("ul", { class: "short" }, data.short.map((text) => make("li", {}, text)))));
 if (data.precision) page.append(precision(), curves());
 else {
