@@ -2,9 +2,11 @@
 
 import torch
 
-from fragrant.data.clips import ClipDataset
+from fragrant.data.clips import ClipDataset, Unreadable
 from fragrant.data.datasets import DATASETS
+from fragrant.data.frames import VideoError
 from fragrant.data.loader import ClipLoader, TestBatches, TrainBatches
+from fragrant.data.records import VideoRecord
 from fragrant.data.transforms import TestTransform, TrainTransform
 from fragrant.data.views import ViewPlan, test_plan, train_plan
 from fragrant.distributed import rank, world_size
@@ -73,3 +75,16 @@ def build_loader(cfg, split: str) -> ClipLoader:
         class_names=class_names,
         num_views=num_views,
     )
+
+
+def read_clip(cfg, path: str) -> torch.Tensor:
+    """One video as validation sees it, its middle clip's centre crop: (1, C, T, S, S), channels last in memory.
+
+    Raises:
+        VideoError: it cannot be read.
+    """
+    plan, _ = _plan(cfg, "val")
+    item = ClipDataset([VideoRecord(path, 0)], plan, _transform(cfg, "val"), seed=cfg.RNG_SEED)[0, 0]
+    if isinstance(item, Unreadable):
+        raise VideoError(item.message)
+    return item.clips.permute(0, 4, 1, 2, 3)  # (1, C, T, S, S)

@@ -3,6 +3,7 @@
 import os
 import random
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -10,8 +11,10 @@ from torch import Tensor, nn
 
 from fragrant.engine.benchmark import Setting
 from fragrant.engine.precision import Precision, pick_precision
+from fragrant.engine.start import load_for_test, weights_for_test
 from fragrant.layers.normalize import ClipNormalize
 from fragrant.models import build_model
+from fragrant.models.weights import LoadReport
 from fragrant.objectives import build_objective
 from fragrant.optim import build_optimizer
 
@@ -48,6 +51,32 @@ def model_on_device(cfg, device: torch.device, *, channels_last: bool, compiled:
     if compiled:
         model.compile()  # in place: the names of the state dict stay
     return model
+
+
+class TestModel(NamedTuple):
+    """A model with the weights that a config tests: their file, what of it was loaded, everything else that it holds."""
+
+    model: nn.Module
+    weights: str
+    report: LoadReport
+    state: dict
+
+
+def model_for_test(cfg, device: torch.device) -> TestModel:
+    """
+    Raises:
+        CheckpointError, WeightsError: there are no weights, or they do not fit.
+    """
+    weights = weights_for_test(
+        output_dir=cfg.OUTPUT_DIR,
+        checkpoint=cfg.TEST.CHECKPOINT_FILE_PATH,
+        best=cfg.TEST.TEST_BEST,
+        train_checkpoint=cfg.TRAIN.CHECKPOINT_FILE_PATH,
+    )
+    model = model_on_device(cfg, device, channels_last=cfg.TRAIN.CHANNELS_LAST, compiled=cfg.TRAIN.COMPILE)
+    patterns = tuple(cfg.TRAIN.CHECKPOINT_CLEAR_NAME_PATTERN)
+    report, state = load_for_test(model, weights, clear_patterns=patterns, allow_partial=cfg.TEST.ALLOW_PARTIAL_LOAD)
+    return TestModel(model, weights, report, state)
 
 
 def describe_setting(precision: Precision, *, channels_last: bool, compiled: bool) -> str:

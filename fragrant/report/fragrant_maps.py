@@ -30,7 +30,7 @@ def fam_maps(model: nn.Module, clip: Tensor) -> list[FeatureMap]:
         MapError: the model has no FAM.
     """
     return [
-        FeatureMap(f"{name}: gain of each frame, mean over {x.shape[1]} channels", fam.gain(x)[0].float().mean(0))
+        FeatureMap(f"FAM ({name}): gain of each frame, mean over {x.shape[1]} channels", fam.gain(x)[0].float().mean(0))
         for name, fam, x in inputs_of(model, clip, FAM, key="FRAGRANT.FAM_AT")
     ]
 
@@ -52,10 +52,11 @@ def ram_maps(model: nn.Module, clip: Tensor, *, at: tuple[float, float, float] =
         kernels = ram.kernels(x)[0].float()  # (T', H', W', h, kT, kH, kW)
         heads = f"{ram.dims.heads} head{'s' if ram.dims.heads > 1 else ''}"
         place = [min(int(part * size), size - 1) for part, size in zip(at, kernels.shape[:3], strict=True)]
+        frame, row, column = (index + 1 for index in place)
         maps += [
-            FeatureMap(f"{name}: strength of the relational kernel, {heads}", kernels.flatten(3).norm(dim=3)),
+            FeatureMap(f"RAM ({name}): strength of the relational kernel, {heads}", kernels.flatten(3).norm(dim=3)),
             FeatureMap(
-                f"{name}: weights of the neighbours of frame {place[0] + 1}, row {place[1] + 1}, column {place[2] + 1}, mean of {heads}",
+                f"RAM ({name}): weights of the neighbours of frame {frame}, row {row}, column {column}, mean of {heads}",
                 spread(kernels[tuple(place)].abs().mean(0), place, kernels.shape[:3]),
             ),
         ]

@@ -22,7 +22,7 @@ def test_fam_maps_are_its_gain_at_every_call(clip):
     hook = model.disentangle.register_forward_pre_hook(lambda module, args: seen.append(args[0].detach()))
     first, second = fam_maps(model, clip)
     hook.remove()
-    assert first.title == "disentangle: gain of each frame, mean over 8 channels" and second.title.endswith("16 channels")
+    assert first.title == "FAM (disentangle): gain of each frame, mean over 8 channels" and second.title.endswith("16 channels")
     assert first.values.shape == (4, 16, 16) and second.values.shape == (4, 8, 8)
     torch.testing.assert_close(second.values, FAM().gain(seen[1])[0].mean(0))
     assert not first.values[0].any() and first.values[1:].all()  # frame 0 stands for frequency 0
@@ -32,8 +32,8 @@ def test_fam_maps_are_its_gain_at_every_call(clip):
 def test_ram_maps_are_norm_and_weights_of_its_kernels(clip):
     model = Fragrant(**SMALL, ram=dict(heads=2, key_dim=0, kernel_size=(3, 3, 3), kernel_type="VplusR")).eval()
     strength, neighbours = ram_maps(model, clip, at=(0.5, 0, 1))
-    assert strength.title == "rsa_attn3: strength of the relational kernel, 2 heads"
-    assert neighbours.title == "rsa_attn3: weights of the neighbours of frame 3, row 1, column 4, mean of 2 heads"
+    assert strength.title == "RAM (rsa_attn3): strength of the relational kernel, 2 heads"
+    assert neighbours.title == "RAM (rsa_attn3): weights of the neighbours of frame 3, row 1, column 4, mean of 2 heads"
     seen = []
     model.rsa_attn3.register_forward_pre_hook(lambda module, args: seen.append(args[0]))
     with torch.no_grad():
@@ -58,7 +58,9 @@ def test_a_map_over_frames():
     assert not over_frames(torch.zeros(1, 1, 1), frames)[1].any()
 
 
-@pytest.mark.parametrize("maps, missing", [(fam_maps, "FAM to look at; .* FRAGRANT.FAM_AT"), (ram_maps, "RAM to look at; .* FRAGRANT.RAM_AT")])
+@pytest.mark.parametrize(
+    "maps, missing", [(fam_maps, "FAM to look at; .* FRAGRANT.FAM_AT"), (ram_maps, "RAM to look at; .* FRAGRANT.RAM_AT")]
+)
 def test_a_model_without_them(maps, missing, clip):
     with pytest.raises(MapError, match=f"UniFormer has no {missing}"):
         maps(UniFormer(**SMALL), clip)
