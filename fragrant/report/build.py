@@ -6,59 +6,30 @@ from pathlib import Path
 from torch import Tensor
 
 from fragrant.config import dump_cfg
-from fragrant.data import build_loader
-from fragrant.data.clips import Unreadable
-from fragrant.errors import UserError
+from fragrant.data import VideoError, read_clip
 from fragrant.logs import RunLog
 from fragrant.report.board import show_clips, show_confusion
 from fragrant.report.content import Mistake, Strip, confident_mistakes, report_content
 from fragrant.report.curves import read_records
+from fragrant.report.maps import FeatureMap, at_the_same_times, map_rows, playing
 from fragrant.report.page import render
-from fragrant.report.strips import PictureError, evenly, jpeg_source, lift, scaled, strip
+from fragrant.report.strips import PictureError, evenly, jpeg_source, lift, save_picture, save_video, scaled, stacked, strip
 from fragrant.scores import ScoreTable, VideoScores, ensemble_views
 
 NUM_MISTAKES = 12  # videos whose frames are shown
 NUM_BOARD_CLIPS = 4
 FRAMES, HEIGHT = 8, 128  # of a strip in the page: frames at most, pixels at most
+PLAYED_FPS = 4  # of an mp4: slow, a clip is short
 
 
 # ----------------------------------------------------------------------------------------------------------------- frames
-def build_clip_reader(cfg) -> Callable[[str], Tensor]:
-    """path of a test video -> (T, S, S, C), its one view in the middle as the network gets it, before normalisation.
-
-    Raises:
-        UserError: (of the reader as well) the test list or the video cannot be read, or the video is not in the list.
-    """
-    middle = cfg.clone()
-    middle.defrost()
-    middle.TEST.NUM_ENSEMBLE_VIEWS = middle.TEST.NUM_SPATIAL_CROPS = 1
-    dataset = build_loader(middle, "test").dataset
-    row_of = {record.path: row for row, record in enumerate(dataset.records)}
-
-    def read(path: str) -> Tensor:
-        if path not in row_of:
-            raise UserError(f"video '{path}' is not in the test list that the config names")
-        clip = dataset[0, row_of[path]]
-        if isinstance(clip, Unreadable):
-            raise UserError(clip.message)
-        return clip.clips[0]
-
-    return read
-
-
 def read_clips(cfg, paths: Sequence[str]) -> list[Tensor | str]:
-    """The clip of each video, or why there is none: a report does without frames rather than not exist."""
-    if cfg is None:
-        return ["the score table has no config"] * len(paths)
-    try:
-        read = build_clip_reader(cfg) if paths else None
-    except UserError as error:
-        return [str(error)] * len(paths)
+    """Of each video (T, S, S, C) of 0..255, as the network gets it, before normalisation; or why there is none."""
     clips = []
     for path in paths:
         try:
-            clips.append(read(path))
-        except UserError as error:
+            clips.append(read_clip(cfg, path)[0].permute(1, 2, 3, 0))  # (T, S, S, C)
+        except VideoError as error:  # a report does without frames rather than not exist
             clips.append(str(error))
     return clips
 
@@ -69,6 +40,22 @@ def two_strips(clip: Tensor) -> list[Strip]:
     bright, gamma = lift(frames)
     rows = {"as the network sees it": strip(frames), f"brightened for people (gamma {gamma:.1f})": strip(bright)}
     return [Strip(title, jpeg_source(scaled(row, min(HEIGHT, row.height)))) for title, row in rows.items()]
+
+
+def picture_maps(cfg, video: str, maps_of: Callable[[Tensor], Sequence[FeatureMap]], path: Path) -> None:
+    """A strip of the video's frames with the maps below, and an mp4 beside it in which they play side by side.
+
+    Args:
+        maps_of: uint8 clip (1, C, T, S, S) -> its maps.
+
+    Raises:
+        VideoError: the video cannot be read. PictureError: the folder cannot be written.
+    """
+    clip = read_clip(cfg, video)  # (1, C, T, S, S)
+    frames = clip[0].permute(1, 2, 3, 0).clamp(0, 255).byte()  # (T, S, S, C)
+    rows = map_rows(frames, maps_of(clip), name=Path(video).name)
+    save_picture(path, stacked(at_the_same_times(rows, FRAMES)))
+    save_video(path.with_suffix(".mp4"), playing(rows), fps=PLAYED_FPS)
 
 
 # ------------------------------------------------------------------------------------------------------------------- page
@@ -93,15 +80,16 @@ def page_of(cfg, table: ScoreTable, scores: VideoScores, clips: dict[int, Tensor
         Mistake(row, why=f"No frames: {clip}") if isinstance(clip, str) else Mistake(row, strips=two_strips(clip))
         for row, clip in clips.items()
     ]
-    model, name = table.header.get("model", "A model"), "" if cfg is None else f" on {cfg.TEST.DATASET}"
+    where = "" if cfg is None else f" on {cfg.TEST.DATASET}"
     content = report_content(
         scores,
-        title=model + name,
+        title=table.header.get("model", "A model") + where,
         subtitle=f"Test of {len(scores.paths)} videos; of every video: {scores.rule.replace('-', ' of the ')} of its views",
         records=read_records(log) if log and Path(log).is_file() else (),
         facts=test_facts(cfg, table.header),
         config="" if cfg is None else dump_cfg(cfg),
         mistakes=mistakes,
+        warning=table.header.get("protocol", ""),
     )
     return render(content)
 
@@ -131,7 +119,9 @@ def present_test(
     """
     scores = ensemble_views(table, rule or table.header.get("rule") or "sum-logits").labelled()
     rows = confident_mistakes(scores, num_mistakes)
-    clips = dict(zip(rows, read_clips(cfg, [scores.paths[row] for row in rows]), strict=True))
+    paths = [scores.paths[row] for row in rows]
+    clips = ["the score table has no config"] * len(rows) if cfg is None else read_clips(cfg, paths)
+    clips = dict(zip(rows, clips, strict=True))
     text = page_of(cfg, table, scores, clips, training_log)
     try:
         Path(path).parent.mkdir(parents=True, exist_ok=True)

@@ -1,26 +1,18 @@
 """What FAM and RAM of a model attend to, as maps over the clip."""
 
 from collections.abc import Iterator
-from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fragrant.errors import UserError
 from fragrant.layers.fam import FAM
 from fragrant.layers.ram import RAM
+from fragrant.report.maps import FeatureMap
 
 
 class MapError(UserError):
     """A model without the module that is to be looked at, or a position outside of the clip."""
-
-
-class FeatureMap(NamedTuple):
-    """Values over a clip, one for each place of a feature map."""
-
-    title: str
-    values: Tensor  # (T', H', W'), 0 or above
 
 
 def fam_maps(model: nn.Module, clip: Tensor) -> list[FeatureMap]:
@@ -89,12 +81,3 @@ def inputs_of(model: nn.Module, clip: Tensor, kind: type[nn.Module], *, key: str
         for hook in hooks:
             hook.remove()
     return iter(calls)
-
-
-def over_frames(values: Tensor, frames: Tensor) -> tuple[Tensor, Tensor, float]:
-    """A map (T', H', W') at the size of the frames (T, H, W, 3): the T' frames that it stands for, its values 0..1, and what 1 means."""
-    largest = values.max().item()
-    count, height, width = len(values), *frames.shape[1:3]
-    shown = frames[[index * len(frames) // count for index in range(count)]]
-    scaled = F.interpolate(values[:, None], size=(height, width), mode="nearest")[:, 0]  # (T', H, W): blocks, as the model sees them
-    return shown, scaled / max(largest, torch.finfo(values.dtype).tiny), largest

@@ -1,0 +1,56 @@
+"""Maps of what a model attends to, laid over the frames that they stand for."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from fragrant.report.strips import lift, overlay
+
+
+class FeatureMap(NamedTuple):
+    """Values over a clip, one for each place of a feature map."""
+
+    title: str
+    values: Tensor  # (T', H', W'), 0 or above
+
+
+def over_frames(values: Tensor, frames: Tensor) -> tuple[Tensor, Tensor, float]:
+    """A map (T', H', W') at the size of the frames (T, H, W, 3): the T' frames that it stands for, its values 0..1, and what 1 means."""
+    largest = values.max().item()
+    count, height, width = len(values), *frames.shape[1:3]
+    shown = frames[[index * len(frames) // count for index in range(count)]]
+    scaled = F.interpolate(values[:, None], size=(height, width), mode="nearest")[:, 0]  # (T', H, W): blocks, as the model sees them
+    return shown, scaled / max(largest, torch.finfo(values.dtype).tiny), largest
+
+
+def map_rows(frames: Tensor, maps: Sequence[FeatureMap], *, name: str) -> list[tuple[str, Tensor]]:
+    """The rows of a picture: the frames (T, H, W, 3) uint8 as they are and brightened, then every map over the brightened ones.
+
+    Rows have T or T' frames. Where a map is 0, the frame stays as it is.
+    """
+    bright, gamma = lift(frames)
+    rows = [(f"{name} as the network sees it", frames), (f"brightened with gamma {gamma:.1f}", bright)]
+    for title, values in maps:
+        shown, heat, largest = over_frames(values.float().cpu(), bright)
+        rows.append((f"{title}; brightest = {largest:.3g}", overlay(shown, heat)))
+    return rows
+
+
+def at_the_same_times(rows: Sequence[tuple[str, Tensor]], most: int) -> list[tuple[str, Tensor]]:
+    """The rows of a picture with equally many frames, at most ``most``, each column at one time of the clip.
+
+    A map that has fewer frames than that is shown at the times that it has.
+    """
+    count = min(most, *(len(frames) for _, frames in rows))
+    return [(title, frames[[index * len(frames) // count for index in range(count)]]) for title, frames in rows]
+
+
+def playing(rows: Sequence[tuple[str, Tensor]], *, gap: int = 4) -> Tensor:
+    """The rows side by side as one video (T, H, W', 3); a map that stands for several frames stays for as long."""
+    length, height = max(len(frames) for _, frames in rows), rows[0][1].shape[1]
+    columns = [frames[[index * len(frames) // length for index in range(length)]] for _, frames in rows]
+    space = torch.full((length, height, gap, 3), 255, dtype=torch.uint8)
+    return torch.cat([part for column in columns for part in (column, space)][:-1], dim=2)
