@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from fragrant.config import load_cfg_text
+from fragrant.config import cfg_from_text
 from fragrant.engine.launch import exit_code
 
 
@@ -18,7 +18,7 @@ def main(arguments) -> None:
     text = table.header.get("config")
     to = Path(arguments.to or path.parent / "report.html")
     log = arguments.log or path.parent / "metrics.jsonl"
-    cfg = load_cfg_text(text, arguments.opts) if text else None
+    cfg = cfg_from_text(text, where=f"config in {path}") if text else None
     present_test(cfg, table, to, rule=arguments.rule, training_log=log, num_mistakes=arguments.mistakes)
     print(f"The report is in {to}")
 
@@ -30,7 +30,6 @@ def start(words: list[str]) -> int:
     parser.add_argument("--rule", help="how views become a video's score; default: as the test did")
     parser.add_argument("--mistakes", type=int, default=12, metavar="N", help="videos whose frames are shown")
     parser.add_argument("--to", metavar="FILE", help="where to write; default: report.html beside the scores")
-    parser.add_argument("--opts", nargs="*", default=[], metavar="KEY VALUE", help="overrides of the test's config: DATA.PATH_PREFIX ...")
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     arguments = parser.parse_args(words)
     return exit_code(lambda: main(arguments), debug=arguments.debug)

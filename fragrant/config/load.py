@@ -5,7 +5,6 @@ import difflib
 import logging
 import os
 import re
-import tempfile
 from collections.abc import Sequence
 
 from fvcore.common.config import CfgNode
@@ -15,7 +14,7 @@ from fragrant.config.check import check_cfg
 from fragrant.config.defaults import default_cfg, kind_of, leaves
 from fragrant.config.errors import ConfigError
 from fragrant.config.published import IGNORED, INSTEAD, ONLY_DEFAULT, UNSUPPORTED, entry_of
-from fragrant.config.yaml_text import Setting, read_yaml
+from fragrant.config.yaml_text import Setting, read_yaml, read_yaml_text
 
 _log = logging.getLogger(__name__)
 
@@ -30,9 +29,18 @@ def load_cfg(path: str | os.PathLike | None, pairs: Sequence[str] = ()) -> CfgNo
     Raises:
         ConfigError: names everything that is wrong with the keys and values, with file and line.
     """
+    return _from_settings(read_yaml(os.fspath(path)) if path is not None else [], pairs)
+
+
+def cfg_from_text(text: str, pairs: Sequence[str] = (), *, where: str = "config text") -> CfgNode:
+    """The same from the text of a yaml file, as checkpoints and score tables carry it; ``where`` it stands, for errors."""
+    return _from_settings(read_yaml_text(text, where), pairs)
+
+
+def _from_settings(settings: list[Setting], pairs: Sequence[str]) -> CfgNode:
     cfg = default_cfg()
     known = leaves(cfg)
-    settings = (read_yaml(os.fspath(path)) if path is not None else []) + read_pairs(pairs, known)
+    settings = settings + read_pairs(pairs, known)
     problems = [problem for setting in settings if (problem := _apply(cfg, known, setting))]
     if problems:
         raise ConfigError(problems)
@@ -40,19 +48,6 @@ def load_cfg(path: str | os.PathLike | None, pairs: Sequence[str] = ()) -> CfgNo
     _say_what_is_ignored(cfg, settings, known)
     cfg.freeze()
     return cfg
-
-
-def load_cfg_text(text: str, pairs: Sequence[str] = ()) -> CfgNode:
-    """The config of a run from its yaml text, as checkpoints and score tables carry it.
-
-    Raises:
-        ConfigError: as ``load_cfg``.
-    """
-    with tempfile.TemporaryDirectory() as folder:
-        path = os.path.join(folder, "config.yaml")
-        with open(path, "w", encoding="utf-8") as file:
-            file.write(text)
-        return load_cfg(path, pairs)
 
 
 def read_pairs(pairs: Sequence[str], known: dict[str, object]) -> list[Setting]:

@@ -1,6 +1,6 @@
 """From list files and video files to batches of clips."""
 
-from fragrant.data.build import build_loader, read_clip
+from fragrant.data.build import build_loader, build_source
 from fragrant.data.frames import VideoError, open_frames
 
-__all__ = ["VideoError", "build_loader", "open_frames", "read_clip"]
+__all__ = ["VideoError", "build_loader", "build_source", "open_frames"]

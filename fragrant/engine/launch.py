@@ -7,8 +7,7 @@ from collections.abc import Callable, Sequence
 
 import torch
 
-from fragrant.checkpoint import CheckpointError, load_checkpoint
-from fragrant.config import load_cfg, load_cfg_text
+from fragrant.config import load_cfg
 from fragrant.errors import RunStopped, UserError
 
 EPILOG = """\
@@ -49,21 +48,6 @@ def config_of(arguments: argparse.Namespace):
             raise UserError(f"--{key.lower()} {flag} and {key} {given[key]} contradict each other; give one of them")
         pairs += [key, str(flag)]
     return load_cfg(arguments.cfg, pairs)
-
-
-def config_in(arguments: argparse.Namespace):
-    """The config inside ``--checkpoint`` (or that of ``--cfg``), with the pairs, to test this checkpoint.
-
-    Raises:
-        CheckpointError: it cannot be read, or holds no config.
-    """
-    arguments.pairs = [*arguments.pairs, "TEST.CHECKPOINT_FILE_PATH", arguments.checkpoint]
-    if arguments.cfg:
-        return config_of(arguments)
-    text = load_checkpoint(arguments.checkpoint).get("cfg")
-    if not isinstance(text, str):
-        raise CheckpointError(f"checkpoint {arguments.checkpoint} holds no config; give --cfg FILE")
-    return load_cfg_text(text, [*arguments.pairs, *arguments.opts])
 
 
 def pick_device(num_gpus: int, num_shards: int = 1) -> torch.device:

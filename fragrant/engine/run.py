@@ -14,13 +14,13 @@ from fragrant.data import build_loader
 from fragrant.data.views import result_file_name, views_label
 from fragrant.distributed import is_main
 from fragrant.engine.announce import compare_class_names, test_lines
-from fragrant.engine.build import build_preparation, describe_setting, model_for_test, model_on_device, prepare_device
+from fragrant.engine.build import build_preparation, describe_setting, model_on_device, prepare_device
 from fragrant.engine.evaluate import Scored, score_videos
 from fragrant.engine.meter import TrainMeter, gpu_memory
 from fragrant.engine.precise_bn import update_batch_norm
 from fragrant.engine.precision import Precision, pick_precision
 from fragrant.engine.results import run_facts, save_pickles, save_results
-from fragrant.engine.start import Sources, start_training
+from fragrant.engine.start import Sources, load_for_test, start_training, weights_for_test
 from fragrant.engine.step import Stepper
 from fragrant.engine.train import train_one_epoch
 from fragrant.errors import UserError
@@ -68,6 +68,10 @@ def open_output_dir(cfg) -> None:
         raise UserError(f"OUTPUT_DIR '{cfg.OUTPUT_DIR}' cannot be written: {error.strerror or error}") from error
 
 
+def build(job: Job) -> nn.Module:
+    return model_on_device(job.cfg, job.device, channels_last=job.cfg.TRAIN.CHANNELS_LAST, compiled=job.cfg.TRAIN.COMPILE)
+
+
 def clip_names(loader) -> Callable[[Sequence[int]], str]:
     return lambda ids: ", ".join(loader.dataset.records[i].path for i in ids)
 
@@ -77,7 +81,7 @@ def train(job: Job) -> None:
     """All epochs: train, save, validate; takes up an interrupted run where its last checkpoint stands."""
     cfg, max_epoch = job.cfg, job.cfg.SOLVER.MAX_EPOCH
     train_loader, val_loader = build_loader(cfg, "train"), build_loader(cfg, "val")
-    model = model_on_device(cfg, job.device, channels_last=cfg.TRAIN.CHANNELS_LAST, compiled=cfg.TRAIN.COMPILE)
+    model = build(job)
     objective = build_objective(cfg, model).to(job.device)
     optimizer, lr_at = build_optimizer(cfg, objective), build_schedule(cfg)
     precision = pick_precision(cfg.TRAIN.PRECISION, job.device, key="TRAIN.PRECISION")
@@ -214,8 +218,16 @@ def validate(job: Job, model: nn.Module, loader, epoch: int, best: dict) -> dict
 def test(job: Job) -> None:
     """Multi-view test: scores of every view on disk, accuracies from them."""
     cfg, log = job.cfg, job.log
-    model, weights, report, state = model_for_test(cfg, job.device)
+    weights = weights_for_test(
+        output_dir=cfg.OUTPUT_DIR,
+        checkpoint=cfg.TEST.CHECKPOINT_FILE_PATH,
+        best=cfg.TEST.TEST_BEST,
+        train_checkpoint=cfg.TRAIN.CHECKPOINT_FILE_PATH,
+    )
     loader = build_loader(cfg, "test")
+    model = build(job)
+    patterns = tuple(cfg.TRAIN.CHECKPOINT_CLEAR_NAME_PATTERN)
+    report, state = load_for_test(model, weights, clear_patterns=patterns, allow_partial=cfg.TEST.ALLOW_PARTIAL_LOAD)
     classes = compare_class_names(state.get("class_names"), loader.class_names, weights)
     frames, crops, clips = cfg.DATA.NUM_FRAMES, cfg.TEST.NUM_SPATIAL_CROPS, cfg.TEST.NUM_ENSEMBLE_VIEWS
     lines = test_lines(

@@ -1,37 +1,33 @@
 """From the config and the score table of a test to what people look at: report.html, and pictures for TensorBoard."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from torch import Tensor
 
 from fragrant.config import dump_cfg
-from fragrant.data import VideoError, read_clip
+from fragrant.data import build_source
+from fragrant.data.clips import Unreadable
 from fragrant.logs import RunLog
 from fragrant.report.board import show_clips, show_confusion
 from fragrant.report.content import Mistake, Strip, confident_mistakes, report_content
 from fragrant.report.curves import read_records
-from fragrant.report.maps import FeatureMap, at_the_same_times, map_rows, playing
 from fragrant.report.page import render
-from fragrant.report.strips import PictureError, evenly, jpeg_source, lift, save_picture, save_video, scaled, stacked, strip
+from fragrant.report.strips import PictureError, evenly, jpeg_source, lift, scaled, strip
 from fragrant.scores import ScoreTable, VideoScores, ensemble_views
 
 NUM_MISTAKES = 12  # videos whose frames are shown
 NUM_BOARD_CLIPS = 4
 FRAMES, HEIGHT = 8, 128  # of a strip in the page: frames at most, pixels at most
-PLAYED_FPS = 4  # of an mp4: slow, a clip is short
 
 
 # ----------------------------------------------------------------------------------------------------------------- frames
 def read_clips(cfg, paths: Sequence[str]) -> list[Tensor | str]:
-    """Of each video (T, S, S, C) of 0..255, as the network gets it, before normalisation; or why there is none."""
-    clips = []
-    for path in paths:
-        try:
-            clips.append(read_clip(cfg, path)[0].permute(1, 2, 3, 0))  # (T, S, S, C)
-        except VideoError as error:  # a report does without frames rather than not exist
-            clips.append(str(error))
-    return clips
+    """Of each video (T, S, S, C) of 0..255, what a validation sees of it, before normalisation; or why there is nothing to see."""
+    source = build_source(cfg)
+    dataset = source.dataset(paths, source.window)
+    videos = (dataset[0, row] for row in range(len(paths)))
+    return [video.message if isinstance(video, Unreadable) else video.clips[0] for video in videos]
 
 
 def two_strips(clip: Tensor) -> list[Strip]:
@@ -40,22 +36,6 @@ def two_strips(clip: Tensor) -> list[Strip]:
     bright, gamma = lift(frames)
     rows = {"as the network sees it": strip(frames), f"brightened for people (gamma {gamma:.1f})": strip(bright)}
     return [Strip(title, jpeg_source(scaled(row, min(HEIGHT, row.height)))) for title, row in rows.items()]
-
-
-def picture_maps(cfg, video: str, maps_of: Callable[[Tensor], Sequence[FeatureMap]], path: Path) -> None:
-    """A strip of the video's frames with the maps below, and an mp4 beside it in which they play side by side.
-
-    Args:
-        maps_of: uint8 clip (1, C, T, S, S) -> its maps.
-
-    Raises:
-        VideoError: the video cannot be read. PictureError: the folder cannot be written.
-    """
-    clip = read_clip(cfg, video)  # (1, C, T, S, S)
-    frames = clip[0].permute(1, 2, 3, 0).clamp(0, 255).byte()  # (T, S, S, C)
-    rows = map_rows(frames, maps_of(clip), name=Path(video).name)
-    save_picture(path, stacked(at_the_same_times(rows, FRAMES)))
-    save_video(path.with_suffix(".mp4"), playing(rows), fps=PLAYED_FPS)
 
 
 # ------------------------------------------------------------------------------------------------------------------- page

@@ -48,7 +48,7 @@ def ram_maps(model: nn.Module, clip: Tensor, *, at: tuple[float, float, float] =
         maps += [
             FeatureMap(f"RAM ({name}): strength of the relational kernel, {heads}", kernels.flatten(3).norm(dim=3)),
             FeatureMap(
-                f"RAM ({name}): weights of the neighbours of frame {frame}, row {row}, column {column}, mean of {heads}",
+                f"RAM ({name}): weights around frame {frame}, row {row}, column {column}, mean of {heads}",
                 spread(kernels[tuple(place)].abs().mean(0), place, kernels.shape[:3]),
             ),
         ]

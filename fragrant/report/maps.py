@@ -1,13 +1,17 @@
 """Maps of what a model attends to, laid over the frames that they stand for."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from fragrant.report.strips import lift, overlay
+from fragrant.report.strips import lift, overlay, save_picture, save_video, stacked
+
+MOST_FRAMES = 8  # of a row in a picture
+PLAYED_FPS = 4  # of an mp4: slow, a clip is short
 
 
 class FeatureMap(NamedTuple):
@@ -35,7 +39,7 @@ def map_rows(frames: Tensor, maps: Sequence[FeatureMap], *, name: str) -> list[t
     rows = [(f"{name} as the network sees it", frames), (f"brightened with gamma {gamma:.1f}", bright)]
     for title, values in maps:
         shown, heat, largest = over_frames(values.float().cpu(), bright)
-        rows.append((f"{title}; brightest = {largest:.3g}", overlay(shown, heat)))
+        rows.append((f"{title}; max {largest:.3g}", overlay(shown, heat)))
     return rows
 
 
@@ -54,3 +58,19 @@ def playing(rows: Sequence[tuple[str, Tensor]], *, gap: int = 4) -> Tensor:
     columns = [frames[[index * len(frames) // length for index in range(length)]] for _, frames in rows]
     space = torch.full((length, height, gap, 3), 255, dtype=torch.uint8)
     return torch.cat([part for column in columns for part in (column, space)][:-1], dim=2)
+
+
+def save_maps(path: str | Path, clip: Tensor, maps: Sequence[FeatureMap], *, name: str) -> None:
+    """A PNG of the clip's frames with the maps below, and an mp4 beside it in which they play side by side.
+
+    Args:
+        clip: (C, T, H, W) of 0..255.
+        name: what the clip is of.
+
+    Raises:
+        PictureError: the folder cannot be written.
+    """
+    frames = clip.permute(1, 2, 3, 0).cpu().clamp(0, 255).byte()  # (T, H, W, C)
+    rows = map_rows(frames, maps, name=name)
+    save_picture(path, stacked(at_the_same_times(rows, MOST_FRAMES)))
+    save_video(Path(path).with_suffix(".mp4"), playing(rows), fps=PLAYED_FPS)

@@ -34,7 +34,7 @@ def test_ram_maps_are_norm_and_weights_of_its_kernels(clip):
     model = Fragrant(**SMALL, ram=dict(heads=2, key_dim=0, kernel_size=(3, 3, 3), kernel_type="VplusR")).eval()
     strength, neighbours = ram_maps(model, clip, at=(0.5, 0, 1))
     assert strength.title == "RAM (rsa_attn3): strength of the relational kernel, 2 heads"
-    assert neighbours.title == "RAM (rsa_attn3): weights of the neighbours of frame 3, row 1, column 4, mean of 2 heads"
+    assert neighbours.title == "RAM (rsa_attn3): weights around frame 3, row 1, column 4, mean of 2 heads"
     seen = []
     model.rsa_attn3.register_forward_pre_hook(lambda module, args: seen.append(args[0]))
     with torch.no_grad():
