@@ -6,11 +6,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from fragrant.metrics import predicted
+from fragrant.metrics import ScoreError, predicted
 from fragrant.report.curves import curve, thinned
 from fragrant.scores import VideoScores, summarise
 
-RIGHT, WRONG, PALE = "#2f6fab", "#c2502e", "#b9c6d3"
 MOST_POINTS = 400  # of a curve
 SURE = "the probability of the class named, all views together by the rule of the test"
 
@@ -60,8 +59,13 @@ def report_content(
         config: yaml text.
         mistakes: the rows of ``confident_mistakes(scores.labelled(), ...)``, with frames.
         warning: what must not be overlooked, first of all.
+
+    Raises:
+        ScoreError: the class of no video is known.
     """
     scores = scores.labelled()
+    if not scores.paths:
+        raise ScoreError("the class of no video is known, so there is nothing to report")
     summary = summarise(scores)
     names = list(scores.class_names or [f"class {k}" for k in range(scores.scores.shape[1])])
     content = {"title": title, "subtitle": subtitle, "classes": names, "sure": SURE, "config": config, "warning": warning}
@@ -78,8 +82,8 @@ def report_content(
             "path": list(scores.paths),
             "label": scores.labels.tolist(),
             "guess": guess.tolist(),
-            "confidence": rounded(scores.probs.gather(1, guess.clamp(min=0)[:, None])[:, 0]),
-            "luma": None if bool(scores.luma.isnan().all()) else rounded(scores.luma),
+            "confidence": rounded(scores.probs.gather(1, guess.clamp(min=0)[:, None])[:, 0].tolist()),
+            "luma": None if bool(scores.luma.isnan().all()) else rounded(scores.luma.tolist()),
         },
         "mistakes": [
             {"video": m.row, "top": likeliest(scores.probs[m.row]), "strips": [s._asdict() for s in m.strips], "why": m.why}
@@ -88,14 +92,14 @@ def report_content(
     }
 
 
-def rounded(values: Tensor) -> list[float]:
-    return [round(value, 5) for value in values.double().tolist()]
+def rounded(values: Sequence[float]) -> list[float]:
+    return [round(value, 5) for value in values]
 
 
 def likeliest(probs: Tensor, most: int = 3) -> list[list]:
     """(K,) -> [[class, probability], ...]"""
     top = probs.topk(min(most, len(probs)))
-    return [[k, p] for k, p in zip(top.indices.tolist(), rounded(top.values), strict=True)]
+    return [[k, p] for k, p in zip(top.indices.tolist(), rounded(top.values.tolist()), strict=True)]
 
 
 # --------------------------------------------------------------------------------------------------------------- in words
@@ -156,19 +160,20 @@ def several_labels(summary: dict, names: Sequence[str]) -> dict:
 
 # ----------------------------------------------------------------------------------------------------------------- curves
 def charts(records: Sequence[dict]) -> list[dict]:
-    """The training curves that the log has."""
+    """The training curves that the log has; of two in one chart the first is the pale one."""
     plans = [
-        ("loss", None, [("every step", "loss of a step", PALE, True), ("mean of an epoch", "loss", RIGHT, False)]),
-        ("top-1 accuracy, %", [0, 100], [("training", "training top-1", PALE, False), ("validation", "validation top-1", RIGHT, False)]),
-        ("learning rate", None, [("learning rate", "learning rate", RIGHT, False)]),
+        ("loss", None, {"every step": "loss of a step", "mean of an epoch": "loss"}),
+        ("top-1 accuracy, %", [0, 100], {"training": "training top-1", "validation": "validation top-1"}),
+        ("learning rate", None, {"learning rate": "learning rate"}),
     ]
     drawn = []
     for title, span, lines in plans:
         series = []
-        for name, source, colour, thin in lines:
+        for name, source in lines.items():
             points = thinned(curve(records, source), MOST_POINTS)
+            pale, thin = name in ("every step", "training"), name == "every step"
             if points.epochs:
-                series.append({"name": name, "x": rounded(torch.tensor(points.epochs)), "y": points.values, "colour": colour, "thin": thin})
+                series.append({"name": name, "x": rounded(points.epochs), "y": points.values, "pale": pale, "thin": thin})
         if series:
             drawn.append({"title": title, "range": span, "series": series})
     return drawn

@@ -2,7 +2,8 @@
 // Draws the report from the JSON beside it. Percentages and intervals arrive as numbers; only the matrix is counted here.
 
 const data = JSON.parse(document.getElementById("data").textContent);
-const RIGHT = "#2f6fab", WRONG = "#c2502e", SOFT = "#5f6c7b", LINE = "#d9dfe6", LIGHT = "#9db8d1";
+const [INK, SOFT, LINE, RIGHT, WRONG, PALE] = ["ink", "soft", "line", "right", "wrong", "pale"].map((name) =>
+  getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim());
 const MANY = 40; // classes that still have room for their names at the matrix
 
 // ------------------------------------------------------------------------------------------------------------ small parts
@@ -17,6 +18,7 @@ function make(name, attributes, ...children) {
   return node;
 }
 
+const nameOf = (k) => (k < 0 ? "nothing: its score is not a number" : data.classes[k]);
 const percent = (x) => (x === null ? "–" : `${x.toFixed(1)} %`);
 const interval = (a) => `95 % interval ${a.low.toFixed(1)} – ${a.high.toFixed(1)} %`;
 const plural = (n, word) => `${n} ${word}${n === 1 ? "" : "s"}`;
@@ -67,27 +69,27 @@ function whisker(a, width) {
   const x = (value) => 4 + ((width - 8) * value) / 100;
   return make("svg", { width, height: 16, "data-tip": `${percent(a.percent)}, ${interval(a)}` },
     make("rect", { x: x(0), y: 7, width: x(100) - x(0), height: 2, fill: LINE }),
-    make("rect", { x: x(a.low), y: 5, width: Math.max(x(a.high) - x(a.low), 2), height: 6, rx: 3, fill: LIGHT }),
+    make("rect", { x: x(a.low), y: 5, width: Math.max(x(a.high) - x(a.low), 2), height: 6, rx: 3, fill: PALE }),
     make("rect", { x: x(a.percent) - 1.5, y: 2, width: 3, height: 12, fill: RIGHT }));
 }
 
 // ----------------------------------------------------------------------------------------------------------------- matrix
 const videos = data.videos || { path: [], label: [], guess: [], confidence: [], luma: null };
-const cells = new Map(); // "label-guess" -> numbers of its videos
+const cells = new Map(); // "label:guess" -> numbers of its videos
 videos.label.forEach((label, i) => {
-  const key = `${label}-${videos.guess[i]}`;
+  const key = `${label}:${videos.guess[i]}`;
   if (!cells.has(key)) cells.set(key, []);
   cells.get(key).push(i);
 });
 const inClass = new Map();
 videos.label.forEach((label) => inClass.set(label, (inClass.get(label) || 0) + 1));
-const pairs = [...cells].map(([key, list]) => [...key.split("-").map(Number), list.length]).filter(([label, guess]) => label !== guess);
+const pairs = [...cells].map(([key, list]) => [...key.split(":").map(Number), list.length]).filter(([label, guess]) => label !== guess);
 pairs.sort((a, b) => b[2] - a[2] || b[2] / inClass.get(b[0]) - a[2] / inClass.get(a[0]) || a[0] - b[0]);
 
 // The classes of the most frequent confusions, in list order.
 function mostConfused(most) {
   const chosen = new Set();
-  for (const pair of pairs) for (const k of pair.slice(0, 2)) if (chosen.size < most) chosen.add(k);
+  for (const pair of pairs) for (const k of pair.slice(0, 2)) if (k >= 0 && chosen.size < most) chosen.add(k);
   return [...chosen].sort((a, b) => a - b);
 }
 
@@ -111,14 +113,14 @@ function drawMatrix(shown, choose) {
       : make("text", { x, y, "text-anchor": "middle" }, name));
   });
   for (const [key, list] of cells) {
-    const [label, guess] = key.split("-").map(Number);
+    const [label, guess] = key.split(":").map(Number);
     if (!place.has(label) || !place.has(guess)) continue;
     const share = list.length / inClass.get(label), gap = size > 8 ? 1 : 0;
     const x = margin + place.get(guess) * size, y = top + place.get(label) * size;
-    const what = label === guess ? "recognised" : `taken for ${data.classes[guess]}`;
+    const what = label === guess ? "recognised" : `taken for ${nameOf(guess)}`;
     svg.append(make("rect", { x: x + gap / 2, y: y + gap / 2, width: size - gap, height: size - gap, "data-cell": key,
       fill: shade(label === guess ? RIGHT : WRONG, share, size > 8 ? 0.16 : 0.45), click: () => choose(key),
-      "data-tip": `${data.classes[label]}: ${what}\n${list.length} of ${plural(inClass.get(label), "video")} (${percent(100 * share)})\nclick: the videos` }));
+      "data-tip": `${nameOf(label)}: ${what}\n${list.length} of ${plural(inClass.get(label), "video")} (${percent(100 * share)})\nclick: the videos` }));
     if (size >= 16) svg.append(make("text", { x: x + size / 2, y: y + size / 2 + 4, "text-anchor": "middle", "pointer-events": "none",
       style: share > 0.45 ? "fill: #fff" : "", "font-size": size > 24 ? 14 : 10 }, String(list.length)));
   }
@@ -157,7 +159,7 @@ function confusion() {
 function frequentConfusions(choose) {
   if (!pairs.length) return make("p", {}, "No mistakes: every video is recognised.");
   const rows = pairs.slice(0, 12).map(([label, guess, count]) => make("tr", {},
-    make("td", {}, make("button", { click: () => choose(`${label}-${guess}`) }, `${data.classes[label]} → ${data.classes[guess]}`)),
+    make("td", {}, make("button", { click: () => choose(`${label}:${guess}`) }, `${nameOf(label)} → ${nameOf(guess)}`)),
     make("td", { class: "number" }, `${count} of ${inClass.get(label)}`),
     make("td", { class: "number" }, percent((100 * count) / inClass.get(label)))));
   return make("div", {}, make("p", {}, make("b", {}, "Most frequent confusions")),
@@ -167,12 +169,12 @@ function frequentConfusions(choose) {
 }
 
 function videosOfCell(key, back) {
-  const [label, guess] = key.split("-").map(Number);
+  const [label, guess] = key.split(":").map(Number);
   const list = [...cells.get(key)].sort((a, b) => videos.confidence[b] - videos.confidence[a]), most = 200;
-  const title = label === guess ? `${data.classes[label]}, recognised` : `${data.classes[label]}, taken for ${data.classes[guess]}`;
+  const title = label === guess ? `${nameOf(label)}, recognised` : `${nameOf(label)}, taken for ${nameOf(guess)}`;
   const rows = list.slice(0, most).map((i) => make("tr", { "data-video": i },
     make("td", { class: "path" }, videoName(i)),
-    make("td", { class: "number" }, percent(100 * videos.confidence[i])),
+    make("td", { class: "number" }, sure(i)),
     videos.luma ? make("td", { class: "number" }, lumaText(videos.luma[i])) : null));
   return make("div", {}, make("p", {}, make("b", {}, title), ` – ${plural(list.length, "video")}`),
     make("div", { class: "list" }, make("table", {}, make("tr", {}, make("th", {}, "video"), make("th", { class: "number" }, "sure"),
@@ -181,6 +183,7 @@ function videosOfCell(key, back) {
     make("p", {}, make("button", { id: "back", click: back }, "← the most frequent confusions")));
 }
 
+const sure = (i) => percent(videos.confidence[i] === null ? null : 100 * videos.confidence[i]);
 const lumaText = (value) => (value === null ? "–" : value.toFixed(3));
 
 // The path; a link where its frames are shown below.
@@ -207,7 +210,7 @@ function perClass() {
     return make("tr", {}, make("td", { class: "name", title: data.classes[a.k] }, data.classes[a.k]), make("td", { class: "bar" }, bar(a, 300)),
       make("td", { class: "name" }, percent(a.percent)), make("td", { class: "number" }, `${a.correct} of ${a.total}`),
       make("td", { class: "number" }, a.predicted ? `${a.correct} of ${a.predicted}` : "never says it"),
-      make("td", {}, wrong ? `${data.classes[wrong[1]]} (${wrong[2]})` : ""));
+      make("td", {}, wrong ? `${nameOf(wrong[1])} (${wrong[2]})` : ""));
   };
   function show(rows) {
     body.replaceChildren(head, ...rows.map(row));
@@ -224,7 +227,7 @@ function bar(a, width) {
   return make("svg", { width, height: 18, "data-tip": whiskers ? `${percent(a.percent)} (${a.correct} of ${a.total})\n${interval(a)}` : null },
     make("rect", { x: 0, y: 3, width, height: 12, fill: "#eef1f4" }),
     make("rect", { x: 0, y: 3, width: x(a.percent), height: 12, fill: RIGHT, opacity: 0.75 }),
-    whiskers ? make("path", { d: `M${x(a.low)} 9H${x(a.high)}M${x(a.low)} 5v8M${x(a.high)} 5v8`, stroke: "#1f2933", "stroke-width": 1.3 }) : null);
+    whiskers ? make("path", { d: `M${x(a.low)} 9H${x(a.high)}M${x(a.low)} 5v8M${x(a.high)} 5v8`, stroke: INK, "stroke-width": 1.3 }) : null);
 }
 
 // ------------------------------------------------------------------------------------------------------------------ light
@@ -244,7 +247,7 @@ function light() {
       make("rect", { x: middle - wide / 2, y: y(a.percent), width: wide, height: y(0) - y(a.percent), fill: RIGHT, opacity: 0.75,
         "data-tip": `mean luma ${a.range}: ${percent(a.percent)} (${a.correct} of ${a.total})\n${interval(a)}` }),
       make("path", { d: `M${middle} ${y(a.low)}V${y(a.high)}M${middle - 7} ${y(a.low)}h14M${middle - 7} ${y(a.high)}h14`,
-        stroke: "#1f2933", "stroke-width": 1.4, "pointer-events": "none" }),
+        stroke: INK, "stroke-width": 1.4, "pointer-events": "none" }),
       make("rect", { x: middle - wide / 2, y: y(0) + 4, width: wide, height: 7, fill: glow }),
       make("text", { x: middle, y: y(0) + 26, "text-anchor": "middle" }, a.range),
       make("text", { x: middle, y: y(0) + 42, "text-anchor": "middle", class: "soft" }, `${a.correct} of ${a.total}`));
@@ -259,8 +262,8 @@ function light() {
 function mistakes() {
   const number = videos.label.filter((label, i) => label !== videos.guess[i]).length;
   const cards = data.mistakes.map((m) => make("div", { class: "mistake", id: `video-${m.video}` },
-    make("div", {}, "is ", make("b", { class: "right" }, data.classes[videos.label[m.video]]), ", the model says ",
-      make("b", { class: "wrong" }, data.classes[videos.guess[m.video]]), ` and is ${percent(100 * videos.confidence[m.video])} sure`),
+    make("div", {}, "is ", make("b", { class: "right" }, nameOf(videos.label[m.video])), ", the model says ",
+      make("b", { class: "wrong" }, nameOf(videos.guess[m.video])), ` and is ${sure(m.video)} sure`),
     make("div", { class: "soft small" }, videos.path[m.video], videos.luma ? `, mean luma ${lumaText(videos.luma[m.video])}` : "",
       "; ", m.top.map(([k, p]) => `${data.classes[k]} ${percent(100 * p)}`).join(", ")),
     m.strips.map((strip) => make("figure", {}, make("figcaption", {}, strip.title), make("img", { src: strip.src, alt: strip.title }))),
@@ -271,6 +274,8 @@ function mistakes() {
 }
 
 // ----------------------------------------------------------------------------------------------------------------- curves
+const colour = (series) => (series.pale ? PALE : RIGHT);
+
 function chart(c) {
   const width = 330, height = 220, left = 52, bottom = 34, top = 10, right = 12;
   const xs = c.series.flatMap((s) => s.x), ys = c.series.flatMap((s) => s.y);
@@ -286,8 +291,8 @@ function chart(c) {
   svg.append(make("text", { x: (left + width - right) / 2, y: height - 3, "text-anchor": "middle", class: "soft" }, "epoch"));
   for (const s of c.series) {
     const points = s.x.map((value, i) => `${x(value).toFixed(1)} ${y(s.y[i]).toFixed(1)}`);
-    if (points.length > 1) svg.append(make("path", { d: "M" + points.join("L"), fill: "none", stroke: s.colour, "stroke-width": s.thin ? 0.8 : 1.8 }));
-    if (!s.thin && points.length <= 60) s.x.forEach((value, i) => svg.append(make("circle", { cx: x(value), cy: y(s.y[i]), r: 2.2, fill: s.colour })));
+    if (points.length > 1) svg.append(make("path", { d: "M" + points.join("L"), fill: "none", stroke: colour(s), "stroke-width": s.thin ? 0.8 : 1.8 }));
+    if (!s.thin && points.length <= 60) s.x.forEach((value, i) => svg.append(make("circle", { cx: x(value), cy: y(s.y[i]), r: 2.2, fill: colour(s) })));
   }
   const cursor = make("line", { y1: top, y2: height - bottom, stroke: SOFT, "stroke-dasharray": "3 3", visibility: "hidden" });
   const sheet = make("rect", { x: left, y: top, width: width - left - right, height: height - top - bottom, fill: "transparent", "data-tip": "" });
@@ -302,7 +307,7 @@ function chart(c) {
   sheet.addEventListener("mouseleave", () => cursor.setAttribute("visibility", "hidden"));
   svg.append(cursor, sheet);
   return make("div", { class: "chart" }, make("b", {}, c.title), make("div", { class: "legend small soft" }, c.series.map((s) =>
-    make("span", {}, make("i", { style: `background: ${s.colour}` }), s.name))), svg);
+    make("span", {}, make("i", { style: `background: ${colour(s)}` }), s.name))), svg);
 }
 
 function curves() {

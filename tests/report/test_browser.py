@@ -1,5 +1,7 @@
 """The report in a real browser: it draws itself without errors and without a network, and the clicks work."""
 
+import importlib.util
+import os
 import shutil
 
 import pytest
@@ -12,21 +14,28 @@ from fragrant.report.content import Mistake, confident_mistakes, report_content
 from fragrant.report.page import render
 from fragrant.scores import ScoreTable, ensemble_views, grid_views
 
-webdriver = pytest.importorskip("selenium.webdriver")
-CHROMIUM, DRIVER = (next(filter(None, map(shutil.which, names)), None) for names in (("chromium", "google-chrome"), ("chromedriver",)))
-pytestmark = pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="no browser here: apt-get install chromium chromium-driver")
-
 RECORDS = [{"_type": "train_epoch", "epoch": f"{epoch}/5", "loss": 2 / epoch, "top1_err": 60 - 10 * epoch} for epoch in range(1, 6)]
+
+
+def what_is_missing() -> str:
+    """Why there is no browser to test in; empty if there is one."""
+    if importlib.util.find_spec("selenium") is None:
+        return "no selenium here: pip install -e '.[test]'"
+    return "" if shutil.which("chromium") and shutil.which("chromedriver") else "no browser here: apt-get install chromium chromium-driver"
 
 
 @pytest.fixture(scope="module")
 def browser():
+    if missing := what_is_missing():
+        (pytest.fail if os.environ.get("FRAGRANT_REQUIRE_BROWSER") == "1" else pytest.skip)(missing)
+    from selenium import webdriver
+
     options = webdriver.ChromeOptions()
-    options.binary_location = CHROMIUM
+    options.binary_location = shutil.which("chromium")
     for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--window-size=1280,1000"):
         options.add_argument(argument)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    with webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER)) as driver:
+    with webdriver.Chrome(options=options, service=webdriver.ChromeService(shutil.which("chromedriver"))) as driver:
         yield driver
 
 
@@ -82,12 +91,12 @@ def test_it_draws_every_section(open_page, small):
 def test_a_click_on_a_cell_lists_its_videos(open_page, small):
     page = open_page(small)
     assert "sit → jump" in one(page, "#panel").text
-    one(page, '[data-cell="2-0"]').click()
+    one(page, '[data-cell="2:0"]').click()
     assert all_of(page, "#panel p")[0].text == "sit, taken for jump – 3 videos"
     rows = [element.text for element in all_of(page, "#panel [data-video]")]
     assert [row.split()[0] for row in rows] == ["videos/sit_7.mp4", "videos/sit_6.mp4", "videos/sit_8.mp4"]  # the surest first
     assert "100.0 %" in rows[0] and rows[0].endswith("0.080")
-    assert one(page, "rect.chosen").get_attribute("data-cell") == "2-0"
+    assert one(page, "rect.chosen").get_attribute("data-cell") == "2:0"
     one(page, "#back").click()
     assert "Most frequent confusions" in one(page, "#panel").text and not all_of(page, "rect.chosen")
 
@@ -104,9 +113,11 @@ def test_a_click_on_a_video_leads_to_its_frames(open_page, small):
 
 
 def test_hovering_tells_the_numbers(open_page, small):
+    from selenium.webdriver import ActionChains
+
     page = open_page(small)
-    hover = webdriver.ActionChains(page).move_to_element
-    hover(one(page, '[data-cell="0-1"]')).perform()
+    hover = ActionChains(page).move_to_element
+    hover(one(page, '[data-cell="0:1"]')).perform()
     assert one(page, "#tip").text == "jump: taken for run\n1 of 3 videos (33.3 %)\nclick: the videos"
     hover(all_of(page, "#classes svg")[0]).perform()
     assert "25.0 % (1 of 4)\n95 % interval 4.6 – 69.9 %" == one(page, "#tip").text
@@ -145,7 +156,14 @@ def several_labels() -> dict:
     return report_content(ensemble_views(table), title="Several")
 
 
+def no_number() -> dict:
+    table = small_table()
+    table.logits[4] = float("nan")
+    return report_content(ensemble_views(table), title="Diverged", mistakes=[Mistake(4, why="No frames: gone")])
+
+
 SPARSE = {
+    "a score that is not a number": (no_number, "run → nothing: its score is not a number"),
     "several labels": (several_labels, "Average precision of every class"),
     "no mistake": (lambda: report_content(ensemble_views(small_table().rows([0, 1, 3])), title="Perfect"), "No mistakes: every video"),
     "no light, no log": (lambda: report_content(small_scores(luma=False), title="Bare"), "The score table holds no mean luma"),

@@ -4,6 +4,7 @@ import pytest
 import torch
 from small_test import NAMES, SURE, many_classes, small_scores, small_table
 
+from fragrant.metrics import ScoreError
 from fragrant.report.content import Mistake, Strip, charts, confident_mistakes, report_content
 from fragrant.scores import ScoreTable, ensemble_views, grid_views
 
@@ -68,6 +69,13 @@ def test_videos_of_unknown_class_do_not_count():
     table.labels[0] = -1
     content = report_content(ensemble_views(table), title="Small")
     assert len(content["videos"]["path"]) == 9 and content["headline"][0]["total"] == 9
+
+
+def test_without_any_known_class():
+    table = small_table()
+    table.labels[:] = -1
+    with pytest.raises(ScoreError, match="the class of no video is known"):
+        report_content(ensemble_views(table), title="Small")
 
 
 def test_several_labels():
