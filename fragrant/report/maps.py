@@ -1,17 +1,23 @@
 """Maps of what a model attends to, laid over the frames that they stand for."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
+from fragrant.errors import UserError
 from fragrant.report.strips import lift, overlay, save_picture, save_video, stacked
 
 MOST_FRAMES = 8  # of a row in a picture
 PLAYED_FPS = 4  # of an mp4: slow, a clip is short
+PLAYED_HEIGHT, PLAYED_WIDTH = 320, 3840  # of an mp4, pixels at most
+
+
+class MapError(UserError):
+    """A model without the module that is to be looked at, or a position outside of the clip."""
 
 
 class FeatureMap(NamedTuple):
@@ -19,6 +25,26 @@ class FeatureMap(NamedTuple):
 
     title: str
     values: Tensor  # (T', H', W'), 0 or above
+
+
+@torch.no_grad()
+def inputs_of(model: nn.Module, clip: Tensor, kind: type[nn.Module], *, advice: str) -> Iterator[tuple[str, nn.Module, Tensor]]:
+    """Name, module and input (1, D, T', H', W') of every call of a kind of module, in the order of the forward pass."""
+    calls, hooks = [], []
+    for name, module in model.named_modules():
+        if isinstance(module, kind):
+            hooks.append(module.register_forward_pre_hook(lambda module, args, name=name: calls.append((name, module, args[0]))))
+    if not hooks:
+        raise MapError(f"{type(model).__name__} has no {kind.__name__} to look at; {advice}")
+    was_training = model.training
+    model.eval()
+    try:
+        model(clip)
+    finally:
+        model.train(was_training)
+        for hook in hooks:
+            hook.remove()
+    return iter(calls)
 
 
 def over_frames(values: Tensor, frames: Tensor) -> tuple[Tensor, Tensor, float]:
@@ -73,4 +99,6 @@ def save_maps(path: str | Path, clip: Tensor, maps: Sequence[FeatureMap], *, nam
     frames = clip.permute(1, 2, 3, 0).cpu().clamp(0, 255).byte()  # (T, H, W, C)
     rows = map_rows(frames, maps, name=name)
     save_picture(path, stacked(at_the_same_times(rows, MOST_FRAMES)))
-    save_video(Path(path).with_suffix(".mp4"), playing(rows), fps=PLAYED_FPS)
+    video = playing(rows)  # (T, H, W', C)
+    height = min(PLAYED_HEIGHT, PLAYED_WIDTH * video.shape[1] // video.shape[2])
+    save_video(Path(path).with_suffix(".mp4"), video, fps=PLAYED_FPS, height=height)
