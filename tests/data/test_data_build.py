@@ -42,9 +42,7 @@ def cfg_of(folder, *pairs):
     return load_cfg(None, [str(text) for pair in base.items() for text in pair] + list(pairs))
 
 
-@pytest.mark.parametrize(
-    "split, num_views, sizes, side", [("train", 1, [2, 2], 32), ("val", 1, [2, 2, 1], 40), ("test", 6, [2, 2, 1], 40)]
-)
+@pytest.mark.parametrize("split, num_views, sizes, side", [("train", 1, [2, 2], 32), ("val", 1, [2, 2, 1], 40), ("test", 6, [2, 2, 1], 40)])
 def test_splits(folder, split, num_views, sizes, side):
     loader = build_loader(cfg_of(folder), split)
     batches = list(loader)
@@ -135,7 +133,7 @@ def test_capital_letters_of_a_set_do_not_matter(folder, name):
     [
         (["TEST.DATASET", "kinetic"], UserError, "did you mean 'kinetics'"),
         (["DATA.TEST_LIST", "gone.csv"], ListError, "no test list .*gone.csv'; it follows from DATA.PATH_TO_DATA_DIR"),
-        (["DATA.PATH_LABEL_SEPARATOR", ","], ListError, "test.csv:1: no label behind DATA.PATH_LABEL_SEPARATOR ','; ' ' would fit"),
+        (["DATA.LIST_FORMAT", "path,label"], ListError, "test.csv:1: too few columns, the form of this list is 'path,label'; 'path "),
         (["MODEL.NUM_CLASSES", "1"], ListError, r"test.csv:2: label 1 is not in 0..0 \(MODEL.NUM_CLASSES 1\)"),
         (["MODEL.NUM_CLASSES", "3"], ListError, "classes.txt' names 2 classes, MODEL.NUM_CLASSES is 3"),
     ],
