@@ -35,25 +35,29 @@ SOURCES = {
 def read_records(path: str | Path) -> list[dict]:
     """The records of ``metrics.jsonl``, without those that a resumed run made again.
 
+    A kill leaves half a line, at the end or in front of what the resumed run wrote first: that half is left out.
+
     Raises:
-        LogError: the file cannot be read, or a line is no JSON record; half a last line, as a kill leaves it, is left out.
+        LogError: the file cannot be read, or none of its lines is a record.
     """
     try:
         lines = Path(path).read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise LogError(f"log '{path}' cannot be read: {getattr(error, 'strerror', None) or 'it is no UTF-8 text'}") from error
-    records = []
-    for number, line in enumerate(lines, 1):
-        try:
-            record = json.loads(line)
-        except json.JSONDecodeError as error:
-            if number == len(lines):
-                break
-            raise LogError(f"{path}:{number} is no JSON record; allowed: the lines that a run writes to metrics.jsonl") from error
-        if not isinstance(record, dict):
-            raise LogError(f"{path}:{number} is a {type(record).__name__}; allowed: one JSON object per line")
-        records.append(record)
+    records = [record for line in lines if (record := _record(line)) is not None]
+    if lines and not records:
+        raise LogError(f"log '{path}' holds no JSON record; allowed: what a run writes to metrics.jsonl, one object per line")
     return without_repeats(records)
+
+
+def _record(line: str) -> dict | None:
+    for text in (line, line[max(line.rfind("{"), 0) :]):  # records hold no other record
+        try:
+            record = json.loads(text)
+        except json.JSONDecodeError:
+            continue
+        return record if isinstance(record, dict) else None
+    return None
 
 
 def without_repeats(records: Sequence[dict]) -> list[dict]:

@@ -87,7 +87,7 @@ def test_tensorboard_has_the_pictures(finished):
 WRONG = [
     (["nowhere"], ["score table 'nowhere' cannot be read: No such file or directory"]),
     (["{run}", "--rule", "sum-logit"], ["rule 'sum-logit' is not known; did you mean 'sum-logits'?"]),
-    (["{run}", "--log", "{run}/config.yaml"], ["config.yaml:1 is no JSON record"]),
+    (["{run}", "--log", "{run}/config.yaml"], ["config.yaml' holds no JSON record"]),
     (["{run}", "--to", "/dev/null/a.html"], ["report '/dev/null/a.html' cannot be written"]),
 ]
 

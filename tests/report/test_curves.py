@@ -55,20 +55,31 @@ def test_thinned():
     assert thinned(long, 10) == long and thinned(Curve([], []), 10) == Curve([], [])
 
 
-def test_a_killed_run_leaves_half_a_line(tmp_path):
-    path = tmp_path / "metrics.jsonl"
-    path.write_text("".join(json.dumps(record) + "\n" for record in FIRST) + '{"_type": "tr')
-    assert read_records(path) == FIRST
+def lines(records: list[dict]) -> str:
+    return "".join(json.dumps(record) + "\n" for record in records)
 
 
-WRONG = {"{}\nno json\n{}\n": ":2 is no JSON record", "[1]\n": ":1 is a list; allowed: one JSON object per line"}
-
-
-@pytest.mark.parametrize("text, message", WRONG.items(), ids=["no json", "no object"])
-def test_wrong_logs(text, message, tmp_path):
+@pytest.mark.parametrize(
+    "text, left",
+    [
+        (lines(FIRST) + '{"_type": "tr', FIRST),
+        (lines(FIRST) + '{"_type": "train_iter", "ep' + lines(SECOND), FIRST + SECOND),  # and was resumed
+        (lines(FIRST) + "\n[1]\n" + lines(SECOND), FIRST + SECOND),
+        ("", []),
+    ],
+    ids="killed resumed foreign empty".split(),
+)
+def test_half_lines_are_left_out(text, left, tmp_path):
     path = tmp_path / "metrics.jsonl"
     path.write_text(text)
-    with pytest.raises(LogError, match=message):
+    assert read_records(path) == left
+
+
+@pytest.mark.parametrize("text", ["no json\n", "[1]\n", "TRAIN:\n  A: {}x\n"])
+def test_wrong_logs(text, tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    path.write_text(text)
+    with pytest.raises(LogError, match="metrics.jsonl' holds no JSON record; allowed: what a run writes to metrics.jsonl"):
         read_records(path)
 
 
