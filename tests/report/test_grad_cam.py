@@ -56,8 +56,10 @@ def test_it_finds_the_place_and_the_time():
     clip[0, 0, 4:, :4, 12:] = 1  # what counts: second half, top right
     clip[0, 1, :4, 12:, :4] = 9  # what does not
     model = OnlyTheCorner().train()
-    for layer in (None, "pool"):
+    # Mean gradient over the 32 places: 1 / 32 everywhere behind the ReLU, before it only where something passes.
+    for layer, largest in ((None, 1 / 32), ("pool", 1 / 32 / 32)):
         maps, classes, _ = grad_cam(model, clip, layer)
+        assert maps.max().item() == pytest.approx(largest)
         assert classes.tolist() == [0] and maps.shape == (1, 2, 4, 4)
         assert maps.nonzero().tolist() == [[0, 1, 0, 3]]
     against, *_ = grad_cam(model, clip, classes=torch.tensor([1]))
