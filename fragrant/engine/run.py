@@ -29,6 +29,8 @@ from fragrant.metrics import Share, ensemble, topk_accuracy
 from fragrant.models.complexity import describe
 from fragrant.objectives import build_objective
 from fragrant.optim import build_optimizer, build_schedule
+from fragrant.report.board import show_clips, spread_clips
+from fragrant.report.build import present_test
 from fragrant.scores import ScoreTable, describe_summary, ensemble_views, grid_views, summarise
 
 OPTIMISTIC = "optimistic: the best epoch was picked on the test list"  # TEST.SELECT_ON test; stands in every output
@@ -89,6 +91,8 @@ def train(job: Job) -> None:
     scaler = precision.grad_scaler()
     start = start_training(model, optimizer, scaler, sources(cfg), max_epoch=max_epoch)
     introduce(job, model, train_loader, val_loader, start.message, precision)
+    if job.log.has_board and not start.epoch:
+        show_clips(job.log, "Train/clips", spread_clips(train_loader.dataset), 0)
     stepper = Stepper(
         objective,
         optimizer,
@@ -280,6 +284,9 @@ def test(job: Job) -> None:
     numbers = {"top1": top1.percent, f"top{k}": top5.percent, "videos": len(table), "seconds": seconds}
     log.record(stats, text=text, more=numbers)
     log.scalars({"Test/Top1_acc": top1.percent, "Test/Top5_acc": top5.percent}, cfg.SOLVER.MAX_EPOCH)
+    if is_main():
+        out = Path(cfg.OUTPUT_DIR)
+        present_test(cfg, table, out / "report.html", training_log=out / "metrics.jsonl", board=log, step=cfg.SOLVER.MAX_EPOCH)
 
 
 def score_table(

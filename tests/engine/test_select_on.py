@@ -33,6 +33,7 @@ def test_selection_by_name_is_labelled_everywhere(demo, tmp_path):
     assert results["header"]["protocol"] == results["summary"]["protocol"] == label
     assert label in str(np.load(tmp_path / "scores.npz")["header"])
     assert done.stdout.count(label) >= 2  # validation and test lines
+    assert label in (tmp_path / "report.html").read_text()
     combined = run_here(str(tmp_path / "scores.npz"), tool="ensemble")
     assert combined.returncode == 0 and f"views; {label}" in combined.stdout
     best = tmp_path / "checkpoints/best.pyth"
