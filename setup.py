@@ -23,7 +23,8 @@ setup(
     package_data={"fragrant.report": ["page.*"]},
     install_requires=requirements(),
     extras_require={
+        "features": ["scikit-learn>=1.4"],  # the classifiers of tools/classify_features.py but for two_layer
         "report": ["matplotlib>=3.8"],  # tools/plot.py; the HTML report needs nothing
-        "test": ["pytest>=8", "ruff>=0.6", "matplotlib>=3.8", "selenium>=4.20"],
+        "test": ["pytest>=8", "ruff>=0.6", "matplotlib>=3.8", "scikit-learn>=1.4", "selenium>=4.20"],
     },
 )

@@ -14,6 +14,8 @@ _CHOICES = {
     "AUG.INTERPOLATION": ("bicubic", "bilinear", "random"),
     "AUG.ORDER": ("crop_first", "published"),
     "AUG.RE_MODE": ("pixel", "rand", "const"),
+    "CSN.BOTTLENECK": ("ir", "ip"),
+    "CSN.DEPTH": (26, 50, 101, 152),
     "DATA.CLIP_DTYPE": ("uint8", "float32"),
     "DATA.DECODING_BACKEND": ("pyav", "decord", "torchvision"),
     "DATA.ENSEMBLE_METHOD": ("sum", "mean", "max"),
@@ -25,17 +27,21 @@ _CHOICES = {
     "FRAGRANT.RAM.FEATURE_TYPE": ("V", "R", "VplusR"),
     "FRAGRANT.RAM.KERNEL_TYPE": ("V", "R", "VplusR"),
     "FRAGRANT.RAM_IMPL": ("auto", "torch", "triton"),
+    "FEATURES.LR_RULE": ("step", "epoch", "constant"),
+    "FEATURES.OUTPUT": ("pooled", "logits"),
+    "FEATURES.SAMPLING": ("interval", "random", "uniform"),
     "MODEL.LOSS_FUNC": ("cross_entropy", "soft_cross_entropy"),
-    "SOLVER.LR_POLICY": ("cosine", "steps_with_relative_lrs"),
+    "SOLVER.LR_POLICY": ("cosine", "steps_with_relative_lrs", "warmup_times_steps"),
     "SOLVER.OPTIMIZING_METHOD": ("sgd", "adam", "adamw"),
     "TEST.ENSEMBLE_SPACE": ("logits", "softmax", "relu"),
     "TEST.NUM_SPATIAL_CROPS": (1, 3),
+    "TEST.SELECT_ON": ("val", "test"),
     "TEST.PRECISION": _PRECISIONS,
     "TRAIN.PRECISION": _PRECISIONS,
 }
 
 _POSITIVE = """
-    DATA.GAMMA DATA.SEGMENT_LENGTH DATA.TRAIN_MULTI_SCALE
+    DATA.GAMMA DATA.SEGMENT_LENGTH DATA.TRAIN_MULTI_SCALE FEATURES.INTERVAL FEATURES.NUM_FRAMES
     AUG.NUM_SAMPLE AUG.RE_COUNT BN.NUM_BATCHES_PRECISE DATA.INPUT_CHANNEL_NUM DATA.NUM_FRAMES DATA.SAMPLING_RATE DATA.STD DATA.TARGET_FPS
     DATA.TEST_CROP_SIZE DATA.TRAIN_CROP_SIZE DATA.TRAIN_JITTER_ASPECT_RELATIVE DATA.TRAIN_JITTER_SCALES DATA.TRAIN_JITTER_SCALES_RELATIVE
     DEMO_SET.HEIGHT DEMO_SET.NUM_FRAMES DEMO_SET.TEST_VIDEOS_PER_CLASS DEMO_SET.VIDEOS_PER_CLASS DEMO_SET.WIDTH LOG_PERIOD
@@ -48,6 +54,7 @@ _POSITIVE = """
 _NOT_NEGATIVE = """
     AUG.BRI_CON_SAT AUG.HUE
     FRAGRANT.RAM.KEY_DIM FRAGRANT.RAM.VALUE_DIM FRAGRANT.RAM.LATENT_DIM
+    DATA.TRAIN_SHORT_SIDE FEATURES.SEEDS
     BN.WEIGHT_DECAY DATA_LOADER.NUM_WORKERS DEMO_SET.SEED MIXUP.ALPHA MIXUP.CUTMIX_ALPHA MODEL.CHECKPOINT_NUM NUM_GPUS RNG_SEED SHARD_ID
     SOLVER.CLIP_GRADIENT SOLVER.COSINE_END_LR SOLVER.DAMPENING SOLVER.LRS SOLVER.MOMENTUM SOLVER.STEPS SOLVER.WARMUP_EPOCHS
     SOLVER.WARMUP_START_LR SOLVER.WEIGHT_DECAY TEST.SHORT_SIDE
@@ -56,7 +63,7 @@ _NOT_NEGATIVE = """
 _UP_TO_1 = "DATA.TRAIN_MULTI_SCALE AUG.RE_PROB MIXUP.LABEL_SMOOTH_VALUE MIXUP.PROB MIXUP.SWITCH_PROB".split()
 
 _BELOW_1 = """
-    MODEL.DROPOUT_RATE SOLVER.BETAS UNIFORMER.ATTENTION_DROPOUT_RATE UNIFORMER.DROPOUT_RATE UNIFORMER.DROP_DEPTH_RATE
+    DATA.HOLD_OUT MODEL.DROPOUT_RATE SOLVER.BETAS UNIFORMER.ATTENTION_DROPOUT_RATE UNIFORMER.DROPOUT_RATE UNIFORMER.DROP_DEPTH_RATE
 """.split()
 
 
@@ -152,7 +159,7 @@ def _solver(cfg: CfgNode) -> Iterator[str]:
     solver = cfg.SOLVER
     if solver.LR_POLICY == "cosine" and solver.COSINE_END_LR >= solver.BASE_LR:
         yield f"SOLVER.COSINE_END_LR {solver.COSINE_END_LR} must be below SOLVER.BASE_LR {solver.BASE_LR}"
-    if solver.LR_POLICY == "steps_with_relative_lrs":
+    if solver.LR_POLICY in ("steps_with_relative_lrs", "warmup_times_steps"):
         if not solver.STEPS or solver.STEPS[0] != 0 or sorted(set(solver.STEPS)) != solver.STEPS:
             yield f"SOLVER.STEPS {solver.STEPS} must begin with 0 and rise"
         if len(solver.LRS) != len(solver.STEPS):
@@ -173,5 +180,10 @@ def _processes(cfg: CfgNode) -> Iterator[str]:
 def _others(cfg: CfgNode) -> Iterator[str]:
     if not cfg.OUTPUT_DIR:
         yield "OUTPUT_DIR is empty; give a folder for checkpoints, logs and scores"
+    for key in ("SEEDS", "CLASSIFIERS"):
+        if not cfg.FEATURES[key]:
+            yield f"FEATURES.{key} is empty; give at least one"
+    if cfg.FEATURES.FOLDS < 2:
+        yield f"FEATURES.FOLDS {cfg.FEATURES.FOLDS} must be 2 or more"
     if len(cfg.UNIFORMER.DEPTH) != 4 or len(cfg.UNIFORMER.EMBED_DIM) != 4:
         yield f"UNIFORMER.DEPTH {cfg.UNIFORMER.DEPTH} and UNIFORMER.EMBED_DIM {cfg.UNIFORMER.EMBED_DIM} must have 4 values, one per stage"

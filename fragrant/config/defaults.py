@@ -67,12 +67,19 @@ _C.FRAGRANT.RAM.LATENT_DIM = 0  # width that the two factors of a kernel share; 
 _C.FRAGRANT.RAM.KERNEL_SIZE = [3, 7, 7]  # neighbours in time, height, width; odd
 _C.FRAGRANT.RAM.STRIDE = [1, 1, 1]  # above 1 anywhere: the map is averaged to half its height and width, as published
 
+_C.CSN = CfgNode()
+_C.CSN.DEPTH = 152  # 26 | 50 | 101 | 152
+_C.CSN.BOTTLENECK = "ir"  # ir: depthwise 3x3x3 convolutions | ip: a 1x1x1 convolution before each of them
+_C.CSN.POOL2 = False  # halve time once more, after the first stage; no published model does
+_C.CSN.FROZEN_BN = False  # BatchNorm keeps statistics, scales and shifts, as in all published fine-tuning
+
 # ------------------------------------------------------------------------------------------------------------------- data
 _C.DATA = CfgNode()
 _C.DATA.PATH_TO_DATA_DIR = ""  # folder of the list files; for the demo set: where it is made
 _C.DATA.TRAIN_LIST = ""  # list file of the training videos, relative to PATH_TO_DATA_DIR; "" = train.csv
 _C.DATA.VAL_LIST = ""  # list file of the validation videos; "" = val.csv
 _C.DATA.TEST_LIST = ""  # list file of the test videos; "" = test.csv
+_C.DATA.HOLD_OUT = 0.0  # above 0: no validation list, but this share of every class of the training list, drawn with RNG_SEED
 _C.DATA.CLASSES_FILE = ""  # one class name per line; "" = classes.txt beside the lists, if there
 _C.DATA.LABEL_PATH_TEMPLATE = "somesomev1_rgb_{}_split.txt"  # sets sth and hmdb: name of a list; {} = train | validation (hmdb: val)
 _C.DATA.LIST_FORMAT = "auto"  # form of a list row: auto | an example such as "path,label", "path num_frames label", "id\\tlabel\\tpath"
@@ -100,6 +107,7 @@ _C.DATA.TRAIN_CROP_SIZE = 224  # side of a training crop
 _C.DATA.TEST_CROP_SIZE = 256  # side of a validation or test crop
 _C.DATA.TRAIN_JITTER_SCALES = [256, 320]  # range of the short side before the random crop
 _C.DATA.INV_UNIFORM_SAMPLE = False  # draw 1 / short side uniformly instead of the short side
+_C.DATA.TRAIN_SHORT_SIDE = 0  # short side that frames get before a random resized crop, as mmaction2 does; 0 = crop them as they are
 _C.DATA.TRAIN_JITTER_SCALES_RELATIVE = []  # area range of a random resized crop, [0.08, 1.0]; [] = short-side jitter + crop
 _C.DATA.TRAIN_JITTER_ASPECT_RELATIVE = []  # width / height range of a random resized crop, [0.75, 1.3333]
 _C.DATA.TRAIN_MULTI_SCALE = []  # TSN's multi-scale crop: box sides / short side, [1, 0.875, 0.75, 0.66]; [] = the crops above
@@ -161,7 +169,7 @@ _C.SOLVER = CfgNode()
 _C.SOLVER.OPTIMIZING_METHOD = "sgd"  # sgd | adam | adamw
 _C.SOLVER.BASE_LR = 0.1  # highest learning rate
 _C.SOLVER.BASE_LR_SCALE_NUM_SHARDS = False  # multiply the learning rates by NUM_SHARDS
-_C.SOLVER.LR_POLICY = "cosine"  # cosine | steps_with_relative_lrs
+_C.SOLVER.LR_POLICY = "cosine"  # cosine | steps_with_relative_lrs | warmup_times_steps: by epoch, as mmaction2 trains
 _C.SOLVER.COSINE_END_LR = 0.0  # learning rate at MAX_EPOCH
 _C.SOLVER.COSINE_AFTER_WARMUP = False  # the cosine starts at WARMUP_EPOCHS; False: at 0, so that its top is cut off
 _C.SOLVER.STEPS = []  # epochs at which a step begins, the first is 0
@@ -189,6 +197,7 @@ _C.TEST.DATASET = "kinetics"  # name of the test set in the registry
 _C.TEST.BATCH_SIZE = 8  # views (clips) per forward pass
 _C.TEST.CHECKPOINT_FILE_PATH = ""  # weights to test; "" = the newest in OUTPUT_DIR, then TRAIN.CHECKPOINT_FILE_PATH, else an error
 _C.TEST.TEST_BEST = False  # test the best checkpoint of OUTPUT_DIR instead of the newest
+_C.TEST.SELECT_ON = "val"  # what the best epoch is picked on: val | test (the test list itself: optimistic, and every output says so)
 _C.TEST.ALLOW_PARTIAL_LOAD = False  # test even if the checkpoint lacks some weights of the model
 _C.TEST.NUM_ENSEMBLE_VIEWS = 10  # clips over the length of a video
 _C.TEST.NUM_SPATIAL_CROPS = 3  # crops of each clip: 1 = centre, 3 = both ends of the long side and the centre
@@ -196,6 +205,22 @@ _C.TEST.SHORT_SIDE = 0  # short side before the crop; 0 = TEST_CROP_SIZE
 _C.TEST.ENSEMBLE_SPACE = "logits"  # what DATA.ENSEMBLE_METHOD combines: logits (as UniFormer's published numbers) | softmax | relu
 _C.TEST.PRECISION = "fp32"  # autocast of the forward pass: auto | bf16 | fp16 | fp32
 _C.TEST.SAVE_RESULTS_PATH = ""  # file name under OUTPUT_DIR for a pickle [scores, labels]; "" = none
+
+# -------------------------------------------------------------------------------------------------------------- frozen features
+_C.FEATURES = CfgNode()
+_C.FEATURES.NETWORK = "resnet50"  # image classifier of torchvision for single frames; clips go through MODEL.MODEL_NAME
+_C.FEATURES.WEIGHTS = "DEFAULT"  # of NETWORK: a name of torchvision (IMAGENET1K_V1), random, or a file
+_C.FEATURES.OUTPUT = "pooled"  # pooled (what the last layer sees) | logits
+_C.FEATURES.SAMPLING = "interval"  # frames of a video: interval (every INTERVAL-th) | random | uniform (NUM_FRAMES of them)
+_C.FEATURES.INTERVAL = 2  # step between two frames
+_C.FEATURES.NUM_FRAMES = 5  # frames with random and uniform; all where a video has fewer
+_C.FEATURES.CACHE_DIR = ""  # folder of the features of single videos; "" = OUTPUT_DIR/features
+_C.FEATURES.CLASSIFIERS = ["svc_linear", "random_forest", "two_layer"]  # and svc_rbf, logistic_regression, knn
+_C.FEATURES.SEEDS = [42]  # one run of every classifier with randomness for each
+_C.FEATURES.STANDARDIZE = False  # every feature to mean 0 and deviation 1 of the training videos
+_C.FEATURES.TUNE = False  # choose hyper-parameters by cross-validation inside the training list (TEST.SELECT_ON val), or on the test list
+_C.FEATURES.FOLDS = 5  # of the cross-validation
+_C.FEATURES.LR_RULE = "step"  # two_layer's published learning-rate rule counts step | epoch; or constant
 
 _C.TENSORBOARD = CfgNode()
 _C.TENSORBOARD.ENABLE = False  # write training curves for TensorBoard

@@ -8,11 +8,12 @@ import torch
 
 from fragrant.data.clips import ClipDataset
 from fragrant.data.color_jitter import ColorJitter
-from fragrant.data.datasets import DATASETS
+from fragrant.data.datasets import DATASETS, VideoSet
 from fragrant.data.enhance import clahe, equalize
+from fragrant.data.hold_out import hold_out
 from fragrant.data.loader import ClipLoader, TestBatches, TrainBatches
 from fragrant.data.randaugment import parse_randaugment
-from fragrant.data.records import VideoRecord
+from fragrant.data.records import ListError, VideoRecord
 from fragrant.data.sampling import clip_span
 from fragrant.data.transforms import TestTransform, TrainTransform
 from fragrant.data.views import ViewPlan, test_plan, train_plan
@@ -39,7 +40,7 @@ def _plan(cfg, split: str) -> tuple[ViewPlan, int]:
     return test_plan(**clip, clips=clips, crops=crops, offset=data.USE_OFFSET_SAMPLING), clips * crops
 
 
-def _gamma(cfg, split: str) -> tuple[float, float]:
+def gamma_range(cfg, split: str) -> tuple[float, float]:
     """The range of a clip's gamma."""
     values = cfg.DATA.GAMMA if cfg.DATA.GAMMA_IN in ("both", "train" if split == "train" else "test") else []
     return (values[0], values[-1]) if values else (1.0, 1.0)
@@ -57,7 +58,7 @@ def _augment(cfg) -> list[Callable]:
 
 
 def _transform(cfg, split: str) -> TrainTransform | TestTransform:
-    data, dtype, gamma = cfg.DATA, getattr(torch, cfg.DATA.CLIP_DTYPE), _gamma(cfg, split)
+    data, dtype, gamma = cfg.DATA, getattr(torch, cfg.DATA.CLIP_DTYPE), gamma_range(cfg, split)
     if split != "train":
         short_side = cfg.TEST.SHORT_SIDE or data.TEST_CROP_SIZE
         return TestTransform(
@@ -73,6 +74,7 @@ def _transform(cfg, split: str) -> TrainTransform | TestTransform:
         flip=data.RANDOM_FLIP,
         enhance=ENHANCE[data.ENHANCE],
         gamma=gamma,
+        short_side=data.TRAIN_SHORT_SIDE,
         augment=_augment(cfg),
         augment_first=cfg.AUG.ORDER == "published",
         dtype=dtype,
@@ -121,16 +123,35 @@ def build_source(cfg) -> ClipSource:
     return ClipSource(whole, num_views, _plan(cfg, "val")[0], window_frames, _transform(cfg, "test"))
 
 
-def build_loader(cfg, split: str) -> ClipLoader:
-    """The loader of "train", "val" or "test".
+def build_records(cfg, split: str) -> VideoSet:
+    """The videos of "train", "val" or "test"; with DATA.HOLD_OUT the training list serves for both training and validation.
 
     Raises:
-        ListError, DemoSetError: the lists are missing or wrong, or cannot be made; reading a video happens later, while iterating.
-        UserError: AUG.AA_TYPE is no RandAugment.
+        ListError, DemoSetError: the lists are missing or wrong, or cannot be made.
     """
     assert split in SPLITS, split
     name = (cfg.TEST if split == "test" else cfg.TRAIN).DATASET
-    records, class_names = DATASETS.get(name.lower())(cfg, split)
+    if split == "test" or not cfg.DATA.HOLD_OUT:
+        return DATASETS.get(name.lower())(cfg, split)
+    records, class_names = DATASETS.get(name.lower())(cfg, "train")
+    train, val = hold_out(records.labels.tolist(), cfg.DATA.HOLD_OUT, seed=cfg.RNG_SEED)
+    if not val:
+        raise ListError(f"DATA.HOLD_OUT {cfg.DATA.HOLD_OUT} holds out no video: no class of {records!r} has two")
+    return VideoSet(records.pick(train if split == "train" else val), class_names)
+
+
+def build_loader(cfg, split: str, *, views_of: str | None = None) -> ClipLoader:
+    """The loader of "train", "val" or "test"; reading a video happens later, while iterating.
+
+    Args:
+        views_of: split whose views, transforms and batches the videos get; None = their own.
+
+    Raises:
+        ListError, DemoSetError: see ``build_records``.
+        UserError: AUG.AA_TYPE is no RandAugment.
+    """
+    records, class_names = build_records(cfg, split)
+    split = views_of or split
     plan, num_views = _plan(cfg, split)
     multi_thread = cfg.DATA_LOADER.ENABLE_MULTI_THREAD_DECODE
     options = {"seed": cfg.RNG_SEED, "multi_thread": multi_thread, "measure_luma": split == "test"}

@@ -172,6 +172,7 @@ class TrainTransform:
         aspects: range of the box's width / height.
         scales: sides of the box / short side; with them a multi-scale crop takes the place of short side and crop.
         flip: mirror half of the clips.
+        short_side: resize the frames to it before a box of ``areas`` or ``scales`` is drawn, as mmaction2 does; 0 = not.
         enhance: (frames (T, H, W, C) uint8) -> the same shape, before all else.
         gamma: range that the gamma of a clip is drawn from, see ``gamma_table``; it comes next.
         augment: what else is done to colours and places of pixels, in this order: (frames (T, H, W, C) uint8, rng) -> the same shape
@@ -190,6 +191,7 @@ class TrainTransform:
         flip: bool = True,
         enhance: Callable[[Tensor], Tensor] | None = None,
         gamma: tuple[float, float] = (1.0, 1.0),
+        short_side: int = 0,
         augment: Sequence[Callable[[Tensor, random.Random], Tensor]] = (),
         augment_first: bool = False,
         dtype: torch.dtype = torch.uint8,
@@ -203,6 +205,7 @@ class TrainTransform:
         self.flip = flip
         self.enhance = enhance
         self.gamma = gamma
+        self.short_side = short_side
         self.augment = augment
         self.augment_first = augment_first
         self.dtype = dtype
@@ -231,6 +234,9 @@ class TrainTransform:
     def _crop(self, frames: Tensor, rng: random.Random, **how) -> Tensor:
         size = frames.shape[1:3]
         if self.areas or self.scales:
+            if self.short_side:
+                frames = resize(frames, *short_side_size(*size, self.short_side), **how)
+                size = frames.shape[1:3]
             if self.areas:
                 box = random_relative_box(*size, self.areas, self.aspects, rng)
             else:

@@ -21,7 +21,9 @@ def _prepared(
     runs = [with_views(run, views) for run in load_runs(inputs, paths=paths)]
     rule = "-".join(split_rule(rule or runs[0].table.header.get("rule") or "mean-softmax"))
     lines = [
-        f"{run.name}: {len(run.table)} videos, {len(run.table.views)} views" + (f", weight {run.weight:g}" if len(runs) > 1 else "")
+        f"{run.name}: {len(run.table)} videos, {len(run.table.views)} views"
+        + (f", weight {run.weight:g}" if len(runs) > 1 else "")
+        + (f"; {run.table.header['protocol']}" if "protocol" in run.table.header else "")
         for run in runs
     ]
     missing = what_is_missing(runs)
@@ -65,7 +67,7 @@ def combine(
 
 
 def _origin(run: Run) -> dict:
-    return {key: run.table.header[key] for key in ("checkpoint", "checkpoint_hash", "imported") if key in run.table.header}
+    return {key: run.table.header[key] for key in ("checkpoint", "checkpoint_hash", "imported", "protocol") if key in run.table.header}
 
 
 def compare(
