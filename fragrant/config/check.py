@@ -17,6 +17,10 @@ _CHOICES = {
     "DATA.ENSEMBLE_METHOD": ("sum", "mean", "max"),
     "DATA.SAMPLING": ("dense", "sparse"),
     "DIST_BACKEND": ("nccl", "gloo"),
+    "MIE.CONSENSUS": ("avg", "max"),
+    "MIE.DEPTH": (50, 101, 152),
+    "MIE.FUSION": ("afm", "concat", "none"),
+    "MIE.PA_INIT": ("default", "pan"),
     "MODEL.LOSS_FUNC": ("cross_entropy", "soft_cross_entropy"),
     "SOLVER.LR_POLICY": ("cosine", "steps_with_relative_lrs"),
     "SOLVER.OPTIMIZING_METHOD": ("sgd", "adam", "adamw"),
@@ -30,7 +34,7 @@ _POSITIVE = """
     AUG.NUM_SAMPLE AUG.RE_COUNT BN.NUM_BATCHES_PRECISE DATA.INPUT_CHANNEL_NUM DATA.NUM_FRAMES DATA.SAMPLING_RATE DATA.STD DATA.TARGET_FPS
     DATA.TEST_CROP_SIZE DATA.TRAIN_CROP_SIZE DATA.TRAIN_JITTER_ASPECT_RELATIVE DATA.TRAIN_JITTER_SCALES DATA.TRAIN_JITTER_SCALES_RELATIVE
     DEMO_SET.HEIGHT DEMO_SET.NUM_FRAMES DEMO_SET.TEST_VIDEOS_PER_CLASS DEMO_SET.VIDEOS_PER_CLASS DEMO_SET.WIDTH LOG_PERIOD
-    MODEL.NUM_CLASSES NUM_SHARDS SOLVER.BASE_LR SOLVER.MAX_EPOCH TEST.BATCH_SIZE TEST.NUM_ENSEMBLE_VIEWS TRAIN.ACCUM_STEPS
+    MIE.FRAMES_PER_SEGMENT MIE.NUM_SEGMENTS MODEL.NUM_CLASSES NUM_SHARDS SOLVER.BASE_LR SOLVER.MAX_EPOCH TEST.BATCH_SIZE TEST.NUM_ENSEMBLE_VIEWS TRAIN.ACCUM_STEPS
     TRAIN.BATCH_SIZE TRAIN.CHECKPOINT_PERIOD TRAIN.EVAL_PERIOD TRAIN.MAX_BAD_STEPS UNIFORMER.DEPTH UNIFORMER.EMBED_DIM
     UNIFORMER.HEAD_DIM UNIFORMER.MLP_RATIO
 """.split()
@@ -55,7 +59,7 @@ def check_cfg(cfg: CfgNode) -> None:
         ConfigError: names all broken rules.
     """
     flat = leaves(cfg)
-    _raise_if_any([*_choices(flat), *_ranges(flat), *_data(cfg), *_solver(cfg), *_processes(cfg), *_others(cfg)])
+    _raise_if_any([*_choices(flat), *_ranges(flat), *_data(cfg), *_solver(cfg), *_processes(cfg), *_mie_net(cfg), *_others(cfg)])
 
 
 def check_training(cfg: CfgNode) -> None:
@@ -144,6 +148,18 @@ def _processes(cfg: CfgNode) -> Iterator[str]:
         yield f"SHARD_ID {cfg.SHARD_ID} must be below NUM_SHARDS {cfg.NUM_SHARDS}: machines are counted from 0"
     if cfg.TRAIN.ENABLE and cfg.NUM_GPUS > 1 and cfg.TRAIN.BATCH_SIZE % cfg.NUM_GPUS:
         yield f"TRAIN.BATCH_SIZE {cfg.TRAIN.BATCH_SIZE} must be a multiple of NUM_GPUS {cfg.NUM_GPUS}"
+
+
+def _mie_net(cfg: CfgNode) -> Iterator[str]:
+    if cfg.MODEL.MODEL_NAME != "MieNet":
+        return
+    segments, frames = cfg.MIE.NUM_SEGMENTS, cfg.MIE.FRAMES_PER_SEGMENT
+    if cfg.DATA.NUM_FRAMES != segments * frames:
+        yield f"DATA.NUM_FRAMES {cfg.DATA.NUM_FRAMES} must be MIE.NUM_SEGMENTS {segments} * MIE.FRAMES_PER_SEGMENT {frames}"
+    if cfg.MIE.FUSION == "afm" and frames != 4:
+        yield f"MIE.FRAMES_PER_SEGMENT {frames} must be 4 with MIE.FUSION afm: one motion map for each colour"
+    if cfg.MIE.FUSION == "concat" and frames < 2:
+        yield f"MIE.FRAMES_PER_SEGMENT {frames} must be at least 2 with MIE.FUSION concat: motion is between frames"
 
 
 def _others(cfg: CfgNode) -> Iterator[str]:

@@ -48,6 +48,18 @@ _C.UNIFORMER.PRETRAIN_NAME = None  # checkpoint file to start training from (ima
 _C.UNIFORMER.SPLIT = False  # attention over time, then space, instead of over both at once
 _C.UNIFORMER.STD = False  # patch embeddings of stages 2-4 look at 3 frames instead of 1
 
+_C.MIE = CfgNode()
+_C.MIE.NUM_SEGMENTS = 8  # segments of a clip; DATA.NUM_FRAMES = NUM_SEGMENTS * FRAMES_PER_SEGMENT
+_C.MIE.FRAMES_PER_SEGMENT = 4  # neighbouring frames of a segment: 4 for motion maps, 1 for RGB alone
+_C.MIE.FUSION = "afm"  # picture and motion maps: afm (adaptive fusion) | concat (side by side, as PAN-Lite) | none (first frame alone)
+_C.MIE.DPTAM = True  # double pooling temporal attention in every block
+_C.MIE.DEPTH = 50  # layers of the ResNet: 50 | 101 | 152
+_C.MIE.CONSENSUS = "avg"  # logits of a clip from those of its segments: avg (as published) | max
+_C.MIE.PARTIAL_BN = False  # freeze every BatchNorm of the ResNet but the first; those of DPTAM always learn
+_C.MIE.PA_INIT = "default"  # start of PA's convolution: default (PyTorch's, published MIE-Net) | pan (normal with std 0.001, published PAN)
+_C.MIE.FREEZE_MIX = False  # AFM's two weights stay as they are, as in the published code, which forgets them
+_C.MIE.FAST_HEAD = True  # head at 5 (bias: 10) times the learning rate; False: fine-tuning from weights of the same data set
+
 # ------------------------------------------------------------------------------------------------------------------- data
 _C.DATA = CfgNode()
 _C.DATA.PATH_TO_DATA_DIR = ""  # folder of the list files; for the demo set: where it is made
