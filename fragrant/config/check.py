@@ -165,6 +165,8 @@ def _mie_net(cfg: CfgNode) -> Iterator[str]:
     segments, frames = cfg.MIE.NUM_SEGMENTS, cfg.MIE.FRAMES_PER_SEGMENT
     if cfg.DATA.NUM_FRAMES != segments * frames:
         yield f"DATA.NUM_FRAMES {cfg.DATA.NUM_FRAMES} must be MIE.NUM_SEGMENTS {segments} * MIE.FRAMES_PER_SEGMENT {frames}"
+    if cfg.DATA.SEGMENT_LENGTH != frames:
+        yield f"DATA.SEGMENT_LENGTH {cfg.DATA.SEGMENT_LENGTH} must be MIE.FRAMES_PER_SEGMENT {frames}: the model reads what is sampled"
     if cfg.MIE.FUSION == "afm" and frames != 4:
         yield f"MIE.FRAMES_PER_SEGMENT {frames} must be 4 with MIE.FUSION afm: one motion map for each colour"
     if cfg.MIE.FUSION == "concat" and frames < 2:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from fragrant.engine.benchmark import Setting
 from fragrant.engine.precision import Precision, pick_precision
+from fragrant.layers.memory_format import to_channels_last
 from fragrant.layers.normalize import ClipNormalize
 from fragrant.models import build_model
 from fragrant.objectives import build_objective
@@ -44,7 +45,7 @@ def build_preparation(cfg, device: torch.device, *, channels_last: bool) -> Call
 def model_on_device(cfg, device: torch.device, *, channels_last: bool, compiled: bool) -> nn.Module:
     model = build_model(cfg).to(device)
     if channels_last:
-        model = model.to(memory_format=torch.channels_last_3d)
+        model = to_channels_last(model)
     if compiled:
         model.compile()  # in place: the names of the state dict stay
     return model

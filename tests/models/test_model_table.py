@@ -6,7 +6,9 @@ import pytest
 import torch
 from uniformer_goldens import TINY
 
+from fragrant.layers.memory_format import to_channels_last
 from fragrant.models import MODELS, Backbone
+from fragrant.models.mie_net import MieNet
 from fragrant.models.uniformer import UniFormer
 from fragrant.models.weights import load_weights
 
@@ -15,19 +17,32 @@ MODELS_BY_ROW = {  # test id -> a tiny model from plain arguments; the part befo
     "Uniformer": lambda: UniFormer(**TINY),
     "Uniformer:split": lambda: UniFormer(**TINY, split=True),
     "Uniformer:std": lambda: UniFormer(**TINY, std=True),
+    "MieNet": lambda: MieNet(num_classes=5, blocks=(1, 1, 1, 2), width=8, dropout_rate=0.0),
+    "MieNet:concat": lambda: MieNet(num_classes=5, blocks=(1, 1, 1, 1), width=8, dropout_rate=0.0, fusion="concat", consensus="max"),
 }
-CLIP = (3, 4, 64, 64)
+CLIP, ANOTHER = (3, 4, 64, 64), (3, 7, 96, 70)
+CLIPS_OF = {"MieNet": ((3, 12, 64, 64), (3, 8, 96, 70))}  # for models that do not take every clip
 
 
 @pytest.fixture(params=MODELS_BY_ROW)
-def model(request) -> Backbone:
-    torch.manual_seed(0)
-    return MODELS_BY_ROW[request.param]()
+def row(request) -> str:
+    return request.param
 
 
 @pytest.fixture
-def clips() -> torch.Tensor:
-    return torch.randn(2, *CLIP, generator=torch.Generator().manual_seed(1))
+def model(row) -> Backbone:
+    torch.manual_seed(0)
+    return MODELS_BY_ROW[row]()
+
+
+def random_clips(row: str, n: int, *, another: bool = False) -> torch.Tensor:
+    shape = CLIPS_OF.get(row.split(":")[0], (CLIP, ANOTHER))[another]
+    return torch.randn(n, *shape, generator=torch.Generator().manual_seed(1))
+
+
+@pytest.fixture
+def clips(row) -> torch.Tensor:
+    return random_clips(row, 2)
 
 
 def test_every_registered_model_has_a_row():
@@ -42,8 +57,8 @@ def test_logits_and_features_have_the_promised_shapes(model, clips):
     assert torch.equal(logits, model.forward_head(model.forward_features(clips)))
 
 
-def test_another_length_and_size_works(model):
-    assert model.eval()(torch.randn(1, 3, 7, 96, 70)).shape == (1, CLASSES)
+def test_another_length_and_size_works(row, model):
+    assert model.eval()(random_clips(row, 1, another=True)).shape == (1, CLASSES)
 
 
 def test_every_parameter_gets_a_finite_gradient(model, clips):
@@ -74,7 +89,7 @@ def test_weights_go_to_a_file_and_back(model, clips, tmp_path):
 
 
 def test_channels_last_gives_the_same_numbers_and_gradients(model, clips):
-    other = copy.deepcopy(model).to(memory_format=torch.channels_last_3d)
+    other = to_channels_last(copy.deepcopy(model))
     logits, others = model(clips), other(clips.to(memory_format=torch.channels_last_3d))
     torch.testing.assert_close(others, logits, rtol=1e-4, atol=1e-5)
     for logit in (logits, others):
@@ -93,7 +108,9 @@ def test_compiles_without_a_graph_break(model, clips):
 
 @pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last_3d], ids=["contiguous", "channels_last"])
 def test_bfloat16_autocast_stays_close(model, clips, memory_format):
-    model, clips = model.to(memory_format=memory_format), clips.to(memory_format=memory_format)
+    clips = clips.to(memory_format=memory_format)
+    if memory_format == torch.channels_last_3d:
+        to_channels_last(model)
     gradients = {}
     for enabled in (False, True):
         model.zero_grad()
