@@ -31,10 +31,11 @@ class DPTAM(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, T, H, W) -> the same, in the memory format of x."""
-        return x * self.scale(x)[..., None, None]
+        return x * self.scale(x).to(x.dtype)[..., None, None]
 
     def scale(self, x: Tensor) -> Tensor:
-        """(N, C, T, H, W) -> (N, C, T)"""
-        pooled = x.mean((3, 4))  # (N, C, T)
-        pooled = pooled + self.mix(pooled) * self.mix(pooled.mean(2, keepdim=True))
-        return torch.sigmoid(self.expand(torch.relu(self.norm(self.reduce(pooled)))))
+        """(N, C, T, H, W) -> (N, C, T); float32 at least: the norm makes much of the small differences between frames."""
+        with torch.autocast(x.device.type, enabled=False):
+            pooled = x.mean((3, 4), dtype=torch.promote_types(x.dtype, torch.float32))  # (N, C, T)
+            pooled = pooled + self.mix(pooled) * self.mix(pooled.mean(2, keepdim=True))
+            return torch.sigmoid(self.expand(torch.relu(self.norm(self.reduce(pooled)))))

@@ -158,9 +158,8 @@ class MieNet(Backbone):
     def _checked(self, clips: Tensor) -> Tensor:
         frames = self.frames_per_segment
         if clips.ndim != 5 or clips.shape[1] != 3 or not clips.shape[2] or clips.shape[2] % frames:
-            raise ModelError(
-                f"clips must be (N, 3, T, H, W) with T a multiple of the {frames} frames of a segment; got a tensor of shape {tuple(clips.shape)}"
-            )
+            wanted = f"(N, 3, T, H, W) with T a multiple of the {frames} frames of a segment"
+            raise ModelError(f"clips must be {wanted}; got a tensor of shape {tuple(clips.shape)}")
         return clips
 
     # --------------------------------------------------------------------------------------- published weights, learning rates
