@@ -14,6 +14,8 @@ _CHOICES = {
     "AUG.INTERPOLATION": ("bicubic", "bilinear", "random"),
     "AUG.ORDER": ("crop_first", "published"),
     "AUG.RE_MODE": ("pixel", "rand", "const"),
+    "CSN.BOTTLENECK": ("ir", "ip"),
+    "CSN.DEPTH": (26, 50, 101, 152),
     "DATA.CLIP_DTYPE": ("uint8", "float32"),
     "DATA.DECODING_BACKEND": ("pyav", "decord", "torchvision"),
     "DATA.ENSEMBLE_METHOD": ("sum", "mean", "max"),
@@ -30,10 +32,11 @@ _CHOICES = {
     "MIE.FUSION": ("afm", "concat", "none"),
     "MIE.PA_INIT": ("default", "pan"),
     "MODEL.LOSS_FUNC": ("cross_entropy", "soft_cross_entropy"),
-    "SOLVER.LR_POLICY": ("cosine", "steps_with_relative_lrs"),
+    "SOLVER.LR_POLICY": ("cosine", "steps_with_relative_lrs", "warmup_times_steps"),
     "SOLVER.OPTIMIZING_METHOD": ("sgd", "adam", "adamw"),
-    "TEST.ENSEMBLE_SPACE": ("logits", "softmax"),
+    "TEST.ENSEMBLE_SPACE": ("logits", "softmax", "relu"),
     "TEST.NUM_SPATIAL_CROPS": (1, 3),
+    "TEST.SELECT_ON": ("val", "test"),
     "TEST.PRECISION": _PRECISIONS,
     "TRAIN.PRECISION": _PRECISIONS,
 }
@@ -59,7 +62,7 @@ _NOT_NEGATIVE = """
 _UP_TO_1 = "AUG.RE_PROB MIXUP.LABEL_SMOOTH_VALUE MIXUP.PROB MIXUP.SWITCH_PROB".split()
 
 _BELOW_1 = """
-    MODEL.DROPOUT_RATE SOLVER.BETAS UNIFORMER.ATTENTION_DROPOUT_RATE UNIFORMER.DROPOUT_RATE UNIFORMER.DROP_DEPTH_RATE
+    DATA.HOLD_OUT MODEL.DROPOUT_RATE SOLVER.BETAS UNIFORMER.ATTENTION_DROPOUT_RATE UNIFORMER.DROPOUT_RATE UNIFORMER.DROP_DEPTH_RATE
 """.split()
 
 
@@ -147,7 +150,7 @@ def _solver(cfg: CfgNode) -> Iterator[str]:
     solver = cfg.SOLVER
     if solver.LR_POLICY == "cosine" and solver.COSINE_END_LR >= solver.BASE_LR:
         yield f"SOLVER.COSINE_END_LR {solver.COSINE_END_LR} must be below SOLVER.BASE_LR {solver.BASE_LR}"
-    if solver.LR_POLICY == "steps_with_relative_lrs":
+    if solver.LR_POLICY in ("steps_with_relative_lrs", "warmup_times_steps"):
         if not solver.STEPS or solver.STEPS[0] != 0 or sorted(set(solver.STEPS)) != solver.STEPS:
             yield f"SOLVER.STEPS {solver.STEPS} must begin with 0 and rise"
         if len(solver.LRS) != len(solver.STEPS):

@@ -67,6 +67,12 @@ _C.FRAGRANT.RAM.LATENT_DIM = 0  # width that the two factors of a kernel share; 
 _C.FRAGRANT.RAM.KERNEL_SIZE = [3, 7, 7]  # neighbours in time, height, width; odd
 _C.FRAGRANT.RAM.STRIDE = [1, 1, 1]  # above 1 anywhere: the map is averaged to half its height and width, as published
 
+_C.CSN = CfgNode()
+_C.CSN.DEPTH = 152  # 26 | 50 | 101 | 152
+_C.CSN.BOTTLENECK = "ir"  # ir: depthwise 3x3x3 convolutions | ip: a 1x1x1 convolution before each of them
+_C.CSN.POOL2 = False  # halve time once more, after the first stage; no published model does
+_C.CSN.FROZEN_BN = False  # BatchNorm keeps statistics, scales and shifts, as in all published fine-tuning
+
 _C.MIE = CfgNode()
 _C.MIE.NUM_SEGMENTS = 8  # segments of a clip; DATA.NUM_FRAMES = NUM_SEGMENTS * FRAMES_PER_SEGMENT
 _C.MIE.FRAMES_PER_SEGMENT = 4  # neighbouring frames of a segment: 4 for motion maps, 1 for RGB alone
@@ -85,6 +91,7 @@ _C.DATA.PATH_TO_DATA_DIR = ""  # folder of the list files; for the demo set: whe
 _C.DATA.TRAIN_LIST = ""  # list file of the training videos, relative to PATH_TO_DATA_DIR; "" = train.csv
 _C.DATA.VAL_LIST = ""  # list file of the validation videos; "" = val.csv
 _C.DATA.TEST_LIST = ""  # list file of the test videos; "" = test.csv
+_C.DATA.HOLD_OUT = 0.0  # above 0: no validation list, but this share of every class of the training list, drawn with RNG_SEED
 _C.DATA.CLASSES_FILE = ""  # one class name per line; "" = classes.txt beside the lists, if there
 _C.DATA.PATH_LABEL_SEPARATOR = " "  # between path and label in a list line
 _C.DATA.PATH_PREFIX = ""  # folder put in front of every path of the lists
@@ -166,7 +173,7 @@ _C.SOLVER = CfgNode()
 _C.SOLVER.OPTIMIZING_METHOD = "sgd"  # sgd | adam | adamw
 _C.SOLVER.BASE_LR = 0.1  # highest learning rate
 _C.SOLVER.BASE_LR_SCALE_NUM_SHARDS = False  # multiply the learning rates by NUM_SHARDS
-_C.SOLVER.LR_POLICY = "cosine"  # cosine | steps_with_relative_lrs
+_C.SOLVER.LR_POLICY = "cosine"  # cosine | steps_with_relative_lrs | warmup_times_steps: by epoch, as mmaction2 trains
 _C.SOLVER.COSINE_END_LR = 0.0  # learning rate at MAX_EPOCH
 _C.SOLVER.COSINE_AFTER_WARMUP = False  # the cosine starts at WARMUP_EPOCHS; False: at 0, so that its top is cut off
 _C.SOLVER.STEPS = []  # epochs at which a step begins, the first is 0
@@ -194,11 +201,12 @@ _C.TEST.DATASET = "kinetics"  # name of the test set in the registry
 _C.TEST.BATCH_SIZE = 8  # views (clips) per forward pass
 _C.TEST.CHECKPOINT_FILE_PATH = ""  # weights to test; "" = the newest in OUTPUT_DIR, then TRAIN.CHECKPOINT_FILE_PATH, else an error
 _C.TEST.TEST_BEST = False  # test the best checkpoint of OUTPUT_DIR instead of the newest
+_C.TEST.SELECT_ON = "val"  # what the best epoch is picked on: val | test (the test list itself: optimistic, and every output says so)
 _C.TEST.ALLOW_PARTIAL_LOAD = False  # test even if the checkpoint lacks some weights of the model
 _C.TEST.NUM_ENSEMBLE_VIEWS = 10  # clips over the length of a video
 _C.TEST.NUM_SPATIAL_CROPS = 3  # crops of each clip: 1 = centre, 3 = both ends of the long side and the centre
 _C.TEST.SHORT_SIDE = 0  # short side before the crop; 0 = TEST_CROP_SIZE
-_C.TEST.ENSEMBLE_SPACE = "logits"  # what DATA.ENSEMBLE_METHOD combines: logits (as UniFormer's published numbers) | softmax
+_C.TEST.ENSEMBLE_SPACE = "logits"  # what DATA.ENSEMBLE_METHOD combines: logits (as UniFormer's published numbers) | softmax | relu
 _C.TEST.PRECISION = "fp32"  # autocast of the forward pass: auto | bf16 | fp16 | fp32
 _C.TEST.SAVE_RESULTS_PATH = ""  # file name under OUTPUT_DIR for a pickle [scores, labels]; "" = none
 

@@ -3,8 +3,10 @@
 import torch
 
 from fragrant.data.clips import ClipDataset
-from fragrant.data.datasets import DATASETS
+from fragrant.data.datasets import DATASETS, VideoSet
+from fragrant.data.hold_out import hold_out
 from fragrant.data.loader import ClipLoader, TestBatches, TrainBatches
+from fragrant.data.records import ListError
 from fragrant.data.transforms import TestTransform, TrainTransform
 from fragrant.data.views import ViewPlan, test_plan, train_plan
 from fragrant.distributed import rank, world_size
@@ -61,18 +63,38 @@ def _batches(cfg, split: str, num_videos: int, num_views: int) -> TrainBatches |
     return TestBatches(num_videos, batch_size=max(1, videos // processes), **place)
 
 
-def build_loader(cfg, split: str) -> ClipLoader:
-    """The loader of "train", "val" or "test".
+def build_records(cfg, split: str) -> VideoSet:
+    """The videos of "train", "val" or "test"; with DATA.HOLD_OUT the training list serves for both training and validation.
 
     Raises:
-        ListError, DemoSetError: the lists are missing or wrong, or cannot be made; reading a video happens later, while iterating.
+        ListError, DemoSetError: the lists are missing or wrong, or cannot be made.
     """
     assert split in SPLITS, split
     name = (cfg.TEST if split == "test" else cfg.TRAIN).DATASET
-    records, class_names = DATASETS.get(name.lower())(cfg, split)
+    if split == "test" or not cfg.DATA.HOLD_OUT:
+        return DATASETS.get(name.lower())(cfg, split)
+    records, class_names = DATASETS.get(name.lower())(cfg, "train")
+    train, val = hold_out([record.label for record in records], cfg.DATA.HOLD_OUT, seed=cfg.RNG_SEED)
+    if not val:
+        raise ListError(f"DATA.HOLD_OUT {cfg.DATA.HOLD_OUT} holds out no video: no class of {records!r} has two")
+    return VideoSet(records.pick(train if split == "train" else val), class_names)
+
+
+def build_loader(cfg, split: str, *, views_of: str | None = None) -> ClipLoader:
+    """The loader of "train", "val" or "test"; reading a video happens later, while iterating.
+
+    Args:
+        views_of: split whose views, transforms and batches the videos get; None = their own.
+
+    Raises:
+        ListError, DemoSetError: see ``build_records``.
+    """
+    records, class_names = build_records(cfg, split)
+    split = views_of or split
     plan, num_views = _plan(cfg, split)
     multi_thread = cfg.DATA_LOADER.ENABLE_MULTI_THREAD_DECODE
-    dataset = ClipDataset(records, plan, _transform(cfg, split), seed=cfg.RNG_SEED, multi_thread=multi_thread)
+    options = {"seed": cfg.RNG_SEED, "multi_thread": multi_thread, "measure_luma": split == "test"}
+    dataset = ClipDataset(records, plan, _transform(cfg, split), **options)
     return ClipLoader(
         dataset,
         _batches(cfg, split, len(records), num_views),

@@ -9,7 +9,10 @@ from fragrant.config.check import _BELOW_1, _CHOICES, _NOT_NEGATIVE, _POSITIVE, 
 from fragrant.config.defaults import default_cfg, leaves
 
 BROKEN = [
-    ("SOLVER.LR_POLICY cosin", "SOLVER.LR_POLICY 'cosin' is not known; did you mean 'cosine'? Known: cosine, steps_with_relative_lrs"),
+    (
+        "SOLVER.LR_POLICY cosin",
+        "SOLVER.LR_POLICY 'cosin' is not known; did you mean 'cosine'? Known: cosine, steps_with_relative_lrs, warmup_times_steps",
+    ),
     ("SOLVER.OPTIMIZING_METHOD AdamW", "did you mean 'adamw'? Known: sgd, adam, adamw"),
     ("TRAIN.PRECISION BF16", "TRAIN.PRECISION 'BF16' is not known; did you mean 'bf16'? Known: auto, bf16, fp16, fp32"),
     ("TEST.PRECISION half", "TEST.PRECISION 'half' is not known"),
@@ -34,6 +37,9 @@ BROKEN = [
     ("SOLVER.LR_POLICY steps_with_relative_lrs SOLVER.STEPS [1,2] SOLVER.LRS [1,0.1]", "SOLVER.STEPS [1, 2] must begin with 0"),
     ("SOLVER.LR_POLICY steps_with_relative_lrs SOLVER.STEPS [0,9,5] SOLVER.LRS [1,2,3]", "SOLVER.STEPS [0, 9, 5] must"),
     ("SOLVER.LR_POLICY steps_with_relative_lrs SOLVER.STEPS [0,5] SOLVER.LRS [1]", "SOLVER.LRS [1.0] must have one value for each of"),
+    ("SOLVER.LR_POLICY warmup_times_steps SOLVER.STEPS [0,5] SOLVER.LRS [1]", "SOLVER.LRS [1.0] must have one value for each of"),
+    ("CSN.DEPTH 34", "CSN.DEPTH 34 is not known; Known: 26, 50, 101, 152"),
+    ("CSN.BOTTLENECK irr", "CSN.BOTTLENECK 'irr' is not known; did you mean 'ir'? Known: ir, ip"),
     ("SOLVER.BETAS [0.9]", "SOLVER.BETAS [0.9] must be two numbers"),
     ("SOLVER.BETAS [0.9,1.0]", "SOLVER.BETAS [0.9, 1.0] must be at least 0 and below 1"),
     ("SOLVER.MOMENTUM 0", "SOLVER.NESTEROV needs SOLVER.MOMENTUM above 0 and SOLVER.DAMPENING 0, got 0.0 and 0.0"),

@@ -8,6 +8,7 @@ from uniformer_goldens import TINY
 
 from fragrant.layers.memory_format import to_channels_last
 from fragrant.models import MODELS, Backbone
+from fragrant.models.csn import CSN
 from fragrant.models.fragrant import Fragrant
 from fragrant.models.mie_net import MieNet
 from fragrant.models.uniformer import UniFormer
@@ -16,6 +17,8 @@ from fragrant.models.weights import load_weights
 CLASSES = 5
 EMBEDS = ("embed1", "embed2", "embed3", "embed4")
 MODELS_BY_ROW = {  # test id -> a tiny model from plain arguments; the part before ":" is its name in the registry
+    "CSN": lambda: CSN(num_classes=CLASSES, depth=26, frozen_bn=True, dropout_rate=0.0),  # as fine-tuned
+    "CSN:ip": lambda: CSN(num_classes=CLASSES, depth=26, bottleneck="ip", frozen_bn=True, dropout_rate=0.0),
     "Uniformer": lambda: UniFormer(**TINY),
     "Uniformer:split": lambda: UniFormer(**TINY, split=True),
     "Uniformer:std": lambda: UniFormer(**TINY, std=True),
@@ -26,7 +29,7 @@ MODELS_BY_ROW = {  # test id -> a tiny model from plain arguments; the part befo
 }
 CLIP, ANOTHER = (3, 4, 64, 64), (3, 7, 96, 70)
 CLIPS_OF = {"MieNet": ((3, 12, 64, 64), (3, 8, 96, 70))}  # for models that do not take every clip
-HAS_RELU = {"MieNet"}  # rounding turns some of them on or off: gradients of small random nets are compared in float64, or roughly
+HAS_RELU = {"MieNet"}  # rounding turns some on or off: gradients are compared in float64, or roughly and all together
 
 
 @pytest.fixture(params=MODELS_BY_ROW)
@@ -70,9 +73,13 @@ def test_another_length_and_size_works(row, model):
     assert model.eval()(random_clips(row, 1, another=True)).shape == (1, CLASSES)
 
 
-def test_every_parameter_gets_a_finite_gradient(model, clips):
+def trainable(model) -> dict[str, torch.nn.Parameter]:
+    return {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
+
+
+def test_every_trainable_parameter_gets_a_finite_gradient(model, clips):
     model(clips).square().sum().backward()
-    without = [name for name, parameter in model.named_parameters() if parameter.grad is None or not parameter.grad.isfinite().all()]
+    without = [name for name, parameter in trainable(model).items() if parameter.grad is None or not parameter.grad.isfinite().all()]
     assert not without
 
 
@@ -105,7 +112,7 @@ def test_channels_last_gives_the_same_numbers_and_gradients(row, model, clips):
     torch.testing.assert_close(others, logits, rtol=1e-4, atol=1e-5)
     for logit in (logits, others):
         logit.square().sum().backward()
-    for (name, expected), actual in zip(model.named_parameters(), other.parameters(), strict=True):
+    for (name, expected), actual in zip(trainable(model).items(), trainable(other).values(), strict=True):
         scale = expected.grad.abs().max().item()
         off = (actual.grad - expected.grad).abs().max().item()
         assert off <= 2e-4 * scale + 1e-5, f"{name}: gradient off by {off:.1e}, its largest entry is {scale:.1e}"
@@ -119,7 +126,6 @@ def test_compiles_without_a_graph_break(model, clips):
 
 @pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last_3d], ids=["contiguous", "channels_last"])
 def test_bfloat16_autocast_stays_close(row, model, clips, memory_format):
-    least = 0.5 if name_of(row) in HAS_RELU else 0.9
     clips = clips.to(memory_format=memory_format)
     if memory_format == torch.channels_last_3d:
         to_channels_last(model)
@@ -129,8 +135,12 @@ def test_bfloat16_autocast_stays_close(row, model, clips, memory_format):
         with torch.autocast("cpu", dtype=torch.bfloat16, enabled=enabled):
             logits = model(clips)
         logits.float().square().sum().backward()
-        gradients[enabled] = {name: parameter.grad.clone() for name, parameter in model.named_parameters()}
+        gradients[enabled] = {name: parameter.grad.clone() for name, parameter in trainable(model).items()}
+    if name_of(row) in HAS_RELU:
+        whole = [torch.cat([gradient.flatten() for gradient in by_name.values()]) for by_name in gradients.values()]
+        assert torch.cosine_similarity(*whole, dim=0) > 0.7
+        return
     for name, exact in gradients[False].items():
         if exact.abs().max() > 1e-4:  # a bias before a norm has no gradient but rounding
             direction = torch.cosine_similarity(gradients[True][name].flatten(), exact.flatten(), dim=0).item()
-            assert direction > least, f"{name}: gradient off by more than bfloat16's rounding, cosine {direction:.2f}"
+            assert direction > 0.9, f"{name}: gradient off by more than bfloat16's rounding, cosine {direction:.2f}"
