@@ -22,7 +22,10 @@ class AFM(nn.Module):
     def forward(self, pictures: Tensor, maps: Tensor) -> Tensor:
         """(M, 3, H, W) twice -> (M, 6, H, W), the pictures first; in float32 at least, since six channels cost little."""
         with torch.autocast(pictures.device.type, enabled=False):
-            gate = torch.sigmoid(pictures.mean((2, 3)) + maps.mean((2, 3)))  # (M, 3)
-            scales = self.w.softmax(0)[:, None, None] * gate  # (2, M, 3)
+            scales = self.w.softmax(0)[:, None, None] * self.gate(pictures, maps)  # (2, M, 3)
             scales = scales[..., None, None]  # (2, M, 3, 1, 1)
             return torch.cat([pictures * scales[0], maps * scales[1]], 1)
+
+    def gate(self, pictures: Tensor, maps: Tensor) -> Tensor:
+        """(M, 3, H, W) twice -> (M, 3); the mean of the sum as the sum of the means, which needs no sum of whole pictures."""
+        return torch.sigmoid(pictures.mean((2, 3)) + maps.mean((2, 3)))

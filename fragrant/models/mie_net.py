@@ -101,7 +101,7 @@ class MieNet(Backbone):
         if self.pa:
             self._widen_first_conv(3 + frames_per_segment - 1)
         if dptam:
-            for block in chain(*self._blocks()):
+            for block in chain(*self.stages()):
                 block.temporal = DPTAM(block.width)
         self.dropout = nn.Dropout(dropout_rate)
         self.head = nn.Linear(self.num_features, num_classes) if num_classes else nn.Identity()
@@ -110,7 +110,7 @@ class MieNet(Backbone):
             nn.init.zeros_(self.head.bias)
         self.frozen_norms = self._freeze_norms() if partial_bn else []
 
-    def _blocks(self) -> list[list[FrameBottleneck]]:
+    def stages(self) -> list[list[FrameBottleneck]]:
         """The blocks, stage by stage."""
         return [list(getattr(self.resnet, f"layer{stage}")) for stage in (1, 2, 3, 4)]
 
@@ -145,7 +145,7 @@ class MieNet(Backbone):
         segments = self._checked(clips).shape[2] // self.frames_per_segment
         net = self.resnet
         x = net.maxpool(net.relu(net.bn1(net.conv1(self.images(clips)))))  # (N*T, 64, H / 4, W / 4)
-        for blocks, recomputed in zip(self._blocks(), self.recompute_blocks, strict=True):
+        for blocks, recomputed in zip(self.stages(), self.recompute_blocks, strict=True):
             for index, block in enumerate(blocks):
                 x = recompute(block, x, segments) if index < recomputed else block(x, segments)
         return x.unflatten(0, (-1, segments)).transpose(1, 2)  # (N, D, T, H', W')
@@ -215,7 +215,7 @@ class MieNet(Backbone):
         raise ModelError(f"MieNet has no learning rate for the parameter '{name}' of a {type(module).__name__}")
 
     def timed_parts(self) -> dict[str, list[nn.Module]]:
-        parts = {"PA": [self.pa], "AFM": [self.afm], "DPTAM": [block.temporal for block in chain(*self._blocks())]}
+        parts = {"PA": [self.pa], "AFM": [self.afm], "DPTAM": [block.temporal for block in chain(*self.stages())]}
         return {name: present for name, modules in parts.items() if (present := [module for module in modules if module is not None])}
 
 

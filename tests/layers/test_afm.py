@@ -18,6 +18,7 @@ def test_fusion_matches_the_published_code(case, memory_format):
     pictures, maps = (golden_input(**case["input"][name]).contiguous(memory_format=memory_format) for name in ("rgb", "pa"))
     assert_golden(afm(pictures, maps), case["output"]["fused"])
     assert_golden(afm.w.softmax(0), case["softmax_w"])
+    assert_golden(afm.gate(pictures, maps), case["gate"])
 
 
 def test_both_halves_count_the_same_at_the_start():
