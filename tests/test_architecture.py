@@ -15,7 +15,7 @@ FLOORS = [
     {"kernels"},
     {"layers"},
     {"models", "data", "optim", "metrics", "checkpoint"},
-    {"objectives", "scores"},
+    {"objectives", "scores", "features"},
     {"engine", "report"},
 ]
 FLOOR_OF = {room: height for height, rooms in enumerate(FLOORS) for room in rooms}

@@ -115,6 +115,7 @@ _C.DATA.TRAIN_CROP_SIZE = 224  # side of a training crop
 _C.DATA.TEST_CROP_SIZE = 256  # side of a validation or test crop
 _C.DATA.TRAIN_JITTER_SCALES = [256, 320]  # range of the short side before the random crop
 _C.DATA.INV_UNIFORM_SAMPLE = False  # draw 1 / short side uniformly instead of the short side
+_C.DATA.TRAIN_SHORT_SIDE = 0  # short side that frames get before a random resized crop, as mmaction2 does; 0 = crop them as they are
 _C.DATA.TRAIN_JITTER_SCALES_RELATIVE = []  # area range of a random resized crop, [0.08, 1.0]; [] = short-side jitter + crop
 _C.DATA.TRAIN_JITTER_ASPECT_RELATIVE = []  # width / height range of a random resized crop, [0.75, 1.3333]
 _C.DATA.RANDOM_FLIP = True  # mirror half of the training clips; False where left and right matter
@@ -210,6 +211,22 @@ _C.TEST.SHORT_SIDE = 0  # short side before the crop; 0 = TEST_CROP_SIZE
 _C.TEST.ENSEMBLE_SPACE = "logits"  # what DATA.ENSEMBLE_METHOD combines: logits (as UniFormer's published numbers) | softmax | relu
 _C.TEST.PRECISION = "fp32"  # autocast of the forward pass: auto | bf16 | fp16 | fp32
 _C.TEST.SAVE_RESULTS_PATH = ""  # file name under OUTPUT_DIR for a pickle [scores, labels]; "" = none
+
+# -------------------------------------------------------------------------------------------------------------- frozen features
+_C.FEATURES = CfgNode()
+_C.FEATURES.NETWORK = "resnet50"  # image classifier of torchvision for single frames; clips go through MODEL.MODEL_NAME
+_C.FEATURES.WEIGHTS = "DEFAULT"  # of NETWORK: a name of torchvision (IMAGENET1K_V1), random, or a file
+_C.FEATURES.OUTPUT = "pooled"  # pooled (what the last layer sees) | logits
+_C.FEATURES.SAMPLING = "interval"  # frames of a video: interval (every INTERVAL-th) | random | uniform (NUM_FRAMES of them)
+_C.FEATURES.INTERVAL = 2  # step between two frames
+_C.FEATURES.NUM_FRAMES = 5  # frames with random and uniform; all where a video has fewer
+_C.FEATURES.CACHE_DIR = ""  # folder of the features of single videos; "" = OUTPUT_DIR/features
+_C.FEATURES.CLASSIFIERS = ["svc_linear", "random_forest", "two_layer"]  # and svc_rbf, logistic_regression, knn
+_C.FEATURES.SEEDS = [42]  # one run of every classifier with randomness for each
+_C.FEATURES.STANDARDIZE = False  # every feature to mean 0 and deviation 1 of the training videos
+_C.FEATURES.TUNE = False  # choose hyper-parameters by cross-validation inside the training list (TEST.SELECT_ON val), or on the test list
+_C.FEATURES.FOLDS = 5  # of the cross-validation
+_C.FEATURES.LR_RULE = "step"  # two_layer's published learning-rate rule counts step | epoch; or constant
 
 _C.TENSORBOARD = CfgNode()
 _C.TENSORBOARD.ENABLE = False  # write training curves for TensorBoard

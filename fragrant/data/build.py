@@ -49,6 +49,7 @@ def _transform(cfg, split: str) -> TrainTransform | TestTransform:
         aspects=tuple(data.TRAIN_JITTER_ASPECT_RELATIVE) or None,
         flip=data.RANDOM_FLIP,
         gamma=gamma,
+        short_side=data.TRAIN_SHORT_SIDE,
         dtype=dtype,
     )
 

@@ -132,3 +132,14 @@ def uniform_placed(num_frames: int, *, length: int, views: int = 1) -> list[tupl
     rng = np.random.RandomState(TEST_SEED)
     starts = [view if num_frames < views else view * num_frames // views for view in range(views)]
     return [uniform(num_frames, length=length, rng=rng, start=start) for start in starts]
+
+
+# ----------------------------------------------------------------------------------------------------------- frames, no clip
+def every(num_frames: int, *, interval: int) -> tuple[int, ...]:
+    """0, interval, 2 * interval, ..."""
+    return tuple(range(0, num_frames, interval))
+
+
+def drawn(num_frames: int, *, count: int, rng: random.Random) -> tuple[int, ...]:
+    """``count`` different frames in ascending order, or all where there are fewer."""
+    return tuple(sorted(rng.sample(range(num_frames), min(count, num_frames))))

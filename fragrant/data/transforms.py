@@ -133,6 +133,7 @@ class TrainTransform:
         aspects: range of the box's width / height.
         flip: mirror half of the clips.
         gamma: range that the gamma of a clip is drawn from, see ``gamma_table``; it comes before all else.
+        short_side: resize the frames to it before ``areas`` are drawn, as mmaction2 does; 0 = boxes of the frames as they are.
     """
 
     def __init__(
@@ -145,6 +146,7 @@ class TrainTransform:
         aspects: tuple[float, float] | None = None,
         flip: bool = True,
         gamma: tuple[float, float] = (1.0, 1.0),
+        short_side: int = 0,
         dtype: torch.dtype = torch.uint8,
     ):
         self.crop_size = crop_size
@@ -154,6 +156,7 @@ class TrainTransform:
         self.aspects = aspects
         self.flip = flip
         self.gamma = gamma
+        self.short_side = short_side
         self.dtype = dtype
 
     def prepare(self, frames: Tensor) -> Tensor:
@@ -169,6 +172,8 @@ class TrainTransform:
         return clip.flip(2) if self.flip and rng.random() < 0.5 else clip
 
     def _resized_box(self, frames: Tensor, rng: random.Random) -> Tensor:
+        if self.short_side:
+            frames = resize(frames, *short_side_size(*frames.shape[1:3], self.short_side), dtype=self.dtype)
         box = random_relative_box(*frames.shape[1:3], self.areas, self.aspects, rng)
         return resize(box.of(frames), self.crop_size, self.crop_size, dtype=self.dtype)
 

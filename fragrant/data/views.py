@@ -9,6 +9,7 @@ import numpy as np
 from fragrant.data import sampling
 
 MODES = ("dense", "sparse", "segment", "uniform")
+FRAME_MODES = ("interval", "random", "uniform")
 
 
 class View(NamedTuple):
@@ -115,6 +116,22 @@ def test_plan(
 
 
 test_plan.__test__ = False  # pytest: this is no test
+
+
+def _frame_views(num_frames, rng, *, fps=None, mode: str, interval: int, count: int) -> list[View]:
+    if mode == "interval":
+        frames = sampling.every(num_frames, interval=interval)
+    elif mode == "random":
+        frames = sampling.drawn(num_frames, count=count, rng=rng)
+    else:
+        (frames,) = sampling.uniform_placed(num_frames, length=count)
+    return [View((frame,), 0.5) for frame in frames]
+
+
+def frame_plan(mode: str, *, interval: int, count: int) -> ViewPlan:
+    """Single frames of a video, each a view: every ``interval``-th ("interval"), or ``count`` of them ("random", "uniform")."""
+    assert mode in FRAME_MODES, mode
+    return partial(_frame_views, mode=mode, interval=interval, count=count)
 
 
 def views_label(num_frames: int, crops: int, clips: int) -> str:

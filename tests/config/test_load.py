@@ -76,7 +76,7 @@ BAD_PAIRS = [
     (["BATCH_SIZE", "1"], "did you mean 'TRAIN.BATCH_SIZE' or 'TEST.BATCH_SIZE'?"),
     (["SOLVER.LR", "1"], "did you mean 'SOLVER.LRS' or 'SOLVER.BASE_LR' or 'SOLVER.LR_POLICY'?"),
     (["MODEL.NAME", "x"], "did you mean 'MODEL.MODEL_NAME'?"),
-    (["TEST.NUM_FRAMES", "1"], "did you mean 'DATA.NUM_FRAMES' or 'DEMO_SET.NUM_FRAMES'?"),
+    (["TEST.NUM_FRAMES", "1"], "did you mean 'DATA.NUM_FRAMES' or 'DEMO_SET.NUM_FRAMES' or 'FEATURES.NUM_FRAMES'?"),
     (["MODEL.DROP_DEPTH_RATE", "1"], "did you mean 'UNIFORMER.DROP_DEPTH_RATE'?"),
     (["TRAIN.MAX_EPOCHS", "1"], "did you mean 'SOLVER.MAX_EPOCH'?"),
     (["NUM_GPU", "1"], "did you mean 'NUM_GPUS'?"),

@@ -5,6 +5,7 @@ import yaml
 from conftest import ROOT, golden
 
 from fragrant.config import ConfigError, check_training, dump_cfg, load_cfg
+from fragrant.optim import build_schedule
 
 ROWS = golden("framework/shipped_configs")["rows"]
 OURS = sorted((ROOT / "configs").rglob("*.yaml"))
@@ -172,6 +173,46 @@ def test_readme_command_of_the_infrared_set():
     cfg = load_cfg(ROOT / "configs/infar/uniformer_s_8x8.yaml", pairs)
     assert (cfg.DATA.PATH_LABEL_SEPARATOR, cfg.TRAIN.ENABLE, cfg.NUM_GPUS) == (",", False, 0)
     assert (cfg.TEST.NUM_ENSEMBLE_VIEWS, cfg.TEST.NUM_SPATIAL_CROPS, cfg.MODEL.NUM_CLASSES) == (4, 1, 12)
+
+
+def rates(cfg) -> list[float]:
+    """The learning rate of every epoch."""
+    return [build_schedule(cfg)(epoch) for epoch in range(cfg.SOLVER.MAX_EPOCH)]
+
+
+@pytest.mark.parametrize("name", ["csn_ir_152", "csn_ir_50", "csn_ip_152", "csn_ir_152_scratch", "csn_ip_152_scratch"])
+def test_csn_recipes_of_kinetics(name):
+    cfg = load_cfg(ROOT / f"configs/kinetics/{name}.yaml")
+    assert cfg.CSN.BOTTLENECK == name.split("_")[1] and cfg.CSN.DEPTH == int(name.split("_")[2])
+    assert cfg.CSN.FROZEN_BN == (not name.endswith("scratch"))
+    wanted = [5e-4 * (0.1 + 0.9 * min(e, 15) / 15) * 0.1 ** ((e >= 32) + (e >= 48)) for e in range(58)]
+    assert rates(cfg) == pytest.approx(wanted, rel=1e-12)
+    scratch = ([110.2008, 100.63983, 95.99475], [58.14765, 56.46975, 55.332195])
+    mean, std = scratch if name.endswith("scratch") else ([123.675, 116.28, 103.53], [58.395, 57.12, 57.375])
+    assert [255 * x for x in cfg.DATA.MEAN] == pytest.approx(mean, rel=1e-5)
+    assert [255 * x for x in cfg.DATA.STD] == pytest.approx(std, rel=1e-5)
+
+
+def test_csn_in_the_dark_literally():
+    cfg = load_cfg(ROOT / "configs/arid/csn_har_dark_literal.yaml")
+    wanted = [5e-4 * (0.1 + 0.9 * e / 99) * 0.1 ** ((e >= 60) + (e >= 80)) for e in range(100)]
+    assert rates(cfg) == pytest.approx(wanted, rel=1e-12)
+    # The published input of pixels in 0..255: (pixel - 0.07) / 0.1, with means of 1408 to 1748 at gamma 5.
+    seen = [(200 / 255 - mean) / std for mean, std in zip(cfg.DATA.MEAN, cfg.DATA.STD, strict=True)]
+    assert seen == pytest.approx([(200 - 0.07) / std for std in (0.1, 0.09, 0.08)], rel=1e-6)
+    assert (cfg.TEST.SELECT_ON, cfg.DATA.RANDOM_FLIP, cfg.MODEL.NUM_CLASSES, cfg.DATA.TRAIN_SHORT_SIDE) == ("test", False, 400, 64)
+
+
+@pytest.mark.parametrize(
+    "name, gamma, depth",
+    [("csn_har_dark", 5, 152), ("csn_har_dark_gamma1", 1, 152), ("csn_har_dark_gamma3", 3, 152), ("csn_har_dark_r50", 5, 50)],
+)
+def test_csn_in_the_dark_repaired(name, gamma, depth):
+    cfg = load_cfg(ROOT / f"configs/arid/{name}.yaml")
+    assert (cfg.DATA.GAMMA, cfg.CSN.DEPTH, cfg.CSN.FROZEN_BN) == ([gamma], depth, True)
+    assert (cfg.DATA.SAMPLING, cfg.DATA.NUM_FRAMES, cfg.DATA.TRAIN_CROP_SIZE, cfg.DATA.TEST_CROP_SIZE) == ("uniform", 40, 56, 64)
+    assert (cfg.TEST.SELECT_ON, cfg.TEST.TEST_BEST, cfg.DATA.HOLD_OUT) == ("val", True, 0.2)
+    assert max(rates(cfg)) == pytest.approx(5e-4 * 12 / 96)
 
 
 def test_arid_recipe_with_a_tiny_budget():

@@ -102,6 +102,7 @@ def test_transform_keys(folder, monkeypatch):
     monkeypatch.setattr("fragrant.data.build.TrainTransform", lambda **given: seen.update(given))
     pairs = ["DATA.TRAIN_JITTER_SCALES_RELATIVE", "[0.08,1.0]", "DATA.TRAIN_JITTER_ASPECT_RELATIVE", "[0.75,1.3333]"]
     pairs += ["DATA.CLIP_DTYPE", "float32", "DATA.RANDOM_FLIP", "False", "DATA.INV_UNIFORM_SAMPLE", "True"]
+    pairs += ["DATA.TRAIN_SHORT_SIDE", "40"]
     build_loader(cfg_of(folder, *pairs), "train")
     assert seen == {
         "crop_size": 32,
@@ -110,6 +111,7 @@ def test_transform_keys(folder, monkeypatch):
         "areas": (0.08, 1.0),
         "aspects": (0.75, 1.3333),
         "flip": False,
+        "short_side": 40,
         "gamma": (1.0, 1.0),
         "dtype": torch.float32,
     }

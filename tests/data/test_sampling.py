@@ -160,3 +160,17 @@ def test_uniform_test_clips_leave_other_draws_alone():
 def test_uniform_clips_of_a_short_video_begin_at_different_frames():
     assert [clip[0] for clip in sampling.uniform_placed(8, length=10, views=4)] == [0, 2, 4, 6]
     assert [clip[0] for clip in sampling.uniform_placed(2, length=10, views=4)] == [0, 1, 0, 1]
+
+
+@pytest.mark.parametrize(
+    "num_frames, interval, frames", [(7, 2, (0, 2, 4, 6)), (6, 2, (0, 2, 4)), (1, 2, (0,)), (3, 5, (0,)), (4, 1, (0, 1, 2, 3))]
+)
+def test_every_nth_frame(num_frames, interval, frames):
+    assert sampling.every(num_frames, interval=interval) == frames
+
+
+def test_drawn_frames():
+    frames = [sampling.drawn(20, count=5, rng=random.Random(seed)) for seed in range(100)]
+    assert all(len(set(row)) == 5 and list(row) == sorted(row) for row in frames) and len(set(frames)) > 90
+    assert {number for row in frames for number in row} == set(range(20))
+    assert sampling.drawn(3, count=5, rng=random.Random(0)) == (0, 1, 2)  # the published code fails here

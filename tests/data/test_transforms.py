@@ -100,6 +100,16 @@ def test_resized_box_is_crop_then_resize():
     torch.testing.assert_close(clip, expected, atol=1e-3, rtol=0)
 
 
+def test_relative_box_of_resized_frames():
+    frames = frames_of(60, 80)
+    box = {"areas": (0.08, 1.0), "aspects": (3 / 4, 4 / 3)}
+    options = {"crop_size": 32, "jitter_scales": (1, 1), **box, "flip": False}
+    clip = TrainTransform(**options, short_side=20)(frames, None, random.Random(3))
+    expected = TrainTransform(**options)(transforms.resize(frames, 20, 26), None, random.Random(3))
+    assert torch.equal(clip, expected)
+    assert not torch.equal(clip, TrainTransform(**options)(frames, None, random.Random(3)))
+
+
 def test_jittered_crop_is_resize_then_crop():
     frames = frames_of(60, 80)
     transform = TrainTransform(crop_size=48, jitter_scales=(50, 64), flip=False)

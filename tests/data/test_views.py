@@ -6,7 +6,8 @@ import random
 import pytest
 from conftest import golden
 
-from fragrant.data.views import result_file_name, test_plan, train_plan, views_label
+from fragrant.data import sampling
+from fragrant.data.views import frame_plan, result_file_name, test_plan, train_plan, views_label
 
 RNG = random.Random(0)
 ACCOUNTING = golden("framework/frame_accounting")
@@ -78,3 +79,15 @@ def test_training_clips_follow_from_the_generator(options):
 def test_repeated_augmentation_shows_one_clip_several_times():
     one, three = (train_plan(length=8, stride=4, views=views)(300, random.Random(5)) for views in (1, 3))
     assert three == one * 3
+
+
+def test_single_frames_are_views():
+    def frames(mode, num_frames=9):
+        plan = frame_plan(mode, interval=4, count=3)
+        views = plan(num_frames, random.Random(0))
+        assert all(len(view.frames) == 1 and view.where == 0.5 for view in views)
+        return [view.frames[0] for view in views]
+
+    assert frames("interval") == [0, 4, 8]
+    assert frames("uniform") == list(sampling.uniform_placed(9, length=3)[0])
+    assert len(frames("random")) == 3 and frames("random", 2) == [0, 1]
