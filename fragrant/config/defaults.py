@@ -174,7 +174,7 @@ _C.SOLVER = CfgNode()
 _C.SOLVER.OPTIMIZING_METHOD = "sgd"  # sgd | adam | adamw
 _C.SOLVER.BASE_LR = 0.1  # highest learning rate
 _C.SOLVER.BASE_LR_SCALE_NUM_SHARDS = False  # multiply the learning rates by NUM_SHARDS
-_C.SOLVER.BASE_LR_BATCH_SIZE = 0  # videos per step that the learning rates are meant for; a step of more or fewer scales them; 0 = it does not
+_C.SOLVER.BASE_LR_BATCH_SIZE = 0  # videos per step that the learning rates are meant for, others scale them; 0 = any
 _C.SOLVER.LR_POLICY = "cosine"  # cosine | steps_with_relative_lrs | warmup_times_steps: by epoch, as mmaction2 trains
 _C.SOLVER.COSINE_END_LR = 0.0  # learning rate at MAX_EPOCH
 _C.SOLVER.COSINE_AFTER_WARMUP = False  # the cosine starts at WARMUP_EPOCHS; False: at 0, so that its top is cut off
