@@ -21,7 +21,7 @@ _CHOICES = {
     "DATA.ENSEMBLE_METHOD": ("sum", "mean", "max"),
     "DATA.ENHANCE": ("none", "equalize", "clahe"),
     "DATA.GAMMA_IN": ("both", "train", "test"),
-    "DATA.SAMPLING": ("dense", "sparse", "segment", "uniform"),
+    "DATA.SAMPLING": ("dense", "sparse", "segment", "uniform", "segment_dense"),
     "DIST_BACKEND": ("nccl", "gloo"),
     "FRAGRANT.FAM_EXPONENT": (1, 2),
     "FRAGRANT.RAM.FEATURE_TYPE": ("V", "R", "VplusR"),
@@ -142,7 +142,7 @@ def _data(cfg: CfgNode) -> Iterator[str]:
         yield f"DATA.GAMMA {data.GAMMA} must be [] (none), [gamma] or [smallest, largest]"
     if data.NUM_FRAMES % max(1, data.SEGMENT_LENGTH):
         yield f"DATA.NUM_FRAMES {data.NUM_FRAMES} must be a multiple of DATA.SEGMENT_LENGTH {data.SEGMENT_LENGTH}"
-    if data.SEGMENT_LENGTH > 1 and data.SAMPLING != "segment":
+    if data.SEGMENT_LENGTH > 1 and data.SAMPLING not in ("segment", "segment_dense"):
         yield f"DATA.SEGMENT_LENGTH {data.SEGMENT_LENGTH} belongs to DATA.SAMPLING segment, which is {data.SAMPLING!r}"
     if not data.PATH_LABEL_SEPARATOR:
         yield "DATA.PATH_LABEL_SEPARATOR is empty; give what stands between path and label, ' ' or ','"
