@@ -21,5 +21,5 @@ setup(
     python_requires=">=3.10",
     packages=find_packages(include=["fragrant", "fragrant.*"]),
     install_requires=requirements(),
-    extras_require={"test": ["pytest>=8", "ruff>=0.6"], "features": ["scikit-learn>=1.4"]},
+    extras_require={"test": ["pytest>=8", "ruff>=0.6", "scikit-learn>=1.4"], "features": ["scikit-learn>=1.4"]},
 )

@@ -1,17 +1,23 @@
 """From the config to the loader of a split."""
 
+import math
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
 import torch
 
 from fragrant.data.clips import ClipDataset
 from fragrant.data.datasets import DATASETS, VideoSet
 from fragrant.data.hold_out import hold_out
 from fragrant.data.loader import ClipLoader, TestBatches, TrainBatches
-from fragrant.data.records import ListError
+from fragrant.data.records import ListError, VideoRecord
+from fragrant.data.sampling import clip_span
 from fragrant.data.transforms import TestTransform, TrainTransform
 from fragrant.data.views import ViewPlan, test_plan, train_plan
 from fragrant.distributed import rank, world_size
 
 SPLITS = ("train", "val", "test")
+SPARSE_WINDOW_SECONDS = 4.0  # of a long video that is looked at in windows
 
 
 def _plan(cfg, split: str) -> tuple[ViewPlan, int]:
@@ -62,6 +68,38 @@ def _batches(cfg, split: str, num_videos: int, num_views: int) -> TrainBatches |
         return TrainBatches(num_videos, batch_size=max(1, cfg.TRAIN.BATCH_SIZE // processes), seed=cfg.RNG_SEED, **place)
     videos = cfg.TRAIN.BATCH_SIZE if split == "val" else cfg.TEST.BATCH_SIZE // num_views
     return TestBatches(num_videos, batch_size=max(1, videos // processes), **place)
+
+
+class ClipSource(NamedTuple):
+    """What makes clips of any video, without a list.
+
+    Attributes:
+        whole: all views of a test, and how many they are.
+        window: the one view of a validation, for a part of a long video.
+        window_frames: frames that a part should have, from the video's frame rate.
+    """
+
+    whole: ViewPlan
+    num_views: int
+    window: ViewPlan
+    window_frames: Callable[[float | None], int]
+    transform: TestTransform
+
+    def dataset(self, paths: Sequence[str], plan: ViewPlan) -> ClipDataset:
+        return ClipDataset([VideoRecord(path, -1) for path in paths], plan, self.transform, seed=0, measure_luma=True)
+
+
+def build_source(cfg) -> ClipSource:
+    """The clips of a test, from any video files."""
+    data = cfg.DATA
+
+    def window_frames(fps: float | None) -> int:
+        if data.SAMPLING != "dense":  # frames from all over the video: what is asked is how long an action may be
+            return round(SPARSE_WINDOW_SECONDS * (fps or 30))
+        return math.ceil(clip_span(data.NUM_FRAMES, data.SAMPLING_RATE, fps=fps, target_fps=data.TARGET_FPS if data.FPS_CONVERT else None))
+
+    whole, num_views = _plan(cfg, "test")
+    return ClipSource(whole, num_views, _plan(cfg, "val")[0], window_frames, _transform(cfg, "test"))
 
 
 def build_records(cfg, split: str) -> VideoSet:

@@ -13,6 +13,7 @@ from fragrant.config import check_training, dump_cfg
 from fragrant.data import build_loader, build_records
 from fragrant.data.views import result_file_name, views_label
 from fragrant.distributed import is_main
+from fragrant.engine.announce import compare_class_names, test_lines
 from fragrant.engine.build import build_preparation, describe_setting, model_on_device, prepare_device
 from fragrant.engine.evaluate import Scored, score_videos
 from fragrant.engine.meter import TrainMeter, gpu_memory
@@ -24,7 +25,7 @@ from fragrant.engine.step import Stepper
 from fragrant.engine.train import train_one_epoch
 from fragrant.errors import UserError
 from fragrant.logs import RunLog, duration, host_memory
-from fragrant.metrics import ensemble, topk_accuracy
+from fragrant.metrics import Share, ensemble, topk_accuracy
 from fragrant.models.complexity import describe
 from fragrant.objectives import build_objective
 from fragrant.optim import build_optimizer, build_schedule, learning_rate_scale
@@ -241,18 +242,27 @@ def test(job: Job) -> None:
     model = build(job)
     patterns = tuple(cfg.TRAIN.CHECKPOINT_CLEAR_NAME_PATTERN)
     report, state = load_for_test(model, weights, clear_patterns=patterns, allow_partial=cfg.TEST.ALLOW_PARTIAL_LOAD)
-    compare_class_names(state.get("class_names"), loader.class_names, weights)
+    classes = compare_class_names(state.get("class_names"), loader.class_names, weights)
     frames, crops, clips = cfg.DATA.NUM_FRAMES, cfg.TEST.NUM_SPATIAL_CROPS, cfg.TEST.NUM_ENSEMBLE_VIEWS
-    short_side = cfg.TEST.SHORT_SIDE or cfg.DATA.TEST_CROP_SIZE
-    log.say(f"Testing {weights}: {report.summary()}")
-    log.say(
-        f"{len(loader.dataset.records)} test videos, #Frame = {views_label(frames, crops, clips)}: {loader.num_views} forward passes "
-        f"per video; short side {short_side}, crop {cfg.DATA.TEST_CROP_SIZE}; "
-        f"{cfg.DATA.ENSEMBLE_METHOD} of {cfg.TEST.ENSEMBLE_SPACE} over the views"
+    lines = test_lines(
+        weights,
+        report,
+        num_videos=len(loader.dataset.records),
+        frames=frames,
+        crops=crops,
+        clips=clips,
+        short_side=cfg.TEST.SHORT_SIDE or cfg.DATA.TEST_CROP_SIZE,
+        crop_size=cfg.DATA.TEST_CROP_SIZE,
+        method=cfg.DATA.ENSEMBLE_METHOD,
+        space=cfg.TEST.ENSEMBLE_SPACE,
+        classes=classes,
     )
+    for line in lines:
+        log.say(line)
     began = time.perf_counter()
     protocol = {"protocol": OPTIMISTIC} if "test" in (cfg.TEST.SELECT_ON, state.get("selected_on")) else {}
-    table = score_table(job, loader, score(job, model, loader, title="test"), weights, protocol)
+    scored = score(job, model, loader, title="test")
+    table = score_table(job, loader, scored, weights, class_names=loader.class_names or state.get("class_names"), protocol=protocol)
     seconds = time.perf_counter() - began
     scores = ensemble_views(table, table.header["rule"])
     summary = summarise(scores) | protocol
@@ -260,17 +270,20 @@ def test(job: Job) -> None:
         save_results(Path(cfg.OUTPUT_DIR), table, summary)
         name = result_file_name(frames, cfg.DATA.TEST_CROP_SIZE, clips, crops)
         save_pickles(Path(cfg.OUTPUT_DIR), scores, uniformer_name=name, slowfast_name=cfg.TEST.SAVE_RESULTS_PATH)
-    top1, top5, k = summary["top1"]["percent"], summary["top5"]["percent"], summary["top5_k"]
+    top1, top5, k = Share(**summary["top1"]), Share(**summary["top5"]), summary["top5_k"]
     for line in describe_summary(summary)[2:]:
         log.say(line)
-    stats = {"split": "test_final", "top1_acc": f"{top1:.2f}", "top5_acc": f"{top5:.2f}"}
+    stats = {"split": "test_final", "top1_acc": f"{top1.percent:.2f}", "top5_acc": f"{top5.percent:.2f}", **protocol}
     title = f"Test ({OPTIMISTIC})" if protocol else "Test"
-    text = f"{title}: top-1 {top1:.2f} %, top-{k} {top5:.2f} % of {len(table)} videos in {duration(seconds)}"
-    log.record(stats, text=text, more={"top1": top1, f"top{k}": top5, "videos": len(table), "seconds": seconds, **protocol})
-    log.scalars({"Test/Top1_acc": top1, "Test/Top5_acc": top5}, cfg.SOLVER.MAX_EPOCH)
+    text = f"{title}: top-1 {top1}, top-{k} {top5}, in {duration(seconds)}"
+    numbers = {"top1": top1.percent, f"top{k}": top5.percent, "videos": len(table), "seconds": seconds}
+    log.record(stats, text=text, more=numbers)
+    log.scalars({"Test/Top1_acc": top1.percent, "Test/Top5_acc": top5.percent}, cfg.SOLVER.MAX_EPOCH)
 
 
-def score_table(job: Job, loader, scored: Scored, weights: str, protocol: dict[str, str]) -> ScoreTable:
+def score_table(
+    job: Job, loader, scored: Scored, weights: str, *, class_names: Sequence[str] | None, protocol: dict[str, str]
+) -> ScoreTable:
     """What a test leaves on disk, with all that is needed to know later what it was."""
     cfg, records = job.cfg, loader.dataset.records
     clips, crops = cfg.TEST.NUM_ENSEMBLE_VIEWS, cfg.TEST.NUM_SPATIAL_CROPS
@@ -285,16 +298,6 @@ def score_table(job: Job, loader, scored: Scored, weights: str, protocol: dict[s
         **protocol,
         **run_facts(),
     }
-    more = {"luma": scored.luma, "class_names": tuple(loader.class_names or ()) or None, "header": header}
+    more = {"luma": scored.luma, "class_names": tuple(class_names or ()) or None, "header": header}
     paths = [record.path for record in records]
     return ScoreTable.whole(paths, scored.labels, scored.logits, grid_views(clips, crops), **more)
-
-
-def compare_class_names(trained: list[str] | None, listed: list[str] | None, weights: str) -> None:
-    """Raises UserError where both are known and differ: the scores would be of other classes than the labels."""
-    if not trained or not listed or list(trained) == list(listed):
-        return
-    for i, (old, new) in enumerate(zip(trained, listed, strict=False)):
-        if old != new:
-            raise UserError(f"class {i} is '{old}' in {weights}, but '{new}' in the class names of the test list; the orders must agree")
-    raise UserError(f"{weights} has {len(trained)} class names, the test list {len(listed)}")

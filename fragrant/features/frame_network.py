@@ -71,6 +71,13 @@ def weights_of(name: str):
     return torchvision.models.get_model_weights(name)
 
 
+def options_of(name: str, entry) -> dict:
+    """What torchvision's builder sets by itself where it loads published weights, and only there."""
+    if name in ("googlenet", "inception_v3"):
+        return {"transform_input": True, "aux_logits": True, "init_weights": True}
+    return {"image_size": min(entry.meta["min_size"])} if name.startswith("vit_") else {}
+
+
 def frame_network(name: str, *, weights: str, output: str, seed: int) -> tuple[FrameNetwork, object, str]:
     """The network in evaluation mode, its preset, and what its weights are, for the hash.
 
@@ -83,14 +90,14 @@ def frame_network(name: str, *, weights: str, output: str, seed: int) -> tuple[F
         FeatureError: unknown name, weights that can be neither read nor fetched, or a network without a linear layer at its end.
     """
     published = weights_of(name)
+    entry = published[weights] if weights in published.__members__ else published.DEFAULT
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        network = torchvision.models.get_model(name, weights=None)
-    entry, identity = published.DEFAULT, f"random, seed {seed}, torch {torch.__version__}, torchvision {torchvision.__version__}"
+        network = torchvision.models.get_model(name, weights=None, **options_of(name, entry))
+    identity = f"random, seed {seed}, torch {torch.__version__}, torchvision {torchvision.__version__}"
     if weights in published.__members__:
-        entry = published[weights]
-        identity = f"torchvision {entry}"
         network.load_state_dict(published_state(name, entry))
+        identity = f"torchvision {entry}"
     elif weights != "random":
         identity = f"file {fill_from_file(network, name, weights, published)}"
     if output == "pooled":

@@ -1,6 +1,8 @@
 """From the logits of many views to one score per video and class: the rules, for one run and for several."""
 
 from collections.abc import Sequence
+from dataclasses import replace
+from functools import reduce
 from typing import NamedTuple
 
 import torch
@@ -8,9 +10,10 @@ from torch import Tensor
 
 from fragrant.metrics import METHODS, SPACES, ScoreError, ensemble
 from fragrant.registry import did_you_mean
-from fragrant.scores.table import UNKNOWN, ScoreTable, same_classes
+from fragrant.scores.table import UNKNOWN, ScoreTable, ViewName, contradicting, same_classes
 
 RULES = tuple(f"{method}-{space}" for space in SPACES for method in METHODS)
+PROBABILITIES, SUMMED_LOGITS = "probabilities", "summed logits"  # header["kind"] of a table whose views are ensembled already
 SHORT = {"max": "max-softmax", "mean": "mean-softmax", "sum": "sum-softmax"}  # as SlowFast's meter has them
 
 
@@ -80,7 +83,9 @@ def ensemble_runs(
     names = names or [f"table {number}" for number in range(1, len(tables) + 1)]
     weights = weights or [1.0] * len(tables)
     if len(tables) > 1:
-        tables = _on_the_same_videos(tables, names, common=common)
+        tables = on_the_same_videos(tables, names, common=common)
+    for table, name in zip(tables, names, strict=True):
+        _check_kind(table, space, name)
     first = tables[0]
     scores = sum(weight * _score(table, method, space) for weight, table in zip(weights, tables, strict=True))
     # A sum grows with the views and every score with the weights: divided by both, logits are those of one view again.
@@ -88,6 +93,30 @@ def ensemble_runs(
     mean = scores / (scale[:, None] if method == "sum" else scale)
     class_names = next((table.class_names for table in tables if table.class_names), None)
     return VideoScores(first.paths, scores, as_probabilities(mean, space), first.labels, first.luma, class_names, f"{method}-{space}")
+
+
+def _check_kind(table: ScoreTable, space: str, name: str) -> None:
+    """What is ensembled already allows only the rules that take it as it is."""
+    kind = table.header.get("kind")
+    wanted = {PROBABILITIES: "softmax", SUMMED_LOGITS: "logits"}.get(kind, space)
+    if space != wanted:
+        rules = ", ".join(rule for rule in RULES if rule.endswith(wanted))
+        raise ScoreError(f"{name} holds {kind} ensembled over the views; a rule on {space} cannot be applied any more, allowed: {rules}")
+
+
+def as_table(video: VideoScores, header: dict) -> ScoreTable:
+    """Video scores as a table of one view, which any rule on softmax gives back."""
+    more = {"luma": video.luma, "class_names": video.class_names}
+    logits = video.probs.log().float()[:, None]  # (n, 1, K)
+    header = {**header, "kind": PROBABILITIES, "rule": "mean-softmax", "ensemble_rule": video.rule, "num_videos": len(video.paths)}
+    return ScoreTable.whole(video.paths, video.labels, logits, [ViewName(0, "all")], header=header, **more)
+
+
+def probabilities(logits: Tensor, rule: str = "sum-logits") -> Tensor:
+    """(n, V, K), the logits of every view -> (n, K) float64: one probability per video and class, by a rule of ``ensemble_runs``."""
+    method, space = split_rule(rule)
+    scores = ensemble(logits.double(), space=space, method=method)
+    return as_probabilities(scores / logits.shape[1] if method == "sum" else scores, space)
 
 
 def _score(table: ScoreTable, method: str, space: str) -> Tensor:
@@ -110,7 +139,7 @@ def as_probabilities(scores: Tensor, space: str) -> Tensor:
     return torch.where(total > 0, scores / total, 1 / scores.shape[1])  # all logits below 0, and relu: nothing is known
 
 
-def _on_the_same_videos(tables: Sequence[ScoreTable], names: Sequence[str], *, common: bool) -> list[ScoreTable]:
+def on_the_same_videos(tables: Sequence[ScoreTable], names: Sequence[str], *, common: bool) -> list[ScoreTable]:
     """The tables with equal paths in equal order, after the first."""
     keys = [_keys(table, ambiguous=any(len(set(t.paths)) < len(t) for t in tables)) for table in tables]
     shared = set(keys[0]).intersection(*keys[1:])
@@ -129,11 +158,11 @@ def _on_the_same_videos(tables: Sequence[ScoreTable], names: Sequence[str], *, c
         at = {key: row for row, key in enumerate(own)}
         aligned.append(table.rows([at[key] for key in order]))
         same_classes(aligned[0], aligned[-1], names[0], name)
-        if not torch.equal(aligned[0].labels, aligned[-1].labels):
-            differs = (aligned[0].labels != aligned[-1].labels).reshape(len(order), -1).any(1)
+        if bool((differs := contradicting(aligned[0].labels, aligned[-1].labels)).any()):
             video = order[int(differs.nonzero()[0])][0]
             raise ScoreError(f"label of '{video}' differs between {names[0]} and {name}; they are of different lists")
-    return aligned
+    labels = reduce(torch.maximum, (table.labels for table in aligned))  # -1 and False are unknown
+    return [replace(table, labels=labels) for table in aligned]
 
 
 def _keys(table: ScoreTable, *, ambiguous: bool) -> list[tuple]:

@@ -164,7 +164,7 @@ def merge(tables: Sequence[ScoreTable], *, names: Sequence[str] | None = None) -
     merged = ScoreTable(
         paths=tuple(path for _, path in keys),
         ids=torch.tensor([number for number, _ in keys], dtype=torch.long),
-        labels=first.labels.new_zeros(len(keys), *first.labels.shape[1:]),
+        labels=first.labels.new_full((len(keys), *first.labels.shape[1:]), UNKNOWN if first.labels.ndim == 1 else False),
         logits=torch.full((len(keys), len(views), first.num_classes), float("nan")),
         present=torch.zeros(len(keys), len(views), dtype=torch.bool),
         views=views,
@@ -172,23 +172,27 @@ def merge(tables: Sequence[ScoreTable], *, names: Sequence[str] | None = None) -
         class_names=next((table.class_names for table in tables if table.class_names), None),
         header=_common_header([table.header for table in tables]),
     )
-    known = torch.zeros(len(keys), dtype=torch.bool)
     for table, name in zip(tables, names, strict=True):
-        rows = torch.tensor([row_of[key] for key in zip(table.ids.tolist(), table.paths, strict=True)], dtype=torch.long)
-        _fill(merged, table, rows, known, name)
+        _fill(merged, table, [row_of[key] for key in zip(table.ids.tolist(), table.paths, strict=True)], name)
     return merged
 
 
-def _fill(merged: ScoreTable, table: ScoreTable, rows: Tensor, known: Tensor, name: str) -> None:
+def contradicting(labels: Tensor, others: Tensor) -> Tensor:
+    """(n,) or (n, K) twice -> (n,) bool: both are known, and differ."""
+    if labels.ndim > 1:
+        return (labels != others).any(1) & labels.any(1) & others.any(1)
+    return (labels != others) & (labels != UNKNOWN) & (others != UNKNOWN)
+
+
+def _fill(merged: ScoreTable, table: ScoreTable, rows: list[int], name: str) -> None:
     """Writes ``table`` into the rows of ``merged``, in place."""
-    if len(set(rows.tolist())) < len(rows):
+    if len(set(rows)) < len(rows):
         raise ScoreError(f"{name} has the same video twice; allowed: every video once")
-    differs = (merged.labels[rows] != table.labels).flatten(1).any(1) if table.labels.ndim > 1 else merged.labels[rows] != table.labels
-    if wrong := (known[rows] & differs).nonzero().flatten().tolist():
+    rows = torch.tensor(rows, dtype=torch.long)
+    if wrong := contradicting(merged.labels[rows], table.labels).nonzero().flatten().tolist():
         raise ScoreError(f"{name}: label of '{table.paths[wrong[0]]}' differs from that of the tables before it")
-    merged.labels[rows] = table.labels
+    merged.labels[rows] = torch.maximum(merged.labels[rows], table.labels)  # -1 and False are unknown
     merged.luma[rows] = torch.where(table.luma.isnan(), merged.luma[rows], table.luma)
-    known[rows] = True
     for at, view in enumerate(table.views):
         column = merged.views.index(view)
         new, old = table.logits[:, at].float(), merged.logits[rows, column]  # (n, K)
@@ -196,7 +200,9 @@ def _fill(merged: ScoreTable, table: ScoreTable, rows: Tensor, known: Tensor, na
         unequal = both & ((new - old).abs() > SAME).any(1)
         if unequal.any():
             video = table.paths[int(unequal.nonzero()[0])]
-            raise ScoreError(f"{name}: {view} of '{video}' was scored twice with different logits; give runs that differ a weight each")
+            raise ScoreError(
+                f"{name}: {view} of '{video}' was scored twice with different logits; name runs that differ: one=FILE two=FILE"
+            )
         take = table.present[:, at] & ~both
         merged.logits[rows[take], column] = new[take]
         merged.present[rows[take], column] = True

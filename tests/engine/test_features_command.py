@@ -136,6 +136,6 @@ def test_csn_on_real_clips(shared_clips, tmp_path):
     budget = "NUM_GPUS 0 DATA_LOADER.NUM_WORKERS 0 CSN.DEPTH 26 DATA.NUM_FRAMES 8 SOLVER.MAX_EPOCH 1 DATA.HOLD_OUT 0.25".split()
     done = run_here(*real(shared_clips, tmp_path), *budget, arguments=("--cfg", str(ROOT / "configs/arid/csn_har_dark.yaml")))
     assert done.returncode == 0, done.stderr
-    assert "18 training and 6 validation videos" in done.stdout and "12 test videos, #Frame = 8x3x1" in done.stdout
-    assert "mean of softmax over the views" in done.stdout and "optimistic" not in done.stdout
+    assert "18 training and 6 validation videos" in done.stdout and "12 test videos, #Frame = 8 x 3 x 1: 3 forward passes" in done.stdout
+    assert "mean of softmax probabilities over the views" in done.stdout and "optimistic" not in done.stdout
     assert np.load(tmp_path / "scores.npz")["logits"].shape == (12, 3, 6)

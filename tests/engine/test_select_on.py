@@ -32,6 +32,9 @@ def test_selection_by_name_is_labelled_everywhere(demo, tmp_path):
     results = json.loads((tmp_path / "scores.json").read_text())
     assert results["header"]["protocol"] == results["summary"]["protocol"] == label
     assert label in str(np.load(tmp_path / "scores.npz")["header"])
+    assert done.stdout.count(label) >= 2  # validation and test lines
+    combined = run_here(str(tmp_path / "scores.npz"), tool="ensemble")
+    assert combined.returncode == 0 and f"views; {label}" in combined.stdout
     best = tmp_path / "checkpoints/best.pyth"
     assert torch.load(best, weights_only=True)["selected_on"] == "test"
     later = tmp_path / "later"  # the label stays with the weights

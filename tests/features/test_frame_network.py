@@ -9,7 +9,7 @@ import torchvision
 from PIL import Image
 
 from fragrant.features.cache import FeatureError
-from fragrant.features.frame_network import FrameTransform, cut_head, frame_network
+from fragrant.features.frame_network import FrameTransform, cut_head, frame_network, options_of, weights_of
 
 SMALL = "shufflenet_v2_x0_5"
 
@@ -84,7 +84,7 @@ def test_published_weights_out_of_reach(monkeypatch):
         raise urllib.error.URLError("no route")
 
     monkeypatch.setattr(torchvision.models._api, "load_state_dict_from_url", unreachable)
-    message = r"^FEATURES.WEIGHTS IMAGENET1K_V1 of resnet18 are not usable: no route; put https://\S+ to \S+, give a file, or set .* random$"
+    message = r"^FEATURES.WEIGHTS IMAGENET1K_V1 of resnet18 are not usable: no route; put https://\S+ to \S+, give a file, or .* random$"
     with pytest.raises(FeatureError, match=message):
         network("resnet18", weights="IMAGENET1K_V1")
 
@@ -94,6 +94,21 @@ def test_published_weights_are_used_where_they_are(monkeypatch):
     monkeypatch.setattr(torchvision.models._api, "load_state_dict_from_url", lambda *args, **kwargs: source.state_dict())
     built, _, identity = network(weights="DEFAULT")
     assert torch.equal(built.network.fc.weight, source.fc.weight) and "ShuffleNet_V2_X0_5_Weights.IMAGENET1K_V1" in identity
+
+
+@pytest.mark.parametrize("name", ["googlenet", "vit_b_16"])
+def test_built_as_torchvision_builds_it_for_published_weights(name, monkeypatch):
+    """Its builders change the network where they load weights: another input, another image size."""
+    with torch.device("meta"):
+        state = torchvision.models.get_model(name, weights=None, **options_of(name, weights_of(name).DEFAULT)).state_dict()
+    state = {key: torch.zeros(value.shape, dtype=value.dtype) for key, value in state.items()}
+    monkeypatch.setattr(torchvision.models._api, "load_state_dict_from_url", lambda *args, **kwargs: state)
+    published = torchvision.models.get_model(name, weights="DEFAULT")
+    built = network(name, weights="DEFAULT")[0].network
+    for option in ("transform_input", "image_size"):
+        assert getattr(built, option, None) == getattr(published, option, None)
+    if name == "vit_b_16":
+        assert options_of(name, weights_of(name)["IMAGENET1K_SWAG_E2E_V1"]) == {"image_size": 384}
 
 
 @pytest.mark.parametrize(

@@ -82,6 +82,17 @@ def test_logits_and_inner_numbers_match_mmaction2(name):
             assert_near(probabilities, case["output"]["avg_prob"], scale=1.0)
 
 
+@pytest.mark.cuda
+@pytest.mark.parametrize("memory_format", FORMATS.values(), ids=FORMATS)
+@pytest.mark.parametrize("name", ["ircsn_r50_c11", "ipcsn_r50_c11"])
+def test_logits_on_the_gpu(name, memory_format, monkeypatch):
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
+    model, case = loaded_model(name).cuda().to(memory_format=memory_format), golden(f"csn/{name}")["cases"][0]
+    with torch.no_grad():
+        logits = model(golden_input(**case["input"]).cuda().contiguous(memory_format=memory_format))
+    assert_near(logits.cpu(), case["output"]["logits"], scale=case["float32_error"]["max_abs_logit"], tolerance=1e-4)
+
+
 def gradients(model: CSN, case: dict) -> tuple[Tensor, Tensor, dict[str, float]]:
     """Loss, logits, and the norm of every gradient under the published name."""
     logits = model.train()(golden_input(**case["input"]))

@@ -4,10 +4,12 @@ import copy
 
 import pytest
 import torch
+from conftest import ROOT
 from uniformer_goldens import TINY
 
+from fragrant.config import load_cfg
 from fragrant.layers.memory_format import to_channels_last
-from fragrant.models import MODELS, Backbone
+from fragrant.models import MODELS, Backbone, build_model
 from fragrant.models.csn import CSN
 from fragrant.models.fragrant import Fragrant
 from fragrant.models.mie_net import MieNet
@@ -30,6 +32,7 @@ MODELS_BY_ROW = {  # test id -> a tiny model from plain arguments; the part befo
 CLIP, ANOTHER = (3, 4, 64, 64), (3, 7, 96, 70)
 CLIPS_OF = {"MieNet": ((3, 12, 64, 64), (3, 8, 96, 70))}  # for models that do not take every clip
 HAS_RELU = {"MieNet"}  # rounding turns some on or off: gradients are compared in float64, or roughly and all together
+CONFIGS = sorted((ROOT / "configs").rglob("*.yaml"))
 
 
 @pytest.fixture(params=MODELS_BY_ROW)
@@ -144,3 +147,11 @@ def test_bfloat16_autocast_stays_close(row, model, clips, memory_format):
         if exact.abs().max() > 1e-4:  # a bias before a norm has no gradient but rounding
             direction = torch.cosine_similarity(gradients[True][name].flatten(), exact.flatten(), dim=0).item()
             assert direction > 0.9, f"{name}: gradient off by more than bfloat16's rounding, cosine {direction:.2f}"
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_shipped_config_builds_its_model(path):
+    cfg = load_cfg(path)
+    with torch.device("meta"):
+        model = build_model(cfg)
+    assert model.head.out_features == cfg.MODEL.NUM_CLASSES
