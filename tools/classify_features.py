@@ -22,8 +22,9 @@ def main(arguments) -> None:
         results = compare_rows(cfg, device, print)
         lines = table_lines(results)
     else:
+        study = build_study(cfg)
         tables = build_features(cfg, "clips" if arguments.clips else "frames", device, print)
-        results = build_study(cfg).run(**tables)
+        results = study.run(**tables)
         lines = describe_results(results, tables["test"].class_names)
     print("\n".join(lines))
     print(f"Results are in {save_results(Path(cfg.OUTPUT_DIR), 'tables' if arguments.tables else 'classified', results, lines)}")

@@ -118,6 +118,7 @@ _C.DATA.INV_UNIFORM_SAMPLE = False  # draw 1 / short side uniformly instead of t
 _C.DATA.TRAIN_SHORT_SIDE = 0  # short side that frames get before a random resized crop, as mmaction2 does; 0 = crop them as they are
 _C.DATA.TRAIN_JITTER_SCALES_RELATIVE = []  # area range of a random resized crop, [0.08, 1.0]; [] = short-side jitter + crop
 _C.DATA.TRAIN_JITTER_ASPECT_RELATIVE = []  # width / height range of a random resized crop, [0.75, 1.3333]
+_C.DATA.TRAIN_MULTI_SCALE = []  # TSN's multi-scale crop: box sides / short side, [1, 0.875, 0.75, 0.66]; [] = the crops above
 _C.DATA.RANDOM_FLIP = True  # mirror half of the training clips; False where left and right matter
 _C.DATA.ENSEMBLE_METHOD = "sum"  # scores of a video from those of its views: sum | mean | max
 
@@ -135,14 +136,16 @@ _C.DEMO_SET.HEIGHT = 96  # of a frame, pixels
 _C.DEMO_SET.WIDTH = 128  # of a frame, pixels
 
 _C.AUG = CfgNode()
-_C.AUG.ENABLE = False  # RandAugment and random erasing of training clips
+_C.AUG.ENABLE = False  # RandAugment, colour jitter and random erasing of training clips
 _C.AUG.ORDER = "crop_first"  # crop_first: RandAugment works on the crop, fast | published: on the decoded frames, then crop
 _C.AUG.NUM_SAMPLE = 1  # differently augmented copies of a decoded clip; a step then sees BATCH_SIZE * NUM_SAMPLE clips
 _C.AUG.AA_TYPE = "rand-m9-mstd0.5-inc1"  # RandAugment in timm's notation; "" = none
 _C.AUG.INTERPOLATION = "bicubic"  # of RandAugment's geometric operations: bicubic | bilinear | random (one of both per operation)
+_C.AUG.BRI_CON_SAT = []  # colour jitter: reach of brightness, contrast and saturation, [0.4, 0.4, 0.4]; [] = none
+_C.AUG.HUE = 0.0  # colour jitter: largest turn of the hue, up to 0.5 of the colour circle
 _C.AUG.RE_PROB = 0.25  # probability of random erasing
 _C.AUG.RE_MODE = "pixel"  # what fills an erased box: pixel (noise per pixel) | rand (one colour per frame) | const (0, the mean colour)
-_C.AUG.RE_COUNT = 1  # erased boxes per clip
+_C.AUG.RE_COUNT = 1  # most erased boxes per clip; their number is drawn from 1 up to it
 
 _C.MIXUP = CfgNode()
 _C.MIXUP.ENABLE = False  # mixup, cutmix and label smoothing
@@ -258,6 +261,8 @@ _KINDS = {
     "DATA.MEAN": Kind(float, is_list=True, named=PIXEL_MEANS),
     "DATA.STD": Kind(float, is_list=True, named=PIXEL_STDS),
     "DATA.GAMMA": Kind(float, is_list=True),
+    "DATA.TRAIN_MULTI_SCALE": Kind(float, is_list=True),
+    "AUG.BRI_CON_SAT": Kind(float, is_list=True),
     "DATA.TRAIN_JITTER_SCALES_RELATIVE": Kind(float, is_list=True),
     "DATA.TRAIN_JITTER_ASPECT_RELATIVE": Kind(float, is_list=True),
     "TRAIN.CHECKPOINT_CLEAR_NAME_PATTERN": Kind(str, is_list=True),

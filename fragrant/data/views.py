@@ -9,7 +9,6 @@ import numpy as np
 
 from fragrant.data import sampling
 
-MODES = ("dense", "sparse", "segment", "segment_dense", "uniform")
 FRAME_MODES = ("interval", "random", "uniform")
 
 

@@ -9,6 +9,7 @@ from fragrant import __version__
 from fragrant.checkpoint import checkpoint_hash
 from fragrant.config.defaults import leaves
 from fragrant.data import build_loader, build_records
+from fragrant.data.build import ENHANCE, gamma_range
 from fragrant.data.clips import ClipDataset
 from fragrant.data.views import frame_plan
 from fragrant.features.cache import FeatureCache, FeatureError
@@ -101,12 +102,10 @@ def refuse_shared_videos(train: set[str], test: set[str]) -> None:
 
 def frames_of(cfg, videos: dict) -> tuple[dict, torch.nn.Module, str]:
     """Data sets of frames, the image network, what its weights are."""
-    if cfg.DATA.ENHANCE != "none":
-        raise FeatureError(f"DATA.ENHANCE {cfg.DATA.ENHANCE} works on clips, not on frames; set it none, or extract --clips")
     options = cfg.FEATURES
     network, preset, weights = frame_network(options.NETWORK, weights=options.WEIGHTS, output=options.OUTPUT, seed=cfg.RNG_SEED)
-    gamma = cfg.DATA.GAMMA if cfg.DATA.GAMMA_IN != "train" else []
-    transform = FrameTransform(preset, gamma=(gamma[0] + gamma[-1]) / 2 if gamma else 1.0)  # of a range the middle, as in every test
+    gamma = sum(gamma_range(cfg, "test")) / 2  # of a range the middle, as in every test
+    transform = FrameTransform(preset, enhance=ENHANCE[cfg.DATA.ENHANCE], gamma=gamma)
     plan = frame_plan(options.SAMPLING, interval=options.INTERVAL, count=options.NUM_FRAMES)
     datasets = {split: ClipDataset(found.records, plan, transform, seed=cfg.RNG_SEED) for split, found in videos.items()}
     return datasets, network, weights
@@ -128,7 +127,11 @@ def clips_of(cfg, videos: dict) -> tuple[dict, torch.nn.Module, str]:
 
 
 def build_study(cfg) -> Study:
-    """Which classifiers learn from features, and how they are chosen and tested."""
+    """Which classifiers learn from features, and how they are chosen and tested.
+
+    Raises:
+        UserError: a classifier is not known or not installed, or the settings contradict each other.
+    """
     options = cfg.FEATURES
     return Study(
         classifiers=tuple(options.CLASSIFIERS),
@@ -139,7 +142,7 @@ def build_study(cfg) -> Study:
         select_on=cfg.TEST.SELECT_ON,
         num_classes=cfg.MODEL.NUM_CLASSES,
         options={"two_layer": {"lr_rule": options.LR_RULE}},
-    )
+    ).checked()
 
 
 # ------------------------------------------------------------------------------------------- the tables of the published study
@@ -163,8 +166,8 @@ def compare_rows(cfg, device: torch.device, say: Callable[[str], None]) -> list[
     rows, made = [], {}
     for table, row, settings, classifier, published in TABLES:
         own = changed(cfg, STANDARD | settings | {"FEATURES.CLASSIFIERS": [classifier]})
-        key = repr(settings)
+        study, key = build_study(own), repr(settings)
         if key not in made:
             made[key] = build_features(own, "frames", device, say)
-        rows += [{"table": table, "row": row, "published": published, **result} for result in build_study(own).run(**made[key])]
+        rows += [{"table": table, "row": row, "published": published, **result} for result in study.run(**made[key])]
     return rows

@@ -1,6 +1,7 @@
 """An image classifier of torchvision as a fixed function: frames in, logits or pooled features out."""
 
 import urllib.error
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -17,17 +18,19 @@ OUTPUTS = ("logits", "pooled")
 
 
 class FrameTransform:
-    """What a network's own preset does to an image, but for the normalisation: resize, centre crop; before it gamma.
+    """What a network's own preset does to an image, but for the normalisation: resize, centre crop; before it enhancement and gamma.
 
     The interface is that of the clip transforms.
     """
 
-    def __init__(self, preset, *, gamma: float = 1.0):
+    def __init__(self, preset, *, enhance: Callable[[Tensor], Tensor] | None = None, gamma: float = 1.0):
         self.preset = preset
+        self.enhance = enhance
         self.gamma = gamma
 
     def prepare(self, frames: Tensor) -> Tensor:
-        return brighten(frames, self.gamma)
+        """All frames of a video: (T, H, W, C) uint8 -> the same shape"""
+        return brighten(self.enhance(frames) if self.enhance else frames, self.gamma)
 
     def __call__(self, frames: Tensor, where: float | None, rng) -> Tensor:
         """(T, H, W, C) uint8 -> (T, S, S, C) uint8"""

@@ -43,19 +43,31 @@ class Study(NamedTuple):
             return OPTIMISTIC
         return f"hyper-parameters by {self.folds}-fold cross-validation inside the training list"
 
-    def run(self, train: FeatureTable, test: FeatureTable) -> list[dict]:
-        """One entry per classifier and seed: hyper-parameters, how they were chosen, shares of right videos, confusion matrix.
+    def checked(self) -> "Study":
+        """The study itself, if it can be run at all: better known before features are made than after.
 
         Raises:
-            UserError: a classifier is not known or not installed, or the settings contradict each other or the data.
+            UserError: a classifier is not known or not installed, or the settings contradict each other.
         """
         if self.select_on == "test" and not self.tune:
             raise FeatureError("TEST.SELECT_ON test picks hyper-parameters on the test list, but FEATURES.TUNE is False; set it True")
-        known = {name: CLASSIFIERS.get(name) for name in self.classifiers}  # a wrong name is an error now, not after an hour
+        for name in self.classifiers:
+            CLASSIFIERS.get(name).make(self.num_classes, self.seeds[0])
+        return self
+
+    def run(self, train: FeatureTable, test: FeatureTable) -> list[dict]:
+        """One entry per classifier and seed: hyper-parameters, how they were chosen, shares of right videos, confusion matrix.
+
+        Videos of unknown class (label -1) neither teach nor count.
+
+        Raises:
+            UserError: see ``checked``; or a class has fewer videos than folds.
+        """
+        train, test = (table.pick(np.flatnonzero(table.labels >= 0)) for table in (train, test))
         return [
             self._result(name, seed, train, test)
-            for name, classifier in known.items()
-            for seed in (self.seeds if classifier.seeded else self.seeds[:1])
+            for name in self.checked().classifiers
+            for seed in (self.seeds if CLASSIFIERS.get(name).seeded else self.seeds[:1])
         ]
 
     def _result(self, name: str, seed: int, train: FeatureTable, test: FeatureTable) -> dict:

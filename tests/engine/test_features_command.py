@@ -41,6 +41,7 @@ def test_another_gamma_or_sampling_never_reuses_a_feature(demo, tmp_path):
     settings = [
         ["DATA.GAMMA", "[3]"],
         ["DATA.GAMMA", "[1]"],
+        ["DATA.GAMMA", "[3]", "DATA.ENHANCE", "equalize"],
         ["DATA.GAMMA", "[3]", "FEATURES.SAMPLING", "random", "FEATURES.NUM_FRAMES", "2"],
         ["DATA.GAMMA", "[3]", "FEATURES.SAMPLING", "random", "FEATURES.NUM_FRAMES", "2", "RNG_SEED", "2"],
         ["DATA.GAMMA", "[3]", "FEATURES.SAMPLING", "uniform", "FEATURES.NUM_FRAMES", "2"],
@@ -100,7 +101,6 @@ def test_a_study_from_video_to_table(demo, tmp_path):
 WRONG = [
     (["FEATURES.NETWORK", "resnet51"], [], "FEATURES.NETWORK 'resnet51' is no image classifier of torchvision; did you mean 'resnet50'?"),
     (["FEATURES.WEIGHTS", "nowhere.pth"], [], "FEATURES.WEIGHTS 'nowhere.pth' is neither a file nor weights of shufflenet_v2_x0_5"),
-    (["DATA.ENHANCE", "clahe"], [], "DATA.ENHANCE clahe works on clips, not on frames"),
     (["DATA.TEST_LIST", "train.csv"], [], "videos are in the training list and in the test list"),
     (["TEST.CHECKPOINT_FILE_PATH", "nowhere.pyth"], ["--clips"], "nowhere.pyth"),
     (["FEATURES.SAMPLING", "each"], [], "FEATURES.SAMPLING 'each' is not known"),

@@ -412,6 +412,7 @@ def test_recipes_are_the_published_ones(name, classes, segments, rate, steps, ep
     assert (cfg.SOLVER.MAX_EPOCH, cfg.SOLVER.STEPS, cfg.MODEL.DROPOUT_RATE, cfg.DATA.RANDOM_FLIP) == (epochs, steps, dropout, flip)
     assert (cfg.SOLVER.CLIP_GRADIENT, cfg.SOLVER.WEIGHT_DECAY, cfg.SOLVER.MOMENTUM, cfg.SOLVER.NESTEROV) == (20, 1e-4, 0.9, False)
     assert (cfg.MIE.FUSION, cfg.MIE.DPTAM) == ("concat" if "dptam" in name else "afm", True)
+    assert (cfg.DATA.SAMPLING, cfg.DATA.TRAIN_MULTI_SCALE) == ("segment", [1.0, 0.875, 0.75, 0.66])
     schedule = build_schedule(cfg)  # twice the videos of a published step
     wanted = [2 * rate, 2 * rate, 0.2 * rate, 0.02 * rate]
     assert [schedule(epoch) for epoch in (0, steps[1] - 0.01, steps[1], steps[2])] == pytest.approx(wanted)
