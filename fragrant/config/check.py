@@ -137,6 +137,10 @@ def _data(cfg: CfgNode) -> Iterator[str]:
             yield f"DATA.{key} {limits} must be [smallest, largest]{' or []' if may_be_empty else ''}"
     if bool(data.TRAIN_JITTER_SCALES_RELATIVE) != bool(data.TRAIN_JITTER_ASPECT_RELATIVE):
         yield "DATA.TRAIN_JITTER_SCALES_RELATIVE and DATA.TRAIN_JITTER_ASPECT_RELATIVE belong together: give both or neither"
+    if len(data.ROOT_REPLACE) not in (0, 2):
+        yield f"DATA.ROOT_REPLACE {data.ROOT_REPLACE} must be [old, new] or []"
+    if "{}" not in data.LABEL_PATH_TEMPLATE:
+        yield f"DATA.LABEL_PATH_TEMPLATE {data.LABEL_PATH_TEMPLATE!r} has no {{}} for the name of the split"
     if data.TRAIN_MULTI_SCALE and data.TRAIN_JITTER_SCALES_RELATIVE:
         yield "DATA.TRAIN_MULTI_SCALE and DATA.TRAIN_JITTER_SCALES_RELATIVE are two kinds of random crop: give one of them"
     if len(data.GAMMA) > 2 or data.GAMMA != sorted(data.GAMMA):

@@ -93,8 +93,12 @@ _C.DATA.VAL_LIST = ""  # list file of the validation videos; "" = val.csv
 _C.DATA.TEST_LIST = ""  # list file of the test videos; "" = test.csv
 _C.DATA.HOLD_OUT = 0.0  # above 0: no validation list, but this share of every class of the training list, drawn with RNG_SEED
 _C.DATA.CLASSES_FILE = ""  # one class name per line; "" = classes.txt beside the lists, if there
-_C.DATA.PATH_LABEL_SEPARATOR = " "  # between path and label in a list line
+_C.DATA.LABEL_PATH_TEMPLATE = "somesomev1_rgb_{}_split.txt"  # sets sth and hmdb: name of a list; {} = train | validation (hmdb: val)
+_C.DATA.LIST_FORMAT = "auto"  # form of a list row: auto | an example such as "path,label", "path num_frames label", "id\\tlabel\\tpath"
+_C.DATA.PATH_LABEL_SEPARATOR = " "  # between path and label in a list line; LIST_FORMAT auto also finds another one
 _C.DATA.PATH_PREFIX = ""  # folder put in front of every path of the lists
+_C.DATA.ROOT_REPLACE = []  # [old, new]: list paths that begin with the folder old lie in new
+_C.DATA.EDITION = ""  # which edition of a set that is read as distributed: arid v1.0-split1, ...; "" = the first, an unknown one lists them
 _C.DATA.NUM_FRAMES = 8  # frames of a clip
 _C.DATA.SAMPLING_RATE = 8  # step between two frames of a dense clip; the clip spans NUM_FRAMES * SAMPLING_RATE frames
 _C.DATA.SAMPLING = "dense"  # dense: neighbours | of the whole video: sparse, segment (TSN), uniform (MMAction2) | 64 frames: segment_dense
@@ -258,6 +262,7 @@ _KINDS = {
     "SOLVER.STEPS": Kind("number", is_list=True),
     "SOLVER.LRS": Kind(float, is_list=True),
     "DATA.TARGET_FPS": Kind("number"),
+    "DATA.ROOT_REPLACE": Kind(str, is_list=True),
     "DATA.MEAN": Kind(float, is_list=True, named=PIXEL_MEANS),
     "DATA.STD": Kind(float, is_list=True, named=PIXEL_STDS),
     "DATA.GAMMA": Kind(float, is_list=True),

@@ -228,7 +228,7 @@ def test_capital_letters_of_a_set_do_not_matter(folder, name):
     [
         (["TEST.DATASET", "kinetic"], UserError, "did you mean 'kinetics'"),
         (["DATA.TEST_LIST", "gone.csv"], ListError, "no test list .*gone.csv'; it follows from DATA.PATH_TO_DATA_DIR"),
-        (["DATA.PATH_LABEL_SEPARATOR", ","], ListError, "test.csv:1: no label behind DATA.PATH_LABEL_SEPARATOR ','; ' ' would fit"),
+        (["DATA.LIST_FORMAT", "path,label"], ListError, "test.csv:1: too few columns, the form of this list is 'path,label'; 'path "),
         (["MODEL.NUM_CLASSES", "1"], ListError, r"test.csv:2: label 1 is not in 0..0 \(MODEL.NUM_CLASSES 1\)"),
         (["MODEL.NUM_CLASSES", "3"], ListError, "classes.txt' names 2 classes, MODEL.NUM_CLASSES is 3"),
     ],
