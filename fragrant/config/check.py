@@ -21,7 +21,7 @@ _CHOICES = {
     "DATA.ENSEMBLE_METHOD": ("sum", "mean", "max"),
     "DATA.ENHANCE": ("none", "equalize", "clahe"),
     "DATA.GAMMA_IN": ("both", "train", "test"),
-    "DATA.SAMPLING": ("dense", "sparse", "segment", "uniform"),
+    "DATA.SAMPLING": ("dense", "sparse", "segment", "uniform", "segment_dense"),
     "DIST_BACKEND": ("nccl", "gloo"),
     "FRAGRANT.FAM_EXPONENT": (1, 2),
     "FRAGRANT.RAM.FEATURE_TYPE": ("V", "R", "VplusR"),
@@ -30,6 +30,10 @@ _CHOICES = {
     "FEATURES.LR_RULE": ("step", "epoch", "constant"),
     "FEATURES.OUTPUT": ("pooled", "logits"),
     "FEATURES.SAMPLING": ("interval", "random", "uniform"),
+    "MIE.CONSENSUS": ("avg", "max"),
+    "MIE.DEPTH": (50, 101, 152),
+    "MIE.FUSION": ("afm", "concat", "none"),
+    "MIE.PA_INIT": ("default", "pan"),
     "MODEL.LOSS_FUNC": ("cross_entropy", "soft_cross_entropy"),
     "SOLVER.LR_POLICY": ("cosine", "steps_with_relative_lrs", "warmup_times_steps"),
     "SOLVER.OPTIMIZING_METHOD": ("sgd", "adam", "adamw"),
@@ -45,8 +49,8 @@ _POSITIVE = """
     AUG.NUM_SAMPLE AUG.RE_COUNT BN.NUM_BATCHES_PRECISE DATA.INPUT_CHANNEL_NUM DATA.NUM_FRAMES DATA.SAMPLING_RATE DATA.STD DATA.TARGET_FPS
     DATA.TEST_CROP_SIZE DATA.TRAIN_CROP_SIZE DATA.TRAIN_JITTER_ASPECT_RELATIVE DATA.TRAIN_JITTER_SCALES DATA.TRAIN_JITTER_SCALES_RELATIVE
     DEMO_SET.HEIGHT DEMO_SET.NUM_FRAMES DEMO_SET.TEST_VIDEOS_PER_CLASS DEMO_SET.VIDEOS_PER_CLASS DEMO_SET.WIDTH LOG_PERIOD
-    FRAGRANT.RAM.HEADS MODEL.NUM_CLASSES NUM_SHARDS SOLVER.BASE_LR SOLVER.MAX_EPOCH TEST.BATCH_SIZE TEST.NUM_ENSEMBLE_VIEWS
-    TRAIN.ACCUM_STEPS
+    FRAGRANT.RAM.HEADS MIE.FRAMES_PER_SEGMENT MIE.NUM_SEGMENTS MODEL.NUM_CLASSES NUM_SHARDS SOLVER.BASE_LR SOLVER.MAX_EPOCH
+    TEST.BATCH_SIZE TEST.NUM_ENSEMBLE_VIEWS TRAIN.ACCUM_STEPS
     TRAIN.BATCH_SIZE TRAIN.CHECKPOINT_PERIOD TRAIN.EVAL_PERIOD TRAIN.MAX_BAD_STEPS UNIFORMER.DEPTH UNIFORMER.EMBED_DIM
     UNIFORMER.HEAD_DIM UNIFORMER.MLP_RATIO
 """.split()
@@ -54,7 +58,7 @@ _POSITIVE = """
 _NOT_NEGATIVE = """
     AUG.BRI_CON_SAT AUG.HUE
     FRAGRANT.RAM.KEY_DIM FRAGRANT.RAM.VALUE_DIM FRAGRANT.RAM.LATENT_DIM
-    DATA.TRAIN_SHORT_SIDE FEATURES.SEEDS
+    DATA.TRAIN_SHORT_SIDE FEATURES.SEEDS SOLVER.BASE_LR_BATCH_SIZE
     BN.WEIGHT_DECAY DATA_LOADER.NUM_WORKERS DEMO_SET.SEED MIXUP.ALPHA MIXUP.CUTMIX_ALPHA MODEL.CHECKPOINT_NUM NUM_GPUS RNG_SEED SHARD_ID
     SOLVER.CLIP_GRADIENT SOLVER.COSINE_END_LR SOLVER.DAMPENING SOLVER.LRS SOLVER.MOMENTUM SOLVER.STEPS SOLVER.WARMUP_EPOCHS
     SOLVER.WARMUP_START_LR SOLVER.WEIGHT_DECAY TEST.SHORT_SIDE
@@ -74,7 +78,7 @@ def check_cfg(cfg: CfgNode) -> None:
         ConfigError: names all broken rules.
     """
     flat = leaves(cfg)
-    _raise_if_any([*_choices(flat), *_ranges(flat), *_data(cfg), *_solver(cfg), *_processes(cfg), *_others(cfg)])
+    _raise_if_any([*_choices(flat), *_ranges(flat), *_data(cfg), *_solver(cfg), *_processes(cfg), *_mie_net(cfg), *_others(cfg)])
 
 
 def check_training(cfg: CfgNode) -> None:
@@ -147,7 +151,7 @@ def _data(cfg: CfgNode) -> Iterator[str]:
         yield f"AUG.HUE {cfg.AUG.HUE} must be from 0 to 0.5"
     if data.NUM_FRAMES % max(1, data.SEGMENT_LENGTH):
         yield f"DATA.NUM_FRAMES {data.NUM_FRAMES} must be a multiple of DATA.SEGMENT_LENGTH {data.SEGMENT_LENGTH}"
-    if data.SEGMENT_LENGTH > 1 and data.SAMPLING != "segment":
+    if data.SEGMENT_LENGTH > 1 and data.SAMPLING not in ("segment", "segment_dense"):
         yield f"DATA.SEGMENT_LENGTH {data.SEGMENT_LENGTH} belongs to DATA.SAMPLING segment, which is {data.SAMPLING!r}"
     if not data.PATH_LABEL_SEPARATOR:
         yield "DATA.PATH_LABEL_SEPARATOR is empty; give what stands between path and label, ' ' or ','"
@@ -175,6 +179,20 @@ def _processes(cfg: CfgNode) -> Iterator[str]:
         yield f"SHARD_ID {cfg.SHARD_ID} must be below NUM_SHARDS {cfg.NUM_SHARDS}: machines are counted from 0"
     if cfg.TRAIN.ENABLE and cfg.NUM_GPUS > 1 and cfg.TRAIN.BATCH_SIZE % cfg.NUM_GPUS:
         yield f"TRAIN.BATCH_SIZE {cfg.TRAIN.BATCH_SIZE} must be a multiple of NUM_GPUS {cfg.NUM_GPUS}"
+
+
+def _mie_net(cfg: CfgNode) -> Iterator[str]:
+    if cfg.MODEL.MODEL_NAME != "MieNet":
+        return
+    segments, frames = cfg.MIE.NUM_SEGMENTS, cfg.MIE.FRAMES_PER_SEGMENT
+    if cfg.DATA.NUM_FRAMES != segments * frames:
+        yield f"DATA.NUM_FRAMES {cfg.DATA.NUM_FRAMES} must be MIE.NUM_SEGMENTS {segments} * MIE.FRAMES_PER_SEGMENT {frames}"
+    if cfg.DATA.SEGMENT_LENGTH != frames:
+        yield f"DATA.SEGMENT_LENGTH {cfg.DATA.SEGMENT_LENGTH} must be MIE.FRAMES_PER_SEGMENT {frames}: the model reads what is sampled"
+    if cfg.MIE.FUSION == "afm" and frames != 4:
+        yield f"MIE.FRAMES_PER_SEGMENT {frames} must be 4 with MIE.FUSION afm: one motion map for each colour"
+    if cfg.MIE.FUSION == "concat" and frames < 2:
+        yield f"MIE.FRAMES_PER_SEGMENT {frames} must be at least 2 with MIE.FUSION concat: motion is between frames"
 
 
 def _others(cfg: CfgNode) -> Iterator[str]:

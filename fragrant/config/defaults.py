@@ -73,6 +73,18 @@ _C.CSN.BOTTLENECK = "ir"  # ir: depthwise 3x3x3 convolutions | ip: a 1x1x1 convo
 _C.CSN.POOL2 = False  # halve time once more, after the first stage; no published model does
 _C.CSN.FROZEN_BN = False  # BatchNorm keeps statistics, scales and shifts, as in all published fine-tuning
 
+_C.MIE = CfgNode()
+_C.MIE.NUM_SEGMENTS = 8  # segments of a clip; DATA.NUM_FRAMES = NUM_SEGMENTS * FRAMES_PER_SEGMENT
+_C.MIE.FRAMES_PER_SEGMENT = 4  # neighbouring frames of a segment: 4 for motion maps, 1 for RGB alone
+_C.MIE.FUSION = "afm"  # picture and motion maps: afm (adaptive fusion) | concat (side by side, as PAN-Lite) | none (first frame alone)
+_C.MIE.DPTAM = True  # double pooling temporal attention in every block
+_C.MIE.DEPTH = 50  # layers of the ResNet: 50 | 101 | 152
+_C.MIE.CONSENSUS = "avg"  # logits of a clip from those of its segments: avg (as published) | max
+_C.MIE.PARTIAL_BN = False  # freeze every BatchNorm of the ResNet but the first; those of DPTAM always learn
+_C.MIE.PA_INIT = "default"  # start of PA's convolution: default (PyTorch's, published MIE-Net) | pan (normal with std 0.001, published PAN)
+_C.MIE.FREEZE_MIX = False  # AFM's two weights stay as they are, as in the published code, which forgets them
+_C.MIE.FAST_HEAD = True  # head at 5 (bias: 10) times the learning rate; False: fine-tuning from weights of the same data set
+
 # ------------------------------------------------------------------------------------------------------------------- data
 _C.DATA = CfgNode()
 _C.DATA.PATH_TO_DATA_DIR = ""  # folder of the list files; for the demo set: where it is made
@@ -89,7 +101,7 @@ _C.DATA.ROOT_REPLACE = []  # [old, new]: list paths that begin with the folder o
 _C.DATA.EDITION = ""  # which edition of a set that is read as distributed: arid v1.0-split1, ...; "" = the first, an unknown one lists them
 _C.DATA.NUM_FRAMES = 8  # frames of a clip
 _C.DATA.SAMPLING_RATE = 8  # step between two frames of a dense clip; the clip spans NUM_FRAMES * SAMPLING_RATE frames
-_C.DATA.SAMPLING = "dense"  # dense: a clip of neighbouring frames | over the whole video: sparse | segment (TSN) | uniform (MMAction2)
+_C.DATA.SAMPLING = "dense"  # dense: neighbours | of the whole video: sparse, segment (TSN), uniform (MMAction2) | 64 frames: segment_dense
 _C.DATA.SEGMENT_LENGTH = 1  # segment: neighbouring frames from each part of the video; its parts are NUM_FRAMES / SEGMENT_LENGTH
 _C.DATA.USE_OFFSET_SAMPLING = False  # test clips from the first to the last possible start; False: the published slack * k / views
 _C.DATA.FPS_CONVERT = False  # True: a clip spans NUM_FRAMES * SAMPLING_RATE / TARGET_FPS seconds, whatever the video's rate
@@ -169,6 +181,7 @@ _C.SOLVER = CfgNode()
 _C.SOLVER.OPTIMIZING_METHOD = "sgd"  # sgd | adam | adamw
 _C.SOLVER.BASE_LR = 0.1  # highest learning rate
 _C.SOLVER.BASE_LR_SCALE_NUM_SHARDS = False  # multiply the learning rates by NUM_SHARDS
+_C.SOLVER.BASE_LR_BATCH_SIZE = 0  # videos per step that the learning rates are meant for, others scale them; 0 = any
 _C.SOLVER.LR_POLICY = "cosine"  # cosine | steps_with_relative_lrs | warmup_times_steps: by epoch, as mmaction2 trains
 _C.SOLVER.COSINE_END_LR = 0.0  # learning rate at MAX_EPOCH
 _C.SOLVER.COSINE_AFTER_WARMUP = False  # the cosine starts at WARMUP_EPOCHS; False: at 0, so that its top is cut off

@@ -11,6 +11,7 @@ import random
 import numpy as np
 import torch
 
+WINDOW = 64  # frames of a looped clip: published
 TEST_SEED = 255  # of the draws that a uniform test clip is made with: published
 
 
@@ -100,6 +101,23 @@ def segment_starts_placed(num_frames: int, *, segments: int, run: int, view: int
     size = (num_frames - run + 1) / segments
     inside = size / 2 * (1 - view) if views <= 2 else max(size - 1, 0) * view / (views - 1)
     return tuple(max(0, int(inside + size * i)) for i in range(segments))  # int: towards 0, as published
+
+
+def looped_starts(num_frames: int, *, segments: int, start: int) -> tuple[int, ...]:
+    """Where the runs of a clip from a window of 64 frames begin (TSN's "dense"): evenly from ``start``, behind the end from frame 0."""
+    stride = max(1, WINDOW // segments)
+    return tuple((start + stride * i) % num_frames for i in range(segments))
+
+
+def random_window(num_frames: int, rng: np.random.RandomState) -> int:
+    """The first frame of a window in a training clip; the published code never draws the last one."""
+    return int(rng.randint(max(1, num_frames - WINDOW + 1)))
+
+
+def placed_window(num_frames: int, *, view: int = 0, views: int = 1) -> int:
+    """The first frame of a window in test clip ``view``: evenly from the first to the last one; one clip has the middle one."""
+    last = max(0, num_frames - WINDOW)
+    return last // 2 if views == 1 else int(np.linspace(0, last, views)[view])
 
 
 def runs(starts: tuple[int, ...], num_frames: int, *, run: int) -> tuple[int, ...]:

@@ -34,7 +34,7 @@ class Sampler(NamedTuple):
     """How frames are chosen.
 
     Attributes:
-        mode: "dense" | "sparse" | "segment" | "uniform", see ``sampling``.
+        mode: "dense" | "sparse" | "segment" | "segment_dense" | "uniform", see ``sampling``.
         length: frames of a clip.
         stride: step between two frames of a dense clip.
         run: neighbouring frames that a segment clip takes from each part of the video.
@@ -58,7 +58,11 @@ class Sampler(NamedTuple):
         numpy_rng = np.random.RandomState(rng.getrandbits(32))  # the generator that the published draws come from
         if self.mode == "uniform":
             return sampling.uniform(num_frames, length=self.length, rng=numpy_rng)
-        starts = sampling.segment_starts(num_frames, segments=self.length // self.run, run=self.run, rng=numpy_rng)
+        segments = self.length // self.run
+        if self.mode == "segment_dense":
+            starts = sampling.looped_starts(num_frames, segments=segments, start=sampling.random_window(num_frames, numpy_rng))
+        else:
+            starts = sampling.segment_starts(num_frames, segments=segments, run=self.run, rng=numpy_rng)
         return sampling.runs(starts, num_frames, run=self.run)
 
     def placed_clips(self, num_frames: int, clips: int, fps: float | None) -> list[tuple[int, ...]]:
@@ -71,6 +75,10 @@ class Sampler(NamedTuple):
             return sampling.sparse_placed(num_frames, length=self.length, **place)
         if self.mode == "segment":
             starts = sampling.segment_starts_placed(num_frames, segments=self.length // self.run, run=self.run, **place)
+            return sampling.runs(starts, num_frames, run=self.run)
+        if self.mode == "segment_dense":
+            start = sampling.placed_window(num_frames, **place)
+            starts = sampling.looped_starts(num_frames, segments=self.length // self.run, start=start)
             return sampling.runs(starts, num_frames, run=self.run)
         span = sampling.clip_span(self.length, self.stride, fps=fps, target_fps=self.target_fps)
         start = sampling.placed_start(num_frames, span, offset=self.offset, **place)

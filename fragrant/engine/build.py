@@ -15,6 +15,7 @@ from fragrant.engine.benchmark import Setting
 from fragrant.engine.precision import Precision, pick_precision
 from fragrant.engine.predict import Predictor
 from fragrant.engine.start import fill_for_test
+from fragrant.layers.memory_format import to_channels_last
 from fragrant.layers.normalize import ClipNormalize
 from fragrant.layers.random_erasing import RandomErasing
 from fragrant.models import build_model
@@ -64,7 +65,7 @@ def build_erasing(cfg) -> Callable[[Tensor, Sequence[int], int], Tensor]:
 def model_on_device(cfg, device: torch.device, *, channels_last: bool, compiled: bool) -> nn.Module:
     model = build_model(cfg).to(device)
     if channels_last:
-        model = model.to(memory_format=torch.channels_last_3d)
+        model = to_channels_last(model)
     if compiled:
         model.compile()  # in place: the names of the state dict stay
     return model

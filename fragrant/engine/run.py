@@ -28,7 +28,7 @@ from fragrant.logs import RunLog, duration, host_memory
 from fragrant.metrics import Share, ensemble, topk_accuracy
 from fragrant.models.complexity import describe
 from fragrant.objectives import build_objective
-from fragrant.optim import build_optimizer, build_schedule
+from fragrant.optim import build_optimizer, build_schedule, learning_rate_scale
 from fragrant.report.board import show_clips, spread_clips
 from fragrant.report.build import present_test
 from fragrant.scores import ScoreTable, describe_summary, ensemble_views, grid_views, summarise
@@ -177,7 +177,7 @@ def introduce(job: Job, model: nn.Module, train_loader, val_loader, origin: str,
     accumulated = f" ({cfg.TRAIN.ACCUM_STEPS} batches of {cfg.TRAIN.BATCH_SIZE})" if cfg.TRAIN.ACCUM_STEPS > 1 else ""
     job.log.say(
         f"{len(train_loader.dataset.records)} training and {len(val_loader.dataset.records)} validation videos; {clips} clips per step"
-        f"{accumulated}, peak learning rate {cfg.SOLVER.BASE_LR:g}; "
+        f"{accumulated}, peak learning rate {cfg.SOLVER.BASE_LR * learning_rate_scale(cfg):g}; "
         + (f"cpu, {torch.get_num_threads()} threads, " if job.device.type == "cpu" else f"{torch.cuda.get_device_name(job.device)}, ")
         + describe_setting(precision, channels_last=cfg.TRAIN.CHANNELS_LAST, compiled=cfg.TRAIN.COMPILE)
     )

@@ -45,3 +45,7 @@ class Backbone(nn.Module):
     def rename_published(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
         """The state dict of a published file under the names that this model uses; values in, values out."""
         return state
+
+    def timed_parts(self) -> dict[str, list[nn.Module]]:
+        """Name -> modules whose share of a training step tools/benchmark.py shows; none unless a model says so."""
+        return {}

@@ -45,12 +45,19 @@ def frequency_macs(inputs: list, outputs: list) -> int:
     return math.prod(sizes) * (2 * (sizes[2] // 2))
 
 
+def motion_map_macs(inputs: list, outputs: list) -> int:
+    """PA by its definition, a convolution of every frame, as published tables count it; computed are those of the differences."""
+    (n, _, frames, *size), filters = inputs[0].type().sizes(), inputs[1].type().sizes()
+    return n * frames * math.prod(size) * math.prod(filters)
+
+
 UNSEEN = {  # by fvcore
     "aten::scaled_dot_product_attention": attention_macs,
     "prim::PythonOp.ApplyKernels": tap_macs,
     "prim::PythonOp.CorrelateValues": tap_macs,
     "prim::PythonOp.ContractConvolved": contraction_macs,
     "prim::PythonOp.FrequencyGain": frequency_macs,
+    "prim::PythonOp.ResponseDistance": motion_map_macs,
 }
 
 

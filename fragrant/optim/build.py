@@ -79,17 +79,23 @@ def build_optimizer(cfg, module: nn.Module) -> torch.optim.Optimizer:
     return build(groups, cfg.SOLVER)
 
 
+def learning_rate_scale(cfg) -> float:
+    """What all learning rates are multiplied by: here, the config keeps what was asked for.
+
+    With SOLVER.BASE_LR_SCALE_NUM_SHARDS the machines; with SOLVER.BASE_LR_BATCH_SIZE the videos of a machine's step over this number.
+    """
+    scale = cfg.NUM_SHARDS if cfg.SOLVER.BASE_LR_SCALE_NUM_SHARDS else 1
+    meant_for = cfg.SOLVER.BASE_LR_BATCH_SIZE
+    return scale * (cfg.TRAIN.BATCH_SIZE * cfg.TRAIN.ACCUM_STEPS / meant_for if meant_for else 1)
+
+
 def build_schedule(cfg) -> Callable[[float], float]:
     """The learning rate as a function of the fractional epoch; a wrong policy is an error here, not at the first step.
-
-    With SOLVER.BASE_LR_SCALE_NUM_SHARDS all three rates are multiplied by NUM_SHARDS (machines): here, the config keeps what
-    was asked for.
 
     Raises:
         UserError: the policy is not known, or its numbers contradict each other.
     """
-    solver = cfg.SOLVER
-    scale = cfg.NUM_SHARDS if solver.BASE_LR_SCALE_NUM_SHARDS else 1
+    solver, scale = cfg.SOLVER, learning_rate_scale(cfg)
     schedule = partial(
         lr_at,
         policy=solver.LR_POLICY,

@@ -132,6 +132,19 @@ def test_segment_training_clips_draw_from_every_part():
             assert (low == row["train_lo"]).all() and (high == row["train_hi"]).all(), row
 
 
+def test_looped_segment_clips():
+    """In training the published code never draws the last window, and its validation is random: not here."""
+    for row in SEGMENTS["dense"]:
+        num_frames, segments = row["num_frames"], row["segments"]
+        starts = [sampling.placed_window(num_frames, view=view, views=10) for view in range(10)]
+        clips = [sampling.looped_starts(num_frames, segments=segments, start=start) for start in starts]
+        assert counted_from_1(number for clip in clips for number in clip) == row["test_10_clips"], row
+        drawn = {sampling.random_window(num_frames, np.random.RandomState(seed)) for seed in range(200)}
+        assert min(drawn) == 0 and max(drawn) <= max(0, num_frames - 64)
+        assert starts[0] <= sampling.placed_window(num_frames) <= starts[-1]
+    assert {sampling.random_window(66, np.random.RandomState(seed)) for seed in range(50)} == {0, 1, 2}
+
+
 def test_a_run_repeats_the_last_frame():
     assert sampling.runs((0, 3), 5, run=3) == (0, 1, 2, 3, 4, 4)
 

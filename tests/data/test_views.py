@@ -47,7 +47,14 @@ def test_sampling_modes_reach_the_frame_numbers():
     assert test_plan(length=4, mode="uniform")(3, RNG)[0].frames == (0, 1, 2, 0)
 
 
-PLANS = [{"mode": "dense", "stride": 4}, {"mode": "sparse"}, {"mode": "segment"}, {"mode": "segment", "run": 4}, {"mode": "uniform"}]
+PLANS = [
+    {"mode": "dense", "stride": 4},
+    {"mode": "sparse"},
+    {"mode": "segment"},
+    {"mode": "segment", "run": 4},
+    {"mode": "segment_dense", "run": 4},
+    {"mode": "uniform"},
+]
 
 
 @pytest.mark.parametrize("options", PLANS, ids=str)

@@ -44,8 +44,10 @@ def config(**solver) -> CfgNode:
         "WEIGHT_DECAY": 0.05,
         "ZERO_WD_1D_PARAM": True,
         "BASE_LR_SCALE_NUM_SHARDS": False,
+        "BASE_LR_BATCH_SIZE": 0,
     }
-    cfg = CfgNode({"SOLVER": {**defaults, **solver}, "BN": {"WEIGHT_DECAY": 0.0}, "NUM_SHARDS": 1})
+    train = {"BATCH_SIZE": 6, "ACCUM_STEPS": 2}
+    cfg = CfgNode({"SOLVER": {**defaults, **solver}, "BN": {"WEIGHT_DECAY": 0.0}, "TRAIN": train, "NUM_SHARDS": 1})
     cfg.freeze()
     return cfg
 
@@ -240,6 +242,13 @@ def test_schedule_scaled_by_machines():
     for epoch, expected in case["curve"]:
         assert schedule(epoch) == pytest.approx(expected, rel=1e-8)
     assert {key: cfg.SOLVER[key] for key in asked} == asked  # nothing is written back
+
+
+def test_schedule_scaled_by_the_videos_of_a_step():
+    cfg = config(BASE_LR=0.1, WARMUP_START_LR=0.02, COSINE_END_LR=0.01, WARMUP_EPOCHS=2.0, COSINE_AFTER_WARMUP=True, BASE_LR_BATCH_SIZE=8)
+    schedule = build_schedule(cfg)  # 6 videos x 2 batches for a rate that is meant for 8
+    assert [schedule(epoch) for epoch in (0, 2, 300)] == pytest.approx([0.03, 0.15, 0.015])
+    assert cfg.SOLVER.BASE_LR == 0.1  # nothing is written back
 
 
 @pytest.mark.parametrize(
