@@ -21,5 +21,5 @@ setup(
     python_requires=">=3.10",
     packages=find_packages(include=["fragrant", "fragrant.*"]),
     install_requires=requirements(),
-    extras_require={"test": ["pytest>=8", "ruff>=0.6"]},
+    extras_require={"test": ["pytest>=8", "ruff>=0.6"], "export": ["onnx>=1.17", "onnxscript>=0.5", "onnxruntime>=1.20"]},
 )
