@@ -48,6 +48,23 @@ _C.UNIFORMER.PRETRAIN_NAME = None  # checkpoint file to start training from (ima
 _C.UNIFORMER.SPLIT = False  # attention over time, then space, instead of over both at once
 _C.UNIFORMER.STD = False  # patch embeddings of stages 2-4 look at 3 frames instead of 1
 
+_C.FRAGRANT = CfgNode()
+_C.FRAGRANT.FAM_AT = ["stage2"]  # where FAM stands: embed1 .. embed4 (after that patch embedding), stage1 .. stage4 (after that stage)
+_C.FRAGRANT.RAM_AT = ["stage3"]  # where RAM stands; [] = nowhere
+_C.FRAGRANT.ORDER = ["fam"]  # fam | ram: which comes first where both stand at one place; one for all, or one for each place of FAM_AT
+_C.FRAGRANT.RESIDUAL = True  # x + module(x) instead of module(x)
+_C.FRAGRANT.FAM_EXPONENT = 1  # exponent of FAM's amplitude: 1 as in the published code, 2 as in the published figure
+_C.FRAGRANT.RAM_IMPL = "auto"  # auto | torch | triton: what computes RAM's sums over neighbours; auto takes Triton on CUDA if it is there
+_C.FRAGRANT.RAM = CfgNode()
+_C.FRAGRANT.RAM.KERNEL_TYPE = "VplusR"  # V | R | VplusR: the kernel comes from the query, from its relations, or from both
+_C.FRAGRANT.RAM.FEATURE_TYPE = "VplusR"  # V | R | VplusR: the kernel gathers values, their relations, or both
+_C.FRAGRANT.RAM.HEADS = 8  # heads; they must divide the width of the stage
+_C.FRAGRANT.RAM.KEY_DIM = 0  # width of query and key of a head; 0 = VALUE_DIM
+_C.FRAGRANT.RAM.VALUE_DIM = 0  # width of the values; 0 = width of the stage / HEADS
+_C.FRAGRANT.RAM.LATENT_DIM = 0  # width that the two factors of a kernel share; 0 = KEY_DIM
+_C.FRAGRANT.RAM.KERNEL_SIZE = [3, 7, 7]  # neighbours in time, height, width; odd
+_C.FRAGRANT.RAM.STRIDE = [1, 1, 1]  # above 1 anywhere: the map is averaged to half its height and width, as published
+
 # ------------------------------------------------------------------------------------------------------------------- data
 _C.DATA = CfgNode()
 _C.DATA.PATH_TO_DATA_DIR = ""  # folder of the list files; for the demo set: where it is made

@@ -154,6 +154,17 @@ class Predictor:
             except VideoError as error:
                 yield Prediction(os.fspath(path), error=str(error))
 
+    def middle_clip(self, path: str | os.PathLike) -> Tensor:
+        """What a validation sees of the video: (1, C, T, S, S), not normalised, on the model's device.
+
+        Raises:
+            VideoError: the video cannot be read.
+        """
+        item = self.source.dataset([os.fspath(path)], self.source.window)[(0, 0)]
+        if isinstance(item, Unreadable):
+            raise VideoError(_without_place(item.message))
+        return collate([item]).clips[0].to(self.device)
+
     def _logits(self, item: VideoClips) -> Tensor:
         """(V, K)"""
         batch = collate([item._replace(id=0)])

@@ -1,7 +1,7 @@
 """Where a model's parameters, multiply-adds and activation memory lie: one row per part."""
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import NamedTuple
 from unittest import mock
 
@@ -89,7 +89,8 @@ def _forward(
         return tensor
 
     fused = mock.patch.object(F, "scaled_dot_product_attention", attention)
-    with torch.enable_grad(), fused, _watched(model, parts, current, outputs), torch.autograd.graph.saved_tensors_hooks(keep, lambda t: t):
+    plain = mock.patch.object(torch, "autocast", lambda *_, **__: nullcontext())  # it does not know the meta device
+    with torch.enable_grad(), fused, plain, _watched(model, parts, current, outputs), torch.autograd.graph.saved_tensors_hooks(keep, lambda t: t):
         model(clips)
     return kept, outputs
 

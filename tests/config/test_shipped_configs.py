@@ -181,3 +181,36 @@ def test_arid_recipe_with_a_tiny_budget():
     cfg = load_cfg(ROOT / "configs/arid/uniformer_s.yaml", pairs)
     check_training(cfg)
     assert (cfg.TEST.NUM_ENSEMBLE_VIEWS, cfg.TEST.NUM_SPATIAL_CROPS, cfg.DATA.MEAN[0]) == (4, 3, 0.0796)
+
+
+FRAGRANT_FILES = {
+    "infar/fragrant_small_16x8": (["stage2"], ["stage3"], 12, [0.45, 0.45, 0.45]),
+    "infar/fragrant_small_16x8_no_fam": ([], ["stage3"], 12, [0.45, 0.45, 0.45]),
+    "infar/fragrant_small_16x8_no_ram": (["stage2"], [], 12, [0.45, 0.45, 0.45]),
+    "infar/fragrant_small_16x8_neither": ([], [], 12, [0.45, 0.45, 0.45]),
+    "arid/fragrant_small": (["stage2"], ["stage3"], 11, [0.0796, 0.0739, 0.0725]),
+    "ellar/fragrant_small": (["stage2"], ["stage3"], 12, [0.485, 0.456, 0.406]),
+    "demo/fragrant_xs": (["stage2"], ["stage3"], 6, [0.069, 0.069, 0.069]),
+}
+
+
+@pytest.mark.parametrize("name, expected", FRAGRANT_FILES.items())
+def test_fragrant_files_differ_from_their_uniformer_in_what_they_say(name, expected):
+    cfg = load_cfg(ROOT / "configs" / f"{name}.yaml")
+    assert (cfg.FRAGRANT.FAM_AT, cfg.FRAGRANT.RAM_AT, cfg.MODEL.NUM_CLASSES, cfg.DATA.MEAN) == expected
+    assert (cfg.MODEL.MODEL_NAME, cfg.FRAGRANT.RAM.HEADS, cfg.FRAGRANT.RAM.KERNEL_TYPE) == ("Fragrant", 8, "VplusR")
+    if name.startswith("infar"):
+        plain = load_cfg(ROOT / "configs/infar/uniformer_s_16x8.yaml")
+        assert (cfg.SOLVER, cfg.DATA, cfg.MIXUP, cfg.AUG, cfg.UNIFORMER) == (
+            plain.SOLVER,
+            plain.DATA,
+            plain.MIXUP,
+            plain.AUG,
+            plain.UNIFORMER,
+        )
+
+
+@pytest.mark.parametrize("name", ["no_fam", "no_ram", "neither"])
+def test_ablations_are_three_lines(name):
+    lines = (ROOT / f"configs/infar/fragrant_small_16x8_{name}.yaml").read_text(encoding="utf-8").splitlines()
+    assert len([line for line in lines if not line.startswith("#")]) == 3

@@ -211,3 +211,16 @@ def test_help_explains_the_pairs():
 
 def test_flag_and_key_that_differ():
     one_line(run_here("NUM_SHARDS", "2", arguments=("--num_shards", "4")), "--num_shards 4 and NUM_SHARDS 2 contradict")
+
+
+def test_a_loss_that_stays_not_finite_stops_the_run(finished, tmp_path):
+    """Exit code 1, one line that names the clips; what was saved stays."""
+    folder, _ = finished
+    out = tmp_path / "out"
+    pairs = ["DATA.PATH_TO_DATA_DIR", str(folder / "demo"), "OUTPUT_DIR", str(out), "TRAIN.MAX_BAD_STEPS", "2", "SOLVER.MAX_EPOCH", "4"]
+    steps = ["SOLVER.LR_POLICY", "steps_with_relative_lrs", "SOLVER.STEPS", "[0,1]", "SOLVER.LRS", "[1,1e30]", "SOLVER.CLIP_GRADIENT", "0"]
+    done = run_here(*TINY, *pairs, *steps)
+    assert done.returncode == 1, (done.stdout, done.stderr)
+    (line,) = done.stderr.strip().splitlines()
+    assert line.startswith("stopped: ") and "TRAIN.MAX_BAD_STEPS" in line and ".mp4" in line
+    assert (out / "checkpoints/checkpoint_epoch_00001.pyth").exists()
