@@ -8,7 +8,8 @@ from pathlib import Path
 from fragrant.engine.launch import exit_code
 
 EPILOG = """\
-The file takes clips (N, C, T, H, W) of float32 pixel values 0..255 and gives logits (N, K); N is free, the rest as in the config.
+The file takes clips (N, C, T, H, W) of float32 pixel values 0..255 and gives logits (N, K). N is free, or 1 where the model needs
+it; the rest is as in the config.
 Beside it lies a .json with the class names and how clips are made. ONNX needs: pip install -e ".[export]"
 """
 
@@ -21,8 +22,10 @@ def main(arguments) -> None:
     suffix = FORMATS[arguments.to].suffix
     path = Path(arguments.out) if arguments.out else Path(arguments.checkpoint).with_suffix(suffix)
     done = export_model(model, facts["clip_shape"], path, to=arguments.to)
-    path.with_name(path.name + ".json").write_text(json.dumps(facts, indent=1), encoding="utf-8")
-    print(f"{done.path}: {' x '.join(map(str, facts['clip_shape']))} per clip, {len(facts['class_names'])} classes, {arguments.to}")
+    path.with_name(path.name + ".json").write_text(json.dumps(facts | {"num_clips": done.num_clips or "any"}, indent=1), encoding="utf-8")
+    number = "one clip at a time" if done.num_clips else "any number of clips"
+    shape = " x ".join(map(str, facts["clip_shape"]))
+    print(f"{done.path}: {arguments.to}, {number} of {shape}, {len(facts['class_names'])} classes")
     print(f"largest difference of a logit on random clips: {done.difference:.2g}")
 
 

@@ -90,7 +90,8 @@ def _forward(
 
     fused = mock.patch.object(F, "scaled_dot_product_attention", attention)
     plain = mock.patch.object(torch, "autocast", lambda *_, **__: nullcontext())  # it does not know the meta device
-    with torch.enable_grad(), fused, plain, _watched(model, parts, current, outputs), torch.autograd.graph.saved_tensors_hooks(keep, lambda t: t):
+    watched, counted = _watched(model, parts, current, outputs), torch.autograd.graph.saved_tensors_hooks(keep, lambda kept: kept)
+    with torch.enable_grad(), fused, plain, watched, counted:
         model(clips)
     return kept, outputs
 

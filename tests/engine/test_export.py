@@ -16,10 +16,12 @@ from fragrant.engine.build import load_deployed
 from fragrant.engine.export import FORMATS, Deployed, ExportError, export_model
 from fragrant.layers.normalize import ClipNormalize
 from fragrant.models import build_model
+from fragrant.models.fragrant import Fragrant
 from fragrant.models.uniformer import Insertion, UniFormer
 
 SMALL = {"num_classes": 6, "embed_dim": (8, 8, 16, 16), "depth": (1, 1, 2, 1), "head_dim": 8}
 VARIANTS = {"plain": {}, "split std": {"split": True, "std": True}}
+FRAGRANT = {"ram": {"heads": 2, "kernel_size": (3, 3, 3), "kernel_type": "VplusR", "feature_type": "VplusR"}}
 SHAPE = (3, 4, 32, 48)
 
 
@@ -28,9 +30,9 @@ def need(to: str) -> None:
         pytest.importorskip(package, reason=f"{package} is not installed (the extra 'export')")
 
 
-def deployed(**options) -> Deployed:
-    """A UniFormer whose logits are neither small nor equal."""
-    model = UniFormer(**SMALL | options)
+def deployed(make=UniFormer, **options) -> Deployed:
+    """A model whose logits are neither small nor equal."""
+    model = make(**SMALL | options)
     model.load_state_dict(fill_v1([(key, list(value.shape), str(value.dtype)[6:]) for key, value in model.state_dict().items()]))
     return Deployed(ClipNormalize([0.1, 0.2, 0.3], [0.2, 0.2, 0.1]), model.to(memory_format=torch.channels_last_3d))
 
@@ -41,12 +43,25 @@ def test_uniformer_passes_parity(to, variant, tmp_path):
     need(to)
     model = deployed(**VARIANTS[variant])
     done = export_model(model, SHAPE, tmp_path / f"new/model{FORMATS[to].suffix}", to=to)
-    assert done.difference < 1e-4 and done.path.is_file()
+    assert done.difference < 1e-4 and done.path.is_file() and done.num_clips is None
     run, clips = FORMATS[to].read(done.path), torch.rand(3, *SHAPE) * 255  # a number of clips that the export never saw
     with torch.no_grad():
         logits = model(clips)
         torch.testing.assert_close(run(clips), logits, rtol=0, atol=1e-4)
     assert logits.std() > 0.1
+
+
+@pytest.mark.parametrize("to", FORMATS)
+def test_fragrant_passes_parity_one_clip_at_a_time(to, tmp_path):
+    """Its own backward passes are left out, and its loops over groups of clips hold for one number of them."""
+    need(to)
+    model = deployed(Fragrant, **FRAGRANT)
+    done = export_model(model, SHAPE, tmp_path / f"model{FORMATS[to].suffix}", to=to)
+    assert done.difference < 1e-4 and done.num_clips == 1
+    clips = torch.rand(1, *SHAPE) * 255
+    with torch.no_grad():
+        torch.testing.assert_close(FORMATS[to].read(done.path)(clips), model(clips), rtol=0, atol=1e-4)
+    assert torch.autograd.Function.apply.__name__ == "apply"  # back as it was
 
 
 class Branches(nn.Module):
@@ -98,10 +113,15 @@ def test_the_command(tmp_path):
     words = ("--checkpoint", str(checkpoint), "--to", "torchscript")
     done = run_here(tool="export", arguments=words)
     assert done.returncode == 0, done.stderr
-    assert "best.pt: 3 x 4 x 32 x 32 per clip, 6 classes, torchscript" in done.stdout
+    assert "best.pt: torchscript, any number of clips of 3 x 4 x 32 x 32, 6 classes" in done.stdout
     assert re.search(r"largest difference of a logit on random clips: \S+", done.stdout)
     facts = json.loads((tmp_path / "best.pt.json").read_text())
-    assert facts["class_names"] == NAMES and facts["clip_shape"] == [3, 4, 32, 32] and "0..255" in facts["input"]
+    assert (
+        facts["class_names"] == NAMES
+        and facts["clip_shape"] == [3, 4, 32, 32]
+        and facts["num_clips"] == "any"
+        and "0..255" in facts["input"]
+    )
     model, _ = load_deployed(checkpoint)
     clips = torch.rand(1, 3, 4, 32, 32) * 255
     with torch.no_grad():
