@@ -13,7 +13,7 @@ from fragrant.data.records import VideoRecord
 from fragrant.data.sampling import clip_span
 from fragrant.data.transforms import TestTransform, TrainTransform
 from fragrant.data.views import ViewPlan, test_plan, train_plan
-from fragrant.distributed import rank, world_size
+from fragrant.distributed import rank, shard, world_size
 
 SPLITS = ("train", "val", "test")
 SPARSE_WINDOW_SECONDS = 4.0  # of a long video that is looked at in windows
@@ -100,6 +100,10 @@ def build_loader(cfg, split: str) -> ClipLoader:
     assert split in SPLITS, split
     name = (cfg.TEST if split == "test" else cfg.TRAIN).DATASET
     records, class_names = DATASETS.get(name.lower())(cfg, split)
+    share = range(len(records)), len(records)
+    if split == "test" and cfg.TEST.NUM_PARTS > 1:
+        share = shard(len(records), cfg.TEST.PART, cfg.TEST.NUM_PARTS), len(records)
+        records = records.pick(share[0])
     plan, num_views = _plan(cfg, split)
     multi_thread = cfg.DATA_LOADER.ENABLE_MULTI_THREAD_DECODE
     options = {"seed": cfg.RNG_SEED, "multi_thread": multi_thread, "measure_luma": split == "test"}
@@ -111,4 +115,5 @@ def build_loader(cfg, split: str) -> ClipLoader:
         pin_memory=cfg.DATA_LOADER.PIN_MEMORY and cfg.NUM_GPUS > 0 and torch.cuda.is_available(),
         class_names=class_names,
         num_views=num_views,
+        share=share,
     )

@@ -57,6 +57,11 @@ class RecordList(Sequence):
     def __repr__(self) -> str:
         return f"<{len(self)} records{' of ' + self.source if self.source else ''}>"
 
+    def pick(self, indices: Iterable[int]) -> "RecordList":
+        """Some of the records; errors still name their lines."""
+        indices = list(indices)
+        return RecordList((self[i] for i in indices), source=self.source, lines=self._lines[np.asarray(indices, dtype=np.int64)])
+
     def where(self, index: int) -> str:
         """``"train.csv:12"``"""
         return f"{self.source or 'record'}:{self._lines[index]}"

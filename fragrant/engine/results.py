@@ -33,12 +33,12 @@ def run_facts() -> dict[str, str]:
     }
 
 
-def save_results(folder: Path, table: ScoreTable, summary: dict) -> None:
+def save_results(folder: Path, table: ScoreTable, summary: dict, *, name: str = "scores") -> None:
     """``scores.npz``, and ``scores.json`` for people: the table's header and every number computed from it."""
-    save_table(folder / "scores.npz", table)
+    save_table(folder / f"{name}.npz", table)
     header = {key: value for key, value in table.header.items() if key != "config"}  # it stands in config.yaml
     text = simplejson.dumps({"header": header, "summary": summary}, indent=1, ignore_nan=True)
-    _write(folder / "scores.json", lambda file: file.write(text.encode()))
+    _write(folder / f"{name}.json", lambda file: file.write(text.encode()))
 
 
 def save_pickles(folder: Path, scores: VideoScores, *, uniformer_name: str, slowfast_name: str) -> list[Path]:

@@ -248,7 +248,9 @@ def test(job: Job) -> None:
     scores = ensemble_views(table, table.header["rule"])
     summary = summarise(scores)
     if is_main():
-        save_results(Path(cfg.OUTPUT_DIR), table, summary)
+        part = f".{cfg.TEST.PART}-of-{cfg.TEST.NUM_PARTS}" if cfg.TEST.NUM_PARTS > 1 else ""
+        save_results(Path(cfg.OUTPUT_DIR), table, summary, name=f"scores{part}")
+    if is_main() and cfg.TEST.NUM_PARTS == 1:
         name = result_file_name(frames, cfg.DATA.TEST_CROP_SIZE, clips, crops)
         save_pickles(Path(cfg.OUTPUT_DIR), scores, uniformer_name=name, slowfast_name=cfg.TEST.SAVE_RESULTS_PATH)
     top1, top5, k = Share(**summary["top1"]), Share(**summary["top5"]), summary["top5_k"]
@@ -262,7 +264,9 @@ def test(job: Job) -> None:
 
 def score_table(job: Job, loader, scored: Scored, weights: str, *, class_names: Sequence[str] | None) -> ScoreTable:
     """What a test leaves on disk, with all that is needed to know later what it was."""
-    cfg, records = job.cfg, loader.dataset.records
+    cfg, (share, num_videos) = job.cfg.clone(), loader.share
+    cfg.defrost()
+    cfg.TEST.PART, cfg.TEST.NUM_PARTS = 0, 1  # a part says of what it is a part
     clips, crops = cfg.TEST.NUM_ENSEMBLE_VIEWS, cfg.TEST.NUM_SPATIAL_CROPS
     header = {
         "checkpoint": str(weights),
@@ -270,10 +274,10 @@ def score_table(job: Job, loader, scored: Scored, weights: str, *, class_names: 
         "config": dump_cfg(cfg),
         "frames": views_label(cfg.DATA.NUM_FRAMES, crops, clips),
         "model": cfg.MODEL.MODEL_NAME,
-        "num_videos": len(records),
+        "num_videos": num_videos,
         "rule": f"{cfg.DATA.ENSEMBLE_METHOD}-{cfg.TEST.ENSEMBLE_SPACE}",
         **run_facts(),
     }
-    more = {"luma": scored.luma, "class_names": tuple(class_names or ()) or None, "header": header}
-    paths = [record.path for record in records]
+    more = {"ids": torch.tensor(share), "luma": scored.luma, "class_names": tuple(class_names or ()) or None, "header": header}
+    paths = [record.path for record in loader.dataset.records]
     return ScoreTable.whole(paths, scored.labels, scored.logits, grid_views(clips, crops), **more)
