@@ -257,8 +257,8 @@ def test(job: Job) -> None:
     for line in describe_summary(summary)[2:]:
         log.say(line)
     stats = {"split": "test_final", "top1_acc": f"{top1.percent:.2f}", "top5_acc": f"{top5.percent:.2f}"}
-    text = f"Test: top-1 {top1}, top-{k} {top5}, in {duration(seconds)}"
-    log.record(stats, text=text, more={"top1": top1.percent, f"top{k}": top5.percent, "videos": len(table), "seconds": seconds})
+    log.say(f"Test: top-1 {top1}, top-{k} {top5}, in {duration(seconds)}")
+    log.record(stats, more={"top1": top1.percent, f"top{k}": top5.percent, "videos": len(table), "seconds": seconds})
     log.scalars({"Test/Top1_acc": top1.percent, "Test/Top5_acc": top5.percent}, cfg.SOLVER.MAX_EPOCH)
 
 
