@@ -249,7 +249,7 @@ def test(job: Job) -> None:
     summary = summarise(scores)
     if is_main():
         part = f".{cfg.TEST.PART}-of-{cfg.TEST.NUM_PARTS}" if cfg.TEST.NUM_PARTS > 1 else ""
-        save_results(Path(cfg.OUTPUT_DIR), table, summary, name=f"scores{part}")
+        save_results(Path(cfg.OUTPUT_DIR), table, scores, summary, name=f"scores{part}")
     if is_main() and cfg.TEST.NUM_PARTS == 1:
         name = result_file_name(frames, cfg.DATA.TEST_CROP_SIZE, clips, crops)
         save_pickles(Path(cfg.OUTPUT_DIR), scores, uniformer_name=name, slowfast_name=cfg.TEST.SAVE_RESULTS_PATH)
