@@ -50,7 +50,8 @@ def test_predictions_as_csv():
     assert len(rows) == 40 and rows[2]["path"] == "videos/02.mp4" and rows[2]["luma"] == "0.0200"
     assert rows[0]["label"] == "b" and rows[1]["label"] == ""
     assert ["abcdefg".index(row["class1"]) for row in rows] == video.scores.argmax(1).tolist()
-    assert float(rows[0]["prob1"]) == pytest.approx(video.probs[0].max().item(), abs=1e-6) > float(rows[0]["prob2"])
+    assert float(rows[0]["prob1"]) == pytest.approx(video.probs[0].max().item(), abs=1e-6)
+    assert float(rows[0]["prob1"]) > float(rows[0]["prob2"]) > float(rows[0]["prob5"])
     several = ensemble_views(ScoreTable.whole(table.paths, torch.ones(40, 7, dtype=torch.bool), table.logits, table.views))
     first = list(csv.DictReader(io.StringIO(predictions_csv(several))))[0]
     assert first["label"].startswith("class 0;class 1;") and first["luma"] == ""
