@@ -7,8 +7,11 @@ from typing import NamedTuple
 import torch
 
 from fragrant.data.clips import ClipDataset
+from fragrant.data.color_jitter import ColorJitter
 from fragrant.data.datasets import DATASETS
+from fragrant.data.enhance import clahe, equalize
 from fragrant.data.loader import ClipLoader, TestBatches, TrainBatches
+from fragrant.data.randaugment import parse_randaugment
 from fragrant.data.records import VideoRecord
 from fragrant.data.sampling import clip_span
 from fragrant.data.transforms import TestTransform, TrainTransform
@@ -16,6 +19,7 @@ from fragrant.data.views import ViewPlan, test_plan, train_plan
 from fragrant.distributed import rank, shard, world_size
 
 SPLITS = ("train", "val", "test")
+ENHANCE = {"none": None, "equalize": equalize, "clahe": clahe}
 SPARSE_WINDOW_SECONDS = 4.0  # of a long video that is looked at in windows
 
 
@@ -25,26 +29,52 @@ def _plan(cfg, split: str) -> tuple[ViewPlan, int]:
     clip = {
         "length": data.NUM_FRAMES,
         "stride": data.SAMPLING_RATE,
-        "sparse": data.SAMPLING == "sparse",
+        "mode": data.SAMPLING,
+        "run": data.SEGMENT_LENGTH,
         "target_fps": data.TARGET_FPS if data.FPS_CONVERT else None,
     }
     if split == "train":
-        return train_plan(**clip), 1
+        return train_plan(**clip, views=cfg.AUG.NUM_SAMPLE), cfg.AUG.NUM_SAMPLE
     clips, crops = (cfg.TEST.NUM_ENSEMBLE_VIEWS, cfg.TEST.NUM_SPATIAL_CROPS) if split == "test" else (1, 1)
     return test_plan(**clip, clips=clips, crops=crops, offset=data.USE_OFFSET_SAMPLING), clips * crops
 
 
+def _gamma(cfg, split: str) -> tuple[float, float]:
+    """The range of a clip's gamma."""
+    values = cfg.DATA.GAMMA if cfg.DATA.GAMMA_IN in ("both", "train" if split == "train" else "test") else []
+    return (values[0], values[-1]) if values else (1.0, 1.0)
+
+
+def _augment(cfg) -> list[Callable]:
+    """What is done to the pixels of training clips here; random erasing waits for the device."""
+    aug = cfg.AUG
+    if not aug.ENABLE:
+        return []
+    brightness, contrast, saturation = aug.BRI_CON_SAT or (0.0, 0.0, 0.0)
+    jitter = ColorJitter(brightness=brightness, contrast=contrast, saturation=saturation, hue=aug.HUE)
+    steps = [jitter] if jitter.changes else []
+    return steps + ([parse_randaugment(aug.AA_TYPE, interpolation=aug.INTERPOLATION)] if aug.AA_TYPE else [])
+
+
 def _transform(cfg, split: str) -> TrainTransform | TestTransform:
-    data, dtype = cfg.DATA, getattr(torch, cfg.DATA.CLIP_DTYPE)
+    data, dtype, gamma = cfg.DATA, getattr(torch, cfg.DATA.CLIP_DTYPE), _gamma(cfg, split)
     if split != "train":
-        return TestTransform(crop_size=data.TEST_CROP_SIZE, short_side=cfg.TEST.SHORT_SIDE or data.TEST_CROP_SIZE, dtype=dtype)
+        short_side = cfg.TEST.SHORT_SIDE or data.TEST_CROP_SIZE
+        return TestTransform(
+            crop_size=data.TEST_CROP_SIZE, short_side=short_side, enhance=ENHANCE[data.ENHANCE], gamma=sum(gamma) / 2, dtype=dtype
+        )
     return TrainTransform(
         crop_size=data.TRAIN_CROP_SIZE,
         jitter_scales=tuple(data.TRAIN_JITTER_SCALES),
         inverse_scales=data.INV_UNIFORM_SAMPLE,
         areas=tuple(data.TRAIN_JITTER_SCALES_RELATIVE) or None,
         aspects=tuple(data.TRAIN_JITTER_ASPECT_RELATIVE) or None,
+        scales=tuple(data.TRAIN_MULTI_SCALE),
         flip=data.RANDOM_FLIP,
+        enhance=ENHANCE[data.ENHANCE],
+        gamma=gamma,
+        augment=_augment(cfg),
+        augment_first=cfg.AUG.ORDER == "published",
         dtype=dtype,
     )
 
@@ -96,6 +126,7 @@ def build_loader(cfg, split: str) -> ClipLoader:
 
     Raises:
         ListError, DemoSetError: the lists are missing or wrong, or cannot be made; reading a video happens later, while iterating.
+        UserError: AUG.AA_TYPE is no RandAugment.
     """
     assert split in SPLITS, split
     name = (cfg.TEST if split == "test" else cfg.TRAIN).DATASET

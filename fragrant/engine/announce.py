@@ -1,5 +1,6 @@
 """What a test says before it starts: everything that decides which number comes out."""
 
+import re
 from collections.abc import Sequence
 
 from fragrant.errors import UserError
@@ -51,13 +52,18 @@ def compare_class_names(trained: Sequence[str] | None, listed: Sequence[str] | N
         silent = [name for name, names in ((weights, trained), ("the test list", listed)) if not names]
         return f"{' and '.join(silent)} name{'s' if len(silent) == 1 else ''} no classes, so their order cannot be checked"
     for number, (old, new) in enumerate(zip(trained, listed, strict=False)):
-        if old != new:
+        if _plain(old) != _plain(new):
             raise UserError(
                 f"class {number} is '{old}' in {weights}, but '{new}' in the class names of the test list; the orders must agree"
             )
     if len(trained) != len(listed):
         raise UserError(f"{weights} has {len(trained)} class names, the test list {len(listed)}")
     return f"the {len(listed)} names and their order agree with the checkpoint's ({_first(listed)})"
+
+
+def _plain(name: str) -> str:
+    """Sets write their own classes in several ways: Dark-48 has adult+female+singing and adult_female_singing."""
+    return " ".join(re.split(r"[\s_+-]+", re.sub(r"[\[\]]", "", name).casefold()))
 
 
 def _first(names: Sequence[str], most: int = 4) -> str:

@@ -19,6 +19,7 @@ from fragrant.engine.precision import Precision, pick_precision
 from fragrant.engine.predict import Predictor
 from fragrant.engine.start import fill_for_test
 from fragrant.layers.normalize import ClipNormalize
+from fragrant.layers.random_erasing import RandomErasing
 from fragrant.models import build_model
 from fragrant.models.stages import stages
 from fragrant.objectives import build_objective
@@ -48,6 +49,20 @@ def build_preparation(cfg, device: torch.device, *, channels_last: bool) -> Call
     normalize = ClipNormalize(cfg.DATA.MEAN, cfg.DATA.STD, reverse_channels=cfg.DATA.REVERSE_INPUT_CHANNEL).to(device)
     layout = torch.channels_last_3d if channels_last else torch.contiguous_format
     return lambda clips: normalize(clips).contiguous(memory_format=layout)
+
+
+def build_erasing(cfg) -> Callable[[Tensor, Sequence[int], int], Tensor]:
+    """Random erasing: (normalised clips (B*V, C, T, H, W), ids of the B videos, epoch) -> the clips, changed in place."""
+    aug, seed = cfg.AUG, cfg.RNG_SEED
+    if not (aug.ENABLE and aug.RE_PROB):
+        return lambda clips, ids, epoch: clips
+    erase = RandomErasing(aug.RE_PROB, mode=aug.RE_MODE, max_count=aug.RE_COUNT)
+
+    def erase_videos(clips: Tensor, ids: Sequence[int], epoch: int) -> Tensor:
+        views = range(len(clips) // len(ids))
+        return erase(clips, [f"{seed}-{epoch}-{video_id}-{view}-erase" for video_id in ids for view in views])
+
+    return erase_videos
 
 
 def model_on_device(cfg, device: torch.device, *, channels_last: bool, compiled: bool) -> nn.Module:

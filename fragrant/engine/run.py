@@ -14,7 +14,7 @@ from fragrant.data import build_loader
 from fragrant.data.views import result_file_name, views_label
 from fragrant.distributed import is_main
 from fragrant.engine.announce import compare_class_names, test_lines
-from fragrant.engine.build import build_preparation, describe_setting, model_on_device, prepare_device
+from fragrant.engine.build import build_erasing, build_preparation, describe_setting, model_on_device, prepare_device
 from fragrant.engine.evaluate import Scored, score_videos
 from fragrant.engine.meter import TrainMeter, gpu_memory
 from fragrant.engine.precise_bn import update_batch_norm
@@ -121,9 +121,10 @@ def train(job: Job) -> None:
     if start.epoch and is_due(start.epoch - 1, max_epoch, cfg.TRAIN.EVAL_PERIOD):
         # The run may have been killed between saving and validating; doing it twice changes nothing.
         best = keep_best(start.epoch - 1, best)
+    erase = build_erasing(cfg)
     for epoch in range(start.epoch, max_epoch):
         meter = TrainMeter(job.log, epoch=epoch, max_epoch=max_epoch, period=cfg.LOG_PERIOD, device=job.device)
-        loop = dict(epoch=epoch, lr_at=lr_at, prepare=job.prepare, autocast=precision.autocast, device=job.device)
+        loop = dict(epoch=epoch, lr_at=lr_at, prepare=job.prepare, autocast=precision.autocast, device=job.device, erase=erase)
         train_one_epoch(objective, train_loader, stepper, meter, **loop)
         save_due, val_due = (is_due(epoch, max_epoch, period) for period in (cfg.TRAIN.CHECKPOINT_PERIOD, cfg.TRAIN.EVAL_PERIOD))
         if cfg.BN.USE_PRECISE_STATS and (save_due or val_due):
@@ -280,4 +281,13 @@ def score_table(job: Job, loader, scored: Scored, weights: str, *, class_names: 
     }
     more = {"ids": torch.tensor(share), "luma": scored.luma, "class_names": tuple(class_names or ()) or None, "header": header}
     paths = [record.path for record in loader.dataset.records]
-    return ScoreTable.whole(paths, scored.labels, scored.logits, grid_views(clips, crops), **more)
+    return ScoreTable.whole(paths, scored.labels, scored.logits, grid_views(clips, crops, enhancement(cfg)), **more)
+
+
+def enhancement(cfg) -> str:
+    """What a test does to the pixels of its views, ``"clahe gamma=3"``: views of another enhancement are other views."""
+    data = cfg.DATA
+    words = [data.ENHANCE] if data.ENHANCE != "none" else []
+    if data.GAMMA and data.GAMMA_IN in ("both", "test"):
+        words.append(f"gamma={(data.GAMMA[0] + data.GAMMA[-1]) / 2:g}")
+    return " ".join(words)

@@ -30,6 +30,8 @@ def test_everything_that_decides_the_number_is_said():
     [
         (["a", "b"], ["a", "b"], "the 2 names and their order agree with the checkpoint's (a, b)"),
         (list("abcde"), list("abcde"), "the 5 names and their order agree with the checkpoint's (a, b, c, d, ...)"),
+        (["a+b", "Wave1"], ["a_b", "wave1"], "the 2 names and their order agree with the checkpoint's (a_b, wave1)"),
+        (["Holding [something]"], ["Holding something"], "the 1 names and their order agree with the checkpoint's (Holding something)"),
         (None, ["a"], "w.pyth names no classes, so their order cannot be checked"),
         (["a"], None, "the test list names no classes, so their order cannot be checked"),
         ([], None, "w.pyth and the test list name no classes, so their order cannot be checked"),
@@ -43,6 +45,7 @@ def test_class_names_that_agree_or_are_not_known(trained, listed, outcome):
     "trained, listed, message",
     [
         ("abc", "acb", "class 1 is 'b' in w.pyth, but 'c' in the class names of the test list; the orders must agree"),
+        (["wave1"], ["wave2"], "class 0 is 'wave1' in w.pyth, but 'wave2'"),
         ("ab", "abc", "w.pyth has 2 class names, the test list 3"),
     ],
 )

@@ -175,14 +175,15 @@ LISTS = [
     (None, "", ["train.csv", "DATA.PATH_TO_DATA_DIR"]),
     ("", "", ["train.csv"]),
     ("a.mp4 6\n", "", ["train.csv:1", "6", "MODEL.NUM_CLASSES"]),
-    ("a.mp4,0\n", "", ["train.csv:1", "DATA.PATH_LABEL_SEPARATOR"]),
+    ("a.mp4,0\n", "", ["train.csv:1", "a.mp4", "DATA.PATH_PREFIX"]),
+    ("a.mp4 walk\n", "", ["train.csv:1", "DATA.LIST_FORMAT"]),
     ("missing.mp4 0\n", "", ["missing.mp4", "train.csv:1"]),
     ("text.mp4 0\n", "no video at all", ["text.mp4", "train.csv:1"]),
 ]
 
 
 @pytest.mark.parametrize("workers", [0, 1])
-@pytest.mark.parametrize("rows, content, parts", LISTS, ids="missing_list no_rows label separator missing_video unreadable_video".split())
+@pytest.mark.parametrize("rows, content, parts", LISTS, ids="missing_list no_rows label folder form missing_video unreadable_video".split())
 def test_wrong_lists_are_one_line(rows, content, parts, workers, tmp_path):
     if workers and not content:
         pytest.skip("nothing is read in workers")
