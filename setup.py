@@ -20,6 +20,11 @@ setup(
     long_description_content_type="text/markdown",
     python_requires=">=3.10",
     packages=find_packages(include=["fragrant", "fragrant.*"]),
+    package_data={"fragrant.report": ["page.*"]},
     install_requires=requirements(),
-    extras_require={"test": ["pytest>=8", "ruff>=0.6"], "export": ["onnx>=1.17", "onnxscript>=0.5", "onnxruntime>=1.20"]},
+    extras_require={
+        "export": ["onnx>=1.17", "onnxscript>=0.5", "onnxruntime>=1.20"],  # tools/export.py --to onnx
+        "report": ["matplotlib>=3.8"],  # tools/plot.py; the HTML report needs nothing
+        "test": ["pytest>=8", "ruff>=0.6", "matplotlib>=3.8", "selenium>=4.20"],
+    },
 )

@@ -3,12 +3,28 @@
 Clips are (H, W, T, C): all frames of a pixel lie together, which makes every operation one pass over the memory.
 """
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor
 
 VALUES = torch.arange(256)
+
+
+def pixels_together(frames: Tensor) -> Tensor:
+    """(T, H, W, C) -> (H, W, T, C), copied: channel by channel, which is more than twice as fast as all at once."""
+    time, height, width, channels = frames.shape
+    together = frames.new_empty(height, width, time, channels)
+    for channel in range(channels):
+        together[..., channel] = frames[..., channel].permute(1, 2, 0)
+    return together
+
+
+def frames_apart(together: Tensor) -> Tensor:
+    """The way back, (H, W, T, C) -> (T, H, W, C), copied."""
+    height, width, time, channels = together.shape
+    frames = together.new_empty(time, height, width, channels)
+    for channel in range(channels):
+        frames[..., channel] = together[..., channel].permute(2, 0, 1)
+    return frames
 
 
 def map_values(frames: Tensor, table: Tensor) -> Tensor:
@@ -76,31 +92,29 @@ def adjust_saturation(frames: Tensor, factor: float) -> Tensor:
 def adjust_sharpness(frames: Tensor, factor: float) -> Tensor:
     """0 = smoothed over 3 x 3 pixels, whose centre counts five times, 1 = as it is; the outermost pixels stay."""
     pixels = frames.to(torch.int16)
-    rows = pixels[:-2] + pixels[1:-1] + pixels[2:]
-    sums = rows[:, :-2] + rows[:, 1:-1] + rows[:, 2:] + 4 * pixels[1:-1, 1:-1]
-    smooth = frames.float()
-    smooth[1:-1, 1:-1] = ((sums.float() + 6.5) / 13).floor_()  # rounded; a 13th part is never half
-    return blend(smooth, frames, factor)
+    rows = (pixels[:-2] + pixels[1:-1]).add_(pixels[2:])
+    sums = (rows[:, :-2] + rows[:, 1:-1]).add_(rows[:, 2:]).add_(pixels[1:-1, 1:-1], alpha=4)
+    sharp = frames.clone()
+    sharp[1:-1, 1:-1] = blend(sums.mul(1 / 13).round_(), frames[1:-1, 1:-1], factor)  # a 13th part is never half
+    return sharp
 
 
 # ------------------------------------------------------------------------------------------------------------ by histograms
-def _map_planes(frames: Tensor, tables: Callable[[Tensor], Tensor]) -> Tensor:
-    """Every channel of every frame through a table of its own.
-
-    Args:
-        tables: histograms (T * C, 256) -> values (T * C, 256)
-    """
-    planes = frames.shape[2] * frames.shape[3]
-    places = frames.flatten(2) + 256 * torch.arange(planes, dtype=torch.int32)  # (H, W, T * C)
-    counts = torch.bincount(places.flatten(), minlength=256 * planes).view(planes, 256)
-    table = tables(counts).to(torch.uint8).flatten()
-    return torch.from_numpy(table.numpy().take(places.numpy())).view(frames.shape)  # five times as fast as torch's indexing
+def _places(frames: Tensor) -> Tensor:
+    """(H, W, T, C) -> (H, W, T * C) int32: where each value stands in the tables of all channels of all frames, behind one another."""
+    planes = frames.flatten(2)
+    return planes + 256 * torch.arange(planes.shape[2], dtype=torch.int32)
 
 
-def stretching_tables(counts: Tensor) -> Tensor:
-    """(P, 256) counts -> (P, 256) values: the smallest value that occurs becomes 0, the largest 255."""
-    occurs = (counts > 0).double()
-    low, high = occurs.argmax(dim=1, keepdim=True), 255 - occurs.flip(1).argmax(dim=1, keepdim=True)
+def _map_places(places: Tensor, tables: Tensor, shape: torch.Size) -> Tensor:
+    """The entries of ``tables`` (T * C, 256) at ``places``, in uint8."""
+    entries = tables.to(torch.uint8).flatten().numpy()
+    return torch.from_numpy(entries.take(places.numpy())).view(shape)  # five times as fast as torch's indexing
+
+
+def stretching_tables(low: Tensor, high: Tensor) -> Tensor:
+    """(P, 1) smallest and largest values that occur -> (P, 256) values: the smallest becomes 0, the largest 255."""
+    low, high = low.long(), high.long()
     scale = 255.0 / (high - low).clamp(min=1).double()
     stretched = (VALUES * scale + -low * scale).trunc().clamp(0, 255)
     return torch.where(high > low, stretched, VALUES.double())
@@ -115,8 +129,11 @@ def equalizing_tables(counts: Tensor) -> Tensor:
 
 
 def autocontrast(frames: Tensor) -> Tensor:
-    return _map_planes(frames, stretching_tables)
+    limits = frames.flatten(2).flatten(0, 1).aminmax(dim=0)  # (T * C,)
+    return _map_places(_places(frames), stretching_tables(*(limit.unsqueeze(1) for limit in limits)), frames.shape)
 
 
 def equalize(frames: Tensor) -> Tensor:
-    return _map_planes(frames, equalizing_tables)
+    places = _places(frames)
+    counts = torch.bincount(places.flatten(), minlength=256 * places.shape[2]).view(-1, 256)
+    return _map_places(places, equalizing_tables(counts), frames.shape)

@@ -148,11 +148,12 @@ def argument_of(name: str, magnitude: float, sign: int, *, rising: bool) -> floa
 
 
 def apply(frames: Tensor, operations: Sequence[Drawn]) -> Tensor:
-    """(T, H, W, C) uint8 -> the same shape, with all frames of a pixel together in memory"""
-    clip = frames.permute(1, 2, 0, 3).contiguous()  # (H, W, T, C)
+    """(T, H, W, C) uint8 -> the same shape"""
+    clip = frames.permute(1, 2, 0, 3)  # (H, W, T, C)
+    clip = clip if clip.is_contiguous() else colours.pixels_together(frames)
     for name, argument, interpolation in operations:
         clip = OPERATIONS[name].apply(clip, argument, interpolation)
-    return clip.permute(2, 0, 1, 3)
+    return colours.frames_apart(clip)
 
 
 # ---------------------------------------------------------------------------------------------------------- text -> RandAugment

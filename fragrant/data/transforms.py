@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from fragrant.data.colours import to_uint8
+from fragrant.data.colours import pixels_together, to_uint8
 from fragrant.data.gamma import brighten
 
 
@@ -41,7 +41,7 @@ def resize(frames: Tensor, height: int, width: int, *, dtype: torch.dtype = torc
     if frames.shape[1:3] == (height, width):
         return frames.to(dtype)
     if together:
-        pixels = torch.cat(list(frames), dim=2).float().unsqueeze(0).permute(0, 3, 1, 2)  # (1, T * C, H, W), channels last in memory
+        pixels = pixels_together(frames).flatten(2).float().unsqueeze(0).permute(0, 3, 1, 2)  # (1, T * C, H, W), channels last in memory
     else:
         pixels = frames.permute(0, 3, 1, 2).float()  # (T, C, H, W), channels last in memory as the frames are
     pixels = F.interpolate(pixels, size=(height, width), mode="bilinear", align_corners=False)

@@ -29,6 +29,8 @@ from fragrant.metrics import Share, ensemble, topk_accuracy
 from fragrant.models.complexity import describe
 from fragrant.objectives import build_objective
 from fragrant.optim import build_optimizer, build_schedule
+from fragrant.report.board import show_clips, spread_clips
+from fragrant.report.build import present_test
 from fragrant.scores import ScoreTable, describe_summary, ensemble_views, grid_views, summarise
 
 
@@ -86,6 +88,8 @@ def train(job: Job) -> None:
     scaler = precision.grad_scaler()
     start = start_training(model, optimizer, scaler, sources(cfg), max_epoch=max_epoch)
     introduce(job, model, train_loader, val_loader, start.message, precision)
+    if job.log.has_board and not start.epoch:
+        show_clips(job.log, "Train/clips", spread_clips(train_loader.dataset), 0)
     stepper = Stepper(
         objective,
         optimizer,
@@ -261,6 +265,9 @@ def test(job: Job) -> None:
     log.say(f"Test: top-1 {top1}, top-{k} {top5}, in {duration(seconds)}")
     log.record(stats, more={"top1": top1.percent, f"top{k}": top5.percent, "videos": len(table), "seconds": seconds})
     log.scalars({"Test/Top1_acc": top1.percent, "Test/Top5_acc": top5.percent}, cfg.SOLVER.MAX_EPOCH)
+    if is_main() and cfg.TEST.NUM_PARTS == 1:  # of parts: tools/report.py, when they are put together
+        out = Path(cfg.OUTPUT_DIR)
+        present_test(cfg, table, out / "report.html", training_log=out / "metrics.jsonl", board=log, step=cfg.SOLVER.MAX_EPOCH)
 
 
 def score_table(job: Job, loader, scored: Scored, weights: str, *, class_names: Sequence[str] | None) -> ScoreTable:

@@ -6,7 +6,8 @@ import torch
 from fragrant.layers.fam import FAM
 from fragrant.models.fragrant import Fragrant
 from fragrant.models.uniformer import UniFormer
-from fragrant.report.fragrant_maps import MapError, fam_maps, over_frames, ram_maps, spread
+from fragrant.report.fragrant_maps import MapError, fam_maps, ram_maps, spread
+from fragrant.report.maps import over_frames
 
 SMALL = dict(num_classes=5, embed_dim=(8, 16, 32, 32), depth=(1, 1, 1, 1), head_dim=16)
 
