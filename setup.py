@@ -24,6 +24,7 @@ setup(
     install_requires=requirements(),
     extras_require={
         "features": ["scikit-learn>=1.4"],  # the classifiers of tools/classify_features.py but for two_layer
+        "export": ["onnx>=1.17", "onnxscript>=0.5", "onnxruntime>=1.20"],  # tools/export.py --to onnx
         "report": ["matplotlib>=3.8"],  # tools/plot.py; the HTML report needs nothing
         "test": ["pytest>=8", "ruff>=0.6", "matplotlib>=3.8", "scikit-learn>=1.4", "selenium>=4.20"],
     },

@@ -217,6 +217,8 @@ _C.TEST.NUM_SPATIAL_CROPS = 3  # crops of each clip: 1 = centre, 3 = both ends o
 _C.TEST.SHORT_SIDE = 0  # short side before the crop; 0 = TEST_CROP_SIZE
 _C.TEST.ENSEMBLE_SPACE = "logits"  # what DATA.ENSEMBLE_METHOD combines: logits (as UniFormer's published numbers) | softmax | relu
 _C.TEST.PRECISION = "fp32"  # autocast of the forward pass: auto | bf16 | fp16 | fp32
+_C.TEST.NUM_PARTS = 1  # parts of the test list, each tested by a run of its own (a job array); tools/ensemble.py puts them together
+_C.TEST.PART = 0  # which of them this run tests, from 0; it writes scores.<PART>-of-<NUM_PARTS>.npz
 _C.TEST.SAVE_RESULTS_PATH = ""  # file name under OUTPUT_DIR for a pickle [scores, labels]; "" = none
 
 # -------------------------------------------------------------------------------------------------------------- frozen features

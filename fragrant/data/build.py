@@ -17,7 +17,7 @@ from fragrant.data.records import ListError, VideoRecord
 from fragrant.data.sampling import clip_span
 from fragrant.data.transforms import TestTransform, TrainTransform
 from fragrant.data.views import ViewPlan, test_plan, train_plan
-from fragrant.distributed import rank, world_size
+from fragrant.distributed import rank, shard, world_size
 
 SPLITS = ("train", "val", "test")
 ENHANCE = {"none": None, "equalize": equalize, "clahe": clahe}
@@ -152,6 +152,10 @@ def build_loader(cfg, split: str, *, views_of: str | None = None) -> ClipLoader:
     """
     records, class_names = build_records(cfg, split)
     split = views_of or split
+    share = range(len(records)), len(records)
+    if split == "test" and cfg.TEST.NUM_PARTS > 1:
+        share = shard(len(records), cfg.TEST.PART, cfg.TEST.NUM_PARTS), len(records)
+        records = records.pick(share[0])
     plan, num_views = _plan(cfg, split)
     multi_thread = cfg.DATA_LOADER.ENABLE_MULTI_THREAD_DECODE
     options = {"seed": cfg.RNG_SEED, "multi_thread": multi_thread, "measure_luma": split == "test"}
@@ -163,4 +167,5 @@ def build_loader(cfg, split: str, *, views_of: str | None = None) -> ClipLoader:
         pin_memory=cfg.DATA_LOADER.PIN_MEMORY and cfg.NUM_GPUS > 0 and torch.cuda.is_available(),
         class_names=class_names,
         num_views=num_views,
+        share=share,
     )

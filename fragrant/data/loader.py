@@ -66,6 +66,7 @@ class ClipLoader:
         pin_memory: page-locked batches, for a GPU.
         class_names: name of each label, for those who report.
         num_views: views of every video.
+        share: which videos of the list these are, and how many the list has; None = all.
 
     Raises:
         VideoError: while iterating, for the first video that cannot be read.
@@ -80,8 +81,10 @@ class ClipLoader:
         pin_memory: bool = False,
         class_names: list[str] | None = None,
         num_views: int = 1,
+        share: tuple[range, int] | None = None,
     ):
         self.dataset = dataset
+        self.share = share or (range(len(dataset)), len(dataset))
         self.batches = batches
         self.class_names = class_names
         self.num_views = num_views

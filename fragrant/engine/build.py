@@ -6,12 +6,15 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
+from fvcore.common.config import CfgNode
 from torch import Tensor, nn
 
 from fragrant.checkpoint import CheckpointError, load_checkpoint
 from fragrant.config import cfg_from_text, load_cfg
 from fragrant.data import build_source
 from fragrant.engine.benchmark import Setting
+from fragrant.engine.export import Deployed
+from fragrant.engine.model_table import ModelCost
 from fragrant.engine.precision import Precision, pick_precision
 from fragrant.engine.predict import Predictor
 from fragrant.engine.start import fill_for_test
@@ -19,6 +22,7 @@ from fragrant.layers.memory_format import to_channels_last
 from fragrant.layers.normalize import ClipNormalize
 from fragrant.layers.random_erasing import RandomErasing
 from fragrant.models import build_model
+from fragrant.models.stages import stages
 from fragrant.objectives import build_objective
 from fragrant.optim import build_optimizer
 
@@ -89,14 +93,7 @@ def load_predictor(
         UserError: the file is no checkpoint, fits the model only in part, or has no config and none is given.
     """
     device = torch.device(device or ("cuda:0" if torch.cuda.is_available() else "cpu"))
-    state = load_checkpoint(checkpoint)
-    if cfg_path is None and not isinstance(state.get("cfg"), str):
-        raise CheckpointError(f"checkpoint {checkpoint} carries no config, it was not written by this project; give one (--cfg FILE)")
-    cfg = load_cfg(cfg_path, pairs) if cfg_path else cfg_from_text(state["cfg"], pairs, where=f"config in {checkpoint}")
-    model = model_on_device(cfg, device, channels_last=cfg.TRAIN.CHANNELS_LAST, compiled=False)
-    patterns = tuple(cfg.TRAIN.CHECKPOINT_CLEAR_NAME_PATTERN)
-    fill_for_test(model, state, str(checkpoint), clear_patterns=patterns, allow_partial=cfg.TEST.ALLOW_PARTIAL_LOAD)
-    names = state.get("class_names") or [f"class {number}" for number in range(cfg.MODEL.NUM_CLASSES)]
+    cfg, model, names = _trained(checkpoint, cfg_path, pairs, device)
     return Predictor(
         model,
         build_source(cfg),
@@ -107,6 +104,43 @@ def load_predictor(
         clips_per_forward=cfg.TEST.BATCH_SIZE,
         device=device,
     )
+
+
+def _trained(checkpoint, cfg_path, pairs: Sequence[str], device: torch.device) -> tuple[CfgNode, nn.Module, list[str]]:
+    """Config, model with the checkpoint's weights, class names."""
+    state = load_checkpoint(checkpoint)
+    if cfg_path is None and not isinstance(state.get("cfg"), str):
+        raise CheckpointError(f"checkpoint {checkpoint} carries no config, it was not written by this project; give one (--cfg FILE)")
+    cfg = load_cfg(cfg_path, pairs) if cfg_path else cfg_from_text(state["cfg"], pairs, where=f"config in {checkpoint}")
+    model = model_on_device(cfg, device, channels_last=cfg.TRAIN.CHANNELS_LAST, compiled=False)
+    patterns = tuple(cfg.TRAIN.CHECKPOINT_CLEAR_NAME_PATTERN)
+    fill_for_test(model, state, str(checkpoint), clear_patterns=patterns, allow_partial=cfg.TEST.ALLOW_PARTIAL_LOAD)
+    return cfg, model, state.get("class_names") or [f"class {number}" for number in range(cfg.MODEL.NUM_CLASSES)]
+
+
+def load_deployed(
+    checkpoint: str | os.PathLike, *, cfg_path: str | os.PathLike | None = None, pairs: Sequence[str] = ()
+) -> tuple[Deployed, dict]:
+    """A trained model that takes pixels, for ``export_model``, and what a user of the exported file has to know; see ``load_predictor``."""
+    cfg, model, names = _trained(checkpoint, cfg_path, pairs, torch.device("cpu"))
+    normalize = ClipNormalize(cfg.DATA.MEAN, cfg.DATA.STD, reverse_channels=cfg.DATA.REVERSE_INPUT_CHANNEL)
+    facts = {
+        "input": "clips: float32 (N, C, T, H, W), pixel values 0..255, RGB",
+        "output": "logits: float32 (N, K)",
+        "clip_shape": [cfg.DATA.INPUT_CHANNEL_NUM[0], cfg.DATA.NUM_FRAMES, cfg.DATA.TEST_CROP_SIZE, cfg.DATA.TEST_CROP_SIZE],
+        "sampling": f"{cfg.DATA.SAMPLING}, {cfg.DATA.NUM_FRAMES} frames x rate {cfg.DATA.SAMPLING_RATE}",
+        "short_side": cfg.TEST.SHORT_SIDE or cfg.DATA.TEST_CROP_SIZE,
+        "model": cfg.MODEL.MODEL_NAME,
+        "class_names": names,
+    }
+    return Deployed(normalize, model), facts
+
+
+def build_cost(cfg, path: str) -> ModelCost:
+    """What the model of a config costs; ``path`` of the config, for tables."""
+    size = cfg.DATA.TRAIN_CROP_SIZE
+    clip_shape = (cfg.DATA.INPUT_CHANNEL_NUM[0], cfg.DATA.NUM_FRAMES, size, size)
+    return ModelCost(path, cfg.MODEL.MODEL_NAME, clip_shape, stages(build_model(cfg), clip_shape))
 
 
 def describe_setting(precision: Precision, *, channels_last: bool, compiled: bool) -> str:

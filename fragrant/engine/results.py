@@ -16,6 +16,7 @@ import torch
 
 import fragrant
 from fragrant.scores import ScoreTable, VideoScores, save_table
+from fragrant.scores.predictions import predictions_csv
 
 
 def run_facts() -> dict[str, str]:
@@ -33,12 +34,13 @@ def run_facts() -> dict[str, str]:
     }
 
 
-def save_results(folder: Path, table: ScoreTable, summary: dict) -> None:
-    """``scores.npz``, and ``scores.json`` for people: the table's header and every number computed from it."""
-    save_table(folder / "scores.npz", table)
+def save_results(folder: Path, table: ScoreTable, scores: VideoScores, summary: dict, *, name: str = "scores") -> None:
+    """``scores.npz``, and for people: ``scores.json``, the table's header and all numbers; ``scores.csv``, what each video got."""
+    save_table(folder / f"{name}.npz", table)
     header = {key: value for key, value in table.header.items() if key != "config"}  # it stands in config.yaml
     text = simplejson.dumps({"header": header, "summary": summary}, indent=1, ignore_nan=True)
-    _write(folder / "scores.json", lambda file: file.write(text.encode()))
+    _write(folder / f"{name}.json", lambda file: file.write(text.encode()))
+    _write(folder / f"{name}.csv", lambda file: file.write(predictions_csv(scores).encode(errors="surrogateescape")))
 
 
 def save_pickles(folder: Path, scores: VideoScores, *, uniformer_name: str, slowfast_name: str) -> list[Path]:

@@ -272,7 +272,9 @@ def test(job: Job) -> None:
     scores = ensemble_views(table, table.header["rule"])
     summary = summarise(scores) | protocol
     if is_main():
-        save_results(Path(cfg.OUTPUT_DIR), table, summary)
+        part = f".{cfg.TEST.PART}-of-{cfg.TEST.NUM_PARTS}" if cfg.TEST.NUM_PARTS > 1 else ""
+        save_results(Path(cfg.OUTPUT_DIR), table, scores, summary, name=f"scores{part}")
+    if is_main() and cfg.TEST.NUM_PARTS == 1:
         name = result_file_name(frames, cfg.DATA.TEST_CROP_SIZE, clips, crops)
         save_pickles(Path(cfg.OUTPUT_DIR), scores, uniformer_name=name, slowfast_name=cfg.TEST.SAVE_RESULTS_PATH)
     top1, top5, k = Share(**summary["top1"]), Share(**summary["top5"]), summary["top5_k"]
@@ -280,11 +282,11 @@ def test(job: Job) -> None:
         log.say(line)
     stats = {"split": "test_final", "top1_acc": f"{top1.percent:.2f}", "top5_acc": f"{top5.percent:.2f}", **protocol}
     title = f"Test ({OPTIMISTIC})" if protocol else "Test"
-    text = f"{title}: top-1 {top1}, top-{k} {top5}, in {duration(seconds)}"
+    log.say(f"{title}: top-1 {top1}, top-{k} {top5}, in {duration(seconds)}")
     numbers = {"top1": top1.percent, f"top{k}": top5.percent, "videos": len(table), "seconds": seconds}
-    log.record(stats, text=text, more=numbers)
+    log.record(stats, more=numbers)
     log.scalars({"Test/Top1_acc": top1.percent, "Test/Top5_acc": top5.percent}, cfg.SOLVER.MAX_EPOCH)
-    if is_main():
+    if is_main() and cfg.TEST.NUM_PARTS == 1:  # of parts: tools/report.py, when they are put together
         out = Path(cfg.OUTPUT_DIR)
         present_test(cfg, table, out / "report.html", training_log=out / "metrics.jsonl", board=log, step=cfg.SOLVER.MAX_EPOCH)
 
@@ -293,7 +295,9 @@ def score_table(
     job: Job, loader, scored: Scored, weights: str, *, class_names: Sequence[str] | None, protocol: dict[str, str]
 ) -> ScoreTable:
     """What a test leaves on disk, with all that is needed to know later what it was."""
-    cfg, records = job.cfg, loader.dataset.records
+    cfg, (share, num_videos) = job.cfg.clone(), loader.share
+    cfg.defrost()
+    cfg.TEST.PART, cfg.TEST.NUM_PARTS = 0, 1  # a part says of what it is a part
     clips, crops = cfg.TEST.NUM_ENSEMBLE_VIEWS, cfg.TEST.NUM_SPATIAL_CROPS
     header = {
         "checkpoint": str(weights),
@@ -301,11 +305,20 @@ def score_table(
         "config": dump_cfg(cfg),
         "frames": views_label(cfg.DATA.NUM_FRAMES, crops, clips),
         "model": cfg.MODEL.MODEL_NAME,
-        "num_videos": len(records),
+        "num_videos": num_videos,
         "rule": f"{cfg.DATA.ENSEMBLE_METHOD}-{cfg.TEST.ENSEMBLE_SPACE}",
         **protocol,
         **run_facts(),
     }
-    more = {"luma": scored.luma, "class_names": tuple(class_names or ()) or None, "header": header}
-    paths = [record.path for record in records]
-    return ScoreTable.whole(paths, scored.labels, scored.logits, grid_views(clips, crops), **more)
+    more = {"ids": torch.tensor(share), "luma": scored.luma, "class_names": tuple(class_names or ()) or None, "header": header}
+    paths = [record.path for record in loader.dataset.records]
+    return ScoreTable.whole(paths, scored.labels, scored.logits, grid_views(clips, crops, enhancement(cfg)), **more)
+
+
+def enhancement(cfg) -> str:
+    """What a test does to the pixels of its views, ``"clahe gamma=3"``: views of another enhancement are other views."""
+    data = cfg.DATA
+    words = [data.ENHANCE] if data.ENHANCE != "none" else []
+    if data.GAMMA and data.GAMMA_IN in ("both", "test"):
+        words.append(f"gamma={(data.GAMMA[0] + data.GAMMA[-1]) / 2:g}")
+    return " ".join(words)

@@ -42,8 +42,9 @@ class PA(nn.Module):
 
     def forward(self, clips: Tensor) -> Tensor:
         """Clips (N, 3, T*L, H, W), segment after segment -> (N*T, L-1, H, W), at least float32."""
-        dtype = torch.get_autocast_dtype(clips.device.type) if torch.is_autocast_enabled(clips.device.type) else clips.dtype
-        with torch.autocast(clips.device.type, enabled=False):
+        device = clips.device.type if clips.device.type != "meta" else "cpu"  # sizes are measured there, where no autocast exists
+        dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else clips.dtype
+        with torch.autocast(device, enabled=False):
             weight = self.conv.weight.to(dtype)
             maps = ResponseDistance.apply(clips, weight, self.conv.bias, self.frames_per_segment)  # (N*T*(L-1), H, W)
         return maps.unflatten(0, (-1, self.frames_per_segment - 1))

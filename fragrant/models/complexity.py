@@ -61,8 +61,8 @@ UNSEEN = {  # by fvcore
 }
 
 
-def measure(model: nn.Module, clip_shape: Sequence[int]) -> Complexity:
-    """Counts for one clip of shape (C, T, H, W). Costs one forward pass, where the model lies."""
+def count_macs(model: nn.Module, clip_shape: Sequence[int]) -> FlopCountAnalysis:
+    """fvcore's counter after it has counted one clip of shape (C, T, H, W). Costs one forward pass, where the model lies."""
     parameter = next(model.parameters())
     counter = FlopCountAnalysis(model, torch.zeros(1, *clip_shape, device=parameter.device, dtype=parameter.dtype))
     counter.set_op_handle(**UNSEEN)
@@ -71,9 +71,15 @@ def measure(model: nn.Module, clip_shape: Sequence[int]) -> Complexity:
     try:
         model.eval()  # a forward pass in training mode would move the running statistics
         with torch.no_grad():
-            by_operator = {name: count / 1e9 for name, count in counter.by_operator().items()}
+            counter.total()
     finally:
         model.train(was_training)
+    return counter
+
+
+def measure(model: nn.Module, clip_shape: Sequence[int]) -> Complexity:
+    """Counts for one clip of shape (C, T, H, W); see ``count_macs``."""
+    by_operator = {name: count / 1e9 for name, count in count_macs(model, clip_shape).by_operator().items()}
     return Complexity(sum(p.numel() for p in model.parameters()), sum(by_operator.values()), by_operator)
 
 

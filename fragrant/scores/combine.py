@@ -31,7 +31,7 @@ def _prepared(
     if len(missing) > MOST_LINES:
         listed.append(f"missing: ... {len(missing)} lines in all")
     if missing and not allow_missing:
-        raise ScoreError(f"{len(missing)} videos lack views; --allow-missing goes on without; {'; '.join(listed)}")
+        raise ScoreError(f"{len(missing)} videos are missing or lack views; --allow-missing goes on without; {'; '.join(listed)}")
     return runs, rule, lines + listed
 
 

@@ -119,7 +119,8 @@ def import_pickle(path: str | Path, *, paths: Sequence[str] | None = None) -> Sc
     total = scores.sum(1, keepdim=True)
     are_probs = bool((scores >= 0).all()) and bool(torch.allclose(total, total.mean(), rtol=1e-3))
     logits = (scores / total).log() if are_probs else scores
-    header = {"imported": str(path), "kind": PROBABILITIES if are_probs else SUMMED_LOGITS}
+    kind, rule = (PROBABILITIES, "mean-softmax") if are_probs else (SUMMED_LOGITS, "sum-logits")
+    header = {"imported": str(path), "kind": kind, "rule": rule}
     return ScoreTable.whole(_named(paths, len(labels), path), labels, logits[:, None], [WHOLE], header=header)
 
 
@@ -143,7 +144,7 @@ def import_folder(folder: str | Path, *, paths: Sequence[str] | None = None) -> 
         labels = own
         views.append(ViewName(clip, TDN_CROPS[num_crops][crop]))
         columns.append(logits)
-    header = {"imported": str(folder), "num_videos": len(labels)}
+    header = {"imported": str(folder), "num_videos": len(labels), "rule": "mean-softmax"}
     return ScoreTable.whole(_named(paths, len(labels), folder), labels, torch.stack(columns, 1), views, header=header)
 
 

@@ -60,6 +60,8 @@ def summarise(scores: VideoScores, *, luma_groups: int = LUMA_GROUPS) -> dict:
 
 def describe_summary(summary: dict, *, per_class: bool = False) -> list[str]:
     """The lines that a person reads; intervals are Wilson's, 95 %."""
+    if not summary["videos"]:
+        return ["no video with a known class"]
     if "mean_average_precision" in summary:
         return [f"mAP {summary['mean_average_precision']:.2f} % of {summary['videos']} videos, {summary['rule']}"]
     empty = f", {summary['empty_classes']} classes without a video left out" if summary["empty_classes"] else ""

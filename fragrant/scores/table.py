@@ -30,10 +30,10 @@ class ViewName(NamedTuple):
         return f"clip {self.clip} {self.crop}" + (f" {self.enhancement}" if self.enhancement else "")
 
 
-def grid_views(clips: int, crops: int) -> tuple[ViewName, ...]:
+def grid_views(clips: int, crops: int, enhancement: str = "") -> tuple[ViewName, ...]:
     """The views of a test in their order: view r is crop ``r % crops`` of clip ``r // crops``."""
     names = CROPS.get(crops) or tuple(f"crop{number}" for number in range(crops))
-    return tuple(ViewName(clip, crop) for clip in range(clips) for crop in names)
+    return tuple(ViewName(clip, crop, enhancement) for clip in range(clips) for crop in names)
 
 
 @dataclass(frozen=True)

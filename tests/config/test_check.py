@@ -56,6 +56,8 @@ BROKEN = [
     ("SOLVER.BETAS [0.9,1.0]", "SOLVER.BETAS [0.9, 1.0] must be at least 0 and below 1"),
     ("SOLVER.MOMENTUM 0", "SOLVER.NESTEROV needs SOLVER.MOMENTUM above 0 and SOLVER.DAMPENING 0, got 0.0 and 0.0"),
     ("TRAIN.BATCH_SIZE 6 NUM_GPUS 4", "TRAIN.BATCH_SIZE 6 must be a multiple of NUM_GPUS 4"),
+    ("TEST.NUM_PARTS 2 TEST.PART 2 TRAIN.ENABLE False", "TEST.PART 2 must be below TEST.NUM_PARTS 2: parts are counted from 0"),
+    ("TEST.NUM_PARTS 2", "TEST.NUM_PARTS 2 is for runs that only test: set TRAIN.ENABLE False"),
     ("SHARD_ID 2 NUM_SHARDS 2", "SHARD_ID 2 must be below NUM_SHARDS 2: machines are counted from 0"),
     ("DATA.TRAIN_JITTER_SCALES [320,256]", "DATA.TRAIN_JITTER_SCALES [320, 256] must be [smallest, largest]"),
     ("DATA.TRAIN_JITTER_SCALES []", "DATA.TRAIN_JITTER_SCALES [] must be [smallest, largest]"),

@@ -76,7 +76,8 @@ def test_a_test_tells_what_it_was(finished):
     numbers = json.loads((folder / "out" / "scores.json").read_text())
     summary = summarise(ensemble_views(table, header["rule"]))
     assert numbers["summary"] == json.loads(json.dumps(summary)) and numbers["header"]["rule"] == "sum-logits"
-    assert f"Test: top-1 {Share(**summary['top1'])}" in done.stdout or f'"top1_acc": "{summary["top1"]["percent"]:.2f}"' in done.stdout
+    assert f"Test: top-1 {Share(**summary['top1'])}, top-5 " in done.stdout
+    assert (folder / "out" / "scores.csv").read_text().startswith("path,label,luma,class1,prob1,")
     assert sum(group["share"]["total"] for group in summary["by_luma"]) == 6 and "mean luma " in done.stdout
 
 

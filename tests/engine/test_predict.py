@@ -18,7 +18,8 @@ from fragrant.engine.predict import find_videos
 from fragrant.engine.prediction_text import as_csv, as_json, as_text
 from fragrant.errors import UserError
 from fragrant.models import build_model
-from fragrant.scores import ensemble_views, load_table
+from fragrant.scores import ensemble_views, load_table, merge, missing_views
+from fragrant.scores.inputs import load_runs, with_views
 
 NAMES = ["jump", "run", "sit", "stand", "turn", "walk"]
 
@@ -55,6 +56,38 @@ def test_the_answer_is_that_of_a_test(folder):
         torch.testing.assert_close(prediction.probs, probs, rtol=0, atol=1e-6)
         assert prediction.name == NAMES[int(probs.argmax())] and prediction.num_clips == 6
         assert [ranked.prob for ranked in prediction.top] == pytest.approx(sorted(probs.tolist(), reverse=True)[:5], abs=1e-6)
+
+
+def test_parts_of_a_test_are_the_whole(folder):
+    """A job array: every run tests a part of the list, together they are the table of one run."""
+    whole = load_table(folder / "out" / "scores.npz")
+    test = ["TRAIN.ENABLE", "False", "TEST.CHECKPOINT_FILE_PATH", folder / "best.pyth", "DATA.PATH_TO_DATA_DIR", folder / "demo"]
+    for part in range(4):
+        done = run_here(*TINY, *test, "OUTPUT_DIR", folder / "parts", "TEST.NUM_PARTS", "4", "TEST.PART", part)
+        assert done.returncode == 0, done.stderr
+    files = sorted((folder / "parts").glob("scores.*.npz"))
+    assert [path.name for path in files] == [f"scores.{part}-of-4.npz" for part in range(4)]
+    assert not list((folder / "parts").glob("*.pkl")) and (folder / "parts" / "scores.3-of-4.json").is_file()
+    merged = merge([load_table(path) for path in files[::-1]])
+    assert merged.paths == whole.paths and not missing_views(merged)
+    for name in ("ids", "labels", "logits", "luma", "present"):
+        assert torch.equal(getattr(merged, name), getattr(whole, name)), name
+    assert merged.header["num_videos"] == 6 and merged.header["config"].replace("/parts", "/out") == whole.header["config"]
+    assert missing_views(merge([load_table(path) for path in files[:3]])) == [f"video {n} of the list" for n in (4, 5)]
+
+
+def test_enhanced_views_are_other_views_of_the_same_model(folder):
+    """Tests of one checkpoint at several gammas are one run with more views; the brightness is that of the video."""
+    plain = load_table(folder / "out" / "scores.npz")
+    test = ["TRAIN.ENABLE", "False", "TEST.CHECKPOINT_FILE_PATH", folder / "best.pyth", "DATA.PATH_TO_DATA_DIR", folder / "demo"]
+    done = run_here(*TINY, *test, "OUTPUT_DIR", folder / "gamma", "DATA.GAMMA", "[2,4]", "DATA.ENHANCE", "equalize")
+    assert done.returncode == 0, done.stderr
+    lifted = load_table(folder / "gamma" / "scores.npz")
+    assert {view.enhancement for view in lifted.views} == {"equalize gamma=3"} and torch.equal(lifted.luma, plain.luma)
+    assert not torch.equal(lifted.logits, plain.logits)
+    (run,) = load_runs([str(folder / "out" / "scores.npz"), str(folder / "gamma" / "scores.npz")])
+    assert len(run.table.views) == 12 and torch.equal(with_views(run, ["none"]).table.logits, plain.logits)
+    assert torch.equal(with_views(run, ["equalize gamma=3", "0"]).table.logits, lifted.logits[:, :3])
 
 
 @pytest.mark.parametrize("workers", [0, 2])

@@ -71,7 +71,7 @@ def test_shards_are_one_run(files, tmp_path):
 def test_a_missing_shard_is_an_error_unless_allowed(files):
     shards = files / "a.0-of-3.npz", files / "a.2-of-3.npz"
     error = ensemble(*shards, code=2)
-    assert "13 videos lack views" in error and "video 13 of the list" in error and error.count("\n") == 1
+    assert "13 videos are missing or lack views" in error and "video 13 of the list" in error and error.count("\n") == 1
     assert "27 videos with a label" in ensemble(*shards, "--allow-missing")
 
 
