@@ -11,11 +11,15 @@ from fragrant.registry import did_you_mean
 _PRECISIONS = ("auto", "bf16", "fp16", "fp32")
 
 _CHOICES = {
+    "AUG.INTERPOLATION": ("bicubic", "bilinear", "random"),
+    "AUG.ORDER": ("crop_first", "published"),
     "AUG.RE_MODE": ("pixel", "rand", "const"),
     "DATA.CLIP_DTYPE": ("uint8", "float32"),
     "DATA.DECODING_BACKEND": ("pyav", "decord", "torchvision"),
     "DATA.ENSEMBLE_METHOD": ("sum", "mean", "max"),
-    "DATA.SAMPLING": ("dense", "sparse"),
+    "DATA.ENHANCE": ("none", "equalize", "clahe"),
+    "DATA.GAMMA_IN": ("both", "train", "test"),
+    "DATA.SAMPLING": ("dense", "sparse", "segment", "uniform"),
     "DIST_BACKEND": ("nccl", "gloo"),
     "FRAGRANT.FAM_EXPONENT": (1, 2),
     "FRAGRANT.RAM.FEATURE_TYPE": ("V", "R", "VplusR"),
@@ -31,6 +35,7 @@ _CHOICES = {
 }
 
 _POSITIVE = """
+    DATA.GAMMA DATA.SEGMENT_LENGTH
     AUG.NUM_SAMPLE AUG.RE_COUNT BN.NUM_BATCHES_PRECISE DATA.INPUT_CHANNEL_NUM DATA.NUM_FRAMES DATA.SAMPLING_RATE DATA.STD DATA.TARGET_FPS
     DATA.TEST_CROP_SIZE DATA.TRAIN_CROP_SIZE DATA.TRAIN_JITTER_ASPECT_RELATIVE DATA.TRAIN_JITTER_SCALES DATA.TRAIN_JITTER_SCALES_RELATIVE
     DEMO_SET.HEIGHT DEMO_SET.NUM_FRAMES DEMO_SET.TEST_VIDEOS_PER_CLASS DEMO_SET.VIDEOS_PER_CLASS DEMO_SET.WIDTH LOG_PERIOD
@@ -73,8 +78,6 @@ def check_training(cfg: CfgNode) -> None:
     problems = []
     if cfg.AUG.ENABLE:
         problems.append("AUG.ENABLE True: RandAugment and random erasing are not built yet; set it False")
-    if cfg.AUG.NUM_SAMPLE > 1:
-        problems.append(f"AUG.NUM_SAMPLE {cfg.AUG.NUM_SAMPLE}: repeated augmentation is not built yet; set it to 1")
     if cfg.MIXUP.ENABLE:
         problems.append("MIXUP.ENABLE True: mixup, cutmix and label smoothing are not built yet; set it False")
     short_side = min(cfg.DATA.TRAIN_JITTER_SCALES)
@@ -124,6 +127,12 @@ def _data(cfg: CfgNode) -> Iterator[str]:
             yield f"DATA.{key} {limits} must be [smallest, largest]{' or []' if may_be_empty else ''}"
     if bool(data.TRAIN_JITTER_SCALES_RELATIVE) != bool(data.TRAIN_JITTER_ASPECT_RELATIVE):
         yield "DATA.TRAIN_JITTER_SCALES_RELATIVE and DATA.TRAIN_JITTER_ASPECT_RELATIVE belong together: give both or neither"
+    if len(data.GAMMA) > 2 or data.GAMMA != sorted(data.GAMMA):
+        yield f"DATA.GAMMA {data.GAMMA} must be [] (none), [gamma] or [smallest, largest]"
+    if data.NUM_FRAMES % max(1, data.SEGMENT_LENGTH):
+        yield f"DATA.NUM_FRAMES {data.NUM_FRAMES} must be a multiple of DATA.SEGMENT_LENGTH {data.SEGMENT_LENGTH}"
+    if data.SEGMENT_LENGTH > 1 and data.SAMPLING != "segment":
+        yield f"DATA.SEGMENT_LENGTH {data.SEGMENT_LENGTH} belongs to DATA.SAMPLING segment, which is {data.SAMPLING!r}"
     if not data.PATH_LABEL_SEPARATOR:
         yield "DATA.PATH_LABEL_SEPARATOR is empty; give what stands between path and label, ' ' or ','"
     if 0 < cfg.TEST.SHORT_SIDE < data.TEST_CROP_SIZE:

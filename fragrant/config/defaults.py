@@ -8,6 +8,8 @@ from typing import NamedTuple
 
 from fvcore.common.config import CfgNode
 
+from fragrant.config.pixel_statistics import PIXEL_MEANS, PIXEL_STDS
+
 _C = CfgNode()
 
 # ---------------------------------------------------------------------------------------------------------------- the run
@@ -76,14 +78,18 @@ _C.DATA.PATH_LABEL_SEPARATOR = " "  # between path and label in a list line
 _C.DATA.PATH_PREFIX = ""  # folder put in front of every path of the lists
 _C.DATA.NUM_FRAMES = 8  # frames of a clip
 _C.DATA.SAMPLING_RATE = 8  # step between two frames of a dense clip; the clip spans NUM_FRAMES * SAMPLING_RATE frames
-_C.DATA.SAMPLING = "dense"  # dense: a clip of neighbouring frames | sparse: frames spread over the whole video
+_C.DATA.SAMPLING = "dense"  # dense: a clip of neighbouring frames | over the whole video: sparse | segment (TSN) | uniform (MMAction2)
+_C.DATA.SEGMENT_LENGTH = 1  # segment: neighbouring frames from each part of the video; its parts are NUM_FRAMES / SEGMENT_LENGTH
 _C.DATA.USE_OFFSET_SAMPLING = False  # test clips from the first to the last possible start; False: the published slack * k / views
 _C.DATA.FPS_CONVERT = False  # True: a clip spans NUM_FRAMES * SAMPLING_RATE / TARGET_FPS seconds, whatever the video's rate
 _C.DATA.TARGET_FPS = 30  # frames per second that SAMPLING_RATE counts in; read with FPS_CONVERT only
 _C.DATA.DECODING_BACKEND = "pyav"  # pyav | decord | torchvision: all are read with PyAV, the same frames by index
 _C.DATA.CLIP_DTYPE = "uint8"  # uint8 | float32: float32 keeps the unrounded pixels of a resize, as published; four times the bytes
-_C.DATA.MEAN = [0.45, 0.45, 0.45]  # per channel, of pixels in 0..1, RGB; dark video: about 0.07
-_C.DATA.STD = [0.225, 0.225, 0.225]  # per channel, of pixels in 0..1, RGB; dark video: about 0.09
+_C.DATA.MEAN = [0.45, 0.45, 0.45]  # per channel, of pixels in 0..1, RGB; or a name: imagenet | kinetics | arid | arid_v15 | infar
+_C.DATA.STD = [0.225, 0.225, 0.225]  # as MEAN
+_C.DATA.GAMMA = []  # 255 * (pixel / 255) ** (1 / gamma): [] none | [3] fixed | [1, 5] drawn per training clip; a test takes the middle
+_C.DATA.GAMMA_IN = "both"  # where it is applied: both | train | test (with validation); MEAN and STD are those of pixels after it
+_C.DATA.ENHANCE = "none"  # before gamma: none | equalize | clahe: histogram equalisation of the brightness, one curve per clip
 _C.DATA.INPUT_CHANNEL_NUM = [3, 3]  # channels of a clip, one number per pathway; only the first counts here
 _C.DATA.REVERSE_INPUT_CHANNEL = False  # hand BGR to the model
 _C.DATA.TRAIN_CROP_SIZE = 224  # side of a training crop
@@ -110,11 +116,12 @@ _C.DEMO_SET.WIDTH = 128  # of a frame, pixels
 
 _C.AUG = CfgNode()
 _C.AUG.ENABLE = False  # RandAugment and random erasing of training clips
+_C.AUG.ORDER = "crop_first"  # crop_first: RandAugment works on the crop, fast | published: on the decoded frames, then crop
 _C.AUG.NUM_SAMPLE = 1  # differently augmented copies of a decoded clip; a step then sees BATCH_SIZE * NUM_SAMPLE clips
-_C.AUG.AA_TYPE = "rand-m9-mstd0.5-inc1"  # RandAugment in timm's notation
-_C.AUG.INTERPOLATION = "bicubic"  # of RandAugment's geometric operations
+_C.AUG.AA_TYPE = "rand-m9-mstd0.5-inc1"  # RandAugment in timm's notation; "" = none
+_C.AUG.INTERPOLATION = "bicubic"  # of RandAugment's geometric operations: bicubic | bilinear | random (one of both per operation)
 _C.AUG.RE_PROB = 0.25  # probability of random erasing
-_C.AUG.RE_MODE = "pixel"  # what fills an erased box
+_C.AUG.RE_MODE = "pixel"  # what fills an erased box: pixel (noise per pixel) | rand (one colour per frame) | const (0, the mean colour)
 _C.AUG.RE_COUNT = 1  # erased boxes per clip
 
 _C.MIXUP = CfgNode()
@@ -195,6 +202,7 @@ class Kind(NamedTuple):
     is_list: bool = False
     may_be_none: bool = False
     equal_list: bool = False  # a list of equal values counts as that value: some published files repeat it per stage
+    named: dict[str, list[float]] = {}  # names that stand for a value
 
 
 # What the type of a default does not tell.
@@ -209,6 +217,9 @@ _KINDS = {
     "SOLVER.STEPS": Kind("number", is_list=True),
     "SOLVER.LRS": Kind(float, is_list=True),
     "DATA.TARGET_FPS": Kind("number"),
+    "DATA.MEAN": Kind(float, is_list=True, named=PIXEL_MEANS),
+    "DATA.STD": Kind(float, is_list=True, named=PIXEL_STDS),
+    "DATA.GAMMA": Kind(float, is_list=True),
     "DATA.TRAIN_JITTER_SCALES_RELATIVE": Kind(float, is_list=True),
     "DATA.TRAIN_JITTER_ASPECT_RELATIVE": Kind(float, is_list=True),
     "TRAIN.CHECKPOINT_CLEAR_NAME_PATTERN": Kind(str, is_list=True),

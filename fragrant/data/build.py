@@ -18,19 +18,27 @@ def _plan(cfg, split: str) -> tuple[ViewPlan, int]:
     clip = {
         "length": data.NUM_FRAMES,
         "stride": data.SAMPLING_RATE,
-        "sparse": data.SAMPLING == "sparse",
+        "mode": data.SAMPLING,
+        "run": data.SEGMENT_LENGTH,
         "target_fps": data.TARGET_FPS if data.FPS_CONVERT else None,
     }
     if split == "train":
-        return train_plan(**clip), 1
+        return train_plan(**clip, views=cfg.AUG.NUM_SAMPLE), cfg.AUG.NUM_SAMPLE
     clips, crops = (cfg.TEST.NUM_ENSEMBLE_VIEWS, cfg.TEST.NUM_SPATIAL_CROPS) if split == "test" else (1, 1)
     return test_plan(**clip, clips=clips, crops=crops, offset=data.USE_OFFSET_SAMPLING), clips * crops
 
 
+def _gamma(cfg, split: str) -> tuple[float, float]:
+    """The range of a clip's gamma."""
+    values = cfg.DATA.GAMMA if cfg.DATA.GAMMA_IN in ("both", "train" if split == "train" else "test") else []
+    return (values[0], values[-1]) if values else (1.0, 1.0)
+
+
 def _transform(cfg, split: str) -> TrainTransform | TestTransform:
-    data, dtype = cfg.DATA, getattr(torch, cfg.DATA.CLIP_DTYPE)
+    data, dtype, gamma = cfg.DATA, getattr(torch, cfg.DATA.CLIP_DTYPE), _gamma(cfg, split)
     if split != "train":
-        return TestTransform(crop_size=data.TEST_CROP_SIZE, short_side=cfg.TEST.SHORT_SIDE or data.TEST_CROP_SIZE, dtype=dtype)
+        short_side = cfg.TEST.SHORT_SIDE or data.TEST_CROP_SIZE
+        return TestTransform(crop_size=data.TEST_CROP_SIZE, short_side=short_side, gamma=sum(gamma) / 2, dtype=dtype)
     return TrainTransform(
         crop_size=data.TRAIN_CROP_SIZE,
         jitter_scales=tuple(data.TRAIN_JITTER_SCALES),
@@ -38,6 +46,7 @@ def _transform(cfg, split: str) -> TrainTransform | TestTransform:
         areas=tuple(data.TRAIN_JITTER_SCALES_RELATIVE) or None,
         aspects=tuple(data.TRAIN_JITTER_ASPECT_RELATIVE) or None,
         flip=data.RANDOM_FLIP,
+        gamma=gamma,
         dtype=dtype,
     )
 

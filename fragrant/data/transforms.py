@@ -12,6 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from fragrant.data.gamma import brighten
+
 
 class Box(NamedTuple):
     """A part of a frame, in pixels."""
@@ -94,17 +96,23 @@ def random_relative_box(height: int, width: int, areas: tuple[float, float], asp
 
 
 class TestTransform:
-    """Short side to ``short_side``, then the square crop where the view says."""
+    """Short side to ``short_side``, then the square crop where the view says.
+
+    Args:
+        gamma: of the frames before all else, see ``gamma_table``; 1 = as they are.
+    """
 
     __test__ = False  # pytest: this is no test
 
-    def __init__(self, *, crop_size: int, short_side: int, dtype: torch.dtype = torch.uint8):
+    def __init__(self, *, crop_size: int, short_side: int, gamma: float = 1.0, dtype: torch.dtype = torch.uint8):
         self.crop_size = crop_size
         self.short_side = short_side
+        self.gamma = gamma
         self.dtype = dtype
 
     def prepare(self, frames: Tensor) -> Tensor:
         """What all views of a video share, done once: (T, H, W, C) -> (T, H', W', C)"""
+        frames = brighten(frames, self.gamma)
         height, width = frames.shape[1:3]
         if min(height, width) == self.short_side:
             return frames.to(self.dtype)
@@ -124,6 +132,7 @@ class TrainTransform:
         areas: range of a box's share of the frame; with it a random resized crop takes the place of short side and crop.
         aspects: range of the box's width / height.
         flip: mirror half of the clips.
+        gamma: range that the gamma of a clip is drawn from, see ``gamma_table``; it comes before all else.
     """
 
     def __init__(
@@ -135,6 +144,7 @@ class TrainTransform:
         areas: tuple[float, float] | None = None,
         aspects: tuple[float, float] | None = None,
         flip: bool = True,
+        gamma: tuple[float, float] = (1.0, 1.0),
         dtype: torch.dtype = torch.uint8,
     ):
         self.crop_size = crop_size
@@ -143,14 +153,18 @@ class TrainTransform:
         self.areas = areas
         self.aspects = aspects
         self.flip = flip
+        self.gamma = gamma
         self.dtype = dtype
 
     def prepare(self, frames: Tensor) -> Tensor:
-        """Nothing: every view draws for itself."""
-        return frames
+        """What is the same for all views of a video: (T, H, W, C) -> the same shape"""
+        smallest, largest = self.gamma
+        return brighten(frames, smallest) if smallest == largest else frames
 
     def __call__(self, frames: Tensor, where: None, rng: random.Random) -> Tensor:
         """(T, H, W, C) -> (T, S, S, C)"""
+        if self.gamma[0] < self.gamma[1]:
+            frames = brighten(frames, rng.uniform(*self.gamma))
         clip = self._resized_box(frames, rng) if self.areas else self._jittered_crop(frames, rng)
         return clip.flip(2) if self.flip and rng.random() < 0.5 else clip
 

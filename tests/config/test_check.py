@@ -15,7 +15,15 @@ BROKEN = [
     ("TEST.PRECISION half", "TEST.PRECISION 'half' is not known"),
     ("TEST.ENSEMBLE_SPACE logit", "did you mean 'logits'?"),
     ("DATA.ENSEMBLE_METHOD avg", "DATA.ENSEMBLE_METHOD 'avg' is not known; Known: sum, mean, max"),
-    ("DATA.SAMPLING uniform", "DATA.SAMPLING 'uniform' is not known"),
+    ("DATA.SAMPLING uniformly", "DATA.SAMPLING 'uniformly' is not known; did you mean 'uniform'? Known: dense, sparse, segment, uniform"),
+    ("DATA.SAMPLING segment DATA.SEGMENT_LENGTH 3", "DATA.NUM_FRAMES 8 must be a multiple of DATA.SEGMENT_LENGTH 3"),
+    ("DATA.SEGMENT_LENGTH 4", "DATA.SEGMENT_LENGTH 4 belongs to DATA.SAMPLING segment, which is 'dense'"),
+    ("DATA.GAMMA [5,1]", "DATA.GAMMA [5.0, 1.0] must be [] (none), [gamma] or [smallest, largest]"),
+    ("DATA.GAMMA [0]", "DATA.GAMMA [0.0] must be above 0"),
+    ("DATA.GAMMA_IN val", "DATA.GAMMA_IN 'val' is not known; Known: both, train, test"),
+    ("DATA.ENHANCE claeh", "DATA.ENHANCE 'claeh' is not known; did you mean 'clahe'?"),
+    ("AUG.ORDER crop_fist", "AUG.ORDER 'crop_fist' is not known; did you mean 'crop_first'? Known: crop_first, published"),
+    ("AUG.INTERPOLATION cubic", "AUG.INTERPOLATION 'cubic' is not known; did you mean 'bicubic'?"),
     ("DATA.CLIP_DTYPE float16", "did you mean 'float32'?"),
     ("DATA.DECODING_BACKEND opencv", "DATA.DECODING_BACKEND 'opencv' is not known; Known: pyav, decord, torchvision"),
     ("MODEL.LOSS_FUNC bce", "MODEL.LOSS_FUNC 'bce' is not known"),
@@ -80,6 +88,8 @@ FINE = [
     "TEST.SHORT_SIDE 256 DATA.TEST_CROP_SIZE 224",
     "DATA_LOADER.NUM_WORKERS 0",
     "AUG.ENABLE True MIXUP.ENABLE True AUG.NUM_SAMPLE 2",
+    "DATA.GAMMA [1,5] DATA.GAMMA_IN train DATA.ENHANCE clahe",
+    "DATA.SAMPLING segment DATA.SEGMENT_LENGTH 4",
 ]
 
 
@@ -106,7 +116,6 @@ def test_training_names_what_it_cannot_do_yet():
         check_training(cfg)
     assert caught.value.problems == [
         "AUG.ENABLE True: RandAugment and random erasing are not built yet; set it False",
-        "AUG.NUM_SAMPLE 2: repeated augmentation is not built yet; set it to 1",
         "MIXUP.ENABLE True: mixup, cutmix and label smoothing are not built yet; set it False",
         "DATA.TRAIN_JITTER_SCALES begins at 256, below DATA.TRAIN_CROP_SIZE 300",
     ]

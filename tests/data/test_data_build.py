@@ -6,6 +6,7 @@ from make_video import decode_all, encode
 
 from fragrant.config import load_cfg
 from fragrant.data import VideoError, build_loader, transforms
+from fragrant.data.gamma import brighten
 from fragrant.data.records import ListError
 from fragrant.errors import UserError
 
@@ -42,9 +43,7 @@ def cfg_of(folder, *pairs):
     return load_cfg(None, [str(text) for pair in base.items() for text in pair] + list(pairs))
 
 
-@pytest.mark.parametrize(
-    "split, num_views, sizes, side", [("train", 1, [2, 2], 32), ("val", 1, [2, 2, 1], 40), ("test", 6, [2, 2, 1], 40)]
-)
+@pytest.mark.parametrize("split, num_views, sizes, side", [("train", 1, [2, 2], 32), ("val", 1, [2, 2, 1], 40), ("test", 6, [2, 2, 1], 40)])
 def test_splits(folder, split, num_views, sizes, side):
     loader = build_loader(cfg_of(folder), split)
     batches = list(loader)
@@ -81,6 +80,9 @@ def first_clip(folder, split, *pairs):
         (["DATA.USE_OFFSET_SAMPLING", "True"], [7, 12, 17, 22]),
         (["DATA.FPS_CONVERT", "True", "DATA.TARGET_FPS", "60"], [0, 2, 4, 7]),
         (["DATA.SAMPLING", "sparse"], [3, 10, 17, 25]),
+        (["DATA.SAMPLING", "segment"], [3, 11, 18, 26]),
+        (["DATA.SAMPLING", "segment", "DATA.SEGMENT_LENGTH", "2"], [7, 8, 21, 22]),
+        (["DATA.SAMPLING", "uniform"], [3, 8, 16, 28]),
     ],
 )
 def test_sampling_keys(folder, pairs, numbers):
@@ -108,8 +110,31 @@ def test_transform_keys(folder, monkeypatch):
         "areas": (0.08, 1.0),
         "aspects": (0.75, 1.3333),
         "flip": False,
+        "gamma": (1.0, 1.0),
         "dtype": torch.float32,
     }
+
+
+GAMMAS = [("[]", "both", (1, 1)), ("[3]", "both", (3, 3)), ("[1,5]", "both", (5, 3)), ("[2]", "train", (2, 1)), ("[2]", "test", (1, 2))]
+
+
+@pytest.mark.parametrize("values, where, gammas", GAMMAS)
+def test_gamma(folder, monkeypatch, values, where, gammas):
+    """The gamma of a training clip (of a range its end here) and of a test clip (the middle)."""
+    monkeypatch.setattr("random.Random.uniform", lambda rng, low, high: high)
+    pairs = ["DATA.GAMMA", values, "DATA.GAMMA_IN", where, "DATA.TRAIN_CROP_SIZE", "48", "DATA.TEST_CROP_SIZE", "48"]
+    pairs += ["DATA.TRAIN_JITTER_SCALES", "[48,48]", "DATA.RANDOM_FLIP", "False"]
+    for split, gamma in zip(("train", "val"), gammas, strict=True):
+        clip, plain = (first_clip(folder, split, *given) for given in (pairs, pairs[4:]))
+        assert torch.equal(clip, brighten(plain, gamma)) and torch.equal(clip, plain) == (gamma == 1)
+
+
+def test_repeated_augmentation(folder):
+    loader = build_loader(cfg_of(folder, "AUG.NUM_SAMPLE", "3"), "train")
+    clips = next(iter(loader)).clips
+    assert loader.num_views == 3 and clips.shape == (2, 3, 3, 4, 32, 32)
+    assert not torch.equal(clips[0, 0], clips[0, 1])
+    assert next(iter(build_loader(cfg_of(folder, "AUG.NUM_SAMPLE", "3"), "val"))).clips.shape[1] == 1
 
 
 def test_pixels_may_be_float(folder):

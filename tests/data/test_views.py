@@ -3,6 +3,7 @@
 import pickle
 import random
 
+import pytest
 from conftest import golden
 
 from fragrant.data.views import result_file_name, test_plan, train_plan, views_label
@@ -39,13 +40,41 @@ def test_sampling_modes_reach_the_frame_numbers():
     assert test_plan(length=4, stride=2)(100, RNG)[0].frames == (0, 2, 4, 7)
     assert test_plan(length=4, stride=2, offset=True)(100, RNG)[0].frames == (46, 48, 50, 53)
     assert test_plan(length=4, stride=2, target_fps=30)(100, RNG, fps=60)[0].frames == (0, 5, 10, 15)
-    assert test_plan(length=4, stride=2, sparse=True)(100, RNG)[0].frames == (12, 37, 62, 86)
+    assert test_plan(length=4, mode="sparse")(100, RNG)[0].frames == (12, 37, 62, 86)
+    assert test_plan(length=4, mode="segment")(100, RNG)[0].frames == (12, 37, 62, 87)
+    assert test_plan(length=4, mode="segment", run=2)(100, RNG)[0].frames == (24, 25, 74, 75)
+    assert test_plan(length=4, mode="uniform")(3, RNG)[0].frames == (0, 1, 2, 0)
 
 
-def test_training_views_differ_and_follow_from_the_generator():
-    for plan in (train_plan(length=8, stride=4, views=3), train_plan(length=8, stride=4, views=3, sparse=True)):
-        views = plan(300, random.Random(5))
-        assert views == plan(300, random.Random(5)) != plan(300, random.Random(6))
-        assert len({view.frames for view in views}) == 3
-        assert {view.where for view in views} == {None}
-        assert pickle.loads(pickle.dumps(plan))(300, random.Random(5)) == views  # a worker may get it by pickling
+PLANS = [{"mode": "dense", "stride": 4}, {"mode": "sparse"}, {"mode": "segment"}, {"mode": "segment", "run": 4}, {"mode": "uniform"}]
+
+
+@pytest.mark.parametrize("options", PLANS, ids=str)
+def test_every_mode_takes_videos_of_any_length(options):
+    for num_frames in (1, 2, 3, 7, 8, 9, 15, 16, 100):
+        views = train_plan(length=8, **options)(num_frames, random.Random(num_frames))
+        views += test_plan(length=8, clips=3, **options)(num_frames, RNG)
+        for view in views:
+            assert len(view.frames) == 8 and 0 <= min(view.frames) and max(view.frames) < num_frames, view
+            assert all(type(number) is int for number in view.frames)
+
+
+@pytest.mark.parametrize("options", PLANS, ids=str)
+def test_test_clips_are_the_same_every_time_and_differ_from_each_other(options):
+    plan = test_plan(length=8, clips=3, **options)
+    clips = [view.frames for view in plan(100, random.Random(1))]
+    assert clips == [view.frames for view in plan(100, random.Random(2))] and len(set(clips)) == 3
+
+
+@pytest.mark.parametrize("options", PLANS, ids=str)
+def test_training_clips_follow_from_the_generator(options):
+    plan = train_plan(length=8, **options)
+    views = plan(300, random.Random(5))
+    assert views == plan(300, random.Random(5)) != plan(300, random.Random(6))
+    assert [view.where for view in views] == [None]
+    assert pickle.loads(pickle.dumps(plan))(300, random.Random(5)) == views  # a worker may get it by pickling
+
+
+def test_repeated_augmentation_shows_one_clip_several_times():
+    one, three = (train_plan(length=8, stride=4, views=views)(300, random.Random(5)) for views in (1, 3))
+    assert three == one * 3
