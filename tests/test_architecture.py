@@ -15,7 +15,7 @@ FLOORS = [
     {"kernels"},
     {"layers"},
     {"models", "data", "optim", "metrics", "checkpoint"},
-    {"objectives"},
+    {"objectives", "scores"},
     {"engine", "report"},
 ]
 FLOOR_OF = {room: height for height, rooms in enumerate(FLOORS) for room in rooms}
@@ -137,3 +137,7 @@ def test_nothing_is_loaded_unsafely():
             if isinstance(node, ast.Call) and ast.unparse(node.func) == "torch.load":
                 safe = [k for k in node.keywords if k.arg == "weights_only" and getattr(k.value, "value", False) is True]
                 assert safe, f"{relative(path)}:{node.lineno}: torch.load without weights_only=True"
+            if isinstance(node, ast.Call) and ast.unparse(node.func) in ("pickle.load", "pickle.loads"):
+                raise AssertionError(f"{relative(path)}:{node.lineno}: pickles run code; read_pickle of scores/pickles.py does not")
+            if isinstance(node, ast.keyword) and node.arg == "allow_pickle":
+                assert getattr(node.value, "value", True) is False, f"{relative(path)}:{node.lineno}: allow_pickle"

@@ -28,7 +28,7 @@ _CHOICES = {
     "MODEL.LOSS_FUNC": ("cross_entropy", "soft_cross_entropy"),
     "SOLVER.LR_POLICY": ("cosine", "steps_with_relative_lrs"),
     "SOLVER.OPTIMIZING_METHOD": ("sgd", "adam", "adamw"),
-    "TEST.ENSEMBLE_SPACE": ("logits", "softmax"),
+    "TEST.ENSEMBLE_SPACE": ("logits", "softmax", "relu"),
     "TEST.NUM_SPATIAL_CROPS": (1, 3),
     "TEST.PRECISION": _PRECISIONS,
     "TRAIN.PRECISION": _PRECISIONS,

@@ -72,7 +72,8 @@ def build_loader(cfg, split: str) -> ClipLoader:
     records, class_names = DATASETS.get(name.lower())(cfg, split)
     plan, num_views = _plan(cfg, split)
     multi_thread = cfg.DATA_LOADER.ENABLE_MULTI_THREAD_DECODE
-    dataset = ClipDataset(records, plan, _transform(cfg, split), seed=cfg.RNG_SEED, multi_thread=multi_thread)
+    options = {"seed": cfg.RNG_SEED, "multi_thread": multi_thread, "measure_luma": split == "test"}
+    dataset = ClipDataset(records, plan, _transform(cfg, split), **options)
     return ClipLoader(
         dataset,
         _batches(cfg, split, len(records), num_views),

@@ -1,9 +1,11 @@
 """A video of a list becomes the clips of its views: opened once, the frames that its views need decoded once."""
 
+import math
 import random
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
@@ -21,11 +23,13 @@ class Batch(NamedTuple):
             channels_last_3d tensor without a copy.
         labels: (B,)
         ids: (B,) place of each video in its list.
+        luma: (B,) mean brightness 0..1 of the decoded frames, before any transform; NaN where it was not measured.
     """
 
     clips: Tensor
     labels: Tensor
     ids: Tensor
+    luma: Tensor
 
     def to(self, device: torch.device) -> "Batch":
         """Does not wait for the copy when the batch is pinned."""
@@ -33,17 +37,25 @@ class Batch(NamedTuple):
 
 
 class VideoClips(NamedTuple):
-    """One video: clips (V, T, H, W, C), its label, its place in the list."""
+    """One video: clips (V, T, H, W, C), its label, its place in the list, its mean brightness 0..1 (NaN = not measured)."""
 
     clips: Tensor
     label: int
     id: int
+    luma: float = math.nan
 
 
 class Unreadable(NamedTuple):
     """A video that could not be read: travels from a worker as a value, since a raised error would arrive as a long text."""
 
     message: str
+
+
+def mean_luma(frames: Tensor) -> float:
+    """(T, H, W, 3) uint8 RGB -> brightness 0..1 by the weights of BT.601; exact sums, about 1 ms for 16 frames of 320 x 240."""
+    columns = frames.numpy().reshape(-1, frames.shape[2] * 3).sum(0, dtype=np.uint64)  # whole rows at once: ten times as fast
+    red, green, blue = columns.reshape(-1, 3).sum(0).tolist()
+    return (0.299 * red + 0.587 * green + 0.114 * blue) / (255 * (frames.numel() // 3))
 
 
 class ClipDataset(Dataset):
@@ -56,16 +68,25 @@ class ClipDataset(Dataset):
         plan: which views of a video.
         transform: has ``prepare(frames)`` for what all views share and ``(frames, where, rng) -> clip``, both on (T, H, W, C).
         multi_thread: see ``open_frames``.
+        measure_luma: measure the brightness of every video, for a test.
     """
 
     def __init__(
-        self, records: Sequence[VideoRecord], plan: ViewPlan, transform: Callable, *, seed: int, multi_thread: bool = False
+        self,
+        records: Sequence[VideoRecord],
+        plan: ViewPlan,
+        transform: Callable,
+        *,
+        seed: int,
+        multi_thread: bool = False,
+        measure_luma: bool = False,
     ):
         self.records = records if isinstance(records, RecordList) else RecordList(records)
         self.plan = plan
         self.transform = transform
         self.seed = seed
         self.multi_thread = multi_thread
+        self.measure_luma = measure_luma
 
     def __len__(self) -> int:
         return len(self.records)
@@ -79,9 +100,10 @@ class ClipDataset(Dataset):
         except VideoError as error:
             return Unreadable(f"{error} ({self.records.where(video_id)})")
         place = {number: at for at, number in enumerate(numbers)}
+        luma = mean_luma(pixels) if self.measure_luma else math.nan
         pixels = self.transform.prepare(pixels)
         clips = [self._clip(view, place, pixels, random.Random(f"{where_from}-{at}")) for at, view in enumerate(views)]
-        return VideoClips(torch.stack(clips), record.label, video_id)
+        return VideoClips(torch.stack(clips), record.label, video_id, luma)
 
     def _read(self, path: str, rng: random.Random) -> tuple[list[View], list[int], Tensor]:
         """The views, the frame numbers that they need (ascending) and those frames."""
@@ -105,5 +127,5 @@ def collate(items: list[VideoClips | Unreadable]) -> Batch | Unreadable:
         if isinstance(item, Unreadable):
             return item
     clips = torch.stack([item.clips for item in items])  # (B, V, T, H, W, C)
-    labels, ids = (torch.tensor([item[at] for item in items]) for at in (1, 2))
-    return Batch(clips.permute(0, 1, 5, 2, 3, 4), labels, ids)  # (B, V, C, T, H, W)
+    labels, ids, luma = (torch.tensor([item[at] for item in items]) for at in (1, 2, 3))
+    return Batch(clips.permute(0, 1, 5, 2, 3, 4), labels, ids, luma)  # (B, V, C, T, H, W)

@@ -11,14 +11,15 @@ from fragrant.distributed import gather_rows
 from fragrant.metrics import complete_order
 
 
-class ScoreTable(NamedTuple):
+class Scored(NamedTuple):
     """Every video exactly once, in the order of the list.
 
-    labels (n,), logits (n, V, K) float32, on the CPU; row i belongs to video i.
+    labels (n,), logits (n, V, K) float32, mean brightness (n,), on the CPU; row i belongs to video i.
     """
 
     labels: Tensor
     logits: Tensor
+    luma: Tensor
 
 
 @torch.inference_mode()
@@ -33,7 +34,7 @@ def score_videos(
     autocast: Callable[[], AbstractContextManager],
     device: torch.device,
     watch: Callable = iter,
-) -> ScoreTable:
+) -> Scored:
     """Logits of all views of all videos, gathered from all ranks.
 
     Raises:
@@ -43,6 +44,7 @@ def score_videos(
     ids = [torch.empty(0, dtype=torch.long, device=device)]  # zero rows first: a rank may have no video
     labels = [torch.empty(0, dtype=torch.long, device=device)]
     logits = [torch.empty(0, loader.num_views, num_classes, device=device)]
+    luma = [torch.empty(0, device=device)]
     for batch in watch(loader):
         batch = batch.to(device)
         parts = batch.clips.flatten(0, 1).split(clips_per_forward)  # (B*V, C, T, H, W) in parts
@@ -51,6 +53,7 @@ def score_videos(
         ids.append(batch.ids)
         labels.append(batch.labels)
         logits.append(scores.float().unflatten(0, batch.clips.shape[:2]))  # (B, V, K)
-    ids, labels, logits = (gather_rows(torch.cat(rows)).cpu() for rows in (ids, labels, logits))
+        luma.append(batch.luma)
+    ids, labels, logits, luma = (gather_rows(torch.cat(rows)).cpu() for rows in (ids, labels, logits, luma))
     order = complete_order(ids, num_videos)
-    return ScoreTable(labels[order], logits[order])
+    return Scored(labels[order], logits[order], luma[order])

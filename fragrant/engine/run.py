@@ -8,17 +8,17 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from fragrant.checkpoint import checkpoint_path, is_due, rng_state, save_best, save_checkpoint
+from fragrant.checkpoint import checkpoint_hash, checkpoint_path, is_due, rng_state, save_best, save_checkpoint
 from fragrant.config import check_training, dump_cfg
 from fragrant.data import build_loader
 from fragrant.data.views import result_file_name, views_label
 from fragrant.distributed import is_main
 from fragrant.engine.build import build_preparation, describe_setting, model_on_device, prepare_device
-from fragrant.engine.evaluate import ScoreTable, score_videos
+from fragrant.engine.evaluate import Scored, score_videos
 from fragrant.engine.meter import TrainMeter, gpu_memory
 from fragrant.engine.precise_bn import update_batch_norm
 from fragrant.engine.precision import Precision, pick_precision
-from fragrant.engine.results import save_pickles, save_scores
+from fragrant.engine.results import run_facts, save_pickles, save_results
 from fragrant.engine.start import Sources, load_for_test, start_training, weights_for_test
 from fragrant.engine.step import Stepper
 from fragrant.engine.train import train_one_epoch
@@ -28,6 +28,7 @@ from fragrant.metrics import ensemble, topk_accuracy
 from fragrant.models.complexity import describe
 from fragrant.objectives import build_objective
 from fragrant.optim import build_optimizer, build_schedule
+from fragrant.scores import ScoreTable, describe_summary, ensemble_views, grid_views, summarise
 
 
 class Job(NamedTuple):
@@ -162,7 +163,7 @@ def introduce(job: Job, model: nn.Module, train_loader, val_loader, origin: str,
 
 
 # ------------------------------------------------------------------------------------------------------------- evaluation
-def score(job: Job, model: nn.Module, loader, *, title: str) -> ScoreTable:
+def score(job: Job, model: nn.Module, loader, *, title: str) -> Scored:
     """Scores with the TEST settings; leaves the random state of training alone."""
     cfg = job.cfg
     precision = pick_precision(cfg.TEST.PRECISION, job.device, key="TEST.PRECISION")
@@ -180,18 +181,12 @@ def score(job: Job, model: nn.Module, loader, *, title: str) -> ScoreTable:
         )
 
 
-def accuracy(cfg, table: ScoreTable) -> tuple[Tensor, list[float], list[int]]:
-    """Ensembled scores (n, K), top-1 and top-5 in percent, and which k these are (5 classes or fewer: k = K)."""
-    scores = ensemble(table.logits, space=cfg.TEST.ENSEMBLE_SPACE, method=cfg.DATA.ENSEMBLE_METHOD)
-    ks = [min(k, cfg.MODEL.NUM_CLASSES) for k in (1, 5)]
-    return scores, topk_accuracy(scores, table.labels, ks).tolist(), ks
-
-
 def validate(job: Job, model: nn.Module, loader, epoch: int, best: dict) -> dict:
     """A one-view test of the validation list; the best result so far, this one included."""
     began = time.perf_counter()
     table = score(job, model, loader, title="validation")
-    _, (top1, top5), _ = accuracy(job.cfg, table)
+    scores = ensemble(table.logits, space=job.cfg.TEST.ENSEMBLE_SPACE, method=job.cfg.DATA.ENSEMBLE_METHOD)
+    top1, top5 = topk_accuracy(scores, table.labels).tolist()
     top5_err = min(100 - top5, best.get("top5_err", 100.0))  # the two minima may come from different epochs
     best = (
         {**best, "top5_err": top5_err}
@@ -238,19 +233,40 @@ def test(job: Job) -> None:
         f"{cfg.DATA.ENSEMBLE_METHOD} of {cfg.TEST.ENSEMBLE_SPACE} over the views"
     )
     began = time.perf_counter()
-    table = score(job, model, loader, title="test")
+    table = score_table(job, loader, score(job, model, loader, title="test"), weights)
     seconds = time.perf_counter() - began
-    scores, (top1, top5), ks = accuracy(cfg, table)
+    scores = ensemble_views(table, table.header["rule"])
+    summary = summarise(scores)
     if is_main():
-        paths = [record.path for record in loader.dataset.records]
-        header = {"checkpoint": str(weights), "views": [clips, crops], "config": dump_cfg(cfg)}
-        save_scores(Path(cfg.OUTPUT_DIR, "scores.npz"), table, paths=paths, class_names=loader.class_names, header=header)
+        save_results(Path(cfg.OUTPUT_DIR), table, summary)
         name = result_file_name(frames, cfg.DATA.TEST_CROP_SIZE, clips, crops)
-        save_pickles(Path(cfg.OUTPUT_DIR), scores, table.labels, uniformer_name=name, slowfast_name=cfg.TEST.SAVE_RESULTS_PATH)
+        save_pickles(Path(cfg.OUTPUT_DIR), scores, uniformer_name=name, slowfast_name=cfg.TEST.SAVE_RESULTS_PATH)
+    top1, top5, k = summary["top1"]["percent"], summary["top5"]["percent"], summary["top5_k"]
+    for line in describe_summary(summary)[2:]:
+        log.say(line)
     stats = {"split": "test_final", "top1_acc": f"{top1:.2f}", "top5_acc": f"{top5:.2f}"}
-    text = f"Test: top-1 {top1:.2f} %, top-{ks[1]} {top5:.2f} % of {len(scores)} videos in {duration(seconds)}"
-    log.record(stats, text=text, more={"top1": top1, f"top{ks[1]}": top5, "videos": len(scores), "seconds": seconds})
+    text = f"Test: top-1 {top1:.2f} %, top-{k} {top5:.2f} % of {len(table)} videos in {duration(seconds)}"
+    log.record(stats, text=text, more={"top1": top1, f"top{k}": top5, "videos": len(table), "seconds": seconds})
     log.scalars({"Test/Top1_acc": top1, "Test/Top5_acc": top5}, cfg.SOLVER.MAX_EPOCH)
+
+
+def score_table(job: Job, loader, scored: Scored, weights: str) -> ScoreTable:
+    """What a test leaves on disk, with all that is needed to know later what it was."""
+    cfg, records = job.cfg, loader.dataset.records
+    clips, crops = cfg.TEST.NUM_ENSEMBLE_VIEWS, cfg.TEST.NUM_SPATIAL_CROPS
+    header = {
+        "checkpoint": str(weights),
+        "checkpoint_hash": checkpoint_hash(weights),
+        "config": dump_cfg(cfg),
+        "frames": views_label(cfg.DATA.NUM_FRAMES, crops, clips),
+        "model": cfg.MODEL.MODEL_NAME,
+        "num_videos": len(records),
+        "rule": f"{cfg.DATA.ENSEMBLE_METHOD}-{cfg.TEST.ENSEMBLE_SPACE}",
+        **run_facts(),
+    }
+    more = {"luma": scored.luma, "class_names": tuple(loader.class_names or ()) or None, "header": header}
+    paths = [record.path for record in records]
+    return ScoreTable.whole(paths, scored.labels, scored.logits, grid_views(clips, crops), **more)
 
 
 def compare_class_names(trained: list[str] | None, listed: list[str] | None, weights: str) -> None:

@@ -1,5 +1,6 @@
 """One video: its clips, its batch, what happens when it cannot be read."""
 
+import math
 import random
 
 import pytest
@@ -7,7 +8,7 @@ import torch
 from make_video import decode_all, encode
 
 from fragrant.data import clips as clips_module
-from fragrant.data.clips import Batch, ClipDataset, Unreadable, VideoClips, collate
+from fragrant.data.clips import Batch, ClipDataset, Unreadable, VideoClips, collate, mean_luma
 from fragrant.data.frames import open_frames
 from fragrant.data.records import VideoRecord, read_list
 from fragrant.data.transforms import TestTransform, TrainTransform
@@ -32,7 +33,7 @@ def dataset_of(folder, plan, transform=CROP, seed=0):
 
 def test_test_views_are_crops_of_the_right_frames(videos):
     dataset = dataset_of(videos, test_plan(length=4, stride=4, clips=2, crops=3, offset=True))
-    clips, label, video_id = dataset[(0, 0)]
+    clips, label, video_id, _ = dataset[(0, 0)]
     assert (label, video_id) == (2, 0)
     assert clips.shape == (6, 4, 48, 48, 3) and clips.dtype == torch.uint8
     frames = torch.from_numpy(decode_all(videos / "long.mp4"))  # (60, 48, 64, 3)
@@ -119,6 +120,32 @@ def test_an_unreadable_video_is_a_value_that_says_where(tmp_path):
     (tmp_path / "list.txt").write_text("# ours\ngone.mp4 0\n")
     item = dataset_of(tmp_path, test_plan(length=2, stride=2))[(0, 0)]
     assert item == Unreadable(f"video 'gone.mp4' cannot be read: no such file ({tmp_path / 'list.txt'}:2)")
+
+
+# ------------------------------------------------------------------------------------------------------------- brightness
+def test_mean_luma_is_that_of_the_pixels():
+    frames = torch.zeros(2, 4, 6, 3, dtype=torch.uint8)
+    for channel, weight in enumerate((0.299, 0.587, 0.114)):
+        frames.zero_()[..., channel] = 255
+        assert mean_luma(frames) == pytest.approx(weight)
+    frames = torch.randint(0, 256, (3, 5, 7, 3), dtype=torch.uint8)
+    by_hand = (frames.double() / 255 * torch.tensor([0.299, 0.587, 0.114], dtype=torch.float64)).sum(-1).mean().item()
+    assert mean_luma(frames) == pytest.approx(by_hand, abs=1e-12)
+
+
+def test_luma_is_of_the_whole_decoded_frames_before_any_transform(videos):
+    class Brighter(TestTransform):
+        def prepare(self, frames):
+            return super().prepare(frames).fill_(255)
+
+    records, plan = read_list(videos / "list.txt"), test_plan(length=4, stride=4, clips=2)
+    transform = Brighter(crop_size=48, short_side=48)
+    measured, plain = (ClipDataset(records, plan, transform, seed=0, measure_luma=luma)[(0, 0)] for luma in (True, False))
+    with open_frames(records[0].path) as frames:
+        views = plan(len(frames), random.Random())
+        used = frames.read(sorted({number for view in views for number in view.frames}))
+    assert measured.luma == mean_luma(used) < 0.9 and math.isnan(plain.luma)
+    assert collate([measured, plain]).luma[0].item() == pytest.approx(measured.luma)
 
 
 # ---------------------------------------------------------------------------------------------------------------- batches

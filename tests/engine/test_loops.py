@@ -22,6 +22,7 @@ class ToyBatch(NamedTuple):
     clips: Tensor
     labels: Tensor
     ids: Tensor
+    luma: Tensor
 
     def to(self, device):
         return self
@@ -43,7 +44,7 @@ class ToyLoader:
         for ids in torch.tensor(self.ids).split(self.batch_size) if self.ids else ():
             pixels = ids[:, None] + 0.1 * torch.arange(self.num_views)  # (B, V)
             clips = pixels[:, :, None, None, None, None].expand(-1, -1, 3, 2, 4, 4)
-            yield ToyBatch(clips, ids % 3, ids)
+            yield ToyBatch(clips, ids % 3, ids, ids / 10)
 
 
 class Echo(nn.Module):
