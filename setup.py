@@ -21,5 +21,5 @@ setup(
     python_requires=">=3.10",
     packages=find_packages(include=["fragrant", "fragrant.*"]),
     install_requires=requirements(),
-    extras_require={"test": ["pytest>=8", "ruff>=0.6"]},
+    extras_require={"torchcodec": ["torchcodec>=0.4"], "decord": ["decord>=0.6"], "test": ["pytest>=8", "ruff>=0.6"]},
 )

@@ -1,10 +1,15 @@
 """From the config to the loader of a split."""
 
+from functools import partial
+
 import torch
 
+from fragrant.data.cache import CachedFrames
 from fragrant.data.clips import ClipDataset
 from fragrant.data.datasets import DATASETS
+from fragrant.data.frames import OpenFrames, open_frames
 from fragrant.data.loader import ClipLoader, TestBatches, TrainBatches
+from fragrant.data.other_decoders import require
 from fragrant.data.transforms import TestTransform, TrainTransform
 from fragrant.data.views import ViewPlan, test_plan, train_plan
 from fragrant.distributed import rank, world_size
@@ -61,18 +66,36 @@ def _batches(cfg, split: str, num_videos: int, num_views: int) -> TrainBatches |
     return TestBatches(num_videos, batch_size=max(1, videos // processes), **place)
 
 
+def _open_frames(cfg) -> OpenFrames:
+    """How a path of a list becomes frames."""
+    data = cfg.DATA
+    require(data.DECODING_BACKEND)
+    opened = partial(
+        open_frames,
+        backend=data.DECODING_BACKEND,
+        multi_thread=cfg.DATA_LOADER.ENABLE_MULTI_THREAD_DECODE,
+        short_side=data.DECODE_SHORT_SIDE,
+        template=data.IMAGE_TEMPLATE,
+        base=data.IMAGE_BASE,
+    )
+    if not data.CACHE_DIR:
+        return opened
+    settings = f"{data.DECODE_SHORT_SIDE} {data.DECODING_BACKEND} {data.IMAGE_TEMPLATE} {data.IMAGE_BASE}"
+    return CachedFrames(opened, data.CACHE_DIR, settings=settings, max_bytes=data.CACHE_GB * 1e9)
+
+
 def build_loader(cfg, split: str) -> ClipLoader:
     """The loader of "train", "val" or "test".
 
     Raises:
         ListError, DemoSetError: the lists are missing or wrong, or cannot be made; reading a video happens later, while iterating.
+        UserError: DATA.DECODING_BACKEND is not installed.
     """
     assert split in SPLITS, split
     name = (cfg.TEST if split == "test" else cfg.TRAIN).DATASET
     records, class_names = DATASETS.get(name.lower())(cfg, split)
     plan, num_views = _plan(cfg, split)
-    multi_thread = cfg.DATA_LOADER.ENABLE_MULTI_THREAD_DECODE
-    options = {"seed": cfg.RNG_SEED, "multi_thread": multi_thread, "measure_luma": split == "test"}
+    options = {"seed": cfg.RNG_SEED, "open_frames": _open_frames(cfg), "measure_luma": split == "test", "replace": split == "train"}
     dataset = ClipDataset(records, plan, _transform(cfg, split), **options)
     return ClipLoader(
         dataset,
@@ -81,4 +104,5 @@ def build_loader(cfg, split: str) -> ClipLoader:
         pin_memory=cfg.DATA_LOADER.PIN_MEMORY and cfg.NUM_GPUS > 0 and torch.cuda.is_available(),
         class_names=class_names,
         num_views=num_views,
+        max_bad_fraction=cfg.DATA.MAX_BAD_FRACTION,
     )

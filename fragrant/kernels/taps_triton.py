@@ -19,7 +19,6 @@ from torch import Tensor
 
 from fragrant.kernels.taps import TRITON_DTYPES, KernelError
 
-
 OUTPUTS = 64  # of a tile
 TILE_WIDTH = 8
 MOST_WINDOW_PIXELS = 128  # of a correlation: columns of a product that fits the registers without spilling
