@@ -36,7 +36,7 @@ _CHOICES = {
 }
 
 _POSITIVE = """
-    DATA.GAMMA DATA.SEGMENT_LENGTH
+    DATA.GAMMA DATA.SEGMENT_LENGTH DATA.TRAIN_MULTI_SCALE
     DATA.CACHE_GB
     AUG.NUM_SAMPLE AUG.RE_COUNT BN.NUM_BATCHES_PRECISE DATA.INPUT_CHANNEL_NUM DATA.NUM_FRAMES DATA.SAMPLING_RATE DATA.STD DATA.TARGET_FPS
     DATA.TEST_CROP_SIZE DATA.TRAIN_CROP_SIZE DATA.TRAIN_JITTER_ASPECT_RELATIVE DATA.TRAIN_JITTER_SCALES DATA.TRAIN_JITTER_SCALES_RELATIVE
@@ -48,6 +48,7 @@ _POSITIVE = """
 """.split()
 
 _NOT_NEGATIVE = """
+    AUG.BRI_CON_SAT AUG.HUE
     FRAGRANT.RAM.KEY_DIM FRAGRANT.RAM.VALUE_DIM FRAGRANT.RAM.LATENT_DIM
     DATA.DECODE_SHORT_SIDE
     BN.WEIGHT_DECAY DATA_LOADER.NUM_WORKERS DEMO_SET.SEED MIXUP.ALPHA MIXUP.CUTMIX_ALPHA MODEL.CHECKPOINT_NUM NUM_GPUS RNG_SEED SHARD_ID
@@ -55,7 +56,7 @@ _NOT_NEGATIVE = """
     SOLVER.WARMUP_START_LR SOLVER.WEIGHT_DECAY TEST.SHORT_SIDE
 """.split()
 
-_UP_TO_1 = "AUG.RE_PROB DATA.MAX_BAD_FRACTION MIXUP.LABEL_SMOOTH_VALUE MIXUP.PROB MIXUP.SWITCH_PROB".split()
+_UP_TO_1 = "DATA.MAX_BAD_FRACTION DATA.TRAIN_MULTI_SCALE AUG.RE_PROB MIXUP.LABEL_SMOOTH_VALUE MIXUP.PROB MIXUP.SWITCH_PROB".split()
 
 _BELOW_1 = """
     MODEL.DROPOUT_RATE SOLVER.BETAS UNIFORMER.ATTENTION_DROPOUT_RATE UNIFORMER.DROPOUT_RATE UNIFORMER.DROP_DEPTH_RATE
@@ -79,12 +80,10 @@ def check_training(cfg: CfgNode) -> None:
         ConfigError: names all broken rules.
     """
     problems = []
-    if cfg.AUG.ENABLE:
-        problems.append("AUG.ENABLE True: RandAugment and random erasing are not built yet; set it False")
     if cfg.MIXUP.ENABLE:
         problems.append("MIXUP.ENABLE True: mixup, cutmix and label smoothing are not built yet; set it False")
     short_side = min(cfg.DATA.TRAIN_JITTER_SCALES)
-    if not cfg.DATA.TRAIN_JITTER_SCALES_RELATIVE and cfg.DATA.TRAIN_CROP_SIZE > short_side:
+    if not (cfg.DATA.TRAIN_JITTER_SCALES_RELATIVE or cfg.DATA.TRAIN_MULTI_SCALE) and cfg.DATA.TRAIN_CROP_SIZE > short_side:
         problems.append(f"DATA.TRAIN_JITTER_SCALES begins at {short_side}, below DATA.TRAIN_CROP_SIZE {cfg.DATA.TRAIN_CROP_SIZE}")
     _raise_if_any(problems)
 
@@ -130,8 +129,18 @@ def _data(cfg: CfgNode) -> Iterator[str]:
             yield f"DATA.{key} {limits} must be [smallest, largest]{' or []' if may_be_empty else ''}"
     if bool(data.TRAIN_JITTER_SCALES_RELATIVE) != bool(data.TRAIN_JITTER_ASPECT_RELATIVE):
         yield "DATA.TRAIN_JITTER_SCALES_RELATIVE and DATA.TRAIN_JITTER_ASPECT_RELATIVE belong together: give both or neither"
+    if len(data.ROOT_REPLACE) not in (0, 2):
+        yield f"DATA.ROOT_REPLACE {data.ROOT_REPLACE} must be [old, new] or []"
+    if "{}" not in data.LABEL_PATH_TEMPLATE:
+        yield f"DATA.LABEL_PATH_TEMPLATE {data.LABEL_PATH_TEMPLATE!r} has no {{}} for the name of the split"
+    if data.TRAIN_MULTI_SCALE and data.TRAIN_JITTER_SCALES_RELATIVE:
+        yield "DATA.TRAIN_MULTI_SCALE and DATA.TRAIN_JITTER_SCALES_RELATIVE are two kinds of random crop: give one of them"
     if len(data.GAMMA) > 2 or data.GAMMA != sorted(data.GAMMA):
         yield f"DATA.GAMMA {data.GAMMA} must be [] (none), [gamma] or [smallest, largest]"
+    if len(cfg.AUG.BRI_CON_SAT) not in (0, 3):
+        yield f"AUG.BRI_CON_SAT {cfg.AUG.BRI_CON_SAT} must be [] or [brightness, contrast, saturation]"
+    if cfg.AUG.HUE > 0.5:
+        yield f"AUG.HUE {cfg.AUG.HUE} must be from 0 to 0.5"
     if data.NUM_FRAMES % max(1, data.SEGMENT_LENGTH):
         yield f"DATA.NUM_FRAMES {data.NUM_FRAMES} must be a multiple of DATA.SEGMENT_LENGTH {data.SEGMENT_LENGTH}"
     if data.SEGMENT_LENGTH > 1 and data.SAMPLING != "segment":

@@ -74,8 +74,12 @@ _C.DATA.TRAIN_LIST = ""  # list file of the training videos, relative to PATH_TO
 _C.DATA.VAL_LIST = ""  # list file of the validation videos; "" = val.csv
 _C.DATA.TEST_LIST = ""  # list file of the test videos; "" = test.csv
 _C.DATA.CLASSES_FILE = ""  # one class name per line; "" = classes.txt beside the lists, if there
-_C.DATA.PATH_LABEL_SEPARATOR = " "  # between path and label in a list line
+_C.DATA.LABEL_PATH_TEMPLATE = "somesomev1_rgb_{}_split.txt"  # sets sth and hmdb: name of a list; {} = train | validation (hmdb: val)
+_C.DATA.LIST_FORMAT = "auto"  # form of a list row: auto | an example such as "path,label", "path num_frames label", "id\\tlabel\\tpath"
+_C.DATA.PATH_LABEL_SEPARATOR = " "  # between path and label in a list line; LIST_FORMAT auto also finds another one
 _C.DATA.PATH_PREFIX = ""  # folder put in front of every path of the lists
+_C.DATA.ROOT_REPLACE = []  # [old, new]: list paths that begin with the folder old lie in new
+_C.DATA.EDITION = ""  # which edition of a set that is read as distributed: arid v1.0-split1, ...; "" = the first, an unknown one lists them
 _C.DATA.NUM_FRAMES = 8  # frames of a clip
 _C.DATA.SAMPLING_RATE = 8  # step between two frames of a dense clip; the clip spans NUM_FRAMES * SAMPLING_RATE frames
 _C.DATA.SAMPLING = "dense"  # dense: a clip of neighbouring frames | over the whole video: sparse | segment (TSN) | uniform (MMAction2)
@@ -104,6 +108,7 @@ _C.DATA.TRAIN_JITTER_SCALES = [256, 320]  # range of the short side before the r
 _C.DATA.INV_UNIFORM_SAMPLE = False  # draw 1 / short side uniformly instead of the short side
 _C.DATA.TRAIN_JITTER_SCALES_RELATIVE = []  # area range of a random resized crop, [0.08, 1.0]; [] = short-side jitter + crop
 _C.DATA.TRAIN_JITTER_ASPECT_RELATIVE = []  # width / height range of a random resized crop, [0.75, 1.3333]
+_C.DATA.TRAIN_MULTI_SCALE = []  # TSN's multi-scale crop: box sides / short side, [1, 0.875, 0.75, 0.66]; [] = the crops above
 _C.DATA.RANDOM_FLIP = True  # mirror half of the training clips; False where left and right matter
 _C.DATA.ENSEMBLE_METHOD = "sum"  # scores of a video from those of its views: sum | mean | max
 
@@ -121,14 +126,16 @@ _C.DEMO_SET.HEIGHT = 96  # of a frame, pixels
 _C.DEMO_SET.WIDTH = 128  # of a frame, pixels
 
 _C.AUG = CfgNode()
-_C.AUG.ENABLE = False  # RandAugment and random erasing of training clips
+_C.AUG.ENABLE = False  # RandAugment, colour jitter and random erasing of training clips
 _C.AUG.ORDER = "crop_first"  # crop_first: RandAugment works on the crop, fast | published: on the decoded frames, then crop
 _C.AUG.NUM_SAMPLE = 1  # differently augmented copies of a decoded clip; a step then sees BATCH_SIZE * NUM_SAMPLE clips
 _C.AUG.AA_TYPE = "rand-m9-mstd0.5-inc1"  # RandAugment in timm's notation; "" = none
 _C.AUG.INTERPOLATION = "bicubic"  # of RandAugment's geometric operations: bicubic | bilinear | random (one of both per operation)
+_C.AUG.BRI_CON_SAT = []  # colour jitter: reach of brightness, contrast and saturation, [0.4, 0.4, 0.4]; [] = none
+_C.AUG.HUE = 0.0  # colour jitter: largest turn of the hue, up to 0.5 of the colour circle
 _C.AUG.RE_PROB = 0.25  # probability of random erasing
 _C.AUG.RE_MODE = "pixel"  # what fills an erased box: pixel (noise per pixel) | rand (one colour per frame) | const (0, the mean colour)
-_C.AUG.RE_COUNT = 1  # erased boxes per clip
+_C.AUG.RE_COUNT = 1  # most erased boxes per clip; their number is drawn from 1 up to it
 
 _C.MIXUP = CfgNode()
 _C.MIXUP.ENABLE = False  # mixup, cutmix and label smoothing
@@ -227,9 +234,12 @@ _KINDS = {
     "DATA.IMAGE_BASE": Kind(int, may_be_none=True),
     "DATA.MAX_BAD_FRACTION": Kind("number"),
     "DATA.TARGET_FPS": Kind("number"),
+    "DATA.ROOT_REPLACE": Kind(str, is_list=True),
     "DATA.MEAN": Kind(float, is_list=True, named=PIXEL_MEANS),
     "DATA.STD": Kind(float, is_list=True, named=PIXEL_STDS),
     "DATA.GAMMA": Kind(float, is_list=True),
+    "DATA.TRAIN_MULTI_SCALE": Kind(float, is_list=True),
+    "AUG.BRI_CON_SAT": Kind(float, is_list=True),
     "DATA.TRAIN_JITTER_SCALES_RELATIVE": Kind(float, is_list=True),
     "DATA.TRAIN_JITTER_ASPECT_RELATIVE": Kind(float, is_list=True),
     "TRAIN.CHECKPOINT_CLEAR_NAME_PATTERN": Kind(str, is_list=True),

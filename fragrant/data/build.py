@@ -1,20 +1,30 @@
 """From the config to the loader of a split."""
 
+import math
+from collections.abc import Callable, Sequence
 from functools import partial
+from typing import NamedTuple
 
 import torch
 
 from fragrant.data.cache import CachedFrames
 from fragrant.data.clips import ClipDataset
+from fragrant.data.color_jitter import ColorJitter
 from fragrant.data.datasets import DATASETS
+from fragrant.data.enhance import clahe, equalize
 from fragrant.data.frames import OpenFrames, open_frames
 from fragrant.data.loader import ClipLoader, TestBatches, TrainBatches
 from fragrant.data.other_decoders import require
+from fragrant.data.randaugment import parse_randaugment
+from fragrant.data.records import VideoRecord
+from fragrant.data.sampling import clip_span
 from fragrant.data.transforms import TestTransform, TrainTransform
 from fragrant.data.views import ViewPlan, test_plan, train_plan
 from fragrant.distributed import rank, world_size
 
 SPLITS = ("train", "val", "test")
+ENHANCE = {"none": None, "equalize": equalize, "clahe": clahe}
+SPARSE_WINDOW_SECONDS = 4.0  # of a long video that is looked at in windows
 
 
 def _plan(cfg, split: str) -> tuple[ViewPlan, int]:
@@ -39,19 +49,36 @@ def _gamma(cfg, split: str) -> tuple[float, float]:
     return (values[0], values[-1]) if values else (1.0, 1.0)
 
 
+def _augment(cfg) -> list[Callable]:
+    """What is done to the pixels of training clips here; random erasing waits for the device."""
+    aug = cfg.AUG
+    if not aug.ENABLE:
+        return []
+    brightness, contrast, saturation = aug.BRI_CON_SAT or (0.0, 0.0, 0.0)
+    jitter = ColorJitter(brightness=brightness, contrast=contrast, saturation=saturation, hue=aug.HUE)
+    steps = [jitter] if jitter.changes else []
+    return steps + ([parse_randaugment(aug.AA_TYPE, interpolation=aug.INTERPOLATION)] if aug.AA_TYPE else [])
+
+
 def _transform(cfg, split: str) -> TrainTransform | TestTransform:
     data, dtype, gamma = cfg.DATA, getattr(torch, cfg.DATA.CLIP_DTYPE), _gamma(cfg, split)
     if split != "train":
         short_side = cfg.TEST.SHORT_SIDE or data.TEST_CROP_SIZE
-        return TestTransform(crop_size=data.TEST_CROP_SIZE, short_side=short_side, gamma=sum(gamma) / 2, dtype=dtype)
+        return TestTransform(
+            crop_size=data.TEST_CROP_SIZE, short_side=short_side, enhance=ENHANCE[data.ENHANCE], gamma=sum(gamma) / 2, dtype=dtype
+        )
     return TrainTransform(
         crop_size=data.TRAIN_CROP_SIZE,
         jitter_scales=tuple(data.TRAIN_JITTER_SCALES),
         inverse_scales=data.INV_UNIFORM_SAMPLE,
         areas=tuple(data.TRAIN_JITTER_SCALES_RELATIVE) or None,
         aspects=tuple(data.TRAIN_JITTER_ASPECT_RELATIVE) or None,
+        scales=tuple(data.TRAIN_MULTI_SCALE),
         flip=data.RANDOM_FLIP,
+        enhance=ENHANCE[data.ENHANCE],
         gamma=gamma,
+        augment=_augment(cfg),
+        augment_first=cfg.AUG.ORDER == "published",
         dtype=dtype,
     )
 
@@ -84,12 +111,47 @@ def _open_frames(cfg) -> OpenFrames:
     return CachedFrames(opened, data.CACHE_DIR, settings=settings, max_bytes=data.CACHE_GB * 1e9)
 
 
+class ClipSource(NamedTuple):
+    """What makes clips of any video, without a list.
+
+    Attributes:
+        whole: all views of a test, and how many they are.
+        window: the one view of a validation, for a part of a long video.
+        window_frames: frames that a part should have, from the video's frame rate.
+    """
+
+    whole: ViewPlan
+    num_views: int
+    window: ViewPlan
+    window_frames: Callable[[float | None], int]
+    transform: TestTransform
+    open_frames: OpenFrames
+
+    def dataset(self, paths: Sequence[str], plan: ViewPlan) -> ClipDataset:
+        return ClipDataset(
+            [VideoRecord(path, -1) for path in paths], plan, self.transform, seed=0, open_frames=self.open_frames, measure_luma=True
+        )
+
+
+def build_source(cfg) -> ClipSource:
+    """The clips of a test, from any video files."""
+    data = cfg.DATA
+
+    def window_frames(fps: float | None) -> int:
+        if data.SAMPLING != "dense":  # frames from all over the video: what is asked is how long an action may be
+            return round(SPARSE_WINDOW_SECONDS * (fps or 30))
+        return math.ceil(clip_span(data.NUM_FRAMES, data.SAMPLING_RATE, fps=fps, target_fps=data.TARGET_FPS if data.FPS_CONVERT else None))
+
+    whole, num_views = _plan(cfg, "test")
+    return ClipSource(whole, num_views, _plan(cfg, "val")[0], window_frames, _transform(cfg, "test"), _open_frames(cfg))
+
+
 def build_loader(cfg, split: str) -> ClipLoader:
     """The loader of "train", "val" or "test".
 
     Raises:
         ListError, DemoSetError: the lists are missing or wrong, or cannot be made; reading a video happens later, while iterating.
-        UserError: DATA.DECODING_BACKEND is not installed.
+        UserError: AUG.AA_TYPE is no RandAugment, or DATA.DECODING_BACKEND is not installed.
     """
     assert split in SPLITS, split
     name = (cfg.TEST if split == "test" else cfg.TRAIN).DATASET

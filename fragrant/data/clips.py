@@ -65,6 +65,11 @@ class Unreadable(NamedTuple):
 
     skipped: tuple[Skipped, ...]
 
+    @property
+    def message(self) -> str:
+        """Why the video itself cannot be read."""
+        return self.skipped[0].message
+
 
 class Loaded(NamedTuple):
     """What comes from a worker: a batch (None = not one video of it can be read), and what was skipped on the way."""
@@ -168,13 +173,15 @@ class ClipDataset(Dataset):
         return clip if view.frames == tuple(numbers) else clip[[at[number] for number in view.frames]]
 
 
+def make_batch(items: list[VideoClips]) -> Batch:
+    """Videos with equally many views -> one batch."""
+    clips = torch.stack([item.clips for item in items])  # (B, V, T, H, W, C)
+    labels, ids, luma = (torch.tensor([item[at] for item in items]) for at in (1, 2, 3))
+    return Batch(clips.permute(0, 1, 5, 2, 3, 4), labels, ids, luma)  # (B, V, C, T, H, W)
+
+
 def collate(items: list[VideoClips | Unreadable]) -> Loaded:
     """Videos -> one batch of those that could be read."""
     skipped = [skipped for item in items for skipped in item.skipped]
     readable = [item for item in items if isinstance(item, VideoClips)]
-    incomplete = len(readable) < len(items)
-    if not readable:
-        return Loaded(None, skipped, incomplete)
-    clips = torch.stack([item.clips for item in readable])  # (B, V, T, H, W, C)
-    labels, ids, luma = (torch.tensor([item[at] for item in readable]) for at in (1, 2, 3))
-    return Loaded(Batch(clips.permute(0, 1, 5, 2, 3, 4), labels, ids, luma), skipped, incomplete)  # (B, V, C, T, H, W)
+    return Loaded(make_batch(readable) if readable else None, skipped, incomplete=len(readable) < len(items))

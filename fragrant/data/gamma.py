@@ -1,20 +1,15 @@
-"""Gamma correction of frames by a table of 256 values: makes dark video visible."""
+"""Gamma correction of frames: makes dark video visible."""
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from fragrant.data.colours import map_values
+
 
 def gamma_table(gamma: float) -> Tensor:
     """(256,) uint8: ``255 * (value / 255) ** (1 / gamma)``, cut off, not rounded, as published; above 1 is brighter, 1 changes nothing."""
     return torch.from_numpy((255 * (np.arange(256) / 255) ** (1 / gamma)).astype(np.uint8))
-
-
-def map_values(frames: Tensor, table: Tensor) -> Tensor:
-    """uint8 frames of any shape with every value replaced by its entry in ``table`` (256,) uint8."""
-    values = bytearray(frames.contiguous().numpy())
-    mapped = values.translate(bytes(table.tolist()))  # twice as fast as numpy's take, ten times as torch's indexing
-    return torch.frombuffer(mapped, dtype=torch.uint8).view(frames.shape)
 
 
 def brighten(frames: Tensor, gamma: float) -> Tensor:

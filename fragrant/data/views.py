@@ -1,14 +1,13 @@
 """Which views of a video are looked at: random ones in training, a grid of clips x crops in a test."""
 
 import random
+from collections.abc import Sequence
 from functools import partial
 from typing import NamedTuple, Protocol
 
 import numpy as np
 
 from fragrant.data import sampling
-
-MODES = ("dense", "sparse", "segment", "uniform")
 
 
 class View(NamedTuple):
@@ -115,6 +114,23 @@ def test_plan(
 
 
 test_plan.__test__ = False  # pytest: this is no test
+
+
+def windows(num_frames: int, *, length: int, step: int) -> list[range]:
+    """Frame ranges that cover a long video from its first frame to its last: every ``step`` frames, the last one ends with the video."""
+    length, last = min(length, num_frames), max(num_frames - length, 0)
+    starts = [*range(0, last, step), last]
+    return [range(start, start + length) for start in starts]
+
+
+def views_of_windows(plan: ViewPlan, ranges: Sequence[range]) -> ViewPlan:
+    """``plan`` applied to every range of frames as if it were a video of its own; the views of all ranges in order."""
+
+    def of_all(num_frames: int, rng: random.Random, *, fps: float | None = None) -> list[View]:
+        parts = [(frames, view) for frames in ranges for view in plan(len(frames), rng, fps=fps)]
+        return [View(tuple(frames[number] for number in view.frames), view.where) for frames, view in parts]
+
+    return of_all
 
 
 def views_label(num_frames: int, crops: int, clips: int) -> str:

@@ -24,11 +24,17 @@ class Setting(NamedTuple):
     prepare: Callable[[Tensor], Tensor]  # uint8 clips -> normalised clips in this setting's memory format
 
 
+def random_batch(n: int, *, num_frames: int, size: int, num_classes: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Clips (N, 3, T, S, S) of uint8, channels last in memory as the loader delivers them, and labels (N,)."""
+    frames = torch.randint(0, 256, (n, num_frames, size, size, 3), dtype=torch.uint8, device=device)
+    return frames.permute(0, 4, 1, 2, 3), torch.randint(0, num_classes, (n,), device=device)
+
+
 def benchmark_model(settings: list[Setting], clips: Tensor, labels: Tensor, *, clip_norm: float | None, rounds: int) -> str:
     """A table of times and memory; the last column is the first setting's figure over the last one's.
 
     Args:
-        clips: uint8 (N, C, T, H, W) on the device, channels last in memory, as the loader delivers them.
+        clips, labels: as of :func:`random_batch`.
         settings: the plain one first.
     """
     results = {part: {} for part in PARTS}

@@ -2,15 +2,21 @@
 
 import os
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from fragrant.checkpoint import CheckpointError, load_checkpoint
+from fragrant.config import cfg_from_text, load_cfg
+from fragrant.data import build_source
 from fragrant.engine.benchmark import Setting
 from fragrant.engine.precision import Precision, pick_precision
+from fragrant.engine.predict import Predictor
+from fragrant.engine.start import fill_for_test
 from fragrant.layers.normalize import ClipNormalize
+from fragrant.layers.random_erasing import RandomErasing
 from fragrant.models import build_model
 from fragrant.objectives import build_objective
 from fragrant.optim import build_optimizer
@@ -41,6 +47,20 @@ def build_preparation(cfg, device: torch.device, *, channels_last: bool) -> Call
     return lambda clips: normalize(clips).contiguous(memory_format=layout)
 
 
+def build_erasing(cfg) -> Callable[[Tensor, Sequence[int], int], Tensor]:
+    """Random erasing: (normalised clips (B*V, C, T, H, W), ids of the B videos, epoch) -> the clips, changed in place."""
+    aug, seed = cfg.AUG, cfg.RNG_SEED
+    if not (aug.ENABLE and aug.RE_PROB):
+        return lambda clips, ids, epoch: clips
+    erase = RandomErasing(aug.RE_PROB, mode=aug.RE_MODE, max_count=aug.RE_COUNT)
+
+    def erase_videos(clips: Tensor, ids: Sequence[int], epoch: int) -> Tensor:
+        views = range(len(clips) // len(ids))
+        return erase(clips, [f"{seed}-{epoch}-{video_id}-{view}-erase" for video_id in ids for view in views])
+
+    return erase_videos
+
+
 def model_on_device(cfg, device: torch.device, *, channels_last: bool, compiled: bool) -> nn.Module:
     model = build_model(cfg).to(device)
     if channels_last:
@@ -48,6 +68,44 @@ def model_on_device(cfg, device: torch.device, *, channels_last: bool, compiled:
     if compiled:
         model.compile()  # in place: the names of the state dict stay
     return model
+
+
+def load_predictor(
+    checkpoint: str | os.PathLike,
+    *,
+    cfg_path: str | os.PathLike | None = None,
+    pairs: Sequence[str] = (),
+    device: torch.device | str | None = None,
+) -> Predictor:
+    """A trained model, ready for videos; the checkpoint knows its config and class names.
+
+    Args:
+        cfg_path: a yaml file in place of the checkpoint's own config; files from elsewhere carry none.
+        pairs: KEY VALUE overrides, ``["TEST.NUM_ENSEMBLE_VIEWS", "4"]``.
+        device: None = the first GPU if there is one.
+
+    Raises:
+        UserError: the file is no checkpoint, fits the model only in part, or has no config and none is given.
+    """
+    device = torch.device(device or ("cuda:0" if torch.cuda.is_available() else "cpu"))
+    state = load_checkpoint(checkpoint)
+    if cfg_path is None and not isinstance(state.get("cfg"), str):
+        raise CheckpointError(f"checkpoint {checkpoint} carries no config, it was not written by this project; give one (--cfg FILE)")
+    cfg = load_cfg(cfg_path, pairs) if cfg_path else cfg_from_text(state["cfg"], pairs, where=f"config in {checkpoint}")
+    model = model_on_device(cfg, device, channels_last=cfg.TRAIN.CHANNELS_LAST, compiled=False)
+    patterns = tuple(cfg.TRAIN.CHECKPOINT_CLEAR_NAME_PATTERN)
+    fill_for_test(model, state, str(checkpoint), clear_patterns=patterns, allow_partial=cfg.TEST.ALLOW_PARTIAL_LOAD)
+    names = state.get("class_names") or [f"class {number}" for number in range(cfg.MODEL.NUM_CLASSES)]
+    return Predictor(
+        model,
+        build_source(cfg),
+        class_names=names,
+        rule=f"{cfg.DATA.ENSEMBLE_METHOD}-{cfg.TEST.ENSEMBLE_SPACE}",
+        prepare=build_preparation(cfg, device, channels_last=cfg.TRAIN.CHANNELS_LAST),
+        autocast=pick_precision(cfg.TEST.PRECISION, device, key="TEST.PRECISION").autocast,
+        clips_per_forward=cfg.TEST.BATCH_SIZE,
+        device=device,
+    )
 
 
 def describe_setting(precision: Precision, *, channels_last: bool, compiled: bool) -> str:

@@ -64,6 +64,11 @@ def pick_device(num_gpus: int, num_shards: int = 1) -> torch.device:
     return torch.device("cuda", 0) if num_gpus else torch.device("cpu")
 
 
+def gpu_if_any(num_gpus: int) -> torch.device:
+    """The first GPU, for a tool that runs anywhere; the CPU where there is none, or for 0."""
+    return pick_device(min(num_gpus, torch.cuda.device_count(), 1))
+
+
 def exit_code(main: Callable[[], None], *, debug: bool) -> int:
     """Runs ``main``: 0 when done, 2 after one line on stderr for wrong input, 1 for a run that had to stop."""
     warnings.filterwarnings("ignore", message=".*torch.jit.script.* is deprecated", category=FutureWarning)  # fvcore's, not the user's

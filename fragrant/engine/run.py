@@ -13,7 +13,8 @@ from fragrant.config import check_training, dump_cfg
 from fragrant.data import build_loader
 from fragrant.data.views import result_file_name, views_label
 from fragrant.distributed import is_main
-from fragrant.engine.build import build_preparation, describe_setting, model_on_device, prepare_device
+from fragrant.engine.announce import compare_class_names, test_lines
+from fragrant.engine.build import build_erasing, build_preparation, describe_setting, model_on_device, prepare_device
 from fragrant.engine.evaluate import Scored, score_videos
 from fragrant.engine.meter import TrainMeter, gpu_memory
 from fragrant.engine.precise_bn import update_batch_norm
@@ -25,7 +26,7 @@ from fragrant.engine.step import Stepper
 from fragrant.engine.train import train_one_epoch
 from fragrant.errors import RunStopped, UserError
 from fragrant.logs import RunLog, duration, host_memory
-from fragrant.metrics import ensemble, topk_accuracy
+from fragrant.metrics import Share, ensemble, topk_accuracy
 from fragrant.models.complexity import describe
 from fragrant.objectives import build_objective
 from fragrant.optim import build_optimizer, build_schedule
@@ -122,9 +123,10 @@ def train(job: Job) -> None:
     if start.epoch and is_due(start.epoch - 1, max_epoch, cfg.TRAIN.EVAL_PERIOD):
         # The run may have been killed between saving and validating; doing it twice changes nothing.
         best = keep_best(start.epoch - 1, best)
+    erase = build_erasing(cfg)
     for epoch in range(start.epoch, max_epoch):
         meter = TrainMeter(job.log, epoch=epoch, max_epoch=max_epoch, period=cfg.LOG_PERIOD, device=job.device)
-        loop = dict(epoch=epoch, lr_at=lr_at, prepare=job.prepare, autocast=precision.autocast, device=job.device)
+        loop = dict(epoch=epoch, lr_at=lr_at, prepare=job.prepare, autocast=precision.autocast, device=job.device, erase=erase)
         train_one_epoch(objective, train_loader, stepper, meter, **loop)
         skips.tell(f"training epoch {epoch + 1}/{max_epoch}", device=job.device)
         save_due, val_due = (is_due(epoch, max_epoch, period) for period in (cfg.TRAIN.CHECKPOINT_PERIOD, cfg.TRAIN.EVAL_PERIOD))
@@ -234,18 +236,27 @@ def test(job: Job) -> None:
     model = build(job)
     patterns = tuple(cfg.TRAIN.CHECKPOINT_CLEAR_NAME_PATTERN)
     report, state = load_for_test(model, weights, clear_patterns=patterns, allow_partial=cfg.TEST.ALLOW_PARTIAL_LOAD)
-    compare_class_names(state.get("class_names"), loader.class_names, weights)
+    classes = compare_class_names(state.get("class_names"), loader.class_names, weights)
     frames, crops, clips = cfg.DATA.NUM_FRAMES, cfg.TEST.NUM_SPATIAL_CROPS, cfg.TEST.NUM_ENSEMBLE_VIEWS
-    short_side = cfg.TEST.SHORT_SIDE or cfg.DATA.TEST_CROP_SIZE
-    log.say(f"Testing {weights}: {report.summary()}")
-    log.say(
-        f"{len(loader.dataset.records)} test videos, #Frame = {views_label(frames, crops, clips)}: {loader.num_views} forward passes "
-        f"per video; short side {short_side}, crop {cfg.DATA.TEST_CROP_SIZE}; "
-        f"{cfg.DATA.ENSEMBLE_METHOD} of {cfg.TEST.ENSEMBLE_SPACE} over the views"
+    lines = test_lines(
+        weights,
+        report,
+        num_videos=len(loader.dataset.records),
+        frames=frames,
+        crops=crops,
+        clips=clips,
+        short_side=cfg.TEST.SHORT_SIDE or cfg.DATA.TEST_CROP_SIZE,
+        crop_size=cfg.DATA.TEST_CROP_SIZE,
+        method=cfg.DATA.ENSEMBLE_METHOD,
+        space=cfg.TEST.ENSEMBLE_SPACE,
+        classes=classes,
     )
+    for line in lines:
+        log.say(line)
     began = time.perf_counter()
-    table = score_table(job, loader, score(job, model, loader, title="test"), weights)
+    scored = score(job, model, loader, title="test")
     missing = SkipReport(log, loader).tell("test", device=job.device)
+    table = score_table(job, loader, scored, weights, class_names=loader.class_names or state.get("class_names"))
     seconds = time.perf_counter() - began
     scores = ensemble_views(table, table.header["rule"])
     summary = summarise(scores)
@@ -253,13 +264,13 @@ def test(job: Job) -> None:
         save_results(Path(cfg.OUTPUT_DIR), table, summary)
         name = result_file_name(frames, cfg.DATA.TEST_CROP_SIZE, clips, crops)
         save_pickles(Path(cfg.OUTPUT_DIR), scores, uniformer_name=name, slowfast_name=cfg.TEST.SAVE_RESULTS_PATH)
-    top1, top5, k = summary["top1"]["percent"], summary["top5"]["percent"], summary["top5_k"]
+    top1, top5, k = Share(**summary["top1"]), Share(**summary["top5"]), summary["top5_k"]
     for line in describe_summary(summary)[2:]:
         log.say(line)
-    stats = {"split": "test_final", "top1_acc": f"{top1:.2f}", "top5_acc": f"{top5:.2f}"}
-    text = f"Test: top-1 {top1:.2f} %, top-{k} {top5:.2f} % of {len(table)} videos in {duration(seconds)}"
-    log.record(stats, text=text, more={"top1": top1, f"top{k}": top5, "videos": len(table), "seconds": seconds})
-    log.scalars({"Test/Top1_acc": top1, "Test/Top5_acc": top5}, cfg.SOLVER.MAX_EPOCH)
+    stats = {"split": "test_final", "top1_acc": f"{top1.percent:.2f}", "top5_acc": f"{top5.percent:.2f}"}
+    text = f"Test: top-1 {top1}, top-{k} {top5}, in {duration(seconds)}"
+    log.record(stats, text=text, more={"top1": top1.percent, f"top{k}": top5.percent, "videos": len(table), "seconds": seconds})
+    log.scalars({"Test/Top1_acc": top1.percent, "Test/Top5_acc": top5.percent}, cfg.SOLVER.MAX_EPOCH)
     if missing and not cfg.TEST.ALLOW_MISSING:
         raise RunStopped(
             f"{len(missing)} of {len(loader.dataset.records)} test videos cannot be read and have no scores: {', '.join(missing[:10])}"
@@ -267,7 +278,7 @@ def test(job: Job) -> None:
         )
 
 
-def score_table(job: Job, loader, scored: Scored, weights: str) -> ScoreTable:
+def score_table(job: Job, loader, scored: Scored, weights: str, *, class_names: Sequence[str] | None) -> ScoreTable:
     """What a test leaves on disk, with all that is needed to know later what it was."""
     cfg, records = job.cfg, loader.dataset.records
     clips, crops = cfg.TEST.NUM_ENSEMBLE_VIEWS, cfg.TEST.NUM_SPATIAL_CROPS
@@ -281,16 +292,6 @@ def score_table(job: Job, loader, scored: Scored, weights: str) -> ScoreTable:
         "rule": f"{cfg.DATA.ENSEMBLE_METHOD}-{cfg.TEST.ENSEMBLE_SPACE}",
         **run_facts(),
     }
-    more = {"luma": scored.luma, "ids": scored.ids, "class_names": tuple(loader.class_names or ()) or None, "header": header}
+    more = {"luma": scored.luma, "ids": scored.ids, "class_names": tuple(class_names or ()) or None, "header": header}
     paths = [records[i].path for i in scored.ids.tolist()]
     return ScoreTable.whole(paths, scored.labels, scored.logits, grid_views(clips, crops), **more)
-
-
-def compare_class_names(trained: list[str] | None, listed: list[str] | None, weights: str) -> None:
-    """Raises UserError where both are known and differ: the scores would be of other classes than the labels."""
-    if not trained or not listed or list(trained) == list(listed):
-        return
-    for i, (old, new) in enumerate(zip(trained, listed, strict=False)):
-        if old != new:
-            raise UserError(f"class {i} is '{old}' in {weights}, but '{new}' in the class names of the test list; the orders must agree")
-    raise UserError(f"{weights} has {len(trained)} class names, the test list {len(listed)}")

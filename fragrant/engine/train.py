@@ -1,6 +1,6 @@
 """One epoch of training."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 
 import torch
@@ -22,12 +22,14 @@ def train_one_epoch(
     prepare: Callable[[Tensor], Tensor],
     autocast: Callable[[], AbstractContextManager],
     device: torch.device,
+    erase: Callable[[Tensor, Sequence[int], int], Tensor] = lambda clips, ids, epoch: clips,
 ) -> None:
     """Every batch of the loader once.
 
     Args:
         lr_at: learning rate as a function of the fractional epoch.
         prepare: uint8 clips -> normalised float clips, both (N, C, T, H, W), on the device.
+        erase: what is random about prepared clips, given the ids of their videos and the epoch.
 
     Raises:
         RunStopped: too many non-finite steps in a row.
@@ -35,10 +37,10 @@ def train_one_epoch(
     objective.train()
     loader.set_epoch(epoch)
     for step, batch in enumerate(meter.watch(loader)):
-        batch = batch.to(device)
+        ids, batch = batch.ids.tolist(), batch.to(device)
         lr = lr_at(epoch + step / len(loader))
         stepper.begin(lr, remaining=len(loader) - step)
-        clips = prepare(batch.clips.flatten(0, 1))  # (B*V, C, T, H, W)
+        clips = erase(prepare(batch.clips.flatten(0, 1)), ids, epoch)  # (B*V, C, T, H, W)
         labels = batch.labels.repeat_interleave(batch.clips.shape[1], dim=0)  # (B*V,)
         with autocast():
             out = objective(clips, labels)

@@ -112,6 +112,13 @@ def as_table(video: VideoScores, header: dict) -> ScoreTable:
     return ScoreTable.whole(video.paths, video.labels, logits, [ViewName(0, "all")], header=header, **more)
 
 
+def probabilities(logits: Tensor, rule: str = "sum-logits") -> Tensor:
+    """(n, V, K), the logits of every view -> (n, K) float64: one probability per video and class, by a rule of ``ensemble_runs``."""
+    method, space = split_rule(rule)
+    scores = ensemble(logits.double(), space=space, method=method)
+    return as_probabilities(scores / logits.shape[1] if method == "sum" else scores, space)
+
+
 def _score(table: ScoreTable, method: str, space: str) -> Tensor:
     """(n, K) float64"""
     if not bool(table.present.any(1).all()):

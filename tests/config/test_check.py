@@ -18,11 +18,18 @@ BROKEN = [
     ("DATA.SAMPLING uniformly", "DATA.SAMPLING 'uniformly' is not known; did you mean 'uniform'? Known: dense, sparse, segment, uniform"),
     ("DATA.SAMPLING segment DATA.SEGMENT_LENGTH 3", "DATA.NUM_FRAMES 8 must be a multiple of DATA.SEGMENT_LENGTH 3"),
     ("DATA.SEGMENT_LENGTH 4", "DATA.SEGMENT_LENGTH 4 belongs to DATA.SAMPLING segment, which is 'dense'"),
+    ("DATA.TRAIN_MULTI_SCALE [1.5]", "DATA.TRAIN_MULTI_SCALE [1.5] must be from 0 to 1"),
+    (
+        "DATA.TRAIN_MULTI_SCALE [1] DATA.TRAIN_JITTER_SCALES_RELATIVE [0.08,1] DATA.TRAIN_JITTER_ASPECT_RELATIVE [1,1]",
+        "DATA.TRAIN_MULTI_SCALE and DATA.TRAIN_JITTER_SCALES_RELATIVE are two kinds of random crop: give one of them",
+    ),
     ("DATA.GAMMA [5,1]", "DATA.GAMMA [5.0, 1.0] must be [] (none), [gamma] or [smallest, largest]"),
     ("DATA.GAMMA [0]", "DATA.GAMMA [0.0] must be above 0"),
     ("DATA.GAMMA_IN val", "DATA.GAMMA_IN 'val' is not known; Known: both, train, test"),
     ("DATA.ENHANCE claeh", "DATA.ENHANCE 'claeh' is not known; did you mean 'clahe'?"),
     ("AUG.ORDER crop_fist", "AUG.ORDER 'crop_fist' is not known; did you mean 'crop_first'? Known: crop_first, published"),
+    ("AUG.BRI_CON_SAT [0.4]", "AUG.BRI_CON_SAT [0.4] must be [] or [brightness, contrast, saturation]"),
+    ("AUG.HUE 0.6", "AUG.HUE 0.6 must be from 0 to 0.5"),
     ("AUG.INTERPOLATION cubic", "AUG.INTERPOLATION 'cubic' is not known; did you mean 'bicubic'?"),
     ("DATA.CLIP_DTYPE float16", "did you mean 'float32'?"),
     ("DATA.DECODING_BACKEND opencv", "DATA.DECODING_BACKEND 'opencv' is not known; Known: pyav, torchcodec, decord, torchvision"),
@@ -115,7 +122,6 @@ def test_training_names_what_it_cannot_do_yet():
     with pytest.raises(ConfigError) as caught:
         check_training(cfg)
     assert caught.value.problems == [
-        "AUG.ENABLE True: RandAugment and random erasing are not built yet; set it False",
         "MIXUP.ENABLE True: mixup, cutmix and label smoothing are not built yet; set it False",
         "DATA.TRAIN_JITTER_SCALES begins at 256, below DATA.TRAIN_CROP_SIZE 300",
     ]

@@ -6,7 +6,7 @@ import random
 import pytest
 from conftest import golden
 
-from fragrant.data.views import result_file_name, test_plan, train_plan, views_label
+from fragrant.data.views import View, result_file_name, test_plan, train_plan, views_label, views_of_windows, windows
 
 RNG = random.Random(0)
 ACCOUNTING = golden("framework/frame_accounting")
@@ -78,3 +78,25 @@ def test_training_clips_follow_from_the_generator(options):
 def test_repeated_augmentation_shows_one_clip_several_times():
     one, three = (train_plan(length=8, stride=4, views=views)(300, random.Random(5)) for views in (1, 3))
     assert three == one * 3
+
+
+@pytest.mark.parametrize(
+    "num_frames, length, step, expected",
+    [
+        (10, 4, 2, [(0, 4), (2, 6), (4, 8), (6, 10)]),
+        (11, 4, 2, [(0, 4), (2, 6), (4, 8), (6, 10), (7, 11)]),  # the last one ends with the video
+        (10, 4, 4, [(0, 4), (4, 8), (6, 10)]),
+        (4, 4, 1, [(0, 4)]),
+        (3, 4, 2, [(0, 3)]),
+        (1, 8, 8, [(0, 1)]),
+    ],
+)
+def test_windows_reach_from_the_first_frame_to_the_last(num_frames, length, step, expected):
+    assert [(part.start, part.stop) for part in windows(num_frames, length=length, step=step)] == expected
+
+
+def test_a_window_is_a_video_of_its_own():
+    plan = test_plan(length=2, stride=2)
+    views = views_of_windows(plan, [range(0, 4), range(6, 10)])(10, random.Random(0))
+    alone = plan(4, random.Random(0))[0]
+    assert views == [alone, View(tuple(6 + number for number in alone.frames), 0.5)]

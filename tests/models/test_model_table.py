@@ -4,9 +4,11 @@ import copy
 
 import pytest
 import torch
+from conftest import ROOT
 from uniformer_goldens import TINY
 
-from fragrant.models import MODELS, Backbone
+from fragrant.config import load_cfg
+from fragrant.models import MODELS, Backbone, build_model
 from fragrant.models.fragrant import Fragrant
 from fragrant.models.uniformer import UniFormer
 from fragrant.models.weights import load_weights
@@ -21,6 +23,7 @@ MODELS_BY_ROW = {  # test id -> a tiny model from plain arguments; the part befo
     "Fragrant:comments": lambda: Fragrant(**TINY, fam_at=EMBEDS, ram_at=EMBEDS, first=("ram", "ram", "ram", "fam"), ram=dict(key_dim=4)),
 }
 CLIP = (3, 4, 64, 64)
+CONFIGS = sorted((ROOT / "configs").rglob("*.yaml"))
 
 
 @pytest.fixture(params=MODELS_BY_ROW)
@@ -109,3 +112,11 @@ def test_bfloat16_autocast_stays_close(model, clips, memory_format):
         if exact.abs().max() > 1e-4:  # a bias before a norm has no gradient but rounding
             direction = torch.cosine_similarity(gradients[True][name].flatten(), exact.flatten(), dim=0).item()
             assert direction > 0.9, f"{name}: gradient off by more than bfloat16's rounding, cosine {direction:.2f}"
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_shipped_config_builds_its_model(path):
+    cfg = load_cfg(path)
+    with torch.device("meta"):
+        model = build_model(cfg)
+    assert model.head.out_features == cfg.MODEL.NUM_CLASSES

@@ -1,0 +1,48 @@
+"""tools/visualize.py draws the modules of a trained model, and says in one line what is wrong."""
+
+import pytest
+from PIL import Image
+from tiny import TINY, run_here
+
+FRAGRANT = [*TINY, "MODEL.MODEL_NAME", "Fragrant", "SOLVER.MAX_EPOCH", "1", "TEST.ENABLE", "False"]
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("fragrant")
+    pairs = [*FRAGRANT, "DATA.PATH_TO_DATA_DIR", str(folder / "demo"), "OUTPUT_DIR", str(folder / "out")]
+    done = run_here(*pairs)
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+def visualize(folder, *arguments: str):
+    checkpoint = str(folder / "out/checkpoints/best.pyth")
+    return run_here(tool="visualize", arguments=("--checkpoint", checkpoint, *arguments))
+
+
+@pytest.mark.parametrize("what, rows", [("fam", 2), ("ram", 3)])
+def test_a_picture_with_frames_above_and_maps_below(what, rows, trained, tmp_path):
+    video = next((trained / "demo/videos/test").iterdir())
+    out = tmp_path / "picture.png"
+    done = visualize(trained, "--what", what, "--video", str(video), "--out", str(out))
+    assert done.returncode == 0, done.stderr
+    assert f"{out}: {what} of Fragrant with the weights {trained / 'out/checkpoints/best.pyth'}" in done.stdout
+    width, height = Image.open(out).size
+    assert 2 * 160 < width < 2 * 180 and rows * 160 < height < rows * 200  # 2 frames of the map, 160 pixels each
+
+
+@pytest.mark.parametrize(
+    "arguments, part",
+    [
+        (("--video", "nowhere.mp4"), "nowhere.mp4' cannot be read: no such file"),
+        (("--video", "{video}", "--checkpoint", "nowhere.pyth"), "nowhere.pyth"),
+        (("--video", "{video}", "--at", "0.5", "0.5", "2"), "is outside of the clip"),
+        (("--video", "{video}", "--out", "/dev/null/x.png"), "'/dev/null/x.png' cannot be written"),
+    ],
+)
+def test_wrong_input_is_one_line(arguments, part, trained):
+    video = str(next((trained / "demo/videos/test").iterdir()))
+    done = visualize(trained, "--what", "ram", *(word.format(video=video) for word in arguments))
+    assert done.returncode == 2
+    assert len(done.stderr.strip().splitlines()) == 1 and part in done.stderr
