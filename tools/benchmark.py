@@ -3,6 +3,7 @@
 python tools/benchmark.py model --cfg FILE KEY VALUE ...   forward, forward + backward, whole step of a config's model
 python tools/benchmark.py ram                              RAM next to its published form; TRAIN.PRECISION bf16: in that
 python tools/benchmark.py fam                              FAM next to its published form
+python tools/benchmark.py loader --cfg FILE KEY VALUE ...  items next to reading alone: generated files, the training list
 """
 
 import sys
@@ -42,12 +43,20 @@ def fam(cfg, arguments) -> str:
     return benchmark_fam(fam_cases(clips=arguments.batch_size or 8), device=device, rounds=arguments.rounds)
 
 
-WHAT = {"model": model, "ram": ram, "fam": fam}
+def loader(cfg, arguments) -> str:
+    from fragrant.engine.build import loader_benchmark
+
+    return loader_benchmark(cfg, rounds=arguments.rounds, list_files=arguments.batch_size or 24)
+
+
+WHAT = {"model": model, "ram": ram, "fam": fam, "loader": loader}
 
 
 def start(words: list[str]) -> int:
     parser = argument_parser(__doc__, what=list(WHAT))
-    parser.add_argument("--batch-size", type=int, metavar="N", help="clips; default TRAIN.BATCH_SIZE, for ram and fam 8")
+    parser.add_argument(
+        "--batch-size", type=int, metavar="N", help="clips; default TRAIN.BATCH_SIZE, for ram and fam 8, for loader 24 files of the list"
+    )
     parser.add_argument("--rounds", type=int, default=5, metavar="N", help="counted rounds")
     arguments = parser.parse_intermixed_args(words)
     return exit_code(lambda: print(WHAT[arguments.what](config_of(arguments), arguments)), debug=arguments.debug)

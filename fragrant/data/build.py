@@ -146,6 +146,13 @@ def build_source(cfg) -> ClipSource:
     return ClipSource(whole, num_views, _plan(cfg, "val")[0], window_frames, _transform(cfg, "test"), _open_frames(cfg))
 
 
+def build_dataset(cfg, split: str, records: Sequence[VideoRecord]) -> tuple[ClipDataset, int]:
+    """The clips of these videos as a split makes them, and how many views each has."""
+    plan, num_views = _plan(cfg, split)
+    options = {"seed": cfg.RNG_SEED, "open_frames": _open_frames(cfg), "measure_luma": split == "test", "replace": split == "train"}
+    return ClipDataset(records, plan, _transform(cfg, split), **options), num_views
+
+
 def build_loader(cfg, split: str) -> ClipLoader:
     """The loader of "train", "val" or "test".
 
@@ -156,9 +163,7 @@ def build_loader(cfg, split: str) -> ClipLoader:
     assert split in SPLITS, split
     name = (cfg.TEST if split == "test" else cfg.TRAIN).DATASET
     records, class_names = DATASETS.get(name.lower())(cfg, split)
-    plan, num_views = _plan(cfg, split)
-    options = {"seed": cfg.RNG_SEED, "open_frames": _open_frames(cfg), "measure_luma": split == "test", "replace": split == "train"}
-    dataset = ClipDataset(records, plan, _transform(cfg, split), **options)
+    dataset, num_views = build_dataset(cfg, split, records)
     return ClipLoader(
         dataset,
         _batches(cfg, split, len(records), num_views),
