@@ -18,6 +18,8 @@ class _ByNumber(Seeker):
     """
 
     def frames(self, numbers: Sequence[int]) -> Iterator[tuple[int, np.ndarray]]:
+        if self._source.decoder.pix_fmt != "yuv420p":
+            raise Doubtful("other libraries convert 10 bit and other colours in another way")
         try:
             pixels, seconds = self._read(list(numbers))
         except Exception as error:  # decord's own error derives from nothing narrower
