@@ -11,11 +11,13 @@ from fragrant.registry import did_you_mean
 _PRECISIONS = ("auto", "bf16", "fp16", "fp32")
 
 _CHOICES = {
+    "BN.NORM_TYPE": ("batchnorm", "sync_batchnorm"),
     "AUG.RE_MODE": ("pixel", "rand", "const"),
     "DATA.CLIP_DTYPE": ("uint8", "float32"),
     "DATA.DECODING_BACKEND": ("pyav", "decord", "torchvision"),
     "DATA.ENSEMBLE_METHOD": ("sum", "mean", "max"),
     "DATA.SAMPLING": ("dense", "sparse"),
+    "DIST.GRADIENT_COMPRESSION": ("none", "bf16"),
     "DIST_BACKEND": ("nccl", "gloo"),
     "MODEL.LOSS_FUNC": ("cross_entropy", "soft_cross_entropy"),
     "SOLVER.LR_POLICY": ("cosine", "steps_with_relative_lrs"),
@@ -23,13 +25,14 @@ _CHOICES = {
     "TEST.ENSEMBLE_SPACE": ("logits", "softmax"),
     "TEST.NUM_SPATIAL_CROPS": (1, 3),
     "TEST.PRECISION": _PRECISIONS,
+    "TRAIN.SHARDING": ("none", "fsdp"),
     "TRAIN.PRECISION": _PRECISIONS,
 }
 
 _POSITIVE = """
     AUG.NUM_SAMPLE AUG.RE_COUNT BN.NUM_BATCHES_PRECISE DATA.INPUT_CHANNEL_NUM DATA.NUM_FRAMES DATA.SAMPLING_RATE DATA.STD DATA.TARGET_FPS
     DATA.TEST_CROP_SIZE DATA.TRAIN_CROP_SIZE DATA.TRAIN_JITTER_ASPECT_RELATIVE DATA.TRAIN_JITTER_SCALES DATA.TRAIN_JITTER_SCALES_RELATIVE
-    DEMO_SET.HEIGHT DEMO_SET.NUM_FRAMES DEMO_SET.TEST_VIDEOS_PER_CLASS DEMO_SET.VIDEOS_PER_CLASS DEMO_SET.WIDTH LOG_PERIOD
+    DEMO_SET.HEIGHT DEMO_SET.NUM_FRAMES DEMO_SET.TEST_VIDEOS_PER_CLASS DEMO_SET.VIDEOS_PER_CLASS DEMO_SET.WIDTH DIST.TIMEOUT LOG_PERIOD
     MODEL.NUM_CLASSES NUM_SHARDS SOLVER.BASE_LR SOLVER.MAX_EPOCH TEST.BATCH_SIZE TEST.NUM_ENSEMBLE_VIEWS TRAIN.ACCUM_STEPS
     TRAIN.BATCH_SIZE TRAIN.CHECKPOINT_PERIOD TRAIN.EVAL_PERIOD TRAIN.MAX_BAD_STEPS UNIFORMER.DEPTH UNIFORMER.EMBED_DIM
     UNIFORMER.HEAD_DIM UNIFORMER.MLP_RATIO
@@ -37,8 +40,8 @@ _POSITIVE = """
 
 _NOT_NEGATIVE = """
     BN.WEIGHT_DECAY DATA_LOADER.NUM_WORKERS DEMO_SET.SEED MIXUP.ALPHA MIXUP.CUTMIX_ALPHA MODEL.CHECKPOINT_NUM NUM_GPUS RNG_SEED SHARD_ID
-    SOLVER.CLIP_GRADIENT SOLVER.COSINE_END_LR SOLVER.DAMPENING SOLVER.LRS SOLVER.MOMENTUM SOLVER.STEPS SOLVER.WARMUP_EPOCHS
-    SOLVER.WARMUP_START_LR SOLVER.WEIGHT_DECAY TEST.SHORT_SIDE
+    SOLVER.CLIP_GRADIENT SOLVER.COSINE_END_LR SOLVER.DAMPENING SOLVER.LRS SOLVER.MOMENTUM SOLVER.REFERENCE_BATCH SOLVER.STEPS
+    SOLVER.WARMUP_EPOCHS SOLVER.WARMUP_START_LR SOLVER.WEIGHT_DECAY TEST.SHORT_SIDE TRAIN.SAVE_EVERY_STEPS
 """.split()
 
 _UP_TO_1 = "AUG.RE_PROB MIXUP.LABEL_SMOOTH_VALUE MIXUP.PROB MIXUP.SWITCH_PROB".split()
@@ -133,6 +136,10 @@ def _solver(cfg: CfgNode) -> Iterator[str]:
             yield f"SOLVER.STEPS {solver.STEPS} must begin with 0 and rise"
         if len(solver.LRS) != len(solver.STEPS):
             yield f"SOLVER.LRS {solver.LRS} must have one value for each of SOLVER.STEPS {solver.STEPS}"
+    if solver.AUTO_SCALE_LR and solver.REFERENCE_BATCH == 0:
+        yield "SOLVER.AUTO_SCALE_LR True needs SOLVER.REFERENCE_BATCH, the clips per step that SOLVER.BASE_LR is meant for"
+    if solver.AUTO_SCALE_LR and solver.BASE_LR_SCALE_NUM_SHARDS:
+        yield "SOLVER.AUTO_SCALE_LR and SOLVER.BASE_LR_SCALE_NUM_SHARDS both scale the learning rate; set one of them False"
     if len(solver.BETAS) != 2:
         yield f"SOLVER.BETAS {solver.BETAS} must be two numbers"
     if solver.OPTIMIZING_METHOD == "sgd" and solver.NESTEROV and not (solver.MOMENTUM > 0 and solver.DAMPENING == 0):
@@ -144,6 +151,12 @@ def _processes(cfg: CfgNode) -> Iterator[str]:
         yield f"SHARD_ID {cfg.SHARD_ID} must be below NUM_SHARDS {cfg.NUM_SHARDS}: machines are counted from 0"
     if cfg.TRAIN.ENABLE and cfg.NUM_GPUS > 1 and cfg.TRAIN.BATCH_SIZE % cfg.NUM_GPUS:
         yield f"TRAIN.BATCH_SIZE {cfg.TRAIN.BATCH_SIZE} must be a multiple of NUM_GPUS {cfg.NUM_GPUS}"
+    if cfg.BN.NORM_TYPE == "sync_batchnorm" and cfg.NUM_GPUS == 0:
+        yield "BN.NORM_TYPE sync_batchnorm needs GPUs (NUM_GPUS 0 is the CPU); on the CPU take MODEL.FROZEN_BN True or batchnorm"
+    if cfg.BN.NORM_TYPE == "sync_batchnorm" and cfg.MODEL.FROZEN_BN:
+        yield "BN.NORM_TYPE sync_batchnorm and MODEL.FROZEN_BN True contradict each other: frozen statistics are not measured"
+    if cfg.TRAIN.SHARDING == "fsdp" and cfg.DIST.GRADIENT_COMPRESSION != "none":
+        yield f"DIST.GRADIENT_COMPRESSION {cfg.DIST.GRADIENT_COMPRESSION} is for TRAIN.SHARDING none"
 
 
 def _others(cfg: CfgNode) -> Iterator[str]:

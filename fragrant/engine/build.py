@@ -8,8 +8,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from fragrant.distributed import rank, world_size
 from fragrant.engine.benchmark import Setting
 from fragrant.engine.precision import Precision, pick_precision
+from fragrant.layers.frozen_batch_norm import freeze_batch_norm
 from fragrant.layers.normalize import ClipNormalize
 from fragrant.models import build_model
 from fragrant.objectives import build_objective
@@ -26,7 +28,15 @@ def prepare_device(cfg, device: torch.device) -> None:
         torch.backends.cudnn.benchmark = True
     elif "OMP_NUM_THREADS" not in os.environ:
         # A thread that has to wait for its core makes all others spin: with one process too many a step takes several times as long.
-        torch.set_num_threads(max(1, usable_cores() - cfg.DATA_LOADER.NUM_WORKERS))
+        cores = usable_cores() // max(1, world_size() // cfg.NUM_SHARDS)  # of each process of this machine
+        torch.set_num_threads(max(1, cores - cfg.DATA_LOADER.NUM_WORKERS))
+
+
+def separate_randomness(cfg) -> None:
+    """Ranks draw different dropout from here on; rank 0 goes on as a process alone does."""
+    if rank():
+        random.seed(f"{cfg.RNG_SEED}-{rank()}")
+        torch.manual_seed(cfg.RNG_SEED + rank())
 
 
 def usable_cores() -> int:
@@ -42,7 +52,12 @@ def build_preparation(cfg, device: torch.device, *, channels_last: bool) -> Call
 
 
 def model_on_device(cfg, device: torch.device, *, channels_last: bool, compiled: bool) -> nn.Module:
-    model = build_model(cfg).to(device)
+    model = build_model(cfg)
+    if cfg.MODEL.FROZEN_BN:
+        freeze_batch_norm(model)
+    elif cfg.BN.NORM_TYPE == "sync_batchnorm":
+        model = nn.SyncBatchNorm.convert_sync_batchnorm(model)
+    model = model.to(device)
     if channels_last:
         model = model.to(memory_format=torch.channels_last_3d)
     if compiled:

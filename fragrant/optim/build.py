@@ -79,17 +79,36 @@ def build_optimizer(cfg, module: nn.Module) -> torch.optim.Optimizer:
     return build(groups, cfg.SOLVER)
 
 
+def lr_factor(cfg) -> float:
+    """What the learning rates of the config are multiplied by: the machines, or the clips of a step per REFERENCE_BATCH, or 1."""
+    if cfg.SOLVER.AUTO_SCALE_LR:
+        return cfg.TRAIN.BATCH_SIZE * cfg.NUM_SHARDS * cfg.TRAIN.ACCUM_STEPS / cfg.SOLVER.REFERENCE_BATCH
+    return cfg.NUM_SHARDS if cfg.SOLVER.BASE_LR_SCALE_NUM_SHARDS else 1
+
+
+def describe_peak(cfg) -> str:
+    """``"peak learning rate 0.002 (SOLVER.BASE_LR 0.001 x 2: SOLVER.BASE_LR_SCALE_NUM_SHARDS)"``"""
+    factor = lr_factor(cfg)
+    rule = ""
+    if cfg.SOLVER.AUTO_SCALE_LR:
+        clips = cfg.TRAIN.BATCH_SIZE * cfg.NUM_SHARDS * cfg.TRAIN.ACCUM_STEPS
+        rule = f": SOLVER.AUTO_SCALE_LR, {clips} clips per step / SOLVER.REFERENCE_BATCH {cfg.SOLVER.REFERENCE_BATCH}"
+    elif factor != 1:
+        rule = ": SOLVER.BASE_LR_SCALE_NUM_SHARDS"
+    return f"peak learning rate {cfg.SOLVER.BASE_LR * factor:g}" + (
+        f" (SOLVER.BASE_LR {cfg.SOLVER.BASE_LR:g} x {factor:g}{rule})" if rule else ""
+    )
+
+
 def build_schedule(cfg) -> Callable[[float], float]:
     """The learning rate as a function of the fractional epoch; a wrong policy is an error here, not at the first step.
 
-    With SOLVER.BASE_LR_SCALE_NUM_SHARDS all three rates are multiplied by NUM_SHARDS (machines): here, the config keeps what
-    was asked for.
+    All three rates are multiplied by ``lr_factor``: here, the config keeps what was asked for.
 
     Raises:
         UserError: the policy is not known, or its numbers contradict each other.
     """
-    solver = cfg.SOLVER
-    scale = cfg.NUM_SHARDS if solver.BASE_LR_SCALE_NUM_SHARDS else 1
+    solver, scale = cfg.SOLVER, lr_factor(cfg)
     schedule = partial(
         lr_at,
         policy=solver.LR_POLICY,

@@ -44,6 +44,7 @@ def config(**solver) -> CfgNode:
         "WEIGHT_DECAY": 0.05,
         "ZERO_WD_1D_PARAM": True,
         "BASE_LR_SCALE_NUM_SHARDS": False,
+        "AUTO_SCALE_LR": False,
     }
     cfg = CfgNode({"SOLVER": {**defaults, **solver}, "BN": {"WEIGHT_DECAY": 0.0}, "NUM_SHARDS": 1})
     cfg.freeze()
