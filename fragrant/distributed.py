@@ -2,6 +2,7 @@
 
 import contextlib
 import socket
+import sys
 import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
@@ -65,16 +66,23 @@ def joined(place: Place, *, backend: str, timeout: float) -> Iterator[None]:
     dist.init_process_group(backend, store=dist.PrefixStore("group", store), rank=place.rank, world_size=place.world_size, timeout=wait)
     try:
         yield
-    except RuntimeError as error:  # torch has no class of its own for all of these
-        if not isinstance(error, dist.DistError) and not any(word in str(error) for word in ("gloo", "NCCL", "Connection")):
-            raise
-        reason = str(error).strip().splitlines()[0][:200]
-        raise RunStopped(
-            f"rank {place.rank} of {place.world_size} lost contact: another rank ended or hangs, its own message tells more "
-            f"(DIST.TIMEOUT {timeout:g} s; {reason})"
-        ) from error
-    dist.barrier()  # rank 0 keeps the store: it must not leave first
-    dist.destroy_process_group()
+        dist.barrier()  # rank 0 keeps the store: it must not leave first
+    except RuntimeError as error:
+        raise _lost_contact(error, place, timeout) from error
+    finally:
+        if backend == "gloo" or sys.exc_info()[0] is None:  # NCCL would wait for ranks that may be gone
+            dist.destroy_process_group()
+
+
+def _lost_contact(error: RuntimeError, place: Place, timeout: float) -> RuntimeError:
+    """What torch says, in one line, when an exchange failed; the error itself when it is about something else."""
+    if not isinstance(error, dist.DistError) and not any(word in str(error) for word in ("gloo", "NCCL", "Connection")):
+        return error  # torch has no class of its own for all of these
+    reason = str(error).strip().splitlines()[0][:200]
+    return RunStopped(
+        f"rank {place.rank} of {place.world_size} lost contact: another rank ended or hangs, its own message tells more "
+        f"(DIST.TIMEOUT {timeout:g} s; {reason})"
+    )
 
 
 def _meet(place: Place, wait: timedelta) -> dist.Store:

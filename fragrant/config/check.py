@@ -155,6 +155,10 @@ def _processes(cfg: CfgNode) -> Iterator[str]:
         yield "BN.NORM_TYPE sync_batchnorm needs GPUs (NUM_GPUS 0 is the CPU); on the CPU take MODEL.FROZEN_BN True or batchnorm"
     if cfg.BN.NORM_TYPE == "sync_batchnorm" and cfg.MODEL.FROZEN_BN:
         yield "BN.NORM_TYPE sync_batchnorm and MODEL.FROZEN_BN True contradict each other: frozen statistics are not measured"
+    if cfg.TRAIN.SHARDING == "fsdp" and cfg.TRAIN.CHANNELS_LAST:
+        yield "TRAIN.SHARDING fsdp needs TRAIN.CHANNELS_LAST False: FSDP2 takes contiguous weights only"
+    if cfg.TRAIN.SHARDING == "fsdp" and cfg.SOLVER.OPTIMIZING_METHOD == "sgd":
+        yield "TRAIN.SHARDING fsdp needs SOLVER.OPTIMIZING_METHOD adam or adamw: torch's fused sgd takes no sharded weights"
     if cfg.TRAIN.SHARDING == "fsdp" and cfg.DIST.GRADIENT_COMPRESSION != "none":
         yield f"DIST.GRADIENT_COMPRESSION {cfg.DIST.GRADIENT_COMPRESSION} is for TRAIN.SHARDING none"
 

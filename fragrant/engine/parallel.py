@@ -1,6 +1,8 @@
 """An objective on several processes: gradients averaged by DistributedDataParallel, or everything spread by FSDP2."""
 
+import warnings
 from collections.abc import Callable
+from inspect import signature
 from typing import Any, NamedTuple
 
 import torch
@@ -13,6 +15,9 @@ from torch.nn.parallel import DistributedDataParallel
 
 from fragrant.distributed import copy_from_main, world_size
 from fragrant.objectives import Objective
+
+# Newer versions of torch call it by the first name.
+KEEP_BUFFERS = next(name for name in ("forward_sync_buffers", "broadcast_buffers") if name in signature(DistributedDataParallel).parameters)
 
 
 class _Replicated(DistributedDataParallel):
@@ -51,10 +56,12 @@ def parallelize(
         return Parallel(objective, lambda wanted: objective.set_requires_gradient_sync(wanted))
     if world_size() == 1:
         return Parallel(objective, lambda wanted: None)
+    # The strides of depthwise filters, whose second dimension is 1 long, can be written in two ways; torch copies them as it should.
+    warnings.filterwarnings("ignore", message="Grad strides do not match bucket view strides")
     replicated = _Replicated(
         objective,
         device_ids=[device] if device.type == "cuda" else None,
-        broadcast_buffers=False,
+        **{KEEP_BUFFERS: False},
         gradient_as_bucket_view=True,  # no second copy of all gradients
         static_graph=accum_steps == 1 and objective.same_graph_every_step,  # torch: not together with skipped averaging
     )
