@@ -25,10 +25,10 @@ Every key with its default and meaning: fragrant/config/defaults.py; --print-con
 """
 FOUR_WAYS = """
 Four ways to start, one process per GPU in each; NUM_GPUS 0 = one process on the CPU:
-  one machine       %(prog)s --cfg X NUM_GPUS 8
+  one machine       python tools/run_net.py --cfg X NUM_GPUS 8
   several machines  the same on machine I of N, with  --num_shards N --shard_id I --init_method tcp://HOST_OF_MACHINE_0:PORT
-  torchrun          torchrun --nnodes 2 --nproc_per_node 8 --rdzv_backend c10d --rdzv_endpoint HOST:PORT %(prog)s --cfg X
-  SLURM             srun --nodes 2 --ntasks-per-node 8 --gpus-per-node 8 python %(prog)s --cfg X   (batch script: tools/slurm/train.sbatch)
+  torchrun          torchrun --nnodes 2 --nproc_per_node 8 --rdzv_backend c10d --rdzv_endpoint HOST:PORT tools/run_net.py --cfg X
+  SLURM             srun --nodes 2 --ntasks-per-node 8 --gpus-per-node 8 python tools/run_net.py --cfg X  (tools/slurm/train.sbatch)
 torchrun and SLURM say how many processes and machines there are: leave NUM_GPUS (above 0) and NUM_SHARDS to them.
 TRAIN.BATCH_SIZE is the batch of one machine, all its processes together. Who waits longer than DIST.TIMEOUT seconds ends the run.
 SIGUSR1 and SIGTERM: the step is finished, saved, exit code 0; the same command goes on from there (TRAIN.REQUEUE: SLURM starts it).
@@ -165,24 +165,28 @@ def _child(number: int, job: Callable, cfg, places: Sequence[Place], debug: bool
 
 
 def _watch(processes: Sequence, *, first_rank: int, grace: float = 20.0) -> int:
-    """Waits for all; when one fails, the others get ``grace`` seconds to notice it themselves. The exit code of the first to fail."""
+    """Waits for all; when one fails, the others get ``grace`` seconds to notice it themselves.
+
+    Wrong input on one rank is loss of contact on the others, whoever ends first: the exit code is 2 when any has 2.
+    """
     running = {process.sentinel: process for process in processes}
-    code, deadline = 0, None
+    codes, deadline = set(), None
     while running:
         left = None if deadline is None else max(0.0, deadline - time.monotonic())
         ended = connection.wait(list(running), left)
         for sentinel in ended:
             process = running.pop(sentinel)
             process.join()
-            if process.exitcode and not code:
-                code, deadline = process.exitcode, time.monotonic() + grace
-                if code < 0:
-                    rank = first_rank + list(processes).index(process)
-                    print(f"stopped: rank {rank} was ended by {signal.Signals(-code).name}; the others end too", file=sys.stderr)
-        if not ended and deadline is not None:
+            if process.exitcode:
+                deadline = deadline or time.monotonic() + grace
+                codes.add(process.exitcode)
+            if process.exitcode < 0:
+                rank = first_rank + list(processes).index(process)
+                print(f"stopped: rank {rank} was ended by {signal.Signals(-process.exitcode).name}; the others end too", file=sys.stderr)
+        if not ended:
             for process in running.values():
                 process.kill()
-    return 1 if code < 0 else code
+    return 2 if 2 in codes else int(bool(codes))
 
 
 def exit_code(main: Callable[[], int | None], *, debug: bool) -> int:
