@@ -116,6 +116,19 @@ class RunLog:
             for name, value in values.items():
                 self._board.add_scalar(name, value, step)
 
+    @property
+    def has_board(self) -> bool:
+        """Is TensorBoard on?"""
+        return self._board is not None
+
+    def picture(self, name: str, data: bytes, size: tuple[int, int], step: int) -> None:
+        """An encoded picture of this (width, height) for TensorBoard, a GIF that plays among them; nothing when it is off."""
+        if self._board is not None:
+            from tensorboard.compat.proto.summary_pb2 import Summary
+
+            image = Summary.Image(width=size[0], height=size[1], colorspace=3, encoded_image_string=data)
+            self._board.file_writer.add_summary(Summary(value=[Summary.Value(tag=name, image=image)]), step)
+
     def bar(self, steps: Iterator, *, total: int, title: str) -> tqdm:
         """A progress bar on a terminal; elsewhere an iterator that prints nothing."""
         return tqdm(steps, total=total, desc=title, disable=not self.terminal, leave=False, dynamic_ncols=True, file=sys.stdout)

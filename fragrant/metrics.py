@@ -1,6 +1,9 @@
 """Numbers from a score table: values in, values out."""
 
+import math
 from collections.abc import Sequence
+from fractions import Fraction
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -8,8 +11,9 @@ from torch import Tensor
 from fragrant.errors import UserError
 from fragrant.registry import did_you_mean
 
-SPACES = ("logits", "softmax")
+SPACES = ("logits", "softmax", "relu")
 METHODS = ("sum", "mean", "max")
+EMPTY_CLASSES = ("left out", "is predicted", "always")
 
 
 class ScoreError(UserError):
@@ -41,7 +45,7 @@ def ensemble(logits: Tensor, *, space: str = "logits", method: str = "sum") -> T
 
     Args:
         space: "logits" combines raw logits, as UniFormer's published numbers do; "softmax" combines probabilities, as SlowFast's
-            heads do. The two predict differently.
+            heads do; "relu" combines logits of which those below 0 count 0, as TDN does for several models. They predict differently.
         method: "sum" and "mean" over the views predict alike; "max" takes the best view of each class.
 
     Raises:
@@ -55,6 +59,8 @@ def ensemble(logits: Tensor, *, space: str = "logits", method: str = "sum") -> T
     scores = logits.to(torch.promote_types(logits.dtype, torch.float32))
     if space == "softmax":
         scores = scores.softmax(-1)
+    elif space == "relu":
+        scores = scores.relu()
     return scores.amax(1) if method == "max" else getattr(scores, method)(1)  # (N, K)
 
 
@@ -83,3 +89,153 @@ def complete_order(ids: Tensor, num_videos: int) -> Tensor:
 
 def _some(numbers: list[int], most: int = 10) -> str:
     return ", ".join(map(str, numbers[:most])) + (", ..." if len(numbers) > most else "")
+
+
+# ------------------------------------------------------------------------------------------------- one number, and how sure it is
+class Share(NamedTuple):
+    """So many of so many, with the Wilson interval of the percentage."""
+
+    correct: int
+    total: int
+    percent: float  # NaN of none
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return f"{self.percent:.2f} % [{self.low:.1f}, {self.high:.1f}] ({self.correct} of {self.total})"
+
+
+def share(correct: int, total: int, *, z: float = 1.959964) -> Share:
+    """The Wilson (1927) score interval, 95 % for the default ``z``: it fits small sets, where the usual +- does not. In percent."""
+    if not total:
+        return Share(correct, total, math.nan, 0.0, 100.0)
+    p, z2 = correct / total, z * z
+    middle = (p + z2 / (2 * total)) / (1 + z2 / total)
+    half = z * math.sqrt(p * (1 - p) / total + z2 / (4 * total * total)) / (1 + z2 / total)
+    low, high = (0.0 if correct == 0 else middle - half), (1.0 if correct == total else middle + half)
+    return Share(correct, total, 100 * p, 100 * low, 100 * high)
+
+
+class McNemar(NamedTuple):
+    """Two models on the same videos: what only one of them has right, and how likely that is if they are equally good."""
+
+    both: int
+    only_first: int
+    only_second: int
+    neither: int
+    p_value: float
+
+
+def mcnemar(first: Tensor, second: Tensor) -> McNemar:
+    """(N,), (N,) bool: is each video right? Exact two-sided test (McNemar 1947): binomial with 1/2 over the videos that differ."""
+    a, b = first.bool(), second.bool()
+    only_a, only_b = int((a & ~b).sum()), int((~a & b).sum())
+    differing, fewer = only_a + only_b, min(only_a, only_b)
+    tail = sum(math.comb(differing, k) for k in range(fewer + 1))
+    p_value = min(1.0, float(Fraction(2 * tail, 2**differing)))
+    return McNemar(int((a & b).sum()), only_a, only_b, int((~a & ~b).sum()), p_value)
+
+
+# ---------------------------------------------------------------------------------------------------------------- by class
+def predicted(scores: Tensor) -> Tensor:
+    """(N, K) -> (N,) class numbers; of equal scores the lower class; -1 for a row with a NaN."""
+    return scores.argmax(1).masked_fill(scores.isnan().any(1), -1)
+
+
+def confusion_matrix(predictions: Tensor, labels: Tensor, num_classes: int) -> Tensor:
+    """(N,), (N,) -> (K, K) long: row = true class, column = predicted class. A prediction of -1 (no score) is in no column."""
+    keep = predictions >= 0
+    cells = labels[keep] * num_classes + predictions[keep]
+    return cells.bincount(minlength=num_classes**2).unflatten(0, (num_classes, num_classes))
+
+
+class ClassCounts(NamedTuple):
+    """Of every class: its videos, those of them that were recognised, and how often it was predicted; (K,) long each."""
+
+    videos: Tensor
+    correct: Tensor
+    predicted: Tensor
+
+
+def class_counts(predictions: Tensor, labels: Tensor, num_classes: int) -> ClassCounts:
+    """(N,), (N,) -> counts"""
+    right = labels[predictions == labels]
+    given = predictions[predictions >= 0]
+    return ClassCounts(*(numbers.bincount(minlength=num_classes) for numbers in (labels, right, given)))
+
+
+def mean_class_accuracy(counts: ClassCounts, *, empty: str = "left out") -> float:
+    """Mean over the classes of the share of recognised videos, in percent; NaN where nothing counts.
+
+    Args:
+        empty: a class without a video is "left out" (the usual definition), or counts 0 if it "is predicted" at all (mmaction2's
+            numbers), or counts 0 "always". On small test sets these differ by points.
+    """
+    if empty not in EMPTY_CLASSES:
+        raise UserError(f"empty classes '{empty}' is not known; Known: {', '.join(EMPTY_CLASSES)}")
+    counted = {"left out": counts.videos > 0, "is predicted": counts.videos + counts.predicted > 0, "always": counts.videos >= 0}[empty]
+    recalls = counts.correct.double() / counts.videos.clamp(min=1)
+    return 100 * float(recalls[counted].mean())
+
+
+# -------------------------------------------------------------------------------------------------- probabilities, many labels
+def calibration_error(probs: Tensor, right: Tensor, *, bins: int = 15) -> float:
+    """Expected calibration error (Guo et al. 2017) in percent: |accuracy - confidence| of ``bins`` equal ranges of confidence, by size.
+
+    Args:
+        probs: (N, K), rows sum to 1.
+        right: (N,) bool, is the most probable class the label?
+    """
+    confidence, right = probs.double().amax(1), right.double()
+    place = (confidence * bins).ceil().long().clamp(1, bins) - 1  # ranges (0, 1/bins], ...
+    gaps = torch.zeros(bins, dtype=torch.float64).index_add_(0, place, right - confidence)
+    return 100 * float(gaps.abs().sum() / len(probs)) if len(probs) else math.nan
+
+
+def average_precision(scores: Tensor, targets: Tensor) -> Tensor:
+    """(N, K) scores, (N, K) bool -> (K,) float64 in percent: area under each class's precision-recall steps; NaN without a positive.
+
+    Equal scores count as one step, so that the order of the videos does not matter.
+    """
+    columns = [_average_precision(scores[:, k].double(), targets[:, k].bool()) for k in range(scores.shape[1])]
+    return 100 * torch.tensor(columns, dtype=torch.float64)
+
+
+def _average_precision(scores: Tensor, positive: Tensor) -> float:
+    if not bool(positive.any()):
+        return math.nan
+    order = scores.argsort(descending=True, stable=True)
+    hits, ranked = positive[order].double().cumsum(0), scores[order]
+    ends = torch.cat([(ranked[1:] != ranked[:-1]).nonzero().flatten(), torch.tensor([len(ranked) - 1])])  # last of equal scores
+    precision, recall = hits[ends] / (ends + 1), hits[ends] / hits[-1]
+    return float((recall.diff(prepend=torch.zeros(1, dtype=torch.float64)) * precision).sum())
+
+
+# ------------------------------------------------------------------------------------------------------------- by brightness
+class Group(NamedTuple):
+    """Videos of similar brightness: from ``low`` to ``high``, and how many of them are right."""
+
+    low: float
+    high: float
+    share: Share
+
+
+def by_quantile(values: Tensor, right: Tensor, *, groups: int = 4) -> list[Group]:
+    """(N,) values, (N,) bool -> equally many videos per group, from the lowest values to the highest; equal values stay together.
+
+    Videos without a value (NaN) are in no group; fewer different values than groups give fewer groups.
+    """
+    known = ~values.isnan()
+    values, order = values[known].double().sort(stable=True)
+    right = right[known][order]
+    if not len(values):
+        return []
+    edges = {0, len(values)}
+    for number in range(1, groups):
+        cut = round(len(values) * number / groups)
+        edges.add(int(torch.searchsorted(values, values[cut : cut + 1], right=False)) if cut < len(values) else len(values))
+    edges = sorted(edges)
+    return [
+        Group(float(values[start]), float(values[end - 1]), share(int(right[start:end].sum()), end - start))
+        for start, end in zip(edges, edges[1:], strict=False)
+    ]

@@ -1,5 +1,6 @@
 """What the tests share: golden files, the fill-v1 recipe, the folder of real clips, the CUDA rule."""
 
+import importlib.util
 import json
 import os
 import zlib
@@ -48,6 +49,14 @@ def golden_input(seed: int, shape: list[int], dist: str = "normal", scale: float
     return torch.from_numpy(values.astype(np.float32)) * scale
 
 
+def load_tool(name: str):
+    """A file of tools/ as a module, to run its ``start`` in this process."""
+    spec = importlib.util.spec_from_file_location(f"tools_{name}", ROOT / "tools" / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
 def shared_folder() -> Path | None:
     """The folder with real clips and lists: $FRAGRANT_SHARED, or ``shared`` beside the checkout."""
     folder = Path(os.environ.get("FRAGRANT_SHARED", ROOT.parent / "shared"))
@@ -61,6 +70,12 @@ def shared_clips() -> Path:
     if folder is None:
         pytest.skip("no real clips here: set FRAGRANT_SHARED or put the folder 'shared' beside the checkout")
     return folder / "clips"
+
+
+@pytest.fixture(scope="session")
+def shared_lists(shared_clips) -> Path:
+    """The real list files of the public sets."""
+    return shared_clips.parent / "lists"
 
 
 def pytest_runtest_setup(item):

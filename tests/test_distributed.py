@@ -36,7 +36,7 @@ def test_alone_everything_is_the_identity():
 class Videos:
     """The loader of one rank: videos whose only pixel is their number, in two views."""
 
-    num_views = 2
+    num_views, skipped = 2, {}
 
     def __init__(self, num_videos: int):
         self.ids = list(distributed.shard(num_videos, distributed.rank(), distributed.world_size()))

@@ -1,5 +1,6 @@
-"""Top-k, ensembles and completeness of score tables, by value."""
+"""Top-k, ensembles, completeness, intervals, classes, calibration and brightness groups of score tables, by value."""
 
+import math
 import re
 
 import numpy as np
@@ -8,7 +9,22 @@ import torch
 from conftest import golden
 
 from fragrant.errors import UserError
-from fragrant.metrics import ScoreError, complete_order, ensemble, topk_accuracy, topk_correct
+from fragrant.metrics import (
+    ScoreError,
+    average_precision,
+    by_quantile,
+    calibration_error,
+    class_counts,
+    complete_order,
+    confusion_matrix,
+    ensemble,
+    mcnemar,
+    mean_class_accuracy,
+    predicted,
+    share,
+    topk_accuracy,
+    topk_correct,
+)
 
 CASES = {case["name"]: case for case in golden("framework/test_meter")["cases"]}
 COMPLETE = ["complete, sum of softmax", "complete, max of softmax", "3 crops x 2 clips"]
@@ -165,7 +181,7 @@ def test_ensemble_precision(dtype):
 @pytest.mark.parametrize(
     "options, message",
     [
-        ({"space": "logit"}, "TEST.ENSEMBLE_SPACE 'logit' is not known; did you mean 'logits'? Known: logits, softmax"),
+        ({"space": "logit"}, "TEST.ENSEMBLE_SPACE 'logit' is not known; did you mean 'logits'? Known: logits, softmax, relu"),
         ({"method": "avg"}, "DATA.ENSEMBLE_METHOD 'avg' is not known; Known: sum, mean, max"),
     ],
 )
@@ -180,3 +196,119 @@ def test_the_same_on_the_gpu():
     scores, labels = torch.randint(0, 4, (500, 7)).float(), torch.randint(0, 7, (500,))  # full of ties
     assert torch.equal(topk_correct(scores.cuda(), labels.cuda()).cpu(), topk_correct(scores, labels))
     assert complete_order(torch.tensor([1, 0]).cuda(), 2).tolist() == [1, 0]
+
+
+# ---------------------------------------------------------------------------------------------------------- intervals, tests
+@pytest.mark.parametrize(
+    "correct, total, low, high",
+    [  # scipy.stats.binomtest(correct, total).proportion_ci(method="wilson")
+        (8, 10, 49.0163, 94.3318),
+        (0, 10, 0.0, 27.7533),
+        (10, 10, 72.2467, 100.0),
+        (1, 1, 20.6549, 100.0),
+        (290, 300, 93.9738, 98.1795),
+    ],
+)
+def test_wilson_interval(correct, total, low, high):
+    result = share(correct, total)
+    assert (result.low, result.high) == pytest.approx((low, high), abs=1e-3)
+    assert result.percent == 100 * correct / total and (result.correct, result.total) == (correct, total)
+    assert str(share(8, 10)) == "80.00 % [49.0, 94.3] (8 of 10)"
+
+
+def test_a_share_of_nothing_is_unknown():
+    assert math.isnan(share(0, 0).percent) and (share(0, 0).low, share(0, 0).high) == (0, 100)
+
+
+@pytest.mark.parametrize(
+    "only_first, only_second, p_value",
+    [(1, 6, 0.125), (0, 10, 0.001953125), (5, 5, 1.0), (0, 0, 1.0), (3, 2, 1.0), (0, 1, 1.0), (600, 400, 2.7283e-10)],
+)
+def test_mcnemar(only_first, only_second, p_value):
+    first = torch.tensor([True] * only_first + [False] * only_second + [True, True, False])
+    second = torch.tensor([False] * only_first + [True] * only_second + [True, True, False])
+    assert mcnemar(first, second) == pytest.approx((2, only_first, only_second, 1, p_value), rel=1e-4)
+
+
+# ------------------------------------------------------------------------------------------------------------------ by class
+SCORES = torch.tensor([[3.0, 1, 0], [0, 2, 1], [1, 2, 0], [0, 1, 3], [2, 2, 1], [NAN, 1, 1]])
+LABELS = torch.tensor([0, 0, 1, 1, 1, 0])
+
+
+def test_confusion_matrix_and_counts():
+    assert predicted(SCORES).tolist() == [0, 1, 1, 2, 0, -1]
+    assert confusion_matrix(predicted(SCORES), LABELS, 3).tolist() == [[1, 1, 0], [1, 1, 1], [0, 0, 0]]
+    counts = class_counts(predicted(SCORES), LABELS, 3)
+    assert [column.tolist() for column in counts] == [[3, 3, 0], [1, 1, 0], [2, 2, 1]]
+
+
+@pytest.mark.parametrize("empty, expected", [("left out", 100 / 3), ("is predicted", 200 / 9), ("always", 200 / 9)])
+def test_mean_class_accuracy(empty, expected):
+    assert mean_class_accuracy(class_counts(predicted(SCORES), LABELS, 3), empty=empty) == pytest.approx(expected)
+
+
+def test_empty_classes_that_nothing_predicts():
+    counts = class_counts(torch.tensor([0, 1]), torch.tensor([0, 1]), 4)
+    assert [mean_class_accuracy(counts, empty=how) for how in ("left out", "is predicted", "always")] == [100, 100, 50]
+    with pytest.raises(UserError, match="empty classes 'skip' is not known; Known: left out, is predicted, always"):
+        mean_class_accuracy(counts, empty="skip")
+
+
+# -------------------------------------------------------------------------------------------------- probabilities, many labels
+def test_calibration_error_by_hand():
+    probs = torch.tensor([[0.9, 0.1], [0.95, 0.05], [0.4, 0.6], [1.0, 0.0]], dtype=torch.float64)
+    right = torch.tensor([True, False, True, True])
+    # ranges (0.5, 0.75] and (0.75, 1] of four: |1 - 0.6| of one video, |2/3 - 0.95| of three
+    assert calibration_error(probs, right, bins=4) == pytest.approx(100 * (0.4 / 4 + abs(2 - 2.85) / 4))
+    assert calibration_error(torch.tensor([[1.0, 0.0]]), torch.tensor([True])) == 0
+    assert math.isnan(calibration_error(torch.empty(0, 2), torch.empty(0, dtype=torch.bool)))
+
+
+@pytest.mark.parametrize(
+    "scores, positive, expected",
+    [
+        ([0.1, 0.4, 0.35, 0.8], [0, 0, 1, 1], 100 * (0.5 + 0.5 * 2 / 3)),
+        ([1, 2, 3], [1, 1, 1], 100),
+        ([1, 1, 1, 1], [1, 0, 0, 0], 25),  # equal scores are one step, wherever the positive stands
+        ([1, 1, 1, 1], [0, 0, 0, 1], 25),
+        ([3, 2, 1], [0, 0, 1], 100 / 3),
+        ([3, 2, 1], [0, 0, 0], NAN),
+    ],
+)
+def test_average_precision(scores, positive, expected):
+    result = average_precision(torch.tensor(scores)[:, None], torch.tensor(positive)[:, None])
+    assert result.tolist() == pytest.approx([expected], nan_ok=True)
+
+
+def test_average_precision_is_that_of_scikit_learn():
+    reference = pytest.importorskip("sklearn.metrics", reason="scikit-learn is not installed").average_precision_score
+    generator = torch.Generator().manual_seed(0)
+    scores = torch.randint(0, 20, (60, 5), generator=generator).double()
+    targets = torch.rand(60, 5, generator=generator) < 0.3
+    assert average_precision(scores, targets).tolist() == pytest.approx(100 * reference(targets, scores, average=None))
+
+
+# -------------------------------------------------------------------------------------------------------------- by brightness
+def test_by_quantile_makes_groups_of_equal_size():
+    values = torch.tensor([0.5, 0.1, 0.3, NAN, 0.2, 0.4, 0.7, 0.6, 0.8])
+    right = torch.tensor([False, True, True, True, False, True, False, False, True])
+    groups = by_quantile(values, right, groups=4)
+    assert [(group.share.correct, group.share.total) for group in groups] == [(1, 2), (2, 2), (0, 2), (1, 2)]
+    assert [group.low for group in groups] == pytest.approx([0.1, 0.3, 0.5, 0.7])
+    assert [group.high for group in groups] == pytest.approx([0.2, 0.4, 0.6, 0.8])
+
+
+@pytest.mark.parametrize(
+    "values, sizes",
+    [
+        ([], []),
+        ([NAN, NAN], []),
+        ([0.1], [1]),
+        ([0.1, 0.2, 0.3], [1, 1, 1]),
+        ([0.5] * 7, [7]),
+        ([0.1] * 6 + [0.2, 0.3], [6, 2]),  # equal values stay together
+    ],
+)
+def test_by_quantile_of_few_or_equal_values(values, sizes):
+    groups = by_quantile(torch.tensor(values), torch.ones(len(values), dtype=torch.bool))
+    assert [group.share.total for group in groups] == sizes and sum(sizes) == sum(value == value for value in values)

@@ -1,38 +1,58 @@
-"""Times the parts, each against its plain form in the same run: python tools/benchmark.py model --cfg FILE KEY VALUE ..."""
+"""Times the parts, each against its plain form in the same run.
+
+python tools/benchmark.py model --cfg FILE KEY VALUE ...   forward, forward + backward, whole step of a config's model
+python tools/benchmark.py ram                              RAM next to its published form; TRAIN.PRECISION bf16: in that
+python tools/benchmark.py fam                              FAM next to its published form
+python tools/benchmark.py loader --cfg FILE KEY VALUE ...  items next to reading alone: generated files, the training list
+"""
 
 import sys
 
-import torch
+from fragrant.engine.benchmark_ram import benchmark_fam, benchmark_ram, fam_cases, ram_cases
+from fragrant.engine.build import build_settings, loader_benchmark, prepare_device
+from fragrant.engine.launch import argument_parser, config_of, exit_code, gpu_if_any, pick_device
+from fragrant.engine.measure import machine
+from fragrant.engine.precision import DTYPES
 
-from fragrant.engine.launch import argument_parser, config_of, exit_code, pick_device
 
-
-def model(cfg, arguments) -> None:
-    """Forward, forward + backward and whole step of the config's model."""
-    from fragrant.engine.benchmark import benchmark_model
-    from fragrant.engine.build import build_settings, prepare_device
+def model(cfg, arguments) -> str:
+    from fragrant.engine.benchmark import benchmark_model, random_batch
 
     device = pick_device(cfg.NUM_GPUS, cfg.NUM_SHARDS)
     prepare_device(cfg, device)
     n, size = arguments.batch_size or cfg.TRAIN.BATCH_SIZE, cfg.DATA.TRAIN_CROP_SIZE
-    clips = torch.randint(0, 256, (n, cfg.DATA.NUM_FRAMES, size, size, 3), dtype=torch.uint8, device=device).permute(0, 4, 1, 2, 3)
-    labels = torch.randint(0, cfg.MODEL.NUM_CLASSES, (n,), device=device)
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"CPU, {torch.get_num_threads()} threads"
-    print(f"{cfg.MODEL.MODEL_NAME}, {n} clips of {cfg.DATA.NUM_FRAMES}x{size}x{size}; {name}; torch {torch.__version__}")
+    batch = random_batch(n, num_frames=cfg.DATA.NUM_FRAMES, size=size, num_classes=cfg.MODEL.NUM_CLASSES, device=device)
+    print(f"{cfg.MODEL.MODEL_NAME}, {n} clips of {cfg.DATA.NUM_FRAMES}x{size}x{size}; {machine(device)}")
     print(f"median [min, max] of {arguments.rounds} rounds, the settings in turn; ratio = plain / config")
-    settings = build_settings(cfg, device)
-    print(benchmark_model(settings, clips, labels, clip_norm=cfg.SOLVER.CLIP_GRADIENT, rounds=arguments.rounds))
+    return benchmark_model(build_settings(cfg, device), *batch, clip_norm=cfg.SOLVER.CLIP_GRADIENT, rounds=arguments.rounds)
 
 
-WHAT = {"model": model}
+def ram(cfg, arguments) -> str:
+    device, n = gpu_if_any(cfg.NUM_GPUS), arguments.batch_size or 8
+    print(machine(device))
+    cases = ram_cases(clips=n, clips_of_relational_features=n if device.type == "cuda" else 1)
+    return benchmark_ram(cases, device=device, rounds=arguments.rounds, autocast=DTYPES.get(cfg.TRAIN.PRECISION))
+
+
+def fam(cfg, arguments) -> str:
+    device = gpu_if_any(cfg.NUM_GPUS)
+    print(machine(device))
+    return benchmark_fam(fam_cases(clips=arguments.batch_size or 8), device=device, rounds=arguments.rounds)
+
+
+def loader(cfg, arguments) -> str:
+    return loader_benchmark(cfg, rounds=arguments.rounds, list_files=arguments.batch_size or 24)
+
+
+WHAT = {"model": model, "ram": ram, "fam": fam, "loader": loader}
 
 
 def start(words: list[str]) -> int:
     parser = argument_parser(__doc__, what=list(WHAT))
-    parser.add_argument("--batch-size", type=int, metavar="N", help="clips; default TRAIN.BATCH_SIZE")
+    parser.add_argument("--batch-size", type=int, metavar="N", help="clips (loader: files); default TRAIN.BATCH_SIZE, 8 or 24")
     parser.add_argument("--rounds", type=int, default=5, metavar="N", help="counted rounds")
     arguments = parser.parse_intermixed_args(words)
-    return exit_code(lambda: WHAT[arguments.what](config_of(arguments), arguments), debug=arguments.debug)
+    return exit_code(lambda: print(WHAT[arguments.what](config_of(arguments), arguments)), debug=arguments.debug)
 
 
 if __name__ == "__main__":

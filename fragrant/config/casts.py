@@ -5,6 +5,7 @@ import math
 import re
 
 from fragrant.config.defaults import Kind
+from fragrant.registry import did_you_mean
 
 _BOOLS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
 
@@ -22,6 +23,8 @@ def cast(value: object, kind: Kind) -> object:
         if kind.may_be_none:
             return None
         raise ValueError(f"{value!r} is not allowed" + (", write '' for nothing" if kind.element is str else ""))
+    if isinstance(value, str) and re.fullmatch(r"[a-z]\w*", value) and kind.named:
+        return _named(value, kind.named)
     if kind.is_list:
         return [_element(item, kind.element) for item in _items(value)]
     if kind.equal_list and (isinstance(value, (list, tuple)) or str(value).startswith("[")):
@@ -38,6 +41,12 @@ def _is_none(value: object, kind: Kind) -> bool:
     if kind.element is str and not kind.may_be_none:  # "none" may be a name, "" is a text
         return value in ("None", "null", "~")
     return value.lower() in ("none", "null", "~", "")
+
+
+def _named(name: str, known: dict[str, list[float]]) -> list[float]:
+    if name not in known:
+        raise ValueError(f"{name!r} is not known; {did_you_mean(name, known)}known: {', '.join(known)}; or write the numbers, [...]")
+    return list(known[name])
 
 
 def _items(value: object) -> list:

@@ -11,43 +11,67 @@ from fragrant.registry import did_you_mean
 _PRECISIONS = ("auto", "bf16", "fp16", "fp32")
 
 _CHOICES = {
+    "AUG.INTERPOLATION": ("bicubic", "bilinear", "random"),
+    "AUG.ORDER": ("crop_first", "published"),
     "BN.NORM_TYPE": ("batchnorm", "sync_batchnorm"),
     "AUG.RE_MODE": ("pixel", "rand", "const"),
+    "CSN.BOTTLENECK": ("ir", "ip"),
+    "CSN.DEPTH": (26, 50, 101, 152),
     "DATA.CLIP_DTYPE": ("uint8", "float32"),
-    "DATA.DECODING_BACKEND": ("pyav", "decord", "torchvision"),
+    "DATA.DECODING_BACKEND": ("pyav", "torchcodec", "decord", "torchvision"),
+    "DATA.IMAGE_BASE": (None, 0, 1),
     "DATA.ENSEMBLE_METHOD": ("sum", "mean", "max"),
-    "DATA.SAMPLING": ("dense", "sparse"),
+    "DATA.ENHANCE": ("none", "equalize", "clahe"),
+    "DATA.GAMMA_IN": ("both", "train", "test"),
+    "DATA.SAMPLING": ("dense", "sparse", "segment", "uniform", "segment_dense"),
     "DIST.GRADIENT_COMPRESSION": ("none", "bf16"),
     "DIST_BACKEND": ("nccl", "gloo"),
+    "FRAGRANT.FAM_EXPONENT": (1, 2),
+    "FRAGRANT.RAM.FEATURE_TYPE": ("V", "R", "VplusR"),
+    "FRAGRANT.RAM.KERNEL_TYPE": ("V", "R", "VplusR"),
+    "FRAGRANT.RAM_IMPL": ("auto", "torch", "triton"),
+    "FEATURES.LR_RULE": ("step", "epoch", "constant"),
+    "FEATURES.OUTPUT": ("pooled", "logits"),
+    "FEATURES.SAMPLING": ("interval", "random", "uniform"),
+    "MIE.CONSENSUS": ("avg", "max"),
+    "MIE.DEPTH": (50, 101, 152),
+    "MIE.FUSION": ("afm", "concat", "none"),
+    "MIE.PA_INIT": ("default", "pan"),
     "MODEL.LOSS_FUNC": ("cross_entropy", "soft_cross_entropy"),
-    "SOLVER.LR_POLICY": ("cosine", "steps_with_relative_lrs"),
+    "SOLVER.LR_POLICY": ("cosine", "steps_with_relative_lrs", "warmup_times_steps"),
     "SOLVER.OPTIMIZING_METHOD": ("sgd", "adam", "adamw"),
-    "TEST.ENSEMBLE_SPACE": ("logits", "softmax"),
+    "TEST.ENSEMBLE_SPACE": ("logits", "softmax", "relu"),
     "TEST.NUM_SPATIAL_CROPS": (1, 3),
+    "TEST.SELECT_ON": ("val", "test"),
     "TEST.PRECISION": _PRECISIONS,
     "TRAIN.SHARDING": ("none", "fsdp"),
     "TRAIN.PRECISION": _PRECISIONS,
 }
 
 _POSITIVE = """
+    DATA.CACHE_GB DATA.GAMMA DATA.SEGMENT_LENGTH DATA.TRAIN_MULTI_SCALE FEATURES.INTERVAL FEATURES.NUM_FRAMES
     AUG.NUM_SAMPLE AUG.RE_COUNT BN.NUM_BATCHES_PRECISE DATA.INPUT_CHANNEL_NUM DATA.NUM_FRAMES DATA.SAMPLING_RATE DATA.STD DATA.TARGET_FPS
     DATA.TEST_CROP_SIZE DATA.TRAIN_CROP_SIZE DATA.TRAIN_JITTER_ASPECT_RELATIVE DATA.TRAIN_JITTER_SCALES DATA.TRAIN_JITTER_SCALES_RELATIVE
     DEMO_SET.HEIGHT DEMO_SET.NUM_FRAMES DEMO_SET.TEST_VIDEOS_PER_CLASS DEMO_SET.VIDEOS_PER_CLASS DEMO_SET.WIDTH DIST.TIMEOUT LOG_PERIOD
-    MODEL.NUM_CLASSES NUM_SHARDS SOLVER.BASE_LR SOLVER.MAX_EPOCH TEST.BATCH_SIZE TEST.NUM_ENSEMBLE_VIEWS TRAIN.ACCUM_STEPS
+    FRAGRANT.RAM.HEADS MIE.FRAMES_PER_SEGMENT MIE.NUM_SEGMENTS MODEL.NUM_CLASSES NUM_SHARDS SOLVER.BASE_LR SOLVER.MAX_EPOCH
+    TEST.BATCH_SIZE TEST.NUM_ENSEMBLE_VIEWS TEST.NUM_PARTS TRAIN.ACCUM_STEPS
     TRAIN.BATCH_SIZE TRAIN.CHECKPOINT_PERIOD TRAIN.EVAL_PERIOD TRAIN.MAX_BAD_STEPS UNIFORMER.DEPTH UNIFORMER.EMBED_DIM
     UNIFORMER.HEAD_DIM UNIFORMER.MLP_RATIO
 """.split()
 
 _NOT_NEGATIVE = """
+    AUG.BRI_CON_SAT AUG.HUE
+    FRAGRANT.RAM.KEY_DIM FRAGRANT.RAM.VALUE_DIM FRAGRANT.RAM.LATENT_DIM
+    DATA.DECODE_SHORT_SIDE DATA.TRAIN_SHORT_SIDE FEATURES.SEEDS
     BN.WEIGHT_DECAY DATA_LOADER.NUM_WORKERS DEMO_SET.SEED MIXUP.ALPHA MIXUP.CUTMIX_ALPHA MODEL.CHECKPOINT_NUM NUM_GPUS RNG_SEED SHARD_ID
     SOLVER.CLIP_GRADIENT SOLVER.COSINE_END_LR SOLVER.DAMPENING SOLVER.LRS SOLVER.MOMENTUM SOLVER.REFERENCE_BATCH SOLVER.STEPS
-    SOLVER.WARMUP_EPOCHS SOLVER.WARMUP_START_LR SOLVER.WEIGHT_DECAY TEST.SHORT_SIDE TRAIN.SAVE_EVERY_STEPS
+    SOLVER.WARMUP_EPOCHS SOLVER.WARMUP_START_LR SOLVER.WEIGHT_DECAY TEST.PART TEST.SHORT_SIDE TRAIN.SAVE_EVERY_STEPS
 """.split()
 
-_UP_TO_1 = "AUG.RE_PROB MIXUP.LABEL_SMOOTH_VALUE MIXUP.PROB MIXUP.SWITCH_PROB".split()
+_UP_TO_1 = "DATA.MAX_BAD_FRACTION DATA.TRAIN_MULTI_SCALE AUG.RE_PROB MIXUP.LABEL_SMOOTH_VALUE MIXUP.PROB MIXUP.SWITCH_PROB".split()
 
 _BELOW_1 = """
-    MODEL.DROPOUT_RATE SOLVER.BETAS UNIFORMER.ATTENTION_DROPOUT_RATE UNIFORMER.DROPOUT_RATE UNIFORMER.DROP_DEPTH_RATE
+    DATA.HOLD_OUT MODEL.DROPOUT_RATE SOLVER.BETAS UNIFORMER.ATTENTION_DROPOUT_RATE UNIFORMER.DROPOUT_RATE UNIFORMER.DROP_DEPTH_RATE
 """.split()
 
 
@@ -58,7 +82,7 @@ def check_cfg(cfg: CfgNode) -> None:
         ConfigError: names all broken rules.
     """
     flat = leaves(cfg)
-    _raise_if_any([*_choices(flat), *_ranges(flat), *_data(cfg), *_solver(cfg), *_processes(cfg), *_others(cfg)])
+    _raise_if_any([*_choices(flat), *_ranges(flat), *_data(cfg), *_solver(cfg), *_processes(cfg), *_mie_net(cfg), *_others(cfg)])
 
 
 def check_training(cfg: CfgNode) -> None:
@@ -68,14 +92,10 @@ def check_training(cfg: CfgNode) -> None:
         ConfigError: names all broken rules.
     """
     problems = []
-    if cfg.AUG.ENABLE:
-        problems.append("AUG.ENABLE True: RandAugment and random erasing are not built yet; set it False")
-    if cfg.AUG.NUM_SAMPLE > 1:
-        problems.append(f"AUG.NUM_SAMPLE {cfg.AUG.NUM_SAMPLE}: repeated augmentation is not built yet; set it to 1")
     if cfg.MIXUP.ENABLE:
         problems.append("MIXUP.ENABLE True: mixup, cutmix and label smoothing are not built yet; set it False")
     short_side = min(cfg.DATA.TRAIN_JITTER_SCALES)
-    if not cfg.DATA.TRAIN_JITTER_SCALES_RELATIVE and cfg.DATA.TRAIN_CROP_SIZE > short_side:
+    if not (cfg.DATA.TRAIN_JITTER_SCALES_RELATIVE or cfg.DATA.TRAIN_MULTI_SCALE) and cfg.DATA.TRAIN_CROP_SIZE > short_side:
         problems.append(f"DATA.TRAIN_JITTER_SCALES begins at {short_side}, below DATA.TRAIN_CROP_SIZE {cfg.DATA.TRAIN_CROP_SIZE}")
     _raise_if_any(problems)
 
@@ -121,6 +141,22 @@ def _data(cfg: CfgNode) -> Iterator[str]:
             yield f"DATA.{key} {limits} must be [smallest, largest]{' or []' if may_be_empty else ''}"
     if bool(data.TRAIN_JITTER_SCALES_RELATIVE) != bool(data.TRAIN_JITTER_ASPECT_RELATIVE):
         yield "DATA.TRAIN_JITTER_SCALES_RELATIVE and DATA.TRAIN_JITTER_ASPECT_RELATIVE belong together: give both or neither"
+    if len(data.ROOT_REPLACE) not in (0, 2):
+        yield f"DATA.ROOT_REPLACE {data.ROOT_REPLACE} must be [old, new] or []"
+    if "{}" not in data.LABEL_PATH_TEMPLATE:
+        yield f"DATA.LABEL_PATH_TEMPLATE {data.LABEL_PATH_TEMPLATE!r} has no {{}} for the name of the split"
+    if data.TRAIN_MULTI_SCALE and data.TRAIN_JITTER_SCALES_RELATIVE:
+        yield "DATA.TRAIN_MULTI_SCALE and DATA.TRAIN_JITTER_SCALES_RELATIVE are two kinds of random crop: give one of them"
+    if len(data.GAMMA) > 2 or data.GAMMA != sorted(data.GAMMA):
+        yield f"DATA.GAMMA {data.GAMMA} must be [] (none), [gamma] or [smallest, largest]"
+    if len(cfg.AUG.BRI_CON_SAT) not in (0, 3):
+        yield f"AUG.BRI_CON_SAT {cfg.AUG.BRI_CON_SAT} must be [] or [brightness, contrast, saturation]"
+    if cfg.AUG.HUE > 0.5:
+        yield f"AUG.HUE {cfg.AUG.HUE} must be from 0 to 0.5"
+    if data.NUM_FRAMES % max(1, data.SEGMENT_LENGTH):
+        yield f"DATA.NUM_FRAMES {data.NUM_FRAMES} must be a multiple of DATA.SEGMENT_LENGTH {data.SEGMENT_LENGTH}"
+    if data.SEGMENT_LENGTH > 1 and data.SAMPLING not in ("segment", "segment_dense"):
+        yield f"DATA.SEGMENT_LENGTH {data.SEGMENT_LENGTH} belongs to DATA.SAMPLING segment, which is {data.SAMPLING!r}"
     if not data.PATH_LABEL_SEPARATOR:
         yield "DATA.PATH_LABEL_SEPARATOR is empty; give what stands between path and label, ' ' or ','"
     if 0 < cfg.TEST.SHORT_SIDE < data.TEST_CROP_SIZE:
@@ -131,7 +167,7 @@ def _solver(cfg: CfgNode) -> Iterator[str]:
     solver = cfg.SOLVER
     if solver.LR_POLICY == "cosine" and solver.COSINE_END_LR >= solver.BASE_LR:
         yield f"SOLVER.COSINE_END_LR {solver.COSINE_END_LR} must be below SOLVER.BASE_LR {solver.BASE_LR}"
-    if solver.LR_POLICY == "steps_with_relative_lrs":
+    if solver.LR_POLICY in ("steps_with_relative_lrs", "warmup_times_steps"):
         if not solver.STEPS or solver.STEPS[0] != 0 or sorted(set(solver.STEPS)) != solver.STEPS:
             yield f"SOLVER.STEPS {solver.STEPS} must begin with 0 and rise"
         if len(solver.LRS) != len(solver.STEPS):
@@ -149,6 +185,10 @@ def _solver(cfg: CfgNode) -> Iterator[str]:
 def _processes(cfg: CfgNode) -> Iterator[str]:
     if cfg.SHARD_ID >= cfg.NUM_SHARDS:
         yield f"SHARD_ID {cfg.SHARD_ID} must be below NUM_SHARDS {cfg.NUM_SHARDS}: machines are counted from 0"
+    if cfg.TEST.PART >= cfg.TEST.NUM_PARTS:
+        yield f"TEST.PART {cfg.TEST.PART} must be below TEST.NUM_PARTS {cfg.TEST.NUM_PARTS}: parts are counted from 0"
+    if cfg.TEST.NUM_PARTS > 1 and cfg.TRAIN.ENABLE:
+        yield f"TEST.NUM_PARTS {cfg.TEST.NUM_PARTS} is for runs that only test: set TRAIN.ENABLE False"
     if cfg.TRAIN.ENABLE and cfg.NUM_GPUS > 1 and cfg.TRAIN.BATCH_SIZE % cfg.NUM_GPUS:
         yield f"TRAIN.BATCH_SIZE {cfg.TRAIN.BATCH_SIZE} must be a multiple of NUM_GPUS {cfg.NUM_GPUS}"
     if cfg.BN.NORM_TYPE == "sync_batchnorm" and cfg.NUM_GPUS == 0:
@@ -163,8 +203,27 @@ def _processes(cfg: CfgNode) -> Iterator[str]:
         yield f"DIST.GRADIENT_COMPRESSION {cfg.DIST.GRADIENT_COMPRESSION} is for TRAIN.SHARDING none"
 
 
+def _mie_net(cfg: CfgNode) -> Iterator[str]:
+    if cfg.MODEL.MODEL_NAME != "MieNet":
+        return
+    segments, frames = cfg.MIE.NUM_SEGMENTS, cfg.MIE.FRAMES_PER_SEGMENT
+    if cfg.DATA.NUM_FRAMES != segments * frames:
+        yield f"DATA.NUM_FRAMES {cfg.DATA.NUM_FRAMES} must be MIE.NUM_SEGMENTS {segments} * MIE.FRAMES_PER_SEGMENT {frames}"
+    if cfg.DATA.SEGMENT_LENGTH != frames:
+        yield f"DATA.SEGMENT_LENGTH {cfg.DATA.SEGMENT_LENGTH} must be MIE.FRAMES_PER_SEGMENT {frames}: the model reads what is sampled"
+    if cfg.MIE.FUSION == "afm" and frames != 4:
+        yield f"MIE.FRAMES_PER_SEGMENT {frames} must be 4 with MIE.FUSION afm: one motion map for each colour"
+    if cfg.MIE.FUSION == "concat" and frames < 2:
+        yield f"MIE.FRAMES_PER_SEGMENT {frames} must be at least 2 with MIE.FUSION concat: motion is between frames"
+
+
 def _others(cfg: CfgNode) -> Iterator[str]:
     if not cfg.OUTPUT_DIR:
         yield "OUTPUT_DIR is empty; give a folder for checkpoints, logs and scores"
+    for key in ("SEEDS", "CLASSIFIERS"):
+        if not cfg.FEATURES[key]:
+            yield f"FEATURES.{key} is empty; give at least one"
+    if cfg.FEATURES.FOLDS < 2:
+        yield f"FEATURES.FOLDS {cfg.FEATURES.FOLDS} must be 2 or more"
     if len(cfg.UNIFORMER.DEPTH) != 4 or len(cfg.UNIFORMER.EMBED_DIM) != 4:
         yield f"UNIFORMER.DEPTH {cfg.UNIFORMER.DEPTH} and UNIFORMER.EMBED_DIM {cfg.UNIFORMER.EMBED_DIM} must have 4 values, one per stage"

@@ -8,6 +8,8 @@ from typing import NamedTuple
 
 from fvcore.common.config import CfgNode
 
+from fragrant.config.pixel_statistics import PIXEL_MEANS, PIXEL_STDS
+
 _C = CfgNode()
 
 # ---------------------------------------------------------------------------------------------------------------- the run
@@ -49,33 +51,85 @@ _C.UNIFORMER.PRETRAIN_NAME = None  # checkpoint file to start training from (ima
 _C.UNIFORMER.SPLIT = False  # attention over time, then space, instead of over both at once
 _C.UNIFORMER.STD = False  # patch embeddings of stages 2-4 look at 3 frames instead of 1
 
+_C.FRAGRANT = CfgNode()
+_C.FRAGRANT.FAM_AT = ["stage2"]  # where FAM stands: embed1 .. embed4 (after that patch embedding), stage1 .. stage4 (after that stage)
+_C.FRAGRANT.RAM_AT = ["stage3"]  # where RAM stands; [] = nowhere
+_C.FRAGRANT.ORDER = ["fam"]  # fam | ram: which comes first where both stand at one place; one for all, or one for each place of FAM_AT
+_C.FRAGRANT.RESIDUAL = True  # x + module(x) instead of module(x)
+_C.FRAGRANT.FAM_EXPONENT = 1  # exponent of FAM's amplitude: 1 as in the published code, 2 as in the published figure
+_C.FRAGRANT.RAM_IMPL = "auto"  # auto | torch | triton: what computes RAM's sums over neighbours; auto takes Triton on CUDA if it is there
+_C.FRAGRANT.RAM = CfgNode()
+_C.FRAGRANT.RAM.KERNEL_TYPE = "VplusR"  # V | R | VplusR: the kernel comes from the query, from its relations, or from both
+_C.FRAGRANT.RAM.FEATURE_TYPE = "VplusR"  # V | R | VplusR: the kernel gathers values, their relations, or both
+_C.FRAGRANT.RAM.HEADS = 8  # heads; they must divide the width of the stage
+_C.FRAGRANT.RAM.KEY_DIM = 0  # width of query and key of a head; 0 = VALUE_DIM
+_C.FRAGRANT.RAM.VALUE_DIM = 0  # width of the values; 0 = width of the stage / HEADS
+_C.FRAGRANT.RAM.LATENT_DIM = 0  # width that the two factors of a kernel share; 0 = KEY_DIM
+_C.FRAGRANT.RAM.KERNEL_SIZE = [3, 7, 7]  # neighbours in time, height, width; odd
+_C.FRAGRANT.RAM.STRIDE = [1, 1, 1]  # above 1 anywhere: the map is averaged to half its height and width, as published
+
+_C.CSN = CfgNode()
+_C.CSN.DEPTH = 152  # 26 | 50 | 101 | 152
+_C.CSN.BOTTLENECK = "ir"  # ir: depthwise 3x3x3 convolutions | ip: a 1x1x1 convolution before each of them
+_C.CSN.POOL2 = False  # halve time once more, after the first stage; no published model does
+_C.CSN.FROZEN_BN = False  # BatchNorm keeps statistics, scales and shifts, as in all published fine-tuning
+
+_C.MIE = CfgNode()
+_C.MIE.NUM_SEGMENTS = 8  # segments of a clip; DATA.NUM_FRAMES = NUM_SEGMENTS * FRAMES_PER_SEGMENT
+_C.MIE.FRAMES_PER_SEGMENT = 4  # neighbouring frames of a segment: 4 for motion maps, 1 for RGB alone
+_C.MIE.FUSION = "afm"  # picture and motion maps: afm (adaptive fusion) | concat (side by side, as PAN-Lite) | none (first frame alone)
+_C.MIE.DPTAM = True  # double pooling temporal attention in every block
+_C.MIE.DEPTH = 50  # layers of the ResNet: 50 | 101 | 152
+_C.MIE.CONSENSUS = "avg"  # logits of a clip from those of its segments: avg (as published) | max
+_C.MIE.PARTIAL_BN = False  # freeze every BatchNorm of the ResNet but the first; those of DPTAM always learn
+_C.MIE.PA_INIT = "default"  # start of PA's convolution: default (PyTorch's, published MIE-Net) | pan (normal with std 0.001, published PAN)
+_C.MIE.FREEZE_MIX = False  # AFM's two weights stay as they are, as in the published code, which forgets them
+_C.MIE.FAST_HEAD = True  # head at 5 (bias: 10) times the learning rate; False: fine-tuning from weights of the same data set
+
 # ------------------------------------------------------------------------------------------------------------------- data
 _C.DATA = CfgNode()
 _C.DATA.PATH_TO_DATA_DIR = ""  # folder of the list files; for the demo set: where it is made
 _C.DATA.TRAIN_LIST = ""  # list file of the training videos, relative to PATH_TO_DATA_DIR; "" = train.csv
 _C.DATA.VAL_LIST = ""  # list file of the validation videos; "" = val.csv
 _C.DATA.TEST_LIST = ""  # list file of the test videos; "" = test.csv
+_C.DATA.HOLD_OUT = 0.0  # above 0: no validation list, but this share of every class of the training list, drawn with RNG_SEED
 _C.DATA.CLASSES_FILE = ""  # one class name per line; "" = classes.txt beside the lists, if there
-_C.DATA.PATH_LABEL_SEPARATOR = " "  # between path and label in a list line
+_C.DATA.LABEL_PATH_TEMPLATE = "somesomev1_rgb_{}_split.txt"  # sets sth and hmdb: name of a list; {} = train | validation (hmdb: val)
+_C.DATA.LIST_FORMAT = "auto"  # form of a list row: auto | an example such as "path,label", "path num_frames label", "id\\tlabel\\tpath"
+_C.DATA.PATH_LABEL_SEPARATOR = " "  # between path and label in a list line; LIST_FORMAT auto also finds another one
 _C.DATA.PATH_PREFIX = ""  # folder put in front of every path of the lists
+_C.DATA.ROOT_REPLACE = []  # [old, new]: list paths that begin with the folder old lie in new
+_C.DATA.EDITION = ""  # which edition of a set that is read as distributed: arid v1.0-split1, ...; "" = the first, an unknown one lists them
 _C.DATA.NUM_FRAMES = 8  # frames of a clip
 _C.DATA.SAMPLING_RATE = 8  # step between two frames of a dense clip; the clip spans NUM_FRAMES * SAMPLING_RATE frames
-_C.DATA.SAMPLING = "dense"  # dense: a clip of neighbouring frames | sparse: frames spread over the whole video
+_C.DATA.SAMPLING = "dense"  # dense: neighbours | of the whole video: sparse, segment (TSN), uniform (MMAction2) | 64 frames: segment_dense
+_C.DATA.SEGMENT_LENGTH = 1  # segment: neighbouring frames from each part of the video; its parts are NUM_FRAMES / SEGMENT_LENGTH
 _C.DATA.USE_OFFSET_SAMPLING = False  # test clips from the first to the last possible start; False: the published slack * k / views
 _C.DATA.FPS_CONVERT = False  # True: a clip spans NUM_FRAMES * SAMPLING_RATE / TARGET_FPS seconds, whatever the video's rate
 _C.DATA.TARGET_FPS = 30  # frames per second that SAMPLING_RATE counts in; read with FPS_CONVERT only
-_C.DATA.DECODING_BACKEND = "pyav"  # pyav | decord | torchvision: all are read with PyAV, the same frames by index
+_C.DATA.DECODING_BACKEND = "pyav"  # pyav | torchcodec | decord (extras to install; the same frames); torchvision is read with pyav
+_C.DATA.IMAGE_TEMPLATE = "{:05d}.jpg"  # file names in a folder of pictures, which counts as a video: "img_{:05d}.png"
+_C.DATA.IMAGE_BASE = None  # number of the first picture, 0 or 1; None = the smallest there is
+_C.DATA.DECODE_SHORT_SIDE = 0  # reduce larger frames to this short side while decoding: faster, other pixels; 0 = exact
+_C.DATA.CACHE_DIR = ""  # folder for decoded frames (at DECODE_SHORT_SIDE): later epochs read instead of decoding; "" = none
+_C.DATA.CACHE_GB = 50.0  # the cache takes at most this; what comes later is decoded every time
+_C.DATA.MAX_BAD_FRACTION = 0.2  # stop when more of an epoch's videos are unreadable; up to there others of their class replace them
 _C.DATA.CLIP_DTYPE = "uint8"  # uint8 | float32: float32 keeps the unrounded pixels of a resize, as published; four times the bytes
-_C.DATA.MEAN = [0.45, 0.45, 0.45]  # per channel, of pixels in 0..1, RGB; dark video: about 0.07
-_C.DATA.STD = [0.225, 0.225, 0.225]  # per channel, of pixels in 0..1, RGB; dark video: about 0.09
+_C.DATA.MEAN = [0.45, 0.45, 0.45]  # per channel, of pixels in 0..1, RGB; or a name: imagenet | kinetics | arid | arid_v15 | infar
+_C.DATA.STD = [0.225, 0.225, 0.225]  # as MEAN
+_C.DATA.GAMMA = []  # 255 * (pixel / 255) ** (1 / gamma): [] none | [3] fixed | [1, 5] drawn per training clip; a test takes the middle
+_C.DATA.GAMMA_IN = "both"  # where it is applied: both | train | test (with validation); MEAN and STD are those of pixels after it
+_C.DATA.ENHANCE = "none"  # before gamma: none | equalize | clahe: histogram equalisation of the brightness, one curve per clip
 _C.DATA.INPUT_CHANNEL_NUM = [3, 3]  # channels of a clip, one number per pathway; only the first counts here
 _C.DATA.REVERSE_INPUT_CHANNEL = False  # hand BGR to the model
 _C.DATA.TRAIN_CROP_SIZE = 224  # side of a training crop
 _C.DATA.TEST_CROP_SIZE = 256  # side of a validation or test crop
 _C.DATA.TRAIN_JITTER_SCALES = [256, 320]  # range of the short side before the random crop
 _C.DATA.INV_UNIFORM_SAMPLE = False  # draw 1 / short side uniformly instead of the short side
+_C.DATA.TRAIN_SHORT_SIDE = 0  # short side that frames get before a random resized crop, as mmaction2 does; 0 = crop them as they are
 _C.DATA.TRAIN_JITTER_SCALES_RELATIVE = []  # area range of a random resized crop, [0.08, 1.0]; [] = short-side jitter + crop
 _C.DATA.TRAIN_JITTER_ASPECT_RELATIVE = []  # width / height range of a random resized crop, [0.75, 1.3333]
+_C.DATA.TRAIN_MULTI_SCALE = []  # TSN's multi-scale crop: box sides / short side, [1, 0.875, 0.75, 0.66]; [] = the crops above
 _C.DATA.RANDOM_FLIP = True  # mirror half of the training clips; False where left and right matter
 _C.DATA.ENSEMBLE_METHOD = "sum"  # scores of a video from those of its views: sum | mean | max
 
@@ -93,13 +147,16 @@ _C.DEMO_SET.HEIGHT = 96  # of a frame, pixels
 _C.DEMO_SET.WIDTH = 128  # of a frame, pixels
 
 _C.AUG = CfgNode()
-_C.AUG.ENABLE = False  # RandAugment and random erasing of training clips
+_C.AUG.ENABLE = False  # RandAugment, colour jitter and random erasing of training clips
+_C.AUG.ORDER = "crop_first"  # crop_first: RandAugment works on the crop, fast | published: on the decoded frames, then crop
 _C.AUG.NUM_SAMPLE = 1  # differently augmented copies of a decoded clip; a step then sees BATCH_SIZE * NUM_SAMPLE clips
-_C.AUG.AA_TYPE = "rand-m9-mstd0.5-inc1"  # RandAugment in timm's notation
-_C.AUG.INTERPOLATION = "bicubic"  # of RandAugment's geometric operations
+_C.AUG.AA_TYPE = "rand-m9-mstd0.5-inc1"  # RandAugment in timm's notation; "" = none
+_C.AUG.INTERPOLATION = "bicubic"  # of RandAugment's geometric operations: bicubic | bilinear | random (one of both per operation)
+_C.AUG.BRI_CON_SAT = []  # colour jitter: reach of brightness, contrast and saturation, [0.4, 0.4, 0.4]; [] = none
+_C.AUG.HUE = 0.0  # colour jitter: largest turn of the hue, up to 0.5 of the colour circle
 _C.AUG.RE_PROB = 0.25  # probability of random erasing
-_C.AUG.RE_MODE = "pixel"  # what fills an erased box
-_C.AUG.RE_COUNT = 1  # erased boxes per clip
+_C.AUG.RE_MODE = "pixel"  # what fills an erased box: pixel (noise per pixel) | rand (one colour per frame) | const (0, the mean colour)
+_C.AUG.RE_COUNT = 1  # most erased boxes per clip; their number is drawn from 1 up to it
 
 _C.MIXUP = CfgNode()
 _C.MIXUP.ENABLE = False  # mixup, cutmix and label smoothing
@@ -136,7 +193,7 @@ _C.SOLVER.BASE_LR = 0.1  # highest learning rate
 _C.SOLVER.BASE_LR_SCALE_NUM_SHARDS = False  # multiply the learning rates by NUM_SHARDS
 _C.SOLVER.AUTO_SCALE_LR = False  # multiply the learning rates by the clips of a step (all processes, ACCUM_STEPS) / REFERENCE_BATCH
 _C.SOLVER.REFERENCE_BATCH = 0  # clips per step that the learning rates are meant for; 0 = not known
-_C.SOLVER.LR_POLICY = "cosine"  # cosine | steps_with_relative_lrs
+_C.SOLVER.LR_POLICY = "cosine"  # cosine | steps_with_relative_lrs | warmup_times_steps: by epoch, as mmaction2 trains
 _C.SOLVER.COSINE_END_LR = 0.0  # learning rate at MAX_EPOCH
 _C.SOLVER.COSINE_AFTER_WARMUP = False  # the cosine starts at WARMUP_EPOCHS; False: at 0, so that its top is cut off
 _C.SOLVER.STEPS = []  # epochs at which a step begins, the first is 0
@@ -165,13 +222,33 @@ _C.TEST.DATASET = "kinetics"  # name of the test set in the registry
 _C.TEST.BATCH_SIZE = 8  # views (clips) per forward pass
 _C.TEST.CHECKPOINT_FILE_PATH = ""  # weights to test; "" = the newest in OUTPUT_DIR, then TRAIN.CHECKPOINT_FILE_PATH, else an error
 _C.TEST.TEST_BEST = False  # test the best checkpoint of OUTPUT_DIR instead of the newest
+_C.TEST.SELECT_ON = "val"  # what the best epoch is picked on: val | test (the test list itself: optimistic, and every output says so)
+_C.TEST.ALLOW_MISSING = False  # exit code 0 although test videos were unreadable and have no scores
 _C.TEST.ALLOW_PARTIAL_LOAD = False  # test even if the checkpoint lacks some weights of the model
 _C.TEST.NUM_ENSEMBLE_VIEWS = 10  # clips over the length of a video
 _C.TEST.NUM_SPATIAL_CROPS = 3  # crops of each clip: 1 = centre, 3 = both ends of the long side and the centre
 _C.TEST.SHORT_SIDE = 0  # short side before the crop; 0 = TEST_CROP_SIZE
-_C.TEST.ENSEMBLE_SPACE = "logits"  # what DATA.ENSEMBLE_METHOD combines: logits (as UniFormer's published numbers) | softmax
+_C.TEST.ENSEMBLE_SPACE = "logits"  # what DATA.ENSEMBLE_METHOD combines: logits (as UniFormer's published numbers) | softmax | relu
 _C.TEST.PRECISION = "fp32"  # autocast of the forward pass: auto | bf16 | fp16 | fp32
+_C.TEST.NUM_PARTS = 1  # parts of the test list, each tested by a run of its own (a job array); tools/ensemble.py puts them together
+_C.TEST.PART = 0  # which of them this run tests, from 0; it writes scores.<PART>-of-<NUM_PARTS>.npz
 _C.TEST.SAVE_RESULTS_PATH = ""  # file name under OUTPUT_DIR for a pickle [scores, labels]; "" = none
+
+# -------------------------------------------------------------------------------------------------------------- frozen features
+_C.FEATURES = CfgNode()
+_C.FEATURES.NETWORK = "resnet50"  # image classifier of torchvision for single frames; clips go through MODEL.MODEL_NAME
+_C.FEATURES.WEIGHTS = "DEFAULT"  # of NETWORK: a name of torchvision (IMAGENET1K_V1), random, or a file
+_C.FEATURES.OUTPUT = "pooled"  # pooled (what the last layer sees) | logits
+_C.FEATURES.SAMPLING = "interval"  # frames of a video: interval (every INTERVAL-th) | random | uniform (NUM_FRAMES of them)
+_C.FEATURES.INTERVAL = 2  # step between two frames
+_C.FEATURES.NUM_FRAMES = 5  # frames with random and uniform; all where a video has fewer
+_C.FEATURES.CACHE_DIR = ""  # folder of the features of single videos; "" = OUTPUT_DIR/features
+_C.FEATURES.CLASSIFIERS = ["svc_linear", "random_forest", "two_layer"]  # and svc_rbf, logistic_regression, knn
+_C.FEATURES.SEEDS = [42]  # one run of every classifier with randomness for each
+_C.FEATURES.STANDARDIZE = False  # every feature to mean 0 and deviation 1 of the training videos
+_C.FEATURES.TUNE = False  # choose hyper-parameters by cross-validation inside the training list (TEST.SELECT_ON val), or on the test list
+_C.FEATURES.FOLDS = 5  # of the cross-validation
+_C.FEATURES.LR_RULE = "step"  # two_layer's published learning-rate rule counts step | epoch; or constant
 
 _C.TENSORBOARD = CfgNode()
 _C.TENSORBOARD.ENABLE = False  # write training curves for TensorBoard
@@ -189,6 +266,7 @@ class Kind(NamedTuple):
     is_list: bool = False
     may_be_none: bool = False
     equal_list: bool = False  # a list of equal values counts as that value: some published files repeat it per stage
+    named: dict[str, list[float]] = {}  # names that stand for a value
 
 
 # What the type of a default does not tell.
@@ -202,7 +280,16 @@ _KINDS = {
     "SOLVER.CLIP_GRADIENT": Kind("number", may_be_none=True),
     "SOLVER.STEPS": Kind("number", is_list=True),
     "SOLVER.LRS": Kind(float, is_list=True),
+    "DATA.CACHE_GB": Kind("number"),
+    "DATA.IMAGE_BASE": Kind(int, may_be_none=True),
+    "DATA.MAX_BAD_FRACTION": Kind("number"),
     "DATA.TARGET_FPS": Kind("number"),
+    "DATA.ROOT_REPLACE": Kind(str, is_list=True),
+    "DATA.MEAN": Kind(float, is_list=True, named=PIXEL_MEANS),
+    "DATA.STD": Kind(float, is_list=True, named=PIXEL_STDS),
+    "DATA.GAMMA": Kind(float, is_list=True),
+    "DATA.TRAIN_MULTI_SCALE": Kind(float, is_list=True),
+    "AUG.BRI_CON_SAT": Kind(float, is_list=True),
     "DATA.TRAIN_JITTER_SCALES_RELATIVE": Kind(float, is_list=True),
     "DATA.TRAIN_JITTER_ASPECT_RELATIVE": Kind(float, is_list=True),
     "TRAIN.CHECKPOINT_CLEAR_NAME_PATTERN": Kind(str, is_list=True),

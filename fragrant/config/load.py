@@ -14,7 +14,7 @@ from fragrant.config.check import check_cfg
 from fragrant.config.defaults import default_cfg, kind_of, leaves
 from fragrant.config.errors import ConfigError
 from fragrant.config.published import IGNORED, INSTEAD, ONLY_DEFAULT, UNSUPPORTED, entry_of
-from fragrant.config.yaml_text import Setting, read_yaml
+from fragrant.config.yaml_text import Setting, read_yaml, read_yaml_text
 
 _log = logging.getLogger(__name__)
 
@@ -29,9 +29,18 @@ def load_cfg(path: str | os.PathLike | None, pairs: Sequence[str] = ()) -> CfgNo
     Raises:
         ConfigError: names everything that is wrong with the keys and values, with file and line.
     """
+    return _from_settings(read_yaml(os.fspath(path)) if path is not None else [], pairs)
+
+
+def cfg_from_text(text: str, pairs: Sequence[str] = (), *, where: str = "config text") -> CfgNode:
+    """The same from the text of a yaml file, as checkpoints and score tables carry it; ``where`` it stands, for errors."""
+    return _from_settings(read_yaml_text(text, where), pairs)
+
+
+def _from_settings(settings: list[Setting], pairs: Sequence[str]) -> CfgNode:
     cfg = default_cfg()
     known = leaves(cfg)
-    settings = (read_yaml(os.fspath(path)) if path is not None else []) + read_pairs(pairs, known)
+    settings = settings + read_pairs(pairs, known)
     problems = [problem for setting in settings if (problem := _apply(cfg, known, setting))]
     if problems:
         raise ConfigError(problems)
@@ -156,5 +165,5 @@ def _say_what_is_ignored(cfg: CfgNode, settings: list[Setting], known: dict[str,
     ignored = dict.fromkeys(key for key, _, _ in settings if key not in known and entry_of(key, IGNORED))
     if ignored:
         _log.warning("config: ignored: %s", ", ".join(f"{key} ({IGNORED[entry_of(key, IGNORED)]})" for key in ignored))
-    if cfg.DATA.DECODING_BACKEND != "pyav":
-        _log.warning("config: DATA.DECODING_BACKEND %s: videos are read with PyAV, the same frames by index", cfg.DATA.DECODING_BACKEND)
+    if cfg.DATA.DECODING_BACKEND == "torchvision":
+        _log.warning("config: DATA.DECODING_BACKEND torchvision: videos are read with PyAV, the same frames by index")

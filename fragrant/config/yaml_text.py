@@ -51,6 +51,21 @@ def read_yaml(path: str, chain: tuple[str, ...] = ()) -> list[Setting]:
     return bases + own
 
 
+def read_yaml_text(text: str, where: str) -> list[Setting]:
+    """The settings of a text that ``dump_cfg`` wrote; ``where`` stands for the file in errors.
+
+    Raises:
+        ConfigError: it is no yaml of keys and values.
+    """
+    try:
+        root = yaml.compose(text, Loader=yaml.BaseLoader)
+    except yaml.YAMLError as error:
+        raise ConfigError([f"{where}: is not valid yaml: {' '.join(str(error).split())}"]) from error
+    if not isinstance(root, yaml.MappingNode):
+        raise ConfigError([f"{where}: expected keys and values"])
+    return _flatten(root, where)
+
+
 def dump_cfg(cfg: CfgNode) -> str:
     """The yaml text of a tree, in the order of defaults.py; ``load_cfg`` reads it back to an equal tree."""
     return yaml.dump(_plain(cfg), Dumper=_Dumper, sort_keys=False, width=140, allow_unicode=True)

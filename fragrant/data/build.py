@@ -1,15 +1,31 @@
 """From the config to the loader of a split."""
 
+import math
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import NamedTuple
+
 import torch
 
+from fragrant.data.cache import CachedFrames
 from fragrant.data.clips import ClipDataset
-from fragrant.data.datasets import DATASETS
+from fragrant.data.color_jitter import ColorJitter
+from fragrant.data.datasets import DATASETS, VideoSet
+from fragrant.data.enhance import clahe, equalize
+from fragrant.data.frames import OpenFrames, open_frames
+from fragrant.data.hold_out import hold_out
 from fragrant.data.loader import ClipLoader, TestBatches, TrainBatches
+from fragrant.data.other_decoders import require
+from fragrant.data.randaugment import parse_randaugment
+from fragrant.data.records import ListError, VideoRecord
+from fragrant.data.sampling import clip_span
 from fragrant.data.transforms import TestTransform, TrainTransform
 from fragrant.data.views import ViewPlan, test_plan, train_plan
-from fragrant.distributed import rank, world_size
+from fragrant.distributed import rank, shard, world_size
 
 SPLITS = ("train", "val", "test")
+ENHANCE = {"none": None, "equalize": equalize, "clahe": clahe}
+SPARSE_WINDOW_SECONDS = 4.0  # of a long video that is looked at in windows
 
 
 def _plan(cfg, split: str) -> tuple[ViewPlan, int]:
@@ -18,26 +34,53 @@ def _plan(cfg, split: str) -> tuple[ViewPlan, int]:
     clip = {
         "length": data.NUM_FRAMES,
         "stride": data.SAMPLING_RATE,
-        "sparse": data.SAMPLING == "sparse",
+        "mode": data.SAMPLING,
+        "run": data.SEGMENT_LENGTH,
         "target_fps": data.TARGET_FPS if data.FPS_CONVERT else None,
     }
     if split == "train":
-        return train_plan(**clip), 1
+        return train_plan(**clip, views=cfg.AUG.NUM_SAMPLE), cfg.AUG.NUM_SAMPLE
     clips, crops = (cfg.TEST.NUM_ENSEMBLE_VIEWS, cfg.TEST.NUM_SPATIAL_CROPS) if split == "test" else (1, 1)
     return test_plan(**clip, clips=clips, crops=crops, offset=data.USE_OFFSET_SAMPLING), clips * crops
 
 
+def gamma_range(cfg, split: str) -> tuple[float, float]:
+    """The range of a clip's gamma."""
+    values = cfg.DATA.GAMMA if cfg.DATA.GAMMA_IN in ("both", "train" if split == "train" else "test") else []
+    return (values[0], values[-1]) if values else (1.0, 1.0)
+
+
+def _augment(cfg) -> list[Callable]:
+    """What is done to the pixels of training clips here; random erasing waits for the device."""
+    aug = cfg.AUG
+    if not aug.ENABLE:
+        return []
+    brightness, contrast, saturation = aug.BRI_CON_SAT or (0.0, 0.0, 0.0)
+    jitter = ColorJitter(brightness=brightness, contrast=contrast, saturation=saturation, hue=aug.HUE)
+    steps = [jitter] if jitter.changes else []
+    return steps + ([parse_randaugment(aug.AA_TYPE, interpolation=aug.INTERPOLATION)] if aug.AA_TYPE else [])
+
+
 def _transform(cfg, split: str) -> TrainTransform | TestTransform:
-    data, dtype = cfg.DATA, getattr(torch, cfg.DATA.CLIP_DTYPE)
+    data, dtype, gamma = cfg.DATA, getattr(torch, cfg.DATA.CLIP_DTYPE), gamma_range(cfg, split)
     if split != "train":
-        return TestTransform(crop_size=data.TEST_CROP_SIZE, short_side=cfg.TEST.SHORT_SIDE or data.TEST_CROP_SIZE, dtype=dtype)
+        short_side = cfg.TEST.SHORT_SIDE or data.TEST_CROP_SIZE
+        return TestTransform(
+            crop_size=data.TEST_CROP_SIZE, short_side=short_side, enhance=ENHANCE[data.ENHANCE], gamma=sum(gamma) / 2, dtype=dtype
+        )
     return TrainTransform(
         crop_size=data.TRAIN_CROP_SIZE,
         jitter_scales=tuple(data.TRAIN_JITTER_SCALES),
         inverse_scales=data.INV_UNIFORM_SAMPLE,
         areas=tuple(data.TRAIN_JITTER_SCALES_RELATIVE) or None,
         aspects=tuple(data.TRAIN_JITTER_ASPECT_RELATIVE) or None,
+        scales=tuple(data.TRAIN_MULTI_SCALE),
         flip=data.RANDOM_FLIP,
+        enhance=ENHANCE[data.ENHANCE],
+        gamma=gamma,
+        short_side=data.TRAIN_SHORT_SIDE,
+        augment=_augment(cfg),
+        augment_first=cfg.AUG.ORDER == "published",
         dtype=dtype,
     )
 
@@ -52,18 +95,100 @@ def _batches(cfg, split: str, num_videos: int, num_views: int) -> TrainBatches |
     return TestBatches(num_videos, batch_size=max(1, videos // processes), **place)
 
 
-def build_loader(cfg, split: str) -> ClipLoader:
-    """The loader of "train", "val" or "test".
+def frame_opener(cfg) -> OpenFrames:
+    """How a path of a list becomes frames."""
+    data = cfg.DATA
+    require(data.DECODING_BACKEND)
+    opened = partial(
+        open_frames,
+        backend=data.DECODING_BACKEND,
+        multi_thread=cfg.DATA_LOADER.ENABLE_MULTI_THREAD_DECODE,
+        short_side=data.DECODE_SHORT_SIDE,
+        template=data.IMAGE_TEMPLATE,
+        base=data.IMAGE_BASE,
+    )
+    if not data.CACHE_DIR:
+        return opened
+    settings = f"{data.DECODE_SHORT_SIDE} {data.DECODING_BACKEND} {data.IMAGE_TEMPLATE} {data.IMAGE_BASE}"
+    return CachedFrames(opened, data.CACHE_DIR, settings=settings, max_bytes=data.CACHE_GB * 1e9)
+
+
+class ClipSource(NamedTuple):
+    """What makes clips of any video, without a list.
+
+    Attributes:
+        whole: all views of a test, and how many they are.
+        window: the one view of a validation, for a part of a long video.
+        window_frames: frames that a part should have, from the video's frame rate.
+    """
+
+    whole: ViewPlan
+    num_views: int
+    window: ViewPlan
+    window_frames: Callable[[float | None], int]
+    transform: TestTransform
+    open_frames: OpenFrames
+
+    def dataset(self, paths: Sequence[str], plan: ViewPlan) -> ClipDataset:
+        return ClipDataset(
+            [VideoRecord(path, -1) for path in paths], plan, self.transform, seed=0, open_frames=self.open_frames, measure_luma=True
+        )
+
+
+def build_source(cfg) -> ClipSource:
+    """The clips of a test, from any video files."""
+    data = cfg.DATA
+
+    def window_frames(fps: float | None) -> int:
+        if data.SAMPLING != "dense":  # frames from all over the video: what is asked is how long an action may be
+            return round(SPARSE_WINDOW_SECONDS * (fps or 30))
+        return math.ceil(clip_span(data.NUM_FRAMES, data.SAMPLING_RATE, fps=fps, target_fps=data.TARGET_FPS if data.FPS_CONVERT else None))
+
+    whole, num_views = _plan(cfg, "test")
+    return ClipSource(whole, num_views, _plan(cfg, "val")[0], window_frames, _transform(cfg, "test"), frame_opener(cfg))
+
+
+def build_dataset(cfg, split: str, records: Sequence[VideoRecord]) -> tuple[ClipDataset, int]:
+    """The clips of these videos as a split makes them, and how many views each has."""
+    plan, num_views = _plan(cfg, split)
+    options = {"seed": cfg.RNG_SEED, "open_frames": frame_opener(cfg), "measure_luma": split == "test", "replace": split == "train"}
+    return ClipDataset(records, plan, _transform(cfg, split), **options), num_views
+
+
+def build_records(cfg, split: str) -> VideoSet:
+    """The videos of "train", "val" or "test"; with DATA.HOLD_OUT the training list serves for both training and validation.
 
     Raises:
-        ListError, DemoSetError: the lists are missing or wrong, or cannot be made; reading a video happens later, while iterating.
+        ListError, DemoSetError: the lists are missing or wrong, or cannot be made.
     """
     assert split in SPLITS, split
     name = (cfg.TEST if split == "test" else cfg.TRAIN).DATASET
-    records, class_names = DATASETS.get(name.lower())(cfg, split)
-    plan, num_views = _plan(cfg, split)
-    multi_thread = cfg.DATA_LOADER.ENABLE_MULTI_THREAD_DECODE
-    dataset = ClipDataset(records, plan, _transform(cfg, split), seed=cfg.RNG_SEED, multi_thread=multi_thread)
+    if split == "test" or not cfg.DATA.HOLD_OUT:
+        return DATASETS.get(name.lower())(cfg, split)
+    records, class_names = DATASETS.get(name.lower())(cfg, "train")
+    train, val = hold_out(records.labels.tolist(), cfg.DATA.HOLD_OUT, seed=cfg.RNG_SEED)
+    if not val:
+        raise ListError(f"DATA.HOLD_OUT {cfg.DATA.HOLD_OUT} holds out no video: no class of {records!r} has two")
+    return VideoSet(records.pick(train if split == "train" else val), class_names)
+
+
+def build_loader(cfg, split: str, *, views_of: str | None = None) -> ClipLoader:
+    """The loader of "train", "val" or "test"; reading a video happens later, while iterating.
+
+    Args:
+        views_of: split whose views, transforms and batches the videos get; None = their own.
+
+    Raises:
+        ListError, DemoSetError: see ``build_records``.
+        UserError: AUG.AA_TYPE is no RandAugment, or DATA.DECODING_BACKEND is not installed.
+    """
+    records, class_names = build_records(cfg, split)
+    split = views_of or split
+    share = range(len(records)), len(records)
+    if split == "test" and cfg.TEST.NUM_PARTS > 1:
+        share = shard(len(records), cfg.TEST.PART, cfg.TEST.NUM_PARTS), len(records)
+        records = records.pick(share[0])
+    dataset, num_views = build_dataset(cfg, split, records)
     return ClipLoader(
         dataset,
         _batches(cfg, split, len(records), num_views),
@@ -71,4 +196,6 @@ def build_loader(cfg, split: str) -> ClipLoader:
         pin_memory=cfg.DATA_LOADER.PIN_MEMORY and cfg.NUM_GPUS > 0 and torch.cuda.is_available(),
         class_names=class_names,
         num_views=num_views,
+        share=share,
+        max_bad_fraction=cfg.DATA.MAX_BAD_FRACTION,
     )

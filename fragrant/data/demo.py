@@ -2,13 +2,10 @@
 
 import contextlib
 import json
-import multiprocessing
 import os
 import sys
-import threading
 import time
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -19,6 +16,7 @@ from tqdm import tqdm
 
 from fragrant.data.demo_figure import ACTIONS
 from fragrant.data.demo_scene import darken, draw_clip
+from fragrant.data.workers import usable_cores, worker_pool
 from fragrant.errors import UserError
 
 try:
@@ -98,27 +96,13 @@ def clips_of(split: str, per_class: int) -> list[Clip]:
     return [Clip(split, action, number) for number in range(per_class) for action in ACTIONS]
 
 
-def usable_cores() -> int:
-    if multiprocessing.current_process().daemon:  # a daemon may have no children
-        return 1
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def end_with_parent() -> None:
-    """A worker whose parent was killed would wait for work for ever."""
-    parent = multiprocessing.parent_process()
-    threading.Thread(target=lambda: (parent.join(), os._exit(1)), daemon=True).start()
-
-
 def finished(make, clips: list[Clip]) -> Iterator[None]:
     """Makes the clips, on all cores when there are many; yields after each."""
     workers = min(usable_cores(), len(clips))
     if workers == 1 or len(clips) <= FEW:
         yield from map(make, clips)
         return
-    # Forked workers start at once and need no main module that can be imported; they only draw and encode.
-    method = "fork" if "fork" in multiprocessing.get_all_start_methods() else None
-    with ProcessPoolExecutor(workers, multiprocessing.get_context(method), end_with_parent) as pool:
+    with worker_pool(workers) as pool:
         yield from pool.map(make, clips, chunksize=4)
 
 

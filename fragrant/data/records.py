@@ -1,21 +1,30 @@
 """A line of a list file becomes a VideoRecord; errors carry file:line."""
 
 import os
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-from fragrant.errors import UserError
+from fragrant.data.class_names import ClassTable
+from fragrant.data.dialects import UNLABELLED, Dialect, Row, dialect_of, fitting_dialect, header_dialect, tell_dialect
+from fragrant.data.errors import ListError
+from fragrant.data.json_lists import is_json, json_rows
+from fragrant.data.locations import locate
 
-SEPARATORS = (" ", ",", "\t", ";")
-
-
-class ListError(UserError):
-    """A list file that cannot be used; the message says where."""
+AUTO = "auto"
+_HMDB_NAME = re.compile(r"#\d+_[A-Za-z]")  # "#122_Cleaning_Up_The_Alley_drink.avi,0" is a row: HMDB51 has videos with such names
 
 
 class VideoRecord(NamedTuple):
+    """
+    Attributes:
+        path: a video file, or a folder of frames.
+        label: its class, -1 where nobody knows.
+        num_frames: what the list says; None where it does not.
+    """
+
     path: str
     label: int
     num_frames: int | None = None
@@ -27,7 +36,7 @@ class RecordList(Sequence):
     Args:
         records: the records.
         source: the list file they come from.
-        lines: line number of each record in it.
+        lines: line number of each record in it (in a JSON list: number of the entry, from 1).
     """
 
     def __init__(self, records: Iterable[VideoRecord], *, source: str = "", lines: Sequence[int] | None = None):
@@ -57,6 +66,16 @@ class RecordList(Sequence):
     def __repr__(self) -> str:
         return f"<{len(self)} records{' of ' + self.source if self.source else ''}>"
 
+    @property
+    def labels(self) -> np.ndarray:
+        """(n,), -1 where a video is unlabelled."""
+        return self._numbers[:, 0]
+
+    def pick(self, indices: Iterable[int]) -> "RecordList":
+        """Some of the records; errors still name their lines."""
+        indices = list(indices)
+        return RecordList((self[i] for i in indices), source=self.source, lines=self._lines[np.asarray(indices, dtype=np.int64)])
+
     def where(self, index: int) -> str:
         """``"train.csv:12"``"""
         return f"{self.source or 'record'}:{self._lines[index]}"
@@ -65,82 +84,179 @@ class RecordList(Sequence):
         return os.fsdecode(self._paths[self._ends[index] : self._ends[index + 1]])
 
 
-def parse_row(line: str, separator: str) -> tuple[str, int]:
-    """``"a b.mp4 3"`` -> ``("a b.mp4", 3)``: split at the last separator, so that paths may hold blanks; quotes are taken off.
+class ListRows(NamedTuple):
+    """What a list file says, nothing looked up yet, and the lines that say nothing that can be understood.
+
+    Attributes:
+        rows: line number -> its row.
+        texts: line number -> the line.
+        faults: line number -> what is wrong with it.
+    """
+
+    rows: dict[int, Row]
+    texts: dict[int, str]
+    faults: dict[int, str]
+
+
+def parse_list(path: str | os.PathLike, *, form: str = AUTO, separator: str = " ", mend: Callable[[str], str] | None = None) -> ListRows:
+    """The rows of a list file; blank lines, header rows and lines that begin with # do not count.
+
+    Args:
+        form: "auto" or an example row, see ``dialects``.
+        separator: the one to prefer where rows can be read with several.
+        mend: repairs a line before it is read.
 
     Raises:
-        ValueError: the line is not of this form; the message says what it is instead.
+        ListError: the file cannot be read, or is JSON and no list of videos.
     """
-    path, label = _split(line, separator)
-    if path and _is_int(label):
-        return path, int(label)
-    fitting = [other for other in SEPARATORS if all(_split(line, other)) and _is_int(_split(line, other)[1])]
-    hint = f"{fitting[0]!r} would fit" if fitting else "expected a path, the separator, a whole number"
-    raise ValueError(f"no label behind DATA.PATH_LABEL_SEPARATOR {separator!r}; {hint}")
+    source = os.fspath(path)
+    text = _text_of(source)
+    if is_json(text):
+        try:
+            rows = json_rows(text)
+        except ValueError as error:
+            raise ListError(f"list file '{source}': {error}") from None
+        return ListRows(dict(enumerate(rows, start=1)), {at: f"{row.path} {row.label}" for at, row in enumerate(rows, start=1)}, {})
+    lines = {number: line.strip() for number, line in enumerate(text.split("\n"), start=1)}
+    lines = {number: mend(line) if mend else line for number, line in lines.items() if line and not _is_comment(line)}
+    return _parse_lines(source, lines, form, separator)
 
 
-def read_list(path: str | os.PathLike, *, separator: str = " ", prefix: str = "", num_classes: int | None = None) -> RecordList:
-    """The records of a list file, one "path<separator>label" per line; blank lines and lines that begin with # do not count.
+def _is_comment(line: str) -> bool:
+    return line.startswith("#") and not _HMDB_NAME.match(line)
 
-    A relative path lies in ``prefix`` if given, else beside the list file if it exists there, else it is taken as it is.
+
+def _parse_lines(source: str, lines: dict[int, str], form: str, separator: str) -> ListRows:
+    first = next(iter(lines), 0)
+    try:
+        header = header_dialect(lines[first]) if lines else None
+    except ValueError as error:
+        raise ListError(f"{source}:{first}: {error}; the line is {lines[first]!r}") from None
+    data = {number: line for number, line in lines.items() if header is None or number != first}
+    dialect = dialect_of(form) if form.lower() != AUTO else header or tell_dialect(data.values(), prefer=separator)
+    rows, faults = {}, {}
+    for number, line in data.items():
+        try:
+            if dialect is None:
+                raise ValueError("no path and whole-number label in any known form, see DATA.LIST_FORMAT")
+            rows[number] = dialect.read(line)
+        except ValueError as error:
+            faults[number] = f"{error}{_hint(line, dialect)}"
+    return ListRows(rows, data, faults)
+
+
+def _hint(line: str, dialect: Dialect | None) -> str:
+    other = fitting_dialect(line)
+    fits = f"; {other.form!r} would fit" if other and other != dialect else ""
+    return f", the form of this list is {dialect.form!r}{fits}" if dialect else ""
+
+
+def read_list(path: str | os.PathLike, **how) -> RecordList:
+    """The records of a list file; the arguments are those of ``read_list_and_faults``.
+
+    Raises:
+        ListError: with file, line number and line, where there is one.
+    """
+    records, faults = read_list_and_faults(path, **how)
+    for number, fault in sorted(faults.items()):
+        raise ListError(f"{os.fspath(path)}:{number}: {fault}")
+    return records
+
+
+def read_list_and_faults(
+    path: str | os.PathLike,
+    *,
+    form: str = AUTO,
+    separator: str = " ",
+    prefix: str = "",
+    root_replace: tuple[str, str] | None = None,
+    classes: ClassTable | None = None,
+    num_classes: int | None = None,
+    unlabelled: bool = True,
+    mend: Callable[[str], str] | None = None,
+) -> tuple[RecordList, dict[int, str]]:
+    """The records of a list file, and what is wrong with the lines that give none: line number -> fault and line.
+
     Whether the videos exist is not checked: reading them says so.
 
     Args:
+        form: see ``parse_list``, as ``separator`` and ``mend``.
+        prefix: see ``locations.locate``, as ``root_replace``.
+        classes: gives the numbers of labels that are not 0, 1, ... or are names.
         num_classes: labels are 0 .. num_classes - 1; None = any from 0.
+        unlabelled: allow the label -1.
 
     Raises:
-        ListError: with file, line number and line.
+        ListError: the file cannot be read, or has no rows.
     """
     source = os.fspath(path)
-    folder = os.path.dirname(source)
-    records, lines = [], []
-    for number, line in enumerate(_lines_of(source), start=1):
-        if not line or line.startswith("#"):
-            continue
-        try:
-            video, label = parse_row(line, separator)
-            _check_label(label, num_classes)
-        except ValueError as error:
-            raise ListError(f"{source}:{number}: {error}; the line is {line!r}") from None
-        records.append(VideoRecord(_resolve(video, prefix, folder), label))
-        lines.append(number)
-    if not records:
+    found = parse_list(source, form=form, separator=separator, mend=mend)
+    if not found.rows and not found.faults:
         raise ListError(f"list file '{source}' has no rows; expected lines of a path, {separator!r} and a label")
-    return RecordList(records, source=source, lines=lines)
+    labels, from_1 = {}, _counts_from_1(found.rows.values(), num_classes)
+    for number, row in found.rows.items():
+        try:
+            label = class_of(row.label, classes)
+            check_label(label, num_classes, unlabelled=unlabelled)
+            labels[number] = label
+        except ValueError as error:
+            found.faults[number] = f"{error}{from_1}"
+    names = [found.rows[number].path for number in labels]
+    paths = locate(names, folder=os.path.dirname(source), prefix=prefix, root_replace=root_replace)
+    records = [VideoRecord(path, labels[n], found.rows[n].num_frames) for n, path in zip(labels, paths, strict=True)]
+    faults = {number: f"{fault}; the line is {found.texts[number]!r}" for number, fault in found.faults.items()}
+    return RecordList(records, source=source, lines=list(labels)), faults
 
 
-def _lines_of(source: str) -> list[str]:
-    try:
-        with open(source, encoding="utf-8-sig", errors="surrogateescape") as file:  # paths are bytes: any encoding passes through
-            return [line.strip() for line in file]
-    except OSError as error:
-        raise ListError(f"list file '{source}' cannot be read: {error.strerror}") from error
+def class_of(label: int | str, classes: ClassTable | None) -> int:
+    """The class of a list's label.
+
+    Raises:
+        ValueError: the table has no such label, or a name needs one and there is none.
+    """
+    if label == UNLABELLED:
+        return UNLABELLED
+    if isinstance(label, str):
+        if classes is None:
+            raise ValueError(f"class {label!r} has no number: give the file of class names (DATA.CLASSES_FILE)")
+        if label not in classes.names:
+            raise ValueError(f"class {label!r} is not in '{classes.source}'")
+        return classes.names.index(label)
+    if classes is None or classes.ids is None:
+        return label
+    if label not in classes.ids:
+        raise ValueError(f"label {label} is not in '{classes.source}' ({min(classes.ids)}..{max(classes.ids)})")
+    return classes.ids[label]
 
 
-def _check_label(label: int, num_classes: int | None) -> None:
-    if label < 0:
+def check_label(label: int, num_classes: int | None, *, unlabelled: bool = True) -> None:
+    """
+    Raises:
+        ValueError: the class is out of range.
+    """
+    if label == UNLABELLED and not unlabelled:
+        raise ValueError("label -1 (unlabelled): only test videos may be so")
+    if label < UNLABELLED:
         raise ValueError(f"label {label} is below 0")
     if num_classes is not None and label >= num_classes:
         raise ValueError(f"label {label} is not in 0..{num_classes - 1} (MODEL.NUM_CLASSES {num_classes})")
 
 
-def _resolve(video: str, prefix: str, folder: str) -> str:
-    if os.path.isabs(video):
-        return video
-    if prefix:
-        return os.path.join(prefix, video)
-    beside = os.path.join(folder, video)
-    return beside if os.path.exists(beside) else video
+def _counts_from_1(rows: Iterable[Row], num_classes: int | None) -> str:
+    labels = {row.label for row in rows}
+    return f"; the labels here run from 1 to {num_classes}, they must count from 0" if labels == {*range(1, (num_classes or 0) + 1)} else ""
 
 
-def _split(line: str, separator: str) -> tuple[str, str]:
-    path, _, label = line.rpartition(separator)
-    return _unquote(path.strip()), _unquote(label.strip())
+def format_row(record: VideoRecord) -> str:
+    """A line that ``read_list`` takes back as it was: ``path label``, or ``path num_frames label`` where the number is known."""
+    quoted = record.path.startswith(("#", '"', "'")) or " " in record.path
+    path = f'"{record.path}"' if quoted else record.path
+    return " ".join([path, *([] if record.num_frames is None else [str(record.num_frames)]), str(record.label)])
 
 
-def _unquote(text: str) -> str:
-    return text[1:-1] if len(text) > 1 and text[0] == text[-1] and text[0] in "\"'" else text
-
-
-def _is_int(text: str) -> bool:
-    return text.removeprefix("-").isdecimal()
+def _text_of(source: str) -> str:
+    try:
+        with open(source, encoding="utf-8-sig", errors="surrogateescape") as file:  # paths are bytes: any encoding passes through
+            return file.read()
+    except OSError as error:
+        raise ListError(f"list file '{source}' cannot be read: {error.strerror}") from error

@@ -1,13 +1,18 @@
 """Frame numbers of a clip: numbers in, integers out.
 
-Two kinds of clip: dense (neighbouring frames, a fixed step apart) and sparse (one frame from each part of the whole video).
-All frame numbers count from 0.
+Four kinds of clip: dense (neighbouring frames, a fixed step apart), and three that spread over the whole video: sparse and
+uniform (one frame from each part of it) and segment (a run of neighbours from each part). All frame numbers count from 0;
+every kind takes videos of one frame upwards.
 """
 
 import math
 import random
 
+import numpy as np
 import torch
+
+WINDOW = 64  # frames of a looped clip: published
+TEST_SEED = 255  # of the draws that a uniform test clip is made with: published
 
 
 # ------------------------------------------------------------------------------------------------------------------- dense
@@ -70,3 +75,89 @@ def sparse_placed(num_frames: int, *, length: int, view: int, views: int) -> tup
 def sparse_middle(num_frames: int, *, length: int) -> tuple[int, ...]:
     """The middle frame of every part: the one test clip of SlowFast's ``ssv2``."""
     return tuple((first + last) // 2 for first, last in segments(num_frames, length))
+
+
+# ----------------------------------------------------------------------------------------------------------------- segment
+def segment_starts(num_frames: int, *, segments: int, run: int, rng: np.random.RandomState) -> tuple[int, ...]:
+    """Where each run of ``run`` frames begins in a training clip (TSN, PAN, MIE-Net): a random place of each part of the video.
+
+    Where the parts would be empty, ``segments`` places of the whole video in ascending order; one run of them all where the video is
+    no longer than the clip. The published code draws those places from too few (TSN) or too many frames (MIE-Net); here from all.
+    """
+    size = (num_frames - run + 1) // segments
+    if size > 0:
+        return tuple((np.arange(segments) * size + rng.randint(size, size=segments)).tolist())
+    if num_frames > segments:
+        return tuple(np.sort(rng.randint(num_frames, size=segments)).tolist())
+    return (0,) * segments
+
+
+def segment_starts_placed(num_frames: int, *, segments: int, run: int, view: int = 0, views: int = 1) -> tuple[int, ...]:
+    """Where the runs of test clip ``view`` begin.
+
+    One clip: the middle of each part. Two: the middles, then the first frames (MIE-Net's "twice"). More: evenly from the first frame of
+    each part to its last.
+    """
+    size = (num_frames - run + 1) / segments
+    inside = size / 2 * (1 - view) if views <= 2 else max(size - 1, 0) * view / (views - 1)
+    return tuple(max(0, int(inside + size * i)) for i in range(segments))  # int: towards 0, as published
+
+
+def looped_starts(num_frames: int, *, segments: int, start: int) -> tuple[int, ...]:
+    """Where the runs of a clip from a window of 64 frames begin (TSN's "dense"): evenly from ``start``, behind the end from frame 0."""
+    stride = max(1, WINDOW // segments)
+    return tuple((start + stride * i) % num_frames for i in range(segments))
+
+
+def random_window(num_frames: int, rng: np.random.RandomState) -> int:
+    """The first frame of a window in a training clip; the published code never draws the last one."""
+    return int(rng.randint(max(1, num_frames - WINDOW + 1)))
+
+
+def placed_window(num_frames: int, *, view: int = 0, views: int = 1) -> int:
+    """The first frame of a window in test clip ``view``: evenly from the first to the last one; one clip has the middle one."""
+    last = max(0, num_frames - WINDOW)
+    return last // 2 if views == 1 else int(np.linspace(0, last, views)[view])
+
+
+def runs(starts: tuple[int, ...], num_frames: int, *, run: int) -> tuple[int, ...]:
+    """``run`` neighbouring frames from each start; behind the end the last frame is repeated."""
+    return tuple(min(start + step, num_frames - 1) for start in starts for step in range(run))
+
+
+# ----------------------------------------------------------------------------------------------------------------- uniform
+def uniform(num_frames: int, *, length: int, rng: np.random.RandomState, start: int | None = None) -> tuple[int, ...]:
+    """One frame of each of ``length`` parts of the video, drawn (UniformSampleFrames of MMAction2, to the draw).
+
+    A video shorter than the clip is repeated from its beginning; one shorter than two clips leaves frames out at random places.
+
+    Args:
+        start: frame that a repeated video begins with; None = a random one.
+    """
+    if num_frames < length:
+        start = rng.randint(num_frames) if start is None else start
+        return tuple((start + step) % num_frames for step in range(length))
+    if num_frames < 2 * length:
+        left_out = np.zeros(length + 1, dtype=int)
+        left_out[rng.choice(length + 1, num_frames - length, replace=False)] = 1
+        return tuple((np.arange(length) + left_out.cumsum()[:-1]).tolist())
+    borders = np.arange(length + 1) * num_frames // length
+    return tuple((borders[:-1] + rng.randint(np.diff(borders))).tolist())
+
+
+def uniform_placed(num_frames: int, *, length: int, views: int = 1) -> list[tuple[int, ...]]:
+    """The ``views`` test clips of a video: drawn like a training clip, always with the same numbers."""
+    rng = np.random.RandomState(TEST_SEED)
+    starts = [view if num_frames < views else view * num_frames // views for view in range(views)]
+    return [uniform(num_frames, length=length, rng=rng, start=start) for start in starts]
+
+
+# ----------------------------------------------------------------------------------------------------------- frames, no clip
+def every(num_frames: int, *, interval: int) -> tuple[int, ...]:
+    """0, interval, 2 * interval, ..."""
+    return tuple(range(0, num_frames, interval))
+
+
+def drawn(num_frames: int, *, count: int, rng: random.Random) -> tuple[int, ...]:
+    """``count`` different frames in ascending order, or all where there are fewer."""
+    return tuple(sorted(rng.sample(range(num_frames), min(count, num_frames))))

@@ -6,11 +6,15 @@ All random draws come from the generator that is handed in.
 
 import math
 import random
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from fragrant.data.colours import pixels_together, to_uint8
+from fragrant.data.gamma import brighten
 
 
 class Box(NamedTuple):
@@ -26,18 +30,24 @@ class Box(NamedTuple):
         return frames[:, self.top : self.top + self.height, self.left : self.left + self.width]
 
 
-def resize(frames: Tensor, height: int, width: int, *, dtype: torch.dtype = torch.uint8) -> Tensor:
+def resize(frames: Tensor, height: int, width: int, *, dtype: torch.dtype = torch.uint8, together: bool = False) -> Tensor:
     """(T, H, W, C) -> (T, height, width, C): bilinear between pixel centres, without antialiasing.
 
     Computed in float32 and rounded once: the uint8 kernels of torch round in between and miss one pixel in five by one.
+
+    Args:
+        together: in memory all frames of a pixel lie together, (H, W, T, C), as ``colours`` and ``warp`` want them.
     """
     if frames.shape[1:3] == (height, width):
         return frames.to(dtype)
-    pixels = frames.permute(0, 3, 1, 2).float()  # (T, C, H, W), channels last in memory as the frames are
+    if together:
+        pixels = pixels_together(frames).flatten(2).float().unsqueeze(0).permute(0, 3, 1, 2)  # (1, T * C, H, W), channels last in memory
+    else:
+        pixels = frames.permute(0, 3, 1, 2).float()  # (T, C, H, W), channels last in memory as the frames are
     pixels = F.interpolate(pixels, size=(height, width), mode="bilinear", align_corners=False)
     if dtype == torch.uint8:
-        pixels = pixels.round_()
-    return pixels.to(dtype).permute(0, 2, 3, 1)  # (T, height, width, C)
+        pixels = to_uint8(pixels.round_())
+    return pixels.to(dtype).view(-1, frames.shape[3], height, width).permute(0, 2, 3, 1)  # (T, height, width, C)
 
 
 def short_side_size(height: int, width: int, short_side: int) -> tuple[int, int]:
@@ -93,18 +103,55 @@ def random_relative_box(height: int, width: int, areas: tuple[float, float], asp
     return widest_box(height, width, aspects)
 
 
+def multi_scale_sizes(height: int, width: int, crop_size: int, scales: Sequence[float]) -> list[tuple[int, int]]:
+    """(height, width) of the boxes of a multi-scale crop (TSN): the short side times neighbouring ``scales``, evenly drawn.
+
+    A side within two pixels of ``crop_size`` becomes it where the frame has room (published: also where it has not).
+    """
+    short = min(height, width)
+    sides = [int(short * scale) for scale in scales]
+    sides = [min(crop_size, short) if abs(side - crop_size) < 3 else side for side in sides]
+    return [(sides[i], sides[j]) for i in range(len(sides)) for j in range(len(sides)) if abs(i - j) <= 1]
+
+
+# Places of a multi-scale crop in quarters of what is left, (down, across): corners and centre, middles of the sides, quarter points.
+QUARTERS = ((0, 0), (0, 4), (4, 0), (4, 4), (2, 2), (2, 0), (2, 4), (4, 2), (0, 2), (1, 1), (1, 3), (3, 1), (3, 3))
+
+
+def multi_scale_boxes(height: int, width: int, box_height: int, box_width: int) -> list[Box]:
+    """The thirteen places of a box, evenly drawn; quarters are whole pixels, so that the last ones may miss the border by three."""
+    down, across = (height - box_height) // 4, (width - box_width) // 4
+    return [Box(down * y, across * x, box_height, box_width) for y, x in QUARTERS]
+
+
 class TestTransform:
-    """Short side to ``short_side``, then the square crop where the view says."""
+    """Short side to ``short_side``, then the square crop where the view says.
+
+    Args:
+        enhance: (frames (T, H, W, C) uint8) -> the same shape, before all else.
+        gamma: comes next, see ``gamma_table``; 1 = as they are.
+    """
 
     __test__ = False  # pytest: this is no test
 
-    def __init__(self, *, crop_size: int, short_side: int, dtype: torch.dtype = torch.uint8):
+    def __init__(
+        self,
+        *,
+        crop_size: int,
+        short_side: int,
+        enhance: Callable[[Tensor], Tensor] | None = None,
+        gamma: float = 1.0,
+        dtype: torch.dtype = torch.uint8,
+    ):
         self.crop_size = crop_size
         self.short_side = short_side
+        self.enhance = enhance
+        self.gamma = gamma
         self.dtype = dtype
 
     def prepare(self, frames: Tensor) -> Tensor:
         """What all views of a video share, done once: (T, H, W, C) -> (T, H', W', C)"""
+        frames = brighten(self.enhance(frames) if self.enhance else frames, self.gamma)
         height, width = frames.shape[1:3]
         if min(height, width) == self.short_side:
             return frames.to(self.dtype)
@@ -123,7 +170,13 @@ class TrainTransform:
         inverse_scales: draw 1 / short side evenly instead of the short side.
         areas: range of a box's share of the frame; with it a random resized crop takes the place of short side and crop.
         aspects: range of the box's width / height.
+        scales: sides of the box / short side; with them a multi-scale crop takes the place of short side and crop.
         flip: mirror half of the clips.
+        short_side: resize the frames to it before a box of ``areas`` or ``scales`` is drawn, as mmaction2 does; 0 = not.
+        enhance: (frames (T, H, W, C) uint8) -> the same shape, before all else.
+        gamma: range that the gamma of a clip is drawn from, see ``gamma_table``; it comes next.
+        augment: what else is done to colours and places of pixels, in this order: (frames (T, H, W, C) uint8, rng) -> the same shape
+        augment_first: augment the frames and then crop, as published, instead of augmenting the crop, which is less work.
     """
 
     def __init__(
@@ -134,7 +187,13 @@ class TrainTransform:
         inverse_scales: bool = False,
         areas: tuple[float, float] | None = None,
         aspects: tuple[float, float] | None = None,
+        scales: Sequence[float] = (),
         flip: bool = True,
+        enhance: Callable[[Tensor], Tensor] | None = None,
+        gamma: tuple[float, float] = (1.0, 1.0),
+        short_side: int = 0,
+        augment: Sequence[Callable[[Tensor, random.Random], Tensor]] = (),
+        augment_first: bool = False,
         dtype: torch.dtype = torch.uint8,
     ):
         self.crop_size = crop_size
@@ -142,26 +201,50 @@ class TrainTransform:
         self.inverse_scales = inverse_scales
         self.areas = areas
         self.aspects = aspects
+        self.scales = scales
         self.flip = flip
+        self.enhance = enhance
+        self.gamma = gamma
+        self.short_side = short_side
+        self.augment = augment
+        self.augment_first = augment_first
         self.dtype = dtype
 
     def prepare(self, frames: Tensor) -> Tensor:
-        """Nothing: every view draws for itself."""
-        return frames
+        """What is the same for all views of a video: (T, H, W, C) -> the same shape"""
+        frames = self.enhance(frames) if self.enhance else frames
+        smallest, largest = self.gamma
+        return brighten(frames, smallest) if smallest == largest else frames
 
     def __call__(self, frames: Tensor, where: None, rng: random.Random) -> Tensor:
         """(T, H, W, C) -> (T, S, S, C)"""
-        clip = self._resized_box(frames, rng) if self.areas else self._jittered_crop(frames, rng)
+        if self.gamma[0] < self.gamma[1]:
+            frames = brighten(frames, rng.uniform(*self.gamma))
+        if self.augment and not self.augment_first:
+            clip = self._augmented(self._crop(frames, rng, dtype=torch.uint8, together=True), rng).to(self.dtype)
+        else:
+            clip = self._crop(self._augmented(frames, rng), rng, dtype=self.dtype)
         return clip.flip(2) if self.flip and rng.random() < 0.5 else clip
 
-    def _resized_box(self, frames: Tensor, rng: random.Random) -> Tensor:
-        box = random_relative_box(*frames.shape[1:3], self.areas, self.aspects, rng)
-        return resize(box.of(frames), self.crop_size, self.crop_size, dtype=self.dtype)
+    def _augmented(self, frames: Tensor, rng: random.Random) -> Tensor:
+        for operation in self.augment:
+            frames = operation(frames, rng)
+        return frames
 
-    def _jittered_crop(self, frames: Tensor, rng: random.Random) -> Tensor:
+    def _crop(self, frames: Tensor, rng: random.Random, **how) -> Tensor:
+        size = frames.shape[1:3]
+        if self.areas or self.scales:
+            if self.short_side:
+                frames = resize(frames, *short_side_size(*size, self.short_side), **how)
+                size = frames.shape[1:3]
+            if self.areas:
+                box = random_relative_box(*size, self.areas, self.aspects, rng)
+            else:
+                box = rng.choice(multi_scale_boxes(*size, *rng.choice(multi_scale_sizes(*size, self.crop_size, self.scales))))
+            return resize(box.of(frames), self.crop_size, self.crop_size, **how)
         short_side = draw_short_side(*self.jitter_scales, rng.random(), inverse=self.inverse_scales)
-        height, width = frames.shape[1:3]
+        height, width = size
         if min(height, width) != short_side:
             height, width = short_side_size(height, width, short_side)
         box = random_box(height, width, self.crop_size, rng)
-        return box.of(resize(frames, height, width, dtype=self.dtype))
+        return box.of(resize(frames, height, width, **how))

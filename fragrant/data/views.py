@@ -1,10 +1,15 @@
 """Which views of a video are looked at: random ones in training, a grid of clips x crops in a test."""
 
 import random
+from collections.abc import Sequence
 from functools import partial
 from typing import NamedTuple, Protocol
 
+import numpy as np
+
 from fragrant.data import sampling
+
+FRAME_MODES = ("interval", "random", "uniform")
 
 
 class View(NamedTuple):
@@ -25,49 +30,133 @@ class ViewPlan(Protocol):
     def __call__(self, num_frames: int, rng: random.Random, *, fps: float | None = None) -> list[View]: ...
 
 
-def _train_views(num_frames, rng, *, fps=None, length, stride, views, sparse, target_fps) -> list[View]:
-    if sparse:
-        return [View(sampling.sparse_random(num_frames, length=length, rng=rng), None) for _ in range(views)]
-    span = sampling.clip_span(length, stride, fps=fps, target_fps=target_fps)
-    starts = [sampling.random_start(num_frames, span, rng) for _ in range(views)]
-    return [View(sampling.dense(num_frames, length=length, span=span, start=start), None) for start in starts]
+class Sampler(NamedTuple):
+    """How frames are chosen.
 
-
-def _test_views(num_frames, rng, *, fps=None, length, stride, clips, crops, sparse, offset, target_fps) -> list[View]:
-    if sparse:
-        rows = [sampling.sparse_placed(num_frames, length=length, view=clip, views=clips) for clip in range(clips)]
-    else:
-        span = sampling.clip_span(length, stride, fps=fps, target_fps=target_fps)
-        starts = [sampling.placed_start(num_frames, span, view=clip, views=clips, offset=offset) for clip in range(clips)]
-        rows = [sampling.dense(num_frames, length=length, span=span, start=start) for start in starts]
-    places = [0.5] if crops == 1 else [crop / (crops - 1) for crop in range(crops)]
-    return [View(frames, where) for frames in rows for where in places]
-
-
-def train_plan(*, length: int, stride: int, views: int = 1, sparse: bool = False, target_fps: float | None = None) -> ViewPlan:
-    """Random clips with random crops.
-
-    Args:
+    Attributes:
+        mode: "dense" | "sparse" | "segment" | "segment_dense" | "uniform", see ``sampling``.
         length: frames of a clip.
         stride: step between two frames of a dense clip.
-        sparse: one frame from each of ``length`` parts of the video instead of neighbouring frames.
+        run: neighbouring frames that a segment clip takes from each part of the video.
         target_fps: rate that ``stride`` counts in, whatever the video's own rate; None = in frames of the video.
+        offset: see ``sampling.placed_start``.
     """
-    return partial(_train_views, length=length, stride=stride, views=views, sparse=sparse, target_fps=target_fps)
+
+    mode: str
+    length: int
+    stride: int = 1
+    run: int = 1
+    target_fps: float | None = None
+    offset: bool = False
+
+    def random_clip(self, num_frames: int, rng: random.Random, fps: float | None) -> tuple[int, ...]:
+        if self.mode == "sparse":
+            return sampling.sparse_random(num_frames, length=self.length, rng=rng)
+        if self.mode == "dense":
+            span = sampling.clip_span(self.length, self.stride, fps=fps, target_fps=self.target_fps)
+            return sampling.dense(num_frames, length=self.length, span=span, start=sampling.random_start(num_frames, span, rng))
+        numpy_rng = np.random.RandomState(rng.getrandbits(32))  # the generator that the published draws come from
+        if self.mode == "uniform":
+            return sampling.uniform(num_frames, length=self.length, rng=numpy_rng)
+        segments = self.length // self.run
+        if self.mode == "segment_dense":
+            starts = sampling.looped_starts(num_frames, segments=segments, start=sampling.random_window(num_frames, numpy_rng))
+        else:
+            starts = sampling.segment_starts(num_frames, segments=segments, run=self.run, rng=numpy_rng)
+        return sampling.runs(starts, num_frames, run=self.run)
+
+    def placed_clips(self, num_frames: int, clips: int, fps: float | None) -> list[tuple[int, ...]]:
+        if self.mode == "uniform":
+            return sampling.uniform_placed(num_frames, length=self.length, views=clips)
+        return [self._placed_clip(num_frames, fps, view=view, views=clips) for view in range(clips)]
+
+    def _placed_clip(self, num_frames: int, fps: float | None, **place: int) -> tuple[int, ...]:
+        if self.mode == "sparse":
+            return sampling.sparse_placed(num_frames, length=self.length, **place)
+        if self.mode == "segment":
+            starts = sampling.segment_starts_placed(num_frames, segments=self.length // self.run, run=self.run, **place)
+            return sampling.runs(starts, num_frames, run=self.run)
+        if self.mode == "segment_dense":
+            start = sampling.placed_window(num_frames, **place)
+            starts = sampling.looped_starts(num_frames, segments=self.length // self.run, start=start)
+            return sampling.runs(starts, num_frames, run=self.run)
+        span = sampling.clip_span(self.length, self.stride, fps=fps, target_fps=self.target_fps)
+        start = sampling.placed_start(num_frames, span, offset=self.offset, **place)
+        return sampling.dense(num_frames, length=self.length, span=span, start=start)
+
+
+def _train_views(num_frames, rng, *, fps=None, sampler: Sampler, views: int) -> list[View]:
+    return [View(sampler.random_clip(num_frames, rng, fps), None)] * views
+
+
+def _test_views(num_frames, rng, *, fps=None, sampler: Sampler, clips: int, crops: int) -> list[View]:
+    places = [0.5] if crops == 1 else [crop / (crops - 1) for crop in range(crops)]
+    return [View(frames, where) for frames in sampler.placed_clips(num_frames, clips, fps) for where in places]
+
+
+def train_plan(
+    *, length: int, stride: int = 1, mode: str = "dense", run: int = 1, target_fps: float | None = None, views: int = 1
+) -> ViewPlan:
+    """A random clip with random crops.
+
+    Args:
+        views: the clip comes so many times, each transformed in its own way: repeated augmentation. The others: see ``Sampler``.
+    """
+    return partial(_train_views, sampler=Sampler(mode, length, stride, run, target_fps), views=views)
 
 
 def test_plan(
-    *, length: int, stride: int, clips: int = 1, crops: int = 1, sparse: bool = False, offset: bool = False, target_fps: float | None = None
+    *,
+    length: int,
+    stride: int = 1,
+    mode: str = "dense",
+    run: int = 1,
+    target_fps: float | None = None,
+    offset: bool = False,
+    clips: int = 1,
+    crops: int = 1,
 ) -> ViewPlan:
     """Every video in ``clips`` x ``crops`` views: view r is crop ``r % crops`` of clip ``r // crops``; one crop is the centre.
 
-    Args:
-        offset: see ``sampling.placed_start``; the others as in ``train_plan``.
+    The other arguments: see ``Sampler``.
     """
-    return partial(_test_views, length=length, stride=stride, clips=clips, crops=crops, sparse=sparse, offset=offset, target_fps=target_fps)
+    return partial(_test_views, sampler=Sampler(mode, length, stride, run, target_fps, offset), clips=clips, crops=crops)
 
 
 test_plan.__test__ = False  # pytest: this is no test
+
+
+def _frame_views(num_frames, rng, *, fps=None, mode: str, interval: int, count: int) -> list[View]:
+    if mode == "interval":
+        frames = sampling.every(num_frames, interval=interval)
+    elif mode == "random":
+        frames = sampling.drawn(num_frames, count=count, rng=rng)
+    else:
+        (frames,) = sampling.uniform_placed(num_frames, length=count)
+    return [View((frame,), 0.5) for frame in frames]
+
+
+def frame_plan(mode: str, *, interval: int, count: int) -> ViewPlan:
+    """Single frames of a video, each a view: every ``interval``-th ("interval"), or ``count`` of them ("random", "uniform")."""
+    assert mode in FRAME_MODES, mode
+    return partial(_frame_views, mode=mode, interval=interval, count=count)
+
+
+def windows(num_frames: int, *, length: int, step: int) -> list[range]:
+    """Frame ranges that cover a long video from its first frame to its last: every ``step`` frames, the last one ends with the video."""
+    length, last = min(length, num_frames), max(num_frames - length, 0)
+    starts = [*range(0, last, step), last]
+    return [range(start, start + length) for start in starts]
+
+
+def views_of_windows(plan: ViewPlan, ranges: Sequence[range]) -> ViewPlan:
+    """``plan`` applied to every range of frames as if it were a video of its own; the views of all ranges in order."""
+
+    def of_all(num_frames: int, rng: random.Random, *, fps: float | None = None) -> list[View]:
+        parts = [(frames, view) for frames in ranges for view in plan(len(frames), rng, fps=fps)]
+        return [View(tuple(frames[number] for number in view.frames), view.where) for frames, view in parts]
+
+    return of_all
 
 
 def views_label(num_frames: int, crops: int, clips: int) -> str:

@@ -6,9 +6,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from fragrant.engine.benchmark_parts import benchmark_parts
 from fragrant.engine.measure import Measured, measure
 from fragrant.engine.precision import Precision
 from fragrant.engine.step import Stepper
+from fragrant.models import Backbone
 from fragrant.objectives import Objective
 
 PARTS = ("forward", "forward + backward", "whole step")
@@ -24,18 +26,37 @@ class Setting(NamedTuple):
     prepare: Callable[[Tensor], Tensor]  # uint8 clips -> normalised clips in this setting's memory format
 
 
+def random_batch(n: int, *, num_frames: int, size: int, num_classes: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Clips (N, 3, T, S, S) of uint8, channels last in memory as the loader delivers them, and labels (N,)."""
+    frames = torch.randint(0, 256, (n, num_frames, size, size, 3), dtype=torch.uint8, device=device)
+    return frames.permute(0, 4, 1, 2, 3), torch.randint(0, num_classes, (n,), device=device)
+
+
 def benchmark_model(settings: list[Setting], clips: Tensor, labels: Tensor, *, clip_norm: float | None, rounds: int) -> str:
-    """A table of times and memory; the last column is the first setting's figure over the last one's.
+    """A table of times and memory; the last column is the first setting's figure over the last one's. Then, where the model names
+    parts of itself, their shares of a step with the last setting.
 
     Args:
-        clips: uint8 (N, C, T, H, W) on the device, channels last in memory, as the loader delivers them.
+        clips, labels: as of :func:`random_batch`.
         settings: the plain one first.
     """
     results = {part: {} for part in PARTS}
     runs = {setting.name: _parts(setting, clips, labels, clip_norm) for setting in settings}
     for part in PARTS:
         results[part] = measure({name: parts[part] for name, parts in runs.items()}, device=clips.device, rounds=rounds)
-    return _table(results, [setting.name for setting in settings], num_clips=len(clips))
+    table = _table(results, [setting.name for setting in settings], num_clips=len(clips))
+    setting, model = settings[-1], settings[-1].objective.eval_model
+    parts = model.timed_parts() if isinstance(model, Backbone) else {}
+    if not parts:
+        return table
+
+    def forward() -> None:
+        with setting.precision.autocast():
+            model.forward(setting.prepare(clips))  # not as compiled: the modules are called one by one
+
+    step, autocast = runs[setting.name]["whole step"], setting.precision.autocast
+    shares = benchmark_parts(parts, forward=forward, whole_step=step, autocast=autocast, device=clips.device, rounds=rounds)
+    return f"{table}\n\n{shares}"
 
 
 def _parts(setting: Setting, clips: Tensor, labels: Tensor, clip_norm: float | None) -> dict[str, Callable[[], object]]:

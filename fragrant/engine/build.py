@@ -2,18 +2,35 @@
 
 import os
 import random
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import numpy as np
 import torch
+from fvcore.common.config import CfgNode
 from torch import Tensor, nn
 
+from fragrant.checkpoint import CheckpointError, load_checkpoint
+from fragrant.config import cfg_from_text, load_cfg
+from fragrant.data import build_dataset, build_loader, build_source
+from fragrant.data.errors import ListError
+from fragrant.data.records import VideoRecord
 from fragrant.distributed import rank, world_size
 from fragrant.engine.benchmark import Setting
+from fragrant.engine.benchmark_loader import Work, benchmark_loader, generated_files
+from fragrant.engine.export import Deployed
+from fragrant.engine.measure import machine
+from fragrant.engine.model_table import ModelCost
 from fragrant.engine.precision import Precision, pick_precision
+from fragrant.engine.predict import Predictor
+from fragrant.engine.start import fill_for_test
 from fragrant.layers.frozen_batch_norm import freeze_batch_norm
+from fragrant.layers.memory_format import to_channels_last
 from fragrant.layers.normalize import ClipNormalize
+from fragrant.layers.random_erasing import RandomErasing
 from fragrant.models import build_model
+from fragrant.models.stages import stages
 from fragrant.objectives import build_objective
 from fragrant.optim import build_optimizer
 
@@ -51,6 +68,20 @@ def build_preparation(cfg, device: torch.device, *, channels_last: bool) -> Call
     return lambda clips: normalize(clips).contiguous(memory_format=layout)
 
 
+def build_erasing(cfg) -> Callable[[Tensor, Sequence[int], int], Tensor]:
+    """Random erasing: (normalised clips (B*V, C, T, H, W), ids of the B videos, epoch) -> the clips, changed in place."""
+    aug, seed = cfg.AUG, cfg.RNG_SEED
+    if not (aug.ENABLE and aug.RE_PROB):
+        return lambda clips, ids, epoch: clips
+    erase = RandomErasing(aug.RE_PROB, mode=aug.RE_MODE, max_count=aug.RE_COUNT)
+
+    def erase_videos(clips: Tensor, ids: Sequence[int], epoch: int) -> Tensor:
+        views = range(len(clips) // len(ids))
+        return erase(clips, [f"{seed}-{epoch}-{video_id}-{view}-erase" for video_id in ids for view in views])
+
+    return erase_videos
+
+
 def model_on_device(cfg, device: torch.device, *, channels_last: bool, compiled: bool) -> nn.Module:
     model = build_model(cfg)
     if cfg.MODEL.FROZEN_BN:
@@ -59,10 +90,78 @@ def model_on_device(cfg, device: torch.device, *, channels_last: bool, compiled:
         model = nn.SyncBatchNorm.convert_sync_batchnorm(model)
     model = model.to(device)
     if channels_last:
-        model = model.to(memory_format=torch.channels_last_3d)
+        model = to_channels_last(model)
     if compiled:
         model.compile()  # in place: the names of the state dict stay
     return model
+
+
+def load_predictor(
+    checkpoint: str | os.PathLike,
+    *,
+    cfg_path: str | os.PathLike | None = None,
+    pairs: Sequence[str] = (),
+    device: torch.device | str | None = None,
+) -> Predictor:
+    """A trained model, ready for videos; the checkpoint knows its config and class names.
+
+    Args:
+        cfg_path: a yaml file in place of the checkpoint's own config; files from elsewhere carry none.
+        pairs: KEY VALUE overrides, ``["TEST.NUM_ENSEMBLE_VIEWS", "4"]``.
+        device: None = the first GPU if there is one.
+
+    Raises:
+        UserError: the file is no checkpoint, fits the model only in part, or has no config and none is given.
+    """
+    device = torch.device(device or ("cuda:0" if torch.cuda.is_available() else "cpu"))
+    cfg, model, names = _trained(checkpoint, cfg_path, pairs, device)
+    return Predictor(
+        model,
+        build_source(cfg),
+        class_names=names,
+        rule=f"{cfg.DATA.ENSEMBLE_METHOD}-{cfg.TEST.ENSEMBLE_SPACE}",
+        prepare=build_preparation(cfg, device, channels_last=cfg.TRAIN.CHANNELS_LAST),
+        autocast=pick_precision(cfg.TEST.PRECISION, device, key="TEST.PRECISION").autocast,
+        clips_per_forward=cfg.TEST.BATCH_SIZE,
+        device=device,
+    )
+
+
+def _trained(checkpoint, cfg_path, pairs: Sequence[str], device: torch.device) -> tuple[CfgNode, nn.Module, list[str]]:
+    """Config, model with the checkpoint's weights, class names."""
+    state = load_checkpoint(checkpoint)
+    if cfg_path is None and not isinstance(state.get("cfg"), str):
+        raise CheckpointError(f"checkpoint {checkpoint} carries no config, it was not written by this project; give one (--cfg FILE)")
+    cfg = load_cfg(cfg_path, pairs) if cfg_path else cfg_from_text(state["cfg"], pairs, where=f"config in {checkpoint}")
+    model = model_on_device(cfg, device, channels_last=cfg.TRAIN.CHANNELS_LAST, compiled=False)
+    patterns = tuple(cfg.TRAIN.CHECKPOINT_CLEAR_NAME_PATTERN)
+    fill_for_test(model, state, str(checkpoint), clear_patterns=patterns, allow_partial=cfg.TEST.ALLOW_PARTIAL_LOAD)
+    return cfg, model, state.get("class_names") or [f"class {number}" for number in range(cfg.MODEL.NUM_CLASSES)]
+
+
+def load_deployed(
+    checkpoint: str | os.PathLike, *, cfg_path: str | os.PathLike | None = None, pairs: Sequence[str] = ()
+) -> tuple[Deployed, dict]:
+    """A trained model that takes pixels, for ``export_model``, and what a user of the exported file has to know; see ``load_predictor``."""
+    cfg, model, names = _trained(checkpoint, cfg_path, pairs, torch.device("cpu"))
+    normalize = ClipNormalize(cfg.DATA.MEAN, cfg.DATA.STD, reverse_channels=cfg.DATA.REVERSE_INPUT_CHANNEL)
+    facts = {
+        "input": "clips: float32 (N, C, T, H, W), pixel values 0..255, RGB",
+        "output": "logits: float32 (N, K)",
+        "clip_shape": [cfg.DATA.INPUT_CHANNEL_NUM[0], cfg.DATA.NUM_FRAMES, cfg.DATA.TEST_CROP_SIZE, cfg.DATA.TEST_CROP_SIZE],
+        "sampling": f"{cfg.DATA.SAMPLING}, {cfg.DATA.NUM_FRAMES} frames x rate {cfg.DATA.SAMPLING_RATE}",
+        "short_side": cfg.TEST.SHORT_SIDE or cfg.DATA.TEST_CROP_SIZE,
+        "model": cfg.MODEL.MODEL_NAME,
+        "class_names": names,
+    }
+    return Deployed(normalize, model), facts
+
+
+def build_cost(cfg, path: str) -> ModelCost:
+    """What the model of a config costs; ``path`` of the config, for tables."""
+    size = cfg.DATA.TRAIN_CROP_SIZE
+    clip_shape = (cfg.DATA.INPUT_CHANNEL_NUM[0], cfg.DATA.NUM_FRAMES, size, size)
+    return ModelCost(path, cfg.MODEL.MODEL_NAME, clip_shape, stages(build_model(cfg), clip_shape))
 
 
 def describe_setting(precision: Precision, *, channels_last: bool, compiled: bool) -> str:
@@ -88,3 +187,46 @@ def build_settings(cfg, device: torch.device) -> list[Setting]:
             )
         )
     return settings
+
+
+LOADER_WORKS = {
+    "train, 1 view": ("train", {"AUG.ENABLE": False, "AUG.NUM_SAMPLE": 1}),
+    "train, RandAugment m7-n4, 2 views": (
+        "train",
+        {"AUG.ENABLE": True, "AUG.AA_TYPE": "rand-m7-n4-mstd0.5-inc1", "AUG.NUM_SAMPLE": 2, "AUG.ORDER": "crop_first"},
+    ),
+    "the same, published order": (
+        "train",
+        {"AUG.ENABLE": True, "AUG.AA_TYPE": "rand-m7-n4-mstd0.5-inc1", "AUG.NUM_SAMPLE": 2, "AUG.ORDER": "published"},
+    ),
+    "test, 4 x 3 views": ("test", {"TEST.NUM_ENSEMBLE_VIEWS": 4, "TEST.NUM_SPATIAL_CROPS": 3}),
+}
+
+
+def build_works(cfg) -> list[Work]:
+    """The items of ``benchmark_loader`` with the config's frames, rates and sizes."""
+
+    def work(name: str, split: str, changes: dict) -> Work:
+        changed = cfg.clone()
+        changed.defrost()
+        changed.merge_from_list([text for pair in changes.items() for text in pair])
+        return Work(name, lambda paths: build_dataset(changed, split, [VideoRecord(path, 0) for path in paths])[0])
+
+    split, changes = LOADER_WORKS["test, 4 x 3 views"]
+    reduced = {**changes, "DATA.DECODE_SHORT_SIDE": cfg.TEST.SHORT_SIDE or cfg.DATA.TEST_CROP_SIZE}
+    works = [work(name, *setting) for name, setting in LOADER_WORKS.items()]
+    return [*works, work("the same, resized while decoding", split, reduced)]
+
+
+def loader_benchmark(cfg, *, rounds: int, list_files: int) -> str:
+    """The table of ``benchmark_loader`` over generated files and, where there is one, the first files of the training list."""
+    torch.set_num_threads(1)  # as in a reading process
+    notes = [f"CPU time on one core, {rounds} rounds, everything in turn; {machine(torch.device('cpu'))}"]
+    with tempfile.TemporaryDirectory() as folder:
+        files = generated_files(Path(folder))
+        try:
+            records = build_loader(cfg, "train").dataset.records
+            files["training list"] = [record.path for record in records[:list_files]]
+        except ListError as error:
+            notes.append(f"no training list: {error}")
+        return "\n".join([*notes, benchmark_loader(files, build_works(cfg), rounds=rounds)])

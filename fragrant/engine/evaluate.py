@@ -11,14 +11,16 @@ from fragrant.distributed import gather_rows
 from fragrant.metrics import complete_order
 
 
-class ScoreTable(NamedTuple):
-    """Every video exactly once, in the order of the list.
+class Scored(NamedTuple):
+    """Every video that can be read exactly once, in the order of the list.
 
-    labels (n,), logits (n, V, K) float32, on the CPU; row i belongs to video i.
+    labels (n,), logits (n, V, K) float32, mean brightness (n,), place in the list (n,), on the CPU.
     """
 
     labels: Tensor
     logits: Tensor
+    luma: Tensor
+    ids: Tensor
 
 
 @torch.inference_mode()
@@ -33,16 +35,17 @@ def score_videos(
     autocast: Callable[[], AbstractContextManager],
     device: torch.device,
     watch: Callable = iter,
-) -> ScoreTable:
+) -> Scored:
     """Logits of all views of all videos, gathered from all ranks.
 
     Raises:
-        ValueError: a video is missing or came twice.
+        ValueError: a video came twice, or is missing though the loader did not skip it.
     """
     model.eval()
     ids = [torch.empty(0, dtype=torch.long, device=device)]  # zero rows first: a rank may have no video
     labels = [torch.empty(0, dtype=torch.long, device=device)]
     logits = [torch.empty(0, loader.num_views, num_classes, device=device)]
+    luma = [torch.empty(0, device=device)]
     for batch in watch(loader):
         batch = batch.to(device)
         parts = batch.clips.flatten(0, 1).split(clips_per_forward)  # (B*V, C, T, H, W) in parts
@@ -51,6 +54,9 @@ def score_videos(
         ids.append(batch.ids)
         labels.append(batch.labels)
         logits.append(scores.float().unflatten(0, batch.clips.shape[:2]))  # (B, V, K)
-    ids, labels, logits = (gather_rows(torch.cat(rows)).cpu() for rows in (ids, labels, logits))
-    order = complete_order(ids, num_videos)
-    return ScoreTable(labels[order], logits[order])
+        luma.append(batch.luma)
+    ids, labels, logits, luma = (gather_rows(torch.cat(rows)).cpu() for rows in (ids, labels, logits, luma))
+    skipped = gather_rows(torch.tensor(sorted(loader.skipped), dtype=torch.long, device=device)).cpu()
+    order = complete_order(torch.cat([ids, skipped]), num_videos)
+    order = order[order < len(ids)]
+    return Scored(labels[order], logits[order], luma[order], ids[order])

@@ -138,6 +138,11 @@ def device_of(place: Place, num_gpus: int) -> torch.device:
     return torch.device("cuda", 0 if place.own_gpu else place.local_rank)
 
 
+def gpu_if_any(num_gpus: int) -> torch.device:
+    """The first GPU, for a tool that runs anywhere; the CPU where there is none, or for 0."""
+    return pick_device(min(num_gpus, torch.cuda.device_count(), 1))
+
+
 # --------------------------------------------------------------------------------------------------------------- processes
 def launch(job: Callable, cfg, places: Sequence[Place], *, debug: bool = False) -> int:
     """Runs ``job(cfg, device)`` here, or in one new process for each of several places; the exit code."""

@@ -22,6 +22,12 @@ class Measured(NamedTuple):
         return statistics.median(self.seconds)
 
 
+def machine(device: torch.device) -> str:
+    """What numbers were taken on: GPU or threads, and torch."""
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"CPU, {torch.get_num_threads()} threads"
+    return f"{name}; torch {torch.__version__}"
+
+
 def measure(variants: dict[str, Callable[[], object]], *, device: torch.device, rounds: int = 5, warmup: int = 1) -> dict[str, Measured]:
     """Runs every variant once per round, in turn; the warm-up rounds count for nothing but the peak of memory."""
     peaks = {}

@@ -112,8 +112,9 @@ class TrainMeter:
             "gpu_mem": gpu_memory(self.device),
             **values,
         }
-        self.log.record(stats, more={"grad_norm": float("nan") if grad_norm is None else float(grad_norm)})
-        self.log.scalars(_train_scalars(values, lr), self.epoch * self.num_steps + step)
+        norm = {"grad_norm": float("nan") if grad_norm is None else float(grad_norm)}
+        self.log.record(stats, more=norm)
+        self.log.scalars(_train_scalars(values | norm, lr), self.epoch * self.num_steps + step)
         self.bar.set_postfix_str(f"loss {values['loss']:.3f}, lr {lr:.2e}, step {dt:.3f} s, data {dt_data:.3f} s, ETA {stats['eta']}")
 
     def _seconds_per_step(self) -> tuple[float, float]:

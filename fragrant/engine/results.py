@@ -1,39 +1,54 @@
-"""A test's numbers on disk: the score table that everything is computed from, and the pickles that older scripts read."""
+"""What a test leaves in OUTPUT_DIR: the score table, the numbers that follow from it, the pickles that older scripts read."""
 
 import os
 import pickle
+import platform
+import shlex
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import IO
 
-import numpy as np
 import simplejson
-from torch import Tensor
+import torch
 
-from fragrant.engine.evaluate import ScoreTable
+import fragrant
+from fragrant.scores import ScoreTable, VideoScores, save_table
+from fragrant.scores.predictions import predictions_csv
 
 
-def save_scores(path: Path, table: ScoreTable, *, paths: list[str], class_names: list[str] | None, header: dict) -> None:
-    """``numpy.load(path)`` gives labels (n,), logits (n, V, K) float32, paths (n,), class_names (K,) or none, header (JSON text)."""
-    columns = {
-        "labels": table.labels.numpy(),
-        "logits": table.logits.numpy(),
-        "paths": np.array(paths, dtype=str),
-        "class_names": np.array(class_names or [], dtype=str),
-        "header": np.array(simplejson.dumps(header, sort_keys=True)),
+def run_facts() -> dict[str, str]:
+    """Command, commit of the source tree (empty where it is none), time and versions, for the header of a score table."""
+    git = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
+    try:
+        commit = subprocess.run(git, capture_output=True, text=True, timeout=10).stdout.strip()
+    except (OSError, subprocess.TimeoutExpired):
+        commit = ""
+    return {
+        "command": shlex.join(sys.argv),
+        "commit": commit,
+        "date": time.strftime("%Y-%m-%d %H:%M:%S %z"),
+        "versions": f"fragrant {fragrant.__version__}, torch {torch.__version__}, Python {platform.python_version()}",
     }
-    _write(path, lambda file: np.savez_compressed(file, **columns))
 
 
-def save_pickles(folder: Path, scores: Tensor, labels: Tensor, *, uniformer_name: str, slowfast_name: str) -> list[Path]:
-    """The result files of UniFormer (always) and SlowFast (where TEST.SAVE_RESULTS_PATH names one).
+def save_results(folder: Path, table: ScoreTable, scores: VideoScores, summary: dict, *, name: str = "scores") -> None:
+    """``scores.npz``, and for people: ``scores.json``, the table's header and all numbers; ``scores.csv``, what each video got."""
+    save_table(folder / f"{name}.npz", table)
+    header = {key: value for key, value in table.header.items() if key != "config"}  # it stands in config.yaml
+    text = simplejson.dumps({"header": header, "summary": summary}, indent=1, ignore_nan=True)
+    _write(folder / f"{name}.json", lambda file: file.write(text.encode()))
+    _write(folder / f"{name}.csv", lambda file: file.write(predictions_csv(scores).encode(errors="surrogateescape")))
 
-    Args:
-        scores: (n, K), ensembled over the views.
-    """
-    contents = {uniformer_name: {"video_preds": scores.numpy(), "video_labels": labels.numpy()}}
+
+def save_pickles(folder: Path, scores: VideoScores, *, uniformer_name: str, slowfast_name: str) -> list[Path]:
+    """The result files of UniFormer (always) and SlowFast (where TEST.SAVE_RESULTS_PATH names one)."""
+    numbers, labels = scores.scores.float().numpy(), scores.labels.numpy()
+    contents = {uniformer_name: {"video_preds": numbers, "video_labels": labels}}
     if slowfast_name:
-        contents[slowfast_name] = [scores.numpy(), labels.numpy()]
+        contents[slowfast_name] = [numbers, labels]
     for name, content in contents.items():
         _write(folder / name, lambda file, content=content: pickle.dump(content, file))
     return [folder / name for name in contents]

@@ -10,29 +10,36 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from fragrant.checkpoint import is_due, rng_state
+from fragrant.checkpoint import checkpoint_hash, is_due, rng_state
 from fragrant.config import check_training, dump_cfg
-from fragrant.data import build_loader
+from fragrant.data import build_loader, build_records
 from fragrant.data.views import result_file_name, views_label
 from fragrant.distributed import from_main, gather_objects, is_main, mean_over_ranks, world_size
-from fragrant.engine.build import build_preparation, describe_setting, model_on_device, prepare_device, separate_randomness
-from fragrant.engine.evaluate import ScoreTable, score_videos
+from fragrant.engine.announce import compare_class_names, test_lines
+from fragrant.engine.build import build_erasing, build_preparation, describe_setting, model_on_device, prepare_device, separate_randomness
+from fragrant.engine.evaluate import Scored, score_videos
 from fragrant.engine.interrupt import Interrupted, StopRequest, requeue
 from fragrant.engine.meter import TrainMeter, gpu_memory
 from fragrant.engine.parallel import parallelize, share_buffers, whole_state
 from fragrant.engine.precise_bn import update_batch_norm
 from fragrant.engine.precision import Precision, pick_precision
-from fragrant.engine.results import save_pickles, save_scores
+from fragrant.engine.results import run_facts, save_pickles, save_results
 from fragrant.engine.saving import Saver
+from fragrant.engine.skipped import SkipReport
 from fragrant.engine.start import Sources, check_same_batches, load_for_test, load_start, of_this_rank, take_up, weights_for_test
 from fragrant.engine.step import Stepper
 from fragrant.engine.train import train_one_epoch
-from fragrant.errors import UserError
+from fragrant.errors import RunStopped, UserError
 from fragrant.logs import RunLog, duration, host_memory
-from fragrant.metrics import ensemble, topk_accuracy
+from fragrant.metrics import Share, ensemble, topk_accuracy
 from fragrant.models.complexity import describe
 from fragrant.objectives import Objective, build_objective
 from fragrant.optim import build_optimizer, build_schedule, describe_peak
+from fragrant.report.board import show_clips, spread_clips
+from fragrant.report.build import present_test
+from fragrant.scores import ScoreTable, describe_summary, ensemble_views, grid_views, summarise
+
+OPTIMISTIC = "optimistic: the best epoch was picked on the test list"  # TEST.SELECT_ON test; stands in every output
 
 
 class Job(NamedTuple):
@@ -87,7 +94,8 @@ def clip_names(loader) -> Callable[[Sequence[int]], str]:
 def train(job: Job) -> None:
     """All epochs: train, save, validate; takes up an interrupted run where its last checkpoint stands."""
     cfg, max_epoch = job.cfg, job.cfg.SOLVER.MAX_EPOCH
-    train_loader, val_loader = build_loader(cfg, "train"), build_loader(cfg, "val")
+    refuse_hidden_selection(cfg)
+    train_loader, val_loader = build_loader(cfg, "train"), build_loader(cfg, cfg.TEST.SELECT_ON, views_of="val")
     model = build(job)
     start = load_start(model, sources(cfg), max_epoch=max_epoch)
     objective = build_objective(cfg, model).to(job.device)
@@ -99,6 +107,8 @@ def train(job: Job) -> None:
     ways = dict(sharding=cfg.TRAIN.SHARDING, compression=cfg.DIST.GRADIENT_COMPRESSION, accum_steps=cfg.TRAIN.ACCUM_STEPS)
     trained, average_gradients = parallelize(objective, job.device, **ways)
     optimizer, lr_at, scaler = build_optimizer(cfg, objective), build_schedule(cfg), precision.grad_scaler()
+    if job.log.has_board and not start.epoch:
+        show_clips(job.log, "Train/clips", spread_clips(train_loader.dataset), 0)
     stepper = Stepper(
         objective,
         optimizer,
@@ -128,6 +138,7 @@ def train(job: Job) -> None:
             "rng": [share["rng"] for share in shares],
             "meter": [share["meter"] for share in shares],
             "best": best,
+            "selected_on": cfg.TEST.SELECT_ON,
             "cfg": dump_cfg(cfg),
             "class_names": train_loader.class_names,
         }
@@ -142,10 +153,13 @@ def train(job: Job) -> None:
         num_batches=len(train_loader),
     )
 
+    skips, val_skips = SkipReport(job.log, train_loader), SkipReport(job.log, val_loader)
+
     def keep_best(epoch: int) -> dict:
         """Validates; writes best.pyth where this epoch is the best so far."""
         share_buffers(objective)
         now = validate(job, eval_model(job, objective), val_loader, epoch, best)
+        val_skips.tell(f"validation after epoch {epoch + 1}", device=job.device)
         if now["epoch"] == epoch:
             saver.keep_best(epoch + 1, now)
         return now
@@ -153,13 +167,15 @@ def train(job: Job) -> None:
     if start.epoch and not start.batch and is_due(start.epoch - 1, max_epoch, cfg.TRAIN.EVAL_PERIOD):
         # The run may have been killed between saving and validating; doing it twice changes nothing.
         best = keep_best(start.epoch - 1)
+    erase = build_erasing(cfg)
     for epoch in range(start.epoch, max_epoch):
         first = start.batch if epoch == start.epoch else 0
         meter = TrainMeter(job.log, epoch=epoch, max_epoch=max_epoch, period=cfg.LOG_PERIOD, device=job.device)
         if first and (averaged := of_this_rank(start.state["meter"])):
             meter.load_state_dict(averaged)
-        loop = dict(epoch=epoch, lr_at=lr_at, prepare=job.prepare, autocast=precision.autocast, device=job.device)
+        loop = dict(epoch=epoch, lr_at=lr_at, prepare=job.prepare, autocast=precision.autocast, device=job.device, erase=erase)
         train_one_epoch(trained, train_loader, stepper, meter, first=first, between_steps=partial(saver.between_steps, epoch), **loop)
+        skips.tell(f"training epoch {epoch + 1}/{max_epoch}", device=job.device)
         save_due, val_due = (is_due(epoch, max_epoch, period) for period in (cfg.TRAIN.CHECKPOINT_PERIOD, cfg.TRAIN.EVAL_PERIOD))
         if cfg.BN.USE_PRECISE_STATS and (save_due or val_due):
             measure_batch_norm(job, objective, train_loader, epoch)
@@ -202,6 +218,18 @@ def measure_batch_norm(job: Job, objective: Objective, loader, epoch: int) -> No
             buffer.copy_(mean_over_ranks(buffer))
 
 
+def refuse_hidden_selection(cfg) -> None:
+    """Raises UserError where the best epoch would be picked on test videos without saying so."""
+    if not (cfg.TEST.ENABLE and cfg.TEST.TEST_BEST) or cfg.TEST.SELECT_ON == "test":
+        return
+    val, test = ({record.path for record in build_records(cfg, split).records} for split in ("val", "test"))
+    if val & test:
+        raise UserError(
+            f"TEST.TEST_BEST True, but {len(val & test)} of the {len(test)} test videos are validation videos: the best epoch would be "
+            "picked on them; give another validation list or DATA.HOLD_OUT 0.2, or say it with TEST.SELECT_ON test"
+        )
+
+
 def sources(cfg) -> Sources:
     return Sources(
         output_dir=cfg.OUTPUT_DIR,
@@ -233,12 +261,16 @@ def introduce(job: Job, model: nn.Module, train_loader, val_loader, origin: str,
 
 
 # ------------------------------------------------------------------------------------------------------------- evaluation
-def score(job: Job, model: nn.Module, loader, *, title: str) -> ScoreTable:
-    """Scores with the TEST settings; leaves the random state of training alone."""
+def score(job: Job, model: nn.Module, loader, *, title: str) -> Scored:
+    """Scores with the TEST settings; leaves the random state of training alone.
+
+    Raises:
+        RunStopped: not one video can be read.
+    """
     cfg = job.cfg
     precision = pick_precision(cfg.TEST.PRECISION, job.device, key="TEST.PRECISION")
     with torch.random.fork_rng(devices=[]):
-        return score_videos(
+        scored = score_videos(
             model,
             loader,
             num_videos=len(loader.dataset.records),
@@ -249,20 +281,18 @@ def score(job: Job, model: nn.Module, loader, *, title: str) -> ScoreTable:
             device=job.device,
             watch=lambda batches: job.stop.watch(job.log.bar(batches, total=len(batches), title=title)),
         )
-
-
-def accuracy(cfg, table: ScoreTable) -> tuple[Tensor, list[float], list[int]]:
-    """Ensembled scores (n, K), top-1 and top-5 in percent, and which k these are (5 classes or fewer: k = K)."""
-    scores = ensemble(table.logits, space=cfg.TEST.ENSEMBLE_SPACE, method=cfg.DATA.ENSEMBLE_METHOD)
-    ks = [min(k, cfg.MODEL.NUM_CLASSES) for k in (1, 5)]
-    return scores, topk_accuracy(scores, table.labels, ks).tolist(), ks
+    if not len(scored.ids):
+        why = next(iter(loader.skipped.values()), "the list is empty")
+        raise RunStopped(f"{title}: not one of {len(loader.dataset.records)} videos can be read; the first: {why}")
+    return scored
 
 
 def validate(job: Job, model: nn.Module, loader, epoch: int, best: dict) -> dict:
     """A one-view test of the validation list; the best result so far, this one included."""
     began = time.perf_counter()
     table = score(job, model, loader, title="validation")
-    _, (top1, top5), _ = accuracy(job.cfg, table)
+    scores = ensemble(table.logits, space=job.cfg.TEST.ENSEMBLE_SPACE, method=job.cfg.DATA.ENSEMBLE_METHOD)
+    top1, top5 = topk_accuracy(scores, table.labels).tolist()
     top5_err = min(100 - top5, best.get("top5_err", 100.0))  # the two minima may come from different epochs
     best = (
         {**best, "top5_err": top5_err}
@@ -279,8 +309,10 @@ def validate(job: Job, model: nn.Module, loader, epoch: int, best: dict) -> dict
         "top5_err": 100 - top5,
         "min_top1_err": best["top1_err"],
         "min_top5_err": best["top5_err"],
+        **({"protocol": OPTIMISTIC} if job.cfg.TEST.SELECT_ON == "test" else {}),
     }
-    text = f"epoch {epoch + 1}/{job.cfg.SOLVER.MAX_EPOCH}: validation top-1 {top1:.2f} %, best {100 - best['top1_err']:.2f} %"
+    where = " on the test list (optimistic)" if job.cfg.TEST.SELECT_ON == "test" else ""
+    text = f"epoch {epoch + 1}/{job.cfg.SOLVER.MAX_EPOCH}: validation{where} top-1 {top1:.2f} %, best {100 - best['top1_err']:.2f} %"
     job.log.record(stats, text=text)
     job.log.scalars({"Val/Top1_err": 100 - top1, "Val/Top5_err": 100 - top5}, epoch + 1)
     return best
@@ -301,36 +333,85 @@ def test(job: Job) -> None:
     model = build(job)
     patterns = tuple(cfg.TRAIN.CHECKPOINT_CLEAR_NAME_PATTERN)
     report, state = load_for_test(model, weights, clear_patterns=patterns, allow_partial=cfg.TEST.ALLOW_PARTIAL_LOAD)
-    compare_class_names(state.get("class_names"), loader.class_names, weights)
+    classes = compare_class_names(state.get("class_names"), loader.class_names, weights)
     frames, crops, clips = cfg.DATA.NUM_FRAMES, cfg.TEST.NUM_SPATIAL_CROPS, cfg.TEST.NUM_ENSEMBLE_VIEWS
-    short_side = cfg.TEST.SHORT_SIDE or cfg.DATA.TEST_CROP_SIZE
-    log.say(f"Testing {weights}: {report.summary()}")
-    log.say(
-        f"{len(loader.dataset.records)} test videos, #Frame = {views_label(frames, crops, clips)}: {loader.num_views} forward passes "
-        f"per video; short side {short_side}, crop {cfg.DATA.TEST_CROP_SIZE}; "
-        f"{cfg.DATA.ENSEMBLE_METHOD} of {cfg.TEST.ENSEMBLE_SPACE} over the views"
+    lines = test_lines(
+        weights,
+        report,
+        num_videos=len(loader.dataset.records),
+        frames=frames,
+        crops=crops,
+        clips=clips,
+        short_side=cfg.TEST.SHORT_SIDE or cfg.DATA.TEST_CROP_SIZE,
+        crop_size=cfg.DATA.TEST_CROP_SIZE,
+        method=cfg.DATA.ENSEMBLE_METHOD,
+        space=cfg.TEST.ENSEMBLE_SPACE,
+        classes=classes,
     )
+    for line in lines:
+        log.say(line)
     began = time.perf_counter()
-    table = score(job, model, loader, title="test")
+    protocol = {"protocol": OPTIMISTIC} if "test" in (cfg.TEST.SELECT_ON, state.get("selected_on")) else {}
+    scored = score(job, model, loader, title="test")
+    missing = SkipReport(log, loader).tell("test", device=job.device)
+    table = score_table(job, loader, scored, weights, class_names=loader.class_names or state.get("class_names"), protocol=protocol)
     seconds = time.perf_counter() - began
-    scores, (top1, top5), ks = accuracy(cfg, table)
+    scores = ensemble_views(table, table.header["rule"])
+    summary = summarise(scores) | protocol
     if is_main():
-        paths = [record.path for record in loader.dataset.records]
-        header = {"checkpoint": str(weights), "views": [clips, crops], "config": dump_cfg(cfg)}
-        save_scores(Path(cfg.OUTPUT_DIR, "scores.npz"), table, paths=paths, class_names=loader.class_names, header=header)
+        part = f".{cfg.TEST.PART}-of-{cfg.TEST.NUM_PARTS}" if cfg.TEST.NUM_PARTS > 1 else ""
+        save_results(Path(cfg.OUTPUT_DIR), table, scores, summary, name=f"scores{part}")
+    if is_main() and cfg.TEST.NUM_PARTS == 1:
         name = result_file_name(frames, cfg.DATA.TEST_CROP_SIZE, clips, crops)
-        save_pickles(Path(cfg.OUTPUT_DIR), scores, table.labels, uniformer_name=name, slowfast_name=cfg.TEST.SAVE_RESULTS_PATH)
-    stats = {"split": "test_final", "top1_acc": f"{top1:.2f}", "top5_acc": f"{top5:.2f}"}
-    text = f"Test: top-1 {top1:.2f} %, top-{ks[1]} {top5:.2f} % of {len(scores)} videos in {duration(seconds)}"
-    log.record(stats, text=text, more={"top1": top1, f"top{ks[1]}": top5, "videos": len(scores), "seconds": seconds})
-    log.scalars({"Test/Top1_acc": top1, "Test/Top5_acc": top5}, cfg.SOLVER.MAX_EPOCH)
+        save_pickles(Path(cfg.OUTPUT_DIR), scores, uniformer_name=name, slowfast_name=cfg.TEST.SAVE_RESULTS_PATH)
+    top1, top5, k = Share(**summary["top1"]), Share(**summary["top5"]), summary["top5_k"]
+    for line in describe_summary(summary)[2:]:
+        log.say(line)
+    stats = {"split": "test_final", "top1_acc": f"{top1.percent:.2f}", "top5_acc": f"{top5.percent:.2f}", **protocol}
+    title = f"Test ({OPTIMISTIC})" if protocol else "Test"
+    log.say(f"{title}: top-1 {top1}, top-{k} {top5}, in {duration(seconds)}")
+    numbers = {"top1": top1.percent, f"top{k}": top5.percent, "videos": len(table), "seconds": seconds}
+    log.record(stats, more=numbers)
+    log.scalars({"Test/Top1_acc": top1.percent, "Test/Top5_acc": top5.percent}, cfg.SOLVER.MAX_EPOCH)
+    if is_main() and cfg.TEST.NUM_PARTS == 1:  # of parts: tools/report.py, when they are put together
+        out = Path(cfg.OUTPUT_DIR)
+        present_test(cfg, table, out / "report.html", training_log=out / "metrics.jsonl", board=log, step=cfg.SOLVER.MAX_EPOCH)
+    if missing and not cfg.TEST.ALLOW_MISSING:
+        raise RunStopped(
+            f"{len(missing)} of {len(loader.dataset.records)} test videos cannot be read and have no scores: {', '.join(missing[:10])}"
+            f"{', ...' if len(missing) > 10 else ''}; those of the others are written; TEST.ALLOW_MISSING True accepts that"
+        )
 
 
-def compare_class_names(trained: list[str] | None, listed: list[str] | None, weights: str) -> None:
-    """Raises UserError where both are known and differ: the scores would be of other classes than the labels."""
-    if not trained or not listed or list(trained) == list(listed):
-        return
-    for i, (old, new) in enumerate(zip(trained, listed, strict=False)):
-        if old != new:
-            raise UserError(f"class {i} is '{old}' in {weights}, but '{new}' in the class names of the test list; the orders must agree")
-    raise UserError(f"{weights} has {len(trained)} class names, the test list {len(listed)}")
+def score_table(
+    job: Job, loader, scored: Scored, weights: str, *, class_names: Sequence[str] | None, protocol: dict[str, str]
+) -> ScoreTable:
+    """What a test leaves on disk, with all that is needed to know later what it was."""
+    cfg, (share, num_videos) = job.cfg.clone(), loader.share
+    cfg.defrost()
+    cfg.TEST.PART, cfg.TEST.NUM_PARTS = 0, 1  # a part says of what it is a part
+    clips, crops = cfg.TEST.NUM_ENSEMBLE_VIEWS, cfg.TEST.NUM_SPATIAL_CROPS
+    header = {
+        "checkpoint": str(weights),
+        "checkpoint_hash": checkpoint_hash(weights),
+        "config": dump_cfg(cfg),
+        "frames": views_label(cfg.DATA.NUM_FRAMES, crops, clips),
+        "model": cfg.MODEL.MODEL_NAME,
+        "num_videos": num_videos,
+        "rule": f"{cfg.DATA.ENSEMBLE_METHOD}-{cfg.TEST.ENSEMBLE_SPACE}",
+        **protocol,
+        **run_facts(),
+    }
+    ids = torch.tensor(share)[scored.ids]
+    more = {"ids": ids, "luma": scored.luma, "class_names": tuple(class_names or ()) or None, "header": header}
+    paths = [loader.dataset.records[i].path for i in scored.ids.tolist()]
+    return ScoreTable.whole(paths, scored.labels, scored.logits, grid_views(clips, crops, enhancement(cfg)), **more)
+
+
+def enhancement(cfg) -> str:
+    """What a test does to the pixels of its views, ``"clahe gamma=3"``: views of another enhancement are other views."""
+    data = cfg.DATA
+    words = [data.ENHANCE] if data.ENHANCE != "none" else []
+    if data.GAMMA and data.GAMMA_IN in ("both", "test"):
+        words.append(f"gamma={(data.GAMMA[0] + data.GAMMA[-1]) / 2:g}")
+    return " ".join(words)

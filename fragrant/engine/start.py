@@ -181,6 +181,11 @@ def load_for_test(model: nn.Module, path: str, *, clear_patterns: tuple[str, ...
         CheckpointError: a tensor of the model is missing in the file or has another shape, and ``allow_partial`` is False.
     """
     state = from_main(lambda: load_checkpoint(path))
+    return fill_for_test(model, state, path, clear_patterns=clear_patterns, allow_partial=allow_partial), state
+
+
+def fill_for_test(model: nn.Module, state: dict, path: str, *, clear_patterns: tuple[str, ...], allow_partial: bool) -> LoadReport:
+    """The same with the content of the file at hand."""
     report = load_weights(model, state, where=path, clear_name_patterns=clear_patterns)
     unfit = [*report.missing, *report.dropped]
     if unfit and not allow_partial:
@@ -188,4 +193,4 @@ def load_for_test(model: nn.Module, path: str, *, clear_patterns: tuple[str, ...
             f"{path} does not fit the model: {len(unfit)} tensors are missing or have another shape, first {unfit[0]}; "
             "check MODEL.* and MODEL.NUM_CLASSES, or set TEST.ALLOW_PARTIAL_LOAD True"
         )
-    return report, state
+    return report

@@ -1,6 +1,6 @@
 """One epoch of training."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 
 import torch
@@ -24,22 +24,22 @@ def train_one_epoch(
     device: torch.device,
     first: int = 0,
     between_steps: Callable[[int], None] = lambda done: None,
+    erase: Callable[[Tensor, Sequence[int], int], Tensor] = lambda clips, ids, epoch: clips,
 ) -> None:
     """Every batch from number ``first`` on, at ``lr_at(fractional epoch)``; RunStopped after too many non-finite steps in a row.
 
     Args:
         prepare: uint8 clips -> normalised float clips, both (N, C, T, H, W), on the device.
-
-    Raises:
-        RunStopped: too many non-finite steps in a row.
+        erase: what is random about prepared clips, given the ids of their videos and the epoch.
+        between_steps: called after every batch with the number of batches done; may save, may end the run.
     """
     objective.train()
     loader.set_epoch(epoch, first)
     for step, batch in enumerate(meter.watch(loader), first):
-        batch = batch.to(device)
+        ids, batch = batch.ids.tolist(), batch.to(device)
         lr = lr_at(epoch + step / len(loader))
         stepper.begin(lr, remaining=len(loader) - step)
-        clips = prepare(batch.clips.flatten(0, 1))  # (B*V, C, T, H, W)
+        clips = erase(prepare(batch.clips.flatten(0, 1)), ids, epoch)  # (B*V, C, T, H, W)
         labels = batch.labels.repeat_interleave(batch.clips.shape[1], dim=0)  # (B*V,)
         with autocast():
             out = objective(clips, labels)

@@ -5,9 +5,11 @@ product with a banded matrix: tap (dy, dx) of the output at (y, x) stands in the
 rest of the matrix is zero. It is put together in registers and multiplied on tensor cores; float32 in three TF32 products,
 which keeps float32 accuracy. Sums are float32.
 
-Import this module only where Triton is installed; ``taps.py`` does.
+The functions are custom operators, so that torch.compile takes each as it is. Import this module only where Triton is
+installed; ``taps.py`` does.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -16,8 +18,6 @@ import triton.language as tl
 from torch import Tensor
 
 from fragrant.kernels.taps import TRITON_DTYPES, KernelError
-
-Size = tuple[int, int, int]
 
 OUTPUTS = 64  # of a tile
 TILE_WIDTH = 8
@@ -176,7 +176,8 @@ class Tile(NamedTuple):
         return min(triton.next_power_of_2(self.rows + kernel_height - 1), max(1, MOST_WINDOW_PIXELS // self.window))
 
 
-def apply_taps(kernels: Tensor, v: Tensor, size: Size) -> Tensor:
+@torch.library.custom_op("fragrant::apply_taps", mutates_args=())
+def apply_taps(kernels: Tensor, v: Tensor, size: Sequence[int]) -> Tensor:
     """(N, T, H, W, h, M), (N, T, H, W, U) -> (N, T, H, W, h, U), see ``taps_torch.apply_taps``."""
     kernels, v = checked(kernels), checked(v)
     n, t, h, w, heads, _ = kernels.shape
@@ -188,7 +189,13 @@ def apply_taps(kernels: Tensor, v: Tensor, size: Size) -> Tensor:
     return y
 
 
-def correlate_taps(y: Tensor, v: Tensor, size: Size) -> Tensor:
+@apply_taps.register_fake
+def _(kernels: Tensor, v: Tensor, size: Sequence[int]) -> Tensor:
+    return v.new_empty(*kernels.shape[:5], v.shape[-1])
+
+
+@torch.library.custom_op("fragrant::correlate_taps", mutates_args=())
+def correlate_taps(y: Tensor, v: Tensor, size: Sequence[int]) -> Tensor:
     """(N, T, H, W, h, U), (N, T, H, W, U) -> (N, T, H, W, h, M), see ``taps_torch.correlate_taps``."""
     y, v = checked(y), checked(v)
     n, t, h, w, heads, u = y.shape
@@ -202,7 +209,13 @@ def correlate_taps(y: Tensor, v: Tensor, size: Size) -> Tensor:
     return s
 
 
-def scatter_taps(kernels: Tensor, y: Tensor, size: Size) -> Tensor:
+@correlate_taps.register_fake
+def _(y: Tensor, v: Tensor, size: Sequence[int]) -> Tensor:
+    return v.new_empty(*y.shape[:5], size[0] * size[1] * size[2])
+
+
+@torch.library.custom_op("fragrant::scatter_taps", mutates_args=())
+def scatter_taps(kernels: Tensor, y: Tensor, size: Sequence[int]) -> Tensor:
     """(N, T, H, W, h, M), (N, T, H, W, h, U) -> (N, T, H, W, U), see ``taps_torch.scatter_taps``."""
     kernels, y = checked(kernels), checked(y)
     n, t, h, w, heads, u = y.shape
@@ -212,6 +225,11 @@ def scatter_taps(kernels: Tensor, y: Tensor, size: Size) -> Tensor:
     with on_device(v):
         scatter_kernel[grid](kernels, y, v, t, h, w, u, heads, *size, *tile[1:], CHANNELS=channels, PRECISION=precision(v))
     return v
+
+
+@scatter_taps.register_fake
+def _(kernels: Tensor, y: Tensor, size: Sequence[int]) -> Tensor:
+    return y.new_empty(*y.shape[:4], y.shape[-1])
 
 
 def checked(x: Tensor) -> Tensor:

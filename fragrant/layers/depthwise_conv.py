@@ -8,19 +8,20 @@ HAS_ONEDNN = torch.backends.mkldnn.is_available()
 
 
 class DepthwiseConv3d(nn.Conv3d):
-    """One k x k x k filter per channel, padded so that the size stays."""
+    """One k x k x k filter per channel, padded so that the size stays, or is divided by ``stride`` and rounded up."""
 
-    def __init__(self, dim: int, *, kernel_size: int):
+    def __init__(self, dim: int, *, kernel_size: int, stride: int = 1, bias: bool = True):
         if kernel_size < 3 or kernel_size % 2 == 0:
             raise ValueError(f"kernel_size must be odd and at least 3; got {kernel_size}")
-        super().__init__(dim, dim, kernel_size, padding=kernel_size // 2, groups=dim)
+        super().__init__(dim, dim, kernel_size, stride=stride, padding=kernel_size // 2, groups=dim, bias=bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, C, T, H, W) -> the same."""
-        if not (torch.is_grad_enabled() and gains_from_own_backward(x)):
+        """(N, C, T, H, W) -> (N, C, ceil(T / stride), ceil(H / stride), ceil(W / stride))"""
+        if self.stride != (1, 1, 1) or not (torch.is_grad_enabled() and gains_from_own_backward(x)):
             return super().forward(x)
         dtype = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else x.dtype
-        return DepthwiseConv3dOnCpu.apply(x.to(dtype), self.weight.to(dtype), self.bias.to(dtype))
+        bias = None if self.bias is None else self.bias.to(dtype)
+        return DepthwiseConv3dOnCpu.apply(x.to(dtype), self.weight.to(dtype), bias)
 
 
 def gains_from_own_backward(x: Tensor) -> bool:
@@ -38,7 +39,7 @@ class DepthwiseConv3dOnCpu(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    def forward(ctx, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         ctx.save_for_backward(x, weight)
         return F.conv3d(x, weight, bias, padding=weight.shape[-1] // 2, groups=len(weight))
 

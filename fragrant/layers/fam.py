@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from fragrant.errors import UserError
-from fragrant.layers.own_backward import own_backward
+from fragrant.layers.own_backward import one_node, own_backward
 
 CPU_WORK_NUMBERS = 1 << 18  # frames x columns at work together: a buffer of 1 MB in float32, the fastest of 2^15 .. 2^22
 GPU_WORK_NUMBERS = 1 << 25
@@ -53,6 +53,7 @@ class FAM(nn.Module):
         return f"amplitude_exponent={self.amplitude_exponent}"
 
 
+@one_node
 class FrequencyGain(torch.autograd.Function):
     """x * f^2 * A^exponent. Keeps x alone for the backward pass, and transforms it again there."""
 

@@ -1,4 +1,4 @@
-"""What every hand-written backward pass needs."""
+"""What every hand-written backward pass needs: ``@one_node`` above the class, ``@own_backward`` above its backward."""
 
 import functools
 from collections.abc import Callable
@@ -16,3 +16,8 @@ def own_backward(function: Callable) -> Callable:
             return function(ctx, grad)
 
     return once_differentiable(backward)
+
+
+def one_node(function_class: type[torch.autograd.Function]) -> type[torch.autograd.Function]:
+    """torch.compile puts the function into the graph as it is, instead of reading through its loops and buffers."""
+    return torch.compiler.allow_in_graph(function_class)

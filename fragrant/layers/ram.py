@@ -25,7 +25,7 @@ import torch
 from torch import Tensor, nn
 
 from fragrant.errors import UserError
-from fragrant.kernels.taps import check_implementation, pick_taps
+from fragrant.kernels.taps import check_implementation
 from fragrant.layers.relation import ApplyKernels, ContractConvolved, CorrelateValues, UnitLength
 
 TYPES = ("V", "R", "VplusR")
@@ -187,14 +187,13 @@ class RAM(nn.Module):
 
     def _context(self, coefficients: Tensor, v: Tensor) -> Tensor:
         """(N, T, H, W, h, dd), (N, T, H, W, dv) -> y (N, T, H, W, h, dv)"""
-        taps = pick_taps(self.impl, v)
         features = self.feature_type != "V"
         offset = self.I[0].to(v.dtype) if self.feature_type == "VplusR" else None
         if self._kernels_come_first(v.device):
-            y = ApplyKernels.apply(coefficients, v, self._filters(self.H2, v), self.kernel_size, taps)
+            y = ApplyKernels.apply(coefficients, v, self._filters(self.H2, v), self.kernel_size, self.impl)
             if not features:
                 return y
-            relational = CorrelateValues.apply(y, v, self._filters(self.G, v), self.kernel_size, taps)
+            relational = CorrelateValues.apply(y, v, self._filters(self.G, v), self.kernel_size, self.impl)
             return relational if offset is None else relational + y @ offset
         y = ContractConvolved.apply(coefficients, v, self._filters_per_channel(self.H2, v), None, True)
         return ContractConvolved.apply(y, v, self._filters_per_channel(self.G, v), offset, False) if features else y

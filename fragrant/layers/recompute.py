@@ -23,14 +23,14 @@ def frozen_statistics(block: nn.Module) -> Iterator[None]:
             norm.momentum, norm.num_batches_tracked = momentum, num_batches
 
 
-def recompute(block: nn.Module, x: Tensor) -> Tensor:
-    """``block(x)``, same result and same gradients, with only ``x`` kept for the backward pass.
+def recompute(block: nn.Module, x: Tensor, *settings) -> Tensor:
+    """``block(x, *settings)``, same result and same gradients, with only ``x`` kept for the backward pass.
 
     Costs one more forward pass of the block. The running statistics of BatchNorm are updated once per step, as
     without it (the second pass of plain checkpointing would count the batch twice).
     """
     if not torch.is_grad_enabled():
-        return block(x)
+        return block(x, *settings)
     if torch.compiler.is_compiling():  # compiled code does not repeat the update of the statistics
-        return checkpoint(block, x, use_reentrant=False)
-    return checkpoint(block, x, use_reentrant=False, context_fn=lambda: (nullcontext(), frozen_statistics(block)))
+        return checkpoint(block, x, *settings, use_reentrant=False)
+    return checkpoint(block, x, *settings, use_reentrant=False, context_fn=lambda: (nullcontext(), frozen_statistics(block)))

@@ -10,13 +10,13 @@ last, (N, T, H, W, ...).
 """
 
 from collections.abc import Iterator
-from types import ModuleType
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from fragrant.layers.own_backward import own_backward
+from fragrant.kernels.taps import pick_taps
+from fragrant.layers.own_backward import one_node, own_backward
 
 Size = tuple[int, int, int]
 
@@ -32,6 +32,7 @@ def clip_groups(x: Tensor, numbers_per_position: int) -> Iterator[slice]:
         yield slice(first, first + at_once)
 
 
+@one_node
 class UnitLength(torch.autograd.Function):
     """``u / sqrt(sum u^2 + 1e-6)`` over the last dimension: the published norm, epsilon inside the root. In float32 at least."""
 
@@ -52,6 +53,7 @@ class UnitLength(torch.autograd.Function):
         return torch.addcmul(grad, out, along.to(grad.dtype), value=-1).mul_(scale.to(grad.dtype))
 
 
+@one_node
 class ApplyKernels(torch.autograd.Function):
     """``y[n, h, u] = sum_m kernel[n, h, m] * v[n + m, u]`` with ``kernel[n, h, m] = sum_d coefficients[n, h, d] * filters[d, m]``.
 
@@ -59,9 +61,9 @@ class ApplyKernels(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx, coefficients: Tensor, v: Tensor, filters: Tensor, size: Size, taps: ModuleType) -> Tensor:
+    def forward(ctx, coefficients: Tensor, v: Tensor, filters: Tensor, size: Size, impl: str) -> Tensor:
         ctx.save_for_backward(coefficients, v, filters)
-        ctx.size, ctx.taps = size, taps
+        ctx.size, ctx.impl, taps = size, impl, pick_taps(impl, v)
         y = v.new_empty(*coefficients.shape[:5], v.shape[-1])
         for clips in ApplyKernels._groups(coefficients, filters):
             y[clips] = taps.apply_taps(coefficients[clips] @ filters, v[clips], size)
@@ -72,15 +74,15 @@ class ApplyKernels(torch.autograd.Function):
     def backward(ctx, grad: Tensor) -> tuple[Tensor | None, ...]:
         coefficients, v, filters = ctx.saved_tensors
         needs_coefficients, needs_v, needs_filters = ctx.needs_input_grad[:3]
-        grad = grad.contiguous()
+        grad, taps = grad.contiguous(), pick_taps(ctx.impl, v)
         grad_coefficients, grad_v, grad_filters = empty(coefficients), empty(v), wide_zeros(filters)
         for clips in ApplyKernels._groups(coefficients, filters):
             if needs_coefficients or needs_filters:
-                grad_kernels = ctx.taps.correlate_taps(grad[clips], v[clips], ctx.size)  # (n, T, H, W, h, M)
+                grad_kernels = taps.correlate_taps(grad[clips], v[clips], ctx.size)  # (n, T, H, W, h, M)
                 grad_coefficients[clips] = grad_kernels @ filters.mT
                 grad_filters += rows(coefficients[clips]).mT @ rows(grad_kernels)
             if needs_v:
-                grad_v[clips] = ctx.taps.scatter_taps(coefficients[clips] @ filters, grad[clips], ctx.size)
+                grad_v[clips] = taps.scatter_taps(coefficients[clips] @ filters, grad[clips], ctx.size)
         return grad_coefficients, grad_v, grad_filters.to(filters.dtype), None, None
 
     @staticmethod
@@ -88,6 +90,7 @@ class ApplyKernels(torch.autograd.Function):
         return clip_groups(coefficients, coefficients.shape[4] * filters.shape[1])
 
 
+@one_node
 class CorrelateValues(torch.autograd.Function):
     """``y[n, h, w] = sum_m filters[w, m] * s[n, h, m]`` with ``s[n, h, m] = sum_u x[n, h, u] * v[n + m, u]``.
 
@@ -95,9 +98,9 @@ class CorrelateValues(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx, x: Tensor, v: Tensor, filters: Tensor, size: Size, taps: ModuleType) -> Tensor:
+    def forward(ctx, x: Tensor, v: Tensor, filters: Tensor, size: Size, impl: str) -> Tensor:
         ctx.save_for_backward(x, v, filters)
-        ctx.size, ctx.taps = size, taps
+        ctx.size, ctx.impl, taps = size, impl, pick_taps(impl, v)
         y = x.new_empty(*x.shape[:5], len(filters))
         for clips in CorrelateValues._groups(x, filters):
             y[clips] = taps.correlate_taps(x[clips], v[clips], size) @ filters.mT
@@ -108,16 +111,16 @@ class CorrelateValues(torch.autograd.Function):
     def backward(ctx, grad: Tensor) -> tuple[Tensor | None, ...]:
         x, v, filters = ctx.saved_tensors
         needs_x, needs_v, needs_filters = ctx.needs_input_grad[:3]
-        grad = grad.contiguous()
+        grad, taps = grad.contiguous(), pick_taps(ctx.impl, v)
         grad_x, grad_v, grad_filters = empty(x), empty(v), wide_zeros(filters)
         for clips in CorrelateValues._groups(x, filters):
             grad_s = grad[clips] @ filters  # (n, T, H, W, h, M)
             if needs_x:
-                grad_x[clips] = ctx.taps.apply_taps(grad_s, v[clips], ctx.size)
+                grad_x[clips] = taps.apply_taps(grad_s, v[clips], ctx.size)
             if needs_v:
-                grad_v[clips] = ctx.taps.scatter_taps(grad_s, x[clips], ctx.size)
+                grad_v[clips] = taps.scatter_taps(grad_s, x[clips], ctx.size)
             if needs_filters:
-                grad_filters += rows(grad[clips]).mT @ rows(ctx.taps.correlate_taps(x[clips], v[clips], ctx.size))
+                grad_filters += rows(grad[clips]).mT @ rows(taps.correlate_taps(x[clips], v[clips], ctx.size))
         return grad_x, grad_v, grad_filters.to(filters.dtype), None, None
 
     @staticmethod
@@ -125,6 +128,7 @@ class CorrelateValues(torch.autograd.Function):
         return clip_groups(x, x.shape[4] * filters.shape[1])
 
 
+@one_node
 class ContractConvolved(torch.autograd.Function):
     """``y[n, h, :] = x[n, h, :] @ R[n]``, or its transpose, for matrices that a convolution makes at every position:
 
@@ -177,14 +181,17 @@ def convolution_gradients(grad: Tensor, z: Tensor, filters: Tensor, *, grad_z: T
     """Backward of :func:`position_matrices` from grad (p, A, B): writes grad_z, adds to grad_filters.
 
     Each gradient in the memory format that is fast for it on the CPU, which makes 5 to 10 times: the filters' channels last,
-    the input's channels first.
+    the input's channels first. There the filters' is taken in float32: in bfloat16 oneDNN's is wrong, even not finite, where
+    clips are shorter than filters (seen with torch 2.15).
     """
     channels = len(filters)
     weight = filters.flatten(0, 1).unsqueeze(1)  # (A*B, 1, kT, kH, kW)
     padding = [k // 2 for k in filters.shape[2:]]
     planes = channels_first(grad.view(*z.shape[:4], -1))  # (n, A*B, T, H, W), channels last in memory
     if grad_filters is not None:
-        step = torch.nn.grad.conv3d_weight(channels_first(z), weight.shape, planes, padding=padding, groups=channels)
+        dtype = torch.promote_types(z.dtype, torch.float32) if z.device.type == "cpu" else z.dtype
+        inputs, shape = channels_first(z).to(dtype), weight.shape
+        step = torch.nn.grad.conv3d_weight(inputs, shape, planes.to(dtype), padding=padding, groups=channels)
         grad_filters += step.view(grad_filters.shape)
     if grad_z is not None:
         if planes.device.type == "cpu":

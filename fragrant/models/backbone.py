@@ -1,5 +1,7 @@
 """What every model of the package has in common."""
 
+from collections.abc import Mapping
+
 from torch import Tensor, nn
 
 from fragrant.errors import UserError
@@ -36,6 +38,14 @@ class Backbone(nn.Module):
         """(N, C, T, H, W) -> logits (N, K), no softmax in training nor in evaluation."""
         return self.forward_head(self.forward_features(clips))
 
+    def layout_of(self, state: Mapping[str, Tensor]) -> str:
+        """Who wrote a file, told by the names in it, for the report: "mmaction2"; "" where there is one layout only, or nobody knows."""
+        return ""
+
     def rename_published(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
         """The state dict of a published file under the names that this model uses; values in, values out."""
         return state
+
+    def timed_parts(self) -> dict[str, list[nn.Module]]:
+        """Name -> modules whose share of a training step tools/benchmark.py shows; none unless a model says so."""
+        return {}

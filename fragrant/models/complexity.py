@@ -20,24 +20,66 @@ class Complexity(NamedTuple):
 
 
 def attention_macs(inputs: list, outputs: list) -> int:
-    """q k^T and the weighted sum of v, which fvcore does not see inside the fused attention."""
+    """q k^T and the weighted sum of v inside the fused attention."""
     (*batch, queries, width), (*_, keys, value_width) = (inputs[i].type().sizes() for i in (0, 2))
     return math.prod(batch) * queries * keys * (width + value_width)
 
 
-def measure(model: nn.Module, clip_shape: Sequence[int]) -> Complexity:
-    """Counts for one clip of shape (C, T, H, W). Costs one forward pass, where the model lies."""
+def tap_macs(inputs: list, outputs: list) -> int:
+    """RAM's sums over the neighbours of a position, and the product with the filters (D, M) that makes or takes their weights."""
+    values, (num_filters, num_taps) = inputs[1].type().sizes(), inputs[2].type().sizes()
+    *positions_and_heads, _ = inputs[0].type().sizes()
+    return math.prod(positions_and_heads) * num_taps * (values[-1] + num_filters)
+
+
+def contraction_macs(inputs: list, outputs: list) -> int:
+    """RAM's convolutions to a matrix (A, B) at every position, and the products with it."""
+    *positions, heads, _ = inputs[0].type().sizes()
+    rows, columns, *kernel = inputs[2].type().sizes()
+    return math.prod(positions) * rows * columns * (math.prod(kernel) + heads)
+
+
+def frequency_macs(inputs: list, outputs: list) -> int:
+    """FAM's cosine and sine sums over T frames for T // 2 frequencies."""
+    sizes = inputs[0].type().sizes()
+    return math.prod(sizes) * (2 * (sizes[2] // 2))
+
+
+def motion_map_macs(inputs: list, outputs: list) -> int:
+    """PA by its definition, a convolution of every frame, as published tables count it; computed are those of the differences."""
+    (n, _, frames, *size), filters = inputs[0].type().sizes(), inputs[1].type().sizes()
+    return n * frames * math.prod(size) * math.prod(filters)
+
+
+UNSEEN = {  # by fvcore
+    "aten::scaled_dot_product_attention": attention_macs,
+    "prim::PythonOp.ApplyKernels": tap_macs,
+    "prim::PythonOp.CorrelateValues": tap_macs,
+    "prim::PythonOp.ContractConvolved": contraction_macs,
+    "prim::PythonOp.FrequencyGain": frequency_macs,
+    "prim::PythonOp.ResponseDistance": motion_map_macs,
+}
+
+
+def count_macs(model: nn.Module, clip_shape: Sequence[int]) -> FlopCountAnalysis:
+    """fvcore's counter after it has counted one clip of shape (C, T, H, W). Costs one forward pass, where the model lies."""
     parameter = next(model.parameters())
     counter = FlopCountAnalysis(model, torch.zeros(1, *clip_shape, device=parameter.device, dtype=parameter.dtype))
-    counter.set_op_handle("aten::scaled_dot_product_attention", attention_macs)
+    counter.set_op_handle(**UNSEEN)
     counter.unsupported_ops_warnings(False).uncalled_modules_warnings(False).tracer_warnings("none")
     was_training = model.training
     try:
         model.eval()  # a forward pass in training mode would move the running statistics
         with torch.no_grad():
-            by_operator = {name: count / 1e9 for name, count in counter.by_operator().items()}
+            counter.total()
     finally:
         model.train(was_training)
+    return counter
+
+
+def measure(model: nn.Module, clip_shape: Sequence[int]) -> Complexity:
+    """Counts for one clip of shape (C, T, H, W); see ``count_macs``."""
+    by_operator = {name: count / 1e9 for name, count in count_macs(model, clip_shape).by_operator().items()}
     return Complexity(sum(p.numel() for p in model.parameters()), sum(by_operator.values()), by_operator)
 
 

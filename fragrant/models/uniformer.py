@@ -177,14 +177,14 @@ def uniformer_base(**options) -> UniFormer:
     return UniFormer(depth=(5, 8, 20, 7), **options)
 
 
-@MODELS.register("Uniformer")
-def uniformer(cfg) -> UniFormer:
+def uniformer_arguments(cfg) -> dict:
+    """What the config says of UniFormer, also for models that extend it."""
     if cfg.UNIFORMER.REPRESENTATION_SIZE:
         raise ModelError(
             f"UNIFORMER.REPRESENTATION_SIZE {cfg.UNIFORMER.REPRESENTATION_SIZE} is not supported: "
             "the published model cannot be built with a representation layer either; allowed: None"
         )
-    return UniFormer(
+    return dict(
         num_classes=cfg.MODEL.NUM_CLASSES,
         in_channels=cfg.DATA.INPUT_CHANNEL_NUM[0],
         embed_dim=cfg.UNIFORMER.EMBED_DIM,
@@ -200,3 +200,8 @@ def uniformer(cfg) -> UniFormer:
         std=cfg.UNIFORMER.STD,
         recompute_blocks=cfg.MODEL.CHECKPOINT_NUM if cfg.MODEL.USE_CHECKPOINT else (0, 0, 0, 0),
     )
+
+
+@MODELS.register("Uniformer")
+def uniformer(cfg) -> UniFormer:
+    return UniFormer(**uniformer_arguments(cfg))

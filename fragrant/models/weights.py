@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from fragrant.errors import UserError
-from fragrant.models.backbone import Backbone
+from fragrant.models.backbone import Backbone, ModelError
 
 WRAPPERS = ("model", "model_state", "state_dict")  # where published files keep the tensors, if not at the top
 PREFIXES = ("module.", "_orig_mod.")  # left by DataParallel and torch.compile
@@ -33,10 +33,12 @@ class LoadReport:
     dropped: list[str]  # known to both, but not fitting: a head of other classes, another width
     inflated: list[str] = field(default_factory=list)  # loaded after spreading over time
     shapes: dict[str, tuple[tuple, tuple | None]] = field(default_factory=dict)  # of what was dropped: file, model
+    layout: str = ""  # who wrote the file, told by its names
 
     def summary(self) -> str:
         dropped = [f"{key} {found} does not fit {wanted or 'a model without it'}" for key, (found, wanted) in self.shapes.items()]
-        lines = [f"{len(self.loaded)} of {len(self.loaded) + len(self.missing)} tensors loaded"]
+        lines = [f"layout: {self.layout}"] if self.layout else []
+        lines += [f"{len(self.loaded)} of {len(self.loaded) + len(self.missing)} tensors loaded"]
         lines += [f"inflated over time: {len(self.inflated)}"] if self.inflated else []
         lines += [f"dropped: {shortened(dropped)}"] if dropped else []
         lines += [f"keep their initial values: {shortened(self.missing)}"] if self.missing else []
@@ -172,6 +174,14 @@ def require_most(state: Mapping[str, Any], backbone: Sequence[str], report: Load
     raise WeightsError(message)
 
 
+def renamed_by(model: Backbone, state: dict[str, Any], where: str) -> dict[str, Any]:
+    """The names of ``model``; a model that refuses the file says why, and here also which file."""
+    try:
+        return model.rename_published(state)
+    except ModelError as error:
+        raise WeightsError(f"weights '{where}': {error}") from None
+
+
 def load_weights(
     model: Backbone,
     source: str | PathLike | Mapping[str, Any],
@@ -196,9 +206,12 @@ def load_weights(
     in_memory = isinstance(source, Mapping)
     where = str(where or ("given in memory" if in_memory else source))
     state = unwrapped(source if in_memory else read_checkpoint(source), where)
-    state = model.rename_published(renamed(state, clear_name_patterns))
+    state = renamed(state, clear_name_patterns)
+    layout = model.layout_of(state)
+    state = renamed_by(model, state, where)
     wanted = {key: tuple(value.shape) for key, value in model.state_dict().items()}
     fits, report = matched(state, wanted, head_name=model.head_name, inflation=inflation)
     require_most(state, [key for key in wanted if not key.startswith(f"{model.head_name}.")], report, where)
     model.load_state_dict(fits, strict=False)
+    report.layout = layout
     return report

@@ -79,7 +79,7 @@ def build_optimizer(cfg, module: nn.Module) -> torch.optim.Optimizer:
     return build(groups, cfg.SOLVER)
 
 
-def lr_factor(cfg) -> float:
+def learning_rate_scale(cfg) -> float:
     """What the learning rates of the config are multiplied by: the machines, or the clips of a step per REFERENCE_BATCH, or 1."""
     if cfg.SOLVER.AUTO_SCALE_LR:
         return cfg.TRAIN.BATCH_SIZE * cfg.NUM_SHARDS * cfg.TRAIN.ACCUM_STEPS / cfg.SOLVER.REFERENCE_BATCH
@@ -88,7 +88,7 @@ def lr_factor(cfg) -> float:
 
 def describe_peak(cfg) -> str:
     """``"peak learning rate 0.002 (SOLVER.BASE_LR 0.001 x 2: SOLVER.BASE_LR_SCALE_NUM_SHARDS)"``"""
-    factor = lr_factor(cfg)
+    factor = learning_rate_scale(cfg)
     rule = ""
     if cfg.SOLVER.AUTO_SCALE_LR:
         clips = cfg.TRAIN.BATCH_SIZE * cfg.NUM_SHARDS * cfg.TRAIN.ACCUM_STEPS
@@ -103,12 +103,12 @@ def describe_peak(cfg) -> str:
 def build_schedule(cfg) -> Callable[[float], float]:
     """The learning rate as a function of the fractional epoch; a wrong policy is an error here, not at the first step.
 
-    All three rates are multiplied by ``lr_factor``: here, the config keeps what was asked for.
+    All three rates are multiplied by ``learning_rate_scale``: here, the config keeps what was asked for.
 
     Raises:
         UserError: the policy is not known, or its numbers contradict each other.
     """
-    solver, scale = cfg.SOLVER, lr_factor(cfg)
+    solver, scale = cfg.SOLVER, learning_rate_scale(cfg)
     schedule = partial(
         lr_at,
         policy=solver.LR_POLICY,

@@ -1,4 +1,6 @@
-"""Which parameters decay how much."""
+"""Which parameters learn at which rate and decay how much."""
+
+from collections.abc import Iterator
 
 from torch import nn
 
@@ -12,14 +14,18 @@ def parameter_groups(model: nn.Module, *, weight_decay: float, bn_weight_decay: 
     BatchNorm -> ``bn_weight_decay``; a vector or a scalar (bias, LayerNorm, layer scale) with ``zero_wd_1d``
     -> 0; the rest -> ``weight_decay``. Convolutions that encode position are decayed like any other.
 
-    Every group has an ``lr_scale``: the schedule's learning rate times this is the group's. It is 1.0 here;
-    layer decay or a learnable mixer change it.
+    A module with a method ``optimizer_groups()`` names the groups of all its parameters itself: a list of dicts with name, params,
+    lr_scale and decay_scale, its share of ``weight_decay``. The rule, and so the other two arguments, then say nothing about them.
+
+    Every group has an ``lr_scale``: the schedule's learning rate times this is the group's. It is 1.0 by the rule;
+    named groups, layer decay or a learnable mixer change it.
     """
     batch_norm, no_decay, decay = [], [], []
-    seen = set()
+    named = list(named_groups(model, weight_decay))
+    seen = {id(parameter) for group in named for parameter in group["params"]}
     for module in model.modules():
         for parameter in module.parameters(recurse=False):
-            if not parameter.requires_grad or id(parameter) in seen:  # seen: two modules share it
+            if not parameter.requires_grad or id(parameter) in seen:  # seen: in a named group, or two modules share it
                 continue
             seen.add(id(parameter))
             if isinstance(module, BATCH_NORMS):
@@ -29,8 +35,29 @@ def parameter_groups(model: nn.Module, *, weight_decay: float, bn_weight_decay: 
             else:
                 decay.append(parameter)
     groups = [
+        *named,
         {"params": batch_norm, "weight_decay": bn_weight_decay, "lr_scale": 1.0},
         {"params": decay, "weight_decay": weight_decay, "lr_scale": 1.0},
         {"params": no_decay, "weight_decay": 0.0, "lr_scale": 1.0},
     ]
     return [group for group in groups if group["params"]]
+
+
+def named_groups(model: nn.Module, weight_decay: float) -> Iterator[dict]:
+    """The groups of all modules that name their own, with what is trainable in them; the outermost module decides for its parts."""
+    decided = set()
+    for module in model.modules():
+        own = {id(parameter) for parameter in module.parameters()}
+        if not hasattr(module, "optimizer_groups") or own <= decided:
+            continue
+        groups = module.optimizer_groups()
+        members = [id(parameter) for group in groups for parameter in group["params"]]
+        assert sorted(members) == sorted(own), f"{type(module).__name__}.optimizer_groups: every parameter belongs to exactly one group"
+        decided |= own
+        for group in groups:
+            yield {
+                "name": group["name"],
+                "params": [parameter for parameter in group["params"] if parameter.requires_grad],
+                "weight_decay": weight_decay * group["decay_scale"],
+                "lr_scale": group["lr_scale"],
+            }

@@ -10,6 +10,7 @@ from fragrant.config.defaults import Kind
 WHOLE, REAL, NUMBER, TEXT, FLAG = Kind(int), Kind(float), Kind("number"), Kind(str), Kind(bool)
 NUMBER_OR_NONE, TEXT_OR_NONE = Kind("number", may_be_none=True), Kind(str, may_be_none=True)
 WHOLES, REALS, TEXTS = Kind(int, is_list=True), Kind(float, is_list=True), Kind(str, is_list=True)
+NAMED = Kind(float, is_list=True, named={"imagenet": [0.485], "arid": [0.08]})
 PER_STAGE = Kind("number", equal_list=True)
 
 ACCEPTED = [
@@ -57,6 +58,8 @@ ACCEPTED = [
     ("[0, 1]", REALS, [0.0, 1.0]),
     (["4e-4"], REALS, [4e-4]),
     ("[4e-4]", REALS, [4e-4]),
+    ("arid", NAMED, [0.08]),
+    ("[0.5]", NAMED, [0.5]),
     ("[stage2, stage3]", TEXTS, ["stage2", "stage3"]),
     ("['a b', 'c']", TEXTS, ["a b", "c"]),
     ("[4.0, 4.0, 4.0, 4.0]", PER_STAGE, 4.0),
@@ -87,6 +90,8 @@ REFUSED = [
     (["a"], TEXT, "['a'] is not a text"),
     ("0.5", REALS, "'0.5' is not a list; write [0.5]"),
     ("path", TEXTS, "'path' is not a list; write [path]"),
+    ("arit", NAMED, "'arit' is not known; did you mean 'arid'? known: imagenet, arid; or write the numbers, [...]"),
+    ("0.5", NAMED, "'0.5' is not a list; write [0.5]"),
     ("[0.5, x]", REALS, "'x' is not a number"),
     ("[[1], [2]]", WHOLES, "[1] is not a whole number"),
     ("[4, 3]", PER_STAGE, "[4, 3] is not one number, nor a list of equal numbers"),

@@ -9,15 +9,33 @@ from fragrant.config.check import _BELOW_1, _CHOICES, _NOT_NEGATIVE, _POSITIVE, 
 from fragrant.config.defaults import default_cfg, leaves
 
 BROKEN = [
-    ("SOLVER.LR_POLICY cosin", "SOLVER.LR_POLICY 'cosin' is not known; did you mean 'cosine'? Known: cosine, steps_with_relative_lrs"),
+    (
+        "SOLVER.LR_POLICY cosin",
+        "SOLVER.LR_POLICY 'cosin' is not known; did you mean 'cosine'? Known: cosine, steps_with_relative_lrs, warmup_times_steps",
+    ),
     ("SOLVER.OPTIMIZING_METHOD AdamW", "did you mean 'adamw'? Known: sgd, adam, adamw"),
     ("TRAIN.PRECISION BF16", "TRAIN.PRECISION 'BF16' is not known; did you mean 'bf16'? Known: auto, bf16, fp16, fp32"),
     ("TEST.PRECISION half", "TEST.PRECISION 'half' is not known"),
     ("TEST.ENSEMBLE_SPACE logit", "did you mean 'logits'?"),
     ("DATA.ENSEMBLE_METHOD avg", "DATA.ENSEMBLE_METHOD 'avg' is not known; Known: sum, mean, max"),
-    ("DATA.SAMPLING uniform", "DATA.SAMPLING 'uniform' is not known"),
+    ("DATA.SAMPLING uniformly", "DATA.SAMPLING 'uniformly' is not known; did you mean 'uniform'? Known: dense, sparse, segment, uniform"),
+    ("DATA.SAMPLING segment DATA.SEGMENT_LENGTH 3", "DATA.NUM_FRAMES 8 must be a multiple of DATA.SEGMENT_LENGTH 3"),
+    ("DATA.SEGMENT_LENGTH 4", "DATA.SEGMENT_LENGTH 4 belongs to DATA.SAMPLING segment, which is 'dense'"),
+    ("DATA.TRAIN_MULTI_SCALE [1.5]", "DATA.TRAIN_MULTI_SCALE [1.5] must be from 0 to 1"),
+    (
+        "DATA.TRAIN_MULTI_SCALE [1] DATA.TRAIN_JITTER_SCALES_RELATIVE [0.08,1] DATA.TRAIN_JITTER_ASPECT_RELATIVE [1,1]",
+        "DATA.TRAIN_MULTI_SCALE and DATA.TRAIN_JITTER_SCALES_RELATIVE are two kinds of random crop: give one of them",
+    ),
+    ("DATA.GAMMA [5,1]", "DATA.GAMMA [5.0, 1.0] must be [] (none), [gamma] or [smallest, largest]"),
+    ("DATA.GAMMA [0]", "DATA.GAMMA [0.0] must be above 0"),
+    ("DATA.GAMMA_IN val", "DATA.GAMMA_IN 'val' is not known; Known: both, train, test"),
+    ("DATA.ENHANCE claeh", "DATA.ENHANCE 'claeh' is not known; did you mean 'clahe'?"),
+    ("AUG.ORDER crop_fist", "AUG.ORDER 'crop_fist' is not known; did you mean 'crop_first'? Known: crop_first, published"),
+    ("AUG.BRI_CON_SAT [0.4]", "AUG.BRI_CON_SAT [0.4] must be [] or [brightness, contrast, saturation]"),
+    ("AUG.HUE 0.6", "AUG.HUE 0.6 must be from 0 to 0.5"),
+    ("AUG.INTERPOLATION cubic", "AUG.INTERPOLATION 'cubic' is not known; did you mean 'bicubic'?"),
     ("DATA.CLIP_DTYPE float16", "did you mean 'float32'?"),
-    ("DATA.DECODING_BACKEND opencv", "DATA.DECODING_BACKEND 'opencv' is not known; Known: pyav, decord, torchvision"),
+    ("DATA.DECODING_BACKEND opencv", "DATA.DECODING_BACKEND 'opencv' is not known; Known: pyav, torchcodec, decord, torchvision"),
     ("MODEL.LOSS_FUNC bce", "MODEL.LOSS_FUNC 'bce' is not known"),
     ("DIST_BACKEND mpi", "DIST_BACKEND 'mpi' is not known"),
     ("TEST.NUM_SPATIAL_CROPS 2", "TEST.NUM_SPATIAL_CROPS 2 is not known; Known: 1, 3"),
@@ -26,10 +44,20 @@ BROKEN = [
     ("SOLVER.LR_POLICY steps_with_relative_lrs SOLVER.STEPS [1,2] SOLVER.LRS [1,0.1]", "SOLVER.STEPS [1, 2] must begin with 0"),
     ("SOLVER.LR_POLICY steps_with_relative_lrs SOLVER.STEPS [0,9,5] SOLVER.LRS [1,2,3]", "SOLVER.STEPS [0, 9, 5] must"),
     ("SOLVER.LR_POLICY steps_with_relative_lrs SOLVER.STEPS [0,5] SOLVER.LRS [1]", "SOLVER.LRS [1.0] must have one value for each of"),
+    ("SOLVER.LR_POLICY warmup_times_steps SOLVER.STEPS [0,5] SOLVER.LRS [1]", "SOLVER.LRS [1.0] must have one value for each of"),
+    ("FEATURES.SAMPLING all", "FEATURES.SAMPLING 'all' is not known; Known: interval, random, uniform"),
+    ("FEATURES.SEEDS []", "FEATURES.SEEDS is empty; give at least one"),
+    ("FEATURES.FOLDS 1", "FEATURES.FOLDS 1 must be 2 or more"),
+    ("TEST.SELECT_ON tests", "TEST.SELECT_ON 'tests' is not known; did you mean 'test'? Known: val, test"),
+    ("DATA.HOLD_OUT 1", "DATA.HOLD_OUT 1.0 must be at least 0 and below 1"),
+    ("CSN.DEPTH 34", "CSN.DEPTH 34 is not known; Known: 26, 50, 101, 152"),
+    ("CSN.BOTTLENECK irr", "CSN.BOTTLENECK 'irr' is not known; did you mean 'ir'? Known: ir, ip"),
     ("SOLVER.BETAS [0.9]", "SOLVER.BETAS [0.9] must be two numbers"),
     ("SOLVER.BETAS [0.9,1.0]", "SOLVER.BETAS [0.9, 1.0] must be at least 0 and below 1"),
     ("SOLVER.MOMENTUM 0", "SOLVER.NESTEROV needs SOLVER.MOMENTUM above 0 and SOLVER.DAMPENING 0, got 0.0 and 0.0"),
     ("TRAIN.BATCH_SIZE 6 NUM_GPUS 4", "TRAIN.BATCH_SIZE 6 must be a multiple of NUM_GPUS 4"),
+    ("TEST.NUM_PARTS 2 TEST.PART 2 TRAIN.ENABLE False", "TEST.PART 2 must be below TEST.NUM_PARTS 2: parts are counted from 0"),
+    ("TEST.NUM_PARTS 2", "TEST.NUM_PARTS 2 is for runs that only test: set TRAIN.ENABLE False"),
     ("SHARD_ID 2 NUM_SHARDS 2", "SHARD_ID 2 must be below NUM_SHARDS 2: machines are counted from 0"),
     ("DATA.TRAIN_JITTER_SCALES [320,256]", "DATA.TRAIN_JITTER_SCALES [320, 256] must be [smallest, largest]"),
     ("DATA.TRAIN_JITTER_SCALES []", "DATA.TRAIN_JITTER_SCALES [] must be [smallest, largest]"),
@@ -80,6 +108,8 @@ FINE = [
     "TEST.SHORT_SIDE 256 DATA.TEST_CROP_SIZE 224",
     "DATA_LOADER.NUM_WORKERS 0",
     "AUG.ENABLE True MIXUP.ENABLE True AUG.NUM_SAMPLE 2",
+    "DATA.GAMMA [1,5] DATA.GAMMA_IN train DATA.ENHANCE clahe",
+    "DATA.SAMPLING segment DATA.SEGMENT_LENGTH 4",
 ]
 
 
@@ -105,8 +135,6 @@ def test_training_names_what_it_cannot_do_yet():
     with pytest.raises(ConfigError) as caught:
         check_training(cfg)
     assert caught.value.problems == [
-        "AUG.ENABLE True: RandAugment and random erasing are not built yet; set it False",
-        "AUG.NUM_SAMPLE 2: repeated augmentation is not built yet; set it to 1",
         "MIXUP.ENABLE True: mixup, cutmix and label smoothing are not built yet; set it False",
         "DATA.TRAIN_JITTER_SCALES begins at 256, below DATA.TRAIN_CROP_SIZE 300",
     ]

@@ -5,6 +5,7 @@ import yaml
 from conftest import ROOT, golden
 
 from fragrant.config import ConfigError, check_training, dump_cfg, load_cfg
+from fragrant.optim import build_schedule
 
 ROWS = golden("framework/shipped_configs")["rows"]
 OURS = sorted((ROOT / "configs").rglob("*.yaml"))
@@ -117,7 +118,7 @@ def test_published_file_loads_with_its_effective_values(row, tmp_path):
     assert [value_at(cfg, key) for key in MIXUP_KEYS] == row["mixup"]
     if "light" not in row["model"]:
         assert (cfg.UNIFORMER.MLP_RATIO, cfg.UNIFORMER.QKV_SCALE) == (4, None)
-    with pytest.raises(ConfigError, match="3 problems in the config"):
+    with pytest.raises(ConfigError, match="^MIXUP.ENABLE True"):
         check_training(cfg)
 
 
@@ -150,17 +151,23 @@ OUR_RECIPES = {
     "kinetics/uniformer_b_32x4": "UniFormer/uniformer_b32x4_k400/run.sh",
     "infar/uniformer_s_16x8": "FRAGRANT/uniformer_small_k400_8x8/run.sh",
     "infar/uniformer_s_8x8": "FRAGRANT/uniformer_small_k400_8x8/run.sh",
+    "ssv2/uniformer_s_32": "UniFormer/uniformer_s32_sthv2_prek400/run.sh",
+    "ucf101/uniformer_s_16x4": "UniFormer/uniformer_s16x4_ucf101_prek400/run.sh",
 }
-# Changed on purpose, each said in the files: no checkpoint path that nobody has, no repeated augmentation yet, test views of the protocol.
-OTHERWISE = {"pretrain": None, "num_sample": 1, "views": 4}
+# Changed on purpose, each said in the files: no checkpoint path that nobody has, test views of the protocol.
+OTHERWISE = {"pretrain": None, "views": 4}
+OTHERWISE_IN = {
+    "infar/uniformer_s_8x8": {"frames": 8},
+    "ssv2/uniformer_s_32": {"views": 1, "crops": 3},
+    "ucf101/uniformer_s_16x4": {"views": 5},
+}
 
 
 @pytest.mark.parametrize("name, source", OUR_RECIPES.items())
 def test_our_recipe_is_the_published_one(name, source):
     cfg = load_cfg(ROOT / "configs" / f"{name}.yaml")
     row = next(row for row in ROWS if row["name"] == source) | OTHERWISE
-    if name == "infar/uniformer_s_8x8":
-        row["frames"] = 8
+    row |= {"dataset": name.split("/")[0]} | OTHERWISE_IN.get(name, {})
     for column, key in KEY_OF.items():
         assert value_at(cfg, key) == row[column], key
     assert [value_at(cfg, key) for key in MIXUP_KEYS] == row["mixup"]
@@ -174,6 +181,46 @@ def test_readme_command_of_the_infrared_set():
     assert (cfg.TEST.NUM_ENSEMBLE_VIEWS, cfg.TEST.NUM_SPATIAL_CROPS, cfg.MODEL.NUM_CLASSES) == (4, 1, 12)
 
 
+def rates(cfg) -> list[float]:
+    """The learning rate of every epoch."""
+    return [build_schedule(cfg)(epoch) for epoch in range(cfg.SOLVER.MAX_EPOCH)]
+
+
+@pytest.mark.parametrize("name", ["csn_ir_152", "csn_ir_50", "csn_ip_152", "csn_ir_152_scratch", "csn_ip_152_scratch"])
+def test_csn_recipes_of_kinetics(name):
+    cfg = load_cfg(ROOT / f"configs/kinetics/{name}.yaml")
+    assert cfg.CSN.BOTTLENECK == name.split("_")[1] and cfg.CSN.DEPTH == int(name.split("_")[2])
+    assert cfg.CSN.FROZEN_BN == (not name.endswith("scratch"))
+    wanted = [5e-4 * (0.1 + 0.9 * min(e, 15) / 15) * 0.1 ** ((e >= 32) + (e >= 48)) for e in range(58)]
+    assert rates(cfg) == pytest.approx(wanted, rel=1e-12)
+    scratch = ([110.2008, 100.63983, 95.99475], [58.14765, 56.46975, 55.332195])
+    mean, std = scratch if name.endswith("scratch") else ([123.675, 116.28, 103.53], [58.395, 57.12, 57.375])
+    assert [255 * x for x in cfg.DATA.MEAN] == pytest.approx(mean, rel=1e-5)
+    assert [255 * x for x in cfg.DATA.STD] == pytest.approx(std, rel=1e-5)
+
+
+def test_csn_in_the_dark_literally():
+    cfg = load_cfg(ROOT / "configs/arid/csn_har_dark_literal.yaml")
+    wanted = [5e-4 * (0.1 + 0.9 * e / 99) * 0.1 ** ((e >= 60) + (e >= 80)) for e in range(100)]
+    assert rates(cfg) == pytest.approx(wanted, rel=1e-12)
+    # The published input of pixels in 0..255: (pixel - 0.07) / 0.1, with means of 1408 to 1748 at gamma 5.
+    seen = [(200 / 255 - mean) / std for mean, std in zip(cfg.DATA.MEAN, cfg.DATA.STD, strict=True)]
+    assert seen == pytest.approx([(200 - 0.07) / std for std in (0.1, 0.09, 0.08)], rel=1e-6)
+    assert (cfg.TEST.SELECT_ON, cfg.DATA.RANDOM_FLIP, cfg.MODEL.NUM_CLASSES, cfg.DATA.TRAIN_SHORT_SIDE) == ("test", False, 400, 64)
+
+
+@pytest.mark.parametrize(
+    "name, gamma, depth",
+    [("csn_har_dark", 5, 152), ("csn_har_dark_gamma1", 1, 152), ("csn_har_dark_gamma3", 3, 152), ("csn_har_dark_r50", 5, 50)],
+)
+def test_csn_in_the_dark_repaired(name, gamma, depth):
+    cfg = load_cfg(ROOT / f"configs/arid/{name}.yaml")
+    assert (cfg.DATA.GAMMA, cfg.CSN.DEPTH, cfg.CSN.FROZEN_BN) == ([gamma], depth, True)
+    assert (cfg.DATA.SAMPLING, cfg.DATA.NUM_FRAMES, cfg.DATA.TRAIN_CROP_SIZE, cfg.DATA.TEST_CROP_SIZE) == ("uniform", 40, 56, 64)
+    assert (cfg.TEST.SELECT_ON, cfg.TEST.TEST_BEST, cfg.DATA.HOLD_OUT) == ("val", True, 0.2)
+    assert max(rates(cfg)) == pytest.approx(5e-4 * 12 / 96)
+
+
 def test_arid_recipe_with_a_tiny_budget():
     pairs = """NUM_GPUS 0 DATA.TRAIN_LIST arid6_train.txt DATA.VAL_LIST arid6_test.txt DATA.TEST_LIST arid6_test.txt
         DATA.CLASSES_FILE arid6_classes.txt MODEL.NUM_CLASSES 6 DATA.NUM_FRAMES 4 DATA.TRAIN_CROP_SIZE 64 DATA.TEST_CROP_SIZE 64
@@ -181,3 +228,36 @@ def test_arid_recipe_with_a_tiny_budget():
     cfg = load_cfg(ROOT / "configs/arid/uniformer_s.yaml", pairs)
     check_training(cfg)
     assert (cfg.TEST.NUM_ENSEMBLE_VIEWS, cfg.TEST.NUM_SPATIAL_CROPS, cfg.DATA.MEAN[0]) == (4, 3, 0.0796)
+
+
+FRAGRANT_FILES = {
+    "infar/fragrant_small_16x8": (["stage2"], ["stage3"], 12, [0.45, 0.45, 0.45]),
+    "infar/fragrant_small_16x8_no_fam": ([], ["stage3"], 12, [0.45, 0.45, 0.45]),
+    "infar/fragrant_small_16x8_no_ram": (["stage2"], [], 12, [0.45, 0.45, 0.45]),
+    "infar/fragrant_small_16x8_neither": ([], [], 12, [0.45, 0.45, 0.45]),
+    "arid/fragrant_small": (["stage2"], ["stage3"], 11, [0.0796, 0.0739, 0.0725]),
+    "ellar/fragrant_small": (["stage2"], ["stage3"], 12, [0.485, 0.456, 0.406]),
+    "demo/fragrant_xs": (["stage2"], ["stage3"], 6, [0.069, 0.069, 0.069]),
+}
+
+
+@pytest.mark.parametrize("name, expected", FRAGRANT_FILES.items())
+def test_fragrant_files_differ_from_their_uniformer_in_what_they_say(name, expected):
+    cfg = load_cfg(ROOT / "configs" / f"{name}.yaml")
+    assert (cfg.FRAGRANT.FAM_AT, cfg.FRAGRANT.RAM_AT, cfg.MODEL.NUM_CLASSES, cfg.DATA.MEAN) == expected
+    assert (cfg.MODEL.MODEL_NAME, cfg.FRAGRANT.RAM.HEADS, cfg.FRAGRANT.RAM.KERNEL_TYPE) == ("Fragrant", 8, "VplusR")
+    if name.startswith("infar"):
+        plain = load_cfg(ROOT / "configs/infar/uniformer_s_16x8.yaml")
+        assert (cfg.SOLVER, cfg.DATA, cfg.MIXUP, cfg.AUG, cfg.UNIFORMER) == (
+            plain.SOLVER,
+            plain.DATA,
+            plain.MIXUP,
+            plain.AUG,
+            plain.UNIFORMER,
+        )
+
+
+@pytest.mark.parametrize("name", ["no_fam", "no_ram", "neither"])
+def test_ablations_are_three_lines(name):
+    lines = (ROOT / f"configs/infar/fragrant_small_16x8_{name}.yaml").read_text(encoding="utf-8").splitlines()
+    assert len([line for line in lines if not line.startswith("#")]) == 3

@@ -5,7 +5,9 @@ import torch
 from make_video import decode_all, encode
 
 from fragrant.config import load_cfg
-from fragrant.data import VideoError, build_loader, transforms
+from fragrant.data import build_loader, transforms
+from fragrant.data.enhance import clahe, equalize
+from fragrant.data.gamma import brighten
 from fragrant.data.records import ListError
 from fragrant.errors import UserError
 
@@ -42,9 +44,7 @@ def cfg_of(folder, *pairs):
     return load_cfg(None, [str(text) for pair in base.items() for text in pair] + list(pairs))
 
 
-@pytest.mark.parametrize(
-    "split, num_views, sizes, side", [("train", 1, [2, 2], 32), ("val", 1, [2, 2, 1], 40), ("test", 6, [2, 2, 1], 40)]
-)
+@pytest.mark.parametrize("split, num_views, sizes, side", [("train", 1, [2, 2], 32), ("val", 1, [2, 2, 1], 40), ("test", 6, [2, 2, 1], 40)])
 def test_splits(folder, split, num_views, sizes, side):
     loader = build_loader(cfg_of(folder), split)
     batches = list(loader)
@@ -81,6 +81,9 @@ def first_clip(folder, split, *pairs):
         (["DATA.USE_OFFSET_SAMPLING", "True"], [7, 12, 17, 22]),
         (["DATA.FPS_CONVERT", "True", "DATA.TARGET_FPS", "60"], [0, 2, 4, 7]),
         (["DATA.SAMPLING", "sparse"], [3, 10, 17, 25]),
+        (["DATA.SAMPLING", "segment"], [3, 11, 18, 26]),
+        (["DATA.SAMPLING", "segment", "DATA.SEGMENT_LENGTH", "2"], [7, 8, 21, 22]),
+        (["DATA.SAMPLING", "uniform"], [3, 8, 16, 28]),
     ],
 )
 def test_sampling_keys(folder, pairs, numbers):
@@ -100,6 +103,7 @@ def test_transform_keys(folder, monkeypatch):
     monkeypatch.setattr("fragrant.data.build.TrainTransform", lambda **given: seen.update(given))
     pairs = ["DATA.TRAIN_JITTER_SCALES_RELATIVE", "[0.08,1.0]", "DATA.TRAIN_JITTER_ASPECT_RELATIVE", "[0.75,1.3333]"]
     pairs += ["DATA.CLIP_DTYPE", "float32", "DATA.RANDOM_FLIP", "False", "DATA.INV_UNIFORM_SAMPLE", "True"]
+    pairs += ["DATA.TRAIN_SHORT_SIDE", "40"]
     build_loader(cfg_of(folder, *pairs), "train")
     assert seen == {
         "crop_size": 32,
@@ -107,9 +111,98 @@ def test_transform_keys(folder, monkeypatch):
         "inverse_scales": True,
         "areas": (0.08, 1.0),
         "aspects": (0.75, 1.3333),
+        "scales": (),
         "flip": False,
+        "short_side": 40,
+        "enhance": None,
+        "gamma": (1.0, 1.0),
+        "augment": [],
+        "augment_first": False,
         "dtype": torch.float32,
     }
+
+
+GAMMAS = [("[]", "both", (1, 1)), ("[3]", "both", (3, 3)), ("[1,5]", "both", (5, 3)), ("[2]", "train", (2, 1)), ("[2]", "test", (1, 2))]
+
+
+@pytest.mark.parametrize("values, where, gammas", GAMMAS)
+def test_gamma(folder, monkeypatch, values, where, gammas):
+    """The gamma of a training clip (of a range its end here) and of a test clip (the middle)."""
+    monkeypatch.setattr("random.Random.uniform", lambda rng, low, high: high)
+    pairs = ["DATA.GAMMA", values, "DATA.GAMMA_IN", where, "DATA.TRAIN_CROP_SIZE", "48", "DATA.TEST_CROP_SIZE", "48"]
+    pairs += ["DATA.TRAIN_JITTER_SCALES", "[48,48]", "DATA.RANDOM_FLIP", "False"]
+    for split, gamma in zip(("train", "val"), gammas, strict=True):
+        clip, plain = (first_clip(folder, split, *given) for given in (pairs, pairs[4:]))
+        assert torch.equal(clip, brighten(plain, gamma)) and torch.equal(clip, plain) == (gamma == 1)
+
+
+def test_enhancement(folder):
+    pairs = ["DATA.TRAIN_CROP_SIZE", "48", "DATA.TEST_CROP_SIZE", "48", "DATA.TRAIN_JITTER_SCALES", "[48,48]", "DATA.RANDOM_FLIP", "False"]
+    for name, enhance in (("equalize", equalize), ("clahe", clahe)):
+        given = [*pairs, "DATA.SAMPLING", "sparse", "DATA.ENHANCE", name, "DATA.GAMMA", "[2]"]
+        frames = torch.from_numpy(decode_all(folder / "0.mp4"))[[3, 10, 17, 25]]
+        assert torch.equal(first_clip(folder, "val", *given), brighten(enhance(frames), 2)[:, :, 8:56])
+        assert not torch.equal(first_clip(folder, "train", *given), first_clip(folder, "train", *pairs, "DATA.SAMPLING", "sparse"))
+
+
+def test_multi_scale_crop(folder):
+    pairs = ["DATA.TRAIN_MULTI_SCALE", "[1,0.875,0.75,0.66]", "DATA.TRAIN_CROP_SIZE", "24"]
+    clips = next(iter(build_loader(cfg_of(folder, *pairs, "AUG.NUM_SAMPLE", "4"), "train"))).clips
+    assert clips.shape == (2, 4, 3, 4, 24, 24) and not torch.equal(clips[0, 0], clips[0, 1])
+
+
+def test_augmentation_keys(folder, monkeypatch):
+    seen = {}
+    monkeypatch.setattr("fragrant.data.build.TrainTransform", lambda **given: seen.update(given))
+    pairs = "AUG.ENABLE True AUG.ORDER published AUG.AA_TYPE rand-m7-n4 AUG.INTERPOLATION random AUG.BRI_CON_SAT [0.4,0.3,0.2] AUG.HUE 0.1"
+    build_loader(cfg_of(folder, *pairs.split()), "train")
+    jitter, augment = seen["augment"]
+    assert [change[2] for change in jitter.changes] == [0.4, 0.3, 0.2, 0.1]
+    assert (augment.magnitude, augment.num_ops, augment.interpolations) == (7, 4, ("bilinear", "bicubic"))
+    assert seen["augment_first"]
+    build_loader(cfg_of(folder, "AUG.ENABLE", "True", "AUG.AA_TYPE", ""), "train")
+    assert seen["augment"] == [] and not seen["augment_first"]
+
+
+def test_a_wrong_randaugment_is_named_before_anything_is_read(folder):
+    with pytest.raises(UserError, match="AUG.AA_TYPE 'augmix' is no RandAugment"):
+        build_loader(cfg_of(folder, "AUG.ENABLE", "True", "AUG.AA_TYPE", "augmix"), "train")
+
+
+AUGMENTED = """AUG.ENABLE True AUG.NUM_SAMPLE 2 AUG.AA_TYPE rand-m9-n4-mstd0.5-inc1 AUG.BRI_CON_SAT [0.4,0.4,0.4] DATA.GAMMA [1,3]
+    DATA.ENHANCE equalize DATA.SAMPLING segment""".split()
+
+
+@pytest.mark.parametrize("order", ["crop_first", "published"])
+def test_augmentation_is_the_same_with_any_number_of_workers(folder, order):
+    def two_epochs(num_workers):
+        loader = build_loader(cfg_of(folder, *AUGMENTED, "AUG.ORDER", order, "DATA_LOADER.NUM_WORKERS", str(num_workers)), "train")
+        batches = []
+        for epoch in (0, 1):
+            loader.set_epoch(epoch)
+            batches += list(loader)
+        return batches
+
+    expected = two_epochs(0)
+    assert len(expected) == 4 and expected[0].clips.shape == (2, 2, 3, 4, 32, 32)
+    for num_workers in (1, 4):
+        for batch, other in zip(expected, two_epochs(num_workers), strict=True):
+            assert torch.equal(batch.clips, other.clips) and torch.equal(batch.ids, other.ids)
+            assert other.clips.flatten(0, 1).is_contiguous(memory_format=torch.channels_last_3d)
+
+
+def test_validation_and_test_are_not_augmented(folder):
+    for split in ("val", "test"):
+        plain, augmented = (first_clip(folder, split, *pairs) for pairs in ([], ["AUG.ENABLE", "True", "AUG.NUM_SAMPLE", "2"]))
+        assert torch.equal(plain, augmented)
+
+
+def test_repeated_augmentation(folder):
+    loader = build_loader(cfg_of(folder, "AUG.NUM_SAMPLE", "3"), "train")
+    clips = next(iter(loader)).clips
+    assert loader.num_views == 3 and clips.shape == (2, 3, 3, 4, 32, 32)
+    assert not torch.equal(clips[0, 0], clips[0, 1])
+    assert next(iter(build_loader(cfg_of(folder, "AUG.NUM_SAMPLE", "3"), "val"))).clips.shape[1] == 1
 
 
 def test_pixels_may_be_float(folder):
@@ -135,7 +228,7 @@ def test_capital_letters_of_a_set_do_not_matter(folder, name):
     [
         (["TEST.DATASET", "kinetic"], UserError, "did you mean 'kinetics'"),
         (["DATA.TEST_LIST", "gone.csv"], ListError, "no test list .*gone.csv'; it follows from DATA.PATH_TO_DATA_DIR"),
-        (["DATA.PATH_LABEL_SEPARATOR", ","], ListError, "test.csv:1: no label behind DATA.PATH_LABEL_SEPARATOR ','; ' ' would fit"),
+        (["DATA.LIST_FORMAT", "path,label"], ListError, "test.csv:1: too few columns, the form of this list is 'path,label'; 'path "),
         (["MODEL.NUM_CLASSES", "1"], ListError, r"test.csv:2: label 1 is not in 0..0 \(MODEL.NUM_CLASSES 1\)"),
         (["MODEL.NUM_CLASSES", "3"], ListError, "classes.txt' names 2 classes, MODEL.NUM_CLASSES is 3"),
     ],
@@ -148,8 +241,8 @@ def test_wrong_lists(folder, pairs, error, message):
 def test_missing_video(folder):
     (folder / "gone.csv").write_text("0.mp4 0\nnowhere.mp4 1\n")
     loader = build_loader(cfg_of(folder, "DATA.TEST_LIST", "gone.csv", "DATA.PATH_PREFIX", str(folder)), "test")
-    with pytest.raises(VideoError, match=r"nowhere.mp4' cannot be read: no such file \(.*gone.csv:2\)$"):
-        list(loader)
+    assert torch.cat([batch.ids for batch in loader]).tolist() == [0]
+    assert loader.skipped == {1: f"video '{folder}/nowhere.mp4' cannot be read: no such file ({folder}/gone.csv:2)"}
 
 
 def test_real_clips(shared_clips):

@@ -2,6 +2,7 @@
 
 import random
 
+import numpy as np
 import pytest
 from conftest import golden
 
@@ -77,3 +78,112 @@ def test_sparse_training_clips_draw_from_every_segment(num_frames):
             assert first <= number <= last < num_frames
             values.add(number)
     assert seen == [set(range(first, last + 1)) for first, last in bounds]
+
+
+# ----------------------------------------------------------------------------------------------------------------- segment
+SEGMENTS = golden("mienet/sampling")
+
+
+def counted_from_1(numbers):
+    return [number + 1 for number in numbers]
+
+
+def test_segment_test_clips():
+    for row in SEGMENTS["rows"]:
+        num_frames, run = row["num_frames"], row["new_length"]
+        parts = {"segments": row["segments"], "run": run}
+        middle = sampling.segment_starts_placed(num_frames, **parts)
+        assert counted_from_1(middle) == row["test_fixed"], row
+        twice = [sampling.segment_starts_placed(num_frames, **parts, view=view, views=2) for view in (0, 1)]
+        assert counted_from_1(twice[0] + twice[1]) == row["twice_fixed"], row
+        if "test_fixed_frames" in row:
+            published = [number for frames in row["test_fixed_frames"] for number in frames]
+            assert counted_from_1(sampling.runs(middle, num_frames, run=run)) == published, row
+
+
+def test_many_segment_clips_go_from_the_first_to_the_last_frame_of_each_part():
+    starts = [sampling.segment_starts_placed(40, segments=4, run=1, view=view, views=10) for view in range(10)]
+    assert starts == [tuple(part * 10 + view for part in range(4)) for view in range(10)]
+
+
+def test_segment_training_clips_as_published():
+    """With the published generator, to the draw; where the published code draws from too few or too many frames, ours does not."""
+    compared = 0
+    for row in SEGMENTS["train_seeded"]:
+        num_frames, segments, run = row["num_frames"], row["segments"], row["new_length"]
+        if num_frames - run + 1 < segments and run != 4:
+            continue
+        rng = np.random.RandomState(row["np_seed"])
+        assert counted_from_1(sampling.segment_starts(num_frames, segments=segments, run=run, rng=rng)) == row["train"], row
+        compared += 1
+    assert compared > 10
+
+
+def test_segment_training_clips_draw_from_every_part():
+    for row in SEGMENTS["rows"]:
+        num_frames, segments, run = row["num_frames"], row["segments"], row["new_length"]
+        draws = [sampling.segment_starts(num_frames, segments=segments, run=run, rng=np.random.RandomState(seed)) for seed in range(100)]
+        low, high = np.min(draws, axis=0) + 1, np.max(draws, axis=0) + 1
+        if row["train_branch"] == "sorted_random":
+            assert 1 <= low[0] and high[-1] <= num_frames and all(list(draw) == sorted(draw) for draw in draws)
+            continue
+        assert (low >= row["train_lo"]).all() and (high <= row["train_hi"]).all(), row
+        if row["train_hi"][0] <= 15:
+            assert (low == row["train_lo"]).all() and (high == row["train_hi"]).all(), row
+
+
+def test_looped_segment_clips():
+    """In training the published code never draws the last window, and its validation is random: not here."""
+    for row in SEGMENTS["dense"]:
+        num_frames, segments = row["num_frames"], row["segments"]
+        starts = [sampling.placed_window(num_frames, view=view, views=10) for view in range(10)]
+        clips = [sampling.looped_starts(num_frames, segments=segments, start=start) for start in starts]
+        assert counted_from_1(number for clip in clips for number in clip) == row["test_10_clips"], row
+        drawn = {sampling.random_window(num_frames, np.random.RandomState(seed)) for seed in range(200)}
+        assert min(drawn) == 0 and max(drawn) <= max(0, num_frames - 64)
+        assert starts[0] <= sampling.placed_window(num_frames) <= starts[-1]
+    assert {sampling.random_window(66, np.random.RandomState(seed)) for seed in range(50)} == {0, 1, 2}
+
+
+def test_a_run_repeats_the_last_frame():
+    assert sampling.runs((0, 3), 5, run=3) == (0, 1, 2, 3, 4, 4)
+
+
+# ----------------------------------------------------------------------------------------------------------------- uniform
+def test_uniform_clips():
+    for case in golden("frozen_features/sampling")["cases"]:
+        if case["op"] != "UniformSampleFrames":
+            continue
+        num_frames, length = case["N"], case["clip_len"]
+        if case["test_mode"]:
+            (clip,) = sampling.uniform_placed(num_frames, length=length, views=case["num_clips"])
+        else:
+            clip = sampling.uniform(num_frames, length=length, rng=np.random.RandomState(case["np_seed"]))
+        assert list(clip) == case["frame_inds"], case
+
+
+def test_uniform_test_clips_leave_other_draws_alone():
+    np.random.seed(3)
+    expected = np.random.random()
+    np.random.seed(3)
+    sampling.uniform_placed(200, length=8)
+    assert np.random.random() == expected
+
+
+def test_uniform_clips_of_a_short_video_begin_at_different_frames():
+    assert [clip[0] for clip in sampling.uniform_placed(8, length=10, views=4)] == [0, 2, 4, 6]
+    assert [clip[0] for clip in sampling.uniform_placed(2, length=10, views=4)] == [0, 1, 0, 1]
+
+
+@pytest.mark.parametrize(
+    "num_frames, interval, frames", [(7, 2, (0, 2, 4, 6)), (6, 2, (0, 2, 4)), (1, 2, (0,)), (3, 5, (0,)), (4, 1, (0, 1, 2, 3))]
+)
+def test_every_nth_frame(num_frames, interval, frames):
+    assert sampling.every(num_frames, interval=interval) == frames
+
+
+def test_drawn_frames():
+    frames = [sampling.drawn(20, count=5, rng=random.Random(seed)) for seed in range(100)]
+    assert all(len(set(row)) == 5 and list(row) == sorted(row) for row in frames) and len(set(frames)) > 90
+    assert {number for row in frames for number in row} == set(range(20))
+    assert sampling.drawn(3, count=5, rng=random.Random(0)) == (0, 1, 2)  # the published code fails here

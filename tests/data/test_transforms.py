@@ -100,6 +100,16 @@ def test_resized_box_is_crop_then_resize():
     torch.testing.assert_close(clip, expected, atol=1e-3, rtol=0)
 
 
+def test_relative_box_of_resized_frames():
+    frames = frames_of(60, 80)
+    box = {"areas": (0.08, 1.0), "aspects": (3 / 4, 4 / 3)}
+    options = {"crop_size": 32, "jitter_scales": (1, 1), **box, "flip": False}
+    clip = TrainTransform(**options, short_side=20)(frames, None, random.Random(3))
+    expected = TrainTransform(**options)(transforms.resize(frames, 20, 26), None, random.Random(3))
+    assert torch.equal(clip, expected)
+    assert not torch.equal(clip, TrainTransform(**options)(frames, None, random.Random(3)))
+
+
 def test_jittered_crop_is_resize_then_crop():
     frames = frames_of(60, 80)
     transform = TrainTransform(crop_size=48, jitter_scales=(50, 64), flip=False)
@@ -108,6 +118,54 @@ def test_jittered_crop_is_resize_then_crop():
     resized = transforms.resize(frames, *transforms.short_side_size(60, 80, short_side))
     expected = transforms.random_box(*resized.shape[1:3], 48, rng).of(resized)
     assert torch.equal(transform(frames, None, random.Random(4)), expected)
+
+
+def test_multi_scale_boxes():
+    data = golden("mienet/crops")
+    for row in data["rows"]:
+        width, height = row["image_wh"]
+        sizes = transforms.multi_scale_sizes(height, width, data["input_size"], (1, 0.875, 0.75, 0.66))
+        published = [[min(side, height, width) for side in pair] for pair in next(iter(row["train_multiscale"].values()))]
+        assert [[w, h] for h, w in sizes] == published, row["image_wh"]
+        for name, places in row["train_multiscale"]["offsets_xy_for_some_crops (13, uniform)"].items():
+            box_width, box_height = map(int, name.split("x"))
+            boxes = transforms.multi_scale_boxes(height, width, box_height, box_width)
+            assert [[box.left, box.top] for box in boxes] == places, name
+
+
+def test_multi_scale_crops_fit():
+    frames = frames_of(50, 80)
+    transform = TrainTransform(crop_size=32, jitter_scales=(1, 1), scales=(1, 0.875, 0.75, 0.66))
+    assert all(transform(frames, None, random.Random(seed)).shape == (2, 32, 32, 3) for seed in range(100))
+
+
+class Shown:
+    """An augmentation that keeps what it was given."""
+
+    def __call__(self, frames, rng):
+        self.frames = frames
+        return 255 - frames
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.float32])
+@pytest.mark.parametrize("areas", [None, (0.3, 0.9)])
+def test_augmentation_of_the_crop_or_of_the_frames(areas, dtype):
+    frames = frames_of(60, 80)
+    how = {"crop_size": 48, "jitter_scales": (50, 64), "areas": areas, "aspects": areas and (0.75, 1.3333), "flip": False}
+    late, early = Shown(), Shown()
+    after = TrainTransform(**how, augment=[late], dtype=dtype)(frames, None, random.Random(4))
+    before = TrainTransform(**how, augment=[early], augment_first=True, dtype=dtype)(frames, None, random.Random(4))
+    assert torch.equal(early.frames, frames) and late.frames.shape == (2, 48, 48, 3) and late.frames.dtype == torch.uint8
+    assert after.dtype == before.dtype == dtype
+    plain = TrainTransform(**how, dtype=torch.float32)(frames, None, random.Random(4))
+    assert (255 - plain - after.float()).abs().max() <= 0.51 and (255 - plain - before.float()).abs().max() <= 0.51
+
+
+def test_the_memory_format_of_a_resize_changes_nothing_that_matters():
+    frames = frames_of(60, 80)
+    together = transforms.resize(frames, 48, 40, together=True)
+    assert together.permute(1, 2, 0, 3).is_contiguous()
+    torch.testing.assert_close(together.int(), transforms.resize(frames, 48, 40).int(), atol=1, rtol=0)
 
 
 def test_half_of_the_clips_are_mirrored():

@@ -3,9 +3,11 @@
 import pickle
 import random
 
+import pytest
 from conftest import golden
 
-from fragrant.data.views import result_file_name, test_plan, train_plan, views_label
+from fragrant.data import sampling
+from fragrant.data.views import View, frame_plan, result_file_name, test_plan, train_plan, views_label, views_of_windows, windows
 
 RNG = random.Random(0)
 ACCOUNTING = golden("framework/frame_accounting")
@@ -39,13 +41,82 @@ def test_sampling_modes_reach_the_frame_numbers():
     assert test_plan(length=4, stride=2)(100, RNG)[0].frames == (0, 2, 4, 7)
     assert test_plan(length=4, stride=2, offset=True)(100, RNG)[0].frames == (46, 48, 50, 53)
     assert test_plan(length=4, stride=2, target_fps=30)(100, RNG, fps=60)[0].frames == (0, 5, 10, 15)
-    assert test_plan(length=4, stride=2, sparse=True)(100, RNG)[0].frames == (12, 37, 62, 86)
+    assert test_plan(length=4, mode="sparse")(100, RNG)[0].frames == (12, 37, 62, 86)
+    assert test_plan(length=4, mode="segment")(100, RNG)[0].frames == (12, 37, 62, 87)
+    assert test_plan(length=4, mode="segment", run=2)(100, RNG)[0].frames == (24, 25, 74, 75)
+    assert test_plan(length=4, mode="uniform")(3, RNG)[0].frames == (0, 1, 2, 0)
 
 
-def test_training_views_differ_and_follow_from_the_generator():
-    for plan in (train_plan(length=8, stride=4, views=3), train_plan(length=8, stride=4, views=3, sparse=True)):
-        views = plan(300, random.Random(5))
-        assert views == plan(300, random.Random(5)) != plan(300, random.Random(6))
-        assert len({view.frames for view in views}) == 3
-        assert {view.where for view in views} == {None}
-        assert pickle.loads(pickle.dumps(plan))(300, random.Random(5)) == views  # a worker may get it by pickling
+PLANS = [
+    {"mode": "dense", "stride": 4},
+    {"mode": "sparse"},
+    {"mode": "segment"},
+    {"mode": "segment", "run": 4},
+    {"mode": "segment_dense", "run": 4},
+    {"mode": "uniform"},
+]
+
+
+@pytest.mark.parametrize("options", PLANS, ids=str)
+def test_every_mode_takes_videos_of_any_length(options):
+    for num_frames in (1, 2, 3, 7, 8, 9, 15, 16, 100):
+        views = train_plan(length=8, **options)(num_frames, random.Random(num_frames))
+        views += test_plan(length=8, clips=3, **options)(num_frames, RNG)
+        for view in views:
+            assert len(view.frames) == 8 and 0 <= min(view.frames) and max(view.frames) < num_frames, view
+            assert all(type(number) is int for number in view.frames)
+
+
+@pytest.mark.parametrize("options", PLANS, ids=str)
+def test_test_clips_are_the_same_every_time_and_differ_from_each_other(options):
+    plan = test_plan(length=8, clips=3, **options)
+    clips = [view.frames for view in plan(100, random.Random(1))]
+    assert clips == [view.frames for view in plan(100, random.Random(2))] and len(set(clips)) == 3
+
+
+@pytest.mark.parametrize("options", PLANS, ids=str)
+def test_training_clips_follow_from_the_generator(options):
+    plan = train_plan(length=8, **options)
+    views = plan(300, random.Random(5))
+    assert views == plan(300, random.Random(5)) != plan(300, random.Random(6))
+    assert [view.where for view in views] == [None]
+    assert pickle.loads(pickle.dumps(plan))(300, random.Random(5)) == views  # a worker may get it by pickling
+
+
+def test_repeated_augmentation_shows_one_clip_several_times():
+    one, three = (train_plan(length=8, stride=4, views=views)(300, random.Random(5)) for views in (1, 3))
+    assert three == one * 3
+
+
+def test_single_frames_are_views():
+    def frames(mode, num_frames=9):
+        plan = frame_plan(mode, interval=4, count=3)
+        views = plan(num_frames, random.Random(0))
+        assert all(len(view.frames) == 1 and view.where == 0.5 for view in views)
+        return [view.frames[0] for view in views]
+
+    assert frames("interval") == [0, 4, 8]
+    assert frames("uniform") == list(sampling.uniform_placed(9, length=3)[0])
+    assert len(frames("random")) == 3 and frames("random", 2) == [0, 1]
+
+
+@pytest.mark.parametrize(
+    "num_frames, length, step, expected",
+    [
+        (10, 4, 2, [(0, 4), (2, 6), (4, 8), (6, 10)]),
+        (11, 4, 2, [(0, 4), (2, 6), (4, 8), (6, 10), (7, 11)]),  # the last one ends with the video
+        (10, 4, 4, [(0, 4), (4, 8), (6, 10)]),
+        (4, 4, 1, [(0, 4)]),
+        (3, 4, 2, [(0, 3)]),
+        (1, 8, 8, [(0, 1)]),
+    ],
+)
+def test_windows_reach_from_the_first_frame_to_the_last(num_frames, length, step, expected):
+    assert [(part.start, part.stop) for part in windows(num_frames, length=length, step=step)] == expected
+
+
+def test_a_window_is_a_video_of_its_own():
+    plan = test_plan(length=2, stride=2)
+    views = views_of_windows(plan, [range(0, 4), range(6, 10)])(10, random.Random(0))
+    alone = plan(4, random.Random(0))[0]
+    assert views == [alone, View(tuple(6 + number for number in alone.frames), 0.5)]

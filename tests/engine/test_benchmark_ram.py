@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from tiny import run_here
 
 from fragrant.engine import benchmark_ram as room
 from fragrant.engine.benchmark_ram import Case, benchmark_fam, benchmark_ram, fam_cases, ram_cases
@@ -47,3 +48,11 @@ def test_without_the_references(monkeypatch, tmp_path):
 def test_cuda_table_has_triton_and_the_floor():
     rows = benchmark_ram([Case("V/V", 2, 32, 14, dict(key_dim=16))], device=torch.device("cuda"), rounds=1).splitlines()
     assert [row[50:60].strip() for row in rows] == ["form", "published", "PyTorch", "Triton", "floor"]
+
+
+def test_the_command_runs_without_a_config_and_without_a_gpu():
+    done = run_here(tool="benchmark", arguments=("fam", "--batch-size", "1", "--rounds", "1"))
+    assert done.returncode == 0, done.stderr
+    first, heading, *rows = done.stdout.strip().splitlines()
+    assert first.startswith("CPU, 1 threads; torch") and heading.startswith("forward + backward")
+    assert [form for row in rows for form in ("published", "PyTorch") if form in row] == ["published", "PyTorch"] * 2

@@ -1,13 +1,17 @@
 """The command as a user types it: what it prints, what it leaves on disk, how it says what is wrong."""
 
 import json
-import pickle
 
 import numpy as np
 import pytest
 import torch
 from conftest import ROOT
 from tiny import TINY, run_here, run_tool
+
+from fragrant.checkpoint import checkpoint_hash
+from fragrant.metrics import Share
+from fragrant.scores import ensemble_views, grid_views, load_table, summarise
+from fragrant.scores.pickles import read_pickle
 
 ARID = str(ROOT / "configs/arid/uniformer_s.yaml")
 
@@ -24,8 +28,12 @@ def finished(tmp_path_factory):
 def test_says_what_it_does_and_where_the_results_lie(finished):
     folder, done = finished
     assert "Starting from random weights" in done.stdout
-    assert "#Frame = 4x3x2: 6 forward passes per video" in done.stdout
+    assert "100.0 % of the model's tensors matched" in done.stdout and "checkpoint_epoch_00002.pyth" in done.stdout
+    assert "6 test videos, #Frame = 4 x 3 x 2: 6 forward passes per video" in done.stdout
+    assert "short side 32, crop 32 (left, centre, right)" in done.stdout
     assert "sum of logits over the views" in done.stdout
+    assert "classes: the 6 names and their order agree with the checkpoint's (jump, run, sit, stand, ...)" in done.stdout
+    assert done.stdout.index("#Frame") < done.stdout.index("expected calibration error")
     assert f"Results are in {folder / 'out'}" in done.stdout
 
 
@@ -51,10 +59,42 @@ def test_scores_are_the_source_of_the_numbers(finished):
     last = (folder / "out" / "stdout.log").read_text().splitlines()
     line = next(line for line in reversed(last) if "test_final" in line)
     assert f'json_stats: {{"split": "test_final", "top1_acc": "{top1:.2f}", "top5_acc": ' in line
-    with open(folder / "out" / "4x32x2x3.pkl", "rb") as file:
-        published = pickle.load(file)
+    published = read_pickle(folder / "out" / "4x32x2x3.pkl")
     assert np.allclose(published["video_preds"], scores["logits"].sum(1), atol=1e-5)
     assert published["video_labels"].tolist() == scores["labels"].tolist()
+
+
+def test_a_test_tells_what_it_was(finished):
+    """scores.npz is enough: header, brightness, names; scores.json has the same numbers for people."""
+    folder, done = finished
+    table = load_table(folder / "out" / "scores.npz")
+    assert table.views == grid_views(2, 3) and bool(table.present.all()) and table.class_names[0] == "jump"
+    assert ((0.005 < table.luma) & (table.luma < 0.3)).all() and len(set(table.luma.tolist())) == 6
+    header = table.header
+    assert header["checkpoint_hash"] == checkpoint_hash(folder / "out/checkpoints/checkpoint_epoch_00002.pyth")
+    assert header["config"] == (folder / "out/config.yaml").read_text() and "run_net.py" in header["command"]
+    numbers = json.loads((folder / "out" / "scores.json").read_text())
+    summary = summarise(ensemble_views(table, header["rule"]))
+    assert numbers["summary"] == json.loads(json.dumps(summary)) and numbers["header"]["rule"] == "sum-logits"
+    assert f"Test: top-1 {Share(**summary['top1'])}, top-5 " in done.stdout
+    assert (folder / "out" / "scores.csv").read_text().startswith("path,label,luma,class1,prob1,")
+    assert sum(group["share"]["total"] for group in summary["by_luma"]) == 6 and "mean luma " in done.stdout
+
+
+def test_class_names_in_another_order_are_an_error(finished, tmp_path):
+    folder, _ = finished
+    demo = folder / "demo"
+    for name in ("test.csv", "val.csv", "train.csv"):
+        (tmp_path / name).write_text((demo / name).read_text())
+    (tmp_path / "classes.txt").write_text("jump\nrun\nstand\nsit\nturn\nwalk\n")
+    checkpoint = str(folder / "out/checkpoints/checkpoint_epoch_00002.pyth")
+    test = [*TINY, "TEST.DATASET", "kinetics", "DATA.PATH_TO_DATA_DIR", str(tmp_path), "DATA.PATH_PREFIX", str(demo)]
+    test += ["TRAIN.ENABLE", "False", "TEST.CHECKPOINT_FILE_PATH", checkpoint, "OUTPUT_DIR", str(tmp_path / "out")]
+    message = f"class 2 is 'sit' in {checkpoint}, but 'stand' in the class names of the test list; the orders must agree"
+    one_line(run_here(*test), message)
+    (tmp_path / "classes.txt").unlink()
+    done = run_here(*test)
+    assert done.returncode == 0 and "classes: the test list names no classes, so their order cannot be checked" in done.stdout
 
 
 def test_checkpoint_holds_everything(finished):
@@ -96,7 +136,7 @@ def test_the_readme_example_of_fragrant(finished, tmp_path):
     ]
     done = run_here(*example, arguments=("--cfg", str(ROOT / "configs/infar/uniformer_s_16x8.yaml")))
     assert done.returncode == 0, done.stderr
-    assert '"split": "test_final"' in done.stdout and "16x1x4: 4 forward passes per video" in done.stdout
+    assert '"split": "test_final"' in done.stdout and "16 x 1 x 4: 4 forward passes per video" in done.stdout
 
 
 def one_line(done, *parts: str) -> None:
@@ -135,14 +175,15 @@ LISTS = [
     (None, "", ["train.csv", "DATA.PATH_TO_DATA_DIR"]),
     ("", "", ["train.csv"]),
     ("a.mp4 6\n", "", ["train.csv:1", "6", "MODEL.NUM_CLASSES"]),
-    ("a.mp4,0\n", "", ["train.csv:1", "DATA.PATH_LABEL_SEPARATOR"]),
+    ("a.mp4,0\n", "", ["train.csv:1", "a.mp4", "DATA.PATH_PREFIX"]),
+    ("a.mp4 walk\n", "", ["train.csv:1", "DATA.LIST_FORMAT"]),
     ("missing.mp4 0\n", "", ["missing.mp4", "train.csv:1"]),
     ("text.mp4 0\n", "no video at all", ["text.mp4", "train.csv:1"]),
 ]
 
 
 @pytest.mark.parametrize("workers", [0, 1])
-@pytest.mark.parametrize("rows, content, parts", LISTS, ids="missing_list no_rows label separator missing_video unreadable_video".split())
+@pytest.mark.parametrize("rows, content, parts", LISTS, ids="missing_list no_rows label folder form missing_video unreadable_video".split())
 def test_wrong_lists_are_one_line(rows, content, parts, workers, tmp_path):
     if workers and not content:
         pytest.skip("nothing is read in workers")
@@ -151,7 +192,12 @@ def test_wrong_lists_are_one_line(rows, content, parts, workers, tmp_path):
             (tmp_path / f"{split}.csv").write_text(rows)
     (tmp_path / "text.mp4").write_text(content)
     run = [*TINY, "TRAIN.DATASET", "kinetics", "DATA.PATH_TO_DATA_DIR", str(tmp_path), "OUTPUT_DIR", str(tmp_path / "out")]
-    one_line(run_here(*run, "DATA_LOADER.NUM_WORKERS", str(workers)), *parts)
+    done = run_here(*run, "DATA_LOADER.NUM_WORKERS", str(workers))
+    if content:  # found while training, where single bad files are replaced: the run stops
+        assert done.returncode == 1 and done.stderr.startswith("stopped: ") and done.stderr.count("\n") == 1
+        assert all(part in done.stderr for part in parts), done.stderr
+    else:
+        one_line(done, *parts)
 
 
 def test_debug_shows_the_traceback(tmp_path):
@@ -172,3 +218,16 @@ def test_help_explains_the_pairs():
 
 def test_flag_and_key_that_differ():
     one_line(run_here("NUM_SHARDS", "2", arguments=("--num_shards", "4")), "--num_shards 4 and NUM_SHARDS 2 contradict")
+
+
+def test_a_loss_that_stays_not_finite_stops_the_run(finished, tmp_path):
+    """Exit code 1, one line that names the clips; what was saved stays."""
+    folder, _ = finished
+    out = tmp_path / "out"
+    pairs = ["DATA.PATH_TO_DATA_DIR", str(folder / "demo"), "OUTPUT_DIR", str(out), "TRAIN.MAX_BAD_STEPS", "2", "SOLVER.MAX_EPOCH", "4"]
+    steps = ["SOLVER.LR_POLICY", "steps_with_relative_lrs", "SOLVER.STEPS", "[0,1]", "SOLVER.LRS", "[1,1e30]", "SOLVER.CLIP_GRADIENT", "0"]
+    done = run_here(*TINY, *pairs, *steps)
+    assert done.returncode == 1, (done.stdout, done.stderr)
+    (line,) = done.stderr.strip().splitlines()
+    assert line.startswith("stopped: ") and "TRAIN.MAX_BAD_STEPS" in line and ".mp4" in line
+    assert (out / "checkpoints/checkpoint_epoch_00001.pyth").exists()

@@ -22,6 +22,7 @@ class ToyBatch(NamedTuple):
     clips: Tensor
     labels: Tensor
     ids: Tensor
+    luma: Tensor
 
     def to(self, device):
         return self
@@ -32,6 +33,7 @@ class ToyLoader:
 
     def __init__(self, ids: list[int], *, views: int = 1, batch_size: int = 2):
         self.ids, self.num_views, self.batch_size, self.epoch = ids, views, batch_size, None
+        self.skipped = {}
 
     def set_epoch(self, epoch: int, first: int = 0) -> None:
         self.epoch = epoch
@@ -43,7 +45,7 @@ class ToyLoader:
         for ids in torch.tensor(self.ids).split(self.batch_size) if self.ids else ():
             pixels = ids[:, None] + 0.1 * torch.arange(self.num_views)  # (B, V)
             clips = pixels[:, :, None, None, None, None].expand(-1, -1, 3, 2, 4, 4)
-            yield ToyBatch(clips, ids % 3, ids)
+            yield ToyBatch(clips, ids % 3, ids, ids / 10)
 
 
 class Echo(nn.Module):
@@ -99,7 +101,7 @@ def test_an_epoch(tmp_path):
     """Learning rates follow the fractional epoch, every view is a sample, the objective hears of every step."""
     torch.manual_seed(0)
     model = nn.Sequential(nn.AdaptiveAvgPool3d(1), nn.Flatten(), nn.Linear(3, 3))
-    steps = []
+    steps, erased = [], []
 
     class Watched(Classify):
         def after_step(self):
@@ -121,8 +123,10 @@ def test_an_epoch(tmp_path):
             prepare=lambda clips: clips.float(),
             autocast=contextlib.nullcontext,
             device=CPU,
+            erase=lambda clips, ids, epoch: erased.append((len(clips), ids, epoch)) or clips,
         )
     assert loader.epoch == 3
+    assert erased == [(2 * len(ids), ids, 3) for ids in ([0, 1], [2, 3], [4, 5], [6])]
     assert steps == pytest.approx([0.03, 0.0325, 0.035, 0.0375])
     lines = (tmp_path / "stdout.log").read_text().splitlines()
     assert len(lines) == 3

@@ -1,7 +1,6 @@
 """A run small enough for tests: a UniFormer of a few thousand weights on a demo set of two dozen short clips."""
 
 import contextlib
-import importlib.util
 import io
 import os
 import subprocess
@@ -10,7 +9,7 @@ from typing import NamedTuple
 from unittest import mock
 
 import torch
-from conftest import ROOT
+from conftest import ROOT, load_tool
 
 TINY_MODEL = """
     MODEL.MODEL_NAME Uniformer MODEL.NUM_CLASSES 6 DATA.INPUT_CHANNEL_NUM [3]
@@ -50,9 +49,7 @@ def run_tool(*pairs: str, tool: str = "run_net", arguments: tuple[str, ...] = ()
 
 def run_here(*pairs: str, tool: str = "run_net", arguments: tuple[str, ...] = ()) -> Done:
     """The same in this process: without the seconds that a start takes."""
-    spec = importlib.util.spec_from_file_location(f"tools_{tool}", ROOT / "tools" / f"{tool}.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module = load_tool(tool)
     threads, state = torch.get_num_threads(), torch.get_rng_state()
     torch.set_num_threads(1)
     out, err = io.StringIO(), io.StringIO()

@@ -30,6 +30,17 @@ def test_gradients_are_those_of_double_precision(kernel_size, shape):
         assert (actual - expected).abs().max() <= 5e-6 * expected.abs().max()
 
 
+@pytest.mark.parametrize("stride", [1, 2])
+def test_without_a_bias_and_with_a_stride(stride):
+    torch.manual_seed(0)
+    conv = DepthwiseConv3d(8, kernel_size=3, stride=stride, bias=False)
+    x = torch.randn(2, 8, 5, 7, 4).to(memory_format=torch.channels_last_3d)
+    found, exact = gradients(conv, x, plain=False), gradients(conv.double(), x.double(), plain=True)
+    assert found[0].shape == ((2, 8, 5, 7, 4) if stride == 1 else (2, 8, 3, 4, 2))
+    for actual, expected in zip(found, exact, strict=True):
+        assert (actual - expected).abs().max() <= 5e-6 * expected.abs().max()
+
+
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 def test_bfloat16_autocast_has_no_wrong_filter_gradient(shape):
     """oneDNN's is wrong for clips shorter than the filter."""

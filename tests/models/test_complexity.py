@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from fragrant.models.complexity import describe, measure
+from fragrant.models.fragrant import Fragrant
 from fragrant.models.uniformer import uniformer_base, uniformer_small
 
 
@@ -36,3 +37,16 @@ def test_attention_is_counted_and_the_model_is_left_alone():
 
 def test_the_description_is_one_line():
     assert describe(uniformer_small(), (3, 8, 224, 224)) == "21.40 M parameters, 17.61 GMACs for a clip of 3 x 8 x 224 x 224"
+
+
+def test_fragrant_costs_less_than_the_published_order_of_sums():
+    """18.292 (V/V), 18.337 (8 heads, VplusR/VplusR) and 31.411 GMACs (VplusR/R) are published forms' counts, without FAM's FFT."""
+    plain = measure(uniformer_small(num_classes=12), (3, 8, 224, 224)).gmacs
+    figure = Fragrant(num_classes=12)
+    assert sum(parameter.numel() for parameter in figure.parameters()) - 21_201_356 == 378_160
+    assert plain < measure(figure, (3, 8, 224, 224)).gmacs < 18.337
+    positions, taps = 4 * 14 * 14, 3 * 7 * 7
+    projection, kernels = positions * 320 * 336, positions * taps * (16 + 320)
+    values_only = measure(Fragrant(num_classes=12, ram=dict(key_dim=16)), (3, 8, 224, 224))
+    fam = 128 * 4 * 28 * 28 * 4
+    assert (values_only.gmacs - plain) * 1e9 == pytest.approx(projection + kernels + fam)

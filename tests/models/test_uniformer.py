@@ -6,30 +6,14 @@ from conftest import golden, golden_input
 from fvcore.common.config import CfgNode
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
-from uniformer_goldens import TINY, assert_close, assert_probe, published_model, published_state
+from uniformer_goldens import FORMATS, TINY, assert_close, assert_probe, outputs_by_name, published_model, published_state
 
 from fragrant.layers.split_attention_block import SplitAttentionBlock
 from fragrant.models import ModelError, build_model
 from fragrant.models.uniformer import Insertion, UniFormer, uniformer_base, uniformer_small
 from fragrant.models.weights import load_weights
 
-FORMATS = {"contiguous": torch.contiguous_format, "channels_last_3d": torch.channels_last_3d}
 PUBLISHED = ["uniformer_small_c12", "uniformer_small_k400", "uniformer_small_split_c12", "uniformer_small_std_c174", "uniformer_base_k400"]
-
-
-def outputs_by_name(model: nn.Module, names, clips: torch.Tensor) -> dict[str, torch.Tensor]:
-    """The logits, the outputs of the named modules, and what enters the head ("head_in")."""
-    seen, hooks = {}, []
-    for name in names:
-        if name != "head_in":
-            module = model.get_submodule(name)
-            hooks.append(module.register_forward_hook(lambda module, args, output, name=name: seen.__setitem__(name, output)))
-    hooks.append(model.head.register_forward_pre_hook(lambda module, args: seen.__setitem__("head_in", args[0])))
-    with torch.no_grad():
-        seen["logits"] = model(clips)
-    for hook in hooks:
-        hook.remove()
-    return seen
 
 
 # --------------------------------------------------------------------------------------------------------- published numbers

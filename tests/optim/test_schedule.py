@@ -63,12 +63,37 @@ def test_warm_up_meets_the_policy():
     assert lr_at(3.0, **options, cosine_after_warmup=True) == 1.0
 
 
+KINETICS = {"steps": [0, 32, 48], "warmup_epochs": 15, "max_epoch": 58}
+DARK = {"steps": [0, 60, 80], "warmup_epochs": 99, "max_epoch": 100}
+
+
+@pytest.mark.parametrize("options, warmup", [(KINETICS, lambda e: min(e, 15) / 15), (DARK, lambda e: e / 99)], ids=["kinetics", "dark"])
+def test_warm_up_times_steps_is_the_formula_of_csn(options, warmup):
+    options = {**options, "policy": "warmup_times_steps", "base_lr": 5e-4, "warmup_start_lr": 5e-5, "lrs": [1, 0.1, 0.01]}
+    _, first, second = options["steps"]
+    for epoch in range(options["max_epoch"]):
+        expected = 5e-4 * (0.1 + 0.9 * warmup(epoch)) * 0.1 ** ((epoch >= first) + (epoch >= second))
+        assert lr_at(epoch, **options) == pytest.approx(expected, rel=1e-12), epoch
+        assert lr_at(epoch + 0.99, **options) == lr_at(epoch, **options)  # by epoch
+
+
+@pytest.mark.parametrize("epoch, rate", [(0, 5e-5), (59, 3.18e-4), (60, 3.2e-5), (80, 4.1e-6), (99, 5e-6)])
+def test_rates_of_the_dark_report(epoch, rate):
+    options = {**DARK, "policy": "warmup_times_steps", "base_lr": 5e-4, "warmup_start_lr": 5e-5, "lrs": [1, 0.1, 0.01]}
+    assert lr_at(epoch, **options) == pytest.approx(rate, rel=0.01)
+
+
+def test_steps_without_warm_up():
+    options = {"policy": "warmup_times_steps", "base_lr": 2.0, "max_epoch": 9, "steps": [0, 5], "lrs": [1, 0.5]}
+    assert [lr_at(epoch, **options) for epoch in (0, 4.9, 5)] == [2.0, 2.0, 1.0]
+
+
 @pytest.mark.parametrize(
     "options, message",
     [
         ({**COSINE, "policy": "cosin"}, "SOLVER.LR_POLICY 'cosin' is not known; did you mean 'cosine'? Known: cosine, steps"),
         ({**COSINE, "end_lr": 2.0}, "SOLVER.COSINE_END_LR 2.0 is above SOLVER.BASE_LR 1.0; allowed: at most BASE_LR"),
-        (STEPS, "SOLVER.STEPS [] with LR_POLICY 'steps_with_relative_lrs'; allowed: rising epochs, the first of them 0"),
+        (STEPS, "SOLVER.STEPS [] with a LR_POLICY of steps; allowed: rising epochs, the first of them 0"),
         ({**STEPS, "steps": [5, 10], "lrs": [1, 0.1]}, "SOLVER.STEPS [5, 10] with"),  # early epochs would get the last rate
         ({**STEPS, "steps": [0, 20, 10], "lrs": [1, 0.1, 0.01]}, "SOLVER.STEPS [0, 20, 10] with"),
         ({**STEPS, "steps": [0, 10], "lrs": [1]}, "SOLVER.LRS [1] has 1 factors for the 2 epochs of SOLVER.STEPS [0, 10]; allowed:"),

@@ -1,0 +1,139 @@
+"""Colour operations on uint8 clips: the numbers of Pillow's ImageOps and ImageEnhance for every frame, without Pillow.
+
+Clips are (H, W, T, C): all frames of a pixel lie together, which makes every operation one pass over the memory.
+"""
+
+import torch
+from torch import Tensor
+
+VALUES = torch.arange(256)
+
+
+def pixels_together(frames: Tensor) -> Tensor:
+    """(T, H, W, C) -> (H, W, T, C), copied: channel by channel, which is more than twice as fast as all at once."""
+    time, height, width, channels = frames.shape
+    together = frames.new_empty(height, width, time, channels)
+    for channel in range(channels):
+        together[..., channel] = frames[..., channel].permute(1, 2, 0)
+    return together
+
+
+def frames_apart(together: Tensor) -> Tensor:
+    """The way back, (H, W, T, C) -> (T, H, W, C), copied."""
+    height, width, time, channels = together.shape
+    frames = together.new_empty(time, height, width, channels)
+    for channel in range(channels):
+        frames[..., channel] = together[..., channel].permute(2, 0, 1)
+    return frames
+
+
+def map_values(frames: Tensor, table: Tensor) -> Tensor:
+    """uint8 frames of any shape with every value replaced by its entry in ``table`` (256,) uint8."""
+    values = bytearray(frames.contiguous().numpy())
+    mapped = values.translate(bytes(table.tolist()))  # twice as fast as numpy's take, ten times as torch's indexing
+    return torch.frombuffer(mapped, dtype=torch.uint8).view(frames.shape)
+
+
+def to_uint8(values: Tensor) -> Tensor:
+    """Floats from 0 to 255, cut off; through int16, which is five times as fast as the direct way."""
+    return values.to(torch.int16).to(torch.uint8)
+
+
+def luma(frames: Tensor) -> Tensor:
+    """(..., 3) uint8 -> (...) float32 whole numbers: ITU-R 601 brightness, rounded as Pillow's convert("L") does."""
+    sums = frames.float() @ torch.tensor([19595.0, 38470.0, 7471.0])  # whole numbers below 2 ** 24: exact
+    return sums.add_(32768).div_(65536).floor_()
+
+
+# ---------------------------------------------------------------------------------------------------- each value by itself
+def invert(frames: Tensor) -> Tensor:
+    return map_values(frames, 255 - VALUES)
+
+
+def posterize(frames: Tensor, bits: int) -> Tensor:
+    """Keeps the upper ``bits`` of each value."""
+    return map_values(frames, VALUES & (256 - 2 ** (8 - bits)))
+
+
+def solarize(frames: Tensor, threshold: int) -> Tensor:
+    """Inverts values from ``threshold`` up."""
+    return map_values(frames, torch.where(VALUES < threshold, VALUES, 255 - VALUES))
+
+
+def solarize_add(frames: Tensor, amount: int, threshold: int = 128) -> Tensor:
+    """Raises values below ``threshold`` by ``amount``."""
+    return map_values(frames, torch.where(VALUES < threshold, (VALUES + amount).clamp(max=255), VALUES))
+
+
+# --------------------------------------------------------------------------------------------- between an image and a poorer one
+def blend(poor: Tensor | float, frames: Tensor, factor: float) -> Tensor:
+    """``poor + factor * (frames - poor)`` cut off to 0..255: above 1 goes beyond the frames. float32, as Pillow."""
+    pixels = frames.float()
+    poor = torch.empty_like(pixels).copy_(torch.as_tensor(poor))  # spread once: a sum that spreads three channels takes longer
+    return to_uint8(pixels.sub_(poor).mul_(factor).add_(poor).clamp_(0, 255))
+
+
+def adjust_brightness(frames: Tensor, factor: float) -> Tensor:
+    """0 = black, 1 = as it is."""
+    return map_values(frames, blend(0.0, VALUES, factor))
+
+
+def adjust_contrast(frames: Tensor, factor: float) -> Tensor:
+    """0 = each frame in its mean brightness, 1 = as it is."""
+    mean = luma(frames).sum(0).double().sum(0) / (frames.shape[0] * frames.shape[1])  # (T,); the sums are exact
+    return blend((mean + 0.5).floor().float().unsqueeze(1).repeat(1, frames.shape[3]), frames, factor)
+
+
+def adjust_saturation(frames: Tensor, factor: float) -> Tensor:
+    """0 = gray, 1 = as it is."""
+    return blend(luma(frames).unsqueeze(-1), frames, factor)
+
+
+def adjust_sharpness(frames: Tensor, factor: float) -> Tensor:
+    """0 = smoothed over 3 x 3 pixels, whose centre counts five times, 1 = as it is; the outermost pixels stay."""
+    pixels = frames.to(torch.int16)
+    rows = (pixels[:-2] + pixels[1:-1]).add_(pixels[2:])
+    sums = (rows[:, :-2] + rows[:, 1:-1]).add_(rows[:, 2:]).add_(pixels[1:-1, 1:-1], alpha=4)
+    sharp = frames.clone()
+    sharp[1:-1, 1:-1] = blend(sums.mul(1 / 13).round_(), frames[1:-1, 1:-1], factor)  # a 13th part is never half
+    return sharp
+
+
+# ------------------------------------------------------------------------------------------------------------ by histograms
+def _places(frames: Tensor) -> Tensor:
+    """(H, W, T, C) -> (H, W, T * C) int32: where each value stands in the tables of all channels of all frames, behind one another."""
+    planes = frames.flatten(2)
+    return planes + 256 * torch.arange(planes.shape[2], dtype=torch.int32)
+
+
+def _map_places(places: Tensor, tables: Tensor, shape: torch.Size) -> Tensor:
+    """The entries of ``tables`` (T * C, 256) at ``places``, in uint8."""
+    entries = tables.to(torch.uint8).flatten().numpy()
+    return torch.from_numpy(entries.take(places.numpy())).view(shape)  # five times as fast as torch's indexing
+
+
+def stretching_tables(low: Tensor, high: Tensor) -> Tensor:
+    """(P, 1) smallest and largest values that occur -> (P, 256) values: the smallest becomes 0, the largest 255."""
+    low, high = low.long(), high.long()
+    scale = 255.0 / (high - low).clamp(min=1).double()
+    stretched = (VALUES * scale + -low * scale).trunc().clamp(0, 255)
+    return torch.where(high > low, stretched, VALUES.double())
+
+
+def equalizing_tables(counts: Tensor) -> Tensor:
+    """(P, 256) counts -> (P, 256) values: those that occur spread evenly over 0..255, as Pillow's equalize does."""
+    last = 255 - (counts > 0).double().flip(1).argmax(dim=1, keepdim=True)
+    step = (counts.sum(1, keepdim=True) - counts.gather(1, last)) // 255
+    below = counts.cumsum(1) - counts
+    return torch.where(step > 0, ((step // 2 + below) // step.clamp(min=1)).clamp(max=255), VALUES)
+
+
+def autocontrast(frames: Tensor) -> Tensor:
+    limits = frames.flatten(2).flatten(0, 1).aminmax(dim=0)  # (T * C,)
+    return _map_places(_places(frames), stretching_tables(*(limit.unsqueeze(1) for limit in limits)), frames.shape)
+
+
+def equalize(frames: Tensor) -> Tensor:
+    places = _places(frames)
+    counts = torch.bincount(places.flatten(), minlength=256 * places.shape[2]).view(-1, 256)
+    return _map_places(places, equalizing_tables(counts), frames.shape)

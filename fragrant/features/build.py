@@ -1,0 +1,173 @@
+"""From the config to features, classifiers and the tables of the published study."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from fragrant import __version__
+from fragrant.checkpoint import checkpoint_hash
+from fragrant.config.defaults import leaves
+from fragrant.data import build_loader, build_records
+from fragrant.data.build import ENHANCE, frame_opener, gamma_range
+from fragrant.data.clips import ClipDataset
+from fragrant.data.views import frame_plan
+from fragrant.features.cache import FeatureCache, FeatureError
+from fragrant.features.clip_network import ClipNetwork
+from fragrant.features.extract import Extractor, extract
+from fragrant.features.frame_network import FrameTransform, frame_network
+from fragrant.features.study import Study
+from fragrant.features.table import FeatureTable
+from fragrant.layers.normalize import ClipNormalize
+from fragrant.models import build_model
+from fragrant.models.weights import load_weights
+
+SPLITS = ("train", "test")
+
+# What features do not depend on. A key that is not named here changes the name of every cached file: new keys are safe by default.
+NO_MATTER = (
+    *("AUG.", "BN.", "DATA_LOADER.", "DEMO_SET.", "MIXUP.", "SOLVER.", "TENSORBOARD.", "TRAIN."),
+    *("OUTPUT_DIR", "NUM_GPUS", "NUM_SHARDS", "SHARD_ID", "DIST_BACKEND", "LOG_PERIOD", "LOG_MODEL_INFO"),
+    *("DATA.PATH_", "DATA.TRAIN_", "DATA.VAL_LIST", "DATA.TEST_LIST", "DATA.CLASSES_FILE", "DATA.HOLD_OUT", "DATA.RANDOM_FLIP"),
+    *("DATA.ENSEMBLE_METHOD", "TEST.ENABLE", "TEST.DATASET", "TEST.BATCH_SIZE", "TEST.TEST_BEST", "TEST.SELECT_ON"),
+    *("TEST.ENSEMBLE_SPACE", "TEST.SAVE_RESULTS_PATH", "TEST.ALLOW_PARTIAL_LOAD", "TEST.CHECKPOINT_FILE_PATH"),  # the file's hash counts
+    *("FEATURES.CACHE_DIR", "FEATURES.CLASSIFIERS", "FEATURES.SEEDS", "FEATURES.STANDARDIZE", "FEATURES.TUNE", "FEATURES.FOLDS"),
+    *("FEATURES.LR_RULE", "FEATURES.WEIGHTS"),  # the weights themselves count
+)
+
+
+def settings_of(cfg, *, mode: str, weights: str) -> dict:
+    """Everything that features depend on."""
+    keys = {key: value for key, value in leaves(cfg).items() if not key.startswith(NO_MATTER)}
+    return {**keys, "mode": mode, "weights": weights, "versions": f"fragrant {__version__}, torch {torch.__version__}"}
+
+
+def build_features(cfg, mode: str, device: torch.device, say: Callable[[str], None]) -> dict[str, FeatureTable]:
+    """The features of the training and the test list, made or found; also written to OUTPUT_DIR/features_{train,test}.npz.
+
+    Args:
+        mode: "frames" = an image network on single frames, "clips" = MODEL.MODEL_NAME on the views of a test.
+
+    Raises:
+        FeatureError, WeightsError, ListError, VideoError: what is wrong with the settings, the weights, the lists, a video.
+    """
+    cfg = changed(cfg, {"DATA.HOLD_OUT": 0.0})  # all training videos: cross-validation takes the place of a validation list
+    videos = {split: build_records(cfg, split) for split in SPLITS}
+    refuse_shared_videos(*({record.path for record in videos[split].records} for split in SPLITS))
+    datasets, network, weights = (frames_of if mode == "frames" else clips_of)(cfg, videos)
+    settings = settings_of(cfg, mode=mode, weights=weights)
+    extractor = Extractor(
+        network.to(device),
+        device,
+        clips_per_forward=cfg.TEST.BATCH_SIZE,
+        num_workers=cfg.DATA_LOADER.NUM_WORKERS,
+        drawn=mode == "frames" and cfg.FEATURES.SAMPLING == "random",
+    )
+    cache = FeatureCache(cfg.FEATURES.CACHE_DIR or Path(cfg.OUTPUT_DIR, "features"), settings)
+    say(f"features: {describe(cfg, mode)}; weights: {weights}; cached in {cache.folder}")
+    tables = {}
+    for split in SPLITS:
+        records, class_names = videos[split]
+        features = extract(datasets[split], extractor, cache, title=f"{split} features", say=say)
+        tables[split] = FeatureTable(features, records.labels, [record.path for record in records], class_names, settings)
+        tables[split].save(Path(cfg.OUTPUT_DIR, f"features_{split}.npz"))
+    return tables
+
+
+def changed(cfg, settings: dict):
+    """A copy with other values."""
+    copy = cfg.clone()
+    copy.defrost()
+    copy.merge_from_list([part for pair in settings.items() for part in pair])
+    return copy
+
+
+def describe(cfg, mode: str) -> str:
+    """``"resnet50 logits of frames, interval 2, gamma [3.0]"``"""
+    gamma = f"gamma {cfg.DATA.GAMMA}" if cfg.DATA.GAMMA else "no gamma"
+    if mode == "clips":
+        return f"{cfg.MODEL.MODEL_NAME} {cfg.FEATURES.OUTPUT} of clips, {cfg.DATA.NUM_FRAMES} frames {cfg.DATA.SAMPLING}, {gamma}"
+    amount = cfg.FEATURES.INTERVAL if cfg.FEATURES.SAMPLING == "interval" else cfg.FEATURES.NUM_FRAMES
+    return f"{cfg.FEATURES.NETWORK} {cfg.FEATURES.OUTPUT} of frames, {cfg.FEATURES.SAMPLING} {amount}, {gamma}"
+
+
+def refuse_shared_videos(train: set[str], test: set[str]) -> None:
+    """Raises FeatureError where a video is in both lists: a classifier would be tested on what it has learned."""
+    if train & test:
+        raise FeatureError(
+            f"{len(train & test)} videos are in the training list and in the test list, '{min(train & test)}' is one of them"
+        )
+
+
+def frames_of(cfg, videos: dict) -> tuple[dict, torch.nn.Module, str]:
+    """Data sets of frames, the image network, what its weights are."""
+    options = cfg.FEATURES
+    network, preset, weights = frame_network(options.NETWORK, weights=options.WEIGHTS, output=options.OUTPUT, seed=cfg.RNG_SEED)
+    gamma = sum(gamma_range(cfg, "test")) / 2  # of a range the middle, as in every test
+    transform = FrameTransform(preset, enhance=ENHANCE[cfg.DATA.ENHANCE], gamma=gamma)
+    plan = frame_plan(options.SAMPLING, interval=options.INTERVAL, count=options.NUM_FRAMES)
+    options = {"seed": cfg.RNG_SEED, "open_frames": frame_opener(cfg)}
+    datasets = {split: ClipDataset(found.records, plan, transform, **options) for split, found in videos.items()}
+    return datasets, network, weights
+
+
+def clips_of(cfg, videos: dict) -> tuple[dict, torch.nn.Module, str]:
+    """Data sets of the views of a test, the backbone, what its weights are."""
+    weights = f"random, seed {cfg.RNG_SEED}"
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(cfg.RNG_SEED)
+        model = build_model(cfg)
+    if cfg.TEST.CHECKPOINT_FILE_PATH:
+        report = load_weights(model, cfg.TEST.CHECKPOINT_FILE_PATH)
+        weights = f"file {checkpoint_hash(cfg.TEST.CHECKPOINT_FILE_PATH)}, {report.summary()}"
+    normalize = ClipNormalize(cfg.DATA.MEAN, cfg.DATA.STD, reverse_channels=cfg.DATA.REVERSE_INPUT_CHANNEL)
+    network = ClipNetwork(model, normalize, pooled=cfg.FEATURES.OUTPUT == "pooled").eval()
+    datasets = {split: build_loader(cfg, split, views_of="test").dataset for split in videos}
+    return datasets, network, weights
+
+
+def build_study(cfg) -> Study:
+    """Which classifiers learn from features, and how they are chosen and tested.
+
+    Raises:
+        UserError: a classifier is not known or not installed, or the settings contradict each other.
+    """
+    options = cfg.FEATURES
+    return Study(
+        classifiers=tuple(options.CLASSIFIERS),
+        seeds=tuple(options.SEEDS),
+        standardize=options.STANDARDIZE,
+        tune=options.TUNE,
+        folds=options.FOLDS,
+        select_on=cfg.TEST.SELECT_ON,
+        num_classes=cfg.MODEL.NUM_CLASSES,
+        options={"two_layer": {"lr_rule": options.LR_RULE}},
+    ).checked()
+
+
+# ------------------------------------------------------------------------------------------- the tables of the published study
+TABLES = [  # table, row, settings other than the config's, classifier, published top-1 of 96 test and 150 training videos in percent
+    ("1 sampling", "every n-th frame", {}, "two_layer", (25.00, 94.67)),
+    ("1 sampling", "random frames", {"FEATURES.SAMPLING": "random"}, "two_layer", (23.95, 94.00)),
+    ("2 gamma", "gamma 3", {}, "two_layer", (25.00, 94.67)),
+    ("2 gamma", "gamma 1", {"DATA.GAMMA": [1.0]}, "two_layer", (19.79, 94.67)),
+    ("3 classifier", "linear SVC", {}, "svc_linear", (16.67, 100.00)),
+    ("3 classifier", "random forest", {}, "random_forest", (17.71, 100.00)),
+    ("3 classifier", "two-layer network", {}, "two_layer", (25.00, 94.67)),
+]
+STANDARD = {"FEATURES.SAMPLING": "interval", "DATA.GAMMA": [3.0]}
+
+
+def compare_rows(cfg, device: torch.device, say: Callable[[str], None]) -> list[dict]:
+    """Tables 1 to 3 of the report on the config's lists: its rows, with what is found here and what was published.
+
+    Sampling, gamma and classifier are the row's; network, output, interval, number of random frames and seeds are the config's.
+    """
+    rows, made = [], {}
+    for table, row, settings, classifier, published in TABLES:
+        own = changed(cfg, STANDARD | settings | {"FEATURES.CLASSIFIERS": [classifier]})
+        study, key = build_study(own), repr(settings)
+        if key not in made:
+            made[key] = build_features(own, "frames", device, say)
+        rows += [{"table": table, "row": row, "published": published, **result} for result in study.run(**made[key])]
+    return rows

@@ -1,0 +1,59 @@
+"""Features of videos on disk, one file each, found again only by exactly the settings that they were made with."""
+
+import hashlib
+import json
+import os
+import zipfile
+from pathlib import Path
+
+import numpy as np
+
+from fragrant.errors import UserError
+
+
+class FeatureError(UserError):
+    """Features that cannot be made, read or written."""
+
+
+class FeatureCache:
+    """``numpy.load(file)`` of a file gives features (V, D) float32, one row per view; video; settings (JSON text).
+
+    The name of a file is the video's and a hash of all settings and of the video (path, size, time of change): other settings never find
+    it, and nothing is ever overwritten by other settings. A file is there whole or not at all, so that an interrupted run goes on.
+    """
+
+    def __init__(self, folder: str | Path, settings: dict):
+        self.folder = Path(folder)
+        self.settings = json.dumps(settings, sort_keys=True)
+
+    def path(self, video: str, *, draw: str = "") -> Path:
+        """
+        Args:
+            draw: what the random draws of this video follow from; "" where nothing is drawn.
+        """
+        facts = os.stat(video)
+        identity = [self.settings, os.path.abspath(video), facts.st_size, facts.st_mtime_ns, draw]
+        digest = hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:24]
+        return self.folder / f"{Path(video).stem}-{digest}.npz"
+
+    def read(self, path: Path) -> np.ndarray | None:
+        """(V, D), or None: not there, damaged, or of other settings."""
+        try:
+            with np.load(path) as stored:
+                return stored["features"] if str(stored["settings"]) == self.settings else None
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+            return None
+
+    def write(self, path: Path, features: np.ndarray, *, video: str) -> None:
+        """
+        Raises:
+            FeatureError: the folder cannot be written.
+        """
+        unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with open(unfinished, "wb") as file:
+                np.savez(file, features=features, video=np.array(video), settings=np.array(self.settings))
+            os.replace(unfinished, path)
+        except OSError as error:
+            raise FeatureError(f"FEATURES.CACHE_DIR '{self.folder}' cannot be written: {error.strerror or error}") from error

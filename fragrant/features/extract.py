@@ -1,0 +1,90 @@
+"""Videos of a list -> their features, from the cache where it has them."""
+
+import time
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+from tqdm import tqdm
+
+from fragrant.data.clips import ClipDataset, Unreadable
+from fragrant.data.frames import VideoError
+from fragrant.features.cache import FeatureCache
+
+
+class Extractor(NamedTuple):
+    """A fixed network and how it is fed.
+
+    Attributes:
+        network: clips (V, C, T, H, W) uint8 -> features (n, D), n rows for the video.
+        device: where it computes.
+        clips_per_forward: most views at once.
+        num_workers: reading processes.
+        drawn: frames are drawn at random, following from the seed and the place in the list.
+    """
+
+    network: nn.Module
+    device: torch.device
+    clips_per_forward: int
+    num_workers: int
+    drawn: bool
+
+
+@torch.inference_mode()
+def extract(dataset: ClipDataset, extractor: Extractor, cache: FeatureCache, *, title: str, say: Callable[[str], None]) -> np.ndarray:
+    """(n, D) float32 of all videos of ``dataset``, each the mean over its rows.
+
+    What is missing in the cache is computed, and stored video by video: an interrupted run goes on where it was.
+
+    Raises:
+        VideoError: a video cannot be read; what was computed before stays.
+    """
+    began = time.perf_counter()
+    paths = cache_paths(dataset, extractor, cache)
+    means = {video_id: mean_of(rows) for video_id, path in enumerate(paths) if (rows := cache.read(path)) is not None}
+    missing = [video_id for video_id in range(len(dataset)) if video_id not in means]
+    for video_id, clips in tqdm(watched(dataset, missing, extractor), total=len(missing), desc=title, disable=None, leave=False):
+        parts = clips.split(extractor.clips_per_forward)  # (V, C, T, H, W) in parts
+        rows = torch.cat([extractor.network(part.to(extractor.device)) for part in parts]).float().cpu().numpy()
+        cache.write(paths[video_id], rows, video=dataset.records[video_id].path)
+        means[video_id] = mean_of(rows)
+    seconds = time.perf_counter() - began
+    say(f"{title}: {len(dataset)} videos, {len(dataset) - len(missing)} from the cache, {len(missing)} computed in {seconds:.1f} s")
+    return np.stack([means[video_id] for video_id in range(len(dataset))])
+
+
+def mean_of(rows: np.ndarray) -> np.ndarray:
+    """(V, D) -> (D,) float32"""
+    return rows.mean(0, dtype=np.float64).astype(np.float32)
+
+
+def cache_paths(dataset: ClipDataset, extractor: Extractor, cache: FeatureCache) -> list:
+    """The file of every video.
+
+    Raises:
+        VideoError: a video does not exist.
+    """
+    paths = []
+    for video_id, record in enumerate(dataset.records):
+        try:
+            paths.append(cache.path(record.path, draw=f"{dataset.seed}-{video_id}" if extractor.drawn else ""))
+        except OSError as error:
+            raise VideoError(f"'{record.path}': {error.strerror} ({dataset.records.where(video_id)})") from error
+    return paths
+
+
+def watched(dataset: ClipDataset, ids: list[int], extractor: Extractor) -> Iterator[tuple[int, Tensor]]:
+    """(id, clips (V, C, T, H, W) uint8) of the videos, read ahead by worker processes."""
+    keys = [(0, video_id) for video_id in ids]
+    loader = DataLoader(dataset, batch_size=None, sampler=keys, num_workers=min(extractor.num_workers, len(keys)), collate_fn=as_it_is)
+    for item in loader:
+        if isinstance(item, Unreadable):
+            raise VideoError(item.message)
+        yield item.id, item.clips.permute(0, 4, 1, 2, 3)
+
+
+def as_it_is(item):
+    return item

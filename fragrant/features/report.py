@@ -1,0 +1,52 @@
+"""The results of a study in words: lines, Markdown tables, files."""
+
+import itertools
+import json
+from pathlib import Path
+
+import numpy as np
+
+from fragrant.metrics import Share
+
+
+def describe_results(results: list[dict], class_names: list[str] | None = None) -> list[str]:
+    """The lines that a person reads: one per result, means over seeds, the confusion matrix of each classifier's first seed."""
+    lines = [results[0]["protocol"]] if results else []
+    for name, group in itertools.groupby(results, key=lambda result: result["classifier"]):
+        group = list(group)
+        for result in group:
+            chosen = "".join(f" {key}={value}" for key, value in result["hyper_parameters"].items())
+            seed = "" if result["seed"] is None else f" seed {result['seed']}"
+            lines.append(f"{name}{seed}{chosen}: test {Share(**result['test'])}, train {Share(**result['train'])}")
+        if len(group) > 1:
+            percents = [result["test"]["percent"] for result in group]
+            lines.append(f"{name}: mean of {len(group)} seeds {np.mean(percents):.2f} %, {min(percents):.2f} to {max(percents):.2f} %")
+        lines += confusion_lines(group[0]["confusion"], class_names)
+    return lines
+
+
+def confusion_lines(matrix: list[list[int]], class_names: list[str] | None) -> list[str]:
+    """Rows are true classes, columns predicted ones, in the same order."""
+    names = class_names or [f"class {number}" for number in range(len(matrix))]
+    width, digits = max(map(len, names)), max(len(str(count)) for row in matrix for count in row)
+    return [f"  {name:{width}} " + " ".join(f"{count:{digits}}" for count in row) for name, row in zip(names, matrix, strict=True)]
+
+
+def table_lines(rows: list[dict]) -> list[str]:
+    """The report's tables in Markdown: top-1 here beside what was published, for 96 test and 150 training videos."""
+    lines = []
+    for table, group in itertools.groupby(rows, key=lambda row: row["table"]):
+        lines += ["", f"Table {table}", "", "| | seed | test | train | published test / train | |", "|---|---|---|---|---|---|"]
+        for row in group:
+            test, train, (published_test, published_train) = Share(**row["test"]), Share(**row["train"]), row["published"]
+            seed = "" if row["seed"] is None else row["seed"]
+            lines.append(f"| {row['row']} | {seed} | {test} | {train} | {published_test:.2f} / {published_train:.2f} | {row['protocol']} |")
+    return lines
+
+
+def save_results(folder: Path, name: str, results: list[dict], lines: list[str]) -> Path:
+    """``<name>.json`` with every number, ``<name>.md`` with the lines; the latter's path."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"{name}.json").write_text(json.dumps(results, indent=1), encoding="utf-8")
+    (folder / f"{name}.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return folder / f"{name}.md"

@@ -1,0 +1,36 @@
+"""One vector per video, with its label: what a classifier learns from."""
+
+import json
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+
+class FeatureTable(NamedTuple):
+    """The videos of a list, in its order.
+
+    Attributes:
+        features: (n, D) float32, the mean over the views of each video.
+        labels: (n,)
+        paths: (n,)
+        class_names: K, or None.
+        settings: everything that the features depend on.
+    """
+
+    features: np.ndarray
+    labels: np.ndarray
+    paths: list[str]
+    class_names: list[str] | None
+    settings: dict
+
+    def pick(self, ids: np.ndarray) -> "FeatureTable":
+        """Some of the videos."""
+        return self._replace(features=self.features[ids], labels=self.labels[ids], paths=[self.paths[i] for i in ids])
+
+    def save(self, path: Path) -> None:
+        """``numpy.load(path)`` gives the same fields; settings as JSON text."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        columns = {"features": self.features, "labels": self.labels, "paths": np.array(self.paths)}
+        names, settings = np.array(self.class_names or [], dtype=str), np.array(json.dumps(self.settings, sort_keys=True))
+        np.savez(path, **columns, class_names=names, settings=settings)

@@ -1,0 +1,74 @@
+"""Random erasing (Zhong et al. 2020) of clips on the device: a box of every frame makes way for noise."""
+
+import math
+import random
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+AREAS = (0.02, 1 / 3)  # share of the frame, of all boxes together
+ASPECTS = (0.3, 1 / 0.3)  # height / width
+
+
+class Box(NamedTuple):
+    top: int
+    left: int
+    height: int
+    width: int
+
+
+class RandomErasing:
+    """Erases one box or several, the same in all frames of a clip.
+
+    Args:
+        prob: of erasing anything.
+        mode: "pixel" = normal noise for every pixel | "rand" = one normal colour per frame and box | "const" = 0, the mean colour.
+        max_count: most boxes of a clip; as many as that or fewer are drawn.
+    """
+
+    def __init__(self, prob: float, *, mode: str = "pixel", max_count: int = 1):
+        assert mode in ("pixel", "rand", "const"), mode
+        self.prob = prob
+        self.mode = mode
+        self.max_count = max_count
+
+    def draw(self, height: int, width: int, rng: random.Random) -> list[Box]:
+        """The boxes of one clip."""
+        if rng.random() > self.prob:
+            return []
+        count = rng.randint(1, self.max_count) if self.max_count > 1 else 1
+        boxes = (_draw_box(height, width, count, rng) for _ in range(count))
+        return [box for box in boxes if box]
+
+    def __call__(self, clips: Tensor, keys: Sequence[str]) -> Tensor:
+        """Normalised clips (N, C, T, H, W), in place.
+
+        Args:
+            keys: one per clip; what is erased and with which noise follows from it alone (the noise of a GPU is not that of a CPU).
+        """
+        for clip, key in zip(clips, keys, strict=True):
+            rng = random.Random(key)
+            for box in self.draw(*clip.shape[2:], rng):
+                part = clip[..., box.top : box.top + box.height, box.left : box.left + box.width]  # (C, T, h, w)
+                part.copy_(self._fill(part, rng.getrandbits(63)))
+        return clips
+
+    def _fill(self, part: Tensor, seed: int) -> Tensor:
+        if self.mode == "const":
+            return part.new_zeros(())
+        shape = part.shape if self.mode == "pixel" else (*part.shape[:2], 1, 1)
+        generator = torch.Generator(part.device).manual_seed(seed)
+        return torch.randn(shape, generator=generator, device=part.device)
+
+
+def _draw_box(height: int, width: int, count: int, rng: random.Random) -> Box | None:
+    """A box smaller than the frame; None when a hundred tries bring none."""
+    for _ in range(100):
+        pixels = rng.uniform(*AREAS) * height * width / count
+        aspect = math.exp(rng.uniform(math.log(ASPECTS[0]), math.log(ASPECTS[1])))
+        box_height, box_width = round(math.sqrt(pixels * aspect)), round(math.sqrt(pixels / aspect))
+        if 0 < box_height < height and 0 < box_width < width:
+            return Box(rng.randint(0, height - box_height), rng.randint(0, width - box_width), box_height, box_width)
+    return None

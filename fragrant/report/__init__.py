@@ -1,0 +1,1 @@
+"""Pictures and the HTML report, from a score table and a log."""

@@ -1,0 +1,42 @@
+"""What the attention of a model looks at, as maps over the clip."""
+
+import torch
+from torch import Tensor, nn
+
+from fragrant.layers.attention_block import AttentionBlock
+from fragrant.layers.tokens import to_tokens
+from fragrant.report.maps import FeatureMap, MapError, inputs_of
+
+
+@torch.no_grad()
+def attention_maps(
+    model: nn.Module, clip: Tensor, *, layer: str | None = None, at: tuple[float, float, float] | None = None
+) -> list[FeatureMap]:
+    """How much attention every place gets, mean over the heads, 1 = its even share: normalised clip (1, C, T, H, W) -> a map per block.
+
+    Args:
+        layer: name of a block, or of a stage for all its blocks; None = the last block.
+        at: attention of this one place, as fractions of the clip's length, height and width; None = mean over all places.
+
+    Raises:
+        MapError: the model has no such block, or the place is outside of the clip.
+    """
+    if at is not None and not all(0 <= part <= 1 for part in at):
+        raise MapError(f"place {tuple(at)} is outside of the clip; give time, height and width from 0 to 1")
+    calls = list(inputs_of(model, clip, AttentionBlock, advice="take grad-cam, which works for any model"))
+    chosen = [call for call in calls if f"{call[0]}.".startswith(f"{layer}.")] if layer else calls[-1:]
+    if not chosen:
+        raise MapError(f"layer '{layer}' has no attention over space and time; there is {', '.join(name for name, *_ in calls)}")
+    return [_map(name, block, x, at) for name, block, x in chosen]
+
+
+def _map(name: str, block: AttentionBlock, x: Tensor, at: tuple[float, float, float] | None) -> FeatureMap:
+    size = x.shape[2:]  # T', H', W'
+    weights = block.attn.weights(block.norm1(to_tokens(x + block.pos_embed(x))))[0].float().mean(0)  # (L, L)
+    if at is None:
+        received, of = weights.mean(0), "all places"
+    else:
+        place = [min(int(part * length), length - 1) for part, length in zip(at, size, strict=True)]
+        received = weights[(place[0] * size[1] + place[1]) * size[2] + place[2]]
+        of = "frame {}, row {}, column {}".format(*(index + 1 for index in place))
+    return FeatureMap(f"{name}: attention of {of}, times its even share", (received * len(received)).unflatten(0, size))

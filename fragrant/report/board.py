@@ -1,0 +1,54 @@
+"""What TensorBoard shows of a run besides its scalars: the confusion matrix, and a few clips that play."""
+
+import io
+from collections.abc import Sequence
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from fragrant.data.clips import ClipDataset, Unreadable
+from fragrant.logs import RunLog
+from fragrant.metrics import confusion_matrix, predicted
+from fragrant.report.matrix import matrix_picture
+from fragrant.report.strips import GAP, WHITE, evenly, lift
+from fragrant.scores import VideoScores
+
+FPS = 8
+
+
+def show_confusion(log: RunLog, scores: VideoScores, step: int) -> None:
+    """The matrix of the videos whose class is known; nothing where videos have several labels."""
+    if scores.labels.ndim > 1:
+        return
+    num_classes = scores.scores.shape[1]
+    names = scores.class_names or [str(k) for k in range(num_classes)]
+    picture = matrix_picture(confusion_matrix(predicted(scores.scores), scores.labels, num_classes), names)
+    log.picture("Test/confusion", _bytes(picture, "PNG"), picture.size, step)
+
+
+def spread_clips(dataset: ClipDataset, number: int = 4) -> list[Tensor]:
+    """(T, H, W, 3), what the network gets of a few videos in the first epoch, evenly over the list."""
+    videos = (dataset[0, video] for video in evenly(len(dataset), number))
+    return [video.clips[0] for video in videos if not isinstance(video, Unreadable)]  # of the others the training itself will say
+
+
+def show_clips(log: RunLog, name: str, clips: Sequence[Tensor], step: int) -> None:
+    """Clips (T, H, W, 3) of 0..255, each as an animated picture: as it is on the left, brightened on the right."""
+    for number, clip in enumerate(clips, 1):
+        frames = clip.clamp(0, 255).byte()
+        pictures = [_pair(frame, bright) for frame, bright in zip(frames, lift(frames)[0], strict=True)]
+        options = {"save_all": True, "append_images": pictures[1:], "duration": round(1000 / FPS), "loop": 0}
+        log.picture(f"{name}/{number}", _bytes(pictures[0], "GIF", **options), pictures[0].size, step)
+
+
+def _pair(left: Tensor, right: Tensor) -> Image.Image:
+    """(H, W, 3), (H, W, 3) -> side by side"""
+    gap = torch.full((len(left), GAP, 3), WHITE, dtype=torch.uint8)
+    return Image.fromarray(torch.cat([left, gap, right], dim=1).numpy())
+
+
+def _bytes(picture: Image.Image, kind: str, **options) -> bytes:
+    data = io.BytesIO()
+    picture.save(data, kind, **options)
+    return data.getvalue()

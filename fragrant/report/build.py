@@ -1,0 +1,114 @@
+"""From the config and the score table of a test to what people look at: report.html, and pictures for TensorBoard."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from torch import Tensor
+
+from fragrant.config import dump_cfg
+from fragrant.data import build_source
+from fragrant.data.clips import Unreadable
+from fragrant.logs import RunLog
+from fragrant.report.board import show_clips, show_confusion
+from fragrant.report.content import Mistake, Strip, confident_mistakes, report_content
+from fragrant.report.curves import read_records
+from fragrant.report.page import render
+from fragrant.report.strips import PictureError, evenly, jpeg_source, lift, scaled, strip
+from fragrant.scores import ScoreTable, VideoScores, ensemble_views
+
+NUM_MISTAKES = 12  # videos whose frames are shown
+NUM_BOARD_CLIPS = 4
+FRAMES, HEIGHT = 8, 128  # of a strip in the page: frames at most, pixels at most
+
+
+# ----------------------------------------------------------------------------------------------------------------- frames
+def read_clips(cfg, paths: Sequence[str]) -> list[Tensor | str]:
+    """Of each video (T, S, S, C) of 0..255, what a validation sees of it, before normalisation; or why there is nothing to see."""
+    source = build_source(cfg)
+    dataset = source.dataset(paths, source.window)
+    videos = (dataset[0, row] for row in range(len(paths)))
+    return [video.message.rpartition(" (record:")[0] if isinstance(video, Unreadable) else video.clips[0] for video in videos]
+
+
+def two_strips(clip: Tensor) -> list[Strip]:
+    """(T, H, W, 3) -> a few of its frames as they are, and brightened."""
+    frames = clip.clamp(0, 255).byte()[evenly(len(clip), FRAMES)]
+    bright, gamma = lift(frames)
+    rows = {"as the network sees it": strip(frames), f"brightened for people (gamma {gamma:.1f})": strip(bright)}
+    return [Strip(title, jpeg_source(scaled(row, min(HEIGHT, row.height)))) for title, row in rows.items()]
+
+
+# ------------------------------------------------------------------------------------------------------------------- page
+def test_facts(cfg, header: dict) -> list[tuple[str, str]]:
+    """What a reader must know to repeat the test; what nobody wrote down is left out."""
+    facts = [("model", header.get("model")), ("checkpoint", header.get("checkpoint")), ("its hash", header.get("checkpoint_hash"))]
+    if cfg is not None:
+        clips, crops = cfg.TEST.NUM_ENSEMBLE_VIEWS, cfg.TEST.NUM_SPATIAL_CROPS
+        size = f"short side {cfg.TEST.SHORT_SIDE or cfg.DATA.TEST_CROP_SIZE}, crop {cfg.DATA.TEST_CROP_SIZE}"
+        views = f"{cfg.DATA.NUM_FRAMES} frames x {crops} crops x {clips} clips: {clips * crops} forward passes; {size}"
+        facts += [("test set", f"{cfg.TEST.DATASET} in {cfg.DATA.PATH_TO_DATA_DIR}"), ("views of a video", views)]
+    facts += [(name, header.get(name)) for name in ("command", "commit", "date", "versions")]
+    return [(name, str(value)) for name, value in facts if value]
+
+
+test_facts.__test__ = False  # pytest: this is no test
+
+
+def page_of(cfg, table: ScoreTable, scores: VideoScores, clips: dict[int, Tensor | str], log: str | Path | None) -> str:
+    """The page as text; ``clips`` of the mistakes to show, by their row in ``scores``."""
+    mistakes = [
+        Mistake(row, why=f"No frames: {clip}") if isinstance(clip, str) else Mistake(row, strips=two_strips(clip))
+        for row, clip in clips.items()
+    ]
+    where = "" if cfg is None else f" on {cfg.TEST.DATASET}"
+    content = report_content(
+        scores,
+        title=table.header.get("model", "A model") + where,
+        subtitle=f"Test of {len(scores.paths)} videos; of every video: {scores.rule.replace('-', ' of the ')} of its views",
+        records=read_records(log) if log and Path(log).is_file() else (),
+        facts=test_facts(cfg, table.header),
+        config="" if cfg is None else dump_cfg(cfg),
+        mistakes=mistakes,
+        warning=table.header.get("protocol", ""),
+    )
+    return render(content)
+
+
+def present_test(
+    cfg,
+    table: ScoreTable,
+    path: str | Path,
+    *,
+    rule: str | None = None,
+    training_log: str | Path | None = None,
+    num_mistakes: int = NUM_MISTAKES,
+    board: RunLog | None = None,
+    step: int = 0,
+) -> None:
+    """Writes report.html.
+
+    Args:
+        cfg: of the test; None = not known, then there are no frames.
+        path: of the page.
+        rule: how views become a video's score; None = as the test did.
+        training_log: ``metrics.jsonl``; None, or a file that is not there = no curves.
+        board: also gets the confusion matrix and the clips of the worst mistakes, for TensorBoard, at ``step``.
+
+    Raises:
+        PictureError: the page cannot be written. ScoreError: the rule is not known. LogError: the log is no log.
+    """
+    scores = ensemble_views(table, rule or table.header.get("rule") or "sum-logits").labelled()
+    rows = confident_mistakes(scores, num_mistakes)
+    paths = [scores.paths[row] for row in rows]
+    clips = ["the score table has no config"] * len(rows) if cfg is None else read_clips(cfg, paths)
+    clips = dict(zip(rows, clips, strict=True))
+    text = page_of(cfg, table, scores, clips, training_log)
+    try:
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        Path(path).write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise PictureError(f"report '{path}' cannot be written: {error.strerror or error}") from error
+    if board is not None and board.has_board:
+        show_confusion(board, scores, step)
+        readable = [clip for clip in clips.values() if not isinstance(clip, str)]
+        show_clips(board, "Test/most confident mistakes", readable[:NUM_BOARD_CLIPS], step)

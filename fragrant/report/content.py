@@ -1,0 +1,179 @@
+"""What a report says, as plain values: the numbers of a test in words, tables and curves, for the page to draw."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from fragrant.metrics import ScoreError, predicted
+from fragrant.report.curves import curve, thinned
+from fragrant.scores import VideoScores, summarise
+
+MOST_POINTS = 400  # of a curve
+SURE = "the probability of the class named, all views together by the rule of the test"
+
+
+class Strip(NamedTuple):
+    """A row of frames, as a picture in the page."""
+
+    title: str
+    src: str  # data:image/...
+
+
+class Mistake(NamedTuple):
+    """A video that was taken for something else; ``why``: the reason if there are no frames to show."""
+
+    row: int
+    strips: Sequence[Strip] = ()
+    why: str = ""
+
+
+def confident_mistakes(scores: VideoScores, most: int) -> list[int]:
+    """Rows of the wrongly named videos, the most confident first."""
+    if scores.labels.ndim > 1:
+        return []
+    guess = predicted(scores.scores)
+    wrong = ((guess != scores.labels) & (guess >= 0)).nonzero().flatten()
+    sure = scores.probs[wrong, guess[wrong]]
+    return wrong[sure.argsort(descending=True, stable=True)[:most]].tolist()
+
+
+def report_content(
+    scores: VideoScores,
+    *,
+    title: str,
+    subtitle: str = "",
+    records: Sequence[dict] = (),
+    facts: Sequence[tuple[str, str]] = (),
+    config: str = "",
+    mistakes: Sequence[Mistake] = (),
+    warning: str = "",
+) -> dict:
+    """Everything that the page shows.
+
+    Args:
+        scores: the videos of known class are reported.
+        records: of the training log.
+        facts: name and value, in the order they are shown.
+        config: yaml text.
+        mistakes: the rows of ``confident_mistakes(scores.labelled(), ...)``, with frames.
+        warning: what must not be overlooked, first of all.
+
+    Raises:
+        ScoreError: the class of no video is known.
+    """
+    scores = scores.labelled()
+    if not scores.paths:
+        raise ScoreError("the class of no video is known, so there is nothing to report")
+    summary = summarise(scores)
+    names = list(scores.class_names or [f"class {k}" for k in range(scores.scores.shape[1])])
+    content = {"title": title, "subtitle": subtitle, "classes": names, "sure": SURE, "config": config, "warning": warning}
+    content |= {"facts": [list(fact) for fact in facts], "curves": charts(records)}
+    if scores.labels.ndim > 1:
+        return content | several_labels(summary, names)
+    guess = predicted(scores.scores)
+    return content | {
+        "headline": headline(summary),
+        "short": in_short(summary, names),
+        "perClass": summary["per_class"],
+        "light": summary["by_luma"],
+        "videos": {
+            "path": list(scores.paths),
+            "label": scores.labels.tolist(),
+            "guess": guess.tolist(),
+            "confidence": rounded(scores.probs.gather(1, guess.clamp(min=0)[:, None])[:, 0].tolist()),
+            "luma": None if bool(scores.luma.isnan().all()) else rounded(scores.luma.tolist()),
+        },
+        "mistakes": [
+            {"video": m.row, "top": likeliest(scores.probs[m.row]), "strips": [s._asdict() for s in m.strips], "why": m.why}
+            for m in mistakes
+        ],
+    }
+
+
+def rounded(values: Sequence[float]) -> list[float]:
+    return [round(value, 5) for value in values]
+
+
+def likeliest(probs: Tensor, most: int = 3) -> list[list]:
+    """(K,) -> [[class, probability], ...]"""
+    top = probs.topk(min(most, len(probs)))
+    return [[k, p] for k, p in zip(top.indices.tolist(), rounded(top.values.tolist()), strict=True)]
+
+
+# --------------------------------------------------------------------------------------------------------------- in words
+def headline(summary: dict) -> list[dict]:
+    """The cards at the top."""
+    cards = []
+    for name, share in (("top-1 accuracy", summary["top1"]), (f"top-{summary['top5_k']} accuracy", summary["top5"])):
+        notes = [f"95 % interval {share['low']:.1f} – {share['high']:.1f} %", f"{share['correct']} of {share['total']} videos"]
+        cards.append({"name": name, "value": f"{share['percent']:.2f} %", "notes": notes, **share})
+    counted = summary["classes"] - summary["empty_classes"]
+    classes = f"{counted} classes" if not summary["empty_classes"] else f"the {counted} of {summary['classes']} classes that have videos"
+    mean = f"{summary['mean_class']:.2f} %"
+    cards.append({"name": "mean class accuracy", "value": mean, "notes": [f"every class counts the same, {classes}"]})
+    calibration = "how far its confidence is from its accuracy, on average"
+    cards.append({"name": "calibration error", "value": f"{summary['calibration_error']:.2f} %", "notes": [calibration]})
+    return cards
+
+
+def in_short(summary: dict, names: Sequence[str]) -> list[str]:
+    """A few sentences for a reader who reads nothing else."""
+    top1, rows = summary["top1"], [row for row in summary["per_class"] if row["total"]]
+    lines = [
+        f"{top1['correct']} of {top1['total']} test videos are recognised. A test of this size says that the accuracy on "
+        f"all such videos is between {top1['low']:.1f} and {top1['high']:.1f} % (95 % interval)."
+    ]
+    counts = torch.tensor(summary["confusion"]).fill_diagonal_(0)
+    order = counts.flatten().argsort(descending=True, stable=True)[:2].tolist()
+    pairs = [(*divmod(at, len(names)), int(counts.flatten()[at])) for at in order]
+    said = [f"“{names[a]}” is taken for “{names[b]}” ({n} of {summary['per_class'][a]['total']} videos)" for a, b, n in pairs if n]
+    lines.append(f"Most often {', then '.join(said)}." if said else "It makes no mistake.")
+    worst, best = min(rows, key=lambda row: row["percent"]), max(rows, key=lambda row: row["percent"])
+    if worst["percent"] < best["percent"]:
+        hard, easy = (f"“{row['class']}” ({row['correct']} of {row['total']})" for row in (worst, best))
+        lines.append(f"The hardest class is {hard}, the easiest {easy}.")
+    if len(summary["by_luma"]) > 1:
+        dark, bright = (summary["by_luma"][at]["share"] for at in (0, -1))
+        apart = dark["high"] < bright["low"] or bright["high"] < dark["low"]
+        verdict = "the intervals do not overlap" if apart else "the intervals overlap, so that may be chance"
+        lines.append(
+            f"Of the {dark['total']} darkest videos it recognises {dark['percent']:.1f} %, of the {bright['total']} brightest "
+            f"{bright['percent']:.1f} %; {verdict}."
+        )
+    return lines
+
+
+def several_labels(summary: dict, names: Sequence[str]) -> dict:
+    """The part of the content that differs where videos have several labels: no class is taken for another."""
+    mean = {"name": "mean average precision", "value": f"{summary['mean_average_precision']:.2f} %"}
+    mean["notes"] = [f"{summary['videos']} videos, {summary['classes']} classes"]
+    known = [(value, name) for value, name in zip(summary["average_precision"], names, strict=True) if value is not None]
+    hard, easy = min(known), max(known)
+    return {
+        "headline": [mean],
+        "short": [f"The hardest class is “{hard[1]}” (average precision {hard[0]:.1f} %), the easiest “{easy[1]}” ({easy[0]:.1f} %)."],
+        "precision": summary["average_precision"],
+    }
+
+
+# ----------------------------------------------------------------------------------------------------------------- curves
+def charts(records: Sequence[dict]) -> list[dict]:
+    """The training curves that the log has; of two in one chart the first is the pale one."""
+    plans = [
+        ("loss", None, {"every step": "loss of a step", "mean of an epoch": "loss"}),
+        ("top-1 accuracy, %", [0, 100], {"training": "training top-1", "validation": "validation top-1"}),
+        ("learning rate", None, {"learning rate": "learning rate"}),
+    ]
+    drawn = []
+    for title, span, lines in plans:
+        series = []
+        for name, source in lines.items():
+            points = thinned(curve(records, source), MOST_POINTS)
+            pale, thin = name in ("every step", "training"), name == "every step"
+            if points.epochs:
+                series.append({"name": name, "x": rounded(points.epochs), "y": points.values, "pale": pale, "thin": thin})
+        if series:
+            drawn.append({"title": title, "range": span, "series": series})
+    return drawn

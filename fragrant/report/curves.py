@@ -1,0 +1,97 @@
+"""Training curves from the log of a run."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from fragrant.errors import UserError
+
+
+class LogError(UserError):
+    """A log that curves cannot be drawn from."""
+
+
+class Curve(NamedTuple):
+    """Values over the training time in epochs; the end of the first epoch is 1."""
+
+    epochs: list[float]
+    values: list[float]
+
+
+ORDER = ("train_iter", "train_epoch", "val_epoch")
+
+# Curve -> the records that it is read from, and the field; errors in percent become accuracies.
+SOURCES = {
+    "loss": ("train_epoch", "loss"),
+    "loss of a step": ("train_iter", "loss"),
+    "learning rate": ("train_iter", "lr"),
+    "training top-1": ("train_epoch", "top1_err"),
+    "validation top-1": ("val_epoch", "top1_err"),
+    "validation top-5": ("val_epoch", "top5_err"),
+}
+
+
+def read_records(path: str | Path) -> list[dict]:
+    """The records of ``metrics.jsonl``, without those that a resumed run made again.
+
+    A kill leaves half a line, at the end or in front of what the resumed run wrote first: that half is left out.
+
+    Raises:
+        LogError: the file cannot be read, or none of its lines is a record.
+    """
+    try:
+        lines = Path(path).read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise LogError(f"log '{path}' cannot be read: {getattr(error, 'strerror', None) or 'it is no UTF-8 text'}") from error
+    records = [record for line in lines if (record := _record(line)) is not None]
+    if lines and not records:
+        raise LogError(f"log '{path}' holds no JSON record; allowed: what a run writes to metrics.jsonl, one object per line")
+    return without_repeats(records)
+
+
+def _record(line: str) -> dict | None:
+    for text in (line, line[max(line.rfind("{"), 0) :]):  # records hold no other record
+        try:
+            record = json.loads(text)
+        except json.JSONDecodeError:
+            continue
+        return record if isinstance(record, dict) else None
+    return None
+
+
+def without_repeats(records: Sequence[dict]) -> list[dict]:
+    """In the order of training, the others behind. What a run logged is void from where a resumed run went on, or started anew."""
+    kept, others = [], []
+    for record in records:
+        if record.get("_type") not in ORDER:
+            others.append(record)
+            continue
+        while kept and place(kept[-1]) >= place(record):
+            kept.pop()
+        kept.append(record)
+    return kept + others
+
+
+def place(record: dict) -> tuple[float, int]:
+    """When a training record was logged: epochs done, and the order of the records of one moment."""
+    epoch = float(record["epoch"].split("/")[0])
+    if "iter" in record:
+        step, steps = map(float, record["iter"].split("/"))
+        epoch += step / steps - 1
+    return epoch, ORDER.index(record["_type"])
+
+
+def curve(records: Sequence[dict], name: str) -> Curve:
+    """One of ``SOURCES``; empty where nothing of it was logged, values that were not finite are left out."""
+    kind, field = SOURCES[name]
+    points = [(place(r)[0], r[field]) for r in records if r.get("_type") == kind and r.get(field) is not None]
+    values = [100 - value if field.endswith("_err") else value for _, value in points]
+    return Curve([epoch for epoch, _ in points], values)
+
+
+def thinned(curve: Curve, most: int) -> Curve:
+    """At most ``most`` points: means of neighbours."""
+    size = -(-len(curve.epochs) // most) or 1
+    groups = range(0, len(curve.epochs), size)
+    return Curve(*([sum(part) / len(part) for at in groups if (part := column[at : at + size])] for column in curve))

@@ -1,0 +1,73 @@
+"""Curves of several runs side by side, as a PNG or SVG."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from fragrant.report.curves import LogError, curve, read_records
+from fragrant.report.strips import PictureError
+
+PANELS = (  # title, curves of SOURCES and how each is drawn
+    ("training loss", [("loss", "-")]),
+    ("top-1 accuracy, % (dashed: training)", [("training top-1", "--"), ("validation top-1", "-")]),
+    ("learning rate", [("learning rate", "-")]),
+)
+KINDS = (".png", ".svg", ".pdf")
+
+
+def run_names(folders: Sequence[Path]) -> list[str]:
+    """What tells the runs apart: the last part of each path, or as many parts as are needed."""
+    parts = [folder.resolve().parts for folder in folders]
+    for length in range(1, max(map(len, parts)) + 1):
+        names = ["/".join(part[-length:]) for part in parts]
+        if len(set(names)) == len(names):
+            return names
+    return names
+
+
+def plot_runs(folders: Sequence[str | Path], path: str | Path, *, names: Sequence[str] | None = None) -> None:
+    """One panel per quantity, one colour per run; what a run did not log is missing in its panel.
+
+    Args:
+        folders: the OUTPUT_DIRs, or ``metrics.jsonl`` files.
+
+    Raises:
+        LogError: a log cannot be read, or holds no curve. PictureError: no matplotlib, or the picture cannot be written.
+    """
+    folders, path = [Path(folder) for folder in folders], Path(path)
+    if path.suffix.lower() not in KINDS:
+        raise PictureError(f"picture '{path}' has no known ending; allowed: {', '.join(KINDS)}")
+    if names is not None and len(names) != len(folders):
+        raise PictureError(f"{len(names)} names for {len(folders)} runs; allowed: one for each, in the same order")
+    logs = [read_records(folder / "metrics.jsonl" if folder.is_dir() else folder) for folder in folders]
+    for folder, records in zip(folders, logs, strict=True):
+        if not any(curve(records, name).epochs for _, lines in PANELS for name, _ in lines):
+            raise LogError(f"log of '{folder}' has no training records; allowed: the OUTPUT_DIR of a training")
+    names = names or run_names([folder if folder.is_dir() else folder.parent for folder in folders])
+    figure = _draw(logs, names)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        figure.savefig(path, dpi=150)
+    except OSError as error:
+        raise PictureError(f"picture '{path}' cannot be written: {error.strerror or error}") from error
+
+
+def _draw(logs: Sequence[list[dict]], names: Sequence[str]):
+    try:
+        from matplotlib.figure import Figure  # not pyplot: no window, no global state
+    except ImportError as error:
+        raise PictureError("curves need matplotlib: pip install -e '.[report]'") from error
+    figure = Figure(figsize=(5.2 * len(PANELS), 4.4), layout="constrained")
+    for axes, (title, lines) in zip(figure.subplots(1, len(PANELS)), PANELS, strict=True):
+        for number, (records, name) in enumerate(zip(logs, names, strict=True)):
+            for source, style in lines:
+                points = curve(records, source)
+                mark = "." if len(points.epochs) <= 30 else None
+                main = source == lines[-1][0]
+                options = {"color": f"C{number}", "linestyle": style, "marker": mark, "linewidth": 1.8 if main else 1.0}
+                axes.plot(points.epochs, points.values, label=name if main else None, **options)
+        axes.set_title(title, loc="left", fontsize=11)
+        axes.set_xlabel("epoch")
+        axes.grid(alpha=0.3)
+        axes.spines[["top", "right"]].set_visible(False)
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=min(4, len(names)), frameon=False)
+    return figure

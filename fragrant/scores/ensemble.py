@@ -1,0 +1,170 @@
+"""From the logits of many views to one score per video and class: the rules, for one run and for several."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import reduce
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from fragrant.metrics import METHODS, SPACES, ScoreError, ensemble
+from fragrant.registry import did_you_mean
+from fragrant.scores.table import UNKNOWN, ScoreTable, ViewName, contradicting, same_classes
+
+RULES = tuple(f"{method}-{space}" for space in SPACES for method in METHODS)
+PROBABILITIES, SUMMED_LOGITS = "probabilities", "summed logits"  # header["kind"] of a table whose views are ensembled already
+SHORT = {"max": "max-softmax", "mean": "mean-softmax", "sum": "sum-softmax"}  # as SlowFast's meter has them
+
+
+class VideoScores(NamedTuple):
+    """One score per video and class: what every reported number is computed from.
+
+    Attributes:
+        scores: (n, K) float64, by the rule; the largest wins.
+        probs: (n, K) float64, the same as probabilities.
+        labels: (n,) long, -1 = unknown; or (n, K) bool where a video has several.
+        luma: (n,) mean brightness 0..1 of each video before any enhancement; NaN = not measured.
+    """
+
+    paths: tuple[str, ...]
+    scores: Tensor
+    probs: Tensor
+    labels: Tensor
+    luma: Tensor
+    class_names: tuple[str, ...] | None
+    rule: str
+
+    def labelled(self) -> "VideoScores":
+        """Only the videos whose class is known."""
+        if self.labels.ndim > 1 or bool((self.labels != UNKNOWN).all()):
+            return self
+        keep = (self.labels != UNKNOWN).nonzero().flatten().tolist()
+        numbers = {name: getattr(self, name)[keep] for name in ("scores", "probs", "labels", "luma")}
+        return self._replace(paths=tuple(self.paths[row] for row in keep), **numbers)
+
+
+def split_rule(rule: str) -> tuple[str, str]:
+    """``"mean-softmax"`` -> ``("mean", "softmax")``
+
+    Raises:
+        ScoreError: the rule is not known.
+    """
+    name = SHORT.get(rule, rule)
+    if name not in RULES:
+        raise ScoreError(f"rule '{rule}' is not known; {did_you_mean(rule, RULES)}Known: {', '.join(RULES)}")
+    return tuple(name.split("-"))
+
+
+def ensemble_views(table: ScoreTable, rule: str = "sum-logits") -> VideoScores:
+    """Every video from the views that it has; see ``ensemble_runs`` for the rules and errors."""
+    return ensemble_runs([table], rule=rule)
+
+
+def ensemble_runs(
+    tables: Sequence[ScoreTable],
+    *,
+    weights: Sequence[float] | None = None,
+    rule: str = "sum-logits",
+    common: bool = False,
+    names: Sequence[str] | None = None,
+) -> VideoScores:
+    """Several models: the weighted sum of each one's video scores; videos are found by their path.
+
+    Args:
+        rule: how one model's views become a score: "sum-logits" is UniFormer's and FRAGRANT's, "mean-softmax" TDN's, mmaction2's and
+            SV-Mix's, "sum-softmax" and "max-softmax" SlowFast's, "mean-relu" TDN's for several models (logits below 0 count 0).
+        common: take the videos that all have; False: it is an error if one lacks a video.
+
+    Raises:
+        ScoreError: the rule is not known; the videos, labels or classes do not agree; a video has no view at all.
+    """
+    method, space = split_rule(rule)
+    names = names or [f"table {number}" for number in range(1, len(tables) + 1)]
+    weights = weights or [1.0] * len(tables)
+    if len(tables) > 1:
+        tables = on_the_same_videos(tables, names, common=common)
+    for table, name in zip(tables, names, strict=True):
+        _check_kind(table, space, name)
+    first = tables[0]
+    scores = sum(weight * _score(table, method, space) for weight, table in zip(weights, tables, strict=True))
+    # A sum grows with the views and every score with the weights: divided by both, logits are those of one view again.
+    scale = sum(weight * (table.present.sum(1) if method == "sum" else 1) for weight, table in zip(weights, tables, strict=True))
+    mean = scores / (scale[:, None] if method == "sum" else scale)
+    class_names = next((table.class_names for table in tables if table.class_names), None)
+    return VideoScores(first.paths, scores, as_probabilities(mean, space), first.labels, first.luma, class_names, f"{method}-{space}")
+
+
+def _check_kind(table: ScoreTable, space: str, name: str) -> None:
+    """What is ensembled already allows only the rules that take it as it is."""
+    kind = table.header.get("kind")
+    wanted = {PROBABILITIES: "softmax", SUMMED_LOGITS: "logits"}.get(kind, space)
+    if space != wanted:
+        rules = ", ".join(rule for rule in RULES if rule.endswith(wanted))
+        raise ScoreError(f"{name} holds {kind} ensembled over the views; a rule on {space} cannot be applied any more, allowed: {rules}")
+
+
+def as_table(video: VideoScores, header: dict) -> ScoreTable:
+    """Video scores as a table of one view, which any rule on softmax gives back."""
+    more = {"luma": video.luma, "class_names": video.class_names}
+    logits = video.probs.log().float()[:, None]  # (n, 1, K)
+    header = {**header, "kind": PROBABILITIES, "rule": "mean-softmax", "ensemble_rule": video.rule, "num_videos": len(video.paths)}
+    return ScoreTable.whole(video.paths, video.labels, logits, [ViewName(0, "all")], header=header, **more)
+
+
+def probabilities(logits: Tensor, rule: str = "sum-logits") -> Tensor:
+    """(n, V, K), the logits of every view -> (n, K) float64: one probability per video and class, by a rule of ``ensemble_runs``."""
+    method, space = split_rule(rule)
+    scores = ensemble(logits.double(), space=space, method=method)
+    return as_probabilities(scores / logits.shape[1] if method == "sum" else scores, space)
+
+
+def _score(table: ScoreTable, method: str, space: str) -> Tensor:
+    """(n, K) float64"""
+    if not bool(table.present.any(1).all()):
+        video = table.paths[int((~table.present.any(1)).nonzero()[0])]
+        raise ScoreError(f"'{video}' has no view; allowed: at least one")
+    scores = torch.empty(len(table), table.num_classes, dtype=torch.float64)
+    for pattern in table.present.unique(dim=0):  # one, unless views are missing
+        rows = (table.present == pattern).all(1)
+        scores[rows] = ensemble(table.logits[rows][:, pattern].double(), space=space, method=method)  # (n', V', K) -> (n', K)
+    return scores
+
+
+def as_probabilities(scores: Tensor, space: str) -> Tensor:
+    """(n, K) -> (n, K): rows that sum to 1, in the same order as the scores."""
+    if space == "logits":
+        return scores.softmax(1)
+    total = scores.sum(1, keepdim=True)
+    return torch.where(total > 0, scores / total, 1 / scores.shape[1])  # all logits below 0, and relu: nothing is known
+
+
+def on_the_same_videos(tables: Sequence[ScoreTable], names: Sequence[str], *, common: bool) -> list[ScoreTable]:
+    """The tables with equal paths in equal order, after the first."""
+    keys = [_keys(table, ambiguous=any(len(set(t.paths)) < len(t) for t in tables)) for table in tables]
+    shared = set(keys[0]).intersection(*keys[1:])
+    for own, name in zip(keys, names, strict=True):
+        if len(shared) < len(own) and not common:
+            lacking = next(key for key in own if key not in shared)
+            raise ScoreError(
+                f"'{lacking[0]}' of {name} is not in all tables, {len(own) - len(shared)} of its {len(own)} videos are not; "
+                "allow it to take those that all have"
+            )
+    if not shared:
+        raise ScoreError(f"{' and '.join(names)} have no video in common; the paths of the lists must agree")
+    order = [key for key in keys[0] if key in shared]
+    aligned = []
+    for table, own, name in zip(tables, keys, names, strict=True):
+        at = {key: row for row, key in enumerate(own)}
+        aligned.append(table.rows([at[key] for key in order]))
+        same_classes(aligned[0], aligned[-1], names[0], name)
+        if bool((differs := contradicting(aligned[0].labels, aligned[-1].labels)).any()):
+            video = order[int(differs.nonzero()[0])][0]
+            raise ScoreError(f"label of '{video}' differs between {names[0]} and {name}; they are of different lists")
+    labels = reduce(torch.maximum, (table.labels for table in aligned))  # -1 and False are unknown
+    return [replace(table, labels=labels) for table in aligned]
+
+
+def _keys(table: ScoreTable, *, ambiguous: bool) -> list[tuple]:
+    """What tells the videos apart: the path, and where a list names one twice also its place in the list."""
+    return list(zip(table.paths, table.ids.tolist(), strict=True)) if ambiguous else [(path,) for path in table.paths]

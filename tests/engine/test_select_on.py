@@ -1,0 +1,52 @@
+"""Which list picks the best epoch: never the test list, unless it is said, and then every output says so."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from tiny import TINY, run_here
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory):
+    return ["DATA.PATH_TO_DATA_DIR", str(tmp_path_factory.mktemp("select") / "demo"), "SOLVER.MAX_EPOCH", "1", "TEST.TEST_BEST", "True"]
+
+
+def test_the_test_list_as_validation_list_is_refused(demo, tmp_path):
+    done = run_here(*TINY, *demo, "DATA.VAL_LIST", "test.csv", "OUTPUT_DIR", str(tmp_path))
+    assert done.returncode == 2
+    assert done.stderr.strip().splitlines()[-1] == (
+        "error: TEST.TEST_BEST True, but 6 of the 6 test videos are validation videos: the best epoch would be picked on them; "
+        "give another validation list or DATA.HOLD_OUT 0.2, or say it with TEST.SELECT_ON test"
+    )
+
+
+def test_selection_by_name_is_labelled_everywhere(demo, tmp_path):
+    done = run_here(*TINY, *demo, "TEST.SELECT_ON", "test", "OUTPUT_DIR", str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    label = "optimistic: the best epoch was picked on the test list"
+    records = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    evaluated = [record for record in records if record.get("_type") == "val_epoch" or "split" in record]
+    assert len(evaluated) == 2 and all(record["protocol"] == label for record in evaluated)
+    results = json.loads((tmp_path / "scores.json").read_text())
+    assert results["header"]["protocol"] == results["summary"]["protocol"] == label
+    assert label in str(np.load(tmp_path / "scores.npz")["header"])
+    assert done.stdout.count(label) >= 2  # validation and test lines
+    assert label in (tmp_path / "report.html").read_text()
+    combined = run_here(str(tmp_path / "scores.npz"), tool="ensemble")
+    assert combined.returncode == 0 and f"views; {label}" in combined.stdout
+    best = tmp_path / "checkpoints/best.pyth"
+    assert torch.load(best, weights_only=True)["selected_on"] == "test"
+    later = tmp_path / "later"  # the label stays with the weights
+    test_only = ["TRAIN.ENABLE", "False", "TEST.TEST_BEST", "False", "TEST.CHECKPOINT_FILE_PATH", str(best), "OUTPUT_DIR", str(later)]
+    assert run_here(*TINY, *demo, *test_only).returncode == 0
+    assert json.loads((later / "scores.json").read_text())["summary"]["protocol"] == label
+
+
+def test_an_honest_run_has_no_label(demo, tmp_path):
+    done = run_here(*TINY, *demo, "DATA.HOLD_OUT", "0.5", "OUTPUT_DIR", str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    assert "6 training and 6 validation videos" in done.stdout
+    assert "protocol" not in json.loads((tmp_path / "scores.json").read_text())["summary"]
+    assert "optimistic" not in done.stdout + (tmp_path / "metrics.jsonl").read_text()

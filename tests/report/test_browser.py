@@ -1,0 +1,178 @@
+"""The report in a real browser: it draws itself without errors and without a network, and the clicks work."""
+
+import importlib.util
+import os
+import shutil
+
+import pytest
+import torch
+from PIL import Image
+from small_test import NAMES, many_classes, small_scores, small_table
+
+from fragrant.report.build import two_strips
+from fragrant.report.content import Mistake, confident_mistakes, report_content
+from fragrant.report.page import render
+from fragrant.scores import ScoreTable, ensemble_views, grid_views
+
+RECORDS = [{"_type": "train_epoch", "epoch": f"{epoch}/5", "loss": 2 / epoch, "top1_err": 60 - 10 * epoch} for epoch in range(1, 6)]
+
+
+def what_is_missing() -> str:
+    """Why there is no browser to test in; empty if there is one."""
+    if importlib.util.find_spec("selenium") is None:
+        return "no selenium here: pip install -e '.[test]'"
+    return "" if shutil.which("chromium") and shutil.which("chromedriver") else "no browser here: apt-get install chromium chromium-driver"
+
+
+@pytest.fixture(scope="module")
+def browser():
+    if missing := what_is_missing():
+        (pytest.fail if os.environ.get("FRAGRANT_REQUIRE_BROWSER") == "1" else pytest.skip)(missing)
+    from selenium import webdriver
+
+    options = webdriver.ChromeOptions()
+    options.binary_location = shutil.which("chromium")
+    for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--window-size=1280,1000"):
+        options.add_argument(argument)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    with webdriver.Chrome(options=options, service=webdriver.ChromeService(shutil.which("chromedriver"))) as driver:
+        yield driver
+
+
+@pytest.fixture
+def open_page(browser, tmp_path):
+    """Shows a content and checks that nothing went wrong while it was drawn and used."""
+
+    def show(content: dict):
+        path = tmp_path / "report.html"
+        path.write_text(render(content), encoding="utf-8")
+        browser.get(path.as_uri())
+        assert browser.execute_script("return document.body.dataset.ready") == "yes"
+        return browser
+
+    yield show
+    assert [entry for entry in browser.get_log("browser") if entry["level"] != "INFO"] == []
+    names = browser.execute_script("return performance.getEntriesByType('resource').map(entry => entry.name)")
+    assert [name for name in names if not name.startswith("data:")] == []
+
+
+@pytest.fixture(scope="module")
+def small() -> dict:
+    scores = small_scores()
+    clip = torch.arange(16, dtype=torch.uint8)[:, None, None, None].expand(16, 32, 32, 3)
+    mistakes = [Mistake(row, strips=two_strips(clip)) for row in confident_mistakes(scores, 2)]
+    facts = [("command", "python tools/run_net.py")]
+    return report_content(scores, title="Small", records=RECORDS, facts=facts, config="TRAIN:\n  A: 1\n", mistakes=mistakes)
+
+
+def all_of(browser, selector: str) -> list:
+    return browser.find_elements("css selector", selector)
+
+
+def one(browser, selector: str):
+    (element,) = all_of(browser, selector)
+    return element
+
+
+def test_it_draws_every_section(open_page, small):
+    page = open_page(small)
+    titles = [element.text for element in all_of(page, "h2")]
+    assert titles == [
+        *("In short", "What is taken for what", "Class by class, the hardest first", "Accuracy by illumination", "Training"),
+        *("The most confident mistakes", "The run"),
+    ]
+    assert "60.00 %" in one(page, "#headline").text and "95 % interval 31.3 – 83.2 %" in one(page, "#headline").text
+    assert [element.text for element in all_of(page, "#classes td:first-child")] == ["sit", "jump", "run"]
+    assert [element.text for element in all_of(page, "#light text") if " of " in element.text] == ["2 of 2", "2 of 3", "1 of 3", "1 of 2"]
+    assert len(all_of(page, ".chart")) == 2 and len(all_of(page, ".mistake img")) == 4
+    assert all(page.execute_script("return arguments[0].naturalWidth", image) > 200 for image in all_of(page, ".mistake img"))
+
+
+def test_a_click_on_a_cell_lists_its_videos(open_page, small):
+    page = open_page(small)
+    assert "sit → jump" in one(page, "#panel").text
+    one(page, '[data-cell="2:0"]').click()
+    assert all_of(page, "#panel p")[0].text == "sit, taken for jump – 3 videos"
+    rows = [element.text for element in all_of(page, "#panel [data-video]")]
+    assert [row.split()[0] for row in rows] == ["videos/sit_7.mp4", "videos/sit_6.mp4", "videos/sit_8.mp4"]  # the surest first
+    assert "100.0 %" in rows[0] and rows[0].endswith("0.080")
+    assert one(page, "rect.chosen").get_attribute("data-cell") == "2:0"
+    one(page, "#back").click()
+    assert "Most frequent confusions" in one(page, "#panel").text and not all_of(page, "rect.chosen")
+
+
+def test_a_click_on_a_video_leads_to_its_frames(open_page, small):
+    page = open_page(small)
+    all_of(page, "#panel button")[0].click()  # the most frequent confusion
+    assert len(all_of(page, "#panel [data-video]")) == 3 and len(all_of(page, "#panel [data-video] button")) == 2  # two have frames
+    all_of(page, "#panel [data-video] button")[0].click()
+    card = one(page, ".mistake.chosen")
+    assert card.get_attribute("id") == "video-7" and "is sit, the model says jump" in card.text
+    box = page.execute_script("return arguments[0].getBoundingClientRect().toJSON()", card)
+    assert 0 <= box["top"] and box["bottom"] <= page.execute_script("return innerHeight")
+
+
+def test_hovering_tells_the_numbers(open_page, small):
+    from selenium.webdriver import ActionChains
+
+    page = open_page(small)
+    hover = ActionChains(page).move_to_element
+    hover(one(page, '[data-cell="0:1"]')).perform()
+    assert one(page, "#tip").text == "jump: taken for run\n1 of 3 videos (33.3 %)\nclick: the videos"
+    hover(all_of(page, "#classes svg")[0]).perform()
+    assert "25.0 % (1 of 4)\n95 % interval 4.6 – 69.9 %" == one(page, "#tip").text
+    hover(all_of(page, ".chart svg")[0]).perform()
+    assert "epoch 3\nmean of an epoch: 0.6667" == one(page, "#tip").text
+
+
+def test_a_screenshot_shows_blue_and_red(open_page, small, tmp_path):
+    page = open_page(small)
+    page.set_window_size(1280, 2600)
+    assert page.save_screenshot(str(tmp_path / "page.png"))
+    page.set_window_size(1280, 1000)
+    picture = Image.open(tmp_path / "page.png").convert("RGB")
+    count = {colour: count for count, colour in picture.getcolors(2**24)}
+    assert count[47, 111, 171] > 3000 and count[207, 117, 90] > 3000  # cells: run, 3 of 3 recognised; sit, 3 of 4 taken for jump
+    assert page.execute_script("return document.documentElement.scrollWidth <= innerWidth")  # nothing sticks out
+
+
+def test_many_classes(open_page):
+    page = open_page(report_content(many_classes(400), title="Many"))
+    assert len(all_of(page, "#confusion .matrix text")) > 60  # 30 names on either side
+    buttons = all_of(page, ".choice button")
+    assert [button.text for button in buttons] == ["the 30 most confused classes", "all 400 classes"]
+    few = len(all_of(page, "[data-cell]"))
+    buttons[1].click()
+    cells = len(all_of(page, "[data-cell]"))
+    assert cells > 10 * few and "playing" not in one(page, "#confusion .matrix").text
+    assert len(all_of(page, "#classes tr")) == 1 + 20
+    one(page, "#classes p button").click()
+    assert len(all_of(page, "#classes tr")) == 1 + 400
+
+
+def several_labels() -> dict:
+    targets = torch.eye(3, dtype=torch.bool).repeat(2, 1)
+    table = ScoreTable.whole(list("abcdef"), targets, torch.rand(6, 1, 3), grid_views(1, 1), class_names=NAMES)
+    return report_content(ensemble_views(table), title="Several")
+
+
+def no_number() -> dict:
+    table = small_table()
+    table.logits[4] = float("nan")
+    return report_content(ensemble_views(table), title="Diverged", mistakes=[Mistake(4, why="No frames: gone")])
+
+
+SPARSE = {
+    "a score that is not a number": (no_number, "run → nothing: its score is not a number"),
+    "several labels": (several_labels, "Average precision of every class"),
+    "no mistake": (lambda: report_content(ensemble_views(small_table().rows([0, 1, 3])), title="Perfect"), "No mistakes: every video"),
+    "no light, no log": (lambda: report_content(small_scores(luma=False), title="Bare"), "The score table holds no mean luma"),
+    "one class": (lambda: report_content(many_classes(1), title="One"), "No mistakes: every video"),
+    "a warning": (lambda: report_content(small_scores(), title="Warned", warning="optimistic"), "Careful: optimistic"),
+}
+
+
+@pytest.mark.parametrize("content, text", SPARSE.values(), ids=SPARSE)
+def test_what_is_missing_is_said(content, text, open_page):
+    page = open_page(content())
+    assert text in one(page, "#page").text

@@ -1,0 +1,102 @@
+"""What the report says, by value."""
+
+import pytest
+import torch
+from small_test import NAMES, SURE, many_classes, small_scores, small_table
+
+from fragrant.metrics import ScoreError
+from fragrant.report.content import Mistake, Strip, charts, confident_mistakes, report_content
+from fragrant.scores import ScoreTable, ensemble_views, grid_views
+
+
+@pytest.fixture
+def content() -> dict:
+    strip = Strip("as the network sees it", "data:,")
+    return report_content(small_scores(), title="Small", mistakes=[Mistake(7, [strip]), Mistake(6, why="No frames: gone")])
+
+
+def test_headline_has_counts_and_intervals(content):
+    top1, top5, mean, calibration = content["headline"]
+    assert (top1["value"], top1["correct"], top1["total"]) == ("60.00 %", 6, 10)
+    assert top1["notes"] == ["95 % interval 31.3 – 83.2 %", "6 of 10 videos"]  # Wilson
+    assert (top5["name"], top5["value"]) == ("top-3 accuracy", "100.00 %")
+    assert mean["value"] == f"{100 * (2 / 3 + 1 + 1 / 4) / 3:.2f} %" and "3 classes" in mean["notes"][0]
+    assert calibration["name"] == "calibration error"
+
+
+def test_in_short_names_what_is_confused(content):
+    right, confused, hardest, light = content["short"]
+    assert right.startswith("6 of 10 test videos are recognised.") and "between 31.3 and 83.2 % (95 % interval)" in right
+    assert confused == "Most often “sit” is taken for “jump” (3 of 4 videos), then “jump” is taken for “run” (1 of 3 videos)."
+    assert hardest == "The hardest class is “sit” (1 of 4), the easiest “run” (3 of 3)."
+    assert light.startswith("Of the 2 darkest videos it recognises 100.0 %, of the 2 brightest 50.0 %; the intervals overlap")
+
+
+def test_videos_have_label_guess_confidence_and_light(content):
+    videos = content["videos"]
+    assert videos["path"][6] == "videos/sit_6.mp4" and (videos["label"][6], videos["guess"][6]) == (2, 0)
+    probability = torch.tensor([SURE[6], 0, 0]).softmax(0)[0].item()
+    assert videos["confidence"][6] == pytest.approx(probability, abs=1e-5) and videos["luma"][0] == pytest.approx(0.01)
+    assert content["perClass"][2] | {"low": 0, "high": 0} == dict(
+        {"class": "sit", "predicted": 1, "correct": 1, "total": 4, "percent": 25.0}, low=0, high=0
+    )
+    assert [group["share"]["total"] for group in content["light"]] == [2, 3, 3, 2]
+
+
+def test_mistakes(content):
+    assert confident_mistakes(small_scores(), 3) == [7, 6, 8]  # logits 9, 2, 1.5; row 2 has 1
+    assert [m["video"] for m in content["mistakes"]] == [7, 6]
+    assert content["mistakes"][0]["strips"] == [{"title": "as the network sees it", "src": "data:,"}]
+    assert content["mistakes"][0]["top"][0][0] == 0 and content["mistakes"][1]["why"] == "No frames: gone"
+
+
+def test_without_light_and_names():
+    table = small_table(luma=False)
+    content = report_content(ensemble_views(ScoreTable.whole(table.paths, table.labels, table.logits, table.views)), title="Small")
+    assert content["light"] == [] and content["videos"]["luma"] is None and content["classes"] == ["class 0", "class 1", "class 2"]
+    assert not any("darkest" in line for line in content["short"])
+
+
+def test_no_mistake():
+    table = small_table().rows([0, 1, 3])
+    content = report_content(ensemble_views(table), title="Small")
+    assert "It makes no mistake." in content["short"] and not any("hardest" in line for line in content["short"])
+    assert "the 2 of 3 classes that have videos" in content["headline"][2]["notes"][0]
+
+
+def test_videos_of_unknown_class_do_not_count():
+    table = small_table()
+    table.labels[0] = -1
+    content = report_content(ensemble_views(table), title="Small")
+    assert len(content["videos"]["path"]) == 9 and content["headline"][0]["total"] == 9
+
+
+def test_without_any_known_class():
+    table = small_table()
+    table.labels[:] = -1
+    with pytest.raises(ScoreError, match="the class of no video is known"):
+        report_content(ensemble_views(table), title="Small")
+
+
+def test_several_labels():
+    targets = torch.eye(3, dtype=torch.bool).repeat(2, 1)
+    logits = torch.eye(3).repeat(2, 1)[:, None]
+    logits[0, 0] = torch.tensor([0.0, 0.0, 5.0])
+    table = ScoreTable.whole(list("abcdef"), targets, logits, grid_views(1, 1), class_names=NAMES)
+    content = report_content(ensemble_views(table), title="Several")
+    assert content["headline"][0]["name"] == "mean average precision" and "videos" not in content
+    assert content["precision"] == pytest.approx([200 / 3, 100, 200 / 3]) and "the easiest “run” (100.0 %)" in content["short"][0]
+    assert confident_mistakes(ensemble_views(table), 5) == []
+
+
+def test_charts_hold_what_was_logged():
+    records = [{"_type": "train_epoch", "epoch": f"{epoch}/600", "loss": 1 / epoch} for epoch in range(1, 601)]
+    (loss,) = charts(records)
+    assert loss["title"] == "loss" and [series["name"] for series in loss["series"]] == ["mean of an epoch"]
+    assert len(loss["series"][0]["x"]) == 300  # 600 points in pairs
+    assert charts([]) == []
+
+
+def test_many_classes_are_no_problem():
+    content = report_content(many_classes(400, 2), title="Many", warning="optimistic")
+    assert len(content["perClass"]) == 400 and content["warning"] == "optimistic"

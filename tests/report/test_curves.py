@@ -1,0 +1,88 @@
+"""Curves are what the log says, without what a resumed run did again."""
+
+import json
+
+import pytest
+
+from fragrant.report.curves import Curve, LogError, curve, read_records, thinned, without_repeats
+
+
+def step(epoch: int, at: int, loss: float, steps: int = 2) -> dict:
+    return {"_type": "train_iter", "epoch": f"{epoch}/9", "iter": f"{at}/{steps}", "loss": loss, "lr": 0.1 * epoch}
+
+
+def train(epoch: int, loss: float) -> dict:
+    return {"_type": "train_epoch", "epoch": f"{epoch}/9", "loss": loss, "top1_err": 100 - epoch}
+
+
+def val(epoch: int, error: float) -> dict:
+    return {"_type": "val_epoch", "epoch": f"{epoch}/9", "top1_err": error}
+
+
+TEST = {"split": "test_final", "top1": 50.0}
+FIRST = [step(1, 1, 3.0), step(1, 2, 2.0), train(1, 2.5), val(1, 80.0)]
+SECOND = [step(2, 1, 1.0), step(2, 2, 0.5), train(2, 0.75), val(2, 60.0)]
+
+REPEATS = {
+    "nothing twice": (FIRST + SECOND + [TEST], FIRST + SECOND + [TEST]),
+    "killed in epoch 2": (FIRST + [step(2, 1, 9.0)] + SECOND, FIRST + SECOND),
+    "killed between saving and validating": (FIRST[:3] + FIRST[3:] + SECOND, FIRST + SECOND),
+    "resumed, the last validation done again": (FIRST + [step(2, 1, 9.0)] + [val(1, 80.0)] + SECOND, FIRST + SECOND),
+    "only tested again": (FIRST + [TEST, val(1, 80.0), TEST], FIRST + [TEST, TEST]),
+    "started anew, now shorter": (FIRST + SECOND + FIRST, FIRST),
+}
+
+
+@pytest.mark.parametrize("logged, left", REPEATS.values(), ids=REPEATS)
+def test_repeats(logged, left):
+    assert without_repeats(logged) == left
+
+
+def test_curves_by_value():
+    records = FIRST + SECOND
+    assert curve(records, "loss of a step") == Curve([0.5, 1.0, 1.5, 2.0], [3.0, 2.0, 1.0, 0.5])
+    assert curve(records, "loss") == Curve([1.0, 2.0], [2.5, 0.75])
+    assert curve(records, "training top-1") == Curve([1.0, 2.0], [1, 2])
+    assert curve(records, "validation top-1") == Curve([1.0, 2.0], [20.0, 40.0])
+    assert curve(records, "validation top-5") == Curve([], [])
+    assert curve([train(1, None)], "loss") == Curve([], [])  # null: the loss was not finite
+
+
+def test_thinned():
+    long = Curve([float(i) for i in range(10)], [float(2 * i) for i in range(10)])
+    assert thinned(long, 5) == Curve([0.5, 2.5, 4.5, 6.5, 8.5], [1, 5, 9, 13, 17])
+    assert len(thinned(long, 4).epochs) == 4 and thinned(long, 4).epochs[-1] == 9
+    assert thinned(long, 10) == long and thinned(Curve([], []), 10) == Curve([], [])
+
+
+def lines(records: list[dict]) -> str:
+    return "".join(json.dumps(record) + "\n" for record in records)
+
+
+@pytest.mark.parametrize(
+    "text, left",
+    [
+        (lines(FIRST) + '{"_type": "tr', FIRST),
+        (lines(FIRST) + '{"_type": "train_iter", "ep' + lines(SECOND), FIRST + SECOND),  # and was resumed
+        (lines(FIRST) + "\n[1]\n" + lines(SECOND), FIRST + SECOND),
+        ("", []),
+    ],
+    ids="killed resumed foreign empty".split(),
+)
+def test_half_lines_are_left_out(text, left, tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    path.write_text(text)
+    assert read_records(path) == left
+
+
+@pytest.mark.parametrize("text", ["no json\n", "[1]\n", "TRAIN:\n  A: {}x\n"])
+def test_wrong_logs(text, tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    path.write_text(text)
+    with pytest.raises(LogError, match="metrics.jsonl' holds no JSON record; allowed: what a run writes to metrics.jsonl"):
+        read_records(path)
+
+
+def test_a_missing_log(tmp_path):
+    with pytest.raises(LogError, match="metrics.jsonl' cannot be read: No such file or directory"):
+        read_records(tmp_path / "metrics.jsonl")

@@ -1,0 +1,64 @@
+"""Curves of several runs in one picture."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from fragrant.report.curves import LogError
+from fragrant.report.plot import plot_runs, run_names
+from fragrant.report.strips import PictureError
+
+
+@pytest.fixture
+def runs(tmp_path) -> list[Path]:
+    folders = [tmp_path / name for name in ("one", "two")]
+    for folder in folders:
+        folder.mkdir()
+        records = [{"_type": "train_epoch", "epoch": f"{epoch}/3", "loss": 1 / epoch, "top1_err": 50.0} for epoch in (1, 2, 3)]
+        (folder / "metrics.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
+    return folders
+
+
+def test_an_svg_names_the_runs(runs, tmp_path):
+    pytest.importorskip("matplotlib")
+    plot_runs(runs, tmp_path / "new" / "curves.svg", names=["without FAM", "with FAM"])
+    text = (tmp_path / "new" / "curves.svg").read_text()
+    assert all(f"<!-- {words} -->" in text for words in ("without FAM", "with FAM", "training loss", "learning rate"))
+
+
+def test_a_png_of_a_log_file(runs, tmp_path):
+    pytest.importorskip("matplotlib")
+    plot_runs([runs[0] / "metrics.jsonl"], tmp_path / "curves.png")
+    picture = Image.open(tmp_path / "curves.png").convert("RGB")
+    colours = {colour for _, colour in picture.getcolors(2**20)}
+    assert picture.size == (2340, 660) and (31, 119, 180) in colours and (255, 127, 14) not in colours  # one run, one colour
+
+
+@pytest.mark.parametrize(
+    "folders, names",
+    [(["a/x", "a/y"], ["x", "y"]), (["a/x", "b/x"], ["a/x", "b/x"]), (["a/b/x", "c/b/x", "c/b/y"], ["a/b/x", "c/b/x", "c/b/y"])],
+)
+def test_run_names(folders, names):
+    assert run_names([Path("/" + folder) for folder in folders]) == names
+    assert run_names([Path("/same/x")] * 2) == ["//same/x"] * 2
+
+
+def test_wrong_input(runs, tmp_path):
+    with pytest.raises(PictureError, match="'curves.jpg' has no known ending; allowed: .png, .svg, .pdf"):
+        plot_runs(runs, "curves.jpg")
+    with pytest.raises(PictureError, match="1 names for 2 runs"):
+        plot_runs(runs, "curves.png", names=["one"])
+    with pytest.raises(LogError, match="cannot be read: No such file"):
+        plot_runs([tmp_path / "nowhere"], "curves.png")
+    (runs[0] / "metrics.jsonl").write_text('{"split": "test_final", "top1": 50.0}\n')
+    with pytest.raises(LogError, match="has no training records; allowed: the OUTPUT_DIR of a training"):
+        plot_runs(runs, "curves.png")
+
+
+def test_without_matplotlib_the_extra_is_named(runs, monkeypatch, tmp_path):
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    with pytest.raises(PictureError, match=r"curves need matplotlib: pip install -e '.\[report\]'"):
+        plot_runs(runs, tmp_path / "curves.png")

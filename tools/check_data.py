@@ -1,0 +1,52 @@
+"""Reads every video of a config's lists, or of one list, before a run does: python tools/check_data.py --cfg FILE KEY VALUE ..."""
+
+import sys
+from pathlib import Path
+
+from fragrant.engine.launch import argument_parser, config_of, exit_code
+from fragrant.errors import RunStopped
+
+
+def main(arguments) -> None:
+    cfg = config_of(arguments)
+    from fragrant.data.check_list import check_list, places, summary, write_clean_list, write_table
+    from fragrant.data.datasets import records_and_faults
+
+    lists = [(Path(path).stem, "test", path) for path in arguments.list] or [
+        (s, s, "") for s in arguments.split or ("train", "val", "test")
+    ]
+    min_frames = cfg.DATA.NUM_FRAMES if arguments.min_frames is None else arguments.min_frames
+    problems, trained = 0, {}
+    for name, split, path in lists:
+        records, faults = records_and_faults(cfg, split, path)
+        checked = check_list(records, faults, min_frames=min_frames, workers=arguments.workers, known=trained, title=name)
+        if split == "train":
+            trained = places(records)
+        print("\n".join(summary(checked)))
+        write_table(Path(arguments.out, f"{name}.table.csv"), checked)
+        if arguments.write_clean_list:
+            write_clean_list(Path(arguments.out, f"{name}.csv"), checked)
+        problems += len(checked.problems)
+    print(f"The tables are in {arguments.out}")
+    if problems:
+        raise RunStopped(f"{problems} problem(s), see above and the column 'problems' of the tables")
+
+
+def start(words: list[str]) -> int:
+    from fragrant.data.workers import usable_cores
+
+    parser = argument_parser(__doc__)
+    parser.add_argument(
+        "--list", action="append", default=[], metavar="FILE", help="a list file instead of those of the config; may be repeated"
+    )
+    parser.add_argument("--split", action="append", choices=["train", "val", "test"], help="only this list of the config; may be repeated")
+    parser.add_argument("--out", default="check", metavar="DIR", help="folder for <list>.table.csv and the clean lists (default: check)")
+    parser.add_argument("--min-frames", type=int, metavar="N", help="shorter videos are problems (default: DATA.NUM_FRAMES)")
+    parser.add_argument("--workers", type=int, default=usable_cores(), metavar="N", help="reading processes (default: one per core)")
+    parser.add_argument("--write-clean-list", action="store_true", help="also write <list>.csv without the rows that have a problem")
+    arguments = parser.parse_intermixed_args(words)
+    return exit_code(lambda: main(arguments), debug=arguments.debug)
+
+
+if __name__ == "__main__":
+    sys.exit(start(sys.argv[1:]))

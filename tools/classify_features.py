@@ -1,0 +1,44 @@
+"""Classifies videos by their frozen features, made where they are missing: python tools/classify_features.py --cfg FILE KEY VALUE ..."""
+
+import sys
+from pathlib import Path
+
+from fragrant.config import dump_cfg
+from fragrant.engine.launch import argument_parser, config_of, exit_code, pick_device
+
+
+def main(arguments) -> None:
+    cfg = config_of(arguments)
+    if arguments.print_config:
+        print(dump_cfg(cfg), end="")
+        return
+    device = pick_device(cfg.NUM_GPUS, cfg.NUM_SHARDS)
+    from fragrant.engine.build import prepare_device
+    from fragrant.features import build_features, build_study, compare_rows
+    from fragrant.features.report import describe_results, save_results, table_lines
+
+    prepare_device(cfg, device)
+    if arguments.tables:
+        results = compare_rows(cfg, device, print)
+        lines = table_lines(results)
+    else:
+        study = build_study(cfg)
+        tables = build_features(cfg, "clips" if arguments.clips else "frames", device, print)
+        results = study.run(**tables)
+        lines = describe_results(results, tables["test"].class_names)
+    print("\n".join(lines))
+    print(f"Results are in {save_results(Path(cfg.OUTPUT_DIR), 'tables' if arguments.tables else 'classified', results, lines)}")
+
+
+def start(words: list[str]) -> int:
+    parser = argument_parser(__doc__)
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--frames", action="store_true", help="an image network on single frames (FEATURES.*), the default")
+    which.add_argument("--clips", action="store_true", help="the backbone MODEL.MODEL_NAME on the views of a test (DATA.*, TEST.*)")
+    which.add_argument("--tables", action="store_true", help="tables 1 to 3 of the report on the dark: sampling, gamma, classifier")
+    arguments = parser.parse_intermixed_args(words)
+    return exit_code(lambda: main(arguments), debug=arguments.debug)
+
+
+if __name__ == "__main__":
+    sys.exit(start(sys.argv[1:]))

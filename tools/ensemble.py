@@ -1,0 +1,51 @@
+"""Puts score tables together and says what follows: python tools/ensemble.py A/scores.npz B/scores.npz:0.5 --rule mean-softmax"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from fragrant.engine.launch import exit_code
+
+EPILOG = """\
+Tables of one checkpoint are one run (shards of a list, further clips or crops); different checkpoints are weighted and added up.
+Also read: result pickles of SlowFast, UniFormer, mmaction2 (*.pkl) and folders of TDN's per-crop pickles; --list names their rows.
+  python tools/ensemble.py out/scores.*-of-4.npz                 the shards of a test
+  python tools/ensemble.py out/scores.npz --views 0 centre       one clip, one crop out of a test with more
+  python tools/ensemble.py rgb=a/*.npz flow=b/*.npz:0.5          two models, grouped by hand
+  python tools/ensemble.py a/scores.npz b/scores.npz --compare   is one better? (McNemar)
+"""
+
+
+def main(arguments) -> None:
+    from fragrant.data.records import read_list
+    from fragrant.scores.combine import combine, compare  # imported late: --help answers at once
+
+    separator = arguments.separator
+    paths = [record.path for record in read_list(arguments.list, separator=separator)] if arguments.list else None
+    options = {"paths": paths, "rule": arguments.rule, "views": arguments.views, "allow_missing": arguments.allow_missing}
+    if arguments.compare:
+        print("\n".join(compare(arguments.tables, **options)))
+        return
+    out, numbers = (Path(name) if name else None for name in (arguments.out, arguments.json))
+    print("\n".join(combine(arguments.tables, **options, per_class=arguments.per_class, out=out, numbers=numbers)))
+
+
+def start(words: list[str]) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("tables", nargs="+", metavar="[NAME=]FILE[:WEIGHT]", help="score tables; * and ? are expanded")
+    parser.add_argument("--rule", help="{sum,mean,max}-{logits,softmax,relu}; default: that of the first table's test, else mean-softmax")
+    parser.add_argument("--views", nargs="+", default=[], metavar="VIEW", help="clip numbers, crops (left centre right), enhancements")
+    parser.add_argument("--list", metavar="FILE", help="the tested list, for pickles, which do not name their rows")
+    parser.add_argument("--separator", default=" ", help="between path and label in --list")
+    parser.add_argument("--allow-missing", action="store_true", help="go on without videos or views that are missing")
+    parser.add_argument("--compare", action="store_true", help="McNemar's test between two runs")
+    parser.add_argument("--per-class", action="store_true", help="also the table of the classes")
+    parser.add_argument("--out", metavar="FILE.npz", help="write the merged table, or of several runs the ensembled one")
+    parser.add_argument("--json", metavar="FILE", help="write all numbers, also the confusion matrix")
+    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    arguments = parser.parse_intermixed_args(words)
+    return exit_code(lambda: main(arguments), debug=arguments.debug)
+
+
+if __name__ == "__main__":
+    sys.exit(start(sys.argv[1:]))

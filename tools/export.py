@@ -1,0 +1,45 @@
+"""Writes a trained model for other programs: python tools/export.py --checkpoint best.pyth --to onnx"""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from fragrant.engine.launch import exit_code
+
+EPILOG = """\
+The file takes clips (N, C, T, H, W) of float32 pixel values 0..255 and gives logits (N, K). N is free, or 1 where the model needs
+it; the rest is as in the config.
+Beside it lies a .json with the class names and how clips are made. ONNX needs: pip install -e ".[export]"
+"""
+
+
+def main(arguments) -> None:
+    from fragrant.engine.build import load_deployed
+    from fragrant.engine.export import FORMATS, export_model
+
+    model, facts = load_deployed(arguments.checkpoint, cfg_path=arguments.cfg, pairs=arguments.opts)
+    suffix = FORMATS[arguments.to].suffix
+    path = Path(arguments.out) if arguments.out else Path(arguments.checkpoint).with_suffix(suffix)
+    done = export_model(model, facts["clip_shape"], path, to=arguments.to)
+    path.with_name(path.name + ".json").write_text(json.dumps(facts | {"num_clips": done.num_clips or "any"}, indent=1), encoding="utf-8")
+    number = "one clip at a time" if done.num_clips else "any number of clips"
+    shape = " x ".join(map(str, facts["clip_shape"]))
+    print(f"{done.path}: {arguments.to}, {number} of {shape}, {len(facts['class_names'])} classes")
+    print(f"largest difference of a logit on random clips: {done.difference:.2g}")
+
+
+def start(words: list[str]) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--checkpoint", required=True, metavar="FILE", help="trained weights; the config is inside")
+    parser.add_argument("--to", required=True, choices=("onnx", "torch.export", "torchscript"), help="the format")
+    parser.add_argument("--out", metavar="FILE", help="default: beside the checkpoint")
+    parser.add_argument("--cfg", metavar="FILE", help="a config in place of the checkpoint's, for files from elsewhere")
+    parser.add_argument("--opts", nargs="*", default=[], metavar="KEY VALUE", help="overrides, for example DATA.TEST_CROP_SIZE 224")
+    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    arguments = parser.parse_args(words)
+    return exit_code(lambda: main(arguments), debug=arguments.debug)
+
+
+if __name__ == "__main__":
+    sys.exit(start(sys.argv[1:]))

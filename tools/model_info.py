@@ -1,0 +1,35 @@
+"""Parameters, multiply-adds and activation memory: python tools/model_info.py --cfg configs/arid/uniformer_s.yaml KEY VALUE ..."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from fragrant.engine.launch import exit_code
+
+
+def main(arguments) -> None:
+    from fragrant.config import load_cfg
+    from fragrant.engine.build import build_cost
+    from fragrant.engine.model_table import ABOUT, config_table, part_table
+
+    if arguments.cfg:
+        print(part_table(build_cost(load_cfg(arguments.cfg, arguments.rest), arguments.cfg)))
+        return
+    table = config_table([build_cost(load_cfg(path), path) for path in sorted(arguments.rest)])
+    if arguments.write:
+        Path(arguments.write).write_text(f"{ABOUT}{table}\n", encoding="utf-8")
+    print(table)
+
+
+def start(words: list[str]) -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--cfg", metavar="FILE", help="one config, in parts; without it the others are yaml files, a line each")
+    parser.add_argument("--write", metavar="FILE", help="write the lines as a README: --write configs/README.md configs/*/*.yaml")
+    parser.add_argument("rest", nargs="*", metavar="KEY VALUE | FILE", help="overrides of --cfg, or yaml files")
+    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    arguments = parser.parse_intermixed_args(words)
+    return exit_code(lambda: main(arguments), debug=arguments.debug)
+
+
+if __name__ == "__main__":
+    sys.exit(start(sys.argv[1:]))

@@ -1,0 +1,58 @@
+"""Says what videos show: python tools/predict.py --checkpoint best.pyth video.mp4 folder ..."""
+
+import argparse
+import sys
+import time
+
+from fragrant.engine.launch import exit_code
+from fragrant.errors import UserError
+
+
+def main(arguments) -> None:
+    from tqdm import tqdm
+
+    from fragrant.engine.build import load_predictor
+    from fragrant.engine.predict import find_videos
+    from fragrant.engine.prediction_text import WRITERS, csv_header
+
+    predictor = load_predictor(arguments.checkpoint, cfg_path=arguments.cfg, pairs=arguments.opts, device=arguments.device)
+    paths, began, clips, failed = find_videos(arguments.videos), time.perf_counter(), 0, 0
+    if arguments.sliding is None:
+        found = predictor.predict_all(paths, top=arguments.top, num_workers=arguments.workers)
+    else:
+        found = predictor.windows_of_all(paths, seconds=arguments.sliding or None, step=arguments.step, top=arguments.top)
+    if arguments.form == "csv":
+        print(csv_header(min(arguments.top, len(predictor.class_names))))
+    for prediction in tqdm(found, total=len(paths), unit="video", disable=not sys.stderr.isatty(), leave=False):
+        clips, failed = clips + prediction.num_clips, failed + bool(prediction.error)
+        if prediction.error:
+            tqdm.write(f"error: {prediction.error}", file=sys.stderr)
+        if not prediction.error or arguments.form != "text":
+            tqdm.write(WRITERS[arguments.form](prediction), file=sys.stdout)
+    seconds = time.perf_counter() - began
+    rate = f"{len(paths) / seconds:.1f} videos/s, {clips / seconds:.1f} clips/s"
+    print(f"{len(paths)} videos in {seconds:.1f} s: {rate} on {predictor.device}", file=sys.stderr)
+    if failed:
+        raise UserError(f"{failed} of {len(paths)} videos cannot be read")
+
+
+def start(words: list[str]) -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("videos", nargs="+", metavar="VIDEO", help="video files, or folders of them")
+    parser.add_argument("--checkpoint", required=True, metavar="FILE", help="trained weights; config and class names are inside")
+    parser.add_argument("--cfg", metavar="FILE", help="a config in place of the checkpoint's, for files from elsewhere")
+    parser.add_argument("--opts", nargs="*", default=[], metavar="KEY VALUE", help="overrides, for example TEST.NUM_ENSEMBLE_VIEWS 1")
+    parser.add_argument("--top", type=int, default=5, metavar="K", help="classes per video")
+    parser.add_argument("--json", dest="form", action="store_const", const="json", default="text", help="one JSON line per video")
+    parser.add_argument("--csv", dest="form", action="store_const", const="csv", help="a table; windows have a row each")
+    parser.add_argument("--sliding", type=float, nargs="?", const=0.0, metavar="SECONDS", help="long videos in windows; default: a clip")
+    parser.add_argument("--step", type=float, metavar="SECONDS", help="from window to window; default: half a window")
+    parser.add_argument("--workers", type=int, default=2, metavar="N", help="processes that read videos; 0 = this one")
+    parser.add_argument("--device", metavar="NAME", help="cpu, cuda:1, ...; default: the first GPU if there is one")
+    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    arguments = parser.parse_intermixed_args(words)
+    return exit_code(lambda: main(arguments), debug=arguments.debug)
+
+
+if __name__ == "__main__":
+    sys.exit(start(sys.argv[1:]))
