@@ -11,6 +11,7 @@ from fragrant.config import load_cfg
 from fragrant.layers.memory_format import to_channels_last
 from fragrant.models import MODELS, Backbone, build_model
 from fragrant.models.csn import CSN
+from fragrant.models.dgam import DGAM
 from fragrant.models.fragrant import Fragrant
 from fragrant.models.mie_net import MieNet
 from fragrant.models.uniformer import UniFormer
@@ -29,11 +30,14 @@ MODELS_BY_ROW = {  # test id -> a tiny model from plain arguments; the part befo
     "Fragrant": lambda: Fragrant(**TINY),
     "Fragrant:comments": lambda: Fragrant(**TINY, fam_at=EMBEDS, ram_at=EMBEDS, first=("ram", "ram", "ram", "fam"), ram=dict(key_dim=4)),
     "MieNet": lambda: MieNet(num_classes=CLASSES, blocks=(1, 1, 1, 2), width=8, dropout_rate=0.0),
+    "DGAM": lambda: DGAM(
+        UniFormer(**{**TINY, "num_classes": 0}), num_classes=CLASSES, num_frames=4, heads="shared", select="soft", frozen=("gate",)
+    ),
     "VideoSwin": lambda: VideoSwin(num_classes=CLASSES, size=TINY_SWIN, window_size=(2, 3, 3), drop_path_rate=0.0, dropout_rate=0.0),
     "MieNet:concat": lambda: MieNet(num_classes=CLASSES, blocks=(1, 1, 1, 1), width=8, dropout_rate=0.0, fusion="concat"),
 }
 CLIP, ANOTHER = (3, 4, 64, 64), (3, 7, 96, 70)
-CLIPS_OF = {"MieNet": ((3, 12, 64, 64), (3, 8, 96, 70))}  # for models that do not take every clip
+CLIPS_OF = {"DGAM": (CLIP, (3, 4, 96, 70)), "MieNet": ((3, 12, 64, 64), (3, 8, 96, 70))}  # for models that do not take every clip
 HAS_RELU = {"MieNet"}  # rounding turns some on or off: gradients are compared in float64, or roughly and all together
 CONFIGS = sorted((ROOT / "configs").rglob("*.yaml"))
 
