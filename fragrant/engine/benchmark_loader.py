@@ -192,7 +192,7 @@ def measure_kind(paths: Sequence[str], works: Sequence[Work], *, rounds: int) ->
                 row["floor"].append(floor / len(paths))
                 row["plain"].append(plain / len(paths) if len(with_times) == len(paths) else float("nan"))
                 row["stages"].update(stages)
-            row["views"] = dataset[(epoch, 0)].clips.shape[0]
+            row["views"] = len(dataset[(epoch, 0)].views)
     return rows
 
 
