@@ -4,8 +4,15 @@ from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
+from torch.distributed.tensor import DTensor
 
+from fragrant.distributed import sum_over_ranks, world_size
 from fragrant.errors import RunStopped
+
+
+def _whole(value: Tensor) -> Tensor:
+    """The value of a tensor that is spread over the ranks (TRAIN.SHARDING); any other tensor itself."""
+    return value.full_tensor() if isinstance(value, DTensor) else value
 
 
 class Stepper:
@@ -16,12 +23,14 @@ class Stepper:
     learns of it one step later, when the answer has long been there.
 
     Args:
-        module: what is trained; its buffers are put back after a bad step.
+        module: what is trained, as one process has it; its buffers are put back after a bad step.
         optimizer: a fused optimiser over parameters of ``module``; groups may carry an ``lr_scale``.
         clip_norm: largest L2 norm of all gradients together; None = no clipping.
         accum_steps: batches per optimiser step; an epoch's last group may be smaller.
         max_bad_steps: so many bad steps in a row stop the run.
         name_clips: video ids -> text for the message.
+        average_gradients: called before every batch: will its backward pass average the gradients over the ranks? Only the last
+            batch of a step has to.
     """
 
     def __init__(
@@ -34,6 +43,7 @@ class Stepper:
         accum_steps: int = 1,
         max_bad_steps: int = 10,
         name_clips: Callable[[Sequence[int]], str] = str,
+        average_gradients: Callable[[bool], None] = lambda wanted: None,
     ):
         self.optimizer = optimizer
         self.scaler = scaler
@@ -41,12 +51,14 @@ class Stepper:
         self.accum_steps = accum_steps
         self.max_bad_steps = max_bad_steps
         self.name_clips = name_clips
+        self.average_gradients = average_gradients
         self.bad_steps = 0  # of the whole run
         self.bad_in_a_row = 0
         self.grad_norm: Tensor | None = None  # of the last step, on the device
         self._parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
         self._device = self._parameters[0].device
         self._buffers = list(module.buffers())
+        self._unchecked = [(name, p) for name, p in module.named_parameters() if p.requires_grad] if world_size() > 1 else []
         self._ids: list[Tensor] = []
         self._question: tuple[Tensor, list[Tensor]] | None = None
 
@@ -58,10 +70,12 @@ class Stepper:
             remaining: batches left in the epoch, this one included.
         """
         if self._ids:  # in the middle of an accumulation group
+            self.average_gradients(len(self._ids) + 1 == self._group_size)
             return
         for group in self.optimizer.param_groups:
             group["lr"] = lr * group.get("lr_scale", 1.0)
         self._group_size = min(self.accum_steps, remaining)
+        self.average_gradients(self._group_size == 1)
         self._finite = torch.ones((), dtype=torch.bool, device=self._device)
         self._before = [buffer.clone() for buffer in self._buffers]  # small: BatchNorm statistics
 
@@ -76,17 +90,18 @@ class Stepper:
         return complete
 
     def _step(self) -> None:
+        self._check_gradients()
         parameters = [parameter for parameter in self._parameters if parameter.grad is not None]
         self.scaler.unscale_(self.optimizer)
-        self.grad_norm = nn.utils.get_total_norm([parameter.grad for parameter in parameters])
+        self.grad_norm = _whole(nn.utils.get_total_norm([parameter.grad for parameter in parameters]))
         if self.clip_norm:
             nn.utils.clip_grads_with_norm_(parameters, self.clip_norm, self.grad_norm)
+        bad = sum_over_ranks((~self._finite).float()) > 0  # the same decision on all ranks
         if self.scaler.is_enabled():  # an overflow of the scaled gradients is the scaler's business, not a bad step
-            bad = ~self._finite
             self.scaler.step(self.optimizer)
             self.scaler.update()
         else:
-            bad = ~(self._finite & self.grad_norm.isfinite())
+            bad = bad | ~self.grad_norm.isfinite()
             self.optimizer.grad_scale, self.optimizer.found_inf = None, bad.float()
             self.optimizer.step()
             del self.optimizer.grad_scale, self.optimizer.found_inf
@@ -95,6 +110,29 @@ class Stepper:
         self.flush()
         self._question = (bad, self._ids)
         self._ids = []
+
+    def _check_gradients(self) -> None:
+        """Once: other ranks would wait for ever for a gradient that never comes.
+
+        Raises:
+            RunStopped: names the parameters.
+        """
+        without = [name for name, parameter in self._unchecked if parameter.grad is None]
+        self._unchecked = []
+        if without:
+            names = ", ".join(without[:20]) + (", ..." if len(without) > 20 else "")
+            raise RunStopped(
+                f"{len(without)} parameters got no gradient in the first step, which several processes cannot train: {names}; "
+                "let the loss depend on them, or set requires_grad False"
+            )
+
+    def state_dict(self) -> dict[str, int]:
+        """What a resumed run goes on counting; asks about the last step first."""
+        self.flush()
+        return {"bad_steps": self.bad_steps, "bad_in_a_row": self.bad_in_a_row}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        self.bad_steps, self.bad_in_a_row = state["bad_steps"], state["bad_in_a_row"]
 
     def _restore_buffers(self, bad: Tensor) -> None:
         for buffer, before in zip(self._buffers, self._before, strict=True):

@@ -20,7 +20,13 @@ class Objective(nn.Module):
 
     All of these are submodules, so that `.to(device)`, the optimiser, checkpoints and DistributedDataParallel, which wraps the
     whole objective, see them. The loop knows this class alone and has no branch for a method.
+
+    Attributes:
+        same_graph_every_step: every step uses the same parameters, which makes training on several processes faster. An objective
+            with steps that leave some out (a mixer with a probability) says False.
     """
+
+    same_graph_every_step = True
 
     def forward(self, clips: Tensor, labels: Tensor) -> StepOutput:
         """clips (N, C, T, H, W); labels (N,) class numbers or (N, K) shares -> loss (), logged numbers ().
