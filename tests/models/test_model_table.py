@@ -14,9 +14,11 @@ from fragrant.models.csn import CSN
 from fragrant.models.fragrant import Fragrant
 from fragrant.models.mie_net import MieNet
 from fragrant.models.uniformer import UniFormer
+from fragrant.models.video_swin import Size, VideoSwin
 from fragrant.models.weights import load_weights
 
 CLASSES = 5
+TINY_SWIN = Size(8, (1, 2, 1, 1), (1, 2, 2, 4))
 EMBEDS = ("embed1", "embed2", "embed3", "embed4")
 MODELS_BY_ROW = {  # test id -> a tiny model from plain arguments; the part before ":" is its name in the registry
     "CSN": lambda: CSN(num_classes=CLASSES, depth=26, frozen_bn=True, dropout_rate=0.0),  # as fine-tuned
@@ -27,6 +29,7 @@ MODELS_BY_ROW = {  # test id -> a tiny model from plain arguments; the part befo
     "Fragrant": lambda: Fragrant(**TINY),
     "Fragrant:comments": lambda: Fragrant(**TINY, fam_at=EMBEDS, ram_at=EMBEDS, first=("ram", "ram", "ram", "fam"), ram=dict(key_dim=4)),
     "MieNet": lambda: MieNet(num_classes=CLASSES, blocks=(1, 1, 1, 2), width=8, dropout_rate=0.0),
+    "VideoSwin": lambda: VideoSwin(num_classes=CLASSES, size=TINY_SWIN, window_size=(2, 3, 3), drop_path_rate=0.0, dropout_rate=0.0),
     "MieNet:concat": lambda: MieNet(num_classes=CLASSES, blocks=(1, 1, 1, 1), width=8, dropout_rate=0.0, fusion="concat"),
 }
 CLIP, ANOTHER = (3, 4, 64, 64), (3, 7, 96, 70)
