@@ -34,7 +34,7 @@ _CHOICES = {
     "MIE.DEPTH": (50, 101, 152),
     "MIE.FUSION": ("afm", "concat", "none"),
     "MIE.PA_INIT": ("default", "pan"),
-    "MODEL.LOSS_FUNC": ("cross_entropy", "soft_cross_entropy"),
+    "MODEL.LOSS_FUNC": ("cross_entropy", "soft_cross_entropy", "focal", "bce_logit"),
     "SOLVER.LR_POLICY": ("cosine", "steps_with_relative_lrs", "warmup_times_steps"),
     "SOLVER.OPTIMIZING_METHOD": ("sgd", "adam", "adamw"),
     "TEST.ENSEMBLE_SPACE": ("logits", "softmax", "relu"),
@@ -56,6 +56,7 @@ _POSITIVE = """
 """.split()
 
 _NOT_NEGATIVE = """
+    LOSS.CLASS_WEIGHTS LOSS.FOCAL_GAMMA
     AUG.BRI_CON_SAT AUG.HUE
     FRAGRANT.RAM.KEY_DIM FRAGRANT.RAM.VALUE_DIM FRAGRANT.RAM.LATENT_DIM
     DATA.TRAIN_SHORT_SIDE FEATURES.SEEDS SOLVER.BASE_LR_BATCH_SIZE
@@ -67,6 +68,7 @@ _NOT_NEGATIVE = """
 _UP_TO_1 = "DATA.TRAIN_MULTI_SCALE AUG.RE_PROB MIXUP.LABEL_SMOOTH_VALUE MIXUP.PROB MIXUP.SWITCH_PROB".split()
 
 _BELOW_1 = """
+    LOSS.LABEL_SMOOTHING
     DATA.HOLD_OUT MODEL.DROPOUT_RATE SOLVER.BETAS UNIFORMER.ATTENTION_DROPOUT_RATE UNIFORMER.DROPOUT_RATE UNIFORMER.DROP_DEPTH_RATE
 """.split()
 
@@ -78,18 +80,17 @@ def check_cfg(cfg: CfgNode) -> None:
         ConfigError: names all broken rules.
     """
     flat = leaves(cfg)
-    _raise_if_any([*_choices(flat), *_ranges(flat), *_data(cfg), *_solver(cfg), *_processes(cfg), *_mie_net(cfg), *_others(cfg)])
+    rules = (_data, _solver, _processes, _mie_net, _objective, _others)
+    _raise_if_any([*_choices(flat), *_ranges(flat), *(problem for rule in rules for problem in rule(cfg))])
 
 
 def check_training(cfg: CfgNode) -> None:
-    """The rules for training alone: what it cannot do yet. A published yaml file that breaks them still loads and tests.
+    """The rules for training alone. A published yaml file that breaks them still loads and tests.
 
     Raises:
         ConfigError: names all broken rules.
     """
     problems = []
-    if cfg.MIXUP.ENABLE:
-        problems.append("MIXUP.ENABLE True: mixup, cutmix and label smoothing are not built yet; set it False")
     short_side = min(cfg.DATA.TRAIN_JITTER_SCALES)
     if not (cfg.DATA.TRAIN_JITTER_SCALES_RELATIVE or cfg.DATA.TRAIN_MULTI_SCALE) and cfg.DATA.TRAIN_CROP_SIZE > short_side:
         problems.append(f"DATA.TRAIN_JITTER_SCALES begins at {short_side}, below DATA.TRAIN_CROP_SIZE {cfg.DATA.TRAIN_CROP_SIZE}")
@@ -197,6 +198,14 @@ def _mie_net(cfg: CfgNode) -> Iterator[str]:
         yield f"MIE.FRAMES_PER_SEGMENT {frames} must be 4 with MIE.FUSION afm: one motion map for each colour"
     if cfg.MIE.FUSION == "concat" and frames < 2:
         yield f"MIE.FRAMES_PER_SEGMENT {frames} must be at least 2 with MIE.FUSION concat: motion is between frames"
+
+
+def _objective(cfg: CfgNode) -> Iterator[str]:
+    weights, classes = cfg.LOSS.CLASS_WEIGHTS, cfg.MODEL.NUM_CLASSES
+    if weights and (len(weights) != classes or not any(weights)):
+        yield f"LOSS.CLASS_WEIGHTS has {len(weights)} values; allowed: one for each of the {classes} classes, not all 0, or []"
+    if cfg.MIXUP.ENABLE and cfg.LOSS.LABEL_SMOOTHING:
+        yield f"LOSS.LABEL_SMOOTHING {cfg.LOSS.LABEL_SMOOTHING} with MIXUP.ENABLE True: set MIXUP.LABEL_SMOOTH_VALUE alone"
 
 
 def _others(cfg: CfgNode) -> Iterator[str]:

@@ -27,7 +27,7 @@ _C.MODEL = CfgNode()
 _C.MODEL.MODEL_NAME = "SlowFast"  # name of the model in the registry; the published default, not built here: every yaml names its own
 _C.MODEL.ARCH = "slowfast"  # family name that published files carry; the model itself decides everything here
 _C.MODEL.NUM_CLASSES = 400  # classes; labels are 0 .. NUM_CLASSES - 1
-_C.MODEL.LOSS_FUNC = "cross_entropy"  # cross_entropy | soft_cross_entropy (targets may be distributions: mixup needs it)
+_C.MODEL.LOSS_FUNC = "cross_entropy"  # cross_entropy | soft_cross_entropy (the same, for shares) | focal | bce_logit (several labels)
 _C.MODEL.DROPOUT_RATE = 0.5  # dropout before the classifier; UniFormer has its own key and ignores this one
 _C.MODEL.HEAD_ACT = "softmax"  # published: activation in eval mode; models here return logits, see TEST.ENSEMBLE_SPACE
 _C.MODEL.SINGLE_PATHWAY_ARCH = ["2d", "c2d", "i3d", "slow", "x3d", "mvit", "uniformer"]  # published, decides nothing here
@@ -151,6 +151,11 @@ _C.AUG.RE_PROB = 0.25  # probability of random erasing
 _C.AUG.RE_MODE = "pixel"  # what fills an erased box: pixel (noise per pixel) | rand (one colour per frame) | const (0, the mean colour)
 _C.AUG.RE_COUNT = 1  # most erased boxes per clip; their number is drawn from 1 up to it
 
+_C.LOSS = CfgNode()
+_C.LOSS.LABEL_SMOOTHING = 0.0  # share of a label spread over all classes; mixup has its own key
+_C.LOSS.CLASS_WEIGHTS = []  # how much the clips of each class count; [] = all alike
+_C.LOSS.FOCAL_GAMMA = 2.0  # of MODEL.LOSS_FUNC focal: exponent that makes easy clips count less
+
 _C.MIXUP = CfgNode()
 _C.MIXUP.ENABLE = False  # mixup, cutmix and label smoothing
 _C.MIXUP.ALPHA = 0.8  # Beta(ALPHA, ALPHA) of mixup; 0 = no mixup
@@ -270,6 +275,7 @@ _KINDS = {
     "DATA.GAMMA": Kind(float, is_list=True),
     "DATA.TRAIN_MULTI_SCALE": Kind(float, is_list=True),
     "AUG.BRI_CON_SAT": Kind(float, is_list=True),
+    "LOSS.CLASS_WEIGHTS": Kind(float, is_list=True),
     "DATA.TRAIN_JITTER_SCALES_RELATIVE": Kind(float, is_list=True),
     "DATA.TRAIN_JITTER_ASPECT_RELATIVE": Kind(float, is_list=True),
     "TRAIN.CHECKPOINT_CLEAR_NAME_PATTERN": Kind(str, is_list=True),
