@@ -25,6 +25,8 @@ setup(
     extras_require={
         "features": ["scikit-learn>=1.4"],  # the classifiers of tools/classify_features.py but for two_layer
         "export": ["onnx>=1.17", "onnxscript>=0.5", "onnxruntime>=1.20"],  # tools/export.py --to onnx
+        "torchcodec": ["torchcodec>=0.4"],  # DATA.DECODING_BACKEND torchcodec
+        "decord": ["decord>=0.6"],  # DATA.DECODING_BACKEND decord
         "report": ["matplotlib>=3.8"],  # tools/plot.py; the HTML report needs nothing
         "test": ["pytest>=8", "ruff>=0.6", "matplotlib>=3.8", "scikit-learn>=1.4", "selenium>=4.20"],
     },

@@ -3,17 +3,20 @@
 python tools/benchmark.py model --cfg FILE KEY VALUE ...   forward, forward + backward, whole step of a config's model
 python tools/benchmark.py ram                              RAM next to its published form; TRAIN.PRECISION bf16: in that
 python tools/benchmark.py fam                              FAM next to its published form
+python tools/benchmark.py loader --cfg FILE KEY VALUE ...  items next to reading alone: generated files, the training list
 """
 
 import sys
 
+from fragrant.engine.benchmark_ram import benchmark_fam, benchmark_ram, fam_cases, ram_cases
+from fragrant.engine.build import build_settings, loader_benchmark, prepare_device
 from fragrant.engine.launch import argument_parser, config_of, exit_code, gpu_if_any, pick_device
 from fragrant.engine.measure import machine
+from fragrant.engine.precision import DTYPES
 
 
 def model(cfg, arguments) -> str:
     from fragrant.engine.benchmark import benchmark_model, random_batch
-    from fragrant.engine.build import build_settings, prepare_device
 
     device = pick_device(cfg.NUM_GPUS, cfg.NUM_SHARDS)
     prepare_device(cfg, device)
@@ -25,9 +28,6 @@ def model(cfg, arguments) -> str:
 
 
 def ram(cfg, arguments) -> str:
-    from fragrant.engine.benchmark_ram import benchmark_ram, ram_cases
-    from fragrant.engine.precision import DTYPES
-
     device, n = gpu_if_any(cfg.NUM_GPUS), arguments.batch_size or 8
     print(machine(device))
     cases = ram_cases(clips=n, clips_of_relational_features=n if device.type == "cuda" else 1)
@@ -35,19 +35,21 @@ def ram(cfg, arguments) -> str:
 
 
 def fam(cfg, arguments) -> str:
-    from fragrant.engine.benchmark_ram import benchmark_fam, fam_cases
-
     device = gpu_if_any(cfg.NUM_GPUS)
     print(machine(device))
     return benchmark_fam(fam_cases(clips=arguments.batch_size or 8), device=device, rounds=arguments.rounds)
 
 
-WHAT = {"model": model, "ram": ram, "fam": fam}
+def loader(cfg, arguments) -> str:
+    return loader_benchmark(cfg, rounds=arguments.rounds, list_files=arguments.batch_size or 24)
+
+
+WHAT = {"model": model, "ram": ram, "fam": fam, "loader": loader}
 
 
 def start(words: list[str]) -> int:
     parser = argument_parser(__doc__, what=list(WHAT))
-    parser.add_argument("--batch-size", type=int, metavar="N", help="clips; default TRAIN.BATCH_SIZE, for ram and fam 8")
+    parser.add_argument("--batch-size", type=int, metavar="N", help="clips (loader: files); default TRAIN.BATCH_SIZE, 8 or 24")
     parser.add_argument("--rounds", type=int, default=5, metavar="N", help="counted rounds")
     arguments = parser.parse_intermixed_args(words)
     return exit_code(lambda: print(WHAT[arguments.what](config_of(arguments), arguments)), debug=arguments.debug)

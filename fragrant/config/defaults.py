@@ -106,7 +106,13 @@ _C.DATA.SEGMENT_LENGTH = 1  # segment: neighbouring frames from each part of the
 _C.DATA.USE_OFFSET_SAMPLING = False  # test clips from the first to the last possible start; False: the published slack * k / views
 _C.DATA.FPS_CONVERT = False  # True: a clip spans NUM_FRAMES * SAMPLING_RATE / TARGET_FPS seconds, whatever the video's rate
 _C.DATA.TARGET_FPS = 30  # frames per second that SAMPLING_RATE counts in; read with FPS_CONVERT only
-_C.DATA.DECODING_BACKEND = "pyav"  # pyav | decord | torchvision: all are read with PyAV, the same frames by index
+_C.DATA.DECODING_BACKEND = "pyav"  # pyav | torchcodec | decord (extras to install; the same frames); torchvision is read with pyav
+_C.DATA.IMAGE_TEMPLATE = "{:05d}.jpg"  # file names in a folder of pictures, which counts as a video: "img_{:05d}.png"
+_C.DATA.IMAGE_BASE = None  # number of the first picture, 0 or 1; None = the smallest there is
+_C.DATA.DECODE_SHORT_SIDE = 0  # reduce larger frames to this short side while decoding: faster, other pixels; 0 = exact
+_C.DATA.CACHE_DIR = ""  # folder for decoded frames (at DECODE_SHORT_SIDE): later epochs read instead of decoding; "" = none
+_C.DATA.CACHE_GB = 50.0  # the cache takes at most this; what comes later is decoded every time
+_C.DATA.MAX_BAD_FRACTION = 0.2  # stop when more of an epoch's videos are unreadable; up to there others of their class replace them
 _C.DATA.CLIP_DTYPE = "uint8"  # uint8 | float32: float32 keeps the unrounded pixels of a resize, as published; four times the bytes
 _C.DATA.MEAN = [0.45, 0.45, 0.45]  # per channel, of pixels in 0..1, RGB; or a name: imagenet | kinetics | arid | arid_v15 | infar
 _C.DATA.STD = [0.225, 0.225, 0.225]  # as MEAN
@@ -216,6 +222,7 @@ _C.TEST.BATCH_SIZE = 8  # views (clips) per forward pass
 _C.TEST.CHECKPOINT_FILE_PATH = ""  # weights to test; "" = the newest in OUTPUT_DIR, then TRAIN.CHECKPOINT_FILE_PATH, else an error
 _C.TEST.TEST_BEST = False  # test the best checkpoint of OUTPUT_DIR instead of the newest
 _C.TEST.SELECT_ON = "val"  # what the best epoch is picked on: val | test (the test list itself: optimistic, and every output says so)
+_C.TEST.ALLOW_MISSING = False  # exit code 0 although test videos were unreadable and have no scores
 _C.TEST.ALLOW_PARTIAL_LOAD = False  # test even if the checkpoint lacks some weights of the model
 _C.TEST.NUM_ENSEMBLE_VIEWS = 10  # clips over the length of a video
 _C.TEST.NUM_SPATIAL_CROPS = 3  # crops of each clip: 1 = centre, 3 = both ends of the long side and the centre
@@ -268,6 +275,9 @@ _KINDS = {
     "SOLVER.CLIP_GRADIENT": Kind("number", may_be_none=True),
     "SOLVER.STEPS": Kind("number", is_list=True),
     "SOLVER.LRS": Kind(float, is_list=True),
+    "DATA.CACHE_GB": Kind("number"),
+    "DATA.IMAGE_BASE": Kind(int, may_be_none=True),
+    "DATA.MAX_BAD_FRACTION": Kind("number"),
     "DATA.TARGET_FPS": Kind("number"),
     "DATA.ROOT_REPLACE": Kind(str, is_list=True),
     "DATA.MEAN": Kind(float, is_list=True, named=PIXEL_MEANS),

@@ -165,5 +165,5 @@ def _say_what_is_ignored(cfg: CfgNode, settings: list[Setting], known: dict[str,
     ignored = dict.fromkeys(key for key, _, _ in settings if key not in known and entry_of(key, IGNORED))
     if ignored:
         _log.warning("config: ignored: %s", ", ".join(f"{key} ({IGNORED[entry_of(key, IGNORED)]})" for key in ignored))
-    if cfg.DATA.DECODING_BACKEND != "pyav":
-        _log.warning("config: DATA.DECODING_BACKEND %s: videos are read with PyAV, the same frames by index", cfg.DATA.DECODING_BACKEND)
+    if cfg.DATA.DECODING_BACKEND == "torchvision":
+        _log.warning("config: DATA.DECODING_BACKEND torchvision: videos are read with PyAV, the same frames by index")

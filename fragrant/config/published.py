@@ -12,7 +12,6 @@ IGNORED = {
     "BENCHMARK": "tools/benchmark.py has its own options",
     "BN.NUM_SPLITS": "of the ResNet family",
     "BN.NUM_SYNC_DEVICES": "of the ResNet family",
-    "DATA.IMAGE_TEMPLATE": "of the frame-folder data sets sth and hmdb, not built yet",
     "DATA.PATH_TO_PRELOAD_IMDB": "of the image data sets",
     "DATA.TRAIN_PCA_EIGVAL": "of the image data sets",
     "DATA.TRAIN_PCA_EIGVEC": "of the image data sets",

@@ -2,16 +2,20 @@
 
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import torch
 
+from fragrant.data.cache import CachedFrames
 from fragrant.data.clips import ClipDataset
 from fragrant.data.color_jitter import ColorJitter
 from fragrant.data.datasets import DATASETS, VideoSet
 from fragrant.data.enhance import clahe, equalize
+from fragrant.data.frames import OpenFrames, open_frames
 from fragrant.data.hold_out import hold_out
 from fragrant.data.loader import ClipLoader, TestBatches, TrainBatches
+from fragrant.data.other_decoders import require
 from fragrant.data.randaugment import parse_randaugment
 from fragrant.data.records import ListError, VideoRecord
 from fragrant.data.sampling import clip_span
@@ -91,6 +95,24 @@ def _batches(cfg, split: str, num_videos: int, num_views: int) -> TrainBatches |
     return TestBatches(num_videos, batch_size=max(1, videos // processes), **place)
 
 
+def frame_opener(cfg) -> OpenFrames:
+    """How a path of a list becomes frames."""
+    data = cfg.DATA
+    require(data.DECODING_BACKEND)
+    opened = partial(
+        open_frames,
+        backend=data.DECODING_BACKEND,
+        multi_thread=cfg.DATA_LOADER.ENABLE_MULTI_THREAD_DECODE,
+        short_side=data.DECODE_SHORT_SIDE,
+        template=data.IMAGE_TEMPLATE,
+        base=data.IMAGE_BASE,
+    )
+    if not data.CACHE_DIR:
+        return opened
+    settings = f"{data.DECODE_SHORT_SIDE} {data.DECODING_BACKEND} {data.IMAGE_TEMPLATE} {data.IMAGE_BASE}"
+    return CachedFrames(opened, data.CACHE_DIR, settings=settings, max_bytes=data.CACHE_GB * 1e9)
+
+
 class ClipSource(NamedTuple):
     """What makes clips of any video, without a list.
 
@@ -105,9 +127,12 @@ class ClipSource(NamedTuple):
     window: ViewPlan
     window_frames: Callable[[float | None], int]
     transform: TestTransform
+    open_frames: OpenFrames
 
     def dataset(self, paths: Sequence[str], plan: ViewPlan) -> ClipDataset:
-        return ClipDataset([VideoRecord(path, -1) for path in paths], plan, self.transform, seed=0, measure_luma=True)
+        return ClipDataset(
+            [VideoRecord(path, -1) for path in paths], plan, self.transform, seed=0, open_frames=self.open_frames, measure_luma=True
+        )
 
 
 def build_source(cfg) -> ClipSource:
@@ -120,7 +145,14 @@ def build_source(cfg) -> ClipSource:
         return math.ceil(clip_span(data.NUM_FRAMES, data.SAMPLING_RATE, fps=fps, target_fps=data.TARGET_FPS if data.FPS_CONVERT else None))
 
     whole, num_views = _plan(cfg, "test")
-    return ClipSource(whole, num_views, _plan(cfg, "val")[0], window_frames, _transform(cfg, "test"))
+    return ClipSource(whole, num_views, _plan(cfg, "val")[0], window_frames, _transform(cfg, "test"), frame_opener(cfg))
+
+
+def build_dataset(cfg, split: str, records: Sequence[VideoRecord]) -> tuple[ClipDataset, int]:
+    """The clips of these videos as a split makes them, and how many views each has."""
+    plan, num_views = _plan(cfg, split)
+    options = {"seed": cfg.RNG_SEED, "open_frames": frame_opener(cfg), "measure_luma": split == "test", "replace": split == "train"}
+    return ClipDataset(records, plan, _transform(cfg, split), **options), num_views
 
 
 def build_records(cfg, split: str) -> VideoSet:
@@ -148,7 +180,7 @@ def build_loader(cfg, split: str, *, views_of: str | None = None) -> ClipLoader:
 
     Raises:
         ListError, DemoSetError: see ``build_records``.
-        UserError: AUG.AA_TYPE is no RandAugment.
+        UserError: AUG.AA_TYPE is no RandAugment, or DATA.DECODING_BACKEND is not installed.
     """
     records, class_names = build_records(cfg, split)
     split = views_of or split
@@ -156,10 +188,7 @@ def build_loader(cfg, split: str, *, views_of: str | None = None) -> ClipLoader:
     if split == "test" and cfg.TEST.NUM_PARTS > 1:
         share = shard(len(records), cfg.TEST.PART, cfg.TEST.NUM_PARTS), len(records)
         records = records.pick(share[0])
-    plan, num_views = _plan(cfg, split)
-    multi_thread = cfg.DATA_LOADER.ENABLE_MULTI_THREAD_DECODE
-    options = {"seed": cfg.RNG_SEED, "multi_thread": multi_thread, "measure_luma": split == "test"}
-    dataset = ClipDataset(records, plan, _transform(cfg, split), **options)
+    dataset, num_views = build_dataset(cfg, split, records)
     return ClipLoader(
         dataset,
         _batches(cfg, split, len(records), num_views),
@@ -168,4 +197,5 @@ def build_loader(cfg, split: str, *, views_of: str | None = None) -> ClipLoader:
         class_names=class_names,
         num_views=num_views,
         share=share,
+        max_bad_fraction=cfg.DATA.MAX_BAD_FRACTION,
     )

@@ -1,8 +1,10 @@
 """A video of a list becomes the clips of its views: opened once, the frames that its views need decoded once."""
 
+import itertools
 import math
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -10,9 +12,11 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from fragrant.data.frames import VideoError, open_frames
+from fragrant.data.frames import OpenFrames, VideoError, open_frames
 from fragrant.data.records import RecordList, VideoRecord
 from fragrant.data.views import View, ViewPlan
+
+TRIES = 10  # videos of a class that are tried in place of an unreadable one
 
 
 class Batch(NamedTuple):
@@ -36,19 +40,43 @@ class Batch(NamedTuple):
         return Batch(*(tensor.to(device, non_blocking=True) for tensor in self))
 
 
+class Skipped(NamedTuple):
+    """A video that could not be read: travels from a worker as a value, since a raised error would arrive as a long text."""
+
+    id: int
+    message: str
+
+
 class VideoClips(NamedTuple):
-    """One video: clips (V, T, H, W, C), its label, its place in the list, its mean brightness 0..1 (NaN = not measured)."""
+    """One video: clips (V, T, H, W, C), its label, its place in the list, its mean brightness 0..1 (NaN = not measured).
+
+    ``skipped``: the videos that it stands in for.
+    """
 
     clips: Tensor
     label: int
     id: int
     luma: float = math.nan
+    skipped: tuple[Skipped, ...] = ()
 
 
 class Unreadable(NamedTuple):
-    """A video that could not be read: travels from a worker as a value, since a raised error would arrive as a long text."""
+    """No clip: neither the video nor, where another may take its place, any of those that were tried."""
 
-    message: str
+    skipped: tuple[Skipped, ...]
+
+    @property
+    def message(self) -> str:
+        """Why the video itself cannot be read."""
+        return self.skipped[0].message
+
+
+class Loaded(NamedTuple):
+    """What comes from a worker: a batch (None = not one video of it can be read), and what was skipped on the way."""
+
+    batch: Batch | None
+    skipped: list[Skipped]
+    incomplete: bool  # a video is missing in the batch
 
 
 def mean_luma(frames: Tensor) -> float:
@@ -67,8 +95,9 @@ class ClipDataset(Dataset):
         records: the videos; compact in memory when they come from ``read_list``.
         plan: which views of a video.
         transform: has ``prepare(frames)`` for what all views share and ``(frames, where, rng) -> clip``, both on (T, H, W, C).
-        multi_thread: see ``open_frames``.
+        open_frames: path -> the frames of a video: ``frames.open_frames`` or something that behaves alike.
         measure_luma: measure the brightness of every video, for a test.
+        replace: another video of the same class takes the place of one that cannot be read, for training.
     """
 
     def __init__(
@@ -78,36 +107,59 @@ class ClipDataset(Dataset):
         transform: Callable,
         *,
         seed: int,
-        multi_thread: bool = False,
+        open_frames: OpenFrames = open_frames,
         measure_luma: bool = False,
+        replace: bool = False,
     ):
         self.records = records if isinstance(records, RecordList) else RecordList(records)
         self.plan = plan
         self.transform = transform
         self.seed = seed
-        self.multi_thread = multi_thread
+        self.open_frames = open_frames
         self.measure_luma = measure_luma
+        self.replace = replace
 
     def __len__(self) -> int:
         return len(self.records)
 
     def __getitem__(self, key: tuple[int, int]) -> VideoClips | Unreadable:
         epoch, video_id = key
+        seed, skipped = f"{self.seed}-{epoch}-{video_id}", []
+        for candidate in itertools.chain([video_id], self._others(video_id, seed)):
+            try:
+                return self._clips(candidate, seed)._replace(skipped=tuple(skipped))
+            except VideoError as error:
+                skipped.append(Skipped(candidate, f"{error} ({self.records.where(candidate)})"))
+        return Unreadable(tuple(skipped))
+
+    def _others(self, video_id: int, seed: str) -> Iterator[int]:
+        """Some videos of the same class in random order; none where none may take the place."""
+        if self.replace:
+            same = np.flatnonzero(self._labels == self._labels[video_id])
+            yield from random.Random(f"{seed}-other").sample(same[same != video_id].tolist(), min(TRIES, len(same) - 1))
+
+    @cached_property
+    def _labels(self) -> np.ndarray:
+        """Made when the first video turns out to be unreadable."""
+        return np.fromiter((record.label for record in self.records), dtype=np.int64, count=len(self.records))
+
+    def _clips(self, video_id: int, seed: str) -> VideoClips:
         record = self.records[video_id]
-        where_from = f"{self.seed}-{epoch}-{video_id}"
-        try:
-            views, numbers, pixels = self._read(record.path, random.Random(where_from))
-        except VideoError as error:
-            return Unreadable(f"{error} ({self.records.where(video_id)})")
+        views, numbers, pixels = self._read(record.path, random.Random(seed))
         place = {number: at for at, number in enumerate(numbers)}
         luma = mean_luma(pixels) if self.measure_luma else math.nan
         pixels = self.transform.prepare(pixels)
-        clips = [self._clip(view, place, pixels, random.Random(f"{where_from}-{at}")) for at, view in enumerate(views)]
+        clips, made = [], {}
+        for at, view in enumerate(views):
+            key = at if view.where is None else view  # the placed views of a short video are often the same: made once
+            if key not in made:
+                made[key] = self._clip(view, place, pixels, random.Random(f"{seed}-{at}"))
+            clips.append(made[key])
         return VideoClips(torch.stack(clips), record.label, video_id, luma)
 
     def _read(self, path: str, rng: random.Random) -> tuple[list[View], list[int], Tensor]:
         """The views, the frame numbers that they need (ascending) and those frames."""
-        with open_frames(path, multi_thread=self.multi_thread) as frames:
+        with self.open_frames(path) as frames:
             views = self.plan(len(frames), rng, fps=frames.fps)
             numbers = sorted({number for view in views for number in view.frames})
             return views, numbers, frames.read(numbers)
@@ -121,11 +173,15 @@ class ClipDataset(Dataset):
         return clip if view.frames == tuple(numbers) else clip[[at[number] for number in view.frames]]
 
 
-def collate(items: list[VideoClips | Unreadable]) -> Batch | Unreadable:
-    """Videos -> one batch; the first unreadable one takes its place."""
-    for item in items:
-        if isinstance(item, Unreadable):
-            return item
+def make_batch(items: list[VideoClips]) -> Batch:
+    """Videos with equally many views -> one batch."""
     clips = torch.stack([item.clips for item in items])  # (B, V, T, H, W, C)
     labels, ids, luma = (torch.tensor([item[at] for item in items]) for at in (1, 2, 3))
     return Batch(clips.permute(0, 1, 5, 2, 3, 4), labels, ids, luma)  # (B, V, C, T, H, W)
+
+
+def collate(items: list[VideoClips | Unreadable]) -> Loaded:
+    """Videos -> one batch of those that could be read."""
+    skipped = [skipped for item in items for skipped in item.skipped]
+    readable = [item for item in items if isinstance(item, VideoClips)]
+    return Loaded(make_batch(readable) if readable else None, skipped, incomplete=len(readable) < len(items))

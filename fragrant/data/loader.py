@@ -6,9 +6,9 @@ from collections.abc import Iterator
 import torch
 from torch.utils.data import DataLoader, Sampler
 
-from fragrant.data.clips import Batch, ClipDataset, Unreadable, collate
-from fragrant.data.frames import VideoError
-from fragrant.distributed import shard
+from fragrant.data.clips import Batch, ClipDataset, Skipped, collate
+from fragrant.distributed import shard, world_size
+from fragrant.errors import RunStopped
 
 
 class TrainBatches(Sampler):
@@ -61,15 +61,21 @@ class TestBatches(Sampler):
 class ClipLoader:
     """Batches of clips, read ahead by worker processes.
 
+    Videos that cannot be read are left out or, where the dataset replaces them, replaced by others of their class.
+
     Args:
         num_workers: reading processes, 0 = read in this one; the batches are the same.
         pin_memory: page-locked batches, for a GPU.
         class_names: name of each label, for those who report.
         num_views: views of every video.
         share: which videos of the list these are, and how many the list has; None = all.
+        max_bad_fraction: share of this rank's videos that may be replaced in one iteration.
+
+    Attributes:
+        skipped: video id -> why it cannot be read, of the last iteration on this rank.
 
     Raises:
-        VideoError: while iterating, for the first video that cannot be read.
+        RunStopped: while iterating, where too many videos had to be replaced, or one could not.
     """
 
     def __init__(
@@ -82,12 +88,15 @@ class ClipLoader:
         class_names: list[str] | None = None,
         num_views: int = 1,
         share: tuple[range, int] | None = None,
+        max_bad_fraction: float = 1.0,
     ):
         self.dataset = dataset
         self.share = share or (range(len(dataset)), len(dataset))
         self.batches = batches
         self.class_names = class_names
         self.num_views = num_views
+        self.max_bad_fraction = max_bad_fraction
+        self.skipped: dict[int, str] = {}
         num_workers = min(num_workers, len(batches))  # more would have nothing to do
         self._loader = DataLoader(
             dataset,
@@ -107,7 +116,20 @@ class ClipLoader:
         self.batches.epoch = epoch
 
     def __iter__(self) -> Iterator[Batch]:
-        for batch in self._loader:  # workers use one thread each: torch sees to it
-            if isinstance(batch, Unreadable):
-                raise VideoError(batch.message)
-            yield batch
+        self.skipped = {}
+        for loaded in self._loader:  # workers use one thread each: torch sees to it
+            self._note(loaded.skipped)
+            if self.dataset.replace and loaded.incomplete:  # a smaller batch on one rank would let the others wait for ever
+                last = loaded.skipped[-1].message
+                raise RunStopped(f"a training video cannot be read, nor any of its class that were tried in its place; the last: {last}")
+            if loaded.batch is not None:
+                yield loaded.batch
+
+    def _note(self, skipped: list[Skipped]) -> None:
+        self.skipped.update(skipped)
+        bad, all_videos = len(self.skipped), len(self.dataset) / world_size()
+        if self.dataset.replace and bad > self.max_bad_fraction * all_videos:
+            raise RunStopped(
+                f"{bad} of {all_videos:g} training videos cannot be read, more than DATA.MAX_BAD_FRACTION "
+                f"{self.max_bad_fraction:g} allows; the last: {next(reversed(self.skipped.values()))}"
+            )

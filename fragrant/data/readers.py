@@ -7,13 +7,10 @@ import av
 import numpy as np
 
 from fragrant.data.packets import Doubtful, PacketTable, droppable, has_table, list_packets
+from fragrant.data.row_of_frames import CannotRead
 
 QUICK = {"probesize": "4096", "analyzeduration": "0"}  # FFmpeg then decodes nothing to guess what time stamps tell anyway
 KEPT_BYTES = 64 * 2**20  # decoded frames of one file that are kept rather than decoded twice
-
-
-class CannotRead(Exception):
-    """Why a file is no readable video; who catches it adds the path."""
 
 
 def _first_bytes(path: str) -> bytes:
@@ -36,6 +33,7 @@ class Source:
     def __init__(self, path: str, *, quick: bool, multi_thread: bool):
         if quick and not has_table(_first_bytes(path)):
             raise CannotRead("its header does not list its streams")
+        self.path = path
         # metadata_errors: some files carry tags that are no UTF-8.
         self.container = av.open(path, metadata_errors="ignore", options=QUICK if quick else {})
         streams = [stream for stream in self.container.streams.video if not stream.disposition & stream.disposition.attached_pic]

@@ -2,7 +2,9 @@
 
 import os
 import random
+import tempfile
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -11,9 +13,13 @@ from torch import Tensor, nn
 
 from fragrant.checkpoint import CheckpointError, load_checkpoint
 from fragrant.config import cfg_from_text, load_cfg
-from fragrant.data import build_source
+from fragrant.data import build_dataset, build_loader, build_source
+from fragrant.data.errors import ListError
+from fragrant.data.records import VideoRecord
 from fragrant.engine.benchmark import Setting
+from fragrant.engine.benchmark_loader import Work, benchmark_loader, generated_files
 from fragrant.engine.export import Deployed
+from fragrant.engine.measure import machine
 from fragrant.engine.model_table import ModelCost
 from fragrant.engine.precision import Precision, pick_precision
 from fragrant.engine.predict import Predictor
@@ -166,3 +172,46 @@ def build_settings(cfg, device: torch.device) -> list[Setting]:
             )
         )
     return settings
+
+
+LOADER_WORKS = {
+    "train, 1 view": ("train", {"AUG.ENABLE": False, "AUG.NUM_SAMPLE": 1}),
+    "train, RandAugment m7-n4, 2 views": (
+        "train",
+        {"AUG.ENABLE": True, "AUG.AA_TYPE": "rand-m7-n4-mstd0.5-inc1", "AUG.NUM_SAMPLE": 2, "AUG.ORDER": "crop_first"},
+    ),
+    "the same, published order": (
+        "train",
+        {"AUG.ENABLE": True, "AUG.AA_TYPE": "rand-m7-n4-mstd0.5-inc1", "AUG.NUM_SAMPLE": 2, "AUG.ORDER": "published"},
+    ),
+    "test, 4 x 3 views": ("test", {"TEST.NUM_ENSEMBLE_VIEWS": 4, "TEST.NUM_SPATIAL_CROPS": 3}),
+}
+
+
+def build_works(cfg) -> list[Work]:
+    """The items of ``benchmark_loader`` with the config's frames, rates and sizes."""
+
+    def work(name: str, split: str, changes: dict) -> Work:
+        changed = cfg.clone()
+        changed.defrost()
+        changed.merge_from_list([text for pair in changes.items() for text in pair])
+        return Work(name, lambda paths: build_dataset(changed, split, [VideoRecord(path, 0) for path in paths])[0])
+
+    split, changes = LOADER_WORKS["test, 4 x 3 views"]
+    reduced = {**changes, "DATA.DECODE_SHORT_SIDE": cfg.TEST.SHORT_SIDE or cfg.DATA.TEST_CROP_SIZE}
+    works = [work(name, *setting) for name, setting in LOADER_WORKS.items()]
+    return [*works, work("the same, resized while decoding", split, reduced)]
+
+
+def loader_benchmark(cfg, *, rounds: int, list_files: int) -> str:
+    """The table of ``benchmark_loader`` over generated files and, where there is one, the first files of the training list."""
+    torch.set_num_threads(1)  # as in a reading process
+    notes = [f"CPU time on one core, {rounds} rounds, everything in turn; {machine(torch.device('cpu'))}"]
+    with tempfile.TemporaryDirectory() as folder:
+        files = generated_files(Path(folder))
+        try:
+            records = build_loader(cfg, "train").dataset.records
+            files["training list"] = [record.path for record in records[:list_files]]
+        except ListError as error:
+            notes.append(f"no training list: {error}")
+        return "\n".join([*notes, benchmark_loader(files, build_works(cfg), rounds=rounds)])

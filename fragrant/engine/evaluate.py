@@ -12,14 +12,15 @@ from fragrant.metrics import complete_order
 
 
 class Scored(NamedTuple):
-    """Every video exactly once, in the order of the list.
+    """Every video that can be read exactly once, in the order of the list.
 
-    labels (n,), logits (n, V, K) float32, mean brightness (n,), on the CPU; row i belongs to video i.
+    labels (n,), logits (n, V, K) float32, mean brightness (n,), place in the list (n,), on the CPU.
     """
 
     labels: Tensor
     logits: Tensor
     luma: Tensor
+    ids: Tensor
 
 
 @torch.inference_mode()
@@ -38,7 +39,7 @@ def score_videos(
     """Logits of all views of all videos, gathered from all ranks.
 
     Raises:
-        ValueError: a video is missing or came twice.
+        ValueError: a video came twice, or is missing though the loader did not skip it.
     """
     model.eval()
     ids = [torch.empty(0, dtype=torch.long, device=device)]  # zero rows first: a rank may have no video
@@ -55,5 +56,7 @@ def score_videos(
         logits.append(scores.float().unflatten(0, batch.clips.shape[:2]))  # (B, V, K)
         luma.append(batch.luma)
     ids, labels, logits, luma = (gather_rows(torch.cat(rows)).cpu() for rows in (ids, labels, logits, luma))
-    order = complete_order(ids, num_videos)
-    return Scored(labels[order], logits[order], luma[order])
+    skipped = gather_rows(torch.tensor(sorted(loader.skipped), dtype=torch.long, device=device)).cpu()
+    order = complete_order(torch.cat([ids, skipped]), num_videos)
+    order = order[order < len(ids)]
+    return Scored(labels[order], logits[order], luma[order], ids[order])

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from fragrant.data import VideoError, open_frames
+from fragrant.data import VideoError
 from fragrant.data.build import ClipSource
-from fragrant.data.clips import Batch, Unreadable, VideoClips, collate
+from fragrant.data.clips import Batch, Unreadable, VideoClips, make_batch
 from fragrant.data.views import views_of_windows, windows
 from fragrant.engine.evaluate import score_videos
 from fragrant.errors import UserError
@@ -56,6 +56,7 @@ class _OneVideo(list):
     def __init__(self, batch: Batch):
         super().__init__([batch])
         self.num_views = batch.clips.shape[1]
+        self.skipped: dict[int, str] = {}
 
 
 class Predictor:
@@ -128,7 +129,7 @@ class Predictor:
             VideoError: the video cannot be read.
         """
         path = os.fspath(path)
-        with open_frames(path) as frames:
+        with self.source.open_frames(path) as frames:
             num_frames, fps = len(frames), frames.fps
         rate = fps or 30.0
         length = max(1, round(seconds * rate) if seconds else self.source.window_frames(fps))
@@ -163,11 +164,11 @@ class Predictor:
         item = self.source.dataset([os.fspath(path)], self.source.window)[(0, 0)]
         if isinstance(item, Unreadable):
             raise VideoError(_without_place(item.message))
-        return collate([item]).clips[0].to(self.device)
+        return make_batch([item]).clips[0].to(self.device)
 
     def _logits(self, item: VideoClips) -> Tensor:
         """(V, K)"""
-        batch = collate([item._replace(id=0)])
+        batch = make_batch([item._replace(id=0)])
         scored = score_videos(
             self.model,
             _OneVideo(batch),

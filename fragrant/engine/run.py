@@ -20,10 +20,11 @@ from fragrant.engine.meter import TrainMeter, gpu_memory
 from fragrant.engine.precise_bn import update_batch_norm
 from fragrant.engine.precision import Precision, pick_precision
 from fragrant.engine.results import run_facts, save_pickles, save_results
+from fragrant.engine.skipped import SkipReport
 from fragrant.engine.start import Sources, load_for_test, start_training, weights_for_test
 from fragrant.engine.step import Stepper
 from fragrant.engine.train import train_one_epoch
-from fragrant.errors import UserError
+from fragrant.errors import RunStopped, UserError
 from fragrant.logs import RunLog, duration, host_memory
 from fragrant.metrics import Share, ensemble, topk_accuracy
 from fragrant.models.complexity import describe
@@ -121,11 +122,12 @@ def train(job: Job) -> None:
     def keep_best(epoch: int, best: dict) -> dict:
         """Validates; writes best.pyth where this epoch is the best so far."""
         best = validate(job, objective.eval_model, val_loader, epoch, best)
+        val_skips.tell(f"validation after epoch {epoch + 1}", device=job.device)
         if best["epoch"] == epoch:
             save_best(cfg.OUTPUT_DIR, state_after(epoch, best))
         return best
 
-    best = start.best
+    best, skips, val_skips = start.best, SkipReport(job.log, train_loader), SkipReport(job.log, val_loader)
     if start.epoch and is_due(start.epoch - 1, max_epoch, cfg.TRAIN.EVAL_PERIOD):
         # The run may have been killed between saving and validating; doing it twice changes nothing.
         best = keep_best(start.epoch - 1, best)
@@ -134,6 +136,7 @@ def train(job: Job) -> None:
         meter = TrainMeter(job.log, epoch=epoch, max_epoch=max_epoch, period=cfg.LOG_PERIOD, device=job.device)
         loop = dict(epoch=epoch, lr_at=lr_at, prepare=job.prepare, autocast=precision.autocast, device=job.device, erase=erase)
         train_one_epoch(objective, train_loader, stepper, meter, **loop)
+        skips.tell(f"training epoch {epoch + 1}/{max_epoch}", device=job.device)
         save_due, val_due = (is_due(epoch, max_epoch, period) for period in (cfg.TRAIN.CHECKPOINT_PERIOD, cfg.TRAIN.EVAL_PERIOD))
         if cfg.BN.USE_PRECISE_STATS and (save_due or val_due):
             update_batch_norm(objective.eval_model, train_loader, job.prepare, job.device, num_batches=cfg.BN.NUM_BATCHES_PRECISE)
@@ -186,11 +189,15 @@ def introduce(job: Job, model: nn.Module, train_loader, val_loader, origin: str,
 
 # ------------------------------------------------------------------------------------------------------------- evaluation
 def score(job: Job, model: nn.Module, loader, *, title: str) -> Scored:
-    """Scores with the TEST settings; leaves the random state of training alone."""
+    """Scores with the TEST settings; leaves the random state of training alone.
+
+    Raises:
+        RunStopped: not one video can be read.
+    """
     cfg = job.cfg
     precision = pick_precision(cfg.TEST.PRECISION, job.device, key="TEST.PRECISION")
     with torch.random.fork_rng(devices=[]):
-        return score_videos(
+        scored = score_videos(
             model,
             loader,
             num_videos=len(loader.dataset.records),
@@ -201,6 +208,10 @@ def score(job: Job, model: nn.Module, loader, *, title: str) -> Scored:
             device=job.device,
             watch=lambda batches: job.log.bar(batches, total=len(batches), title=title),
         )
+    if not len(scored.ids):
+        why = next(iter(loader.skipped.values()), "the list is empty")
+        raise RunStopped(f"{title}: not one of {len(loader.dataset.records)} videos can be read; the first: {why}")
+    return scored
 
 
 def validate(job: Job, model: nn.Module, loader, epoch: int, best: dict) -> dict:
@@ -267,6 +278,7 @@ def test(job: Job) -> None:
     began = time.perf_counter()
     protocol = {"protocol": OPTIMISTIC} if "test" in (cfg.TEST.SELECT_ON, state.get("selected_on")) else {}
     scored = score(job, model, loader, title="test")
+    missing = SkipReport(log, loader).tell("test", device=job.device)
     table = score_table(job, loader, scored, weights, class_names=loader.class_names or state.get("class_names"), protocol=protocol)
     seconds = time.perf_counter() - began
     scores = ensemble_views(table, table.header["rule"])
@@ -289,6 +301,11 @@ def test(job: Job) -> None:
     if is_main() and cfg.TEST.NUM_PARTS == 1:  # of parts: tools/report.py, when they are put together
         out = Path(cfg.OUTPUT_DIR)
         present_test(cfg, table, out / "report.html", training_log=out / "metrics.jsonl", board=log, step=cfg.SOLVER.MAX_EPOCH)
+    if missing and not cfg.TEST.ALLOW_MISSING:
+        raise RunStopped(
+            f"{len(missing)} of {len(loader.dataset.records)} test videos cannot be read and have no scores: {', '.join(missing[:10])}"
+            f"{', ...' if len(missing) > 10 else ''}; those of the others are written; TEST.ALLOW_MISSING True accepts that"
+        )
 
 
 def score_table(
@@ -310,8 +327,9 @@ def score_table(
         **protocol,
         **run_facts(),
     }
-    more = {"ids": torch.tensor(share), "luma": scored.luma, "class_names": tuple(class_names or ()) or None, "header": header}
-    paths = [record.path for record in loader.dataset.records]
+    ids = torch.tensor(share)[scored.ids]
+    more = {"ids": ids, "luma": scored.luma, "class_names": tuple(class_names or ()) or None, "header": header}
+    paths = [loader.dataset.records[i].path for i in scored.ids.tolist()]
     return ScoreTable.whole(paths, scored.labels, scored.logits, grid_views(clips, crops, enhancement(cfg)), **more)
 
 

@@ -9,7 +9,7 @@ from fragrant import __version__
 from fragrant.checkpoint import checkpoint_hash
 from fragrant.config.defaults import leaves
 from fragrant.data import build_loader, build_records
-from fragrant.data.build import ENHANCE, gamma_range
+from fragrant.data.build import ENHANCE, frame_opener, gamma_range
 from fragrant.data.clips import ClipDataset
 from fragrant.data.views import frame_plan
 from fragrant.features.cache import FeatureCache, FeatureError
@@ -106,7 +106,8 @@ def frames_of(cfg, videos: dict) -> tuple[dict, torch.nn.Module, str]:
     gamma = sum(gamma_range(cfg, "test")) / 2  # of a range the middle, as in every test
     transform = FrameTransform(preset, enhance=ENHANCE[cfg.DATA.ENHANCE], gamma=gamma)
     plan = frame_plan(options.SAMPLING, interval=options.INTERVAL, count=options.NUM_FRAMES)
-    datasets = {split: ClipDataset(found.records, plan, transform, seed=cfg.RNG_SEED) for split, found in videos.items()}
+    options = {"seed": cfg.RNG_SEED, "open_frames": frame_opener(cfg)}
+    datasets = {split: ClipDataset(found.records, plan, transform, **options) for split, found in videos.items()}
     return datasets, network, weights
 
 

@@ -35,7 +35,7 @@ BROKEN = [
     ("AUG.HUE 0.6", "AUG.HUE 0.6 must be from 0 to 0.5"),
     ("AUG.INTERPOLATION cubic", "AUG.INTERPOLATION 'cubic' is not known; did you mean 'bicubic'?"),
     ("DATA.CLIP_DTYPE float16", "did you mean 'float32'?"),
-    ("DATA.DECODING_BACKEND opencv", "DATA.DECODING_BACKEND 'opencv' is not known; Known: pyav, decord, torchvision"),
+    ("DATA.DECODING_BACKEND opencv", "DATA.DECODING_BACKEND 'opencv' is not known; Known: pyav, torchcodec, decord, torchvision"),
     ("MODEL.LOSS_FUNC bce", "MODEL.LOSS_FUNC 'bce' is not known"),
     ("DIST_BACKEND mpi", "DIST_BACKEND 'mpi' is not known"),
     ("TEST.NUM_SPATIAL_CROPS 2", "TEST.NUM_SPATIAL_CROPS 2 is not known; Known: 1, 3"),

@@ -15,7 +15,6 @@ PUBLISHED = golden("framework/config_defaults")
 NOT_HERE_YET = {
     "DATA.COLOR_PATH_TO_DATA_DIR": "training on pairs of visible and infrared lists",
     "DATA.THERMAL_PATH_TO_DATA_DIR": "training on pairs of visible and infrared lists",
-    "DATA.IMAGE_TEMPLATE": "frame-folder data sets",
 }
 
 

@@ -158,11 +158,11 @@ def test_ignored_keys_are_named_in_one_line(caplog):
     ]
 
 
-def test_other_decoders_are_accepted_with_one_notice(caplog):
+def test_the_decoder_that_is_no_more_is_accepted_with_one_notice(caplog):
     with caplog.at_level(logging.WARNING):
-        assert load_cfg(None, ["DATA.DECODING_BACKEND", "decord"]).DATA.DECODING_BACKEND == "decord"
+        assert load_cfg(None, ["DATA.DECODING_BACKEND", "torchvision"]).DATA.DECODING_BACKEND == "torchvision"
     assert [record.getMessage() for record in caplog.records] == [
-        "config: DATA.DECODING_BACKEND decord: videos are read with PyAV, the same frames by index"
+        "config: DATA.DECODING_BACKEND torchvision: videos are read with PyAV, the same frames by index"
     ]
 
 

@@ -7,12 +7,11 @@ import pytest
 import torch
 from make_video import decode_all, encode
 
-from fragrant.data import clips as clips_module
-from fragrant.data.clips import Batch, ClipDataset, Unreadable, VideoClips, collate, mean_luma
+from fragrant.data.clips import Batch, ClipDataset, Skipped, Unreadable, VideoClips, collate, mean_luma
 from fragrant.data.frames import open_frames
 from fragrant.data.records import VideoRecord, read_list
 from fragrant.data.transforms import TestTransform, TrainTransform
-from fragrant.data.views import test_plan, train_plan
+from fragrant.data.views import View, test_plan, train_plan
 
 CROP = TestTransform(crop_size=48, short_side=48)
 
@@ -27,13 +26,13 @@ def videos(tmp_path_factory):
     return folder
 
 
-def dataset_of(folder, plan, transform=CROP, seed=0):
-    return ClipDataset(read_list(folder / "list.txt"), plan, transform, seed=seed)
+def dataset_of(folder, plan, transform=CROP, seed=0, **options):
+    return ClipDataset(read_list(folder / "list.txt"), plan, transform, seed=seed, **options)
 
 
 def test_test_views_are_crops_of_the_right_frames(videos):
     dataset = dataset_of(videos, test_plan(length=4, stride=4, clips=2, crops=3, offset=True))
-    clips, label, video_id, _ = dataset[(0, 0)]
+    clips, label, video_id, _, _ = dataset[(0, 0)]
     assert (label, video_id) == (2, 0)
     assert clips.shape == (6, 4, 48, 48, 3) and clips.dtype == torch.uint8
     frames = torch.from_numpy(decode_all(videos / "long.mp4"))  # (60, 48, 64, 3)
@@ -56,14 +55,13 @@ def test_a_short_video_repeats_its_last_frame(videos):
 def test_a_video_is_opened_once_and_the_union_of_its_frames_decoded_once(videos, monkeypatch):
     asked = []
 
-    def watched(path, **options):
-        frames = open_frames(path, **options)
+    def watched(path):
+        frames = open_frames(path)
         read = frames.read
         monkeypatch.setattr(frames, "read", lambda numbers: asked.append(list(numbers)) or read(numbers))
         return frames
 
-    monkeypatch.setattr(clips_module, "open_frames", watched)
-    dataset_of(videos, test_plan(length=4, stride=10, clips=3, crops=3, offset=True))[(0, 0)]
+    dataset_of(videos, test_plan(length=4, stride=10, clips=3, crops=3, offset=True), open_frames=watched)[(0, 0)]
     assert asked == [[0, 10, 13, 20, 23, 26, 33, 36, 39, 46, 49, 59]]
 
 
@@ -97,7 +95,7 @@ def test_a_view_keeps_its_crop_when_others_are_added(videos):
     """Crops are drawn per view: NUM_SAMPLE or another plan does not shift them."""
 
     def plan(views):
-        return lambda num_frames, rng, *, fps=None: test_plan(length=2, stride=2)(num_frames, rng) * views
+        return lambda num_frames, rng, *, fps=None: [View((0, 2), None)] * views
 
     one, three = (dataset_of(videos, plan(views), TRAIN)[(0, 0)].clips for views in (1, 3))
     assert torch.equal(one[0], three[0]) and not torch.equal(three[0], three[1])
@@ -119,7 +117,65 @@ def test_seconds_instead_of_frames(tmp_path):
 def test_an_unreadable_video_is_a_value_that_says_where(tmp_path):
     (tmp_path / "list.txt").write_text("# ours\ngone.mp4 0\n")
     item = dataset_of(tmp_path, test_plan(length=2, stride=2))[(0, 0)]
-    assert item == Unreadable(f"video 'gone.mp4' cannot be read: no such file ({tmp_path / 'list.txt'}:2)")
+    assert item == Unreadable((Skipped(0, f"video 'gone.mp4' cannot be read: no such file ({tmp_path / 'list.txt'}:2)"),))
+
+
+def test_views_of_a_short_video_that_are_the_same_are_made_once(videos):
+    made = []
+
+    class Watched(TestTransform):
+        def __call__(self, frames, where, rng):
+            made.append(where)
+            return super().__call__(frames, where, rng)
+
+    plan = test_plan(length=8, stride=8, clips=4, crops=3)
+    clips = dataset_of(videos, plan, Watched(crop_size=48, short_side=48))[(0, 1)].clips  # 5 frames: all clips begin at 0
+    assert made == [0, 0.5, 1] and len(clips) == 12
+    assert torch.equal(clips[:3].repeat(4, 1, 1, 1, 1), clips)
+    made.clear()
+    dataset_of(videos, plan, Watched(crop_size=40, short_side=48))[(0, 0)]
+    assert len(made) == 3  # 60 frames, the clips span 64
+
+
+# ------------------------------------------------------------------------------------------------------------ replacement
+@pytest.fixture
+def partly_broken(tmp_path):
+    """Videos 0, 2, 4, 6 of class 0, of which 2 and 4 are broken; 1, 3, 5, 7 of class 1."""
+    for number in range(8):
+        encode(tmp_path / f"{number}.mp4", 12, seed=number)
+    for number in (2, 4):
+        (tmp_path / f"{number}.mp4").write_bytes(b"nothing")
+    (tmp_path / "list.txt").write_text("".join(f"{number}.mp4 {number % 2}\n" for number in range(8)))
+    return tmp_path
+
+
+def test_another_of_its_class_takes_the_place_of_an_unreadable_video(partly_broken):
+    plan = train_plan(length=4, stride=2)
+    dataset = dataset_of(partly_broken, plan, TRAIN, replace=True)
+    seen = set()
+    for epoch in range(12):
+        got = dataset[(epoch, 4)]
+        assert got.label == 0 and got.id in (0, 6) and got.skipped[0].id == 4
+        assert {skipped.id for skipped in got.skipped} <= {2, 4}
+        assert got.skipped[0].message.endswith(f"Invalid data found when processing input ({partly_broken / 'list.txt'}:5)")
+        again = dataset_of(partly_broken, plan, TRAIN, replace=True)[(epoch, 4)]
+        assert again.id == got.id and torch.equal(again.clips, got.clips)
+        seen.add((got.id, len(got.skipped)))
+    assert {video_id for video_id, _ in seen} == {0, 6} and {count for _, count in seen} == {1, 2}
+    assert dataset[(0, 3)].skipped == () and dataset[(0, 3)].id == 3
+
+
+def test_the_clip_of_a_replacement_is_of_the_video_that_it_names(partly_broken):
+    """Its pixels, its id and its label belong together."""
+    dataset = dataset_of(partly_broken, test_plan(length=2, stride=2), replace=True)
+    got = dataset[(0, 4)]
+    assert torch.equal(got.clips, dataset[(0, got.id)].clips)
+
+
+def test_a_class_that_cannot_be_read_at_all(tmp_path):
+    (tmp_path / "list.txt").write_text("a.mp4 0\nb.mp4 0\nc.mp4 1\n")
+    got = dataset_of(tmp_path, train_plan(length=2, stride=2), TRAIN, replace=True)[(0, 0)]
+    assert isinstance(got, Unreadable) and [skipped.id for skipped in got.skipped] == [0, 1]
 
 
 # ------------------------------------------------------------------------------------------------------------- brightness
@@ -145,7 +201,7 @@ def test_luma_is_of_the_whole_decoded_frames_before_any_transform(videos):
         views = plan(len(frames), random.Random())
         used = frames.read(sorted({number for view in views for number in view.frames}))
     assert measured.luma == mean_luma(used) < 0.9 and math.isnan(plain.luma)
-    assert collate([measured, plain]).luma[0].item() == pytest.approx(measured.luma)
+    assert collate([measured, plain]).batch.luma[0].item() == pytest.approx(measured.luma)
 
 
 # ---------------------------------------------------------------------------------------------------------------- batches
@@ -155,7 +211,8 @@ def item(video_id, label=1):
 
 def test_a_batch_is_channels_last_without_a_copy():
     items = [item(5), item(2, label=0)]
-    batch = collate(items)
+    batch, skipped, incomplete = collate(items)
+    assert not skipped and not incomplete
     assert batch.clips.shape == (2, 3, 3, 4, 6, 6)
     assert batch.labels.tolist() == [1, 0] and batch.ids.tolist() == [5, 2]
     flat = batch.clips.flatten(0, 1)
@@ -164,19 +221,23 @@ def test_a_batch_is_channels_last_without_a_copy():
     assert torch.equal(batch.clips[1, 2], items[1].clips[2].permute(3, 0, 1, 2))
 
 
-def test_one_unreadable_video_takes_the_place_of_the_batch():
-    assert collate([item(0), Unreadable("first"), Unreadable("second")]) == Unreadable("first")
+def test_unreadable_videos_are_left_out_of_the_batch():
+    first, second = Skipped(3, "first"), Skipped(4, "second")
+    batch, skipped, incomplete = collate([Unreadable((first,)), item(0), item(1)._replace(skipped=(second,))])
+    assert batch.ids.tolist() == [0, 1] and skipped == [first, second] and incomplete
+    assert not collate([item(1)._replace(skipped=(second,))]).incomplete
+    assert collate([Unreadable((first, second))]) == (None, [first, second], True)
 
 
 def test_moving_a_batch_keeps_its_layout():
-    moved = collate([item(0)]).to(torch.device("cpu"))
+    moved = collate([item(0)]).batch.to(torch.device("cpu"))
     assert isinstance(moved, Batch)
     assert moved.clips.flatten(0, 1).is_contiguous(memory_format=torch.channels_last_3d)
 
 
 @pytest.mark.cuda
 def test_a_pinned_batch_keeps_its_layout_on_the_gpu():
-    batch = collate([item(0), item(1)])
+    batch = collate([item(0), item(1)]).batch
     pinned = Batch(*(tensor.pin_memory() for tensor in batch))
     moved = pinned.to(torch.device("cuda"))
     assert pinned.clips.is_pinned() and moved.clips.is_cuda

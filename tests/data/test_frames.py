@@ -184,7 +184,7 @@ def test_damage_that_shows_itself_only_in_decoding(tmp_path):
     "name, make, message",
     [
         ("gone.mp4", lambda path: None, "no such file"),
-        ("folder.mp4", lambda path: path.mkdir(), "it is not a file"),
+        ("folder.mp4", lambda path: path.mkdir(), "no file in this folder fits DATA.IMAGE_TEMPLATE '{:05d}.jpg'; it is empty"),
         ("pipe.mp4", os.mkfifo, "it is not a file"),
         ("empty.mp4", lambda path: path.touch(), "Invalid data found when processing input"),
         ("page.mp4", lambda path: path.write_text("<html>404</html>"), "Invalid data found when processing input"),
@@ -237,6 +237,7 @@ def test_reading_again_and_again_keeps_no_memory(tmp_path):
 ROW = re.compile(r"\| (?P<file>\S+/\S+) \| .*? \| \d+x\d+ \| [\d.]+ \| \d+ / (?P<n>\d+) \|")
 SOME = (
     "derived/h264_open_gop12.mp4 derived/h264_start_at_5s.mkv derived/h264_fragmented_nohdrcount.mp4 derived/hevc_b.mp4 "
+    "misc/decord_video_90.mov misc/decord_video_180.mov misc/decord_video_270.mov "
     "derived/vp9_altref.webm derived/raw_annexb.h264 derived/mpeg1.mpg misc/decord_unordered.mov "
     "misc/hmdb51_Turnk_r_Pippi_Michel_cartwheel_f_cm_np2_le_med_6.avi "
     "misc/TrumanShow_wave_f_nm_np1_fr_med_26.avi misc/torchcodec_h264_10bits.mp4 misc/v_SoccerJuggling_g23_c01.avi "

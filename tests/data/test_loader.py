@@ -7,11 +7,11 @@ import torch
 from make_video import encode
 
 from fragrant.data.clips import ClipDataset
-from fragrant.data.frames import VideoError
 from fragrant.data.loader import ClipLoader, TestBatches, TrainBatches
 from fragrant.data.records import read_list
 from fragrant.data.transforms import TestTransform, TrainTransform
 from fragrant.data.views import test_plan, train_plan
+from fragrant.errors import RunStopped
 
 
 def batches_of(sampler, epoch=0):
@@ -76,11 +76,11 @@ def folder(tmp_path_factory):
     return folder
 
 
-def train_loader(folder, num_workers, name="list.txt"):
+def train_loader(folder, num_workers, name="list.txt", **options):
     records = read_list(folder / name)
     transform = TrainTransform(crop_size=32, jitter_scales=(32, 40))
-    dataset = ClipDataset(records, train_plan(length=4, stride=3), transform, seed=7)
-    return ClipLoader(dataset, TrainBatches(len(records), batch_size=2, seed=7), num_workers=num_workers)
+    dataset = ClipDataset(records, train_plan(length=4, stride=3), transform, seed=7, replace=True)
+    return ClipLoader(dataset, TrainBatches(len(records), batch_size=2, seed=7), num_workers=num_workers, **options)
 
 
 def two_epochs(loader):
@@ -125,13 +125,46 @@ def test_all_views_of_all_videos_in_order(folder):
     assert batches[2].clips.shape == (1, 6, 3, 4, 32, 32)
 
 
-@pytest.mark.parametrize("num_workers", [0, 2])
-def test_an_unreadable_video_is_one_line_in_the_main_process(folder, num_workers):
+# -------------------------------------------------------------------------------------------------------- unreadable videos
+@pytest.fixture(scope="module")
+def torn(folder):
     (folder / "torn.mp4").write_bytes((folder / "0.mp4").read_bytes()[:300])
-    (folder / "bad.txt").write_text("0.mp4 0\n\n# cut off by hand\ntorn.mp4 2\n")
-    message = f"video '{folder}/torn.mp4' cannot be read: Invalid data found when processing input ({folder}/bad.txt:4)"
-    with pytest.raises(VideoError, match=f"^{re.escape(message)}$"):
-        two_epochs(train_loader(folder, num_workers, "bad.txt"))
+    (folder / "bad.txt").write_text("0.mp4 0\n\n# cut off by hand\ntorn.mp4 2\n1.mp4 2\n3.mp4 1\n")
+    return f"video '{folder}/torn.mp4' cannot be read: Invalid data found when processing input ({folder}/bad.txt:4)"
+
+
+@pytest.mark.parametrize("num_workers", [0, 2])
+def test_in_training_an_unreadable_video_is_replaced_and_named(folder, torn, num_workers):
+    loader = train_loader(folder, num_workers, "bad.txt", max_bad_fraction=0.25)
+    for epoch in range(2):
+        loader.set_epoch(epoch)
+        batches = list(loader)
+        assert sorted(torch.cat([batch.ids for batch in batches]).tolist()) == [0, 2, 2, 3]
+        assert loader.skipped == {1: torn}
+
+
+@pytest.mark.parametrize("num_workers", [0, 2])
+def test_too_many_unreadable_videos_stop_the_run_in_one_line(folder, torn, num_workers):
+    message = f"1 of 4 training videos cannot be read, more than DATA.MAX_BAD_FRACTION 0.2 allows; the last: {torn}"
+    with pytest.raises(RunStopped, match=f"^{re.escape(message)}$"):
+        list(train_loader(folder, num_workers, "bad.txt", max_bad_fraction=0.2))
+
+
+def test_an_unreadable_class_stops_the_run(folder, torn):
+    (folder / "lonely.txt").write_text("0.mp4 0\ntorn.mp4 1\n")
+    with pytest.raises(RunStopped, match="^a training video cannot be read, nor any of its class that were tried in its place; the last: "):
+        list(train_loader(folder, 0, "lonely.txt"))
+
+
+@pytest.mark.parametrize("num_workers", [0, 2])
+@pytest.mark.parametrize("batch_size", [1, 2, 4])
+def test_in_a_test_an_unreadable_video_is_left_out_and_named(folder, torn, num_workers, batch_size):
+    records = read_list(folder / "bad.txt")
+    dataset = ClipDataset(records, test_plan(length=4, stride=2), TestTransform(crop_size=32, short_side=32), seed=0)
+    loader = ClipLoader(dataset, TestBatches(4, batch_size=batch_size), num_workers=num_workers, max_bad_fraction=0.0)
+    for _ in range(2):
+        assert torch.cat([batch.ids for batch in loader]).tolist() == [0, 2, 3]
+        assert loader.skipped == {1: torn}
 
 
 def test_no_more_workers_than_batches(folder):

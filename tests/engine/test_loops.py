@@ -33,6 +33,7 @@ class ToyLoader:
 
     def __init__(self, ids: list[int], *, views: int = 1, batch_size: int = 2):
         self.ids, self.num_views, self.batch_size, self.epoch = ids, views, batch_size, None
+        self.skipped = {}
 
     def set_epoch(self, epoch: int) -> None:
         self.epoch = epoch
