@@ -18,10 +18,10 @@ from torch import Tensor, nn
 
 from fragrant.errors import UserError
 
-NAME = re.compile(r"checkpoint_epoch_(\d{5,})\.pyth")
+NAME = re.compile(r"checkpoint_epoch_(\d{5,})(?:_batch_(\d{5,}))?\.pyth")
 PLAIN = {type(None), bool, int, float, complex, str, bytes, torch.Size, torch.dtype, torch.device, Tensor, nn.Parameter}
 NEEDED_TO_RESUME = ("model_state", "optimizer_state", "epoch")
-ONLY_FOR_RESUMING = {"optimizer_state", "scaler_state", "rng"}
+ONLY_FOR_RESUMING = {"optimizer_state", "scaler_state", "rng", "stepper", "meter"}
 
 logger = logging.getLogger(__name__)
 
@@ -38,8 +38,10 @@ class Checkpoint(NamedTuple):
 # ---- names --------------------------------------------------------------------------------------------------------
 
 
-def checkpoint_path(output_dir: str | Path, finished_epochs: int) -> Path:
-    return Path(output_dir) / "checkpoints" / f"checkpoint_epoch_{finished_epochs:05d}.pyth"
+def checkpoint_path(output_dir: str | Path, finished_epochs: int, finished_batches: int = 0) -> Path:
+    """Where a run is saved after so many epochs, and so many batches of the next one."""
+    batches = f"_batch_{finished_batches:05d}" if finished_batches else ""
+    return Path(output_dir) / "checkpoints" / f"checkpoint_epoch_{finished_epochs:05d}{batches}.pyth"
 
 
 def best_path(output_dir: str | Path) -> Path:
@@ -52,10 +54,11 @@ def is_due(epoch: int, max_epoch: int, period: int) -> bool:
 
 
 def _all_checkpoints(output_dir: str | Path) -> list[Path]:
-    """The epoch checkpoints of a run, newest first; temporaries and foreign files are not among them."""
+    """The checkpoints of a run, newest first; temporaries and foreign files are not among them."""
     folder = checkpoint_path(output_dir, 0).parent
     try:
-        found = [(int(match[1]), path) for path in folder.iterdir() if (match := NAME.fullmatch(path.name)) and path.is_file()]
+        names = [(path, NAME.fullmatch(path.name)) for path in folder.iterdir()]
+        found = [((int(match[1]), int(match[2] or 0)), path) for path, match in names if match and path.is_file()]
     except FileNotFoundError:
         return []
     except OSError as error:
@@ -64,8 +67,15 @@ def _all_checkpoints(output_dir: str | Path) -> list[Path]:
 
 
 def find_latest(output_dir: str | Path) -> Path | None:
-    """The checkpoint with the most finished epochs, readable or not; None when there is none."""
+    """The checkpoint that has come furthest, readable or not; None when there is none."""
     return next(iter(_all_checkpoints(output_dir)), None)
+
+
+def drop_old_batches(output_dir: str | Path, keep: int = 2) -> None:
+    """Deletes the checkpoints from within an epoch that are not among the newest ``keep``; those of whole epochs stay."""
+    for path in _all_checkpoints(output_dir)[keep:]:
+        if NAME.fullmatch(path.name)[2]:
+            path.unlink(missing_ok=True)
 
 
 # ---- write --------------------------------------------------------------------------------------------------------
@@ -137,7 +147,7 @@ def save_checkpoint(path: str | Path, state: dict[str, Any]) -> None:
 
 
 def save_best(output_dir: str | Path, state: dict[str, Any]) -> Path:
-    """Writes best.pyth: ``state`` without what only a resume needs (optimiser, scaler, RNG), a third of the size.
+    """Writes best.pyth: ``state`` without what only a resume needs (optimiser, scaler, RNG, meters), a third of the size.
 
     Raises:
         CheckpointError: as save_checkpoint; the previous best.pyth stays.

@@ -3,22 +3,21 @@
 import sys
 
 from fragrant.config import dump_cfg
-from fragrant.engine.launch import argument_parser, config_of, exit_code, pick_device
+from fragrant.engine.launch import argument_parser, config_and_places, exit_code, launch
 
 
-def main(arguments) -> None:
-    cfg = config_of(arguments)
+def main(arguments) -> int:
+    cfg, places = config_and_places(arguments)
     if arguments.print_config:
         print(dump_cfg(cfg), end="")
-        return
-    device = pick_device(cfg.NUM_GPUS, cfg.NUM_SHARDS)
+        return 0
     from fragrant.engine.run import run  # imported late: --help and config errors answer at once
 
-    run(cfg, device)
+    return launch(run, cfg, places, debug=arguments.debug)
 
 
 def start(words: list[str]) -> int:
-    arguments = argument_parser(__doc__).parse_intermixed_args(words)
+    arguments = argument_parser(__doc__, many=True).parse_intermixed_args(words)
     return exit_code(lambda: main(arguments), debug=arguments.debug)
 
 

@@ -32,6 +32,7 @@ _C.MODEL.DROPOUT_RATE = 0.5  # dropout before the classifier; UniFormer has its 
 _C.MODEL.HEAD_ACT = "softmax"  # published: activation in eval mode; models here return logits, see TEST.ENSEMBLE_SPACE
 _C.MODEL.SINGLE_PATHWAY_ARCH = ["2d", "c2d", "i3d", "slow", "x3d", "mvit", "uniformer"]  # published, decides nothing here
 _C.MODEL.MULTI_PATHWAY_ARCH = ["slowfast"]  # published, decides nothing here
+_C.MODEL.FROZEN_BN = False  # BatchNorm keeps the statistics it starts with, in training too; its weight and bias are trained
 _C.MODEL.USE_CHECKPOINT = False  # activation checkpointing: less memory, one more forward pass
 _C.MODEL.CHECKPOINT_NUM = [0, 0, 0, 0]  # how many blocks of each stage are recomputed
 
@@ -181,6 +182,9 @@ _C.TRAIN.CHANNELS_LAST = True  # memory format channels_last_3d: same numbers, f
 _C.TRAIN.COMPILE = False  # torch.compile the model
 _C.TRAIN.EVAL_PERIOD = 10  # validate every so many epochs, and after the last
 _C.TRAIN.CHECKPOINT_PERIOD = 10  # save every so many epochs, and after the last
+_C.TRAIN.SAVE_EVERY_STEPS = 0  # save also every so many optimiser steps, the last two of these are kept; 0 = only after epochs
+_C.TRAIN.REQUEUE = False  # put the SLURM job back into the queue when SIGUSR1 or SIGTERM has ended it
+_C.TRAIN.SHARDING = "none"  # none: every process holds the whole model | fsdp: weights, gradients, optimiser spread over all (FSDP2)
 _C.TRAIN.AUTO_RESUME = True  # go on from the newest file in OUTPUT_DIR/checkpoints; wins over CHECKPOINT_FILE_PATH
 _C.TRAIN.CHECKPOINT_FILE_PATH = ""  # checkpoint to start from, with optimiser and epoch unless CHECKPOINT_EPOCH_RESET
 _C.TRAIN.CHECKPOINT_EPOCH_RESET = False  # take only the weights of CHECKPOINT_FILE_PATH: fine-tuning
@@ -192,7 +196,8 @@ _C.SOLVER = CfgNode()
 _C.SOLVER.OPTIMIZING_METHOD = "sgd"  # sgd | adam | adamw
 _C.SOLVER.BASE_LR = 0.1  # highest learning rate
 _C.SOLVER.BASE_LR_SCALE_NUM_SHARDS = False  # multiply the learning rates by NUM_SHARDS
-_C.SOLVER.BASE_LR_BATCH_SIZE = 0  # videos per step that the learning rates are meant for, others scale them; 0 = any
+_C.SOLVER.AUTO_SCALE_LR = False  # multiply the learning rates by the clips of a step (all processes, ACCUM_STEPS) / REFERENCE_BATCH
+_C.SOLVER.REFERENCE_BATCH = 0  # clips per step that the learning rates are meant for; 0 = not known
 _C.SOLVER.LR_POLICY = "cosine"  # cosine | steps_with_relative_lrs | warmup_times_steps: by epoch, as mmaction2 trains
 _C.SOLVER.COSINE_END_LR = 0.0  # learning rate at MAX_EPOCH
 _C.SOLVER.COSINE_AFTER_WARMUP = False  # the cosine starts at WARMUP_EPOCHS; False: at 0, so that its top is cut off
@@ -211,6 +216,7 @@ _C.SOLVER.BETAS = [0.9, 0.999]  # of adam and adamw
 
 _C.BN = CfgNode()
 _C.BN.WEIGHT_DECAY = 0.0  # weight decay of BatchNorm parameters
+_C.BN.NORM_TYPE = "batchnorm"  # batchnorm | sync_batchnorm: statistics over the batches of all GPUs together
 _C.BN.USE_PRECISE_STATS = False  # measure BatchNorm statistics anew before saving and validating
 _C.BN.NUM_BATCHES_PRECISE = 200  # batches of that measurement
 
@@ -252,6 +258,10 @@ _C.FEATURES.LR_RULE = "step"  # two_layer's published learning-rate rule counts 
 _C.TENSORBOARD = CfgNode()
 _C.TENSORBOARD.ENABLE = False  # write training curves for TensorBoard
 _C.TENSORBOARD.LOG_DIR = ""  # relative to OUTPUT_DIR; "" = runs-<TRAIN.DATASET>
+
+_C.DIST = CfgNode()
+_C.DIST.TIMEOUT = 600.0  # seconds that a process waits for another, at the start and in every exchange, before the run ends
+_C.DIST.GRADIENT_COMPRESSION = "none"  # none | bf16: half the bytes between the processes, gradients rounded to 8 bits of mantissa
 
 
 class Kind(NamedTuple):

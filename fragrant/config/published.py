@@ -39,13 +39,11 @@ _TENSORBOARD = "this TensorBoard picture is not built yet"
 
 # Accepted silently at the published default, an error otherwise.
 ONLY_DEFAULT = {
-    "BN.NORM_TYPE": OnlyDefault("batchnorm", "other kinds of BatchNorm are not built yet"),
     "DATA.COLOR_PATH_TO_DATA_DIR": _PAIRED,
     "DATA.MULTI_LABEL": OnlyDefault(False, "videos with several labels are not built yet"),
     "DATA.THERMAL_PATH_TO_DATA_DIR": _PAIRED,
     "DATA.TRAIN_JITTER_FPS": OnlyDefault(0.0, "speed jitter is not built yet"),
     "DATA.TRAIN_JITTER_MOTION_SHIFT": OnlyDefault(False, "the moving random crop is not built yet"),
-    "MODEL.FROZEN_BN": OnlyDefault(False, "frozen BatchNorm is not built yet"),
     "SOLVER.CLIP_GRAD_VAL": OnlyDefault(None, "clipping by value is not built yet; SOLVER.CLIP_GRADIENT clips the norm"),
     "SOLVER.LAYER_DECAY": OnlyDefault(1.0, "layer-wise learning rates are not built yet"),
     "TENSORBOARD.CATEGORIES_PATH": OnlyDefault("", _TENSORBOARD),

@@ -1,6 +1,7 @@
 """The batches of an epoch: which videos, in which order, on which rank."""
 
 import random
+import signal
 from collections.abc import Iterator
 
 import torch
@@ -28,14 +29,16 @@ class TrainBatches(Sampler):
         self.rank = rank
         self.world_size = world_size
         self.epoch = 0
+        self.first = 0  # the batch that the next iteration begins with: an interrupted epoch goes on
 
     def __len__(self) -> int:
+        """Batches of a whole epoch."""
         return max(1, self.num_videos // (self.batch_size * self.world_size))
 
     def __iter__(self) -> Iterator[list[tuple[int, int]]]:
         order = list(range(self.num_videos))
         random.Random(f"{self.seed}-{self.epoch}").shuffle(order)
-        for step in range(len(self)):
+        for step in range(self.first, len(self)):
             first = (step * self.world_size + self.rank) * self.batch_size
             yield [(self.epoch, order[at % self.num_videos]) for at in range(first, first + self.batch_size)]
 
@@ -56,6 +59,16 @@ class TestBatches(Sampler):
     def __iter__(self) -> Iterator[list[tuple[int, int]]]:
         for first in range(0, len(self.share), self.batch_size):
             yield [(0, video_id) for video_id in self.share[first : first + self.batch_size]]  # the same in every epoch
+
+
+def _leave_signals_to_the_main_process(worker: int) -> None:
+    """A cluster sends its signal to every process of a job; the main one still needs its workers to finish the step.
+
+    Only the first is ignored: later ones come from the main process, which ends workers that do not answer any more.
+    """
+    for name in ("SIGTERM", "SIGUSR1"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), lambda number, frame: signal.signal(number, signal.SIG_DFL))
 
 
 class ClipLoader:
@@ -105,15 +118,17 @@ class ClipLoader:
             num_workers=num_workers,
             pin_memory=pin_memory,
             persistent_workers=num_workers > 0,
+            worker_init_fn=_leave_signals_to_the_main_process,
             generator=torch.Generator(),  # its own: iterating draws nothing from the generator of the model
         )
 
     def __len__(self) -> int:
         return len(self.batches)
 
-    def set_epoch(self, epoch: int) -> None:
-        """Which epoch the next iteration is: its order and its random clips follow from it."""
+    def set_epoch(self, epoch: int, first: int = 0) -> None:
+        """Which epoch the next iteration is: its order and its random clips follow from it. ``first``: the batch it begins with."""
         self.batches.epoch = epoch
+        self.batches.first = first
 
     def __iter__(self) -> Iterator[Batch]:
         self.skipped = {}

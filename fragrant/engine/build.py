@@ -16,6 +16,7 @@ from fragrant.config import cfg_from_text, load_cfg
 from fragrant.data import build_dataset, build_loader, build_source
 from fragrant.data.errors import ListError
 from fragrant.data.records import VideoRecord
+from fragrant.distributed import rank, world_size
 from fragrant.engine.benchmark import Setting
 from fragrant.engine.benchmark_loader import Work, benchmark_loader, generated_files
 from fragrant.engine.export import Deployed
@@ -24,6 +25,7 @@ from fragrant.engine.model_table import ModelCost
 from fragrant.engine.precision import Precision, pick_precision
 from fragrant.engine.predict import Predictor
 from fragrant.engine.start import fill_for_test
+from fragrant.layers.frozen_batch_norm import freeze_batch_norm
 from fragrant.layers.memory_format import to_channels_last
 from fragrant.layers.normalize import ClipNormalize
 from fragrant.layers.random_erasing import RandomErasing
@@ -43,7 +45,15 @@ def prepare_device(cfg, device: torch.device) -> None:
         torch.backends.cudnn.benchmark = True
     elif "OMP_NUM_THREADS" not in os.environ:
         # A thread that has to wait for its core makes all others spin: with one process too many a step takes several times as long.
-        torch.set_num_threads(max(1, usable_cores() - cfg.DATA_LOADER.NUM_WORKERS))
+        cores = usable_cores() // max(1, world_size() // cfg.NUM_SHARDS)  # of each process of this machine
+        torch.set_num_threads(max(1, cores - cfg.DATA_LOADER.NUM_WORKERS))
+
+
+def separate_randomness(cfg) -> None:
+    """Ranks draw different dropout from here on; rank 0 goes on as a process alone does."""
+    if rank():
+        random.seed(f"{cfg.RNG_SEED}-{rank()}")
+        torch.manual_seed(cfg.RNG_SEED + rank())
 
 
 def usable_cores() -> int:
@@ -73,7 +83,12 @@ def build_erasing(cfg) -> Callable[[Tensor, Sequence[int], int], Tensor]:
 
 
 def model_on_device(cfg, device: torch.device, *, channels_last: bool, compiled: bool) -> nn.Module:
-    model = build_model(cfg).to(device)
+    model = build_model(cfg)
+    if cfg.MODEL.FROZEN_BN:
+        freeze_batch_norm(model)
+    elif cfg.BN.NORM_TYPE == "sync_batchnorm":
+        model = nn.SyncBatchNorm.convert_sync_batchnorm(model)
+    model = model.to(device)
     if channels_last:
         model = to_channels_last(model)
     if compiled:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 import torch
 from torch import Tensor
 
+from fragrant.distributed import sum_over_ranks
 from fragrant.logs import RunLog, duration, host_memory
 
 
@@ -34,8 +35,16 @@ class Average:
             self._weights[name] = self._weights.get(name, 0) + finite * weight
 
     def read(self) -> dict[str, float]:
-        """Waits for the GPU. A mean of nothing is NaN."""
-        return {name: float(total / self._weights[name]) for name, total in self._sums.items()}
+        """Means over all ranks, which must all ask. Waits for the GPU. A mean of nothing is NaN."""
+        return {name: float(sum_over_ranks(total) / sum_over_ranks(self._weights[name])) for name, total in self._sums.items()}
+
+    def state_dict(self) -> dict[str, list[float]]:
+        """Waits for the GPU."""
+        return {name: [float(total), int(self._weights[name])] for name, total in self._sums.items()}
+
+    def load_state_dict(self, state: dict[str, list[float]], device: torch.device) -> None:
+        self._sums = {name: torch.tensor(total, device=device) for name, (total, _) in state.items()}
+        self._weights = {name: torch.tensor(weight, device=device) for name, (_, weight) in state.items()}
 
 
 class TrainMeter:
@@ -48,8 +57,21 @@ class TrainMeter:
         self.log, self.period, self.device = log, period, device
         self.epoch, self.max_epoch = epoch, max_epoch
         self.window, self.whole = Average(), Average()
+        self.seconds_before = 0.0  # of this epoch, before it was interrupted
         self.started = time.perf_counter()
         self.times: deque[tuple[float, float]] = deque(maxlen=max(period, 1))  # seconds: (step, of which waiting for data)
+
+    def _seconds(self) -> float:
+        return self.seconds_before + time.perf_counter() - self.started
+
+    def state_dict(self) -> dict:
+        """What this rank has averaged in this epoch so far, for one that goes on in its middle."""
+        return {"window": self.window.state_dict(), "whole": self.whole.state_dict(), "seconds": self._seconds()}
+
+    def load_state_dict(self, state: dict) -> None:
+        self.window.load_state_dict(state["window"], self.device)
+        self.whole.load_state_dict(state["whole"], self.device)
+        self.seconds_before = state["seconds"]
 
     def watch(self, loader: Iterable) -> Iterator:
         """The batches of the loader, with the time they let the step wait."""
@@ -104,7 +126,7 @@ class TrainMeter:
     def finish(self, *, lr: float, bad_steps: int) -> None:
         """Logs the ``train_epoch`` record."""
         values = self.whole.read()
-        seconds = time.perf_counter() - self.started
+        seconds = self._seconds()
         dt, dt_data = self._seconds_per_step()
         stats = {
             "_type": "train_epoch",

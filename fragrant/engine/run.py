@@ -1,35 +1,40 @@
 """Assembles a run from its config: the only place that knows everybody."""
 
+import os
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from fragrant.checkpoint import checkpoint_hash, checkpoint_path, is_due, rng_state, save_best, save_checkpoint
+from fragrant.checkpoint import checkpoint_hash, is_due, rng_state
 from fragrant.config import check_training, dump_cfg
 from fragrant.data import build_loader, build_records
 from fragrant.data.views import result_file_name, views_label
-from fragrant.distributed import is_main
+from fragrant.distributed import from_main, gather_objects, is_main, mean_over_ranks, world_size
 from fragrant.engine.announce import compare_class_names, test_lines
-from fragrant.engine.build import build_erasing, build_preparation, describe_setting, model_on_device, prepare_device
+from fragrant.engine.build import build_erasing, build_preparation, describe_setting, model_on_device, prepare_device, separate_randomness
 from fragrant.engine.evaluate import Scored, score_videos
+from fragrant.engine.interrupt import Interrupted, StopRequest, requeue
 from fragrant.engine.meter import TrainMeter, gpu_memory
+from fragrant.engine.parallel import parallelize, share_buffers, whole_state
 from fragrant.engine.precise_bn import update_batch_norm
 from fragrant.engine.precision import Precision, pick_precision
 from fragrant.engine.results import run_facts, save_pickles, save_results
+from fragrant.engine.saving import Saver
 from fragrant.engine.skipped import SkipReport
-from fragrant.engine.start import Sources, load_for_test, start_training, weights_for_test
+from fragrant.engine.start import Sources, check_same_batches, load_for_test, load_start, of_this_rank, take_up, weights_for_test
 from fragrant.engine.step import Stepper
 from fragrant.engine.train import train_one_epoch
 from fragrant.errors import RunStopped, UserError
 from fragrant.logs import RunLog, duration, host_memory
 from fragrant.metrics import Share, ensemble, topk_accuracy
 from fragrant.models.complexity import describe
-from fragrant.objectives import build_objective
-from fragrant.optim import build_optimizer, build_schedule, learning_rate_scale
+from fragrant.objectives import Objective, build_objective
+from fragrant.optim import build_optimizer, build_schedule, describe_peak
 from fragrant.report.board import show_clips, spread_clips
 from fragrant.report.build import present_test
 from fragrant.scores import ScoreTable, describe_summary, ensemble_views, grid_views, summarise
@@ -44,22 +49,28 @@ class Job(NamedTuple):
     device: torch.device
     log: RunLog
     prepare: Callable[[Tensor], Tensor]  # uint8 clips -> normalised float32 clips, both (N, C, T, H, W)
+    stop: StopRequest
 
 
 def run(cfg, device: torch.device) -> None:
-    """Trains and tests, as TRAIN.ENABLE and TEST.ENABLE say."""
+    """Trains and tests, as TRAIN.ENABLE and TEST.ENABLE say; ends early, and well, when SIGTERM or SIGUSR1 asks for it."""
     if cfg.TRAIN.ENABLE:
         check_training(cfg)
-    open_output_dir(cfg)
+    from_main(partial(open_output_dir, cfg))
     board = Path(cfg.OUTPUT_DIR, cfg.TENSORBOARD.LOG_DIR or f"runs-{cfg.TRAIN.DATASET}") if cfg.TENSORBOARD.ENABLE else None
-    with RunLog(cfg.OUTPUT_DIR, tensorboard_dir=board, main=is_main()) as log:
+    with RunLog(cfg.OUTPUT_DIR, tensorboard_dir=board, main=is_main()) as log, StopRequest() as stop:
         prepare_device(cfg, device)
-        job = Job(cfg, device, log, build_preparation(cfg, device, channels_last=cfg.TRAIN.CHANNELS_LAST))
-        if cfg.TRAIN.ENABLE:
-            train(job)
-        if cfg.TEST.ENABLE:
-            test(job)
-        log.say(f"Results are in {cfg.OUTPUT_DIR}")
+        job = Job(cfg, device, log, build_preparation(cfg, device, channels_last=cfg.TRAIN.CHANNELS_LAST), stop)
+        try:
+            if cfg.TRAIN.ENABLE:
+                train(job)
+            if cfg.TEST.ENABLE:
+                test(job)
+            log.say(f"Results are in {cfg.OUTPUT_DIR}")
+        except Interrupted as end:
+            log.say(str(end))
+            if cfg.TRAIN.REQUEUE and is_main():
+                log.say(requeue(os.environ))
 
 
 def open_output_dir(cfg) -> None:
@@ -86,12 +97,16 @@ def train(job: Job) -> None:
     refuse_hidden_selection(cfg)
     train_loader, val_loader = build_loader(cfg, "train"), build_loader(cfg, cfg.TEST.SELECT_ON, views_of="val")
     model = build(job)
+    start = load_start(model, sources(cfg), max_epoch=max_epoch)
     objective = build_objective(cfg, model).to(job.device)
-    optimizer, lr_at = build_optimizer(cfg, objective), build_schedule(cfg)
+    changed = check_same_batches(start, num_batches=len(train_loader), videos=train_loader.batches.batch_size * world_size())
     precision = pick_precision(cfg.TRAIN.PRECISION, job.device, key="TRAIN.PRECISION")
-    scaler = precision.grad_scaler()
-    start = start_training(model, optimizer, scaler, sources(cfg), max_epoch=max_epoch)
     introduce(job, model, train_loader, val_loader, start.message, precision)
+    if changed:
+        job.log.warn(changed)
+    ways = dict(sharding=cfg.TRAIN.SHARDING, compression=cfg.DIST.GRADIENT_COMPRESSION, accum_steps=cfg.TRAIN.ACCUM_STEPS)
+    trained, average_gradients = parallelize(objective, job.device, **ways)
+    optimizer, lr_at, scaler = build_optimizer(cfg, objective), build_schedule(cfg), precision.grad_scaler()
     if job.log.has_board and not start.epoch:
         show_clips(job.log, "Train/clips", spread_clips(train_loader.dataset), 0)
     stepper = Stepper(
@@ -102,48 +117,105 @@ def train(job: Job) -> None:
         accum_steps=cfg.TRAIN.ACCUM_STEPS,
         max_bad_steps=cfg.TRAIN.MAX_BAD_STEPS,
         name_clips=clip_names(train_loader),
+        average_gradients=average_gradients,
     )
+    separate_randomness(cfg)
+    take_up(start, objective, optimizer, scaler, stepper)
+    best, meter = start.best, None
 
-    def state_after(epoch: int, best: dict) -> dict:
+    def state_of(finished_epochs: int, done: int) -> dict:
         """Everything that a resumed run needs; ``best`` as it was before this epoch's validation, which resuming repeats."""
+        share = {"rng": rng_state(), "meter": meter.state_dict() if done else None}
+        shares = gather_objects(share)
         return {
-            "epoch": epoch,
-            "step": start.step + (epoch + 1 - start.epoch) * len(train_loader),
-            "model_state": model.state_dict(),
-            "optimizer_state": optimizer.state_dict(),
+            "epoch": finished_epochs - 1,
+            "batch": done,
+            "batches": [len(train_loader), train_loader.batches.batch_size * world_size()],
+            "step": finished_epochs * len(train_loader) + done,
+            **states(model, objective, optimizer),
             "scaler_state": scaler.state_dict(),
-            "rng": rng_state(),
+            "stepper": stepper.state_dict(),
+            "rng": [share["rng"] for share in shares],
+            "meter": [share["meter"] for share in shares],
             "best": best,
             "selected_on": cfg.TEST.SELECT_ON,
             "cfg": dump_cfg(cfg),
             "class_names": train_loader.class_names,
         }
 
-    def keep_best(epoch: int, best: dict) -> dict:
-        """Validates; writes best.pyth where this epoch is the best so far."""
-        best = validate(job, objective.eval_model, val_loader, epoch, best)
-        val_skips.tell(f"validation after epoch {epoch + 1}", device=job.device)
-        if best["epoch"] == epoch:
-            save_best(cfg.OUTPUT_DIR, state_after(epoch, best))
-        return best
+    saver = Saver(
+        cfg.OUTPUT_DIR,
+        log=job.log,
+        stop=job.stop,
+        state_of=state_of,
+        every_steps=cfg.TRAIN.SAVE_EVERY_STEPS,
+        accum_steps=cfg.TRAIN.ACCUM_STEPS,
+        num_batches=len(train_loader),
+    )
 
-    best, skips, val_skips = start.best, SkipReport(job.log, train_loader), SkipReport(job.log, val_loader)
-    if start.epoch and is_due(start.epoch - 1, max_epoch, cfg.TRAIN.EVAL_PERIOD):
+    skips, val_skips = SkipReport(job.log, train_loader), SkipReport(job.log, val_loader)
+
+    def keep_best(epoch: int) -> dict:
+        """Validates; writes best.pyth where this epoch is the best so far."""
+        share_buffers(objective)
+        now = validate(job, eval_model(job, objective), val_loader, epoch, best)
+        val_skips.tell(f"validation after epoch {epoch + 1}", device=job.device)
+        if now["epoch"] == epoch:
+            saver.keep_best(epoch + 1, now)
+        return now
+
+    if start.epoch and not start.batch and is_due(start.epoch - 1, max_epoch, cfg.TRAIN.EVAL_PERIOD):
         # The run may have been killed between saving and validating; doing it twice changes nothing.
-        best = keep_best(start.epoch - 1, best)
+        best = keep_best(start.epoch - 1)
     erase = build_erasing(cfg)
     for epoch in range(start.epoch, max_epoch):
+        first = start.batch if epoch == start.epoch else 0
         meter = TrainMeter(job.log, epoch=epoch, max_epoch=max_epoch, period=cfg.LOG_PERIOD, device=job.device)
+        if first and (averaged := of_this_rank(start.state["meter"])):
+            meter.load_state_dict(averaged)
         loop = dict(epoch=epoch, lr_at=lr_at, prepare=job.prepare, autocast=precision.autocast, device=job.device, erase=erase)
-        train_one_epoch(objective, train_loader, stepper, meter, **loop)
+        train_one_epoch(trained, train_loader, stepper, meter, first=first, between_steps=partial(saver.between_steps, epoch), **loop)
         skips.tell(f"training epoch {epoch + 1}/{max_epoch}", device=job.device)
         save_due, val_due = (is_due(epoch, max_epoch, period) for period in (cfg.TRAIN.CHECKPOINT_PERIOD, cfg.TRAIN.EVAL_PERIOD))
         if cfg.BN.USE_PRECISE_STATS and (save_due or val_due):
-            update_batch_norm(objective.eval_model, train_loader, job.prepare, job.device, num_batches=cfg.BN.NUM_BATCHES_PRECISE)
-        if save_due:
-            save_checkpoint(checkpoint_path(cfg.OUTPUT_DIR, epoch + 1), state_after(epoch, best))
+            measure_batch_norm(job, objective, train_loader, epoch)
+        saver.after_epoch(epoch, due=save_due, last=epoch + 1 == max_epoch)
         if val_due:
-            best = keep_best(epoch, best)
+            try:
+                best = keep_best(epoch)
+            except Interrupted:
+                saver.in_validation(epoch)
+                raise
+
+
+def states(model: nn.Module, objective: Objective, optimizer: torch.optim.Optimizer) -> dict:
+    """Weights and optimiser as one process has them, and what the objective holds besides the model (a mixer, a teacher)."""
+    of_model = {id(tensor) for tensor in model.state_dict(keep_vars=True).values()}
+    further = {name: value for name, value in objective.state_dict(keep_vars=True).items() if id(value) not in of_model}
+    return {
+        "model_state": whole_state(model.state_dict()),
+        "optimizer_state": whole_state(optimizer.state_dict()),
+        "objective_state": whole_state({name: value.detach() for name, value in further.items()}),
+    }
+
+
+def eval_model(job: Job, objective: Objective) -> nn.Module:
+    """What is scored: a plain copy where training is sharded, since ranks score different numbers of batches."""
+    if job.cfg.TRAIN.SHARDING == "none":
+        return objective.eval_model
+    with torch.random.fork_rng():
+        plain = build(job)
+    plain.load_state_dict(whole_state(objective.eval_model.state_dict()))
+    return plain
+
+
+def measure_batch_norm(job: Job, objective: Objective, loader, epoch: int) -> None:
+    """Precise BatchNorm statistics: each rank measures its share of the epoch's batches, the means of all ranks count."""
+    loader.set_epoch(epoch)
+    update_batch_norm(objective.eval_model, loader, job.prepare, job.device, num_batches=job.cfg.BN.NUM_BATCHES_PRECISE)
+    for buffer in objective.eval_model.buffers():
+        if buffer.is_floating_point():
+            buffer.copy_(mean_over_ranks(buffer))
 
 
 def refuse_hidden_selection(cfg) -> None:
@@ -176,11 +248,12 @@ def introduce(job: Job, model: nn.Module, train_loader, val_loader, origin: str,
     if cfg.LOG_MODEL_INFO:
         size = cfg.DATA.TRAIN_CROP_SIZE
         job.log.say(f"{cfg.MODEL.MODEL_NAME}: {describe(model, (cfg.DATA.INPUT_CHANNEL_NUM[0], cfg.DATA.NUM_FRAMES, size, size))}")
-    clips = cfg.TRAIN.BATCH_SIZE * cfg.TRAIN.ACCUM_STEPS
-    accumulated = f" ({cfg.TRAIN.ACCUM_STEPS} batches of {cfg.TRAIN.BATCH_SIZE})" if cfg.TRAIN.ACCUM_STEPS > 1 else ""
+    clips = train_loader.batches.batch_size * world_size()  # of all processes on all machines
+    accumulated = f" ({cfg.TRAIN.ACCUM_STEPS} batches of {clips})" if cfg.TRAIN.ACCUM_STEPS > 1 else ""
+    processes = f"{world_size()} processes on {cfg.NUM_SHARDS} machine(s), " if world_size() > 1 else ""
     job.log.say(
-        f"{len(train_loader.dataset.records)} training and {len(val_loader.dataset.records)} validation videos; {clips} clips per step"
-        f"{accumulated}, peak learning rate {cfg.SOLVER.BASE_LR * learning_rate_scale(cfg):g}; "
+        f"{len(train_loader.dataset.records)} training and {len(val_loader.dataset.records)} validation videos; "
+        f"{clips * cfg.TRAIN.ACCUM_STEPS} clips per step{accumulated}, {describe_peak(cfg)}; {processes}"
         + (f"cpu, {torch.get_num_threads()} threads, " if job.device.type == "cpu" else f"{torch.cuda.get_device_name(job.device)}, ")
         + describe_setting(precision, channels_last=cfg.TRAIN.CHANNELS_LAST, compiled=cfg.TRAIN.COMPILE)
     )
@@ -206,7 +279,7 @@ def score(job: Job, model: nn.Module, loader, *, title: str) -> Scored:
             prepare=job.prepare,
             autocast=precision.autocast,
             device=job.device,
-            watch=lambda batches: job.log.bar(batches, total=len(batches), title=title),
+            watch=lambda batches: job.stop.watch(job.log.bar(batches, total=len(batches), title=title)),
         )
     if not len(scored.ids):
         why = next(iter(loader.skipped.values()), "the list is empty")
@@ -248,11 +321,13 @@ def validate(job: Job, model: nn.Module, loader, epoch: int, best: dict) -> dict
 def test(job: Job) -> None:
     """Multi-view test: scores of every view on disk, accuracies from them."""
     cfg, log = job.cfg, job.log
-    weights = weights_for_test(
-        output_dir=cfg.OUTPUT_DIR,
-        checkpoint=cfg.TEST.CHECKPOINT_FILE_PATH,
-        best=cfg.TEST.TEST_BEST,
-        train_checkpoint=cfg.TRAIN.CHECKPOINT_FILE_PATH,
+    weights = from_main(
+        lambda: weights_for_test(
+            output_dir=cfg.OUTPUT_DIR,
+            checkpoint=cfg.TEST.CHECKPOINT_FILE_PATH,
+            best=cfg.TEST.TEST_BEST,
+            train_checkpoint=cfg.TRAIN.CHECKPOINT_FILE_PATH,
+        )
     )
     loader = build_loader(cfg, "test")
     model = build(job)

@@ -4,8 +4,15 @@ from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
+from torch.distributed.tensor import DTensor
 
+from fragrant.distributed import sum_over_ranks, world_size
 from fragrant.errors import RunStopped
+
+
+def _whole(value: Tensor) -> Tensor:
+    """The value of a tensor that is spread over the ranks (TRAIN.SHARDING); any other tensor itself."""
+    return value.full_tensor() if isinstance(value, DTensor) else value
 
 
 class Stepper:
@@ -16,12 +23,14 @@ class Stepper:
     learns of it one step later, when the answer has long been there.
 
     Args:
-        module: what is trained; its buffers are put back after a bad step.
+        module: what is trained, as one process has it; its buffers are put back after a bad step.
         optimizer: a fused optimiser over parameters of ``module``; groups may carry ``lr_scale``, ``fixed_lr`` and ``clip_norm``.
         clip_norm: largest L2 norm of all gradients together, but for groups with a limit of their own; None = no clipping.
         accum_steps: batches per optimiser step; an epoch's last group may be smaller.
         max_bad_steps: so many bad steps in a row stop the run.
         name_clips: video ids -> text for the message.
+        average_gradients: called before every batch: will its backward pass average the gradients over the ranks? Only the last
+            batch of a step has to.
     """
 
     def __init__(
@@ -34,12 +43,14 @@ class Stepper:
         accum_steps: int = 1,
         max_bad_steps: int = 10,
         name_clips: Callable[[Sequence[int]], str] = str,
+        average_gradients: Callable[[bool], None] = lambda wanted: None,
     ):
         self.optimizer = optimizer
         self.scaler = scaler
         self.accum_steps = accum_steps
         self.max_bad_steps = max_bad_steps
         self.name_clips = name_clips
+        self.average_gradients = average_gradients
         self.bad_steps = 0  # of the whole run
         self.bad_in_a_row = 0
         self.grad_norm: Tensor | None = None  # of the last step, on the device
@@ -48,6 +59,7 @@ class Stepper:
         self._clipped = [(together, clip_norm), *((group["params"], group["clip_norm"]) for group in groups if "clip_norm" in group)]
         self._device = groups[0]["params"][0].device
         self._buffers = list(module.buffers())
+        self._unchecked = [(name, p) for name, p in module.named_parameters() if p.requires_grad] if world_size() > 1 else []
         self._ids: list[Tensor] = []
         self._question: tuple[Tensor, list[Tensor]] | None = None
 
@@ -59,10 +71,12 @@ class Stepper:
             remaining: batches left in the epoch, this one included.
         """
         if self._ids:  # in the middle of an accumulation group
+            self.average_gradients(len(self._ids) + 1 == self._group_size)
             return
         for group in self.optimizer.param_groups:
             group["lr"] = group.get("fixed_lr", lr * group.get("lr_scale", 1.0))
         self._group_size = min(self.accum_steps, remaining)
+        self.average_gradients(self._group_size == 1)
         self._finite = torch.ones((), dtype=torch.bool, device=self._device)
         self._before = [buffer.clone() for buffer in self._buffers]  # small: BatchNorm statistics
 
@@ -77,15 +91,16 @@ class Stepper:
         return complete
 
     def _step(self) -> None:
+        self._check_gradients()
         self.scaler.unscale_(self.optimizer)
         norms = [self._clip(parameters, limit) for parameters, limit in self._clipped]
         self.grad_norm = norms[0]
+        bad = sum_over_ranks((~self._finite).float()) > 0  # the same decision on all ranks
         if self.scaler.is_enabled():  # an overflow of the scaled gradients is the scaler's business, not a bad step
-            bad = ~self._finite
             self.scaler.step(self.optimizer)
             self.scaler.update()
         else:
-            bad = ~(self._finite & torch.stack(norms).isfinite().all())
+            bad = bad | ~torch.stack(norms).isfinite().all()
             self.optimizer.grad_scale, self.optimizer.found_inf = None, bad.float()
             self.optimizer.step()
             del self.optimizer.grad_scale, self.optimizer.found_inf
@@ -99,10 +114,33 @@ class Stepper:
     def _clip(parameters: Sequence[Tensor], limit: float | None) -> Tensor:
         """Scales the gradients down to a norm of ``limit``, if that is not None or 0; their norm before."""
         parameters = [parameter for parameter in parameters if parameter.grad is not None]
-        norm = nn.utils.get_total_norm([parameter.grad for parameter in parameters])
+        norm = _whole(nn.utils.get_total_norm([parameter.grad for parameter in parameters]))
         if limit:
             nn.utils.clip_grads_with_norm_(parameters, limit, norm)
         return norm
+
+    def _check_gradients(self) -> None:
+        """Once: other ranks would wait for ever for a gradient that never comes.
+
+        Raises:
+            RunStopped: names the parameters.
+        """
+        without = [name for name, parameter in self._unchecked if parameter.grad is None]
+        self._unchecked = []
+        if without:
+            names = ", ".join(without[:20]) + (", ..." if len(without) > 20 else "")
+            raise RunStopped(
+                f"{len(without)} parameters got no gradient in the first step, which several processes cannot train: {names}; "
+                "let the loss depend on them, or set requires_grad False"
+            )
+
+    def state_dict(self) -> dict[str, int]:
+        """What a resumed run goes on counting; asks about the last step first."""
+        self.flush()
+        return {"bad_steps": self.bad_steps, "bad_in_a_row": self.bad_in_a_row}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        self.bad_steps, self.bad_in_a_row = state["bad_steps"], state["bad_in_a_row"]
 
     def _restore_buffers(self, bad: Tensor) -> None:
         for buffer, before in zip(self._buffers, self._before, strict=True):

@@ -22,21 +22,20 @@ def train_one_epoch(
     prepare: Callable[[Tensor], Tensor],
     autocast: Callable[[], AbstractContextManager],
     device: torch.device,
+    first: int = 0,
+    between_steps: Callable[[int], None] = lambda done: None,
     erase: Callable[[Tensor, Sequence[int], int], Tensor] = lambda clips, ids, epoch: clips,
 ) -> None:
-    """Every batch of the loader once.
+    """Every batch from number ``first`` on, at ``lr_at(fractional epoch)``; RunStopped after too many non-finite steps in a row.
 
     Args:
-        lr_at: learning rate as a function of the fractional epoch.
         prepare: uint8 clips -> normalised float clips, both (N, C, T, H, W), on the device.
         erase: what is random about prepared clips, given the ids of their videos and the epoch.
-
-    Raises:
-        RunStopped: too many non-finite steps in a row.
+        between_steps: called after every batch with the number of batches done; may save, may end the run.
     """
     objective.train()
-    loader.set_epoch(epoch)
-    for step, batch in enumerate(meter.watch(loader)):
+    loader.set_epoch(epoch, first)
+    for step, batch in enumerate(meter.watch(loader), first):
         ids, batch = batch.ids.tolist(), batch.to(device)
         lr = lr_at(epoch + step / len(loader))
         stepper.begin(lr, remaining=len(loader) - step)
@@ -47,5 +46,6 @@ def train_one_epoch(
         if stepper.backward(out.loss, batch.ids):
             objective.after_step()
         meter.update(step, lr=lr, loss=out.loss, logged=out.logged, grad_norm=stepper.grad_norm, weight=len(labels))
+        between_steps(step + 1)
     stepper.flush()
     meter.finish(lr=lr, bad_steps=stepper.bad_steps)

@@ -1,7 +1,7 @@
 """What moves the weights: parameter groups, optimisers, learning-rate schedules."""
 
-from fragrant.optim.build import build_optimizer, build_schedule, learning_rate_scale
+from fragrant.optim.build import build_optimizer, build_schedule, describe_peak
 from fragrant.optim.groups import parameter_groups
 from fragrant.optim.schedule import lr_at
 
-__all__ = ["build_optimizer", "build_schedule", "learning_rate_scale", "lr_at", "parameter_groups"]
+__all__ = ["build_optimizer", "build_schedule", "describe_peak", "lr_at", "parameter_groups"]

@@ -85,17 +85,30 @@ def build_optimizer(cfg, module: nn.Module) -> torch.optim.Optimizer:
 
 
 def learning_rate_scale(cfg) -> float:
-    """What all learning rates are multiplied by: here, the config keeps what was asked for.
+    """What the learning rates of the config are multiplied by: the machines, or the clips of a step per REFERENCE_BATCH, or 1."""
+    if cfg.SOLVER.AUTO_SCALE_LR:
+        return cfg.TRAIN.BATCH_SIZE * cfg.NUM_SHARDS * cfg.TRAIN.ACCUM_STEPS / cfg.SOLVER.REFERENCE_BATCH
+    return cfg.NUM_SHARDS if cfg.SOLVER.BASE_LR_SCALE_NUM_SHARDS else 1
 
-    With SOLVER.BASE_LR_SCALE_NUM_SHARDS the machines; with SOLVER.BASE_LR_BATCH_SIZE the videos of a machine's step over this number.
-    """
-    scale = cfg.NUM_SHARDS if cfg.SOLVER.BASE_LR_SCALE_NUM_SHARDS else 1
-    meant_for = cfg.SOLVER.BASE_LR_BATCH_SIZE
-    return scale * (cfg.TRAIN.BATCH_SIZE * cfg.TRAIN.ACCUM_STEPS / meant_for if meant_for else 1)
+
+def describe_peak(cfg) -> str:
+    """``"peak learning rate 0.002 (SOLVER.BASE_LR 0.001 x 2: SOLVER.BASE_LR_SCALE_NUM_SHARDS)"``"""
+    factor = learning_rate_scale(cfg)
+    rule = ""
+    if cfg.SOLVER.AUTO_SCALE_LR:
+        clips = cfg.TRAIN.BATCH_SIZE * cfg.NUM_SHARDS * cfg.TRAIN.ACCUM_STEPS
+        rule = f": SOLVER.AUTO_SCALE_LR, {clips} clips per step / SOLVER.REFERENCE_BATCH {cfg.SOLVER.REFERENCE_BATCH}"
+    elif factor != 1:
+        rule = ": SOLVER.BASE_LR_SCALE_NUM_SHARDS"
+    return f"peak learning rate {cfg.SOLVER.BASE_LR * factor:g}" + (
+        f" (SOLVER.BASE_LR {cfg.SOLVER.BASE_LR:g} x {factor:g}{rule})" if rule else ""
+    )
 
 
 def build_schedule(cfg) -> Callable[[float], float]:
     """The learning rate as a function of the fractional epoch; a wrong policy is an error here, not at the first step.
+
+    All three rates are multiplied by ``learning_rate_scale``: here, the config keeps what was asked for.
 
     Raises:
         UserError: the policy is not known, or its numbers contradict each other.

@@ -74,7 +74,7 @@ BAD_PAIRS = [
     (["train.batch_size", "1"], "did you mean 'TRAIN.BATCH_SIZE'"),
     (["TRIAN.BATCH_SIZE", "1"], "did you mean 'TRAIN.BATCH_SIZE'?"),
     (["BATCH_SIZE", "1"], "did you mean 'TRAIN.BATCH_SIZE' or 'TEST.BATCH_SIZE'?"),
-    (["SOLVER.LR", "1"], "did you mean 'SOLVER.LRS' or 'SOLVER.BASE_LR' or 'SOLVER.LR_POLICY'?"),
+    (["SOLVER.LR", "1"], "did you mean 'SOLVER.LRS' or 'SOLVER.BASE_LR'"),
     (["MODEL.NAME", "x"], "did you mean 'MODEL.MODEL_NAME'?"),
     (["TEST.NUM_FRAMES", "1"], "did you mean 'DATA.NUM_FRAMES' or 'DEMO_SET.NUM_FRAMES' or 'FEATURES.NUM_FRAMES'?"),
     (["MODEL.DROP_DEPTH_RATE", "1"], "did you mean 'UNIFORMER.DROP_DEPTH_RATE'?"),

@@ -35,7 +35,7 @@ class ToyLoader:
         self.ids, self.num_views, self.batch_size, self.epoch = ids, views, batch_size, None
         self.skipped = {}
 
-    def set_epoch(self, epoch: int) -> None:
+    def set_epoch(self, epoch: int, first: int = 0) -> None:
         self.epoch = epoch
 
     def __len__(self) -> int:

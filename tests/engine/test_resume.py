@@ -1,14 +1,19 @@
 """Killed anywhere and started again, a run ends in the same weights."""
 
+import os
+import random
 import re
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
 import pytest
 import torch
 from tiny import TINY, command, environment, run_here
+
+from fragrant.distributed import free_address
 
 LONGER = ["SOLVER.MAX_EPOCH", "4", "TEST.ENABLE", "False", "UNIFORMER.DROPOUT_RATE", "0.1"]  # dropout: the random state must come back too
 
@@ -37,32 +42,106 @@ def assert_same_end(left: Path, right: Path) -> None:
     assert a["best"] == b["best"] and a["step"] == b["step"]
 
 
-def kill_in_epoch(epoch: int, step: int, pairs: list[str], out: Path) -> None:
-    """Starts a run and sends SIGKILL as soon as its log shows this step."""
-    process = subprocess.Popen(command(*pairs), env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + 120
-    log = out / "stdout.log"
+def started(line: list[str], **more: str) -> subprocess.Popen:
+    """In a process group of its own, so that a signal reaches its workers too, as a cluster's does."""
+    pipes = dict(stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(line, env={**environment(), **more}, start_new_session=True, **pipes)
+
+
+def send_at(processes: list[subprocess.Popen], out: Path, epoch: int, step: int, number: int, to: int = 0, group: bool = False) -> None:
+    """Sends a signal to one of the processes as soon as the log shows this step."""
+    log, deadline = out / "stdout.log", time.monotonic() + 120
+    while processes[to].poll() is None and time.monotonic() < deadline:
+        if log.exists() and re.search(rf'"epoch": "{epoch}/4".*"iter": "{step}/3"', log.read_text()):
+            break
+        time.sleep(0.002)
+    alive = processes[to].poll() is None
+    if alive:
+        (os.killpg if group else os.kill)(processes[to].pid, number)
+    else:
+        raise AssertionError(f"the run ended before the signal: {processes[to].communicate()}")
+
+
+def ended(process: subprocess.Popen) -> tuple[int, str, str]:
     try:
-        while process.poll() is None and time.monotonic() < deadline:
-            if log.exists() and re.search(rf'"epoch": "{epoch}/4".*"iter": "{step}/3"', log.read_text()):
-                break
-            time.sleep(0.002)
-        assert process.poll() is None, "the run ended before it could be killed"
+        out, err = process.communicate(timeout=60)
     finally:
-        process.send_signal(signal.SIGKILL)
-        process.wait()
+        process.kill()
+    return process.returncode, out, err
 
 
-@pytest.mark.parametrize("workers", [0, 2])
-def test_sigkill_in_the_middle_of_an_epoch(straight, tmp_path, workers):
-    pairs = [*TINY, *LONGER, "DATA.PATH_TO_DATA_DIR", str(straight / "demo"), "OUTPUT_DIR", str(tmp_path / "out")]
-    pairs += ["DATA_LOADER.NUM_WORKERS", str(workers)]
-    kill_in_epoch(3, 1, pairs, tmp_path / "out")
-    assert not (tmp_path / "out/checkpoints/checkpoint_epoch_00004.pyth").exists()
+def some_step() -> tuple[int, int]:
+    """Any but the last two, lest the run be over before it can be killed."""
+    return divmod(random.randrange(10), 3)
+
+
+def pairs_of(folder: Path, out: Path, *more: str) -> list[str]:
+    return [*TINY, *LONGER, "DATA.PATH_TO_DATA_DIR", str(folder / "demo"), "OUTPUT_DIR", str(out), *more]
+
+
+@pytest.mark.parametrize("workers, every_steps", [(0, 0), (2, 0), (0, 1)])
+def test_sigkill_anywhere(straight, tmp_path, workers, every_steps):
+    out, (epoch, step) = tmp_path / "out", some_step()
+    pairs = pairs_of(straight, out, "DATA_LOADER.NUM_WORKERS", str(workers), "TRAIN.SAVE_EVERY_STEPS", str(every_steps))
+    process = started(command(*pairs))
+    send_at([process], out, epoch + 1, step + 1, signal.SIGKILL)
+    ended(process)
+    assert not (out / "checkpoints/checkpoint_epoch_00004.pyth").exists()
     resumed = run_here(*pairs)
     assert resumed.returncode == 0, resumed.stderr
-    assert "Resuming" in resumed.stdout and "2 of 4 epochs are done" in resumed.stdout
-    assert_same_end(straight / "out", tmp_path / "out")
+    assert ("Resuming" if epoch or every_steps else "Starting from random weights") in resumed.stdout
+    assert_same_end(straight / "out", out)
+    assert len([path for path in (out / "checkpoints").iterdir() if "_batch_" in path.name]) <= 1  # the other of the last two is whole
+
+
+@pytest.mark.parametrize("number, workers", [(signal.SIGTERM, 0), (signal.SIGTERM, 2), (signal.SIGUSR1, 2)])
+def test_a_signal_to_the_whole_job_saves_and_ends_well(straight, tmp_path, number, workers):
+    """The step is finished although the reading processes hear of it too; the resumed run knows no interruption."""
+    out, (epoch, step) = tmp_path / "out", some_step()
+    process = started(command(*pairs_of(straight, out, "DATA_LOADER.NUM_WORKERS", str(workers))))
+    send_at([process], out, epoch + 1, step + 1, number, group=True)
+    code, said, err = ended(process)
+    assert code == 0, (epoch, step, err)
+    assert f"Stopped by {signal.Signals(number).name}" in said and "the same command goes on from there" in said
+    resumed = run_here(*pairs_of(straight, out))
+    assert resumed.returncode == 0 and "Resuming" in resumed.stdout, resumed.stderr
+    assert_same_end(straight / "out", out)
+
+
+def test_torchrun_is_asked_to_end(straight, tmp_path):
+    """torchrun hands SIGTERM on; both ranks save and end. One process takes over and says what that means."""
+    out = tmp_path / "out"
+    line = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+    process = started([*line, *command(*pairs_of(straight, out, "TEST.ENABLE", "True"))[1:]])
+    send_at([process], out, 1, 3, signal.SIGTERM)
+    _, said, err = ended(process)
+    assert "Stopped by SIGTERM" in said, err
+    resumed = run_here(*pairs_of(straight, out))
+    assert resumed.returncode == 0, resumed.stderr
+    assert "2 processes before, 1 now" in resumed.stdout and '"epoch": "4/4"' in resumed.stdout
+
+
+def test_a_killed_rank_ends_the_run_and_both_resume(straight, tmp_path):
+    """Started as SlowFast starts several machines: the other rank says what happened, and the end is that of an unbroken run."""
+
+    def run_two(out: Path) -> list[subprocess.Popen]:
+        address = free_address()
+        pairs = pairs_of(straight, out, "TRAIN.SAVE_EVERY_STEPS", "1", "DIST.TIMEOUT", "30", "TRAIN.BATCH_SIZE", "2")
+        flags = ["--num_shards", "2", "--init_method", address]
+        return [started(command(*pairs, arguments=(*flags, "--shard_id", str(rank)))) for rank in range(2)]
+
+    out, (epoch, step) = tmp_path / "killed", some_step()
+    processes = run_two(out)
+    send_at(processes, out, epoch + 1, step + 1, signal.SIGKILL, to=1)
+    assert ended(processes[1])[0] == -signal.SIGKILL
+    code, _, err = ended(processes[0])
+    assert code == 1 and "stopped: rank 0 of 2 lost contact: another rank ended or hangs" in err and "DIST.TIMEOUT 30 s" in err, err
+    assert not (out / "checkpoints/checkpoint_epoch_00004.pyth").exists()
+    runs = [run_two(out), run_two(tmp_path / "unbroken")]
+    for process in sum(runs, []):
+        code, _, err = ended(process)
+        assert code == 0, err
+    assert_same_end(tmp_path / "unbroken", out)
 
 
 def test_a_truncated_newest_checkpoint_is_skipped(straight, tmp_path):

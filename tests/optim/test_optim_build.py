@@ -10,7 +10,7 @@ from fvcore.common.config import CfgNode
 from torch import nn
 
 from fragrant.errors import UserError
-from fragrant.optim import build_optimizer, build_schedule
+from fragrant.optim import build_optimizer, build_schedule, describe_peak
 
 DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.cuda)]
 METHODS = {
@@ -44,7 +44,8 @@ def config(**solver) -> CfgNode:
         "WEIGHT_DECAY": 0.05,
         "ZERO_WD_1D_PARAM": True,
         "BASE_LR_SCALE_NUM_SHARDS": False,
-        "BASE_LR_BATCH_SIZE": 0,
+        "AUTO_SCALE_LR": False,
+        "REFERENCE_BATCH": 0,
     }
     train = {"BATCH_SIZE": 6, "ACCUM_STEPS": 2}
     cfg = CfgNode({"SOLVER": {**defaults, **solver}, "BN": {"WEIGHT_DECAY": 0.0}, "TRAIN": train, "NUM_SHARDS": 1})
@@ -245,10 +246,14 @@ def test_schedule_scaled_by_machines():
 
 
 def test_schedule_scaled_by_the_videos_of_a_step():
-    cfg = config(BASE_LR=0.1, WARMUP_START_LR=0.02, COSINE_END_LR=0.01, WARMUP_EPOCHS=2.0, COSINE_AFTER_WARMUP=True, BASE_LR_BATCH_SIZE=8)
+    scaled = {"AUTO_SCALE_LR": True, "REFERENCE_BATCH": 8}
+    cfg = config(BASE_LR=0.1, WARMUP_START_LR=0.02, COSINE_END_LR=0.01, WARMUP_EPOCHS=2.0, COSINE_AFTER_WARMUP=True, **scaled)
     schedule = build_schedule(cfg)  # 6 videos x 2 batches for a rate that is meant for 8
     assert [schedule(epoch) for epoch in (0, 2, 300)] == pytest.approx([0.03, 0.15, 0.015])
     assert cfg.SOLVER.BASE_LR == 0.1  # nothing is written back
+    assert describe_peak(cfg) == (
+        "peak learning rate 0.15 (SOLVER.BASE_LR 0.1 x 1.5: SOLVER.AUTO_SCALE_LR, 12 clips per step / SOLVER.REFERENCE_BATCH 8)"
+    )
 
 
 @pytest.mark.parametrize(

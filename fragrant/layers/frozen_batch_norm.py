@@ -1,0 +1,34 @@
+"""BatchNorm that keeps its statistics: what a batch holds, or how it is spread over processes, no longer changes the result."""
+
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+
+class _KeepsStatistics:
+    def train(self, mode: bool = True):
+        """Always in evaluation mode; weight and bias are still trained."""
+        return super().train(False)
+
+
+class FrozenBatchNorm1d(_KeepsStatistics, nn.BatchNorm1d):
+    pass
+
+
+class FrozenBatchNorm2d(_KeepsStatistics, nn.BatchNorm2d):
+    pass
+
+
+class FrozenBatchNorm3d(_KeepsStatistics, nn.BatchNorm3d):
+    pass
+
+
+FROZEN = {nn.BatchNorm1d: FrozenBatchNorm1d, nn.BatchNorm2d: FrozenBatchNorm2d, nn.BatchNorm3d: FrozenBatchNorm3d}
+
+
+def freeze_batch_norm(model: nn.Module) -> nn.Module:
+    """Freezes the statistics of every BatchNorm of ``model``, in place; the names of the state dict stay."""
+    for module in model.modules():
+        if isinstance(module, _BatchNorm) and type(module) in FROZEN:
+            module.__class__ = FROZEN[type(module)]  # a subclass without state of its own
+            module.train()
+    return model

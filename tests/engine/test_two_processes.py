@@ -1,0 +1,189 @@
+"""Two processes on the CPU train and test as one does, stop together and go on as if nothing had been."""
+
+import contextlib
+import os
+import re
+import signal
+from unittest import mock
+
+import numpy as np
+import pytest
+import torch
+from pair import Scenario, run_pair
+from test_resume import LONGER, assert_same_end
+from tiny import TINY, run_here
+from torch import nn
+
+from fragrant.engine import build
+from fragrant.engine.saving import Saver
+
+# Nothing that depends on how a batch is spread: no statistics of a batch, no random layers. SGD: Adam makes steps out of rounding errors.
+EQUAL = "MODEL.FROZEN_BN True UNIFORMER.DROP_DEPTH_RATE 0 SOLVER.OPTIMIZING_METHOD sgd SOLVER.BASE_LR 0.05".split()
+# FSDP2 needs Adam; without the biases of keys, whose gradient is zero but for rounding.
+ADAM = [*EQUAL, *"SOLVER.OPTIMIZING_METHOD adamw SOLVER.BASE_LR 1e-3 UNIFORMER.QKV_BIAS False TRAIN.CHANNELS_LAST False".split()]
+
+
+@contextlib.contextmanager
+def signal_on_rank_1(rank: int):
+    """Rank 1 alone hears of it, in the second epoch after its first batch."""
+    original = Saver.between_steps
+
+    def between_steps(self, epoch: int, done: int) -> None:
+        if (rank, epoch, done) == (1, 1, 1):
+            os.kill(os.getpid(), signal.SIGUSR1)
+        original(self, epoch, done)
+
+    with mock.patch.object(Saver, "between_steps", between_steps):
+        yield
+
+
+def spare_parameter(rank: int):
+    def with_spare(cfg):
+        model = original(cfg)
+        model.spare = nn.Parameter(torch.zeros(3))
+        return model
+
+    original = build.build_model
+    return mock.patch.object(build, "build_model", with_spare)
+
+
+def broken_disk(rank: int):
+    """Nothing but best.pyth can be written."""
+    return mock.patch("fragrant.engine.saving.checkpoint_path", lambda *_: "/dev/null/checkpoint.pyth")
+
+
+SCENARIOS = {
+    "equal": Scenario(EQUAL, slurm=True),
+    "accumulated": Scenario([*EQUAL, "TRAIN.ACCUM_STEPS", "2"]),
+    "adam": Scenario([*ADAM, "TRAIN.SAVE_EVERY_STEPS", "2"]),
+    "fsdp": Scenario([*ADAM, "TRAIN.SHARDING", "fsdp", "TRAIN.SAVE_EVERY_STEPS", "2"]),
+    "compressed": Scenario([*EQUAL, "DIST.GRADIENT_COMPRESSION", "bf16", "TEST.ENABLE", "False"]),
+    "straight": Scenario(LONGER),
+    "stopped": Scenario([*LONGER, "OUTPUT_DIR", "{resumed}"], signal_on_rank_1),
+    "resumed": Scenario(LONGER),
+    "spare": Scenario(EQUAL, spare_parameter),
+    "disk": Scenario([*EQUAL, "TEST.ENABLE", "False"], broken_disk),
+    "odd": Scenario([*EQUAL, "TRAIN.BATCH_SIZE", "3"]),
+}
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory):
+    """The folder of the runs, and what both ranks said in each."""
+    folder = tmp_path_factory.mktemp("pair")
+    scenarios = []
+    for name, scenario in SCENARIOS.items():
+        where = ["DATA.PATH_TO_DATA_DIR", str(folder / "demo"), "OUTPUT_DIR", str(folder / name)]
+        pairs = [word.format(resumed=folder / "resumed") for word in scenario.pairs]
+        scenarios.append(scenario._replace(pairs=[*TINY, *where, *pairs]))
+    return folder, dict(zip(SCENARIOS, run_pair(scenarios, folder), strict=True))
+
+
+@pytest.fixture(scope="module")
+def alone(pair):
+    """The same with one process."""
+    folder, _ = pair
+    for name in ("equal", "accumulated", "adam"):
+        out = folder / f"alone_{name}"
+        done = run_here(*TINY, *SCENARIOS[name].pairs, "DATA.PATH_TO_DATA_DIR", str(folder / "demo"), "OUTPUT_DIR", str(out))
+        assert done.returncode == 0, done.stderr
+    return folder
+
+
+def weights(out) -> dict[str, torch.Tensor]:
+    return torch.load(out / "checkpoints" / "checkpoint_epoch_00002.pyth", weights_only=True)["model_state"]
+
+
+def largest_difference(one, other) -> float:
+    one, other = weights(one), weights(other)
+    assert one.keys() == other.keys()
+    return max((one[name].double() - other[name].double()).abs().max().item() for name in one)
+
+
+CASES = [("equal", "equal", 1e-6), ("accumulated", "accumulated", 1e-6), ("adam", "adam", 1e-5), ("fsdp", "adam", 1e-5)]
+
+
+@pytest.mark.parametrize("name, single, tolerance", CASES)
+def test_the_weights_are_those_of_one_process(pair, alone, name, single, tolerance):
+    folder, done = pair
+    assert [rank.returncode for rank in done[name]] == [0, 0], [rank.stderr for rank in done[name]]
+    assert largest_difference(folder / name, folder / f"alone_{single}") < tolerance
+    assert largest_difference(folder / "equal", folder / "accumulated") > 1e-4  # they do differ
+
+
+def test_the_score_tables_are_those_of_one_process(pair, alone):
+    folder, _ = pair
+    for two, one in (("equal", "alone_equal"), ("fsdp", "alone_adam")):
+        two, one = (np.load(folder / name / "scores.npz") for name in (two, one))
+        assert two["paths"].tolist() == one["paths"].tolist() and two["labels"].tolist() == one["labels"].tolist()
+        assert len(one["labels"]) == 6 and np.abs(two["logits"] - one["logits"]).max() < 1e-4
+
+
+def records(out, kind: str) -> list[str]:
+    """The log lines of a kind without what depends on time."""
+    lines = [line for line in (out / "stdout.log").read_text().splitlines() if f'"_type": "{kind}"' in line]
+    return [re.sub(r'"(dt\w*|eta|RAM|gpu_mem|time_diff)": [^,}]*', "", line.split("json_stats")[1]) for line in lines]
+
+
+def test_the_log_speaks_for_both(pair, alone):
+    """Loss and accuracy are means over both ranks; only rank 0 writes."""
+    folder, done = pair
+    for kind, number in (("train_iter", 6), ("train_epoch", 2), ("val_epoch", 2)):
+        assert len(records(folder / "equal", kind)) == number
+        loss = [
+            [float(v) for line in records(folder / name, kind) for v in re.findall(r": (\d+\.\d+)", line)]
+            for name in ("equal", "alone_equal")
+        ]
+        assert loss[0] == pytest.approx(loss[1], abs=2e-5)
+    assert done["equal"][1].stdout == "" and "4 clips per step" in done["equal"][0].stdout
+    assert "2 processes on 1 machine(s)" in done["equal"][0].stdout
+
+
+def test_compression_rounds_the_gradients(pair):
+    folder, done = pair
+    assert [rank.returncode for rank in done["compressed"]] == [0, 0], done["compressed"][0].stderr
+    assert 1e-7 < largest_difference(folder / "compressed", folder / "equal") < 1e-2
+
+
+def test_a_signal_to_one_rank_stops_both_and_resuming_changes_nothing(pair):
+    folder, done = pair
+    assert [rank.returncode for rank in done["stopped"]] == [0, 0], [rank.stderr for rank in done["stopped"]]
+    assert "Stopped by SIGUSR1 after batch 1 of 3 of epoch 2, saved" in done["stopped"][0].stdout
+    assert "checkpoint_epoch_00001_batch_00001.pyth: 1 of 4 epochs and 1 batches of the next are done" in done["resumed"][0].stdout
+    assert_same_end(folder / "straight", folder / "resumed")
+    for kind in ("train_iter", "train_epoch", "val_epoch"):
+        assert records(folder / "straight", kind) == records(folder / "resumed", kind)
+
+
+def test_another_number_of_processes_goes_on(pair):
+    """Sharded by two, resumed by one in the middle of an epoch."""
+    folder, _ = pair
+    out = folder / "fewer"
+    (out / "checkpoints").mkdir(parents=True)
+    name = "checkpoint_epoch_00001_batch_00001.pyth"
+    (out / "checkpoints" / name).write_bytes((folder / "fsdp" / "checkpoints" / name).read_bytes())
+    words = [*TINY, *ADAM, "DATA.PATH_TO_DATA_DIR", str(folder / "demo"), "OUTPUT_DIR", str(out)]
+    other_batch = run_here(*words, "TRAIN.BATCH_SIZE", "2")
+    assert other_batch.returncode == 2 and "in the middle of an epoch of 3 batches of 4 videos" in other_batch.stderr
+    done = run_here(*words)
+    assert done.returncode == 0, done.stderr
+    assert "2 processes before, 1 now: the result is as good, but not the same bit for bit" in done.stdout
+    assert largest_difference(out, folder / "adam") < 1e-5
+
+
+def test_parameters_without_gradient_are_named(pair):
+    for rank in pair[1]["spare"]:
+        assert rank.returncode == 1
+        assert rank.stderr.startswith("stopped: 1 parameters got no gradient in the first step") and "model.spare" in rank.stderr
+
+
+def test_a_full_disk_does_not_end_the_run(pair):
+    folder, done = pair
+    said = done["disk"][0].stdout
+    assert said.count("NOT SAVED: cannot write checkpoint") == 2 and '"epoch": "2/2"' in said
+    assert [rank.returncode for rank in done["disk"]] == [1, 1] and "the end of the training could not be saved" in done["disk"][0].stderr
+
+
+def test_a_batch_that_cannot_be_shared(pair):
+    for rank in pair[1]["odd"]:
+        assert rank.returncode == 2 and "TRAIN.BATCH_SIZE 3 must be a multiple of the 2 processes" in rank.stderr
