@@ -26,6 +26,7 @@ _CHOICES = {
     "DATA.SAMPLING": ("dense", "sparse", "segment", "uniform", "segment_dense"),
     "DIST.GRADIENT_COMPRESSION": ("none", "bf16"),
     "DIST_BACKEND": ("nccl", "gloo"),
+    "DISTILL.INPUT": ("dark", "enhanced"),
     "FRAGRANT.FAM_EXPONENT": (1, 2),
     "FRAGRANT.RAM.FEATURE_TYPE": ("V", "R", "VplusR"),
     "FRAGRANT.RAM.KERNEL_TYPE": ("V", "R", "VplusR"),
@@ -37,18 +38,23 @@ _CHOICES = {
     "MIE.DEPTH": (50, 101, 152),
     "MIE.FUSION": ("afm", "concat", "none"),
     "MIE.PA_INIT": ("default", "pan"),
+    "MIXUP.TYPE": ("mixup", "svmix"),
     "MODEL.LOSS_FUNC": ("cross_entropy", "soft_cross_entropy", "focal", "bce_logit"),
     "SOLVER.LR_POLICY": ("cosine", "steps_with_relative_lrs", "warmup_times_steps"),
     "SOLVER.OPTIMIZING_METHOD": ("sgd", "adam", "adamw"),
+    "SVMIX.EVAL": ("teacher", "student"),
+    "SVMIX.MODULE_OPT": ("sgd", "adam", "adamw"),
     "TEST.ENSEMBLE_SPACE": ("logits", "softmax", "relu"),
     "TEST.NUM_SPATIAL_CROPS": (1, 3),
     "TEST.SELECT_ON": ("val", "test"),
     "TEST.PRECISION": _PRECISIONS,
     "TRAIN.SHARDING": ("none", "fsdp"),
+    "TRAIN.EMA.EVAL": ("ema", "raw"),
     "TRAIN.PRECISION": _PRECISIONS,
 }
 
 _POSITIVE = """
+    DISTILL.TEMPERATURE SVMIX.ALPHA_SPATIAL SVMIX.ALPHA_TEMPORAL SVMIX.MODULE_LR
     DATA.CACHE_GB DATA.GAMMA DATA.SEGMENT_LENGTH DATA.TRAIN_MULTI_SCALE FEATURES.INTERVAL FEATURES.NUM_FRAMES
     AUG.NUM_SAMPLE AUG.RE_COUNT BN.NUM_BATCHES_PRECISE DATA.INPUT_CHANNEL_NUM DATA.NUM_FRAMES DATA.SAMPLING_RATE DATA.STD DATA.TARGET_FPS
     DATA.TEST_CROP_SIZE DATA.TRAIN_CROP_SIZE DATA.TRAIN_JITTER_ASPECT_RELATIVE DATA.TRAIN_JITTER_SCALES DATA.TRAIN_JITTER_SCALES_RELATIVE
@@ -60,7 +66,7 @@ _POSITIVE = """
 """.split()
 
 _NOT_NEGATIVE = """
-    LOSS.CLASS_WEIGHTS LOSS.FOCAL_GAMMA
+    LOSS.CLASS_WEIGHTS LOSS.FOCAL_GAMMA SVMIX.MASK_LOSS SVMIX.MASK_MARGIN SVMIX.MODULE_CLIP SVMIX.MODULE_DIM SVMIX.MODULE_WD
     AUG.BRI_CON_SAT AUG.HUE
     FRAGRANT.RAM.KEY_DIM FRAGRANT.RAM.VALUE_DIM FRAGRANT.RAM.LATENT_DIM
     DATA.DECODE_SHORT_SIDE DATA.TRAIN_SHORT_SIDE FEATURES.SEEDS
@@ -69,10 +75,13 @@ _NOT_NEGATIVE = """
     SOLVER.WARMUP_EPOCHS SOLVER.WARMUP_START_LR SOLVER.WEIGHT_DECAY TEST.PART TEST.SHORT_SIDE TRAIN.SAVE_EVERY_STEPS
 """.split()
 
-_UP_TO_1 = "DATA.MAX_BAD_FRACTION DATA.TRAIN_MULTI_SCALE AUG.RE_PROB MIXUP.LABEL_SMOOTH_VALUE MIXUP.PROB MIXUP.SWITCH_PROB".split()
+_UP_TO_1 = """
+    DATA.MAX_BAD_FRACTION DATA.TRAIN_MULTI_SCALE
+    AUG.RE_PROB DISTILL.ALPHA MIXUP.LABEL_SMOOTH_VALUE MIXUP.PROB MIXUP.SWITCH_PROB SVMIX.PROB SVMIX.SPATIAL_PROB
+""".split()
 
 _BELOW_1 = """
-    LOSS.LABEL_SMOOTHING
+    LOSS.LABEL_SMOOTHING SVMIX.EMA SVMIX.LAM_MARGIN TRAIN.EMA.DECAY
     DATA.HOLD_OUT MODEL.DROPOUT_RATE SOLVER.BETAS UNIFORMER.ATTENTION_DROPOUT_RATE UNIFORMER.DROPOUT_RATE UNIFORMER.DROP_DEPTH_RATE
 """.split()
 
@@ -95,6 +104,8 @@ def check_training(cfg: CfgNode) -> None:
         ConfigError: names all broken rules.
     """
     problems = []
+    if cfg.MIXUP.ENABLE and cfg.MIXUP.TYPE == "svmix" and cfg.TRAIN.BATCH_SIZE * (cfg.AUG.NUM_SAMPLE if cfg.AUG.ENABLE else 1) < 2:
+        problems.append(f"MIXUP.TYPE svmix mixes the clips of a batch: TRAIN.BATCH_SIZE {cfg.TRAIN.BATCH_SIZE} must be 2 or more")
     short_side = min(cfg.DATA.TRAIN_JITTER_SCALES)
     if not (cfg.DATA.TRAIN_JITTER_SCALES_RELATIVE or cfg.DATA.TRAIN_MULTI_SCALE) and cfg.DATA.TRAIN_CROP_SIZE > short_side:
         problems.append(f"DATA.TRAIN_JITTER_SCALES begins at {short_side}, below DATA.TRAIN_CROP_SIZE {cfg.DATA.TRAIN_CROP_SIZE}")
@@ -224,6 +235,13 @@ def _objective(cfg: CfgNode) -> Iterator[str]:
         yield f"LOSS.CLASS_WEIGHTS has {len(weights)} values; allowed: one for each of the {classes} classes, not all 0, or []"
     if cfg.MIXUP.ENABLE and cfg.LOSS.LABEL_SMOOTHING:
         yield f"LOSS.LABEL_SMOOTHING {cfg.LOSS.LABEL_SMOOTHING} with MIXUP.ENABLE True: set MIXUP.LABEL_SMOOTH_VALUE alone"
+    if cfg.MIXUP.ENABLE and cfg.MIXUP.TYPE == "svmix":
+        if cfg.TRAIN.EMA.ENABLE:
+            yield "TRAIN.EMA.ENABLE True with MIXUP.TYPE svmix, which has a moving average of its own: SVMIX.EMA and SVMIX.EVAL"
+        if cfg.DISTILL.CHECKPOINT:
+            yield f"DISTILL.CHECKPOINT '{cfg.DISTILL.CHECKPOINT}' with MIXUP.TYPE svmix: give one of them"
+    if cfg.DISTILL.CHECKPOINT and cfg.DISTILL.INPUT == "enhanced" and (cfg.DATA.GAMMA or cfg.DATA.ENHANCE != "none"):
+        yield "DISTILL.INPUT enhanced brightens the student's clips for the teacher: set DATA.ENHANCE none and DATA.GAMMA []"
 
 
 def _others(cfg: CfgNode) -> Iterator[str]:

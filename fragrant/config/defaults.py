@@ -165,11 +165,36 @@ _C.LOSS.FOCAL_GAMMA = 2.0  # of MODEL.LOSS_FUNC focal: exponent that makes easy 
 
 _C.MIXUP = CfgNode()
 _C.MIXUP.ENABLE = False  # mixup, cutmix and label smoothing
+_C.MIXUP.TYPE = "mixup"  # mixup (with cutmix, the keys below) | svmix: a mixer that learns, SVMIX.* and LABEL_SMOOTH_VALUE
 _C.MIXUP.ALPHA = 0.8  # Beta(ALPHA, ALPHA) of mixup; 0 = no mixup
 _C.MIXUP.CUTMIX_ALPHA = 1.0  # Beta(ALPHA, ALPHA) of cutmix; 0 = no cutmix
 _C.MIXUP.PROB = 1.0  # probability that a batch is mixed
 _C.MIXUP.SWITCH_PROB = 0.5  # probability of cutmix where both are on
 _C.MIXUP.LABEL_SMOOTH_VALUE = 0.1  # label smoothing
+
+_C.SVMIX = CfgNode()
+_C.SVMIX.SPATIAL_PROB = 0.5  # probability that a step mixes places within frames; else it mixes whole frames
+_C.SVMIX.ALPHA_SPATIAL = 1.0  # Beta(a, a) of the clip's own share, in steps that mix places
+_C.SVMIX.ALPHA_TEMPORAL = 0.8  # the same in steps that mix frames
+_C.SVMIX.PROB = 1.0  # probability that the student sees mixed clips; the mixer learns in every step
+_C.SVMIX.LAM_MARGIN = 0.08  # shares this close to 0 or 1 mix evenly
+_C.SVMIX.MASK_LOSS = 0.1  # weight of the loss that holds the mixer's mean share near the drawn one
+_C.SVMIX.MASK_MARGIN = 0.1  # how far it may be off
+_C.SVMIX.EMA = 0.999  # decay of the teacher, the moving average of the student, per optimiser step
+_C.SVMIX.TEACHER_BATCH_STATS = True  # the teacher's BatchNorms use the batch's statistics, as published; its dropout is always off
+_C.SVMIX.EVAL = "teacher"  # who is validated and tested: teacher | student
+_C.SVMIX.MODULE_DIM = 0  # width of the mixer's questions; 0 = that of the feature map
+_C.SVMIX.MODULE_OPT = "sgd"  # the mixer's optimiser: sgd (momentum 0.9) | adam | adamw
+_C.SVMIX.MODULE_LR = 0.02  # the mixer's highest learning rate
+_C.SVMIX.LR_SCHEDULED = True  # it follows the student's schedule, scaled to MODULE_LR / SOLVER.BASE_LR; False: constant
+_C.SVMIX.MODULE_WD = 1e-4  # the mixer's weight decay
+_C.SVMIX.MODULE_CLIP = 20.0  # largest L2 norm of the mixer's gradients, apart from SOLVER.CLIP_GRADIENT; 0 = no clipping
+
+_C.DISTILL = CfgNode()
+_C.DISTILL.CHECKPOINT = ""  # a trained model of this project that teaches; "" = nobody
+_C.DISTILL.ALPHA = 0.5  # weight of the teacher's probabilities; 1 - ALPHA is that of the labels
+_C.DISTILL.TEMPERATURE = 4.0  # softens both probabilities
+_C.DISTILL.INPUT = "dark"  # the teacher sees: dark (the student's clips) | enhanced (brightened by the teacher's DATA.ENHANCE and GAMMA)
 
 # --------------------------------------------------------------------------------------------------------------- training
 _C.TRAIN = CfgNode()
@@ -191,6 +216,11 @@ _C.TRAIN.CHECKPOINT_EPOCH_RESET = False  # take only the weights of CHECKPOINT_F
 _C.TRAIN.CHECKPOINT_INFLATE = False  # CHECKPOINT_FILE_PATH holds an image model: inflate its convolutions over time
 _C.TRAIN.CHECKPOINT_CLEAR_NAME_PATTERN = []  # pieces of text to delete from the key names of CHECKPOINT_FILE_PATH
 _C.TRAIN.MAX_BAD_STEPS = 10  # stop after so many steps in a row with a non-finite loss
+
+_C.TRAIN.EMA = CfgNode()
+_C.TRAIN.EMA.ENABLE = False  # keep a moving average of the weights
+_C.TRAIN.EMA.DECAY = 0.9999  # of the average, per optimiser step
+_C.TRAIN.EMA.EVAL = "ema"  # which weights pick the best epoch and are tested: ema | raw; validation scores both
 
 _C.SOLVER = CfgNode()
 _C.SOLVER.OPTIMIZING_METHOD = "sgd"  # sgd | adam | adamw

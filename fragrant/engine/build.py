@@ -31,7 +31,7 @@ from fragrant.layers.normalize import ClipNormalize
 from fragrant.layers.random_erasing import RandomErasing
 from fragrant.models import build_model
 from fragrant.models.stages import stages
-from fragrant.objectives import build_objective
+from fragrant.objectives import Objective, Teacher, build_objective, part_to_test
 from fragrant.optim import build_optimizer
 
 
@@ -135,8 +135,23 @@ def _trained(checkpoint, cfg_path, pairs: Sequence[str], device: torch.device) -
     cfg = load_cfg(cfg_path, pairs) if cfg_path else cfg_from_text(state["cfg"], pairs, where=f"config in {checkpoint}")
     model = model_on_device(cfg, device, channels_last=cfg.TRAIN.CHANNELS_LAST, compiled=False)
     patterns = tuple(cfg.TRAIN.CHECKPOINT_CLEAR_NAME_PATTERN)
-    fill_for_test(model, state, str(checkpoint), clear_patterns=patterns, allow_partial=cfg.TEST.ALLOW_PARTIAL_LOAD)
+    fit = dict(part=part_to_test(cfg), clear_patterns=patterns, allow_partial=cfg.TEST.ALLOW_PARTIAL_LOAD)
+    fill_for_test(model, state, str(checkpoint), **fit)
     return cfg, model, state.get("class_names") or [f"class {number}" for number in range(cfg.MODEL.NUM_CLASSES)]
+
+
+def objective_on_device(cfg, model: nn.Module, device: torch.device) -> Objective:
+    """The objective around ``model``, with the teacher that DISTILL.CHECKPOINT names.
+
+    Raises:
+        UserError: there is no such teacher, or it does not fit.
+    """
+    teacher = None
+    if cfg.DISTILL.CHECKPOINT:
+        with torch.random.fork_rng():  # its first weights, which the checkpoint's replace, cost the run no random numbers
+            teacher_cfg, network, _ = _trained(cfg.DISTILL.CHECKPOINT, None, (), device)
+        teacher = Teacher(network, teacher_cfg)
+    return build_objective(cfg, model, teacher=teacher).to(device)
 
 
 def load_deployed(
@@ -176,7 +191,7 @@ def build_settings(cfg, device: torch.device) -> list[Setting]:
     for name, channels_last, compiled in choices:
         precision = pick_precision(name, device, key="TRAIN.PRECISION")
         torch.manual_seed(cfg.RNG_SEED)  # the same weights in both
-        objective = build_objective(cfg, model_on_device(cfg, device, channels_last=channels_last, compiled=compiled))
+        objective = objective_on_device(cfg, model_on_device(cfg, device, channels_last=channels_last, compiled=compiled), device)
         settings.append(
             Setting(
                 describe_setting(precision, channels_last=channels_last, compiled=compiled),

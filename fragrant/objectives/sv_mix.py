@@ -34,8 +34,8 @@ class Draws(NamedTuple):
 
 def draw(
     n: int,
-    rng: random.Random,
     *,
+    rng: random.Random,
     spatial_prob: float = 0.5,
     alpha_spatial: float = 1.0,
     alpha_temporal: float = 0.8,
@@ -71,12 +71,11 @@ def mask_loss(mask: Tensor, lam: float, *, margin: float = 0.1) -> Tensor:
     return F.relu((1 - mask.mean() - lam).abs() - margin)
 
 
-def batch_norms_alone_in_train_mode(model: nn.Module) -> None:
-    """BatchNorm by the statistics of the batch, everything else (dropout, drop path) as in evaluation."""
-    model.eval()
+def all_but_batch_norms_to_eval(model: nn.Module) -> None:
+    """Dropout and drop path off; BatchNorms stay as they are, those that a model keeps frozen as well."""
     for module in model.modules():
-        if isinstance(module, _BatchNorm):
-            module.train()
+        if not isinstance(module, _BatchNorm):
+            module.training = False
 
 
 class SvMix(Objective):
@@ -127,9 +126,8 @@ class SvMix(Objective):
 
     def train(self, mode: bool = True) -> "SvMix":
         super().train(mode)
-        self.teacher.eval()
-        if mode and self.teacher_batch_stats:
-            batch_norms_alone_in_train_mode(self.teacher)
+        self.teacher.train(mode and self.teacher_batch_stats)
+        all_but_batch_norms_to_eval(self.teacher)
         return self
 
     def features(self, clips: Tensor) -> Tensor:
