@@ -51,6 +51,9 @@ _C.UNIFORMER.PRETRAIN_NAME = None  # checkpoint file to start training from (ima
 _C.UNIFORMER.SPLIT = False  # attention over time, then space, instead of over both at once
 _C.UNIFORMER.STD = False  # patch embeddings of stages 2-4 look at 3 frames instead of 1
 
+_C.MVITV2 = CfgNode()
+_C.MVITV2.DROP_PATH_RATE = 0.2  # drop path of the last block, growing linearly from 0 at the first
+
 _C.FRAGRANT = CfgNode()
 _C.FRAGRANT.FAM_AT = ["stage2"]  # where FAM stands: embed1 .. embed4 (after that patch embedding), stage1 .. stage4 (after that stage)
 _C.FRAGRANT.RAM_AT = ["stage3"]  # where RAM stands; [] = nowhere

@@ -1,6 +1,6 @@
 """Video models with plain arguments; a config picks one by name."""
 
-from fragrant.models import csn, fragrant, mie_net, uniformer  # noqa: F401  every model file enters itself into MODELS
+from fragrant.models import csn, fragrant, h2cn, mie_net, torchvision_video, tsm, uniformer  # noqa: F401  every model file enters itself into MODELS
 from fragrant.models.backbone import Backbone, ModelError
 from fragrant.models.build import MODELS, build_model
 
