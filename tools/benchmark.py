@@ -1,6 +1,7 @@
 """Times the parts, each against its plain form in the same run.
 
 python tools/benchmark.py model --cfg FILE KEY VALUE ...   forward, forward + backward, whole step of a config's model
+python tools/benchmark.py objective --cfg FILE ...         a training step plain, with Mixup and with SV-Mix
 python tools/benchmark.py ram                              RAM next to its published form; TRAIN.PRECISION bf16: in that
 python tools/benchmark.py fam                              FAM next to its published form
 python tools/benchmark.py loader --cfg FILE KEY VALUE ...  items next to reading alone: generated files, the training list
@@ -27,6 +28,19 @@ def model(cfg, arguments) -> str:
     return benchmark_model(build_settings(cfg, device), *batch, clip_norm=cfg.SOLVER.CLIP_GRADIENT, rounds=arguments.rounds)
 
 
+def objective(cfg, arguments) -> str:
+    from fragrant.engine.benchmark import random_batch
+    from fragrant.engine.benchmark_objective import benchmark_objective
+    from fragrant.engine.build import build_objective_settings, prepare_device
+
+    device = gpu_if_any(cfg.NUM_GPUS)
+    prepare_device(cfg, device)
+    n, size = arguments.batch_size or cfg.TRAIN.BATCH_SIZE, cfg.DATA.TRAIN_CROP_SIZE
+    batch = random_batch(n, num_frames=cfg.DATA.NUM_FRAMES, size=size, num_classes=cfg.MODEL.NUM_CLASSES, device=device)
+    print(f"{cfg.MODEL.MODEL_NAME}, {n} clips of {cfg.DATA.NUM_FRAMES}x{size}x{size}; {machine(device)}")
+    return benchmark_objective(build_objective_settings(cfg, device), *batch, clip_norm=cfg.SOLVER.CLIP_GRADIENT, rounds=arguments.rounds)
+
+
 def ram(cfg, arguments) -> str:
     device, n = gpu_if_any(cfg.NUM_GPUS), arguments.batch_size or 8
     print(machine(device))
@@ -44,7 +58,7 @@ def loader(cfg, arguments) -> str:
     return loader_benchmark(cfg, rounds=arguments.rounds, list_files=arguments.batch_size or 24)
 
 
-WHAT = {"model": model, "ram": ram, "fam": fam, "loader": loader}
+WHAT = {"model": model, "objective": objective, "ram": ram, "fam": fam, "loader": loader}
 
 
 def start(words: list[str]) -> int:

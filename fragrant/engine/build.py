@@ -245,3 +245,24 @@ def loader_benchmark(cfg, *, rounds: int, list_files: int) -> str:
         except ListError as error:
             notes.append(f"no training list: {error}")
         return "\n".join([*notes, benchmark_loader(files, build_works(cfg), rounds=rounds)])
+
+
+def build_objective_settings(cfg, device: torch.device) -> list[Setting]:
+    """The config's model trained plainly, with Mixup and with SV-Mix, everything else alike."""
+    ways = {
+        "plain": ["MIXUP.ENABLE", "False"],
+        "mixup": ["MIXUP.ENABLE", "True", "MIXUP.TYPE", "mixup"],
+        "svmix": ["MIXUP.ENABLE", "True", "MIXUP.TYPE", "svmix"],
+    }
+    precision = pick_precision(cfg.TRAIN.PRECISION, device, key="TRAIN.PRECISION")
+    settings = []
+    for name, pairs in ways.items():
+        its_cfg = cfg.clone()
+        its_cfg.defrost()
+        its_cfg.merge_from_list([value == "True" if value in ("True", "False") else value for value in pairs])
+        torch.manual_seed(cfg.RNG_SEED)
+        model = model_on_device(cfg, device, channels_last=cfg.TRAIN.CHANNELS_LAST, compiled=cfg.TRAIN.COMPILE)
+        objective = build_objective(its_cfg, model).to(device)
+        prepare = build_preparation(cfg, device, channels_last=cfg.TRAIN.CHANNELS_LAST)
+        settings.append(Setting(name, objective, build_optimizer(its_cfg, objective), precision, prepare))
+    return settings
