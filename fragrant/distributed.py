@@ -1,6 +1,7 @@
 """Communication between processes, written so that one process is the general case."""
 
 import contextlib
+import random
 import socket
 import sys
 import time
@@ -223,6 +224,8 @@ def copy_from_main(tensors: list[torch.Tensor]) -> None:
 
 def free_address() -> str:
     """A rendezvous for processes of this machine alone."""
-    with socket.socket() as probe:
-        probe.bind(("localhost", 0))
-        return f"tcp://localhost:{probe.getsockname()[1]}"
+    for port in random.SystemRandom().sample(range(20000, 30000), 100):  # below those that connections are given while one waits
+        with contextlib.suppress(OSError), socket.socket() as probe:
+            probe.bind(("localhost", port))
+            return f"tcp://localhost:{port}"
+    raise RunStopped("no free port from 20000 to 29999 on this machine")

@@ -9,9 +9,11 @@ from fragrant.models.mie_net import MieNet
 from fragrant.models.torchvision_video import S3D, MViTv2, R2Plus1D
 from fragrant.models.tsm import TSM
 from fragrant.models.uniformer import UniFormer
+from fragrant.models.video_swin import Size, VideoSwin
 
 CLASSES = 5
 TINY = dict(num_classes=CLASSES, embed_dim=(8, 16, 32, 32), depth=(1, 2, 1, 2), head_dim=16, drop_path_rate=0.0)  # of UniFormer
+TINY_SWIN = Size(8, (1, 2, 1, 1), (1, 2, 2, 4))
 EMBEDS = ("embed1", "embed2", "embed3", "embed4")
 MODELS_BY_ROW = {  # test id -> a tiny model from plain arguments; the part before ":" is its name in the registry
     "CSN": lambda: CSN(num_classes=CLASSES, depth=26, frozen_bn=True, dropout_rate=0.0),  # as fine-tuned
@@ -23,6 +25,7 @@ MODELS_BY_ROW = {  # test id -> a tiny model from plain arguments; the part befo
     "Fragrant:comments": lambda: Fragrant(**TINY, fam_at=EMBEDS, ram_at=EMBEDS, first=("ram", "ram", "ram", "fam"), ram=dict(key_dim=4)),
     "MieNet": lambda: MieNet(num_classes=CLASSES, blocks=(1, 1, 1, 2), width=8, dropout_rate=0.0),
     "MieNet:concat": lambda: MieNet(num_classes=CLASSES, blocks=(1, 1, 1, 1), width=8, dropout_rate=0.0, fusion="concat"),
+    "VideoSwin": lambda: VideoSwin(num_classes=CLASSES, size=TINY_SWIN, window_size=(2, 3, 3), drop_path_rate=0.0, dropout_rate=0.0),
     "TSM": lambda: TSM(num_classes=CLASSES, blocks=(1, 1, 1, 2), width=8, dropout_rate=0.0),
     "H2CN": lambda: H2CN(num_classes=CLASSES, blocks=(1, 1, 1, 1), width=16, dropout_rate=0.0),
     "R2Plus1D": lambda: R2Plus1D(num_classes=CLASSES, blocks=(1, 1, 1, 1)),

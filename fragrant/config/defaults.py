@@ -77,6 +77,14 @@ _C.CSN.BOTTLENECK = "ir"  # ir: depthwise 3x3x3 convolutions | ip: a 1x1x1 convo
 _C.CSN.POOL2 = False  # halve time once more, after the first stage; no published model does
 _C.CSN.FROZEN_BN = False  # BatchNorm keeps statistics, scales and shifts, as in all published fine-tuning
 
+_C.SWIN = CfgNode()
+_C.SWIN.SIZE = "T"  # T | S | B | L: widths, blocks and heads of Video Swin
+_C.SWIN.PATCH_SIZE = [2, 4, 4]  # frames, rows, columns of a patch
+_C.SWIN.WINDOW_SIZE = [8, 7, 7]  # frames, rows, columns of patches that attend to each other
+_C.SWIN.DROP_PATH_RATE = 0.2  # drop path of the last block, growing linearly from 0 at the first
+_C.SWIN.BACKBONE_LR_SCALE = 1.0  # learning rate of everything but the head / that of the run
+_C.SWIN.FROZEN_STAGES = -1  # first stages that keep their weights, with the patch embedding (0: that alone); -1 = none, 4 = all
+
 _C.MIE = CfgNode()
 _C.MIE.NUM_SEGMENTS = 8  # segments of a clip; DATA.NUM_FRAMES = NUM_SEGMENTS * FRAMES_PER_SEGMENT
 _C.MIE.FRAMES_PER_SEGMENT = 4  # neighbouring frames of a segment: 4 for motion maps, 1 for RGB alone

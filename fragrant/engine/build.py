@@ -17,14 +17,14 @@ from fragrant.data import build_dataset, build_loader, build_source
 from fragrant.data.errors import ListError
 from fragrant.data.records import VideoRecord
 from fragrant.distributed import rank, world_size
-from fragrant.engine.benchmark import Setting
+from fragrant.engine.benchmark import Setting, random_batch
 from fragrant.engine.benchmark_loader import Work, benchmark_loader, generated_files
 from fragrant.engine.export import Deployed
 from fragrant.engine.measure import machine
 from fragrant.engine.model_table import ModelCost
 from fragrant.engine.precision import Precision, pick_precision
 from fragrant.engine.predict import Predictor
-from fragrant.engine.start import fill_for_test
+from fragrant.engine.start import fill_for_test, weights_of_part
 from fragrant.layers.frozen_batch_norm import freeze_batch_norm
 from fragrant.layers.memory_format import to_channels_last
 from fragrant.layers.normalize import ClipNormalize
@@ -32,6 +32,7 @@ from fragrant.layers.random_erasing import RandomErasing
 from fragrant.models import build_model
 from fragrant.models.stages import stages
 from fragrant.objectives import Objective, Teacher, build_objective, part_to_test
+from fragrant.objectives.selective_module import SelectiveModule
 from fragrant.optim import build_optimizer
 
 
@@ -140,6 +141,21 @@ def _trained(checkpoint, cfg_path, pairs: Sequence[str], device: torch.device) -
     return cfg, model, state.get("class_names") or [f"class {number}" for number in range(cfg.MODEL.NUM_CLASSES)]
 
 
+def load_mixer(checkpoint: str | os.PathLike, device: torch.device) -> SelectiveModule:
+    """The mixer that a run with MIXUP.TYPE svmix has trained.
+
+    Raises:
+        UserError: there is none in the file.
+    """
+    state = weights_of_part(load_checkpoint(checkpoint), "mixer.").get("model_state", {})
+    if "query.weight" not in state:
+        raise CheckpointError(f"checkpoint {checkpoint} holds no mixer; allowed: one of a run with MIXUP.TYPE svmix")
+    dim, width = state["query.weight"].shape
+    mixer = SelectiveModule(width - 1, dim)
+    mixer.load_state_dict(state)
+    return mixer.to(device)
+
+
 def objective_on_device(cfg, model: nn.Module, device: torch.device) -> Objective:
     """The objective around ``model``, with the teacher that DISTILL.CHECKPOINT names.
 
@@ -182,6 +198,13 @@ def build_cost(cfg, path: str) -> ModelCost:
 def describe_setting(precision: Precision, *, channels_last: bool, compiled: bool) -> str:
     """``"bf16, channels_last_3d, compiled"``"""
     return ", ".join([precision.name, "channels_last_3d" if channels_last else "contiguous", "compiled" if compiled else "eager"])
+
+
+def benchmark_batch(cfg, n: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """``n`` random clips and labels as the config's training has them; seeds what follows."""
+    prepare_device(cfg, device)
+    size = cfg.DATA.TRAIN_CROP_SIZE
+    return random_batch(n, num_frames=cfg.DATA.NUM_FRAMES, size=size, num_classes=cfg.MODEL.NUM_CLASSES, device=device)
 
 
 def build_settings(cfg, device: torch.device) -> list[Setting]:

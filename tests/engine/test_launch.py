@@ -41,7 +41,6 @@ def run_two(trouble: str) -> int:
 
 
 TROUBLES = [
-    ("nothing", 0, []),
     ("wrong list", 2, ["error: train.csv:3: no such class", "stopped: rank 0 of 2 lost contact: another rank ended"]),
     ("killed", 1, ["stopped: rank 1 was ended by SIGKILL; the others end too", "stopped: rank 0 of 2 lost contact"]),
     ("signal", 0, ["rank 0 heard SIGUSR1", "rank 1 heard SIGUSR1"]),

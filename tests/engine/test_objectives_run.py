@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 from tiny import TINY, run_here
 
 EMA = "TRAIN.EMA.ENABLE True TRAIN.EMA.DECAY 0.8"
@@ -92,6 +93,25 @@ def test_a_run_teaches_another(folder):
     assert all(name.startswith("averaged.") for name in dark["objective_state"])
     records = [json.loads(line) for line in (folder / "taught_dark" / "metrics.jsonl").read_text().splitlines()]
     assert any("loss_teacher" in record for record in records)
+
+
+def test_a_picture_of_a_mix(folder):
+    if not (folder / "svmix").exists():
+        run(folder, "svmix", f"{WAYS['svmix']} TEST.ENABLE False")
+    videos, out = sorted((folder / "demo/videos/test").iterdir()), folder / "mix.png"
+    pictured = ("--what", "mix", "--video", str(videos[0]), "--out", str(out), "--lam", "0.3", "--checkpoint")
+    checkpoint_path = str(folder / "svmix/checkpoints/best.pyth")
+    done = run_here(tool="visualize", arguments=(*pictured, checkpoint_path, "--with", str(videos[1])))
+    assert done.returncode == 0, done.stderr
+    width, height = Image.open(out).size
+    assert 4 * 160 < width < 4 * 180 and 6 * 160 < height < 6 * 200  # 4 frames; two clips, and a mask and a mixed clip for both modes
+    done = run_here(tool="visualize", arguments=(*pictured, checkpoint_path))
+    assert done.returncode == 2 and "--what mix needs a second video, --with FILE" in done.stderr
+    if not (folder / "ema").exists():
+        run(folder, "ema", f"{WAYS['ema']} TEST.ENABLE False")
+    without = str(folder / "ema/checkpoints/best.pyth")
+    done = run_here(tool="visualize", arguments=(*pictured, without, "--with", str(videos[1])))
+    assert done.returncode == 2 and "holds no mixer; allowed: one of a run with MIXUP.TYPE svmix" in done.stderr
 
 
 WRONG = [

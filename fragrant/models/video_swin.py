@@ -1,0 +1,216 @@
+"""Video Swin Transformer (Liu et al. 2022, arXiv 2106.13230), on torchvision's SwinTransformer3d, which computes the published model.
+
+The names of the modules, and so the keys of the state dict, are torchvision's.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torchvision.models.video.swin_transformer import SwinTransformer3d
+
+from fragrant.layers.recompute import recompute
+from fragrant.models.backbone import Backbone, ModelError
+from fragrant.models.build import MODELS
+
+
+class Size(NamedTuple):
+    embed_dim: int
+    depths: tuple[int, ...]
+    num_heads: tuple[int, ...]
+
+
+SIZES = {
+    "T": Size(96, (2, 2, 6, 2), (3, 6, 12, 24)),
+    "S": Size(96, (2, 2, 18, 2), (3, 6, 12, 24)),
+    "B": Size(128, (2, 2, 18, 2), (4, 8, 16, 32)),
+    "L": Size(192, (2, 2, 18, 2), (6, 12, 24, 48)),
+}
+
+
+class VideoSwin(Backbone):
+    """Patches of pixels, four stages of attention in shifted windows. Space shrinks to 1/32, time to 1/patch_size[0]; both rounded up.
+
+    Args:
+        num_classes: K; 0 gives an Identity head.
+        size: widths, blocks and heads of the four stages, see ``SIZES``.
+        patch_size: frames, rows and columns of a patch.
+        window_size: frames, rows and columns of patches that attend to each other.
+        drop_path_rate: probability of skipping a branch of the last block; grows linearly from 0 at the first.
+        dropout_rate: before the head.
+        frozen_stages: how many of the first stages, with the patch embedding, keep their weights; 4 leaves only norm and head. -1: none.
+        recompute_blocks: how many of a stage's first blocks keep no activations for the backward pass.
+        backbone_lr_scale: learning rate of everything but the head over that of the run.
+
+    Raises:
+        ModelError: arguments that do not fit together.
+    """
+
+    def __init__(
+        self,
+        *,
+        num_classes: int = 400,
+        size: Size = SIZES["T"],
+        patch_size: Sequence[int] = (2, 4, 4),
+        window_size: Sequence[int] = (8, 7, 7),
+        drop_path_rate: float = 0.2,
+        dropout_rate: float = 0.5,
+        frozen_stages: int = -1,
+        recompute_blocks: Sequence[int] = (0, 0, 0, 0),
+        backbone_lr_scale: float = 1.0,
+    ):
+        super().__init__()
+        if len(recompute_blocks) != 4:
+            raise ModelError(f"MODEL.CHECKPOINT_NUM {list(recompute_blocks)} needs one value for each of the 4 stages")
+        if not -1 <= frozen_stages <= 4:
+            raise ModelError(f"frozen_stages {frozen_stages} must be from -1 (nothing is frozen) to 4")
+        net = SwinTransformer3d(
+            list(patch_size), *map(_as_list, size), list(window_size), stochastic_depth_prob=drop_path_rate, num_classes=max(num_classes, 1)
+        )
+        self.patch_embed, self.features, self.norm = net.patch_embed, net.features, net.norm
+        self.num_features = net.num_features
+        self.window_size = tuple(window_size)
+        self.dropout = nn.Dropout(dropout_rate)
+        self.head = net.head if num_classes else nn.Identity()
+        if num_classes:
+            nn.init.normal_(self.head.weight, std=0.01)
+        self.recompute_blocks, self.frozen_stages = tuple(recompute_blocks), frozen_stages
+        self.backbone_lr_scale = backbone_lr_scale
+        for part in self._frozen():
+            part.requires_grad_(False)
+        self.train()  # a fresh module is in training mode: now without its frozen parts
+
+    def _frozen(self) -> list[nn.Module]:
+        """``features`` holds a stage, the merging of patches behind it, the next stage, ..."""
+        return [self.patch_embed, *self.features[: 2 * self.frozen_stages]] if self.frozen_stages >= 0 else []
+
+    def train(self, mode: bool = True) -> "VideoSwin":
+        super().train(mode)
+        for part in self._frozen():
+            part.eval()  # no drop path
+        return self
+
+    def forward_features(self, clips: Tensor) -> Tensor:
+        """(N, 3, T, H, W) -> (N, D, T', H', W')"""
+        if clips.ndim != 5 or clips.shape[1] != 3:
+            raise ModelError(f"clips must be (N, 3, T, H, W); got a tensor of shape {tuple(clips.shape)}")
+        x = self.patch_embed(clips)  # (N, T', H / 4, W / 4, D) of the first stage
+        for at, part in enumerate(self.features):
+            recomputed = self.recompute_blocks[at // 2] if at % 2 == 0 else 0
+            for index, block in enumerate(part if at % 2 == 0 else [part]):
+                x = recompute(block, x) if index < recomputed else block(x)  # (N, T', H', W', D) of this stage
+        return self.norm(x).permute(0, 4, 1, 2, 3)  # (N, D, T', H', W')
+
+    def forward_head(self, features: Tensor) -> Tensor:
+        """(N, D, T', H', W') -> (N, K)"""
+        return self.head(self.dropout(features.mean(dim=(2, 3, 4))))
+
+    def optimizer_groups(self) -> list[dict]:
+        """Vectors (norms, biases) and position biases do not decay; the published rules mean norms and position biases."""
+        members = {"backbone": [], "backbone without decay": [], "head": [], "head without decay": []}
+        for name, parameter in self.named_parameters():
+            part = "head" if name.startswith("head.") else "backbone"
+            decays = parameter.ndim > 1 and not name.endswith("relative_position_bias_table")
+            members[part if decays else f"{part} without decay"].append(parameter)
+        return [
+            {
+                "name": name,
+                "params": parameters,
+                "lr_scale": 1.0 if name.startswith("head") else float(self.backbone_lr_scale),
+                "decay_scale": 0.0 if name.endswith("without decay") else 1.0,
+            }
+            for name, parameters in members.items()
+        ]
+
+    def layout_of(self, state: Mapping[str, Tensor]) -> str:
+        return layout_of(state)
+
+    def rename_published(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
+        state = renamed_swin(state)
+        tables = {key: value for key, value in state.items() if key.endswith("relative_position_bias_table")}
+        flat = 2 * self.window_size[0] - 1
+        rows = flat * (2 * self.window_size[1] - 1) * (2 * self.window_size[2] - 1)
+        return state | {key: inflate_table(table, self.window_size) for key, table in tables.items() if len(table) != rows}
+
+
+def _as_list(value: int | Sequence[int]) -> int | list[int]:
+    return value if isinstance(value, int) else list(value)
+
+
+def inflate_table(table: Tensor, window_size: Sequence[int]) -> Tensor:
+    """Position biases of an image model (rows, heads) -> (frames * rows, heads), the same for every distance in time.
+
+    Another window is resized to this one (bicubic), as published; a table that is no square is left alone, and so does not fit.
+    """
+    frames, height, width = (2 * size - 1 for size in window_size)
+    side = round(len(table) ** 0.5)
+    if side * side != len(table):
+        return table
+    if side * side != height * width:
+        image = table.T.reshape(1, -1, side, side)
+        table = F.interpolate(image, size=(height, width), mode="bicubic").flatten(2)[0].T
+    return table.repeat(frames, 1)
+
+
+# --------------------------------------------------------------------------------------------------------- published layouts
+def layout_of(state: Mapping[str, Tensor]) -> str:
+    """Who wrote a state dict, told by its names; "" = somebody else."""
+    if "features.0.0.norm1.weight" in state:
+        return "torchvision"
+    prefix = "backbone." if "backbone.layers.0.blocks.0.norm1.weight" in state else ""
+    if f"{prefix}layers.0.blocks.0.norm1.weight" not in state:
+        return ""
+    patches = state.get(f"{prefix}patch_embed.proj.weight")
+    if patches is not None and patches.ndim == 4:
+        return "Swin for images"
+    return "mmaction2 1.x" if f"{prefix}norm3.weight" in state else "Video Swin / mmaction2 0.x"
+
+
+_RENAMES = [  # published -> torchvision, in this order
+    (r"^backbone\.", lambda match: ""),
+    (r"^layers\.(\d)\.blocks\.", lambda match: f"features.{2 * int(match[1])}."),
+    (r"^layers\.(\d)\.downsample\.", lambda match: f"features.{2 * int(match[1]) + 1}."),
+    (r"\.mlp\.fc1\.", lambda match: ".mlp.0."),
+    (r"\.mlp\.fc2\.", lambda match: ".mlp.3."),
+    (r"^norm3\.", lambda match: "norm."),
+    (r"^cls_head\.fc_cls\.", lambda match: "head."),
+]
+_FIXED = re.compile(r"^data_preprocessor\.|\.attn_mask$")  # no weights: follow from the config
+
+
+def renamed_swin(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors of any known layout under torchvision's names; what follows from the sizes alone is left out."""
+    is_image = layout_of(state) == "Swin for images"
+    renamed = {}
+    for key, value in state.items():
+        if _FIXED.search(key) or (is_image and key.endswith("relative_position_index")):
+            continue
+        for pattern, new in _RENAMES:
+            key = re.sub(pattern, new, key)
+        renamed[key] = value
+    return renamed
+
+
+def video_swin_arguments(cfg) -> dict:
+    """What the config says of Video Swin, also for models that extend it."""
+    swin = cfg.SWIN
+    if swin.SIZE not in SIZES:
+        raise ModelError(f"SWIN.SIZE '{swin.SIZE}' is not known; allowed: {', '.join(SIZES)}")
+    return dict(
+        num_classes=cfg.MODEL.NUM_CLASSES,
+        size=SIZES[swin.SIZE],
+        patch_size=swin.PATCH_SIZE,
+        window_size=swin.WINDOW_SIZE,
+        drop_path_rate=swin.DROP_PATH_RATE,
+        dropout_rate=cfg.MODEL.DROPOUT_RATE,
+        frozen_stages=swin.FROZEN_STAGES,
+        backbone_lr_scale=swin.BACKBONE_LR_SCALE,
+        recompute_blocks=cfg.MODEL.CHECKPOINT_NUM if cfg.MODEL.USE_CHECKPOINT else (0, 0, 0, 0),
+    )
+
+
+@MODELS.register("VideoSwin")
+def video_swin(cfg) -> VideoSwin:
+    return VideoSwin(**video_swin_arguments(cfg))
