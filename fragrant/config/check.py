@@ -244,6 +244,8 @@ def _objective(cfg: CfgNode) -> Iterator[str]:
             yield "TRAIN.EMA.ENABLE True with MIXUP.TYPE svmix, which has a moving average of its own: SVMIX.EMA and SVMIX.EVAL"
         if cfg.DISTILL.CHECKPOINT:
             yield f"DISTILL.CHECKPOINT '{cfg.DISTILL.CHECKPOINT}' with MIXUP.TYPE svmix: give one of them"
+        if cfg.TRAIN.SHARDING == "fsdp" and cfg.SVMIX.MODULE_OPT == "sgd":
+            yield "TRAIN.SHARDING fsdp needs SVMIX.MODULE_OPT adam or adamw: torch's fused sgd takes no sharded weights"
     if cfg.DISTILL.CHECKPOINT and cfg.DISTILL.INPUT == "enhanced" and (cfg.DATA.GAMMA or cfg.DATA.ENHANCE != "none"):
         yield "DISTILL.INPUT enhanced brightens the student's clips for the teacher: set DATA.ENHANCE none and DATA.GAMMA []"
 

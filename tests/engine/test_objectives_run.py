@@ -119,6 +119,7 @@ WRONG = [
     ("MIXUP.ENABLE True MIXUP.TYPE svmx", ["MIXUP.TYPE 'svmx' is not known; did you mean 'svmix'?"]),
     ("MIXUP.ENABLE True MIXUP.TYPE svmix TRAIN.BATCH_SIZE 1", ["TRAIN.BATCH_SIZE 1 must be 2 or more"]),
     ("MIXUP.ENABLE True MIXUP.TYPE svmix TRAIN.EMA.ENABLE True", ["TRAIN.EMA.ENABLE True with MIXUP.TYPE svmix"]),
+    ("MIXUP.ENABLE True MIXUP.TYPE svmix TRAIN.SHARDING fsdp TRAIN.CHANNELS_LAST False", ["SVMIX.MODULE_OPT adam or adamw"]),
     ("DISTILL.CHECKPOINT x DISTILL.INPUT enhanced DATA.GAMMA [3]", ["DISTILL.INPUT enhanced", "DATA.GAMMA []"]),
 ]
 
