@@ -1,6 +1,7 @@
 """Times the parts, each against its plain form in the same run.
 
-python tools/benchmark.py model --cfg FILE KEY VALUE ...   forward, forward + backward, whole step of a config's model
+python tools/benchmark.py model --cfg FILE KEY VALUE ...   forward, forward + backward, whole step of a config's model; ratio: plain / it
+python tools/benchmark.py objective --cfg FILE ...         a training step plain, with Mixup and with SV-Mix; ratio: to plain
 python tools/benchmark.py ram                              RAM next to its published form; TRAIN.PRECISION bf16: in that
 python tools/benchmark.py fam                              FAM next to its published form
 python tools/benchmark.py loader --cfg FILE KEY VALUE ...  items next to reading alone: generated files, the training list
@@ -8,23 +9,22 @@ python tools/benchmark.py loader --cfg FILE KEY VALUE ...  items next to reading
 
 import sys
 
+from fragrant.engine.benchmark import benchmark_model
+from fragrant.engine.benchmark_objective import benchmark_objective
 from fragrant.engine.benchmark_ram import benchmark_fam, benchmark_ram, fam_cases, ram_cases
-from fragrant.engine.build import build_settings, loader_benchmark, prepare_device
+from fragrant.engine.build import benchmark_batch, build_objective_settings, build_settings, loader_benchmark
 from fragrant.engine.launch import argument_parser, config_of, exit_code, gpu_if_any, pick_device
 from fragrant.engine.measure import machine
 from fragrant.engine.precision import DTYPES
 
 
-def model(cfg, arguments) -> str:
-    from fragrant.engine.benchmark import benchmark_model, random_batch
-
+def steps(cfg, arguments) -> str:
     device = pick_device(cfg.NUM_GPUS, cfg.NUM_SHARDS)
-    prepare_device(cfg, device)
-    n, size = arguments.batch_size or cfg.TRAIN.BATCH_SIZE, cfg.DATA.TRAIN_CROP_SIZE
-    batch = random_batch(n, num_frames=cfg.DATA.NUM_FRAMES, size=size, num_classes=cfg.MODEL.NUM_CLASSES, device=device)
-    print(f"{cfg.MODEL.MODEL_NAME}, {n} clips of {cfg.DATA.NUM_FRAMES}x{size}x{size}; {machine(device)}")
-    print(f"median [min, max] of {arguments.rounds} rounds, the settings in turn; ratio = plain / config")
-    return benchmark_model(build_settings(cfg, device), *batch, clip_norm=cfg.SOLVER.CLIP_GRADIENT, rounds=arguments.rounds)
+    build, benchmark = STEPS[arguments.what]
+    batch = benchmark_batch(cfg, arguments.batch_size or cfg.TRAIN.BATCH_SIZE, device)
+    print(machine(device))
+    print(f"{cfg.MODEL.MODEL_NAME}, clips {tuple(batch[0].shape)}; median [min, max] of {arguments.rounds} rounds, the settings in turn")
+    return benchmark(build(cfg, device), *batch, clip_norm=cfg.SOLVER.CLIP_GRADIENT, rounds=arguments.rounds)
 
 
 def ram(cfg, arguments) -> str:
@@ -44,7 +44,8 @@ def loader(cfg, arguments) -> str:
     return loader_benchmark(cfg, rounds=arguments.rounds, list_files=arguments.batch_size or 24)
 
 
-WHAT = {"model": model, "ram": ram, "fam": fam, "loader": loader}
+STEPS = {"model": (build_settings, benchmark_model), "objective": (build_objective_settings, benchmark_objective)}
+WHAT = {"model": steps, "objective": steps, "ram": ram, "fam": fam, "loader": loader}
 
 
 def start(words: list[str]) -> int:

@@ -28,6 +28,7 @@ _CHOICES = {
     "DGAM.HEADS": ("matched", "shared"),
     "DGAM.SELECT": ("st_gumbel", "hard", "expected", "soft"),
     "DIST_BACKEND": ("nccl", "gloo"),
+    "DISTILL.INPUT": ("dark", "enhanced"),
     "FRAGRANT.FAM_EXPONENT": (1, 2),
     "FRAGRANT.RAM.FEATURE_TYPE": ("V", "R", "VplusR"),
     "FRAGRANT.RAM.KERNEL_TYPE": ("V", "R", "VplusR"),
@@ -39,9 +40,12 @@ _CHOICES = {
     "MIE.DEPTH": (50, 101, 152),
     "MIE.FUSION": ("afm", "concat", "none"),
     "MIE.PA_INIT": ("default", "pan"),
-    "MODEL.LOSS_FUNC": ("cross_entropy", "soft_cross_entropy"),
+    "MIXUP.TYPE": ("mixup", "svmix"),
+    "MODEL.LOSS_FUNC": ("cross_entropy", "soft_cross_entropy", "focal", "bce_logit"),
     "SOLVER.LR_POLICY": ("cosine", "steps_with_relative_lrs", "warmup_times_steps"),
     "SOLVER.OPTIMIZING_METHOD": ("sgd", "adam", "adamw"),
+    "SVMIX.EVAL": ("teacher", "student"),
+    "SVMIX.MODULE_OPT": ("sgd", "adam", "adamw"),
     "SWIN.FROZEN_STAGES": (-1, 0, 1, 2, 3, 4),
     "SWIN.SIZE": ("T", "S", "B", "L"),
     "TEST.ENSEMBLE_SPACE": ("logits", "softmax", "relu"),
@@ -49,11 +53,13 @@ _CHOICES = {
     "TEST.SELECT_ON": ("val", "test"),
     "TEST.PRECISION": _PRECISIONS,
     "TRAIN.SHARDING": ("none", "fsdp"),
+    "TRAIN.EMA.EVAL": ("ema", "raw"),
     "TRAIN.PRECISION": _PRECISIONS,
 }
 
 _POSITIVE = """
-    DGAM.GAMMAS DGAM.TAU SWIN.PATCH_SIZE SWIN.WINDOW_SIZE
+    DGAM.GAMMAS DGAM.TAU DISTILL.TEMPERATURE SVMIX.ALPHA_SPATIAL SVMIX.ALPHA_TEMPORAL SVMIX.MODULE_LR
+    SWIN.PATCH_SIZE SWIN.WINDOW_SIZE
     DATA.CACHE_GB DATA.GAMMA DATA.SEGMENT_LENGTH DATA.TRAIN_MULTI_SCALE FEATURES.INTERVAL FEATURES.NUM_FRAMES
     AUG.NUM_SAMPLE AUG.RE_COUNT BN.NUM_BATCHES_PRECISE DATA.INPUT_CHANNEL_NUM DATA.NUM_FRAMES DATA.SAMPLING_RATE DATA.STD DATA.TARGET_FPS
     DATA.TEST_CROP_SIZE DATA.TRAIN_CROP_SIZE DATA.TRAIN_JITTER_ASPECT_RELATIVE DATA.TRAIN_JITTER_SCALES DATA.TRAIN_JITTER_SCALES_RELATIVE
@@ -65,6 +71,7 @@ _POSITIVE = """
 """.split()
 
 _NOT_NEGATIVE = """
+    LOSS.CLASS_WEIGHTS LOSS.FOCAL_GAMMA SVMIX.MASK_LOSS SVMIX.MASK_MARGIN SVMIX.MODULE_CLIP SVMIX.MODULE_DIM SVMIX.MODULE_WD
     AUG.BRI_CON_SAT AUG.HUE
     FRAGRANT.RAM.KEY_DIM FRAGRANT.RAM.VALUE_DIM FRAGRANT.RAM.LATENT_DIM
     DATA.DECODE_SHORT_SIDE DATA.TRAIN_SHORT_SIDE FEATURES.SEEDS
@@ -73,9 +80,13 @@ _NOT_NEGATIVE = """
     SOLVER.WARMUP_EPOCHS SOLVER.WARMUP_START_LR SOLVER.WEIGHT_DECAY TEST.PART TEST.SHORT_SIDE TRAIN.SAVE_EVERY_STEPS
 """.split()
 
-_UP_TO_1 = "DATA.MAX_BAD_FRACTION DATA.TRAIN_MULTI_SCALE AUG.RE_PROB MIXUP.LABEL_SMOOTH_VALUE MIXUP.PROB MIXUP.SWITCH_PROB".split()
+_UP_TO_1 = """
+    DATA.MAX_BAD_FRACTION DATA.TRAIN_MULTI_SCALE
+    AUG.RE_PROB DISTILL.ALPHA MIXUP.LABEL_SMOOTH_VALUE MIXUP.PROB MIXUP.SWITCH_PROB SVMIX.PROB SVMIX.SPATIAL_PROB
+""".split()
 
 _BELOW_1 = """
+    MVITV2.DROP_PATH_RATE LOSS.LABEL_SMOOTHING SVMIX.EMA SVMIX.LAM_MARGIN TRAIN.EMA.DECAY
     DATA.HOLD_OUT MODEL.DROPOUT_RATE SOLVER.BETAS UNIFORMER.ATTENTION_DROPOUT_RATE UNIFORMER.DROPOUT_RATE UNIFORMER.DROP_DEPTH_RATE
     SWIN.DROP_PATH_RATE
 """.split()
@@ -88,18 +99,19 @@ def check_cfg(cfg: CfgNode) -> None:
         ConfigError: names all broken rules.
     """
     flat = leaves(cfg)
-    _raise_if_any([*_choices(flat), *_ranges(flat), *_data(cfg), *_solver(cfg), *_processes(cfg), *_mie_net(cfg), *_others(cfg)])
+    rules = (_data, _solver, _processes, _mie_net, _objective, _others)
+    _raise_if_any([*_choices(flat), *_ranges(flat), *(problem for rule in rules for problem in rule(cfg))])
 
 
 def check_training(cfg: CfgNode) -> None:
-    """The rules for training alone: what it cannot do yet. A published yaml file that breaks them still loads and tests.
+    """The rules for training alone. A published yaml file that breaks them still loads and tests.
 
     Raises:
         ConfigError: names all broken rules.
     """
     problems = []
-    if cfg.MIXUP.ENABLE:
-        problems.append("MIXUP.ENABLE True: mixup, cutmix and label smoothing are not built yet; set it False")
+    if cfg.MIXUP.ENABLE and cfg.MIXUP.TYPE == "svmix" and cfg.TRAIN.BATCH_SIZE * (cfg.AUG.NUM_SAMPLE if cfg.AUG.ENABLE else 1) < 2:
+        problems.append(f"MIXUP.TYPE svmix mixes the clips of a batch: TRAIN.BATCH_SIZE {cfg.TRAIN.BATCH_SIZE} must be 2 or more")
     short_side = min(cfg.DATA.TRAIN_JITTER_SCALES)
     if not (cfg.DATA.TRAIN_JITTER_SCALES_RELATIVE or cfg.DATA.TRAIN_MULTI_SCALE) and cfg.DATA.TRAIN_CROP_SIZE > short_side:
         problems.append(f"DATA.TRAIN_JITTER_SCALES begins at {short_side}, below DATA.TRAIN_CROP_SIZE {cfg.DATA.TRAIN_CROP_SIZE}")
@@ -221,6 +233,23 @@ def _mie_net(cfg: CfgNode) -> Iterator[str]:
         yield f"MIE.FRAMES_PER_SEGMENT {frames} must be 4 with MIE.FUSION afm: one motion map for each colour"
     if cfg.MIE.FUSION == "concat" and frames < 2:
         yield f"MIE.FRAMES_PER_SEGMENT {frames} must be at least 2 with MIE.FUSION concat: motion is between frames"
+
+
+def _objective(cfg: CfgNode) -> Iterator[str]:
+    weights, classes = cfg.LOSS.CLASS_WEIGHTS, cfg.MODEL.NUM_CLASSES
+    if weights and (len(weights) != classes or not any(weights)):
+        yield f"LOSS.CLASS_WEIGHTS has {len(weights)} values; allowed: one for each of the {classes} classes, not all 0, or []"
+    if cfg.MIXUP.ENABLE and cfg.LOSS.LABEL_SMOOTHING:
+        yield f"LOSS.LABEL_SMOOTHING {cfg.LOSS.LABEL_SMOOTHING} with MIXUP.ENABLE True: set MIXUP.LABEL_SMOOTH_VALUE alone"
+    if cfg.MIXUP.ENABLE and cfg.MIXUP.TYPE == "svmix":
+        if cfg.TRAIN.EMA.ENABLE:
+            yield "TRAIN.EMA.ENABLE True with MIXUP.TYPE svmix, which has a moving average of its own: SVMIX.EMA and SVMIX.EVAL"
+        if cfg.DISTILL.CHECKPOINT:
+            yield f"DISTILL.CHECKPOINT '{cfg.DISTILL.CHECKPOINT}' with MIXUP.TYPE svmix: give one of them"
+        if cfg.TRAIN.SHARDING == "fsdp" and cfg.SVMIX.MODULE_OPT == "sgd":
+            yield "TRAIN.SHARDING fsdp needs SVMIX.MODULE_OPT adam or adamw: torch's fused sgd takes no sharded weights"
+    if cfg.DISTILL.CHECKPOINT and cfg.DISTILL.INPUT == "enhanced" and (cfg.DATA.GAMMA or cfg.DATA.ENHANCE != "none"):
+        yield "DISTILL.INPUT enhanced brightens the student's clips for the teacher: set DATA.ENHANCE none and DATA.GAMMA []"
 
 
 def _others(cfg: CfgNode) -> Iterator[str]:

@@ -27,7 +27,7 @@ _C.MODEL = CfgNode()
 _C.MODEL.MODEL_NAME = "SlowFast"  # name of the model in the registry; the published default, not built here: every yaml names its own
 _C.MODEL.ARCH = "slowfast"  # family name that published files carry; the model itself decides everything here
 _C.MODEL.NUM_CLASSES = 400  # classes; labels are 0 .. NUM_CLASSES - 1
-_C.MODEL.LOSS_FUNC = "cross_entropy"  # cross_entropy | soft_cross_entropy (targets may be distributions: mixup needs it)
+_C.MODEL.LOSS_FUNC = "cross_entropy"  # cross_entropy | soft_cross_entropy (the same, for shares) | focal | bce_logit (several labels)
 _C.MODEL.DROPOUT_RATE = 0.5  # dropout before the classifier; UniFormer has its own key and ignores this one
 _C.MODEL.HEAD_ACT = "softmax"  # published: activation in eval mode; models here return logits, see TEST.ENSEMBLE_SPACE
 _C.MODEL.SINGLE_PATHWAY_ARCH = ["2d", "c2d", "i3d", "slow", "x3d", "mvit", "uniformer"]  # published, decides nothing here
@@ -50,6 +50,9 @@ _C.UNIFORMER.DROP_DEPTH_RATE = 0.1  # drop path of the last block, growing linea
 _C.UNIFORMER.PRETRAIN_NAME = None  # checkpoint file to start training from (image weights are inflated); None = random
 _C.UNIFORMER.SPLIT = False  # attention over time, then space, instead of over both at once
 _C.UNIFORMER.STD = False  # patch embeddings of stages 2-4 look at 3 frames instead of 1
+
+_C.MVITV2 = CfgNode()
+_C.MVITV2.DROP_PATH_RATE = 0.2  # drop path of the last block, growing linearly from 0 at the first
 
 _C.FRAGRANT = CfgNode()
 _C.FRAGRANT.FAM_AT = ["stage2"]  # where FAM stands: embed1 .. embed4 (after that patch embedding), stage1 .. stage4 (after that stage)
@@ -176,13 +179,43 @@ _C.AUG.RE_PROB = 0.25  # probability of random erasing
 _C.AUG.RE_MODE = "pixel"  # what fills an erased box: pixel (noise per pixel) | rand (one colour per frame) | const (0, the mean colour)
 _C.AUG.RE_COUNT = 1  # most erased boxes per clip; their number is drawn from 1 up to it
 
+_C.LOSS = CfgNode()
+_C.LOSS.LABEL_SMOOTHING = 0.0  # share of a label spread over all classes; mixup has its own key
+_C.LOSS.CLASS_WEIGHTS = []  # how much the clips of each class count; [] = all alike
+_C.LOSS.FOCAL_GAMMA = 2.0  # of MODEL.LOSS_FUNC focal: exponent that makes easy clips count less
+
 _C.MIXUP = CfgNode()
 _C.MIXUP.ENABLE = False  # mixup, cutmix and label smoothing
+_C.MIXUP.TYPE = "mixup"  # mixup (with cutmix, the keys below) | svmix: a mixer that learns, SVMIX.* and LABEL_SMOOTH_VALUE
 _C.MIXUP.ALPHA = 0.8  # Beta(ALPHA, ALPHA) of mixup; 0 = no mixup
 _C.MIXUP.CUTMIX_ALPHA = 1.0  # Beta(ALPHA, ALPHA) of cutmix; 0 = no cutmix
 _C.MIXUP.PROB = 1.0  # probability that a batch is mixed
 _C.MIXUP.SWITCH_PROB = 0.5  # probability of cutmix where both are on
 _C.MIXUP.LABEL_SMOOTH_VALUE = 0.1  # label smoothing
+
+_C.SVMIX = CfgNode()
+_C.SVMIX.SPATIAL_PROB = 0.5  # probability that a step mixes places within frames; else it mixes whole frames
+_C.SVMIX.ALPHA_SPATIAL = 1.0  # Beta(a, a) of the clip's own share, in steps that mix places
+_C.SVMIX.ALPHA_TEMPORAL = 0.8  # the same in steps that mix frames
+_C.SVMIX.PROB = 1.0  # probability that the student sees mixed clips; the mixer learns in every step
+_C.SVMIX.LAM_MARGIN = 0.08  # shares this close to 0 or 1 mix evenly
+_C.SVMIX.MASK_LOSS = 0.1  # weight of the loss that holds the mixer's mean share near the drawn one
+_C.SVMIX.MASK_MARGIN = 0.1  # how far it may be off
+_C.SVMIX.EMA = 0.999  # decay of the teacher, the moving average of the student, per optimiser step
+_C.SVMIX.TEACHER_BATCH_STATS = True  # the teacher's BatchNorms use the batch's statistics, as published; its dropout is always off
+_C.SVMIX.EVAL = "teacher"  # who is validated and tested: teacher | student
+_C.SVMIX.MODULE_DIM = 0  # width of the mixer's questions; 0 = that of the feature map
+_C.SVMIX.MODULE_OPT = "sgd"  # the mixer's optimiser: sgd (momentum 0.9) | adam | adamw
+_C.SVMIX.MODULE_LR = 0.02  # the mixer's highest learning rate
+_C.SVMIX.LR_SCHEDULED = True  # it follows the student's schedule, scaled to MODULE_LR / SOLVER.BASE_LR; False: constant
+_C.SVMIX.MODULE_WD = 1e-4  # the mixer's weight decay
+_C.SVMIX.MODULE_CLIP = 20.0  # largest L2 norm of the mixer's gradients, apart from SOLVER.CLIP_GRADIENT; 0 = no clipping
+
+_C.DISTILL = CfgNode()
+_C.DISTILL.CHECKPOINT = ""  # a trained model of this project that teaches; "" = nobody
+_C.DISTILL.ALPHA = 0.5  # weight of the teacher's probabilities; 1 - ALPHA is that of the labels
+_C.DISTILL.TEMPERATURE = 4.0  # softens both probabilities
+_C.DISTILL.INPUT = "dark"  # the teacher sees: dark (the student's clips) | enhanced (brightened by the teacher's DATA.ENHANCE and GAMMA)
 
 # --------------------------------------------------------------------------------------------------------------- training
 _C.TRAIN = CfgNode()
@@ -204,6 +237,11 @@ _C.TRAIN.CHECKPOINT_EPOCH_RESET = False  # take only the weights of CHECKPOINT_F
 _C.TRAIN.CHECKPOINT_INFLATE = False  # CHECKPOINT_FILE_PATH holds an image model: inflate its convolutions over time
 _C.TRAIN.CHECKPOINT_CLEAR_NAME_PATTERN = []  # pieces of text to delete from the key names of CHECKPOINT_FILE_PATH
 _C.TRAIN.MAX_BAD_STEPS = 10  # stop after so many steps in a row with a non-finite loss
+
+_C.TRAIN.EMA = CfgNode()
+_C.TRAIN.EMA.ENABLE = False  # keep a moving average of the weights
+_C.TRAIN.EMA.DECAY = 0.9999  # of the average, per optimiser step
+_C.TRAIN.EMA.EVAL = "ema"  # which weights pick the best epoch and are tested: ema | raw; validation scores both
 
 _C.SOLVER = CfgNode()
 _C.SOLVER.OPTIMIZING_METHOD = "sgd"  # sgd | adam | adamw
@@ -309,6 +347,7 @@ _KINDS = {
     "DATA.GAMMA": Kind(float, is_list=True),
     "DATA.TRAIN_MULTI_SCALE": Kind(float, is_list=True),
     "AUG.BRI_CON_SAT": Kind(float, is_list=True),
+    "LOSS.CLASS_WEIGHTS": Kind(float, is_list=True),
     "DATA.TRAIN_JITTER_SCALES_RELATIVE": Kind(float, is_list=True),
     "DATA.TRAIN_JITTER_ASPECT_RELATIVE": Kind(float, is_list=True),
     "TRAIN.CHECKPOINT_CLEAR_NAME_PATTERN": Kind(str, is_list=True),

@@ -17,21 +17,22 @@ from fragrant.data import build_dataset, build_loader, build_source
 from fragrant.data.errors import ListError
 from fragrant.data.records import VideoRecord
 from fragrant.distributed import rank, world_size
-from fragrant.engine.benchmark import Setting
+from fragrant.engine.benchmark import Setting, random_batch
 from fragrant.engine.benchmark_loader import Work, benchmark_loader, generated_files
 from fragrant.engine.export import Deployed
 from fragrant.engine.measure import machine
 from fragrant.engine.model_table import ModelCost
 from fragrant.engine.precision import Precision, pick_precision
 from fragrant.engine.predict import Predictor
-from fragrant.engine.start import fill_for_test
+from fragrant.engine.start import fill_for_test, weights_of_part
 from fragrant.layers.frozen_batch_norm import freeze_batch_norm
 from fragrant.layers.memory_format import to_channels_last
 from fragrant.layers.normalize import ClipNormalize
 from fragrant.layers.random_erasing import RandomErasing
 from fragrant.models import build_model
 from fragrant.models.stages import stages
-from fragrant.objectives import build_objective
+from fragrant.objectives import Objective, Teacher, build_objective, part_to_test
+from fragrant.objectives.selective_module import SelectiveModule
 from fragrant.optim import build_optimizer
 
 
@@ -135,8 +136,38 @@ def _trained(checkpoint, cfg_path, pairs: Sequence[str], device: torch.device) -
     cfg = load_cfg(cfg_path, pairs) if cfg_path else cfg_from_text(state["cfg"], pairs, where=f"config in {checkpoint}")
     model = model_on_device(cfg, device, channels_last=cfg.TRAIN.CHANNELS_LAST, compiled=False)
     patterns = tuple(cfg.TRAIN.CHECKPOINT_CLEAR_NAME_PATTERN)
-    fill_for_test(model, state, str(checkpoint), clear_patterns=patterns, allow_partial=cfg.TEST.ALLOW_PARTIAL_LOAD)
+    fit = dict(part=part_to_test(cfg), clear_patterns=patterns, allow_partial=cfg.TEST.ALLOW_PARTIAL_LOAD)
+    fill_for_test(model, state, str(checkpoint), **fit)
     return cfg, model, state.get("class_names") or [f"class {number}" for number in range(cfg.MODEL.NUM_CLASSES)]
+
+
+def load_mixer(checkpoint: str | os.PathLike, device: torch.device) -> SelectiveModule:
+    """The mixer that a run with MIXUP.TYPE svmix has trained.
+
+    Raises:
+        UserError: there is none in the file.
+    """
+    state = weights_of_part(load_checkpoint(checkpoint), "mixer.").get("model_state", {})
+    if "query.weight" not in state:
+        raise CheckpointError(f"checkpoint {checkpoint} holds no mixer; allowed: one of a run with MIXUP.TYPE svmix")
+    dim, width = state["query.weight"].shape
+    mixer = SelectiveModule(width - 1, dim)
+    mixer.load_state_dict(state)
+    return mixer.to(device)
+
+
+def objective_on_device(cfg, model: nn.Module, device: torch.device) -> Objective:
+    """The objective around ``model``, with the teacher that DISTILL.CHECKPOINT names.
+
+    Raises:
+        UserError: there is no such teacher, or it does not fit.
+    """
+    teacher = None
+    if cfg.DISTILL.CHECKPOINT:
+        with torch.random.fork_rng():  # its first weights, which the checkpoint's replace, cost the run no random numbers
+            teacher_cfg, network, _ = _trained(cfg.DISTILL.CHECKPOINT, None, (), device)
+        teacher = Teacher(network, teacher_cfg)
+    return build_objective(cfg, model, teacher=teacher).to(device)
 
 
 def load_deployed(
@@ -169,6 +200,13 @@ def describe_setting(precision: Precision, *, channels_last: bool, compiled: boo
     return ", ".join([precision.name, "channels_last_3d" if channels_last else "contiguous", "compiled" if compiled else "eager"])
 
 
+def benchmark_batch(cfg, n: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """``n`` random clips and labels as the config's training has them; seeds what follows."""
+    prepare_device(cfg, device)
+    size = cfg.DATA.TRAIN_CROP_SIZE
+    return random_batch(n, num_frames=cfg.DATA.NUM_FRAMES, size=size, num_classes=cfg.MODEL.NUM_CLASSES, device=device)
+
+
 def build_settings(cfg, device: torch.device) -> list[Setting]:
     """The plain setting, then the config's."""
     settings = []
@@ -176,7 +214,7 @@ def build_settings(cfg, device: torch.device) -> list[Setting]:
     for name, channels_last, compiled in choices:
         precision = pick_precision(name, device, key="TRAIN.PRECISION")
         torch.manual_seed(cfg.RNG_SEED)  # the same weights in both
-        objective = build_objective(cfg, model_on_device(cfg, device, channels_last=channels_last, compiled=compiled))
+        objective = objective_on_device(cfg, model_on_device(cfg, device, channels_last=channels_last, compiled=compiled), device)
         settings.append(
             Setting(
                 describe_setting(precision, channels_last=channels_last, compiled=compiled),
@@ -234,3 +272,24 @@ def loader_benchmark(cfg, *, rounds: int, list_files: int) -> str:
         except ListError as error:
             notes.append(f"no training list: {error}")
         return "\n".join([*notes, benchmark_loader(files, build_works(cfg), rounds=rounds, workers=workers)])
+
+
+def build_objective_settings(cfg, device: torch.device) -> list[Setting]:
+    """The config's model trained plainly, with Mixup and with SV-Mix, everything else alike."""
+    ways = {
+        "plain": ["MIXUP.ENABLE", "False"],
+        "mixup": ["MIXUP.ENABLE", "True", "MIXUP.TYPE", "mixup"],
+        "svmix": ["MIXUP.ENABLE", "True", "MIXUP.TYPE", "svmix"],
+    }
+    precision = pick_precision(cfg.TRAIN.PRECISION, device, key="TRAIN.PRECISION")
+    settings = []
+    for name, pairs in ways.items():
+        its_cfg = cfg.clone()
+        its_cfg.defrost()
+        its_cfg.merge_from_list([value == "True" if value in ("True", "False") else value for value in pairs])
+        torch.manual_seed(cfg.RNG_SEED)
+        model = model_on_device(cfg, device, channels_last=cfg.TRAIN.CHANNELS_LAST, compiled=cfg.TRAIN.COMPILE)
+        objective = build_objective(its_cfg, model).to(device)
+        prepare = build_preparation(cfg, device, channels_last=cfg.TRAIN.CHANNELS_LAST)
+        settings.append(Setting(name, objective, build_optimizer(its_cfg, objective), precision, prepare))
+    return settings

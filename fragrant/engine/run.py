@@ -16,7 +16,15 @@ from fragrant.data import build_loader, build_records
 from fragrant.data.views import result_file_name, views_label
 from fragrant.distributed import from_main, gather_objects, is_main, mean_over_ranks, world_size
 from fragrant.engine.announce import compare_class_names, test_lines
-from fragrant.engine.build import build_erasing, build_preparation, describe_setting, model_on_device, prepare_device, separate_randomness
+from fragrant.engine.build import (
+    build_erasing,
+    build_preparation,
+    describe_setting,
+    model_on_device,
+    objective_on_device,
+    prepare_device,
+    separate_randomness,
+)
 from fragrant.engine.evaluate import Scored, score_videos
 from fragrant.engine.interrupt import Interrupted, StopRequest, requeue
 from fragrant.engine.meter import TrainMeter, gpu_memory
@@ -33,7 +41,7 @@ from fragrant.errors import RunStopped, UserError
 from fragrant.logs import RunLog, duration, host_memory
 from fragrant.metrics import Share, ensemble, topk_accuracy
 from fragrant.models.complexity import describe
-from fragrant.objectives import Objective, build_objective
+from fragrant.objectives import Objective, part_to_test
 from fragrant.optim import build_optimizer, build_schedule, describe_peak
 from fragrant.report.board import show_clips, spread_clips
 from fragrant.report.build import present_test
@@ -98,7 +106,7 @@ def train(job: Job) -> None:
     train_loader, val_loader = build_loader(cfg, "train"), build_loader(cfg, cfg.TEST.SELECT_ON, views_of="val")
     model = build(job)
     start = load_start(model, sources(cfg), max_epoch=max_epoch)
-    objective = build_objective(cfg, model).to(job.device)
+    objective = objective_on_device(cfg, model, job.device)
     changed = check_same_batches(start, num_batches=len(train_loader), videos=train_loader.batches.batch_size * world_size())
     precision = pick_precision(cfg.TRAIN.PRECISION, job.device, key="TRAIN.PRECISION")
     introduce(job, model, train_loader, val_loader, start.message, precision)
@@ -158,7 +166,9 @@ def train(job: Job) -> None:
     def keep_best(epoch: int) -> dict:
         """Validates; writes best.pyth where this epoch is the best so far."""
         share_buffers(objective)
-        now = validate(job, eval_model(job, objective), val_loader, epoch, best)
+        now = validate(job, scorable(job, objective.eval_model), val_loader, epoch, best)
+        for name, beside in objective.scored_beside.items():
+            validate_beside(job, scorable(job, beside), val_loader, epoch, name)
         val_skips.tell(f"validation after epoch {epoch + 1}", device=job.device)
         if now["epoch"] == epoch:
             saver.keep_best(epoch + 1, now)
@@ -199,13 +209,13 @@ def states(model: nn.Module, objective: Objective, optimizer: torch.optim.Optimi
     }
 
 
-def eval_model(job: Job, objective: Objective) -> nn.Module:
+def scorable(job: Job, model: nn.Module) -> nn.Module:
     """What is scored: a plain copy where training is sharded, since ranks score different numbers of batches."""
     if job.cfg.TRAIN.SHARDING == "none":
-        return objective.eval_model
+        return model
     with torch.random.fork_rng():
         plain = build(job)
-    plain.load_state_dict(whole_state(objective.eval_model.state_dict()))
+    plain.load_state_dict(whole_state(model.state_dict()))
     return plain
 
 
@@ -287,12 +297,26 @@ def score(job: Job, model: nn.Module, loader, *, title: str) -> Scored:
     return scored
 
 
-def validate(job: Job, model: nn.Module, loader, epoch: int, best: dict) -> dict:
-    """A one-view test of the validation list; the best result so far, this one included."""
-    began = time.perf_counter()
+def accuracy(job: Job, model: nn.Module, loader) -> tuple[float, float]:
+    """Top-1 and top-5 of a one-view test, in percent."""
     table = score(job, model, loader, title="validation")
     scores = ensemble(table.logits, space=job.cfg.TEST.ENSEMBLE_SPACE, method=job.cfg.DATA.ENSEMBLE_METHOD)
     top1, top5 = topk_accuracy(scores, table.labels).tolist()
+    return top1, top5
+
+
+def validate_beside(job: Job, model: nn.Module, loader, epoch: int, name: str) -> None:
+    """The same for a further model of the objective, which decides nothing: into the log."""
+    top1, top5 = accuracy(job, model, loader)
+    at = f"{epoch + 1}/{job.cfg.SOLVER.MAX_EPOCH}"
+    stats = {"_type": f"val_epoch_{name}", "epoch": at, "top1_err": 100 - top1, "top5_err": 100 - top5}
+    job.log.record(stats, text=f"epoch {at}: validation of the {name} weights top-1 {top1:.2f} %")
+
+
+def validate(job: Job, model: nn.Module, loader, epoch: int, best: dict) -> dict:
+    """A one-view test of the validation list; the best result so far, this one included."""
+    began = time.perf_counter()
+    top1, top5 = accuracy(job, model, loader)
     top5_err = min(100 - top5, best.get("top5_err", 100.0))  # the two minima may come from different epochs
     best = (
         {**best, "top5_err": top5_err}
@@ -332,7 +356,8 @@ def test(job: Job) -> None:
     loader = build_loader(cfg, "test")
     model = build(job)
     patterns = tuple(cfg.TRAIN.CHECKPOINT_CLEAR_NAME_PATTERN)
-    report, state = load_for_test(model, weights, clear_patterns=patterns, allow_partial=cfg.TEST.ALLOW_PARTIAL_LOAD)
+    fit = dict(part=part_to_test(cfg), clear_patterns=patterns, allow_partial=cfg.TEST.ALLOW_PARTIAL_LOAD)
+    report, state = load_for_test(model, weights, **fit)
     classes = compare_class_names(state.get("class_names"), loader.class_names, weights)
     frames, crops, clips = cfg.DATA.NUM_FRAMES, cfg.TEST.NUM_SPATIAL_CROPS, cfg.TEST.NUM_ENSEMBLE_VIEWS
     lines = test_lines(

@@ -174,19 +174,36 @@ def weights_for_test(*, output_dir: str, checkpoint: str, best: bool, train_chec
     raise CheckpointError(f"no weights to test: TEST.CHECKPOINT_FILE_PATH is empty and there is no checkpoint in {output_dir}/checkpoints")
 
 
-def load_for_test(model: nn.Module, path: str, *, clear_patterns: tuple[str, ...], allow_partial: bool) -> tuple[LoadReport, dict]:
+def weights_of_part(state: dict, part: str) -> dict:
+    """A checkpoint with the weights that stand under ``part`` in the objective's state (a teacher, an average) as the model's.
+
+    Files without such weights, published ones for example, stay as they are.
+    """
+    of_objective = state.get("objective_state") or {}
+    found = {name.removeprefix(part): value for name, value in of_objective.items() if part and name.startswith(part)}
+    return {**state, "model_state": found} if found else state
+
+
+def load_for_test(
+    model: nn.Module, path: str, *, clear_patterns: tuple[str, ...], allow_partial: bool, part: str = ""
+) -> tuple[LoadReport, dict]:
     """The file's weights in the model; the report, and the file's content.
+
+    Args:
+        part: see ``weights_of_part``.
 
     Raises:
         CheckpointError: a tensor of the model is missing in the file or has another shape, and ``allow_partial`` is False.
     """
     state = from_main(lambda: load_checkpoint(path))
-    return fill_for_test(model, state, path, clear_patterns=clear_patterns, allow_partial=allow_partial), state
+    return fill_for_test(model, state, path, clear_patterns=clear_patterns, allow_partial=allow_partial, part=part), state
 
 
-def fill_for_test(model: nn.Module, state: dict, path: str, *, clear_patterns: tuple[str, ...], allow_partial: bool) -> LoadReport:
+def fill_for_test(
+    model: nn.Module, state: dict, path: str, *, clear_patterns: tuple[str, ...], allow_partial: bool, part: str = ""
+) -> LoadReport:
     """The same with the content of the file at hand."""
-    report = load_weights(model, state, where=path, clear_name_patterns=clear_patterns)
+    report = load_weights(model, weights_of_part(state, part), where=path, clear_name_patterns=clear_patterns)
     unfit = [*report.missing, *report.dropped]
     if unfit and not allow_partial:
         raise CheckpointError(

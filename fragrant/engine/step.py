@@ -24,8 +24,8 @@ class Stepper:
 
     Args:
         module: what is trained, as one process has it; its buffers are put back after a bad step.
-        optimizer: a fused optimiser over parameters of ``module``; groups may carry an ``lr_scale``.
-        clip_norm: largest L2 norm of all gradients together; None = no clipping.
+        optimizer: a fused optimiser over parameters of ``module``; groups may carry ``lr_scale``, ``fixed_lr`` and ``clip_norm``.
+        clip_norm: largest L2 norm of all gradients together, but for groups with a limit of their own; None = no clipping.
         accum_steps: batches per optimiser step; an epoch's last group may be smaller.
         max_bad_steps: so many bad steps in a row stop the run.
         name_clips: video ids -> text for the message.
@@ -47,7 +47,6 @@ class Stepper:
     ):
         self.optimizer = optimizer
         self.scaler = scaler
-        self.clip_norm = clip_norm
         self.accum_steps = accum_steps
         self.max_bad_steps = max_bad_steps
         self.name_clips = name_clips
@@ -55,8 +54,10 @@ class Stepper:
         self.bad_steps = 0  # of the whole run
         self.bad_in_a_row = 0
         self.grad_norm: Tensor | None = None  # of the last step, on the device
-        self._parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
-        self._device = self._parameters[0].device
+        groups = optimizer.param_groups
+        together = [parameter for group in groups if "clip_norm" not in group for parameter in group["params"]]
+        self._clipped = [(together, clip_norm), *((group["params"], group["clip_norm"]) for group in groups if "clip_norm" in group)]
+        self._device = groups[0]["params"][0].device
         self._buffers = list(module.buffers())
         self._unchecked = [(name, p) for name, p in module.named_parameters() if p.requires_grad] if world_size() > 1 else []
         self._ids: list[Tensor] = []
@@ -73,7 +74,7 @@ class Stepper:
             self.average_gradients(len(self._ids) + 1 == self._group_size)
             return
         for group in self.optimizer.param_groups:
-            group["lr"] = lr * group.get("lr_scale", 1.0)
+            group["lr"] = group.get("fixed_lr", lr * group.get("lr_scale", 1.0))
         self._group_size = min(self.accum_steps, remaining)
         self.average_gradients(self._group_size == 1)
         self._finite = torch.ones((), dtype=torch.bool, device=self._device)
@@ -91,17 +92,15 @@ class Stepper:
 
     def _step(self) -> None:
         self._check_gradients()
-        parameters = [parameter for parameter in self._parameters if parameter.grad is not None]
         self.scaler.unscale_(self.optimizer)
-        self.grad_norm = _whole(nn.utils.get_total_norm([parameter.grad for parameter in parameters]))
-        if self.clip_norm:
-            nn.utils.clip_grads_with_norm_(parameters, self.clip_norm, self.grad_norm)
+        norms = [self._clip(parameters, limit) for parameters, limit in self._clipped]
+        self.grad_norm = norms[0]
         bad = sum_over_ranks((~self._finite).float()) > 0  # the same decision on all ranks
         if self.scaler.is_enabled():  # an overflow of the scaled gradients is the scaler's business, not a bad step
             self.scaler.step(self.optimizer)
             self.scaler.update()
         else:
-            bad = bad | ~self.grad_norm.isfinite()
+            bad = bad | ~torch.stack(norms).isfinite().all()
             self.optimizer.grad_scale, self.optimizer.found_inf = None, bad.float()
             self.optimizer.step()
             del self.optimizer.grad_scale, self.optimizer.found_inf
@@ -110,6 +109,15 @@ class Stepper:
         self.flush()
         self._question = (bad, self._ids)
         self._ids = []
+
+    @staticmethod
+    def _clip(parameters: Sequence[Tensor], limit: float | None) -> Tensor:
+        """Scales the gradients down to a norm of ``limit``, if that is not None or 0; their norm before."""
+        parameters = [parameter for parameter in parameters if parameter.grad is not None]
+        norm = _whole(nn.utils.get_total_norm([parameter.grad for parameter in parameters]))
+        if limit:
+            nn.utils.clip_grads_with_norm_(parameters, limit, norm)
+        return norm
 
     def _check_gradients(self) -> None:
         """Once: other ranks would wait for ever for a gradient that never comes.

@@ -26,7 +26,7 @@ SPLITS = ("train", "test")
 
 # What features do not depend on. A key that is not named here changes the name of every cached file: new keys are safe by default.
 NO_MATTER = (
-    *("AUG.", "BN.", "DATA_LOADER.", "DEMO_SET.", "MIXUP.", "SOLVER.", "TENSORBOARD.", "TRAIN."),
+    *("AUG.", "BN.", "DATA_LOADER.", "DEMO_SET.", "MIXUP.", "SVMIX.", "DISTILL.", "LOSS.", "SOLVER.", "TENSORBOARD.", "TRAIN."),
     *("OUTPUT_DIR", "NUM_GPUS", "NUM_SHARDS", "SHARD_ID", "DIST_BACKEND", "LOG_PERIOD", "LOG_MODEL_INFO"),
     *("DATA.PATH_", "DATA.TRAIN_", "DATA.VAL_LIST", "DATA.TEST_LIST", "DATA.CLASSES_FILE", "DATA.HOLD_OUT", "DATA.RANDOM_FLIP"),
     *("DATA.ENSEMBLE_METHOD", "TEST.ENABLE", "TEST.DATASET", "TEST.BATCH_SIZE", "TEST.TEST_BEST", "TEST.SELECT_ON"),

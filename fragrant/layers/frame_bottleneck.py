@@ -1,7 +1,17 @@
 """A ResNet block on single frames, with a module inside that sees the frames of a clip together."""
 
+import torch
 from torch import Tensor, nn
 from torchvision.models.resnet import Bottleneck
+
+
+def shift_in_time(x: Tensor, num_frames: int) -> Tensor:
+    """(N*T, C, H, W) -> the same: the first eighth of the channels from the next frame, the second from the one before, 0 at the ends."""
+    clips = x.unflatten(0, (-1, num_frames))  # (N, T, C, H, W)
+    fold = clips.shape[2] // 8
+    early, late, rest = clips.split([fold, fold, clips.shape[2] - 2 * fold], 2)
+    nothing = torch.zeros_like(early[:, :1])
+    return torch.cat([torch.cat([early[:, 1:], nothing], 1), torch.cat([nothing, late[:, :-1]], 1), rest], 2).flatten(0, 1)
 
 
 class FrameBottleneck(Bottleneck):
@@ -20,9 +30,13 @@ class FrameBottleneck(Bottleneck):
     def width(self) -> int:
         return self.conv1.out_channels
 
+    def seen(self, x: Tensor, num_frames: int) -> Tensor:
+        """What the first convolution sees of the input; (N*T, C, H, W) -> the same."""
+        return x
+
     def forward(self, x: Tensor, num_frames: int) -> Tensor:
         """(N*T, C, H, W), T = ``num_frames`` -> (N*T, C', H', W')"""
-        y = self.relu(self.bn1(self.conv1(x)))
+        y = self.relu(self.bn1(self.conv1(self.seen(x, num_frames))))
         if self.temporal is not None:
             clips = y.unflatten(0, (-1, num_frames)).transpose(1, 2)  # (N, C, T, H, W), a view
             y = self.temporal(clips).transpose(1, 2).flatten(0, 1)  # (N*T, C, H, W)
@@ -30,3 +44,10 @@ class FrameBottleneck(Bottleneck):
         y = self.bn3(self.conv3(y))
         y += x if self.downsample is None else self.downsample(x)
         return self.relu(y)
+
+
+class ShiftBottleneck(FrameBottleneck):
+    """TSM's block (Lin et al. 2019): its first convolution sees an eighth of the channels one frame late, an eighth one early."""
+
+    def seen(self, x: Tensor, num_frames: int) -> Tensor:
+        return shift_in_time(x, num_frames)

@@ -26,3 +26,8 @@ class ClipNormalize(nn.Module):
         clips = pixels.to(torch.float32, copy=True)  # our own copy: the rest works in place
         clips.div_(255).sub_(self.mean).div_(self.std)
         return clips.flip(1) if self.reverse_channels else clips
+
+    def undo(self, clips: Tensor) -> Tensor:
+        """What was normalised -> pixel values 0..255, float32"""
+        clips = clips.float().flip(1) if self.reverse_channels else clips.float()
+        return (clips * self.std + self.mean) * 255

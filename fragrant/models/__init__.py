@@ -1,6 +1,16 @@
 """Video models with plain arguments; a config picks one by name."""
 
-from fragrant.models import csn, dgam, fragrant, mie_net, uniformer, video_swin  # noqa: F401  every model file enters itself into MODELS
+from fragrant.models import (  # noqa: F401  every model file enters itself into MODELS
+    csn,
+    dgam,
+    fragrant,
+    h2cn,
+    mie_net,
+    torchvision_video,
+    tsm,
+    uniformer,
+    video_swin,
+)
 from fragrant.models.backbone import Backbone, ModelError
 from fragrant.models.build import MODELS, build_model
 

@@ -1,20 +1,156 @@
 """From the config to an objective."""
 
-from torch import nn
+import random
+from collections.abc import Callable
+from functools import partial
+from typing import NamedTuple
 
-from fragrant.objectives.classify import Classify, cross_entropy, soft_cross_entropy
+import torch
+from fvcore.common.config import CfgNode
+from torch import Tensor, nn
+
+from fragrant.data.enhance import clahe, equalize
+from fragrant.data.gamma import brighten
+from fragrant.errors import UserError
+from fragrant.layers.normalize import ClipNormalize
+from fragrant.objectives.classify import Classify, unmixed
+from fragrant.objectives.distill import Distill, TeacherInput
+from fragrant.objectives.ema import Ema
+from fragrant.objectives.losses import Loss, binary_cross_entropy, cross_entropy
+from fragrant.objectives.mixup import Mixup
 from fragrant.objectives.objective import Objective
+from fragrant.objectives.selective_module import SelectiveModule
+from fragrant.objectives.sv_mix import SvMix, draw
 from fragrant.registry import Registry
 
 LOSSES = Registry("MODEL.LOSS_FUNC")
-LOSSES.register("cross_entropy")(cross_entropy)
-LOSSES.register("soft_cross_entropy")(soft_cross_entropy)
+for name in (
+    "cross_entropy",
+    "soft_cross_entropy",
+    "focal",
+):  # published files with mixup ask for the second; here the first takes shares too
+    LOSSES.register(name)(cross_entropy)
+LOSSES.register("bce_logit")(binary_cross_entropy)
+ENHANCEMENTS = {"equalize": equalize, "clahe": clahe}
 
 
-def build_objective(cfg, model: nn.Module) -> Objective:
-    """The objective around ``model``; mixers and teachers will be chosen here.
+class Teacher(NamedTuple):
+    """A trained model on its device, and the config that it was trained with."""
+
+    model: nn.Module
+    cfg: CfgNode
+
+
+def build_loss(cfg) -> Loss:
+    """Raises UserError where MODEL.LOSS_FUNC is not known."""
+    name, loss = cfg.MODEL.LOSS_FUNC, cfg.LOSS
+    settings = {"smoothing": loss.LABEL_SMOOTHING} | ({"focus": loss.FOCAL_GAMMA} if name == "focal" else {})
+    return Loss(LOSSES.get(name), class_weights=tuple(loss.CLASS_WEIGHTS), settings=settings)
+
+
+def build_mixup(cfg, rng: random.Random) -> Mixup:
+    return Mixup(
+        cfg.MODEL.NUM_CLASSES,
+        rng,
+        alpha=cfg.MIXUP.ALPHA,
+        cutmix_alpha=cfg.MIXUP.CUTMIX_ALPHA,
+        prob=cfg.MIXUP.PROB,
+        switch_prob=cfg.MIXUP.SWITCH_PROB,
+        smoothing=cfg.MIXUP.LABEL_SMOOTH_VALUE,
+    )
+
+
+def build_sv_mix(cfg, model: nn.Module, rng: random.Random) -> SvMix:
+    sv = cfg.SVMIX
+    rate = {"lr_scale": sv.MODULE_LR / cfg.SOLVER.BASE_LR} if sv.LR_SCHEDULED else {"fixed_lr": sv.MODULE_LR}
+    settings = {"momentum": 0.9, "nesterov": False, "dampening": 0.0} if sv.MODULE_OPT == "sgd" else {}
+    learning = {"optimizer": sv.MODULE_OPT, "weight_decay": sv.MODULE_WD, "clip_norm": sv.MODULE_CLIP, **rate, **settings}
+    draws = partial(
+        draw,
+        rng=rng,
+        spatial_prob=sv.SPATIAL_PROB,
+        alpha_spatial=sv.ALPHA_SPATIAL,
+        alpha_temporal=sv.ALPHA_TEMPORAL,
+        prob=sv.PROB,
+    )
+    return SvMix(
+        model,
+        SelectiveModule(model.num_features, sv.MODULE_DIM or None, learning=learning),
+        draws,
+        num_classes=cfg.MODEL.NUM_CLASSES,
+        loss_fn=build_loss(cfg),
+        smoothing=cfg.MIXUP.LABEL_SMOOTH_VALUE,
+        lam_margin=sv.LAM_MARGIN,
+        mask_weight=sv.MASK_LOSS,
+        mask_margin=sv.MASK_MARGIN,
+        decay=sv.EMA,
+        teacher_batch_stats=sv.TEACHER_BATCH_STATS,
+        evaluate=sv.EVAL,
+    )
+
+
+def build_enhancement(teacher_cfg) -> Callable[[Tensor], Tensor]:
+    """uint8 pixels (N, C, T, H, W) -> the same, as the teacher's config brightens its clips. Works on the CPU: about 1 ms per frame.
 
     Raises:
-        UserError: MODEL.LOSS_FUNC is not known.
+        UserError: the teacher was trained on dark clips.
     """
-    return Classify(model, LOSSES.get(cfg.MODEL.LOSS_FUNC))
+    data = teacher_cfg.DATA
+    if not data.GAMMA and data.ENHANCE == "none":
+        raise UserError(
+            "DISTILL.INPUT enhanced, but DISTILL.CHECKPOINT was trained with DATA.ENHANCE none and DATA.GAMMA []; allowed: dark"
+        )
+    gamma = sum(data.GAMMA) / len(data.GAMMA) if data.GAMMA else 1
+    enhance = ENHANCEMENTS.get(data.ENHANCE, lambda frames: frames)
+
+    def enhanced(pixels: Tensor) -> Tensor:
+        frames = pixels.cpu().permute(0, 2, 3, 4, 1)  # (N, T, H, W, C)
+        return torch.stack([brighten(enhance(clip), gamma) for clip in frames]).permute(0, 4, 1, 2, 3).to(pixels.device)
+
+    return enhanced
+
+
+def build_distill(cfg, model: nn.Module, teacher: Teacher, **options) -> Distill:
+    """Raises UserError where the teacher knows other classes."""
+    found, wanted = teacher.cfg.MODEL.NUM_CLASSES, cfg.MODEL.NUM_CLASSES
+    if found != wanted:
+        raise UserError(f"DISTILL.CHECKPOINT '{cfg.DISTILL.CHECKPOINT}' knows {found} classes; allowed: the {wanted} of MODEL.NUM_CLASSES")
+    device = next(teacher.model.parameters()).device
+    normalizations = [
+        ClipNormalize(data.MEAN, data.STD, reverse_channels=data.REVERSE_INPUT_CHANNEL).to(device) for data in (cfg.DATA, teacher.cfg.DATA)
+    ]
+    enhance = [build_enhancement(teacher.cfg)] if cfg.DISTILL.INPUT == "enhanced" else []
+    return Distill(
+        model,
+        teacher.model,
+        build_loss(cfg),
+        teacher_input=TeacherInput(*normalizations, *enhance),
+        alpha=cfg.DISTILL.ALPHA,
+        temperature=cfg.DISTILL.TEMPERATURE,
+        **options,
+    )
+
+
+def build_objective(cfg, model: nn.Module, *, teacher: Teacher | None = None) -> Objective:
+    """The objective around ``model``, which holds the weights that training starts with: averages and teachers begin as copies.
+
+    What it draws at random comes from this process's own generator, the module ``random``: checkpoints hold its state.
+
+    Args:
+        teacher: of DISTILL.CHECKPOINT.
+
+    Raises:
+        UserError: MODEL.LOSS_FUNC is not known, or the teacher does not fit.
+    """
+    if cfg.MIXUP.ENABLE and cfg.MIXUP.TYPE == "svmix":
+        return build_sv_mix(cfg, model, random)
+    mix = build_mixup(cfg, random) if cfg.MIXUP.ENABLE else unmixed
+    objective = build_distill(cfg, model, teacher, mix=mix) if teacher else Classify(model, build_loss(cfg), mix=mix)
+    return Ema(objective, decay=cfg.TRAIN.EMA.DECAY, evaluate=cfg.TRAIN.EMA.EVAL) if cfg.TRAIN.EMA.ENABLE else objective
+
+
+def part_to_test(cfg) -> str:
+    """Whose weights a test takes from a checkpoint: what their names in the objective's state begin with; "" = the model's."""
+    if cfg.MIXUP.ENABLE and cfg.MIXUP.TYPE == "svmix":
+        return "teacher." if cfg.SVMIX.EVAL == "teacher" else ""
+    return "averaged." if cfg.TRAIN.EMA.ENABLE and cfg.TRAIN.EMA.EVAL == "ema" else ""

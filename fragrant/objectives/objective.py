@@ -16,7 +16,7 @@ class StepOutput(NamedTuple):
 
 
 class Objective(nn.Module):
-    """Everything a training step needs: the model, a loss, later a learnable mixer or an EMA teacher.
+    """Everything a training step needs: the model, a loss, a learnable mixer, an EMA teacher.
 
     All of these are submodules, so that `.to(device)`, the optimiser, checkpoints and DistributedDataParallel, which wraps the
     whole objective, see them. The loop knows this class alone and has no branch for a method.
@@ -39,6 +39,11 @@ class Objective(nn.Module):
     def eval_model(self) -> nn.Module:
         """The model that validation and test score, (N, C, T, H, W) -> (N, K): the raw one, or a teacher."""
         raise NotImplementedError
+
+    @property
+    def scored_beside(self) -> dict[str, nn.Module]:
+        """Further models, by name, that validation scores beside ``eval_model``; they decide nothing."""
+        return {}
 
     def after_step(self) -> None:
         """Called once after every optimiser step, whatever the accumulation: an EMA moves here."""

@@ -8,6 +8,7 @@ from torch import nn
 
 from fragrant.errors import UserError
 from fragrant.optim.groups import parameter_groups
+from fragrant.optim.joint import Joint
 from fragrant.optim.schedule import lr_at
 from fragrant.registry import Registry
 
@@ -67,7 +68,7 @@ def build_optimizer(cfg, module: nn.Module) -> torch.optim.Optimizer:
     Raises:
         UserError: SOLVER.OPTIMIZING_METHOD is not known, or nothing is left to train.
     """
-    build = OPTIMIZERS.get(cfg.SOLVER.OPTIMIZING_METHOD)
+    OPTIMIZERS.get(cfg.SOLVER.OPTIMIZING_METHOD)  # known?
     groups = parameter_groups(
         module,
         weight_decay=cfg.SOLVER.WEIGHT_DECAY,
@@ -76,7 +77,11 @@ def build_optimizer(cfg, module: nn.Module) -> torch.optim.Optimizer:
     )
     if not groups:
         raise UserError(f"{type(module).__name__} has no trainable parameter: nothing to optimise")
-    return build(groups, cfg.SOLVER)
+    by_method: dict[str, list[dict]] = {}
+    for group in groups:
+        by_method.setdefault(group.pop("optimizer", cfg.SOLVER.OPTIMIZING_METHOD), []).append(group)
+    optimizers = [OPTIMIZERS.get(method)(some, cfg.SOLVER) for method, some in by_method.items()]
+    return optimizers[0] if len(optimizers) == 1 else Joint(optimizers)
 
 
 def learning_rate_scale(cfg) -> float:

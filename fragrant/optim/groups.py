@@ -16,6 +16,8 @@ def parameter_groups(model: nn.Module, *, weight_decay: float, bn_weight_decay: 
 
     A module with a method ``optimizer_groups()`` names the groups of all its parameters itself: a list of dicts with name, params,
     lr_scale and decay_scale, its share of ``weight_decay``. The rule, and so the other two arguments, then say nothing about them.
+    A group may also say weight_decay (instead of a share), fixed_lr (instead of a scale: no schedule), clip_norm (the largest norm of its
+    gradients, then clipped apart from the others; 0 = not), optimizer (a name of SOLVER.OPTIMIZING_METHOD) and that one's settings.
 
     Every group has an ``lr_scale``: the schedule's learning rate times this is the group's. It is 1.0 by the rule;
     named groups, layer decay or a learnable mixer change it.
@@ -56,8 +58,8 @@ def named_groups(model: nn.Module, weight_decay: float) -> Iterator[dict]:
         decided |= own
         for group in groups:
             yield {
-                "name": group["name"],
+                "weight_decay": weight_decay * group.get("decay_scale", 1.0),
+                "lr_scale": 1.0,
+                **{name: value for name, value in group.items() if name != "decay_scale"},
                 "params": [parameter for parameter in group["params"] if parameter.requires_grad],
-                "weight_decay": weight_decay * group["decay_scale"],
-                "lr_scale": group["lr_scale"],
             }

@@ -159,7 +159,8 @@ WRONG = [
     (["TRAIN.ENABLE", "False"], ["no weights to test", "TEST.CHECKPOINT_FILE_PATH"]),
     (["TRAIN.ENABLE", "False", "TEST.CHECKPOINT_FILE_PATH", "nowhere.pyth"], ["TEST.CHECKPOINT_FILE_PATH 'nowhere.pyth'"]),
     (["DETECTION.ENABLE", "True"], ["DETECTION.ENABLE", "not supported here"]),
-    (["MIXUP.ENABLE", "True"], ["MIXUP.ENABLE", "not built yet"]),
+    (["MIXUP.ENABLE", "True", "LOSS.LABEL_SMOOTHING", "0.1"], ["LOSS.LABEL_SMOOTHING 0.1", "MIXUP.LABEL_SMOOTH_VALUE"]),
+    (["LOSS.CLASS_WEIGHTS", "[1.0]"], ["LOSS.CLASS_WEIGHTS has 1 values", "each of the 6 classes"]),
     (["TRAIN.PRECISION", "fp16"], ["TRAIN.PRECISION fp16 needs a CUDA GPU"]),
 ]
 

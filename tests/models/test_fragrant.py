@@ -3,7 +3,8 @@
 import pytest
 import torch
 from conftest import golden, golden_input
-from uniformer_goldens import FORMATS, TINY, assert_close, assert_probe, outputs_by_name, published_model, published_state
+from models_by_row import TINY
+from uniformer_goldens import FORMATS, assert_close, assert_probe, outputs_by_name, published_model, published_state
 
 from fragrant.config import load_cfg
 from fragrant.errors import UserError

@@ -4,9 +4,10 @@ import pytest
 import torch
 from conftest import golden, golden_input
 from fvcore.common.config import CfgNode
+from models_by_row import TINY
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
-from uniformer_goldens import FORMATS, TINY, assert_close, assert_probe, outputs_by_name, published_model, published_state
+from uniformer_goldens import FORMATS, assert_close, assert_probe, outputs_by_name, published_model, published_state
 
 from fragrant.layers.split_attention_block import SplitAttentionBlock
 from fragrant.models import ModelError, build_model

@@ -8,9 +8,6 @@ from torch import Tensor, nn
 
 from fragrant.models.uniformer import UniFormer
 
-TINY = dict(num_classes=5, embed_dim=(8, 16, 32, 32), depth=(1, 2, 1, 2), head_dim=16, drop_path_rate=0.0)
-
-
 FORMATS = {"contiguous": torch.contiguous_format, "channels_last_3d": torch.channels_last_3d}
 
 

@@ -1,17 +1,13 @@
-"""Losses by value, and what the loop gets from an objective."""
-
-import math
-import re
+"""What the loop gets from an objective."""
 
 import pytest
 import torch
 from conftest import golden
-from fvcore.common.config import CfgNode
 from torch import nn
 
-from fragrant.errors import UserError
+from fragrant.config import load_cfg
 from fragrant.objectives import Classify, Objective, StepOutput, build_objective
-from fragrant.objectives.classify import cross_entropy, soft_cross_entropy
+from fragrant.objectives.losses import cross_entropy
 
 LOGITS = torch.tensor([[2.0, 0.0, -1.0], [0.5, 0.5, 0.5]])
 
@@ -31,33 +27,13 @@ def clips_of(num: int) -> torch.Tensor:
     return torch.zeros(num, 3, 2, 4, 4)
 
 
-@pytest.mark.parametrize("loss_fn", [cross_entropy, soft_cross_entropy])
-def test_hard_labels(loss_fn):
-    expected = (math.log(1 + math.exp(-2) + math.exp(-3)) + math.log(3)) / 2
-    assert loss_fn(LOGITS, torch.tensor([0, 2])).item() == pytest.approx(expected, rel=1e-6)
-
-
-def test_soft_labels():
-    labels = torch.tensor([[0.7, 0.3, 0.0], [0.2, 0.2, 0.6]])
-    total = math.log(math.exp(2) + 1 + math.exp(-1))
-    expected = (0.7 * (total - 2) + 0.3 * total + math.log(3)) / 2
-    assert soft_cross_entropy(LOGITS, labels).item() == pytest.approx(expected, rel=1e-6)
-    one_hot = torch.eye(3)[[0, 2]]
-    assert soft_cross_entropy(LOGITS, one_hot).item() == pytest.approx(cross_entropy(LOGITS, torch.tensor([0, 2])).item())
-
-
-def test_losses_are_taken_in_float32():
-    assert soft_cross_entropy(LOGITS.bfloat16(), torch.eye(3)[:2].bfloat16()).dtype == torch.float32
-    assert cross_entropy(LOGITS.bfloat16(), torch.tensor([0, 1])).dtype == torch.float32
-
-
 @pytest.mark.parametrize("labels", [torch.tensor([0, 0]), torch.tensor([[0.8, 0.2, 0.0], [0.5, 0.4, 0.1]])], ids=["hard", "soft"])
 def test_classify(labels):
     model = Table(LOGITS)
-    objective = Classify(model, soft_cross_entropy)
+    objective = Classify(model, cross_entropy)
     out = objective(clips_of(2), labels)
     assert isinstance(objective, Objective) and isinstance(out, StepOutput)
-    assert out.loss.shape == () and torch.equal(out.loss, soft_cross_entropy(model.logits, labels))
+    assert out.loss.shape == () and torch.equal(out.loss, cross_entropy(model.logits, labels))
     assert {name: value.item() for name, value in out.logged.items()} == {"top1_err": 0.0, "top5_err": 0.0}
     assert all(value.shape == () and not value.requires_grad for value in out.logged.values())
     out.loss.backward()
@@ -79,7 +55,7 @@ def test_errors_in_percent():
 
 def test_what_the_loop_and_the_evaluation_use():
     model = Table(LOGITS)
-    objective = build_objective(CfgNode({"MODEL": {"LOSS_FUNC": "cross_entropy"}}), model)
+    objective = build_objective(load_cfg(None), model)
     assert objective.eval_model is model
     assert objective.after_step() is None
     assert [name for name, _ in objective.named_parameters()] == ["model.logits"]
@@ -93,17 +69,6 @@ def test_the_base_class_promises_only():
         base.eval_model  # noqa: B018
     with pytest.raises(NotImplementedError):
         base(clips_of(1), torch.tensor([0]))
-
-
-@pytest.mark.parametrize("name, loss_fn", [("cross_entropy", cross_entropy), ("soft_cross_entropy", soft_cross_entropy)])
-def test_loss_by_name(name, loss_fn):
-    assert build_objective(CfgNode({"MODEL": {"LOSS_FUNC": name}}), nn.Identity()).loss_fn is loss_fn
-
-
-def test_unknown_loss():
-    message = "MODEL.LOSS_FUNC 'cross_entropi' is not known; did you mean 'cross_entropy'? Known: cross_entropy, soft_cross_entropy"
-    with pytest.raises(UserError, match=re.escape(message)):
-        build_objective(CfgNode({"MODEL": {"LOSS_FUNC": "cross_entropi"}}), nn.Identity())
 
 
 @pytest.mark.cuda

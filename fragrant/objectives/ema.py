@@ -1,0 +1,62 @@
+"""An exponential moving average of the weights, beside any objective."""
+
+import copy
+
+import torch
+from torch import Tensor, nn
+
+from fragrant.objectives.objective import Objective, StepOutput
+
+
+def frozen_copy(model: nn.Module) -> nn.Module:
+    """The same weights, never trained by gradients."""
+    return copy.deepcopy(model).requires_grad_(False)
+
+
+@torch.no_grad()
+def move_average(average: nn.Module, model: nn.Module, decay: float) -> None:
+    """Every parameter: decay * average + (1 - decay) * model; two models built alike."""
+    torch._foreach_lerp_(list(average.parameters()), list(model.parameters()), 1 - decay)
+
+
+class Ema(Objective):
+    """Any objective, and the moving average of its model; BatchNorm statistics are not averaged but taken over.
+
+    The average starts as a copy, moves once per optimiser step and is never trained with. A step that was left out because it was
+    not finite moves it too: towards the model as it was.
+
+    Args:
+        decay: of the average per step; 0.999 remembers about 1000 steps.
+        evaluate: which of the two is ``eval_model``, "ema" or "raw"; the other is scored beside it.
+    """
+
+    def __init__(self, objective: Objective, *, decay: float, evaluate: str = "ema"):
+        super().__init__()
+        self.objective = objective
+        self.averaged = frozen_copy(objective.eval_model)
+        self.decay, self.evaluate = decay, evaluate
+        self.same_graph_every_step = objective.same_graph_every_step
+
+    def train(self, mode: bool = True) -> "Ema":
+        super().train(mode)
+        self.averaged.eval()
+        return self
+
+    @property
+    def eval_model(self) -> nn.Module:
+        return self.averaged if self.evaluate == "ema" else self.objective.eval_model
+
+    @property
+    def scored_beside(self) -> dict[str, nn.Module]:
+        return {"raw": self.objective.eval_model} if self.evaluate == "ema" else {"ema": self.averaged}
+
+    def forward(self, clips: Tensor, labels: Tensor) -> StepOutput:
+        return self.objective(clips, labels)
+
+    @torch.no_grad()
+    def after_step(self) -> None:
+        self.objective.after_step()
+        model = self.objective.eval_model
+        move_average(self.averaged, model, self.decay)
+        for average, buffer in zip(self.averaged.buffers(), model.buffers(), strict=True):
+            average.copy_(buffer)

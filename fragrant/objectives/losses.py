@@ -1,0 +1,59 @@
+"""Losses: logits against class numbers or shares of the classes."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+def as_shares(labels: Tensor, num_classes: int, *, smoothing: float = 0.0) -> Tensor:
+    """Class numbers (N,) or shares (N, K) -> (N, K) float32, of which ``smoothing`` is spread over all classes alike."""
+    shares = F.one_hot(labels, num_classes) if labels.ndim == 1 else labels
+    return shares.float() * (1 - smoothing) + smoothing / num_classes
+
+
+def cross_entropy(
+    logits: Tensor, labels: Tensor, *, class_weights: Tensor | None = None, smoothing: float = 0.0, focus: float = 0.0
+) -> Tensor:
+    """(N, K), labels (N,) or (N, K) -> (): mean of -sum(share * log softmax), in float32 whatever the logits are.
+
+    Args:
+        class_weights: (K,); the mean then counts every clip as much as its classes weigh.
+        smoothing: share of every label that is spread over all classes.
+        focus: gamma of the focal loss (Lin et al. 2017): (1 - p) ** gamma before every term makes easy clips count less.
+    """
+    logits = logits.float()
+    if labels.ndim == 1 and class_weights is None and not focus:
+        return F.cross_entropy(logits, labels, label_smoothing=smoothing)
+    shares, log_probs = as_shares(labels, logits.shape[1], smoothing=smoothing), logits.log_softmax(-1)
+    terms = -shares * log_probs  # (N, K)
+    if focus:
+        terms = terms * (1 - log_probs.exp()).clamp(min=0) ** focus
+    if class_weights is None:
+        return terms.sum(-1).mean()
+    return (terms * class_weights).sum() / (shares * class_weights).sum()
+
+
+def binary_cross_entropy(logits: Tensor, labels: Tensor, *, class_weights: Tensor | None = None, smoothing: float = 0.0) -> Tensor:
+    """(N, K), labels (N,) or (N, K) of 0 and 1, several per clip -> (): mean over clips and classes, each class a yes or no."""
+    shares = as_shares(labels, logits.shape[1], smoothing=smoothing)
+    return F.binary_cross_entropy_with_logits(logits.float(), shares, weight=class_weights)
+
+
+class Loss(nn.Module):
+    """A loss function with its settings; class weights move to the device with it and are in no state dict.
+
+    Args:
+        function: cross_entropy or binary_cross_entropy.
+        class_weights: one per class; () = all alike.
+        settings: further arguments of the function.
+    """
+
+    def __init__(self, function=cross_entropy, *, class_weights: tuple[float, ...] = (), settings: dict[str, float] | None = None):
+        super().__init__()
+        self.function, self.settings = function, dict(settings or {})
+        weights = torch.tensor(class_weights, dtype=torch.float32) if class_weights else None
+        self.register_buffer("class_weights", weights, persistent=False)
+
+    def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """(N, K), (N,) or (N, K) -> ()"""
+        return self.function(logits, labels, class_weights=self.class_weights, **self.settings)

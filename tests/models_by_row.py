@@ -1,0 +1,64 @@
+"""A tiny model of every kind, and clips for it."""
+
+import torch
+
+from fragrant.models.csn import CSN
+from fragrant.models.dgam import DGAM
+from fragrant.models.fragrant import Fragrant
+from fragrant.models.h2cn import H2CN
+from fragrant.models.mie_net import MieNet
+from fragrant.models.torchvision_video import S3D, MViTv2, R2Plus1D
+from fragrant.models.tsm import TSM
+from fragrant.models.uniformer import UniFormer
+from fragrant.models.video_swin import Size, VideoSwin
+
+CLASSES = 5
+TINY = dict(num_classes=CLASSES, embed_dim=(8, 16, 32, 32), depth=(1, 2, 1, 2), head_dim=16, drop_path_rate=0.0)  # of UniFormer
+TINY_SWIN = Size(8, (1, 2, 1, 1), (1, 2, 2, 4))
+EMBEDS = ("embed1", "embed2", "embed3", "embed4")
+MODELS_BY_ROW = {  # test id -> a tiny model from plain arguments; the part before ":" is its name in the registry
+    "CSN": lambda: CSN(num_classes=CLASSES, depth=26, frozen_bn=True, dropout_rate=0.0),  # as fine-tuned
+    "CSN:ip": lambda: CSN(num_classes=CLASSES, depth=26, bottleneck="ip", frozen_bn=True, dropout_rate=0.0),
+    "Uniformer": lambda: UniFormer(**TINY),
+    "Uniformer:split": lambda: UniFormer(**TINY, split=True),
+    "Uniformer:std": lambda: UniFormer(**TINY, std=True),
+    "Fragrant": lambda: Fragrant(**TINY),
+    "Fragrant:comments": lambda: Fragrant(**TINY, fam_at=EMBEDS, ram_at=EMBEDS, first=("ram", "ram", "ram", "fam"), ram=dict(key_dim=4)),
+    "MieNet": lambda: MieNet(num_classes=CLASSES, blocks=(1, 1, 1, 2), width=8, dropout_rate=0.0),
+    "MieNet:concat": lambda: MieNet(num_classes=CLASSES, blocks=(1, 1, 1, 1), width=8, dropout_rate=0.0, fusion="concat"),
+    "DGAM": lambda: DGAM(
+        UniFormer(**{**TINY, "num_classes": 0}), num_classes=CLASSES, num_frames=4, heads="shared", select="soft", frozen=("gate",)
+    ),
+    "VideoSwin": lambda: VideoSwin(num_classes=CLASSES, size=TINY_SWIN, window_size=(2, 3, 3), drop_path_rate=0.0, dropout_rate=0.0),
+    "TSM": lambda: TSM(num_classes=CLASSES, blocks=(1, 1, 1, 2), width=8, dropout_rate=0.0),
+    "H2CN": lambda: H2CN(num_classes=CLASSES, blocks=(1, 1, 1, 1), width=16, dropout_rate=0.0),
+    "R2Plus1D": lambda: R2Plus1D(num_classes=CLASSES, blocks=(1, 1, 1, 1)),
+    "S3D": lambda: S3D(num_classes=CLASSES, dropout_rate=0.0),
+    "MViTv2": lambda: MViTv2(num_classes=CLASSES, drop_path_rate=0.0, dropout_rate=0.0),
+}
+CLIP, ANOTHER = (3, 4, 64, 64), (3, 7, 96, 70)
+CLIPS_OF = {  # for models that do not take every clip
+    "DGAM": (CLIP, (3, 4, 96, 70)),
+    "MieNet": ((3, 12, 64, 64), (3, 8, 96, 70)),
+    "H2CN": ((3, 10, 64, 64), (3, 15, 96, 70)),
+    "S3D": ((3, 8, 64, 64), (3, 17, 96, 70)),
+}
+NO_BFLOAT16_GRADIENTS = {"R2Plus1D", "S3D"}  # torch's CPU kernels leave some of their temporal filters' unset, now and then NaN
+CLASS_TOKEN = {"MViTv2"}  # the head does not see the feature map
+HAS_RELU = {
+    "MieNet",
+    "TSM",
+    "H2CN",
+    "R2Plus1D",
+    "S3D",
+}
+# ... whose rounding turns some on or off: gradients are compared in float64, or roughly and all together
+
+
+def name_of(row: str) -> str:
+    return row.split(":")[0]
+
+
+def random_clips(row: str, n: int, *, another: bool = False) -> torch.Tensor:
+    shape = CLIPS_OF.get(name_of(row), (CLIP, ANOTHER))[another]
+    return torch.randn(n, *shape, generator=torch.Generator().manual_seed(1))
