@@ -77,13 +77,8 @@ def _decoded(path: str, promised: int) -> dict[str, object]:
     return {"codec": codec, "frames": min(count, promised), "damage": error}
 
 
-def _probe_alone(path: str, open_frames: OpenFrames) -> Probe:
-    torch.set_num_threads(1)  # more would stand in the way of the other processes
-    return probe(path, open_frames)
-
-
 def probe_all(paths: Sequence[str], *, workers: int, title: str, open_frames: OpenFrames = open_frames) -> list[Probe]:
     """The videos in the order given; a reader that dies takes no other video with it."""
-    of_one = partial(_probe_alone if workers > 1 else probe, open_frames=open_frames)
+    of_one = partial(probe, open_frames=open_frames)
     probes = dict(results_of(of_one, list(dict.fromkeys(paths)), workers=workers, title=title))
     return [probes[path] or Probe(error="reading it ends the process (a crash of the decoder)") for path in paths]

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 
+import torch
 from tqdm import tqdm
 
 
@@ -17,8 +18,9 @@ def usable_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def end_with_parent() -> None:
-    """A worker whose parent was killed would wait for work for ever."""
+def start_worker() -> None:
+    """One thread: more would stand in the way of the other processes. And a worker whose parent was killed would wait for work for ever."""
+    torch.set_num_threads(1)
     parent = multiprocessing.parent_process()
     threading.Thread(target=lambda: (parent.join(), os._exit(1)), daemon=True).start()
 
@@ -26,7 +28,7 @@ def end_with_parent() -> None:
 def worker_pool(workers: int) -> ProcessPoolExecutor:
     """Forked workers start at once and need no main module that can be imported; they only read, draw and encode."""
     method = "fork" if "fork" in multiprocessing.get_all_start_methods() else None
-    return ProcessPoolExecutor(workers, multiprocessing.get_context(method), end_with_parent)
+    return ProcessPoolExecutor(workers, multiprocessing.get_context(method), start_worker)
 
 
 def results_of(function: Callable, items: Sequence, *, workers: int, title: str) -> Iterator[tuple]:

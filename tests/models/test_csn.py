@@ -94,8 +94,8 @@ def test_logits_on_the_gpu(name, memory_format, monkeypatch):
 
 
 def gradients(model: CSN, case: dict) -> tuple[Tensor, Tensor, dict[str, float]]:
-    """Loss, logits, and the norm of every gradient under the published name."""
-    logits = model.train()(golden_input(**case["input"]))
+    """Loss, logits, and the norm of every gradient under the published name; in the number format of the model."""
+    logits = model.train()(golden_input(**case["input"]).to(model.head.weight.dtype))
     loss = F.cross_entropy(logits, torch.tensor(case["labels"]))
     loss.backward()
     return loss, logits, {name: p.grad.norm().item() for name, p in model.named_parameters() if p.grad is not None}
@@ -106,10 +106,10 @@ def gradients(model: CSN, case: dict) -> tuple[Tensor, Tensor, dict[str, float]]
 def test_training_with_frozen_batch_norm(name, recompute_blocks):
     (case,) = golden(f"csn/{name}")["train"]
     model = loaded_model(name, frozen_bn=True, dropout_rate=0.0, recompute_blocks=recompute_blocks)
-    before = {key: value.clone() for key, value in model.state_dict().items() if ".running_" in key}
+    before = {key: value.double() for key, value in model.state_dict().items() if ".running_" in key}
     trained = [p for p in model.parameters() if p.requires_grad]
     assert (len(trained), sum(p.numel() for p in trained)) == (case["trainable_tensors"], case["trainable_params"])
-    loss, logits, norms = gradients(model, case)
+    loss, logits, norms = gradients(model.double(), case)  # in float32 the number of threads decides some ReLUs, and the fourth digit
     assert loss.item() == pytest.approx(case["loss"], rel=2e-5)
     assert_near(logits, case["logits"], scale=1.5)
     states = renamed_to_published(name)

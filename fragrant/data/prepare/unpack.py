@@ -5,7 +5,6 @@ import shutil
 from functools import partial
 from pathlib import Path
 
-import torch
 from PIL import Image
 
 from fragrant.data.errors import ListError
@@ -56,7 +55,6 @@ def _save(pixels, path: Path) -> None:
 
 def _unpacked(job: tuple[str, str], template: str) -> int | str:
     """How many frames, or why there are none."""
-    torch.set_num_threads(1)
     try:
         return unpack(job[0], Path(job[1]), template)
     except VideoError as error:
