@@ -3,6 +3,7 @@
 import torch
 
 from fragrant.models.csn import CSN
+from fragrant.models.dgam import DGAM
 from fragrant.models.fragrant import Fragrant
 from fragrant.models.h2cn import H2CN
 from fragrant.models.mie_net import MieNet
@@ -25,6 +26,9 @@ MODELS_BY_ROW = {  # test id -> a tiny model from plain arguments; the part befo
     "Fragrant:comments": lambda: Fragrant(**TINY, fam_at=EMBEDS, ram_at=EMBEDS, first=("ram", "ram", "ram", "fam"), ram=dict(key_dim=4)),
     "MieNet": lambda: MieNet(num_classes=CLASSES, blocks=(1, 1, 1, 2), width=8, dropout_rate=0.0),
     "MieNet:concat": lambda: MieNet(num_classes=CLASSES, blocks=(1, 1, 1, 1), width=8, dropout_rate=0.0, fusion="concat"),
+    "DGAM": lambda: DGAM(
+        UniFormer(**{**TINY, "num_classes": 0}), num_classes=CLASSES, num_frames=4, heads="shared", select="soft", frozen=("gate",)
+    ),
     "VideoSwin": lambda: VideoSwin(num_classes=CLASSES, size=TINY_SWIN, window_size=(2, 3, 3), drop_path_rate=0.0, dropout_rate=0.0),
     "TSM": lambda: TSM(num_classes=CLASSES, blocks=(1, 1, 1, 2), width=8, dropout_rate=0.0),
     "H2CN": lambda: H2CN(num_classes=CLASSES, blocks=(1, 1, 1, 1), width=16, dropout_rate=0.0),
@@ -34,6 +38,7 @@ MODELS_BY_ROW = {  # test id -> a tiny model from plain arguments; the part befo
 }
 CLIP, ANOTHER = (3, 4, 64, 64), (3, 7, 96, 70)
 CLIPS_OF = {  # for models that do not take every clip
+    "DGAM": (CLIP, (3, 4, 96, 70)),
     "MieNet": ((3, 12, 64, 64), (3, 8, 96, 70)),
     "H2CN": ((3, 10, 64, 64), (3, 15, 96, 70)),
     "S3D": ((3, 8, 64, 64), (3, 17, 96, 70)),

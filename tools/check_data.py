@@ -1,6 +1,7 @@
 """Reads every video of a config's lists, or of one list, before a run does: python tools/check_data.py --cfg FILE KEY VALUE ..."""
 
 import sys
+from functools import partial
 from pathlib import Path
 
 from fragrant.engine.launch import argument_parser, config_of, exit_code
@@ -11,15 +12,18 @@ def main(arguments) -> None:
     cfg = config_of(arguments)
     from fragrant.data.check_list import check_list, places, summary, write_clean_list, write_table
     from fragrant.data.datasets import records_and_faults
+    from fragrant.data.frames import open_frames
 
     lists = [(Path(path).stem, "test", path) for path in arguments.list] or [
         (s, s, "") for s in arguments.split or ("train", "val", "test")
     ]
     min_frames = cfg.DATA.NUM_FRAMES if arguments.min_frames is None else arguments.min_frames
+    opened = partial(open_frames, template=cfg.DATA.IMAGE_TEMPLATE, base=cfg.DATA.IMAGE_BASE)
     problems, trained = 0, {}
     for name, split, path in lists:
         records, faults = records_and_faults(cfg, split, path)
-        checked = check_list(records, faults, min_frames=min_frames, workers=arguments.workers, known=trained, title=name)
+        options = {"min_frames": min_frames, "workers": arguments.workers, "known": trained, "title": name, "open_frames": opened}
+        checked = check_list(records, faults, **options)
         if split == "train":
             trained = places(records)
         print("\n".join(summary(checked)))

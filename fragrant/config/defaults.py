@@ -85,6 +85,16 @@ _C.SWIN.DROP_PATH_RATE = 0.2  # drop path of the last block, growing linearly fr
 _C.SWIN.BACKBONE_LR_SCALE = 1.0  # learning rate of everything but the head / that of the run
 _C.SWIN.FROZEN_STAGES = -1  # first stages that keep their weights, with the patch embedding (0: that alone); -1 = none, 4 = all
 
+_C.DGAM = CfgNode()
+_C.DGAM.BACKBONE = "VideoSwin"  # the model behind the gamma experts, a MODEL.MODEL_NAME with its own keys
+_C.DGAM.GAMMAS = [1.0, 1.5, 2.0, 2.5, 3.0]  # of the experts: above 1 is brighter
+_C.DGAM.SELECT = "st_gumbel"  # how training picks an expert: st_gumbel | hard (as published: cannot learn) | expected | soft
+_C.DGAM.TAU = 1.0  # temperature of st_gumbel and hard; published, with hard: 1e-6
+_C.DGAM.HEADS = "matched"  # matched: a classifier for each expert | shared: one for all
+_C.DGAM.FREEZE = []  # parts that keep their weights: backbone, heads, gate
+_C.DGAM.BACKBONE_LR_SCALE = 1.0  # learning rate of the backbone / that of the run; published 0.1
+_C.DGAM.GATE_LR_SCALE = 1.0  # learning rate of the gate / that of the run; published 1000
+
 _C.MIE = CfgNode()
 _C.MIE.NUM_SEGMENTS = 8  # segments of a clip; DATA.NUM_FRAMES = NUM_SEGMENTS * FRAMES_PER_SEGMENT
 _C.MIE.FRAMES_PER_SEGMENT = 4  # neighbouring frames of a segment: 4 for motion maps, 1 for RGB alone
@@ -330,6 +340,7 @@ _KINDS = {
     "DATA.IMAGE_BASE": Kind(int, may_be_none=True),
     "DATA.MAX_BAD_FRACTION": Kind("number"),
     "DATA.TARGET_FPS": Kind("number"),
+    "DGAM.FREEZE": Kind(str, is_list=True),
     "DATA.ROOT_REPLACE": Kind(str, is_list=True),
     "DATA.MEAN": Kind(float, is_list=True, named=PIXEL_MEANS),
     "DATA.STD": Kind(float, is_list=True, named=PIXEL_STDS),

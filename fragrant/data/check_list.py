@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from fragrant.data.errors import ListError
+from fragrant.data.frames import OpenFrames, open_frames
 from fragrant.data.probe import FOLDER, Probe, probe_all
 from fragrant.data.records import RecordList, VideoRecord, format_row
 
@@ -40,14 +41,16 @@ def check_list(
     workers: int = 1,
     known: Mapping[str, str] | None = None,
     title: str = "check",
+    open_frames: OpenFrames = open_frames,
 ) -> Checked:
     """
     Args:
         faults: what is wrong with the lines that gave no record.
         min_frames: a shorter video is a problem.
         known: real path -> where it stands, of a list that must share no video with this one (``places``).
+        open_frames: how a path becomes frames, as for training.
     """
-    probes = probe_all([record.path for record in records], workers=workers, title=title)
+    probes = probe_all([record.path for record in records], workers=workers, title=title, open_frames=open_frames)
     problems = [Problem(f"{records.source}:{line}", "row", fault) for line, fault in sorted(faults.items())]
     twice, good = dict(_duplicates(records)), []
     for at, (record, found) in enumerate(zip(records, probes, strict=True)):

@@ -1,19 +1,16 @@
 """What a video file is, and whether all of it can be read; many files at once."""
 
 import os
-import sys
-from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, as_completed
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Sequence
+from functools import partial
 from typing import NamedTuple
 
 import av
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
-from fragrant.data.frames import Frames, VideoError, open_frames
-from fragrant.data.workers import worker_pool
+from fragrant.data.frames import Frames, OpenFrames, VideoError, open_frames
+from fragrant.data.workers import results_of
 
 LUMA = (0.299, 0.587, 0.114)  # of red, green, blue: ITU-R BT.601
 LOOKED_AT = 8  # frames that brightness is measured on, from the middle of as many equal parts of the video
@@ -35,7 +32,7 @@ class Probe(NamedTuple):
     damage: str = ""  # why it is not whole, though some of it can be read
 
 
-def probe(path: str) -> Probe:
+def probe(path: str, open_frames: OpenFrames = open_frames) -> Probe:
     """Reads a video as training does, and decodes all of it: a file that breaks off is found wherever it does."""
     found = Probe()
     try:
@@ -80,49 +77,13 @@ def _decoded(path: str, promised: int) -> dict[str, object]:
     return {"codec": codec, "frames": min(count, promised), "damage": error}
 
 
-def probe_all(paths: Sequence[str], *, workers: int, title: str) -> list[Probe]:
-    """The videos in the order given; a reader that dies takes no other video with it."""
-    probes: dict[str, Probe] = {}
-    todo = list(dict.fromkeys(paths))
-    with tqdm(total=len(todo), desc=title, unit="video", disable=not sys.stderr.isatty()) as bar:
-        for path, found in _probed(todo, workers):
-            probes[path] = found
-            bar.update()
-    return [probes[path] for path in paths]
-
-
-def _probed(paths: list[str], workers: int) -> Iterator[tuple[str, Probe]]:
-    if workers <= 1:
-        yield from ((path, probe(path)) for path in paths)
-        return
-    while paths:
-        unfinished = []
-        for path, found in _in_pool(paths, min(workers, len(paths))):
-            if found is None:
-                unfinished.append(path)
-            else:
-                yield path, found
-        # One of those that were being read ended its process, and with it the pool: each of them gets a process of its own.
-        for path in unfinished[: 2 * workers + 1]:
-            for _, found in _in_pool([path], 1):
-                yield path, found or Probe(error="reading it ends the process (a crash of the decoder)")
-        paths = unfinished[2 * workers + 1 :]
-
-
-def _probe_alone(path: str) -> Probe:
+def _probe_alone(path: str, open_frames: OpenFrames) -> Probe:
     torch.set_num_threads(1)  # more would stand in the way of the other processes
-    return probe(path)
+    return probe(path, open_frames)
 
 
-def _in_pool(paths: list[str], workers: int) -> Iterator[tuple[str, Probe | None]]:
-    """None, in the order given, for what was not finished when a process died."""
-    with worker_pool(workers) as pool:
-        futures: dict[Future, str] = {pool.submit(_probe_alone, path): path for path in paths}
-        broken = False
-        for future in as_completed(futures):
-            try:
-                yield futures[future], future.result()
-            except BrokenProcessPool:
-                broken = True
-        if broken:
-            yield from ((path, None) for future, path in futures.items() if isinstance(future.exception(), BrokenProcessPool))
+def probe_all(paths: Sequence[str], *, workers: int, title: str, open_frames: OpenFrames = open_frames) -> list[Probe]:
+    """The videos in the order given; a reader that dies takes no other video with it."""
+    of_one = partial(_probe_alone if workers > 1 else probe, open_frames=open_frames)
+    probes = dict(results_of(of_one, list(dict.fromkeys(paths)), workers=workers, title=title))
+    return [probes[path] or Probe(error="reading it ends the process (a crash of the decoder)") for path in paths]

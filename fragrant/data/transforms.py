@@ -30,6 +30,13 @@ class Box(NamedTuple):
         return frames[:, self.top : self.top + self.height, self.left : self.left + self.width]
 
 
+def _interpolated(frames: Tensor, height: int, width: int, dtype: torch.dtype) -> Tensor:
+    """(T, H, W, C) -> (T, height, width, C)"""
+    pixels = frames.permute(0, 3, 1, 2).float()  # (T, C, H, W), channels last in memory as the frames are
+    pixels = F.interpolate(pixels, size=(height, width), mode="bilinear", align_corners=False).permute(0, 2, 3, 1)
+    return to_uint8(pixels.round_()) if dtype == torch.uint8 else pixels.to(dtype)
+
+
 def resize(frames: Tensor, height: int, width: int, *, dtype: torch.dtype = torch.uint8, together: bool = False) -> Tensor:
     """(T, H, W, C) -> (T, height, width, C): bilinear between pixel centres, without antialiasing.
 
@@ -41,13 +48,12 @@ def resize(frames: Tensor, height: int, width: int, *, dtype: torch.dtype = torc
     if frames.shape[1:3] == (height, width):
         return frames.to(dtype)
     if together:
-        pixels = pixels_together(frames).flatten(2).float().unsqueeze(0).permute(0, 3, 1, 2)  # (1, T * C, H, W), channels last in memory
-    else:
-        pixels = frames.permute(0, 3, 1, 2).float()  # (T, C, H, W), channels last in memory as the frames are
-    pixels = F.interpolate(pixels, size=(height, width), mode="bilinear", align_corners=False)
-    if dtype == torch.uint8:
-        pixels = to_uint8(pixels.round_())
-    return pixels.to(dtype).view(-1, frames.shape[3], height, width).permute(0, 2, 3, 1)  # (T, height, width, C)
+        planes = _interpolated(pixels_together(frames).flatten(2).unsqueeze(0), height, width, dtype)  # (1, height, width, T * C)
+        return planes.view(height, width, *frames.shape[::3]).permute(2, 0, 1, 3)  # (T, height, width, C)
+    resized = frames.new_empty(len(frames), height, width, frames.shape[3], dtype=dtype)
+    for at in range(len(frames)):  # one by one, in a processor's cache: up to three times as fast as all at once
+        resized[at : at + 1] = _interpolated(frames[at : at + 1], height, width, dtype)
+    return resized
 
 
 def short_side_size(height: int, width: int, short_side: int) -> tuple[int, int]:

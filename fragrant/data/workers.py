@@ -2,8 +2,13 @@
 
 import multiprocessing
 import os
+import sys
 import threading
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+
+from tqdm import tqdm
 
 
 def usable_cores() -> int:
@@ -22,3 +27,45 @@ def worker_pool(workers: int) -> ProcessPoolExecutor:
     """Forked workers start at once and need no main module that can be imported; they only read, draw and encode."""
     method = "fork" if "fork" in multiprocessing.get_all_start_methods() else None
     return ProcessPoolExecutor(workers, multiprocessing.get_context(method), end_with_parent)
+
+
+def results_of(function: Callable, items: Sequence, *, workers: int, title: str) -> Iterator[tuple]:
+    """(item, ``function(item)``) as they get ready, with a progress bar; None in place of a result whose process died on the way.
+
+    A process that dies takes no other item with it.
+    """
+    with tqdm(total=len(items), desc=title, unit="video", disable=not sys.stderr.isatty()) as bar:
+        for item, result in _results(function, list(items), workers):
+            bar.update()
+            yield item, result
+
+
+def _results(function: Callable, items: list, workers: int) -> Iterator[tuple]:
+    if workers <= 1:
+        yield from ((item, function(item)) for item in items)
+        return
+    while items:
+        unfinished = []
+        for item, result in _in_pool(function, items, min(workers, len(items))):
+            if result is None:
+                unfinished.append(item)
+            else:
+                yield item, result
+        # One of those in work ended its process, and with it the pool: each of them gets a process of its own.
+        for item in unfinished[: 2 * workers + 1]:
+            yield from _in_pool(function, [item], 1)
+        items = unfinished[2 * workers + 1 :]
+
+
+def _in_pool(function: Callable, items: list, workers: int) -> Iterator[tuple]:
+    """None, in the order given, for what was not finished when a process died."""
+    with worker_pool(workers) as pool:
+        futures: dict[Future, object] = {pool.submit(function, item): item for item in items}
+        broken = False
+        for future in as_completed(futures):
+            try:
+                yield futures[future], future.result()
+            except BrokenProcessPool:
+                broken = True
+        if broken:
+            yield from ((item, None) for future, item in futures.items() if isinstance(future.exception(), BrokenProcessPool))

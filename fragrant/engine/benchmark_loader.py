@@ -1,5 +1,6 @@
 """What a training or test item costs on one core, next to reading its frames and doing nothing else, in the same run."""
 
+import itertools
 import random
 import statistics
 import time
@@ -16,12 +17,14 @@ from torch import Tensor
 
 from fragrant.data.clips import ClipDataset, make_batch
 from fragrant.data.frames import VideoFile, open_frames
+from fragrant.data.loader import ClipLoader, TestBatches
 from fragrant.data.packets import Doubtful, list_packets
 from fragrant.data.readers import CannotRead, Source
 
 GOPS = (1, 12, 250)
 SIZES = ((240, 320), (360, 480))  # height, width
 SECONDS, FPS = 10, 30
+BATCH, VIDEOS_PER_WORKER = 2, 16  # videos, where the whole loader is timed
 STAGES = ("open", "decode", "convert", "augment", "collate")
 
 
@@ -97,32 +100,21 @@ class _TimedFile(VideoFile):
             return super()._upright(frame)
 
 
-class _TimedTransform:
-    def __init__(self, transform: Callable, clock: _Clock):
-        self._transform, self._clock = transform, clock
-
-    def prepare(self, frames: Tensor) -> Tensor:
-        with self._clock.count("augment"):
-            return self._transform.prepare(frames)
-
-    def __call__(self, frames: Tensor, where, rng: random.Random) -> Tensor:
-        with self._clock.count("augment"):
-            return self._transform(frames, where, rng)
-
-
 def _stages(dataset: ClipDataset, epoch: int) -> Counter:
-    """Of one item per file."""
-    clock = _Clock()
-    plain = (dataset.open_frames, dataset.transform)
-    dataset.open_frames, dataset.transform = (lambda path: _TimedFile(path, clock)), _TimedTransform(dataset.transform, clock)
+    """Of one item per file; to augment is all that happens to its frames once they are read."""
+    clock, plain = _Clock(), dataset.open_frames
+    dataset.open_frames = lambda path: _TimedFile(path, clock)
     try:
         for video_id in range(len(dataset)):
-            item = dataset[(epoch, video_id)]
+            with clock.count("item"):
+                item = dataset[(epoch, video_id)]
             with clock.count("collate"):
                 make_batch([item])
     finally:
-        dataset.open_frames, dataset.transform = plain
-    return clock.seconds
+        dataset.open_frames = plain
+    seconds = clock.seconds
+    seconds["augment"] = seconds.pop("item") - seconds["open"] - seconds["decode"] - seconds["convert"]
+    return seconds
 
 
 # ---------------------------------------------------------------------------------------------------------------- readings
@@ -174,7 +166,20 @@ def _cpu(function: Callable[[], object]) -> float:
     return time.process_time() - begin
 
 
-def measure_kind(paths: Sequence[str], works: Sequence[Work], *, rounds: int) -> list[dict]:
+def loader_speed(work: Work, paths: Sequence[str], *, workers: int) -> float:
+    """Clips per second of the whole loader, by the clock on the wall, once its processes run; the better of two passes."""
+    num_videos = VIDEOS_PER_WORKER * max(1, workers)
+    dataset = work.dataset_of(list(itertools.islice(itertools.cycle(paths), num_videos)))
+    loader = ClipLoader(dataset, TestBatches(num_videos, batch_size=BATCH), num_workers=workers)
+    seconds = []
+    for _ in range(3):  # the first is a warm-up
+        begin = time.perf_counter()
+        clips = sum(batch.views.numel() for batch in loader)
+        seconds.append(time.perf_counter() - begin)
+    return clips / min(seconds[1:])
+
+
+def measure_kind(paths: Sequence[str], works: Sequence[Work], *, rounds: int, workers: int) -> list[dict]:
     """CPU seconds per item, medians of rounds in which everything takes its turn; the frames are others in every round."""
     datasets = [work.dataset_of(paths) for work in works]
     times = {path: _times(path) for path in paths}
@@ -192,32 +197,35 @@ def measure_kind(paths: Sequence[str], works: Sequence[Work], *, rounds: int) ->
                 row["floor"].append(floor / len(paths))
                 row["plain"].append(plain / len(paths) if len(with_times) == len(paths) else float("nan"))
                 row["stages"].update(stages)
-            row["views"] = dataset[(epoch, 0)].clips.shape[0]
+            row["views"] = len(dataset[(epoch, 0)].views)
+    for row, work in zip(rows, works, strict=True):
+        row["clips/s"] = loader_speed(work, paths, workers=workers)
     return rows
 
 
-def benchmark_loader(files: dict[str, Sequence[str]], works: Sequence[Work], *, rounds: int) -> str:
+def benchmark_loader(files: dict[str, Sequence[str]], works: Sequence[Work], *, rounds: int, workers: int) -> str:
     """A table with a row for every kind of item of every kind of file.
 
     item: CPU time of one video with all its views; floor: of reading the frames that it needs; plain: of reading them with plain
-    seeking. Ratios are medians of the ratios of each round.
+    seeking. Ratios are medians of the ratios of each round. clips/s: of the whole loader with ``workers`` reading processes.
     """
-    lines = [_row("files", "item", "ms/item", "floor ms", "item/floor", "clip/floor", "plain/floor", "clips/s", *STAGES)]
+    numbers = ("ms/item", "floor ms", "item/floor", "clip/floor", "plain/floor", "clips/s", "per core")
+    lines = [_row("files", "item", *numbers, *STAGES)]
     for name, paths in files.items():
-        for row in measure_kind(paths, works, rounds=rounds):
-            lines.append(_line(name, row))
+        for row in measure_kind(paths, works, rounds=rounds, workers=workers):
+            lines.append(_line(name, row, cores=max(1, workers)))
             name = ""
     return "\n".join(lines)
 
 
-def _line(name: str, row: dict) -> str:
+def _line(name: str, row: dict, *, cores: int) -> str:
     def ratio(part: str) -> float:
         return statistics.median(a / b for a, b in zip(row[part], row["floor"], strict=True))
 
     item, total = statistics.median(row["item"]), sum(row["stages"].values())
     shares = (f"{row['stages'][stage] / total:.0%}" for stage in STAGES)
     numbers = (f"{1e3 * item:.1f}", f"{1e3 * statistics.median(row['floor']):.1f}", f"{ratio('item'):.2f}x")
-    more = (f"{ratio('item') / row['views']:.2f}x", f"{ratio('plain'):.2f}x", f"{row['views'] / item:.1f}")
+    more = (f"{ratio('item') / row['views']:.2f}x", f"{ratio('plain'):.2f}x", f"{row['clips/s']:.1f}", f"{row['clips/s'] / cores:.1f}")
     return _row(name, row["name"], *numbers, *more, *shares)
 
 

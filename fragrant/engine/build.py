@@ -259,7 +259,11 @@ def build_works(cfg) -> list[Work]:
 def loader_benchmark(cfg, *, rounds: int, list_files: int) -> str:
     """The table of ``benchmark_loader`` over generated files and, where there is one, the first files of the training list."""
     torch.set_num_threads(1)  # as in a reading process
-    notes = [f"CPU time on one core, {rounds} rounds, everything in turn; {machine(torch.device('cpu'))}"]
+    workers = min(cfg.DATA_LOADER.NUM_WORKERS, usable_cores())
+    notes = [
+        f"CPU time on one core, {rounds} rounds, everything in turn; clips/s of the whole loader by the clock on the wall, "
+        f"DATA_LOADER.NUM_WORKERS {workers}; {machine(torch.device('cpu'))}"
+    ]
     with tempfile.TemporaryDirectory() as folder:
         files = generated_files(Path(folder))
         try:
@@ -267,7 +271,7 @@ def loader_benchmark(cfg, *, rounds: int, list_files: int) -> str:
             files["training list"] = [record.path for record in records[:list_files]]
         except ListError as error:
             notes.append(f"no training list: {error}")
-        return "\n".join([*notes, benchmark_loader(files, build_works(cfg), rounds=rounds)])
+        return "\n".join([*notes, benchmark_loader(files, build_works(cfg), rounds=rounds, workers=workers)])
 
 
 def build_objective_settings(cfg, device: torch.device) -> list[Setting]:

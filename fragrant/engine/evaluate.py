@@ -48,12 +48,13 @@ def score_videos(
     luma = [torch.empty(0, device=device)]
     for batch in watch(loader):
         batch = batch.to(device)
-        parts = batch.clips.flatten(0, 1).split(clips_per_forward)  # (B*V, C, T, H, W) in parts
+        parts = batch.clips.flatten(0, 1).split(clips_per_forward)  # (B*clips, C, T, H, W) in parts
         with autocast():
-            scores = torch.cat([model(prepare(part)) for part in parts])  # (B*V, K)
+            scores = torch.cat([model(prepare(part)) for part in parts]).float()  # (B*clips, K)
+        scores = scores.unflatten(0, batch.clips.shape[:2])  # (B, clips, K)
         ids.append(batch.ids)
         labels.append(batch.labels)
-        logits.append(scores.float().unflatten(0, batch.clips.shape[:2]))  # (B, V, K)
+        logits.append(scores.take_along_dim(batch.views.unsqueeze(-1), dim=1))  # (B, V, K); equal views were scored once
         luma.append(batch.luma)
     ids, labels, logits, luma = (gather_rows(torch.cat(rows)).cpu() for rows in (ids, labels, logits, luma))
     skipped = gather_rows(torch.tensor(sorted(loader.skipped), dtype=torch.long, device=device)).cpu()

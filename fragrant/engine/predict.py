@@ -55,7 +55,7 @@ class _OneVideo(list):
 
     def __init__(self, batch: Batch):
         super().__init__([batch])
-        self.num_views = batch.clips.shape[1]
+        self.num_views = batch.views.shape[1]
         self.skipped: dict[int, str] = {}
 
 

@@ -83,7 +83,7 @@ def watched(dataset: ClipDataset, ids: list[int], extractor: Extractor) -> Itera
     for item in loader:
         if isinstance(item, Unreadable):
             raise VideoError(item.message)
-        yield item.id, item.clips.permute(0, 4, 1, 2, 3)
+        yield item.id, item.clips[list(item.views)].permute(0, 4, 1, 2, 3)
 
 
 def as_it_is(item):

@@ -2,6 +2,7 @@
 
 from fragrant.models import (  # noqa: F401  every model file enters itself into MODELS
     csn,
+    dgam,
     fragrant,
     h2cn,
     mie_net,

@@ -7,6 +7,7 @@ import re
 import pytest
 from conftest import load_tool
 from make_video import encode
+from PIL import Image
 
 from fragrant.data import probe as probing
 from fragrant.data.check_list import check_list, places, summary
@@ -108,18 +109,17 @@ def test_videos_of_the_training_list(tmp_path):
 
 
 def test_a_folder_with_fewer_frames_than_the_list_says(monkeypatch):
-    monkeypatch.setattr(probing, "probe", lambda path: Probe(frames=8, codec=probing.FOLDER))
+    monkeypatch.setattr(probing, "probe", lambda path, open_frames: Probe(frames=8, codec=probing.FOLDER))
     records = RecordList([VideoRecord(name, 0, number) for name, number in (("a", 8), ("b", 9), ("c", None), ("d", 5))], source="x.csv")
     checked = check_list(records, {})
     assert [(problem.where, problem.text) for problem in checked.problems] == [("x.csv:2", "'b' has 8 frames, the list says 9")]
 
 
-def test_no_error_ends_the_check(tmp_path, monkeypatch):
-    monkeypatch.setattr(probing, "open_frames", lambda path: 1 / 0)
-    assert probe(str(tmp_path)).error == "ZeroDivisionError: division by zero"
+def test_no_error_ends_the_check(tmp_path):
+    assert probe(str(tmp_path), lambda path: 1 / 0).error == "ZeroDivisionError: division by zero"
 
 
-def dies_at_torn(path: str) -> Probe:
+def dies_at_torn(path: str, open_frames) -> Probe:
     """Stands in for ``probe``: what a crash of the decoder looks like from outside."""
     if path.endswith("torn"):
         os._exit(1)
@@ -169,6 +169,20 @@ def test_command_for_one_list(folder, shared_clips, capsys):
     assert not (folder / "out/test.csv").exists()
     assert run(folder, "--list", str(folder / "test.csv"), "--min-frames", "500") == 1
     assert "too short" in capsys.readouterr().out
+
+
+def test_command_for_folders_of_pictures(tmp_path, capsys):
+    for number in range(6):
+        (tmp_path / "a").mkdir(exist_ok=True)
+        Image.new("RGB", (16, 12), (number, 0, 0)).save(tmp_path / f"a/img_{number:03d}.png")
+    (tmp_path / "x.csv").write_text("a 6 0\n")
+    listed = ["--list", str(tmp_path / "x.csv"), "--min-frames", "2"]
+    assert run(tmp_path, *listed) == 1
+    assert "no file in this folder fits DATA.IMAGE_TEMPLATE '{:05d}.jpg'" in capsys.readouterr().out
+    assert run(tmp_path, *listed, "DATA.IMAGE_TEMPLATE", "img_{:03d}.png") == 0
+    assert "frames 6..6 (median 6); sizes 16x12" in capsys.readouterr().out
+    assert run(tmp_path, *listed, "DATA.IMAGE_TEMPLATE", "img_{:03d}.png", "DATA.IMAGE_BASE", "1") == 1
+    assert f"'{tmp_path}/a' has 5 frames, the list says 6" in capsys.readouterr().out
 
 
 def test_command_with_wrong_input(folder, capsys):

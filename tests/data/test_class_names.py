@@ -67,6 +67,7 @@ def test_brackets():
         ("VideoEval_AR_in_Dark/label_map.txt", 11, "Drink", "Wave"),
         ("EE6222_2023_6class/mapping_table_23.txt", 6, "Jump", "Walk"),
         ("Dark48/classInd.txt", 48, "adult_female_singing", "whistling"),
+        ("SSv2_UniFormer_head/category.txt.head20", 20, "Approaching [something] with your camera", None),
     ],
 )
 def test_real_files(shared_lists, name, number, first, last):

@@ -32,9 +32,9 @@ def dataset_of(folder, plan, transform=CROP, seed=0, **options):
 
 def test_test_views_are_crops_of_the_right_frames(videos):
     dataset = dataset_of(videos, test_plan(length=4, stride=4, clips=2, crops=3, offset=True))
-    clips, label, video_id, _, _ = dataset[(0, 0)]
+    clips, views, label, video_id, _, _ = dataset[(0, 0)]
     assert (label, video_id) == (2, 0)
-    assert clips.shape == (6, 4, 48, 48, 3) and clips.dtype == torch.uint8
+    assert views == (0, 1, 2, 3, 4, 5) and clips.shape == (6, 4, 48, 48, 3) and clips.dtype == torch.uint8
     frames = torch.from_numpy(decode_all(videos / "long.mp4"))  # (60, 48, 64, 3)
     for row, (numbers, left) in enumerate([(n, x) for n in ([0, 5, 10, 15], [44, 49, 54, 59]) for x in (0, 8, 16)]):
         assert torch.equal(clips[row], frames[numbers, :, left : left + 48]), row
@@ -129,9 +129,8 @@ def test_views_of_a_short_video_that_are_the_same_are_made_once(videos):
             return super().__call__(frames, where, rng)
 
     plan = test_plan(length=8, stride=8, clips=4, crops=3)
-    clips = dataset_of(videos, plan, Watched(crop_size=48, short_side=48))[(0, 1)].clips  # 5 frames: all clips begin at 0
-    assert made == [0, 0.5, 1] and len(clips) == 12
-    assert torch.equal(clips[:3].repeat(4, 1, 1, 1, 1), clips)
+    item = dataset_of(videos, plan, Watched(crop_size=48, short_side=48))[(0, 1)]  # 5 frames: all clips begin at 0
+    assert made == [0, 0.5, 1] and len(item.clips) == 3 and item.views == (0, 1, 2) * 4
     made.clear()
     dataset_of(videos, plan, Watched(crop_size=40, short_side=48))[(0, 0)]
     assert len(made) == 3  # 60 frames, the clips span 64
@@ -205,8 +204,8 @@ def test_luma_is_of_the_whole_decoded_frames_before_any_transform(videos):
 
 
 # ---------------------------------------------------------------------------------------------------------------- batches
-def item(video_id, label=1):
-    return VideoClips(torch.randint(0, 256, (3, 4, 6, 6, 3), dtype=torch.uint8), label, video_id)
+def item(video_id, label=1, views=(0, 1, 2)):
+    return VideoClips(torch.randint(0, 256, (max(views) + 1, 4, 6, 6, 3), dtype=torch.uint8), views, label, video_id)
 
 
 def test_a_batch_is_channels_last_without_a_copy():
@@ -219,6 +218,15 @@ def test_a_batch_is_channels_last_without_a_copy():
     assert flat.data_ptr() == batch.clips.data_ptr()
     assert flat.is_contiguous(memory_format=torch.channels_last_3d)
     assert torch.equal(batch.clips[1, 2], items[1].clips[2].permute(3, 0, 1, 2))
+
+
+def test_views_that_show_the_same_share_a_clip():
+    few, many = item(0, views=(0, 0, 1)), item(1)
+    batch = collate([few, many]).batch
+    assert batch.clips.shape[:2] == (2, 3) and batch.views.tolist() == [[0, 0, 1], [0, 1, 2]]
+    shown = batch.clips.take_along_dim(batch.views[:, :, None, None, None, None], dim=1).permute(0, 1, 3, 4, 5, 2)
+    assert torch.equal(shown[0], few.clips[[0, 0, 1]]) and torch.equal(shown[1], many.clips)
+    assert collate([few]).batch.clips.shape[:2] == (1, 2)
 
 
 def test_unreadable_videos_are_left_out_of_the_batch():

@@ -23,13 +23,14 @@ def path(tmp_path_factory):
 
 
 def test_a_line_for_every_kind_of_item(path):
-    text = bench.benchmark_loader({"noise": [path, path]}, build_works(load_cfg(None, CFG)), rounds=1)
+    text = bench.benchmark_loader({"noise": [path, path]}, build_works(load_cfg(None, CFG)), rounds=1, workers=1)
     lines = text.splitlines()
     assert len(lines) == 6 and lines[1].startswith("noise")
     header = lines[0].split()
     assert header[-5:] == list(bench.STAGES)
     for line in lines[1:]:
         assert abs(sum(int(share[:-1]) for share in line.split()[-5:]) - 100) <= 3
+        assert line.split()[-6] == line.split()[-7]  # clips/s, per core: of one
         assert line.count("x  ") + line.count("x ") >= 3
 
 

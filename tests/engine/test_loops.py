@@ -23,6 +23,7 @@ class ToyBatch(NamedTuple):
     labels: Tensor
     ids: Tensor
     luma: Tensor
+    views: Tensor
 
     def to(self, device):
         return self
@@ -45,7 +46,7 @@ class ToyLoader:
         for ids in torch.tensor(self.ids).split(self.batch_size) if self.ids else ():
             pixels = ids[:, None] + 0.1 * torch.arange(self.num_views)  # (B, V)
             clips = pixels[:, :, None, None, None, None].expand(-1, -1, 3, 2, 4, 4)
-            yield ToyBatch(clips, ids % 3, ids, ids / 10)
+            yield ToyBatch(clips, ids % 3, ids, ids / 10, torch.arange(self.num_views).expand(len(ids), -1))
 
 
 class Echo(nn.Module):
@@ -82,6 +83,19 @@ def test_every_video_is_scored_once_in_list_order(ids, views):
     assert table.logits.shape == (len(ids), views, 3) and table.labels.tolist() == [i % 3 for i in range(len(ids))]
     for video in range(len(ids)):
         assert table.logits[video, :, 0].tolist() == pytest.approx([video + 0.1 * view for view in range(views)], abs=1e-5)
+
+
+def test_views_that_share_a_clip_are_scored_once():
+    class Sharing(ToyLoader):
+        def __iter__(self):
+            for batch in super().__iter__():
+                yield batch._replace(clips=batch.clips[:, :2], views=torch.tensor([[0, 1, 1, 0, 0, 1]] * len(batch.ids)))
+
+    model = Echo()
+    table = score(Sharing([0, 1, 2], views=6), 3, model)
+    assert sum(model.sizes) == 6
+    for video in range(3):
+        assert table.logits[video, :, 0].tolist() == pytest.approx([video + 0.1 * clip for clip in (0, 1, 1, 0, 0, 1)], abs=1e-5)
 
 
 def test_the_memory_of_a_forward_pass_is_bounded():

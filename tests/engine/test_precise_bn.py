@@ -12,7 +12,7 @@ def test_statistics_are_the_mean_over_the_batches():
     model = nn.Sequential(nn.Conv3d(3, 4, 1), nn.BatchNorm3d(4)).train()
     weights = [parameter.clone() for parameter in model.parameters()]
     zeros = torch.zeros(2)
-    batches = [Batch(torch.randint(0, 256, (2, 1, 3, 2, 4, 4), dtype=torch.uint8), zeros, zeros, zeros) for _ in range(4)]
+    batches = [Batch(torch.randint(0, 256, (2, 1, 3, 2, 4, 4), dtype=torch.uint8), zeros, zeros, zeros, zeros[:, None]) for _ in range(4)]
     prepare = lambda clips: clips.float() / 255  # noqa: E731
     update_batch_norm(model, batches, prepare, torch.device("cpu"), num_batches=3)
     with torch.no_grad():

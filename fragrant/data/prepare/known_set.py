@@ -72,8 +72,12 @@ def prepared_set(name: str, root: str | os.PathLike, *, edition: str = "", video
     if not root or not Path(root).is_dir():
         raise ListError(f"the folder '{root}' of {name} is not there (DATA.PATH_TO_DATA_DIR, --root)")
     found = converter.read(Source(Path(root), edition, Path(videos) if videos else None))
-    splits, notes = dict(found.splits), found.notes
-    if "val" not in splits and "test" in splits:
-        splits["val"] = splits["test"]
-        notes += ("the set has no validation list: val repeats test",)
-    return found._replace(splits=splits, notes=notes, edition=edition)
+    return with_validation(found._replace(edition=edition))
+
+
+def with_validation(found: KnownSet) -> KnownSet:
+    """A set without a validation list validates on its test list."""
+    if "val" in found.splits or "test" not in found.splits:
+        return found
+    splits = {**found.splits, "val": found.splits["test"]}
+    return found._replace(splits=splits, notes=(*found.notes, "the set has no validation list: val repeats test"))

@@ -38,7 +38,7 @@ def _doubts(found: KnownSet) -> list[str]:
         published = _published(found, split)
         if published not in (None, len(records)):
             doubts.append(f"{split}.csv has {len(records)} videos, published are {published}")
-        if _missing(records) == len(records):
+        if len(records) and _missing(records) == len(records):
             doubts.append(f"no video of {split}.csv is there, {records[0].path} is not: give the folder of the videos (--videos)")
     return doubts
 

@@ -1,0 +1,172 @@
+"""Gamma experts: a gate picks, clip by clip, how strongly dark frames are brightened before a network sees them.
+
+DGAM (Jeong et al., "ELLAR: An Action Recognition Dataset for Extremely Low-Light Conditions with Dual Gamma Adaptive Modulation",
+ACCV 2024). Expert k brightens with exponent 1 / gamma_k, every frame within its own range:
+
+    E_k(f) = ((f - min) / (max - min + 1e-5)) ** (1 / gamma_k) * (max - min) + min
+
+The published gate takes softmax(p / 1e-6) as weights, whose gradient is zero but for near ties; it practically cannot learn. The
+rules here have the same forward pass and a gradient of choice.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from fragrant.errors import UserError
+from fragrant.layers.frame_statistics import frame_statistics
+from fragrant.layers.own_backward import one_node, own_backward
+
+GAMMAS = (1.0, 1.5, 2.0, 2.5, 3.0)
+RULES = ("hard", "st_gumbel", "expected", "soft")
+PUBLISHED_TAU = 1e-6
+
+
+class Choice(NamedTuple):
+    """What the gate says of every clip: probabilities (N, E), the expert taken (N,), weights (N, E) that the gradient flows through."""
+
+    probs: Tensor
+    expert: Tensor
+    weights: Tensor
+
+
+class Gate(nn.Module):
+    """Statistics of T frames (N, 3T) -> probabilities of E experts (N, E). Layers and their names are the published ones."""
+
+    def __init__(self, num_frames: int, num_experts: int, *, dropout: float = 0.1):
+        super().__init__()
+        self.linear1, self.batchnorm1 = nn.Linear(3 * num_frames, 128), nn.BatchNorm1d(128)
+        self.linear2, self.batchnorm2 = nn.Linear(128, 256), nn.BatchNorm1d(256)
+        self.linear3 = nn.Linear(256, num_experts)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, statistics: Tensor) -> Tensor:
+        x = self.dropout(F.leaky_relu(self._norm(self.batchnorm1, self.linear1(statistics))))
+        x = self.dropout(F.leaky_relu(self._norm(self.batchnorm2, self.linear2(x))))
+        return self.linear3(x).softmax(-1)
+
+    @staticmethod
+    def _norm(norm: nn.BatchNorm1d, x: Tensor) -> Tensor:
+        """A batch of one has no statistics of its own: then the running ones."""
+        if len(x) > 1:
+            return norm(x)
+        return F.batch_norm(x, norm.running_mean, norm.running_var, norm.weight, norm.bias, training=False, eps=norm.eps)
+
+
+class GammaExperts(nn.Module):
+    """Brightens every clip with the gamma that the gate picks.
+
+    Args:
+        num_frames: T of the clips, fixed by the gate's first layer.
+        select: how the choice is made in training; in evaluation it is always the likeliest expert.
+            hard: the likeliest; gradient of softmax(p / tau), as published with tau 1e-6.
+            st_gumbel: drawn by the probabilities (Gumbel noise); gradient of softmax((ln p + noise) / tau).
+            expected: drawn evenly; the gate learns from an objective that weighs the losses of all experts.
+            soft: a mixture of all experts by their probabilities.
+        tau: temperature of hard and st_gumbel.
+
+    Raises:
+        UserError: settings that do not exist, or a clip of another length.
+    """
+
+    def __init__(
+        self, num_frames: int, *, gammas: Sequence[float] = GAMMAS, select: str = "st_gumbel", tau: float = 1.0, dropout: float = 0.1
+    ):
+        super().__init__()
+        if select not in RULES:
+            raise UserError(f"DGAM.SELECT '{select}' is not known; allowed: {', '.join(RULES)}")
+        if not gammas or min(gammas) <= 0 or tau <= 0:
+            raise UserError(f"gammas and tau of the gamma experts must be above 0; got gammas={list(gammas)}, tau={tau}")
+        self.num_frames, self.select, self.tau = num_frames, select, tau
+        self.gating = Gate(num_frames, len(gammas), dropout=dropout)
+        self.register_buffer("exponents", 1 / torch.tensor(gammas, dtype=torch.float32), persistent=False)
+
+    def choose(self, clips: Tensor) -> Choice:
+        """(N, C, T, H, W) -> Choice. In float32, whatever the clips are in."""
+        if clips.shape[2] != self.num_frames:
+            raise UserError(f"the gate of the gamma experts takes {self.num_frames} frames (DATA.NUM_FRAMES); got {clips.shape[2]}")
+        with torch.autocast(clips.device.type, enabled=False):
+            probs = self.gating(frame_statistics(clips))
+            if not self.training:
+                return one_hot(probs, probs.argmax(-1))
+            if self.select == "soft":
+                return Choice(probs, probs.argmax(-1), probs)
+            if self.select == "expected":
+                return one_hot(probs, torch.randint(probs.shape[1], (len(probs),), device=probs.device))
+            logits = probs
+            if self.select == "st_gumbel":
+                noise = torch.empty_like(probs).exponential_().log().neg()
+                logits = probs.clamp(min=1e-20).log() + noise
+            choice = one_hot(probs, logits.argmax(-1))
+            slope = (logits / self.tau).softmax(-1)
+            return choice._replace(weights=choice.weights + (slope - slope.detach()))
+
+    def forward(self, clips: Tensor, expert: Tensor | None = None) -> tuple[Tensor, Choice]:
+        """(N, C, T, H, W) -> brightened clips of the same shape, and the choice.
+
+        Args:
+            expert: (N,) take these instead of the gate's.
+        """
+        choice = self.choose(clips)
+        if expert is not None:
+            choice = one_hot(choice.probs, expert)
+        with torch.autocast(clips.device.type, enabled=False):
+            one_each = expert is not None or not (self.training and self.select == "soft")
+            return Brighten.apply(clips, choice.weights, self.exponents, one_each), choice
+
+
+def one_hot(probs: Tensor, expert: Tensor) -> Choice:
+    return Choice(probs, expert, F.one_hot(expert, probs.shape[1]).to(probs.dtype))
+
+
+def brighten(clips: Tensor, exponents: Tensor) -> Tensor:
+    """One expert per clip: (N, C, T, H, W), exponents 1 / gamma (N,) -> the same shape."""
+    low, high = clips.amin((1, 3, 4), keepdim=True), clips.amax((1, 3, 4), keepdim=True)  # (N, 1, T, 1, 1)
+    span, exponents = high - low, exponents.view(-1, 1, 1, 1, 1)
+    share = (clips - low).div(span + 1e-5)  # 0 .. 1
+    if share.requires_grad:  # a root has no slope at 0: there it counts as 0
+        positive = share > 0
+        powers = torch.where(positive, share, 1).pow(exponents) * positive
+    else:
+        powers = share.pow(exponents)
+    return powers.mul(span).add(low)
+
+
+@one_node
+class Brighten(torch.autograd.Function):
+    """``sum_j weights[n, j] * E_j(clips[n])``; where every clip has one expert, of weight 1, that one alone is computed.
+
+    (N, C, T, H, W), (N, E), exponents (E,) -> (N, C, T, H, W). The weights' gradient asks what each expert would have made of the clip,
+    one after the other, so that nothing larger than a clip is kept.
+    """
+
+    @staticmethod
+    def forward(ctx, clips: Tensor, weights: Tensor, exponents: Tensor, one_each: bool) -> Tensor:
+        ctx.save_for_backward(clips, weights, exponents)
+        if one_each:
+            return brighten(clips, exponents[weights.argmax(1)])
+        return mixture(clips, weights, exponents)
+
+    @staticmethod
+    @own_backward
+    def backward(ctx, grad: Tensor) -> tuple[Tensor | None, Tensor | None, None, None]:
+        clips, weights, exponents = ctx.saved_tensors
+        needs_clips, needs_weights, *_ = ctx.needs_input_grad
+        grad_clips = grad_weights = None
+        if needs_weights:
+            columns = [(grad * brighten(clips, exponent.expand(len(clips)))).flatten(1).sum(1) for exponent in exponents]
+            grad_weights = torch.stack(columns, 1).to(weights.dtype)
+        if needs_clips:
+            with torch.enable_grad():
+                source = clips.detach().requires_grad_()
+                grad_clips = torch.autograd.grad(mixture(source, weights.detach(), exponents), source, grad)[0]
+        return grad_clips, grad_weights, None, None
+
+
+def mixture(clips: Tensor, weights: Tensor, exponents: Tensor) -> Tensor:
+    """All experts, weighted: the plain form of ``Brighten``."""
+    parts = [w.view(-1, 1, 1, 1, 1) * brighten(clips, e.expand(len(clips))) for w, e in zip(weights.unbind(1), exponents, strict=True)]
+    return torch.stack(parts).sum(0)

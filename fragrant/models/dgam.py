@@ -1,0 +1,179 @@
+"""DGAM (Jeong et al., ELLAR, ACCV 2024): gamma experts in front of any backbone, and a classifier for each of them behind it."""
+
+import re
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from fragrant.layers.gamma_experts import GAMMAS, Choice, GammaExperts
+from fragrant.models.backbone import Backbone, ModelError
+from fragrant.models.build import MODELS
+
+HEADS = ("matched", "shared")
+PARTS = ("backbone", "heads", "gate")
+PUBLISHED_HEADS = ("", "_15", "_20", "_25", "_30")  # behind "fc_cls", in the order of the gammas
+
+
+class DGAM(Backbone):
+    """A gate looks at the frames' statistics and picks a gamma for every clip; the backbone sees the brightened clip.
+
+    Args:
+        backbone: built without classes: its ``forward_head`` gives pooled features.
+        num_frames: of a clip; the gate is made for them.
+        heads: "matched" = a classifier for each gamma, "shared" = one for all.
+        gammas, select, tau: see ``GammaExperts``.
+        frozen: parts of "backbone", "heads", "gate" that keep their weights, in evaluation mode.
+        backbone_lr_scale, gate_lr_scale: their learning rates over that of the run, which the heads have.
+
+    Raises:
+        ModelError, UserError: arguments that do not fit together.
+    """
+
+    head_name = "heads"
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        *,
+        num_classes: int,
+        num_frames: int,
+        heads: str = "matched",
+        gammas: Sequence[float] = GAMMAS,
+        select: str = "st_gumbel",
+        tau: float = 1.0,
+        gate_dropout: float = 0.1,
+        frozen: Sequence[str] = (),
+        backbone_lr_scale: float = 1.0,
+        gate_lr_scale: float = 1.0,
+    ):
+        super().__init__()
+        for name, values, known in (("DGAM.HEADS", [heads], HEADS), ("DGAM.FREEZE", frozen, PARTS)):
+            if unknown := [value for value in values if value not in known]:
+                raise ModelError(f"{name} '{unknown[0]}' is not known; allowed: {', '.join(known)}")
+        self.experts = GammaExperts(num_frames, gammas=gammas, select=select, tau=tau, dropout=gate_dropout)
+        self.backbone = backbone
+        self.num_features = backbone.num_features
+        self.heads = nn.ModuleList(nn.Linear(self.num_features, num_classes) for _ in (gammas if heads == "matched" else [1]))
+        for head in self.heads:
+            nn.init.normal_(head.weight, std=0.01)
+            nn.init.zeros_(head.bias)
+        self.lr_scales = {"backbone": backbone_lr_scale, "gate": gate_lr_scale}
+        self.frozen = tuple(frozen)
+        for part in self._frozen():
+            part.requires_grad_(False)
+        self.train()
+
+    @property
+    def head(self) -> nn.Linear:
+        """The classifier of the first gamma."""
+        return self.heads[0]
+
+    def _frozen(self) -> list[nn.Module]:
+        parts = {"backbone": self.backbone, "heads": self.heads, "gate": self.experts.gating}
+        return [parts[name] for name in self.frozen]
+
+    def train(self, mode: bool = True) -> "DGAM":
+        super().train(mode)
+        for part in self._frozen():
+            part.eval()
+        return self
+
+    def forward(self, clips: Tensor) -> Tensor:
+        """(N, C, T, H, W) -> logits (N, K)"""
+        return self.decide(clips)[0]
+
+    def decide(self, clips: Tensor, expert: Tensor | None = None) -> tuple[Tensor, Choice]:
+        """(N, C, T, H, W) -> logits (N, K), and what the gate chose; ``expert`` (N,): take these instead."""
+        clips, choice = self.experts(clips, expert)
+        return self.classify(self.backbone.forward_head(self.backbone.forward_features(clips)), choice), choice
+
+    def classify(self, pooled: Tensor, choice: Choice) -> Tensor:
+        """(N, D) -> (N, K) by the classifier of each clip's expert; a mixture of experts has a mixture of classifiers."""
+        if len(self.heads) == 1:
+            return self.heads[0](pooled)
+        logits = torch.stack([head(pooled) for head in self.heads], 1)  # (N, E, K)
+        if choice.weights.requires_grad:
+            return (choice.weights.unsqueeze(-1).to(logits.dtype) * logits).sum(1)
+        return logits.gather(1, choice.expert.view(-1, 1, 1).expand(-1, 1, logits.shape[-1])).squeeze(1)
+
+    def forward_features(self, clips: Tensor) -> Tensor:
+        """(N, C, T, H, W) -> (N, D, T', H', W') of the brightened clip."""
+        return self.backbone.forward_features(self.experts(clips)[0])
+
+    def forward_head(self, features: Tensor) -> Tensor:
+        """
+        Raises:
+            ModelError: the classifier belongs to the expert, which features do not tell.
+        """
+        if len(self.heads) > 1:
+            raise ModelError(
+                "DGAM with a classifier for each gamma has no logits of features alone; call the model, or take DGAM.HEADS shared"
+            )
+        return self.heads[0](self.backbone.forward_head(features))
+
+    # --------------------------------------------------------------------------------------- published weights, learning rates
+    def optimizer_groups(self) -> list[dict]:
+        """Backbone, classifiers, gate; vectors and tables of position biases do not decay."""
+        members = {}
+        for name, parameter in self.named_parameters():
+            part = {"backbone": "backbone", "heads": "heads"}.get(name.split(".")[0], "gate")
+            decays = parameter.ndim > 1 and not name.endswith("relative_position_bias_table")
+            members.setdefault((part, decays), []).append(parameter)
+        return [
+            {
+                "name": part if decays else f"{part} without decay",
+                "params": parameters,
+                "lr_scale": float(self.lr_scales.get(part, 1.0)),
+                "decay_scale": float(decays),
+            }
+            for (part, decays), parameters in members.items()
+        ]
+
+    def layout_of(self, state: Mapping[str, Tensor]) -> str:
+        if any(".my_MoE." in key for key in state):
+            return "DGAM of ELLAR"
+        return "" if any(key.startswith("experts.") for key in state) else self.backbone.layout_of(state)
+
+    def rename_published(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Takes the files of ELLAR's DGAM and of its backbones, whose classifier then serves every gamma."""
+        if any(key.startswith("experts.") for key in state):
+            return state
+        ours, rest = {}, {}
+        for key, value in state.items():
+            if match := re.fullmatch(r"backbone\.my_MoE\.gating\.(.+)", key):
+                ours[f"experts.gating.{match[1]}"] = value
+            elif match := re.fullmatch(r"cls_head\.fc_cls(_\d\d)\.(weight|bias)", key):
+                ours[f"heads.{PUBLISHED_HEADS.index(match[1])}.{match[2]}"] = value
+            else:
+                rest[key] = value
+        is_dgam = bool(ours)
+        for key, value in self.backbone.rename_published(rest).items():
+            if key.startswith(f"{self.backbone.head_name}."):
+                name = key.removeprefix(f"{self.backbone.head_name}.")
+                ours |= {f"heads.{number}.{name}": value for number in range(1 if is_dgam else len(self.heads))}
+            else:
+                ours[f"backbone.{key}"] = value
+        return ours
+
+
+@MODELS.register("DGAM")
+def dgam(cfg) -> DGAM:
+    options = cfg.DGAM
+    if options.BACKBONE == "DGAM":
+        raise ModelError("DGAM.BACKBONE DGAM: gamma experts stand in front of another model; name that one")
+    without_classes = cfg.clone()
+    without_classes.defrost()
+    without_classes.MODEL.NUM_CLASSES = 0
+    return DGAM(
+        MODELS.get(options.BACKBONE)(without_classes),
+        num_classes=cfg.MODEL.NUM_CLASSES,
+        num_frames=cfg.DATA.NUM_FRAMES,
+        heads=options.HEADS,
+        gammas=options.GAMMAS,
+        select=options.SELECT,
+        tau=options.TAU,
+        frozen=options.FREEZE,
+        backbone_lr_scale=options.BACKBONE_LR_SCALE,
+        gate_lr_scale=options.GATE_LR_SCALE,
+    )

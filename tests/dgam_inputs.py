@@ -1,0 +1,31 @@
+"""The inputs of DGAM's golden files, made as their ``input_recipes`` say."""
+
+import math
+
+import numpy as np
+import torch
+from torch import Tensor
+
+MEAN, STD = (np.array(values, np.float32).reshape(1, 3, 1, 1, 1) for values in ((123.675, 116.28, 103.53), (58.395, 57.12, 57.375)))
+BY_PLACE = {  # what stands at place i of the tensor
+    "edge_bins": lambda i: (i % 257) / 256,
+    "constant": lambda i: np.full(i.shape, 0.5),
+    "two_values": lambda i: (i % 3 == 0).astype(float),
+}
+
+
+def dgam_input(seed: int, shape: list[int], dist: str) -> Tensor:
+    """(N, 3, T, H, W), views (N, V, 3, T, H, W) folded into the batch."""
+    shape = (shape[0] * shape[1], *shape[2:]) if len(shape) == 6 else tuple(shape)
+    if dist in BY_PLACE:
+        values = BY_PLACE[dist](np.arange(math.prod(shape))).reshape(shape)
+    elif dist == "dark_u8":
+        u, scale = np.random.RandomState(seed).random_sample(shape), np.random.RandomState(seed + 1).random_sample((shape[0], 1, 1, 1, 1))
+        values = (np.floor(255 * (0.05 + 0.95 * scale) * u * u * u).astype(np.float32) - MEAN) / STD
+    else:
+        values = np.random.RandomState(seed).standard_normal(shape)
+        if dist == "frames":
+            rng, per_frame = np.random.RandomState(seed + 1), (shape[0], 1, shape[2], 1, 1)
+            contrast = 0.05 + 2.5 * rng.random_sample(per_frame)
+            values = contrast * values + (4 * rng.random_sample(per_frame) - 2)
+    return torch.from_numpy(values.astype(np.float32))

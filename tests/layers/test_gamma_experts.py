@@ -1,0 +1,168 @@
+"""Frame statistics, experts and gate are the published ones; the choice has the gradients that it promises."""
+
+import numpy as np
+import pytest
+import torch
+from conftest import fill_v1, golden, golden_input
+from dgam_inputs import dgam_input
+
+from fragrant.errors import UserError
+from fragrant.layers import frame_statistics as statistics_room
+from fragrant.layers.frame_statistics import frame_statistics, histogram_counts
+from fragrant.layers.gamma_experts import GAMMAS, Brighten, GammaExperts, Gate, brighten, mixture
+
+PARTS = golden("dgam/dgam_parts")
+
+
+def cases(part: str) -> list[dict]:
+    return [case for case in PARTS["cases"] if case["part"] == part]
+
+
+def published_gate(num_frames: int = 32, dropout: float = 0.0) -> Gate:
+    gate = Gate(num_frames, 5, dropout=dropout)
+    state = {key: value for key, value in fill_v1(PARTS["state"]).items() if "gating" in key and value.is_floating_point()}
+    state |= {key: torch.tensor(value) for key, value in PARTS["override"].items()}
+    gate.load_state_dict({key.split("gating.")[1]: value for key, value in state.items()}, strict=False)
+    return gate
+
+
+# ---------------------------------------------------------------------------------------------------------------- statistics
+@pytest.mark.parametrize("case", cases("frame_stats"), ids=lambda case: case["input"]["dist"])
+def test_statistics_are_the_published_ones(case, monkeypatch):
+    clips = dgam_input(**case["input"])
+    expected = torch.tensor(case["output"]["features"])
+    torch.testing.assert_close(frame_statistics(clips), expected, rtol=2e-6, atol=1e-6)
+    monkeypatch.setattr(statistics_room, "WORK_NUMBERS", 1)  # frame by frame
+    torch.testing.assert_close(frame_statistics(clips), expected, rtol=2e-6, atol=1e-6)
+    torch.testing.assert_close(frame_statistics(clips.to(memory_format=torch.channels_last_3d)), expected, rtol=2e-6, atol=1e-6)
+
+
+def numpy_counts(frame: np.ndarray) -> np.ndarray:
+    """The published order of operations."""
+    stretched = 255 * (frame - frame.min()) / (frame.max() - frame.min() + np.float32(1e-10))
+    return np.histogram(stretched, bins=256, range=(0, 255))[0]
+
+
+@pytest.mark.parametrize("dist", ["normal", "frames", "dark_u8", "edge_bins", "constant", "two_values"])
+def test_counts_are_numpys(dist):
+    frames = torch.cat([dgam_input(seed, [2, 3, 8, 24, 20], dist) for seed in range(3)]).transpose(1, 2).flatten(2).flatten(0, 1)
+    assert np.array_equal(histogram_counts(frames).numpy(), np.stack([numpy_counts(frame) for frame in frames.numpy()]))
+
+
+# ------------------------------------------------------------------------------------------------------------------- experts
+@pytest.mark.parametrize("case", cases("expert"), ids=lambda case: f"gamma {case['gamma']} of {case['input']['dist']}")
+def test_experts_are_the_published_ones(case):
+    clips = dgam_input(**case["input"])
+    brightened = brighten(clips, torch.full((len(clips),), 1 / float(case["gamma"]))) * float(case["weight"])
+    wanted = case["output"]["probe"]
+    assert list(brightened.shape) == wanted["shape"]
+    found = torch.stack([brightened.double().mean(), brightened.double().std(correction=0), *brightened.flatten()[:8].double()])
+    expected = torch.tensor([wanted["mean"], wanted["std"], *wanted["first8"]], dtype=torch.float64)
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
+
+
+def test_gate_is_the_published_one():
+    (evaluated,), (trained,) = cases("gating_eval"), cases("gating_train_bn")
+    gate = published_gate().eval()
+    torch.testing.assert_close(gate(golden_input(**evaluated["input"])), torch.tensor(evaluated["output"]["prob"]), rtol=1e-5, atol=1e-6)
+    gate.train()
+    probs = gate(golden_input(**trained["input"]))
+    torch.testing.assert_close(probs, torch.tensor(trained["output"]["prob"]), rtol=1e-5, atol=1e-6)
+    expected = torch.tensor(trained["output"]["running_mean_bn1_first8"])
+    torch.testing.assert_close(gate.batchnorm1.running_mean[:8], expected, rtol=1e-5, atol=1e-6)
+    assert gate(golden_input(1, [1, 96])).shape == (1, 5)  # a batch of one
+
+
+@pytest.mark.parametrize("case", cases("moe"), ids=lambda case: str(case["input"]["seed"]))
+def test_experts_with_their_gate_are_the_published_ones(case):
+    experts = GammaExperts(32)
+    experts.gating = published_gate()
+    with torch.no_grad():
+        brightened, choice = experts.eval()(dgam_input(**case["input"]))
+    assert choice.expert.tolist() == case["output"]["expert"]
+    torch.testing.assert_close(brightened.flatten()[:8], torch.tensor(case["output"]["probe"]["first8"]), rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(
+        brightened.flatten(1).std(1, correction=0), torch.tensor(case["output"]["per_sample_std"]), rtol=1e-5, atol=1e-5
+    )
+
+
+# -------------------------------------------------------------------------------------------------------------------- choice
+def trained_experts(select: str, **options) -> tuple[GammaExperts, torch.Tensor]:
+    torch.manual_seed(0)
+    return GammaExperts(4, select=select, dropout=0.0, **options).train(), dgam_input(3, [6, 3, 4, 8, 8], "frames")
+
+
+@pytest.mark.parametrize(
+    "select, tau, moves",
+    [("hard", 1e-6, False), ("hard", 1.0, True), ("st_gumbel", 1.0, True), ("soft", 1.0, True), ("expected", 1.0, False)],
+)
+def test_which_rules_give_the_gate_a_gradient_through_the_clips(select, tau, moves):
+    experts, clips = trained_experts(select, tau=tau)
+    brightened, choice = experts(clips)
+    gradient = torch.autograd.grad(brightened.square().sum(), list(experts.parameters()), allow_unused=True) if moves else None
+    if moves:
+        assert sum(part.abs().sum() for part in gradient) > 0
+    elif choice.weights.requires_grad:
+        gradient = torch.autograd.grad(brightened.square().sum(), list(experts.parameters()))
+        assert not any(part.any() for part in gradient)  # exactly zero, as published
+    assert choice.probs.requires_grad
+    if select != "soft":
+        exponents = experts.exponents[choice.expert]
+        assert torch.equal(brightened, brighten(clips, exponents))
+        assert torch.equal(choice.weights.detach(), torch.nn.functional.one_hot(choice.expert, 5).float())
+
+
+def test_a_test_takes_the_likeliest_under_every_rule():
+    for select in ("hard", "st_gumbel", "expected", "soft"):
+        experts, clips = trained_experts(select)
+        brightened, choice = experts.eval()(clips)
+        assert torch.equal(choice.expert, choice.probs.argmax(1))
+        assert torch.equal(brightened, brighten(clips, experts.exponents[choice.expert]))
+
+
+def test_gumbel_draws_by_the_probabilities():
+    experts, clips = trained_experts("st_gumbel")
+    with torch.no_grad():
+        experts.gating.linear3.weight.zero_()
+        experts.gating.linear3.bias.copy_(torch.tensor([0.6, 0.2, 0.1, 0.1, 1e-9]).log())
+        drawn = torch.cat([experts.choose(clips).expert for _ in range(500)])
+    share = torch.bincount(drawn, minlength=5) / len(drawn)
+    torch.testing.assert_close(share, torch.tensor([0.6, 0.2, 0.1, 0.1, 0.0]), rtol=0, atol=0.03)
+
+
+def test_experts_can_be_told():
+    experts, clips = trained_experts("st_gumbel")
+    brightened, choice = experts(clips, torch.tensor([0, 1, 2, 3, 4, 4]))
+    assert choice.expert.tolist() == [0, 1, 2, 3, 4, 4]
+    assert torch.equal(brightened, brighten(clips, 1 / torch.tensor(GAMMAS)[choice.expert]))
+
+
+@pytest.mark.parametrize("one_each", [True, False])
+def test_gradients_are_those_of_the_plain_mixture(one_each):
+    torch.manual_seed(0)
+    clips = torch.randn(3, 2, 2, 3, 3, dtype=torch.float64, requires_grad=True)
+    weights = torch.nn.functional.one_hot(torch.tensor([1, 0, 2]), 3).double() if one_each else torch.rand(3, 3, dtype=torch.float64)
+    weights.requires_grad_()
+    exponents, grad = torch.tensor([1.0, 0.5, 0.4], dtype=torch.float64), torch.randn(3, 2, 2, 3, 3, dtype=torch.float64)
+    ours = torch.autograd.grad(Brighten.apply(clips, weights, exponents, one_each), (clips, weights), grad)
+    plain = torch.autograd.grad(mixture(clips, weights, exponents), (clips, weights), grad)
+    for a, b in zip(ours, plain, strict=True):
+        torch.testing.assert_close(a, b)
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        (dict(select="best"), "DGAM.SELECT 'best' is not known; allowed: hard, st_gumbel, expected, soft"),
+        (dict(gammas=(1.0, 0.0)), r"must be above 0; got gammas=\[1.0, 0.0\], tau=1.0"),
+        (dict(tau=0.0), "must be above 0; got .*tau=0.0"),
+    ],
+)
+def test_settings_that_do_not_exist(options, message):
+    with pytest.raises(UserError, match=message):
+        GammaExperts(4, **options)
+
+
+def test_a_clip_of_another_length():
+    with pytest.raises(UserError, match=r"takes 4 frames \(DATA.NUM_FRAMES\); got 3"):
+        GammaExperts(4)(torch.zeros(1, 3, 3, 4, 4))

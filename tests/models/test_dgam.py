@@ -1,0 +1,155 @@
+"""DGAM computes what the published code computes once repaired, in front of any backbone, and takes its checkpoints."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+from conftest import fill_v1, golden
+from dgam_inputs import dgam_input
+from torch import Tensor
+from uniformer_goldens import TINY
+
+from fragrant.config import load_cfg
+from fragrant.models import ModelError, build_model
+from fragrant.models.dgam import DGAM
+from fragrant.models.uniformer import UniFormer
+from fragrant.models.video_swin import SIZES, VideoSwin
+from fragrant.models.weights import load_weights
+
+
+def published_state(name: str) -> dict[str, Tensor]:
+    expected = golden(f"dgam/{name}")
+    state = {key: value for key, value in fill_v1(expected["state"]).items() if value.is_floating_point()}
+    return state | {key: torch.tensor(value) for key, value in expected["override"].items()}
+
+
+def published_model(name: str, **options) -> DGAM:
+    size = SIZES[golden(f"dgam/{name}")["build"]["arch"].upper()]
+    backbone = VideoSwin(num_classes=0, size=size, drop_path_rate=0.0, dropout_rate=0.0)
+    model = DGAM(backbone, num_classes=12, num_frames=32, gate_dropout=0.0, **options)
+    report = load_weights(model, {"state_dict": published_state(name)})
+    assert report.layout == "DGAM of ELLAR" and not (report.unexpected or report.dropped)
+    assert all(key.endswith(("relative_position_index", "num_batches_tracked")) for key in report.missing)
+    return model
+
+
+@pytest.mark.parametrize("name", ["dgam_swin_t_c12", "dgam_swin_b_c12"])
+def test_decisions_and_logits_match_the_published_code(name):
+    expected, model = golden(f"dgam/{name}"), published_model(name, select="hard", tau=1e-6).eval()
+    assert sum(parameter.numel() for parameter in model.parameters()) == expected["params"]["total"]
+    for case in expected["cases"]:
+        wanted = case["output"]
+        with torch.no_grad():
+            logits, choice = model.decide(dgam_input(**case["input"]))
+        assert choice.expert.tolist() == wanted["expert"]
+        torch.testing.assert_close(choice.probs, torch.tensor(wanted["gate_prob"]), rtol=1e-5, atol=1e-6)
+        if "avg_prob" in wanted:  # every view decides for itself
+            torch.testing.assert_close(logits.softmax(-1).mean(0, keepdim=True), torch.tensor(wanted["avg_prob"]), rtol=1e-4, atol=2e-6)
+        else:
+            expected_logits = torch.tensor(wanted["logits"])
+            assert (logits - expected_logits).abs().max() <= 2e-5 * expected_logits.abs().max()
+
+
+def test_hard_training_is_the_published_one_and_leaves_the_gate_alone():
+    expected = golden("dgam/dgam_swin_t_c12")["train"][0]
+    model = published_model("dgam_swin_t_c12", select="hard", tau=1e-6).train()
+    logits, choice = model.decide(dgam_input(**expected["input"]))
+    loss = F.cross_entropy(logits, torch.tensor(expected["labels"]))
+    loss.backward()
+    assert choice.expert.tolist() == expected["expert"] and loss.item() == pytest.approx(expected["loss"], rel=1e-5)
+    assert not any(parameter.grad.any() for parameter in model.experts.parameters())
+    parameters = dict(model.named_parameters())
+    published = published_state("dgam_swin_t_c12")
+    name_of = {id(value): name for name, value in model.rename_published(published).items()}
+    for key, norm in expected["grad_l2 (null = no gradient at all)"].items():
+        found = parameters[name_of[id(published[key])]].grad.norm().item()  # 0 where the published code has no gradient at all
+        assert found == pytest.approx(norm or 0.0, rel=3e-4, abs=1e-7), key
+
+
+def test_the_default_rule_moves_the_gate_through_clips_and_classifiers():
+    torch.manual_seed(0)
+    model = published_model("dgam_swin_t_c12").train()
+    expected = golden("dgam/dgam_swin_t_c12")["train"][0]
+    F.cross_entropy(model(dgam_input(**expected["input"])), torch.tensor(expected["labels"])).backward()
+    assert all(parameter.grad.any() for name, parameter in model.experts.named_parameters() if "linear" in name and "weight" in name)
+
+
+# --------------------------------------------------------------------------------------------------------- any backbone, weights
+def small(**options) -> DGAM:
+    torch.manual_seed(0)
+    return DGAM(UniFormer(**{**TINY, "num_classes": 0}), num_classes=5, num_frames=4, **options)
+
+
+def test_weights_of_a_backbone_serve_every_classifier():
+    plain = UniFormer(**TINY)
+    model = small()
+    report = load_weights(model, plain.state_dict())
+    assert all(key.startswith("experts.gating.") for key in report.missing) and not (report.unexpected or report.dropped)
+    assert all(torch.equal(head.weight, plain.head.weight) for head in model.heads)
+    assert torch.equal(model.backbone.blocks3[0].attn.qkv.weight, plain.blocks3[0].attn.qkv.weight)
+
+
+def test_shared_and_matched_classifiers():
+    clips = torch.rand(3, 3, 4, 64, 64)
+    matched, shared = small().eval(), small(heads="shared").eval()
+    assert (len(matched.heads), len(shared.heads)) == (5, 1)
+    features = shared.forward_features(clips)
+    assert torch.equal(shared(clips), shared.forward_head(features))
+    with pytest.raises(ModelError, match="no logits of features alone; call the model, or take DGAM.HEADS shared"):
+        matched.forward_head(features)
+    expert = torch.tensor([0, 4, 2])
+    logits, _ = matched.decide(clips, expert)
+    pooled = matched.backbone.forward_head(matched.backbone.forward_features(matched.experts(clips, expert)[0]))
+    torch.testing.assert_close(logits, torch.stack([matched.heads[k](row) for k, row in zip(expert.tolist(), pooled, strict=True)]))
+
+
+def test_frozen_parts_keep_their_weights_and_statistics():
+    model = small(frozen=("backbone", "heads")).train()
+    assert {name.split(".")[0] for name, p in model.named_parameters() if p.requires_grad} == {"experts"}
+    assert not model.backbone.training and model.experts.gating.training
+    assert not small(frozen=("gate",)).train().experts.gating.training
+
+
+def test_groups_of_parameters():
+    model = small(backbone_lr_scale=0.1, gate_lr_scale=1000)
+    groups = {group["name"]: (group["lr_scale"], group["decay_scale"]) for group in model.optimizer_groups()}
+    assert groups["backbone"] == (0.1, 1) and groups["backbone without decay"] == (0.1, 0)
+    assert groups["gate"] == (1000, 1) and groups["gate without decay"] == (1000, 0) and groups["heads"] == (1, 1)
+    assert sum(len(group["params"]) for group in model.optimizer_groups()) == len(list(model.parameters()))
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        (dict(heads="five"), "DGAM.HEADS 'five' is not known; allowed: matched, shared"),
+        (dict(frozen=("head",)), "DGAM.FREEZE 'head' is not known; allowed: backbone, heads, gate"),
+    ],
+)
+def test_arguments_that_do_not_exist(options, message):
+    with pytest.raises(ModelError, match=message):
+        small(**options)
+
+
+SMALL = "MODEL.MODEL_NAME DGAM MODEL.NUM_CLASSES 5 DATA.NUM_FRAMES 4 DATA.INPUT_CHANNEL_NUM [3] DGAM.BACKBONE Uniformer".split()
+SMALL += "UNIFORMER.EMBED_DIM [8,16,32,32] UNIFORMER.DEPTH [1,1,1,1] UNIFORMER.HEAD_DIM 16".split()
+
+
+@pytest.mark.parametrize(
+    "pairs, holds",
+    [
+        ("", lambda model: isinstance(model.backbone, UniFormer) and len(model.heads) == 5 and model.experts.select == "st_gumbel"),
+        ("DGAM.GAMMAS [1,2]", lambda model: len(model.heads) == 2),
+        ("DGAM.SELECT soft", lambda model: model.experts.select == "soft"),
+        ("DGAM.TAU 0.3", lambda model: model.experts.tau == 0.3),
+        ("DGAM.HEADS shared", lambda model: len(model.heads) == 1),
+        ("DGAM.FREEZE [backbone,gate]", lambda model: model.frozen == ("backbone", "gate")),
+        ("DGAM.BACKBONE_LR_SCALE 0.1 DGAM.GATE_LR_SCALE 1000", lambda model: model.lr_scales == {"backbone": 0.1, "gate": 1000}),
+        ("DGAM.BACKBONE CSN CSN.DEPTH 26", lambda model: model.num_features == 2048),
+    ],
+)
+def test_every_key_reaches_the_model(pairs, holds):
+    assert holds(build_model(load_cfg(None, [*SMALL, *pairs.split()])))
+
+
+def test_gamma_experts_do_not_stand_in_front_of_themselves():
+    with pytest.raises(ModelError, match="DGAM.BACKBONE DGAM: gamma experts stand in front of another model"):
+        build_model(load_cfg(None, [*SMALL, "DGAM.BACKBONE", "DGAM"]))
