@@ -5,8 +5,8 @@ import torch
 import torch.nn.functional as F
 from conftest import fill_v1, golden
 from dgam_inputs import dgam_input
+from models_by_row import TINY
 from torch import Tensor
-from uniformer_goldens import TINY
 
 from fragrant.config import load_cfg
 from fragrant.models import ModelError, build_model
