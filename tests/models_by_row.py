@@ -43,7 +43,7 @@ CLIPS_OF = {  # for models that do not take every clip
     "H2CN": ((3, 10, 64, 64), (3, 15, 96, 70)),
     "S3D": ((3, 8, 64, 64), (3, 17, 96, 70)),
 }
-NO_BFLOAT16_GRADIENTS = {"R2Plus1D", "S3D"}  # torch's CPU kernels leave some of their temporal filters' unset, now and then NaN
+NO_BFLOAT16_GRADIENTS = {"R2Plus1D", "S3D"}  # on the CPU those of temporal filters were off, once NaN (torch 2.15): the cause is not known
 CLASS_TOKEN = {"MViTv2"}  # the head does not see the feature map
 HAS_RELU = {
     "MieNet",

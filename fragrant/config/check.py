@@ -112,6 +112,8 @@ def check_training(cfg: CfgNode) -> None:
     problems = []
     if cfg.MIXUP.ENABLE and cfg.MIXUP.TYPE == "svmix" and cfg.TRAIN.BATCH_SIZE * (cfg.AUG.NUM_SAMPLE if cfg.AUG.ENABLE else 1) < 2:
         problems.append(f"MIXUP.TYPE svmix mixes the clips of a batch: TRAIN.BATCH_SIZE {cfg.TRAIN.BATCH_SIZE} must be 2 or more")
+    if cfg.MODEL.MODEL_NAME == "DGAM" and cfg.DGAM.SELECT == "expected" and "gate" not in cfg.DGAM.FREEZE:
+        problems.append("DGAM.SELECT expected: the objective that moves the gate is not built yet; take st_gumbel, or DGAM.FREEZE [gate]")
     short_side = min(cfg.DATA.TRAIN_JITTER_SCALES)
     if not (cfg.DATA.TRAIN_JITTER_SCALES_RELATIVE or cfg.DATA.TRAIN_MULTI_SCALE) and cfg.DATA.TRAIN_CROP_SIZE > short_side:
         problems.append(f"DATA.TRAIN_JITTER_SCALES begins at {short_side}, below DATA.TRAIN_CROP_SIZE {cfg.DATA.TRAIN_CROP_SIZE}")

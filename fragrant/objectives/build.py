@@ -90,7 +90,7 @@ def build_sv_mix(cfg, model: nn.Module, rng: random.Random) -> SvMix:
 
 
 def build_enhancement(teacher_cfg) -> Callable[[Tensor], Tensor]:
-    """uint8 pixels (N, C, T, H, W) -> the same, as the teacher's config brightens its clips. Works on the CPU: about 1 ms per frame.
+    """uint8 pixels (N, C, T, H, W) -> the same, as the teacher's config brightens its clips. Works on the CPU.
 
     Raises:
         UserError: the teacher was trained on dark clips.

@@ -137,3 +137,10 @@ def test_training_names_what_it_cannot_do():
     assert caught.value.problems == [
         "DATA.TRAIN_JITTER_SCALES begins at 256, below DATA.TRAIN_CROP_SIZE 300",
     ]
+
+
+def test_a_gate_that_nothing_would_move():
+    cfg = load_cfg(None, ["MODEL.MODEL_NAME", "DGAM", "DGAM.SELECT", "expected"])
+    with pytest.raises(ConfigError, match=r"DGAM.SELECT expected: .* is not built yet; take st_gumbel, or DGAM.FREEZE \[gate\]"):
+        check_training(cfg)
+    check_training(load_cfg(None, ["MODEL.MODEL_NAME", "DGAM", "DGAM.SELECT", "expected", "DGAM.FREEZE", "[gate]"]))
