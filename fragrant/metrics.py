@@ -11,7 +11,7 @@ from torch import Tensor
 from fragrant.errors import UserError
 from fragrant.registry import did_you_mean
 
-SPACES = ("logits", "softmax", "relu")
+SPACES = ("logits", "softmax", "relu", "sigmoid")
 METHODS = ("sum", "mean", "max")
 EMPTY_CLASSES = ("left out", "is predicted", "always")
 
@@ -45,7 +45,8 @@ def ensemble(logits: Tensor, *, space: str = "logits", method: str = "sum") -> T
 
     Args:
         space: "logits" combines raw logits, as UniFormer's published numbers do; "softmax" combines probabilities, as SlowFast's
-            heads do; "relu" combines logits of which those below 0 count 0, as TDN does for several models. They predict differently.
+            heads do; "relu" combines logits of which those below 0 count 0, as TDN does for several models; "sigmoid" combines a
+            probability of each class on its own, for videos with several labels. They predict differently.
         method: "sum" and "mean" over the views predict alike; "max" takes the best view of each class.
 
     Raises:
@@ -61,6 +62,8 @@ def ensemble(logits: Tensor, *, space: str = "logits", method: str = "sum") -> T
         scores = scores.softmax(-1)
     elif space == "relu":
         scores = scores.relu()
+    elif space == "sigmoid":
+        scores = scores.sigmoid()
     return scores.amax(1) if method == "max" else getattr(scores, method)(1)  # (N, K)
 
 

@@ -164,6 +164,7 @@ def test_a_table_without_rows_has_no_accuracy():
         ("softmax", "sum", [0.95257413 + 0.00669285, 0.04742587 + 0.99330715]),
         ("softmax", "mean", [0.47963349, 0.52036651]),
         ("softmax", "max", [0.95257413, 0.99330715]),
+        ("sigmoid", "mean", [(0.95257413 + 0.04742587) / 2, (0.5 + 0.88079708) / 2]),
     ],
 )
 def test_ensemble_rules(space, method, expected):

@@ -48,7 +48,7 @@ _CHOICES = {
     "SVMIX.MODULE_OPT": ("sgd", "adam", "adamw"),
     "SWIN.FROZEN_STAGES": (-1, 0, 1, 2, 3, 4),
     "SWIN.SIZE": ("T", "S", "B", "L"),
-    "TEST.ENSEMBLE_SPACE": ("logits", "softmax", "relu"),
+    "TEST.ENSEMBLE_SPACE": ("logits", "softmax", "relu", "sigmoid"),
     "TEST.NUM_SPATIAL_CROPS": (1, 3),
     "TEST.SELECT_ON": ("val", "test"),
     "TEST.PRECISION": _PRECISIONS,
@@ -109,7 +109,7 @@ def check_training(cfg: CfgNode) -> None:
     Raises:
         ConfigError: names all broken rules.
     """
-    problems = []
+    problems = [*_several_labels(cfg)]
     if cfg.MIXUP.ENABLE and cfg.MIXUP.TYPE == "svmix" and cfg.TRAIN.BATCH_SIZE * (cfg.AUG.NUM_SAMPLE if cfg.AUG.ENABLE else 1) < 2:
         problems.append(f"MIXUP.TYPE svmix mixes the clips of a batch: TRAIN.BATCH_SIZE {cfg.TRAIN.BATCH_SIZE} must be 2 or more")
     if cfg.MODEL.MODEL_NAME == "DGAM" and cfg.DGAM.SELECT == "expected" and "gate" not in cfg.DGAM.FREEZE:
@@ -118,6 +118,17 @@ def check_training(cfg: CfgNode) -> None:
     if not (cfg.DATA.TRAIN_JITTER_SCALES_RELATIVE or cfg.DATA.TRAIN_MULTI_SCALE) and cfg.DATA.TRAIN_CROP_SIZE > short_side:
         problems.append(f"DATA.TRAIN_JITTER_SCALES begins at {short_side}, below DATA.TRAIN_CROP_SIZE {cfg.DATA.TRAIN_CROP_SIZE}")
     _raise_if_any(problems)
+
+
+def _several_labels(cfg: CfgNode) -> Iterator[str]:
+    if not cfg.DATA.MULTI_LABEL:
+        return
+    if cfg.MODEL.LOSS_FUNC != "bce_logit":
+        yield f"DATA.MULTI_LABEL True needs MODEL.LOSS_FUNC bce_logit, a yes or no for each class; got {cfg.MODEL.LOSS_FUNC}"
+    if cfg.MIXUP.ENABLE and cfg.MIXUP.TYPE == "svmix":
+        yield "DATA.MULTI_LABEL True with MIXUP.TYPE svmix, which mixes clips of one class each: allowed is mixup"
+    if cfg.DISTILL.CHECKPOINT:
+        yield f"DATA.MULTI_LABEL True with DISTILL.CHECKPOINT '{cfg.DISTILL.CHECKPOINT}', which teaches one class: give one of them"
 
 
 def _raise_if_any(problems: list[str]) -> None:
@@ -250,6 +261,8 @@ def _objective(cfg: CfgNode) -> Iterator[str]:
             yield f"DISTILL.CHECKPOINT '{cfg.DISTILL.CHECKPOINT}' with MIXUP.TYPE svmix: give one of them"
         if cfg.TRAIN.SHARDING == "fsdp" and cfg.SVMIX.MODULE_OPT == "sgd":
             yield "TRAIN.SHARDING fsdp needs SVMIX.MODULE_OPT adam or adamw: torch's fused sgd takes no sharded weights"
+    if cfg.DATA.MULTI_LABEL and cfg.TEST.ENSEMBLE_SPACE not in ("logits", "sigmoid"):
+        yield f"DATA.MULTI_LABEL True with TEST.ENSEMBLE_SPACE {cfg.TEST.ENSEMBLE_SPACE}: its classes stand alone, allowed: logits, sigmoid"
     if cfg.DISTILL.CHECKPOINT and cfg.DISTILL.INPUT == "enhanced" and (cfg.DATA.GAMMA or cfg.DATA.ENHANCE != "none"):
         yield "DISTILL.INPUT enhanced brightens the student's clips for the teacher: set DATA.ENHANCE none and DATA.GAMMA []"
 

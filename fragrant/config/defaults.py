@@ -152,6 +152,7 @@ _C.DATA.TRAIN_JITTER_SCALES_RELATIVE = []  # area range of a random resized crop
 _C.DATA.TRAIN_JITTER_ASPECT_RELATIVE = []  # width / height range of a random resized crop, [0.75, 1.3333]
 _C.DATA.TRAIN_MULTI_SCALE = []  # TSN's multi-scale crop: box sides / short side, [1, 0.875, 0.75, 0.66]; [] = the crops above
 _C.DATA.RANDOM_FLIP = True  # mirror half of the training clips; False where left and right matter
+_C.DATA.MULTI_LABEL = False  # True: a video may have several labels, "path 3,7"; needs MODEL.LOSS_FUNC bce_logit, reports mAP
 _C.DATA.ENSEMBLE_METHOD = "sum"  # scores of a video from those of its views: sum | mean | max
 
 _C.DATA_LOADER = CfgNode()
@@ -284,7 +285,7 @@ _C.TEST.ALLOW_PARTIAL_LOAD = False  # test even if the checkpoint lacks some wei
 _C.TEST.NUM_ENSEMBLE_VIEWS = 10  # clips over the length of a video
 _C.TEST.NUM_SPATIAL_CROPS = 3  # crops of each clip: 1 = centre, 3 = both ends of the long side and the centre
 _C.TEST.SHORT_SIDE = 0  # short side before the crop; 0 = TEST_CROP_SIZE
-_C.TEST.ENSEMBLE_SPACE = "logits"  # what DATA.ENSEMBLE_METHOD combines: logits (as UniFormer's published numbers) | softmax | relu
+_C.TEST.ENSEMBLE_SPACE = "logits"  # what DATA.ENSEMBLE_METHOD combines: logits (as UniFormer publishes) | softmax | relu | sigmoid
 _C.TEST.PRECISION = "fp32"  # autocast of the forward pass: auto | bf16 | fp16 | fp32
 _C.TEST.NUM_PARTS = 1  # parts of the test list, each tested by a run of its own (a job array); tools/ensemble.py puts them together
 _C.TEST.PART = 0  # which of them this run tests, from 0; it writes scores.<PART>-of-<NUM_PARTS>.npz

@@ -40,7 +40,6 @@ _TENSORBOARD = "this TensorBoard picture is not built yet"
 # Accepted silently at the published default, an error otherwise.
 ONLY_DEFAULT = {
     "DATA.COLOR_PATH_TO_DATA_DIR": _PAIRED,
-    "DATA.MULTI_LABEL": OnlyDefault(False, "videos with several labels are not built yet"),
     "DATA.THERMAL_PATH_TO_DATA_DIR": _PAIRED,
     "DATA.TRAIN_JITTER_FPS": OnlyDefault(0.0, "speed jitter is not built yet"),
     "DATA.TRAIN_JITTER_MOTION_SHIFT": OnlyDefault(False, "the moving random crop is not built yet"),

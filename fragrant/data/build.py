@@ -152,7 +152,8 @@ def build_dataset(cfg, split: str, records: Sequence[VideoRecord]) -> tuple[Clip
     """The clips of these videos as a split makes them, and how many views each has."""
     plan, num_views = _plan(cfg, split)
     options = {"seed": cfg.RNG_SEED, "open_frames": frame_opener(cfg), "measure_luma": split == "test", "replace": split == "train"}
-    return ClipDataset(records, plan, _transform(cfg, split), **options), num_views
+    several_of = cfg.MODEL.NUM_CLASSES if cfg.DATA.MULTI_LABEL else None
+    return ClipDataset(records, plan, _transform(cfg, split), several_of=several_of, **options), num_views
 
 
 def build_records(cfg, split: str) -> VideoSet:

@@ -4,7 +4,6 @@ import itertools
 import math
 import random
 from collections.abc import Callable, Iterator, Sequence
-from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -13,7 +12,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from fragrant.data.frames import OpenFrames, VideoError, open_frames
-from fragrant.data.records import RecordList, VideoRecord
+from fragrant.data.records import RecordList, VideoRecord, each_label
 from fragrant.data.views import View, ViewPlan
 
 TRIES = 10  # videos of a class that are tried in place of an unreadable one
@@ -26,7 +25,7 @@ class Batch(NamedTuple):
         clips: (B, V, C, T, H, W) pixel values 0..255, uint8 or float32; channels last in memory, so that ``flatten(0, 1)`` is a
             channels_last_3d tensor without a copy. Views that show the same share a clip: there are as many as the video with
             the most needs, and what others have more than they need is a repetition.
-        labels: (B,)
+        labels: (B,) long; or (B, K) bool where a video has several, no True in a row: nobody knows.
         ids: (B,) place of each video in its list.
         luma: (B,) mean brightness 0..1 of the decoded frames, before any transform; NaN where it was not measured.
         views: (B, V) which of its video's clips each view is; in training every view has a clip of its own.
@@ -56,14 +55,15 @@ class VideoClips(NamedTuple):
     Attributes:
         clips: (clips, T, H, W, C), those that differ.
         views: which of the clips each view is.
-        label, id: its class and its place in the list.
+        label: its class; or (K,) bool, which classes it shows.
+        id: its place in the list.
         luma: mean brightness 0..1, NaN = not measured.
         skipped: the videos that it stands in for.
     """
 
     clips: Tensor
     views: tuple[int, ...]
-    label: int
+    label: int | Tensor
     id: int
     luma: float = math.nan
     skipped: tuple[Skipped, ...] = ()
@@ -110,6 +110,7 @@ class ClipDataset(Dataset):
         open_frames: path -> the frames of a video: ``frames.open_frames`` or something that behaves alike.
         measure_luma: measure the brightness of every video, for a test.
         replace: another video of the same class takes the place of one that cannot be read, for training.
+        several_of: number of classes of which a video may have several; None = it has one.
     """
 
     def __init__(
@@ -122,6 +123,7 @@ class ClipDataset(Dataset):
         open_frames: OpenFrames = open_frames,
         measure_luma: bool = False,
         replace: bool = False,
+        several_of: int | None = None,
     ):
         self.records = records if isinstance(records, RecordList) else RecordList(records)
         self.plan = plan
@@ -130,6 +132,7 @@ class ClipDataset(Dataset):
         self.open_frames = open_frames
         self.measure_luma = measure_luma
         self.replace = replace
+        self.several_of = several_of
 
     def __len__(self) -> int:
         return len(self.records)
@@ -147,13 +150,8 @@ class ClipDataset(Dataset):
     def _others(self, video_id: int, seed: str) -> Iterator[int]:
         """Some videos of the same class in random order; none where none may take the place."""
         if self.replace:
-            same = np.flatnonzero(self._labels == self._labels[video_id])
+            same = np.flatnonzero(self.records.labels == self.records.labels[video_id])
             yield from random.Random(f"{seed}-other").sample(same[same != video_id].tolist(), min(TRIES, len(same) - 1))
-
-    @cached_property
-    def _labels(self) -> np.ndarray:
-        """Made when the first video turns out to be unreadable."""
-        return np.fromiter((record.label for record in self.records), dtype=np.int64, count=len(self.records))
 
     def _clips(self, video_id: int, seed: str) -> VideoClips:
         record = self.records[video_id]
@@ -168,7 +166,14 @@ class ClipDataset(Dataset):
             frames = self.transform(pixels, views[at].where, random.Random(f"{seed}-{at}"))
             shown += [frames[place[number]] for number in views[at].frames]
         clips = torch.stack(shown).unflatten(0, (len(clip_of), -1))  # copied once, out of the frames: the crops of a clip overlap
-        return VideoClips(clips, tuple(clip_of[key] for key in keys), record.label, video_id, luma)
+        return VideoClips(clips, tuple(clip_of[key] for key in keys), self._label(record), video_id, luma)
+
+    def _label(self, record: VideoRecord) -> int | Tensor:
+        if self.several_of is None:
+            return record.label
+        shown = torch.zeros(self.several_of, dtype=torch.bool)
+        shown[[label for label in each_label(record.label) if label >= 0]] = True
+        return shown
 
     def _read(self, path: str, rng: random.Random) -> tuple[list[View], list[int], Tensor]:
         """The views, the frame numbers that they need (ascending) and those frames."""
@@ -183,7 +188,8 @@ def make_batch(items: list[VideoClips]) -> Batch:
     most = max(len(item.clips) for item in items)
     filled = [item.clips if len(item.clips) == most else item.clips[[i % len(item.clips) for i in range(most)]] for item in items]
     clips = torch.stack(filled) if len(items) > 1 else filled[0].unsqueeze(0)  # (B, clips, T, H, W, C)
-    views, labels, ids, luma = (torch.tensor([item[at] for item in items]) for at in range(1, 5))
+    views, ids, luma = (torch.tensor([getattr(item, name) for item in items]) for name in ("views", "id", "luma"))
+    labels = torch.stack([torch.as_tensor(item.label) for item in items])  # (B,) or (B, K)
     return Batch(clips.permute(0, 1, 5, 2, 3, 4), labels, ids, luma, views)
 
 

@@ -1,6 +1,7 @@
 """The data sets by name: where the lists of a split lie, and what its classes are called."""
 
 import os
+import re
 from functools import partial
 from typing import NamedTuple
 
@@ -35,6 +36,8 @@ def _need_a_video(records: RecordList) -> None:
     some = records[:: max(1, len(records) // 20)]
     if not any(os.path.exists(record.path) for record in some):
         where = "set DATA.PATH_PREFIX (for relative paths) or DATA.ROOT_REPLACE (for those of another machine)"
+        if re.search(r"[ ,;\t]\d+$", some[0].path):
+            where += "; the end of the path may be a further label or a number, see DATA.MULTI_LABEL and DATA.LIST_FORMAT"
         raise ListError(f"{records.where(0)}: the videos of this list are not there, the first is '{some[0].path}'; {where}")
 
 
@@ -82,6 +85,7 @@ def _reading(cfg, split: str, path: str) -> tuple[dict, ClassTable | None]:
         "classes": classes,
         "num_classes": cfg.MODEL.NUM_CLASSES,
         "unlabelled": split == "test",
+        "several": cfg.DATA.MULTI_LABEL,
     }
     return reading, classes
 

@@ -1,7 +1,7 @@
 """The forms that a row of a list file can have, and which of them a list is written in.
 
 A form is written as an example row, the way DATA.LIST_FORMAT takes it: ``path label``, ``path,label``, ``path num_frames label``,
-``id\\tlabel\\tpath``.
+``id\\tlabel\\tpath``. A video's several labels share a column: ``path 3,7``, ``path,3;7``.
 """
 
 import re
@@ -11,6 +11,7 @@ from typing import NamedTuple
 from fragrant.data.errors import ListError
 
 SEPARATORS = ("\t", ",", ";", " ")
+LABEL_SEPARATORS = ",;|"  # between the labels of a video; not the one between columns
 UNLABELLED = -1  # label of a video whose class is not known
 
 # In the order they are tried where several fit: "x 90 6" is a frame folder rather than a folder called "x 90".
@@ -35,18 +36,22 @@ _ONE_FRAME_PER_ROW = "frame_id"
 
 
 class Row(NamedTuple):
-    """What a row says, nothing looked up yet: ``label`` is a text where the list gives class names instead of numbers."""
+    """What a row says, nothing looked up yet: ``label`` is a text where the list gives class names, a tuple where it gives several."""
 
     path: str
-    label: int | str
+    label: int | str | tuple[int, ...]
     num_frames: int | None = None
 
 
 class Dialect(NamedTuple):
-    """How a row is cut: what stands between the columns, and which they are. The path takes what the others leave."""
+    """How a row is cut: what stands between the columns, and which they are. The path takes what the others leave.
+
+    ``several``: a video may have more than one label.
+    """
 
     separator: str
     columns: tuple[str, ...]
+    several: bool = False
 
     @property
     def form(self) -> str:
@@ -75,10 +80,15 @@ class Dialect(NamedTuple):
             ValueError: the line is not of this form.
         """
         fields = self.fields(line)
-        path, label, num_frames = fields["path"], fields.get("label", str(UNLABELLED)), fields.get("num_frames", "0")
-        if not path or {path[0], path[-1]} & {*SEPARATORS} or not _is_int(label) or not num_frames.isdecimal():
+        path, num_frames = fields["path"], fields.get("num_frames", "0")
+        labels = self._labels(fields.get("label", str(UNLABELLED)))
+        if not path or {path[0], path[-1]} & {*SEPARATORS} or not all(map(_is_int, labels)) or not num_frames.isdecimal():
             raise ValueError("no path and whole-number label where they should be")
-        return Row(path, int(label), int(num_frames) if "num_frames" in fields else None)
+        label = int(labels[0]) if len(labels) == 1 else tuple(map(int, labels))
+        return Row(path, label, int(num_frames) if "num_frames" in fields else None)
+
+    def _labels(self, field: str) -> list[str]:
+        return re.split(f"[{LABEL_SEPARATORS.replace(self.separator, '')}]", field) if self.several else [field]
 
     def fits(self, line: str) -> bool:
         """Whether the line reads, and what would be a row number is one."""
@@ -89,7 +99,7 @@ class Dialect(NamedTuple):
             return False
 
 
-def dialect_of(form: str) -> Dialect:
+def dialect_of(form: str, *, several: bool = False) -> Dialect:
     """The dialect of a DATA.LIST_FORMAT; a tab may also be written as a backslash and a t.
 
     Raises:
@@ -103,10 +113,10 @@ def dialect_of(form: str) -> Dialect:
             f"DATA.LIST_FORMAT {form!r} is not understood; allowed: auto, or an example row such as 'path label', 'path,num_frames,label', "
             f"'id\\tlabel\\tpath' (columns: path, label, num_frames, id, and - for one that nobody reads)"
         )
-    return Dialect(gaps.pop(), columns)
+    return Dialect(gaps.pop(), columns, several)
 
 
-def header_dialect(line: str) -> Dialect | None:
+def header_dialect(line: str, *, several: bool = False) -> Dialect | None:
     """The dialect that a header row announces; None where the row is no header.
 
     Raises:
@@ -118,29 +128,33 @@ def header_dialect(line: str) -> Dialect | None:
         if columns.count("path") == 1 and len(columns) > 1 and len({*columns} - {"-"}) > 1 and not any(map(_is_int, names)):
             if _ONE_FRAME_PER_ROW in names:
                 raise ValueError("this list has one row per frame; one row per video is needed")
-            return Dialect(separator, columns)
+            return Dialect(separator, columns, several)
     return None
 
 
-def tell_dialect(lines: Iterable[str], *, prefer: str = " ") -> Dialect | None:
-    """The dialect that fits most of the lines, None where none fits any; of several the one with the separator ``prefer``."""
+def tell_dialect(lines: Iterable[str], *, prefer: str = " ", several: bool = False) -> Dialect | None:
+    """The dialect that fits most of the lines, None where none fits any.
+
+    Of several it is the one that finds the most labels, then the one with the separator ``prefer``.
+    """
     lines = list(lines)[:_SAMPLE]
-    best, most = None, 0
-    for dialect in _dialects(prefer):
-        fitting = sum(map(dialect.fits, lines))
-        if fitting > most:
-            best, most = dialect, fitting
+    best, most = None, (0, 0)
+    for dialect in _dialects(prefer, several):
+        labels = [dialect.read(line).label for line in lines if dialect.fits(line)]
+        found = len(labels), sum(isinstance(label, tuple) for label in labels)
+        if found > most:
+            best, most = dialect, found
     return best
 
 
-def fitting_dialect(line: str) -> Dialect | None:
-    return tell_dialect([line])
+def fitting_dialect(line: str, *, several: bool = False) -> Dialect | None:
+    return tell_dialect([line], several=several)
 
 
-def _dialects(prefer: str) -> Sequence[Dialect]:
+def _dialects(prefer: str, several: bool) -> Sequence[Dialect]:
     separators = dict.fromkeys((prefer, *SEPARATORS))
     # A blank stands in paths as well: "1 jump/a.mp4 0" begins with the name of a folder, not with a row number.
-    return [Dialect(s, form) for s in separators for form in _FORMS if not (s == " " and form == ("id", "path", "label"))]
+    return [Dialect(s, form, several) for s in separators for form in _FORMS if not (s == " " and form == ("id", "path", "label"))]
 
 
 def _clean(field: str, found: str) -> str:

@@ -21,13 +21,18 @@ class VideoRecord(NamedTuple):
     """
     Attributes:
         path: a video file, or a folder of frames.
-        label: its class, -1 where nobody knows.
+        label: its class, -1 where nobody knows; of a video that has several, all of them.
         num_frames: what the list says; None where it does not.
     """
 
     path: str
-    label: int
+    label: int | tuple[int, ...]
     num_frames: int | None = None
+
+
+def each_label(label: int | str | tuple[int, ...]) -> tuple:
+    """The labels of a row or a record, one or several."""
+    return label if isinstance(label, tuple) else (label,)
 
 
 class RecordList(Sequence):
@@ -45,7 +50,11 @@ class RecordList(Sequence):
         self.source = source
         self._paths = b"".join(paths)
         self._ends = np.cumsum([0, *map(len, paths)], dtype=np.int64)
-        self._numbers = np.array([(r.label, -1 if r.num_frames is None else r.num_frames) for r in records], np.int64).reshape(-1, 2)
+        labels = [each_label(record.label) for record in records]
+        counts = [-1 if record.num_frames is None else record.num_frames for record in records]
+        self._numbers = np.array([(own[0], count) for own, count in zip(labels, counts, strict=True)], np.int64).reshape(-1, 2)
+        self._more_labels = np.array([label for own in labels for label in own[1:]], dtype=np.int64)
+        self._more_ends = np.cumsum([0, *(len(own) - 1 for own in labels)], dtype=np.int64)
         self._lines = np.asarray(range(1, len(records) + 1) if lines is None else lines, dtype=np.int64)
 
     def __len__(self) -> int:
@@ -56,7 +65,8 @@ class RecordList(Sequence):
             return [self[i] for i in range(*index.indices(len(self)))]
         index = range(len(self))[index]
         label, num_frames = self._numbers[index].tolist()
-        return VideoRecord(self._path(index), label, None if num_frames < 0 else num_frames)
+        more = self._more_labels[self._more_ends[index] : self._more_ends[index + 1]].tolist()
+        return VideoRecord(self._path(index), (label, *more) if more else label, None if num_frames < 0 else num_frames)
 
     def __eq__(self, other) -> bool:
         return isinstance(other, Sequence) and list(self) == list(other)
@@ -68,7 +78,7 @@ class RecordList(Sequence):
 
     @property
     def labels(self) -> np.ndarray:
-        """(n,), -1 where a video is unlabelled."""
+        """(n,), -1 where a video is unlabelled; of several labels the first."""
         return self._numbers[:, 0]
 
     def pick(self, indices: Iterable[int]) -> "RecordList":
@@ -98,12 +108,20 @@ class ListRows(NamedTuple):
     faults: dict[int, str]
 
 
-def parse_list(path: str | os.PathLike, *, form: str = AUTO, separator: str = " ", mend: Callable[[str], str] | None = None) -> ListRows:
+def parse_list(
+    path: str | os.PathLike,
+    *,
+    form: str = AUTO,
+    separator: str = " ",
+    several: bool = False,
+    mend: Callable[[str], str] | None = None,
+) -> ListRows:
     """The rows of a list file; blank lines, header rows and lines that begin with # do not count.
 
     Args:
         form: "auto" or an example row, see ``dialects``.
         separator: the one to prefer where rows can be read with several.
+        several: a video may have several labels, ``path 3,7``.
         mend: repairs a line before it is read.
 
     Raises:
@@ -119,21 +137,24 @@ def parse_list(path: str | os.PathLike, *, form: str = AUTO, separator: str = " 
         return ListRows(dict(enumerate(rows, start=1)), {at: f"{row.path} {row.label}" for at, row in enumerate(rows, start=1)}, {})
     lines = {number: line.strip() for number, line in enumerate(text.split("\n"), start=1)}
     lines = {number: mend(line) if mend else line for number, line in lines.items() if line and not _is_comment(line)}
-    return _parse_lines(source, lines, form, separator)
+    return _parse_lines(source, lines, form, separator, several)
 
 
 def _is_comment(line: str) -> bool:
     return line.startswith("#") and not _HMDB_NAME.match(line)
 
 
-def _parse_lines(source: str, lines: dict[int, str], form: str, separator: str) -> ListRows:
+def _parse_lines(source: str, lines: dict[int, str], form: str, separator: str, several: bool) -> ListRows:
     first = next(iter(lines), 0)
     try:
-        header = header_dialect(lines[first]) if lines else None
+        header = header_dialect(lines[first], several=several) if lines else None
     except ValueError as error:
         raise ListError(f"{source}:{first}: {error}; the line is {lines[first]!r}") from None
     data = {number: line for number, line in lines.items() if header is None or number != first}
-    dialect = dialect_of(form) if form.lower() != AUTO else header or tell_dialect(data.values(), prefer=separator)
+    if form.lower() == AUTO:
+        dialect = header or tell_dialect(data.values(), prefer=separator, several=several)
+    else:
+        dialect = dialect_of(form, several=several)
     rows, faults = {}, {}
     for number, line in data.items():
         try:
@@ -146,9 +167,13 @@ def _parse_lines(source: str, lines: dict[int, str], form: str, separator: str) 
 
 
 def _hint(line: str, dialect: Dialect | None) -> str:
-    other = fitting_dialect(line)
+    if dialect is None:
+        return ""
+    other = fitting_dialect(line, several=dialect.several)
     fits = f"; {other.form!r} would fit" if other and other != dialect else ""
-    return f", the form of this list is {dialect.form!r}{fits}" if dialect else ""
+    if not dialect.several and dialect._replace(several=True).fits(line):
+        fits = "; several labels of a video are read with DATA.MULTI_LABEL True"
+    return f", the form of this list is {dialect.form!r}{fits}"
 
 
 def read_list(path: str | os.PathLike, **how) -> RecordList:
@@ -173,6 +198,7 @@ def read_list_and_faults(
     classes: ClassTable | None = None,
     num_classes: int | None = None,
     unlabelled: bool = True,
+    several: bool = False,
     mend: Callable[[str], str] | None = None,
 ) -> tuple[RecordList, dict[int, str]]:
     """The records of a list file, and what is wrong with the lines that give none: line number -> fault and line.
@@ -180,7 +206,7 @@ def read_list_and_faults(
     Whether the videos exist is not checked: reading them says so.
 
     Args:
-        form: see ``parse_list``, as ``separator`` and ``mend``.
+        form: see ``parse_list``, as ``separator``, ``several`` and ``mend``.
         prefix: see ``locations.locate``, as ``root_replace``.
         classes: gives the numbers of labels that are not 0, 1, ... or are names.
         num_classes: labels are 0 .. num_classes - 1; None = any from 0.
@@ -190,15 +216,15 @@ def read_list_and_faults(
         ListError: the file cannot be read, or has no rows.
     """
     source = os.fspath(path)
-    found = parse_list(source, form=form, separator=separator, mend=mend)
+    found = parse_list(source, form=form, separator=separator, several=several, mend=mend)
     if not found.rows and not found.faults:
         raise ListError(f"list file '{source}' has no rows; expected lines of a path, {separator!r} and a label")
+    if several:
+        _refuse_labels_apart(source, found)
     labels, from_1 = {}, _counts_from_1(found.rows.values(), num_classes)
     for number, row in found.rows.items():
         try:
-            label = class_of(row.label, classes)
-            check_label(label, num_classes, unlabelled=unlabelled)
-            labels[number] = label
+            labels[number] = _classes_of(row, classes, num_classes, unlabelled=unlabelled)
         except ValueError as error:
             found.faults[number] = f"{error}{from_1}"
     names = [found.rows[number].path for number in labels]
@@ -206,6 +232,32 @@ def read_list_and_faults(
     records = [VideoRecord(path, labels[n], found.rows[n].num_frames) for n, path in zip(labels, paths, strict=True)]
     faults = {number: f"{fault}; the line is {found.texts[number]!r}" for number, fault in found.faults.items()}
     return RecordList(records, source=source, lines=list(labels)), faults
+
+
+def _refuse_labels_apart(source: str, found: ListRows) -> None:
+    """Raises ListError where ``a.mp4 3 7`` would be read as 3 frames of class 7, but more likely has two labels."""
+    if any(isinstance(row.label, tuple) for row in found.rows.values()):
+        return
+    for number, row in found.rows.items():
+        if row.num_frames is not None and os.path.splitext(row.path)[1]:
+            raise ListError(
+                f"{source}:{number}: DATA.MULTI_LABEL True, but no video of this list has several labels in one column, as in "
+                f"'path 3,7'; the line is {found.texts[number]!r}"
+            )
+
+
+def _classes_of(row: Row, classes: ClassTable | None, num_classes: int | None, *, unlabelled: bool) -> int | tuple[int, ...]:
+    """The class of a row, or its several, each once.
+
+    Raises:
+        ValueError: a label is not known or out of range.
+    """
+    labels = tuple(dict.fromkeys(class_of(label, classes) for label in each_label(row.label)))
+    if len(labels) > 1 and UNLABELLED in labels:
+        raise ValueError("label -1 (unlabelled) stands alone")
+    for label in labels:
+        check_label(label, num_classes, unlabelled=unlabelled)
+    return labels if len(labels) > 1 else labels[0]
 
 
 def class_of(label: int | str, classes: ClassTable | None) -> int:
@@ -243,15 +295,19 @@ def check_label(label: int, num_classes: int | None, *, unlabelled: bool = True)
 
 
 def _counts_from_1(rows: Iterable[Row], num_classes: int | None) -> str:
-    labels = {row.label for row in rows}
+    labels = {label for row in rows for label in each_label(row.label)}
     return f"; the labels here run from 1 to {num_classes}, they must count from 0" if labels == {*range(1, (num_classes or 0) + 1)} else ""
 
 
 def format_row(record: VideoRecord) -> str:
-    """A line that ``read_list`` takes back as it was: ``path label``, or ``path num_frames label`` where the number is known."""
+    """A line that ``read_list`` takes back as it was: ``path label``, or ``path num_frames label`` where the number is known.
+
+    Several labels are ``3,7``.
+    """
     quoted = record.path.startswith(("#", '"', "'")) or " " in record.path
     path = f'"{record.path}"' if quoted else record.path
-    return " ".join([path, *([] if record.num_frames is None else [str(record.num_frames)]), str(record.label)])
+    labels = ",".join(map(str, each_label(record.label)))
+    return " ".join([path, *([] if record.num_frames is None else [str(record.num_frames)]), labels])
 
 
 def _text_of(source: str) -> str:

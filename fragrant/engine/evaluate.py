@@ -14,7 +14,7 @@ from fragrant.metrics import complete_order
 class Scored(NamedTuple):
     """Every video that can be read exactly once, in the order of the list.
 
-    labels (n,), logits (n, V, K) float32, mean brightness (n,), place in the list (n,), on the CPU.
+    labels (n,) or (n, K) bool, logits (n, V, K) float32, mean brightness (n,), place in the list (n,), on the CPU.
     """
 
     labels: Tensor
@@ -34,6 +34,7 @@ def score_videos(
     prepare: Callable[[Tensor], Tensor],
     autocast: Callable[[], AbstractContextManager],
     device: torch.device,
+    several: bool = False,  # labels of a video
     watch: Callable = iter,
 ) -> Scored:
     """Logits of all views of all videos, gathered from all ranks.
@@ -43,7 +44,7 @@ def score_videos(
     """
     model.eval()
     ids = [torch.empty(0, dtype=torch.long, device=device)]  # zero rows first: a rank may have no video
-    labels = [torch.empty(0, dtype=torch.long, device=device)]
+    labels = [torch.empty(0, num_classes, dtype=torch.bool, device=device) if several else ids[0]]
     logits = [torch.empty(0, loader.num_views, num_classes, device=device)]
     luma = [torch.empty(0, device=device)]
     for batch in watch(loader):

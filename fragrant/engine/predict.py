@@ -64,6 +64,7 @@ class Predictor:
 
     Args:
         rule: how the views become one answer, see ``fragrant.scores.ensemble_runs``.
+        several: a video may show several of the classes: every class has a probability of its own.
     """
 
     def __init__(
@@ -77,6 +78,7 @@ class Predictor:
         autocast: Callable[[], AbstractContextManager],
         clips_per_forward: int,
         device: torch.device,
+        several: bool = False,
     ):
         self.model = model.eval()
         self.source = source
@@ -86,6 +88,7 @@ class Predictor:
         self.autocast = autocast
         self.clips_per_forward = clips_per_forward
         self.device = device
+        self.several = several
 
     def predict(self, path: str | os.PathLike, *, top: int = 5) -> Prediction:
         """
@@ -113,7 +116,7 @@ class Predictor:
                 yield Prediction(path, error=_without_place(item.message))
                 continue
             logits = self._logits(item)
-            probs = probabilities(logits[None], self.rule)[0]
+            probs = probabilities(logits[None], self.rule, several=self.several)[0]
             yield Prediction(path, self._ranked(probs, top), probs, num_clips=len(logits))
 
     def predict_windows(
@@ -141,7 +144,7 @@ class Predictor:
             if isinstance(item, Unreadable):
                 raise VideoError(_without_place(item.message))
             for part, logits in zip(group, self._logits(item), strict=True):
-                probs = probabilities(logits[None, None], self.rule)[0]
+                probs = probabilities(logits[None, None], self.rule, several=self.several)[0]
                 sums += probs
                 found.append(Window(part.start / rate, part.stop / rate, self._ranked(probs, top)))
         mean = sums / len(ranges)

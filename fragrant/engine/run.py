@@ -27,6 +27,7 @@ from fragrant.engine.build import (
 )
 from fragrant.engine.evaluate import Scored, score_videos
 from fragrant.engine.interrupt import Interrupted, StopRequest, requeue
+from fragrant.engine.measures import Numbers, best_fields, best_so_far, figure, in_words, measure, scalars, tell_test
 from fragrant.engine.meter import TrainMeter, gpu_memory
 from fragrant.engine.parallel import parallelize, share_buffers, whole_state
 from fragrant.engine.precise_bn import update_batch_norm
@@ -39,7 +40,7 @@ from fragrant.engine.step import Stepper
 from fragrant.engine.train import train_one_epoch
 from fragrant.errors import RunStopped, UserError
 from fragrant.logs import RunLog, duration, host_memory
-from fragrant.metrics import Share, ensemble, topk_accuracy
+from fragrant.metrics import ensemble
 from fragrant.models.complexity import describe
 from fragrant.objectives import Objective, part_to_test
 from fragrant.optim import build_optimizer, build_schedule, describe_peak
@@ -289,6 +290,7 @@ def score(job: Job, model: nn.Module, loader, *, title: str) -> Scored:
             prepare=job.prepare,
             autocast=precision.autocast,
             device=job.device,
+            several=cfg.DATA.MULTI_LABEL,
             watch=lambda batches: job.stop.watch(job.log.bar(batches, total=len(batches), title=title)),
         )
     if not len(scored.ids):
@@ -297,48 +299,38 @@ def score(job: Job, model: nn.Module, loader, *, title: str) -> Scored:
     return scored
 
 
-def accuracy(job: Job, model: nn.Module, loader) -> tuple[float, float]:
-    """Top-1 and top-5 of a one-view test, in percent."""
+def one_view_test(job: Job, model: nn.Module, loader) -> Numbers:
     table = score(job, model, loader, title="validation")
     scores = ensemble(table.logits, space=job.cfg.TEST.ENSEMBLE_SPACE, method=job.cfg.DATA.ENSEMBLE_METHOD)
-    top1, top5 = topk_accuracy(scores, table.labels).tolist()
-    return top1, top5
+    return measure(scores, table.labels)
 
 
 def validate_beside(job: Job, model: nn.Module, loader, epoch: int, name: str) -> None:
     """The same for a further model of the objective, which decides nothing: into the log."""
-    top1, top5 = accuracy(job, model, loader)
-    at = f"{epoch + 1}/{job.cfg.SOLVER.MAX_EPOCH}"
-    stats = {"_type": f"val_epoch_{name}", "epoch": at, "top1_err": 100 - top1, "top5_err": 100 - top5}
-    job.log.record(stats, text=f"epoch {at}: validation of the {name} weights top-1 {top1:.2f} %")
+    numbers, at = one_view_test(job, model, loader), f"{epoch + 1}/{job.cfg.SOLVER.MAX_EPOCH}"
+    stats = {"_type": f"val_epoch_{name}", "epoch": at, **numbers}
+    job.log.record(stats, text=f"epoch {at}: validation of the {name} weights {in_words(numbers)}")
 
 
 def validate(job: Job, model: nn.Module, loader, epoch: int, best: dict) -> dict:
     """A one-view test of the validation list; the best result so far, this one included."""
     began = time.perf_counter()
-    top1, top5 = accuracy(job, model, loader)
-    top5_err = min(100 - top5, best.get("top5_err", 100.0))  # the two minima may come from different epochs
-    best = (
-        {**best, "top5_err": top5_err}
-        if best and best["top1_err"] <= 100 - top1
-        else {"epoch": epoch, "top1_err": 100 - top1, "top5_err": top5_err}
-    )
+    numbers = one_view_test(job, model, loader)
+    best = best_so_far(best, epoch, numbers)
     stats = {
         "_type": "val_epoch",
         "epoch": f"{epoch + 1}/{job.cfg.SOLVER.MAX_EPOCH}",
         "time_diff": time.perf_counter() - began,
         "gpu_mem": gpu_memory(job.device),
         "RAM": host_memory(),
-        "top1_err": 100 - top1,
-        "top5_err": 100 - top5,
-        "min_top1_err": best["top1_err"],
-        "min_top5_err": best["top5_err"],
+        **numbers,
+        **best_fields(best),
         **({"protocol": OPTIMISTIC} if job.cfg.TEST.SELECT_ON == "test" else {}),
     }
     where = " on the test list (optimistic)" if job.cfg.TEST.SELECT_ON == "test" else ""
-    text = f"epoch {epoch + 1}/{job.cfg.SOLVER.MAX_EPOCH}: validation{where} top-1 {top1:.2f} %, best {100 - best['top1_err']:.2f} %"
+    text = f"epoch {epoch + 1}/{job.cfg.SOLVER.MAX_EPOCH}: validation{where} {in_words(numbers)}, best {figure(best)}"
     job.log.record(stats, text=text)
-    job.log.scalars({"Val/Top1_err": 100 - top1, "Val/Top5_err": 100 - top5}, epoch + 1)
+    job.log.scalars(scalars("Val", numbers), epoch + 1)
     return best
 
 
@@ -389,15 +381,13 @@ def test(job: Job) -> None:
     if is_main() and cfg.TEST.NUM_PARTS == 1:
         name = result_file_name(frames, cfg.DATA.TEST_CROP_SIZE, clips, crops)
         save_pickles(Path(cfg.OUTPUT_DIR), scores, uniformer_name=name, slowfast_name=cfg.TEST.SAVE_RESULTS_PATH)
-    top1, top5, k = Share(**summary["top1"]), Share(**summary["top5"]), summary["top5_k"]
     for line in describe_summary(summary)[2:]:
         log.say(line)
-    stats = {"split": "test_final", "top1_acc": f"{top1.percent:.2f}", "top5_acc": f"{top5.percent:.2f}", **protocol}
+    told = tell_test(summary)
     title = f"Test ({OPTIMISTIC})" if protocol else "Test"
-    log.say(f"{title}: top-1 {top1}, top-{k} {top5}, in {duration(seconds)}")
-    numbers = {"top1": top1.percent, f"top{k}": top5.percent, "videos": len(table), "seconds": seconds}
-    log.record(stats, more=numbers)
-    log.scalars({"Test/Top1_acc": top1.percent, "Test/Top5_acc": top5.percent}, cfg.SOLVER.MAX_EPOCH)
+    log.say(f"{title}: {told.text}, in {duration(seconds)}")
+    log.record({"split": "test_final", **told.stats, **protocol}, more=told.numbers | {"videos": len(table), "seconds": seconds})
+    log.scalars(told.scalars, cfg.SOLVER.MAX_EPOCH)
     if is_main() and cfg.TEST.NUM_PARTS == 1:  # of parts: tools/report.py, when they are put together
         out = Path(cfg.OUTPUT_DIR)
         present_test(cfg, table, out / "report.html", training_log=out / "metrics.jsonl", board=log, step=cfg.SOLVER.MAX_EPOCH)

@@ -51,6 +51,8 @@ def build_features(cfg, mode: str, device: torch.device, say: Callable[[str], No
     Raises:
         FeatureError, WeightsError, ListError, VideoError: what is wrong with the settings, the weights, the lists, a video.
     """
+    if cfg.DATA.MULTI_LABEL:
+        raise FeatureError("DATA.MULTI_LABEL True: classifiers of frozen features take one label per video; allowed: False")
     cfg = changed(cfg, {"DATA.HOLD_OUT": 0.0})  # all training videos: cross-validation takes the place of a validation list
     videos = {split: build_records(cfg, split) for split in SPLITS}
     refuse_shared_videos(*({record.path for record in videos[split].records} for split in SPLITS))

@@ -164,6 +164,7 @@ def charts(records: Sequence[dict]) -> list[dict]:
     plans = [
         ("loss", None, {"every step": "loss of a step", "mean of an epoch": "loss"}),
         ("top-1 accuracy, %", [0, 100], {"training": "training top-1", "validation": "validation top-1"}),
+        ("mean average precision, %", [0, 100], {"validation": "validation mAP"}),
         ("learning rate", None, {"learning rate": "learning rate"}),
     ]
     drawn = []

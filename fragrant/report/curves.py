@@ -29,6 +29,7 @@ SOURCES = {
     "training top-1": ("train_epoch", "top1_err"),
     "validation top-1": ("val_epoch", "top1_err"),
     "validation top-5": ("val_epoch", "top5_err"),
+    "validation mAP": ("val_epoch", "map"),
 }
 
 

@@ -11,6 +11,7 @@ PANELS = (  # title, curves of SOURCES and how each is drawn
     ("top-1 accuracy, % (dashed: training)", [("training top-1", "--"), ("validation top-1", "-")]),
     ("learning rate", [("learning rate", "-")]),
 )
+SEVERAL_LABELS = ("mean average precision, %", [("validation mAP", "-")])  # before the last panel, where it was logged
 KINDS = (".png", ".svg", ".pdf")
 
 
@@ -56,8 +57,10 @@ def _draw(logs: Sequence[list[dict]], names: Sequence[str]):
         from matplotlib.figure import Figure  # not pyplot: no window, no global state
     except ImportError as error:
         raise PictureError("curves need matplotlib: pip install -e '.[report]'") from error
-    figure = Figure(figsize=(5.2 * len(PANELS), 4.4), layout="constrained")
-    for axes, (title, lines) in zip(figure.subplots(1, len(PANELS)), PANELS, strict=True):
+    several = any(curve(records, "validation mAP").epochs for records in logs)
+    panels = (*PANELS[:-1], *([SEVERAL_LABELS] if several else []), PANELS[-1])
+    figure = Figure(figsize=(5.2 * len(panels), 4.4), layout="constrained")
+    for axes, (title, lines) in zip(figure.subplots(1, len(panels)), panels, strict=True):
         for number, (records, name) in enumerate(zip(logs, names, strict=True)):
             for source, style in lines:
                 points = curve(records, source)

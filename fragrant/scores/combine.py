@@ -88,6 +88,8 @@ def compare(
         got = ", ".join(run.name for run in runs)
         raise ScoreError(f"--compare takes two runs, got {len(runs)} ({got}); files of one model count as one, unless named: a=FILE b=FILE")
     names, tables, _ = zip(*runs, strict=True)
+    if tables[0].labels.ndim > 1:
+        raise ScoreError("--compare counts videos that are right and wrong; of videos with several labels there is the mAP alone")
     aligned = on_the_same_videos(tables, names, common=allow_missing)
     both = [ensemble_runs([table], rule=rule, names=[name]).labelled() for table, name in zip(aligned, names, strict=True)]
     right = [predicted(video.scores) == video.labels for video in both]

@@ -10,8 +10,9 @@ from torch import Tensor
 
 from fragrant.metrics import METHODS, SPACES, ScoreError, ensemble
 from fragrant.registry import did_you_mean
-from fragrant.scores.table import UNKNOWN, ScoreTable, ViewName, contradicting, same_classes
+from fragrant.scores.table import ScoreTable, ViewName, contradicting, is_known, same_classes
 
+SEVERAL_SPACES = ("logits", "sigmoid")  # where a video may have several labels
 RULES = tuple(f"{method}-{space}" for space in SPACES for method in METHODS)
 PROBABILITIES, SUMMED_LOGITS = "probabilities", "summed logits"  # header["kind"] of a table whose views are ensembled already
 SHORT = {"max": "max-softmax", "mean": "mean-softmax", "sum": "sum-softmax"}  # as SlowFast's meter has them
@@ -23,7 +24,7 @@ class VideoScores(NamedTuple):
     Attributes:
         scores: (n, K) float64, by the rule; the largest wins.
         probs: (n, K) float64, the same as probabilities.
-        labels: (n,) long, -1 = unknown; or (n, K) bool where a video has several.
+        labels: (n,) long, -1 = unknown; or (n, K) bool where a video has several, no True = unknown.
         luma: (n,) mean brightness 0..1 of each video before any enhancement; NaN = not measured.
     """
 
@@ -37,9 +38,10 @@ class VideoScores(NamedTuple):
 
     def labelled(self) -> "VideoScores":
         """Only the videos whose class is known."""
-        if self.labels.ndim > 1 or bool((self.labels != UNKNOWN).all()):
+        known = is_known(self.labels)
+        if bool(known.all()):
             return self
-        keep = (self.labels != UNKNOWN).nonzero().flatten().tolist()
+        keep = known.nonzero().flatten().tolist()
         numbers = {name: getattr(self, name)[keep] for name in ("scores", "probs", "labels", "luma")}
         return self._replace(paths=tuple(self.paths[row] for row in keep), **numbers)
 
@@ -73,7 +75,8 @@ def ensemble_runs(
 
     Args:
         rule: how one model's views become a score: "sum-logits" is UniFormer's and FRAGRANT's, "mean-softmax" TDN's, mmaction2's and
-            SV-Mix's, "sum-softmax" and "max-softmax" SlowFast's, "mean-relu" TDN's for several models (logits below 0 count 0).
+            SV-Mix's, "sum-softmax" and "max-softmax" SlowFast's, "mean-relu" TDN's for several models (logits below 0 count 0);
+            videos with several labels have "sigmoid" and "logits" alone.
         common: take the videos that all have; False: it is an error if one lacks a video.
 
     Raises:
@@ -92,31 +95,37 @@ def ensemble_runs(
     scale = sum(weight * (table.present.sum(1) if method == "sum" else 1) for weight, table in zip(weights, tables, strict=True))
     mean = scores / (scale[:, None] if method == "sum" else scale)
     class_names = next((table.class_names for table in tables if table.class_names), None)
-    return VideoScores(first.paths, scores, as_probabilities(mean, space), first.labels, first.luma, class_names, f"{method}-{space}")
+    probs = as_probabilities(mean, space, several=first.labels.ndim > 1)
+    return VideoScores(first.paths, scores, probs, first.labels, first.luma, class_names, f"{method}-{space}")
 
 
 def _check_kind(table: ScoreTable, space: str, name: str) -> None:
-    """What is ensembled already allows only the rules that take it as it is."""
-    kind = table.header.get("kind")
-    wanted = {PROBABILITIES: "softmax", SUMMED_LOGITS: "logits"}.get(kind, space)
+    """What is ensembled already allows only the rules that take it as it is; several labels, none that weighs classes by each other."""
+    several, kind = table.labels.ndim > 1, table.header.get("kind")
+    if several and space not in SEVERAL_SPACES:
+        rules = ", ".join(rule for rule in RULES if rule.endswith(SEVERAL_SPACES))
+        raise ScoreError(f"{name} is of videos with several labels; a rule on {space} does not fit, allowed: {rules}")
+    wanted = {PROBABILITIES: "sigmoid" if several else "softmax", SUMMED_LOGITS: "logits"}.get(kind, space)
     if space != wanted:
         rules = ", ".join(rule for rule in RULES if rule.endswith(wanted))
         raise ScoreError(f"{name} holds {kind} ensembled over the views; a rule on {space} cannot be applied any more, allowed: {rules}")
 
 
 def as_table(video: VideoScores, header: dict) -> ScoreTable:
-    """Video scores as a table of one view, which any rule on softmax gives back."""
+    """Video scores as a table of one view, which any rule on softmax (for several labels: sigmoid) gives back."""
     more = {"luma": video.luma, "class_names": video.class_names}
-    logits = video.probs.log().float()[:, None]  # (n, 1, K)
-    header = {**header, "kind": PROBABILITIES, "rule": "mean-softmax", "ensemble_rule": video.rule, "num_videos": len(video.paths)}
+    several = video.labels.ndim > 1
+    logits = (video.probs.logit() if several else video.probs.log()).float()[:, None]  # (n, 1, K)
+    rule = "mean-sigmoid" if several else "mean-softmax"
+    header = {**header, "kind": PROBABILITIES, "rule": rule, "ensemble_rule": video.rule, "num_videos": len(video.paths)}
     return ScoreTable.whole(video.paths, video.labels, logits, [ViewName(0, "all")], header=header, **more)
 
 
-def probabilities(logits: Tensor, rule: str = "sum-logits") -> Tensor:
+def probabilities(logits: Tensor, rule: str = "sum-logits", *, several: bool = False) -> Tensor:
     """(n, V, K), the logits of every view -> (n, K) float64: one probability per video and class, by a rule of ``ensemble_runs``."""
     method, space = split_rule(rule)
     scores = ensemble(logits.double(), space=space, method=method)
-    return as_probabilities(scores / logits.shape[1] if method == "sum" else scores, space)
+    return as_probabilities(scores / logits.shape[1] if method == "sum" else scores, space, several=several)
 
 
 def _score(table: ScoreTable, method: str, space: str) -> Tensor:
@@ -131,8 +140,10 @@ def _score(table: ScoreTable, method: str, space: str) -> Tensor:
     return scores
 
 
-def as_probabilities(scores: Tensor, space: str) -> Tensor:
-    """(n, K) -> (n, K): rows that sum to 1, in the same order as the scores."""
+def as_probabilities(scores: Tensor, space: str, *, several: bool = False) -> Tensor:
+    """(n, K) -> (n, K): rows that sum to 1, in the same order as the scores; of several labels, each from 0 to 1 on its own."""
+    if several:
+        return scores.sigmoid() if space == "logits" else scores
     if space == "logits":
         return scores.softmax(1)
     total = scores.sum(1, keepdim=True)

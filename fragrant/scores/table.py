@@ -43,7 +43,7 @@ class ScoreTable:
     Attributes:
         paths: of each video, as the test list names it.
         ids: (n,) long, place of each video in the whole test list, also where this table is only a part of it.
-        labels: (n,) long, UNKNOWN where nobody knows; or (n, K) bool where a video has several.
+        labels: (n,) long, UNKNOWN where nobody knows; or (n, K) bool where a video has several, no True where nobody knows.
         logits: (n, V, K) float32; of a view that is not ``present``: NaN.
         present: (n, V) bool.
         views: name of each view.
@@ -177,11 +177,15 @@ def merge(tables: Sequence[ScoreTable], *, names: Sequence[str] | None = None) -
     return merged
 
 
+def is_known(labels: Tensor) -> Tensor:
+    """(n,) or (n, K) -> (n,) bool"""
+    return labels.any(1) if labels.ndim > 1 else labels != UNKNOWN
+
+
 def contradicting(labels: Tensor, others: Tensor) -> Tensor:
     """(n,) or (n, K) twice -> (n,) bool: both are known, and differ."""
-    if labels.ndim > 1:
-        return (labels != others).any(1) & labels.any(1) & others.any(1)
-    return (labels != others) & (labels != UNKNOWN) & (others != UNKNOWN)
+    differ = (labels != others).any(1) if labels.ndim > 1 else labels != others
+    return differ & is_known(labels) & is_known(others)
 
 
 def _fill(merged: ScoreTable, table: ScoreTable, rows: list[int], name: str) -> None:

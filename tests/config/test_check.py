@@ -37,6 +37,10 @@ BROKEN = [
     ("DATA.CLIP_DTYPE float16", "did you mean 'float32'?"),
     ("DATA.DECODING_BACKEND opencv", "DATA.DECODING_BACKEND 'opencv' is not known; Known: pyav, torchcodec, decord, torchvision"),
     ("MODEL.LOSS_FUNC bce", "MODEL.LOSS_FUNC 'bce' is not known"),
+    (
+        "DATA.MULTI_LABEL True TEST.ENSEMBLE_SPACE softmax",
+        "DATA.MULTI_LABEL True with TEST.ENSEMBLE_SPACE softmax: its classes stand alone, allowed: logits, sigmoid",
+    ),
     ("DIST_BACKEND mpi", "DIST_BACKEND 'mpi' is not known"),
     ("TEST.NUM_SPATIAL_CROPS 2", "TEST.NUM_SPATIAL_CROPS 2 is not known; Known: 1, 3"),
     ("SOLVER.BASE_LR 1e-5 SOLVER.COSINE_END_LR 1e-5", "SOLVER.COSINE_END_LR 1e-05 must be below SOLVER.BASE_LR 1e-05"),
@@ -144,3 +148,22 @@ def test_a_gate_that_nothing_would_move():
     with pytest.raises(ConfigError, match=r"DGAM.SELECT expected: .* is not built yet; take st_gumbel, or DGAM.FREEZE \[gate\]"):
         check_training(cfg)
     check_training(load_cfg(None, ["MODEL.MODEL_NAME", "DGAM", "DGAM.SELECT", "expected", "DGAM.FREEZE", "[gate]"]))
+
+
+SEVERAL = [
+    ("", "DATA.MULTI_LABEL True needs MODEL.LOSS_FUNC bce_logit, a yes or no for each class; got cross_entropy"),
+    (
+        "MODEL.LOSS_FUNC bce_logit MIXUP.ENABLE True MIXUP.TYPE svmix",
+        "MIXUP.TYPE svmix, which mixes clips of one class each: allowed is mixup",
+    ),
+    ("MODEL.LOSS_FUNC bce_logit DISTILL.CHECKPOINT a.pyth", "DISTILL.CHECKPOINT 'a.pyth', which teaches one class: give one of them"),
+]
+
+
+@pytest.mark.parametrize("pairs, message", SEVERAL)
+def test_several_labels_are_learned_with_a_yes_or_no_for_each_class(pairs, message):
+    cfg = load_cfg(None, ["DATA.MULTI_LABEL", "True", *pairs.split()])  # a test with other keys works
+    with pytest.raises(ConfigError, match=re.escape(message)) as caught:
+        check_training(cfg)
+    assert len(caught.value.problems) == 1
+    check_training(load_cfg(None, "DATA.MULTI_LABEL True MODEL.LOSS_FUNC bce_logit MIXUP.ENABLE True".split()))

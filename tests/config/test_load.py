@@ -102,7 +102,7 @@ BAD_PAIRS = [
     (["DEMO.ENABLE", "True"], "DEMO.ENABLE is not supported here"),
     (["TENSORBOARD.MODEL_VIS.GRAD_CAM.ENABLE", "True"], "TENSORBOARD.MODEL_VIS.GRAD_CAM.ENABLE is not supported here"),
     (["DATA.SSL_COLOR_JITTER", "True"], "DATA.SSL_COLOR_JITTER is not supported here: self-supervised training"),
-    (["DATA.MULTI_LABEL", "True"], "DATA.MULTI_LABEL True is not supported, only False: videos with several labels are not built yet"),
+    (["DATA.TRAIN_JITTER_FPS", "2"], "DATA.TRAIN_JITTER_FPS 2 is not supported, only 0.0: speed jitter is not built yet"),
     (["TRAIN.CHECKPOINT_TYPE", "caffe2"], "TRAIN.CHECKPOINT_TYPE caffe2 is not supported, only 'pytorch': only PyTorch"),
     (["UNIFORMER.HEAD_DROPOUT_RATE", "0.5"], "UNIFORMER.HEAD_DROPOUT_RATE 0.5 is not supported, only 0"),
     (["TEST.ADD_SOFTMAX", "True"], "TEST.ADD_SOFTMAX is not known; use TEST.ENSEMBLE_SPACE softmax"),
@@ -131,7 +131,7 @@ def test_bad_key_in_a_file_names_file_and_line(tmp_path):
 
 
 SILENT = [
-    ("DATA.MULTI_LABEL", "False"),
+    ("DATA.TRAIN_JITTER_FPS", "0.0"),
     ("BN.NORM_TYPE", "batchnorm"),
     ("TRAIN.CHECKPOINT_TYPE", "pytorch"),
     ("DATA.COLOR_PATH_TO_DATA_DIR", ""),

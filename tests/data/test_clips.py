@@ -237,6 +237,15 @@ def test_unreadable_videos_are_left_out_of_the_batch():
     assert collate([Unreadable((first, second))]) == (None, [first, second], True)
 
 
+def test_several_labels_are_a_row_of_yes_and_no(videos):
+    records = [record._replace(label=record.label or (0, 3)) for record in read_list(videos / "list.txt")]
+    records.append(records[0]._replace(label=-1))
+    dataset = ClipDataset(records, test_plan(length=2, stride=2), CROP, seed=0, several_of=4)
+    batch = collate([dataset[(0, i)] for i in range(4)]).batch
+    assert batch.labels.dtype == torch.bool
+    assert batch.labels.int().tolist() == [[0, 0, 1, 0], [1, 0, 0, 1], [0, 1, 0, 0], [0, 0, 0, 0]]
+
+
 def test_moving_a_batch_keeps_its_layout():
     moved = collate([item(0)]).batch.to(torch.device("cpu"))
     assert isinstance(moved, Batch)

@@ -54,6 +54,9 @@ def test_a_folder_without_the_videos_is_named_at_once(folder):
     )
     with pytest.raises(ListError, match=f"^{re.escape(message)}$"):
         DATASETS.get("kinetics")(cfg_of(folder, "DATA.PATH_PREFIX", "/y"), "test")
+    (folder / "test.csv").write_text("x/a.mp4 0,1\nx/b.mp4 1,0\n")
+    with pytest.raises(ListError, match=r"'x/a.mp4 0'; .*the end of the path may be a further label or a number, see DATA.MULTI_LABEL and"):
+        DATASETS.get("kinetics")(cfg_of(folder), "test")
 
 
 def test_unlabelled_videos_are_for_tests(folder):

@@ -35,6 +35,31 @@ def test_rows(form, line, expected):
 
 
 @pytest.mark.parametrize(
+    "form, line, expected",
+    [
+        ("path label", "a b.mp4 3,7", ("a b.mp4", (3, 7), None)),
+        ("path label", "a.mp4 3;7|9", ("a.mp4", (3, 7, 9), None)),
+        ("path label", '"a b.mp4" "3,7"', ("a b.mp4", (3, 7), None)),
+        ("path,label", "a.mp4,3;7", ("a.mp4", (3, 7), None)),
+        ("path,label", "a,b.mp4,3", ("a,b.mp4", 3, None)),
+        ("path;label", "my a.mp4;3,7", ("my a.mp4", (3, 7), None)),
+        ("path,label", "a.mp4,3", ("a.mp4", 3, None)),
+        ("path num_frames label", "x/a 90 6,2", ("x/a", (6, 2), 90)),
+        ("id\tlabel\tpath", "0\t3,7\ta.mp4", ("a.mp4", (3, 7), None)),
+    ],
+)
+def test_rows_with_several_labels(form, line, expected):
+    assert dialect_of(form, several=True).read(line) == Row(*expected)
+    assert tell_dialect([line], several=True).read(line) == Row(*expected)
+
+
+@pytest.mark.parametrize("line", ["a.mp4 3,", "a.mp4 ,3", "a.mp4 3,x", "a.mp4 3,,7"])
+def test_rows_with_half_a_label(line):
+    with pytest.raises(ValueError, match="no path and whole-number label where they should be"):
+        dialect_of("path label", several=True).read(line)
+
+
+@pytest.mark.parametrize(
     "form", ["path", "path label,num_frames", "label id", "path path label", "path,label,label", "file.name", "", "auto,"]
 )
 def test_forms_that_are_not_understood(form):

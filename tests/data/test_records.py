@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from fragrant.data.class_names import ClassTable, read_class_table
+from fragrant.data.dialects import Row
 from fragrant.data.records import ListError, RecordList, VideoRecord, format_row, parse_list, read_list, read_list_and_faults
 
 
@@ -25,13 +26,16 @@ def test_what_does_not_count(tmp_path):
 
 
 def test_a_header_and_a_number_of_frames(tmp_path):
-    assert read_list(write(tmp_path, "path,num_frames,label\n/x/a,5,1\n/x/b,7,-1")) == [("/x/a", 1, 5), ("/x/b", -1, 7)]
+    assert read_list(write(tmp_path, "path,num_frames,label\n/x/a,5,1\n/x/b,7,-1")) == [
+        VideoRecord("/x/a", 1, 5),
+        VideoRecord("/x/b", -1, 7),
+    ]
 
 
 def test_the_form_may_be_given(tmp_path):
     path = write(tmp_path, "/x/a 12 0\n")
-    assert read_list(path) == [("/x/a", 0, 12)]
-    assert read_list(path, form="path label") == [("/x/a 12", 0, None)]
+    assert read_list(path) == [VideoRecord("/x/a", 0, 12)]
+    assert read_list(path, form="path label") == [VideoRecord("/x/a 12", 0)]
 
 
 def test_names_that_are_not_utf8_stay_what_they_are(tmp_path):
@@ -85,9 +89,43 @@ def test_errors_say_where(tmp_path, text, message):
         read_list(path, num_classes=2, unlabelled=False)
 
 
+def test_several_labels(tmp_path):
+    path = write(tmp_path, "/x/a 3,1,3\n/x/b 2\n/x/c -1\n")
+    records = read_list(path, several=True, num_classes=4)
+    expected = [VideoRecord("/x/a", (3, 1)), VideoRecord("/x/b", 2), VideoRecord("/x/c", -1)]
+    assert records == expected and records.pick([2, 0]) == [expected[2], expected[0]]
+    assert pickle.loads(pickle.dumps(records)) == expected and records.labels.tolist() == [3, 2, -1]
+    again = write(tmp_path, "".join(f"{format_row(record)}\n" for record in records), "again.csv")
+    assert read_list(again, several=True) == expected
+    table = ClassTable(["run", "sit"], "classes.txt", {5: 0, 9: 1})
+    assert read_list(write(tmp_path, "path,label\n/x/a,9;5\n"), several=True, classes=table) == [VideoRecord("/x/a", (1, 0))]
+
+
+@pytest.mark.parametrize(
+    "several, text, message",
+    [
+        (True, "a 0,2\n", "{path}:1: label 2 is not in 0..1 (MODEL.NUM_CLASSES 2); the line is 'a 0,2'"),
+        (True, "a 0,-1\n", "{path}:1: label -1 (unlabelled) stands alone; the line is 'a 0,-1'"),
+        (True, "a 1,2\n", "{path}:1: label 2 is not in 0..1 (MODEL.NUM_CLASSES 2)" + FROM_1 + "; the line is 'a 1,2'"),
+        (False, "a 0\nb 0,1\n", "{path}:2: " + MISPLACED + BLANK + "{key}; the line is 'b 0,1'"),
+        (
+            True,
+            "a.mp4 0 1\nb.mp4 1 0\n",
+            "{path}:1: DATA.MULTI_LABEL True, but no video of this list has several labels in one column, as in 'path 3,7'; "
+            "the line is 'a.mp4 0 1'",
+        ),
+    ],
+)
+def test_wrong_rows_of_several_labels(tmp_path, several, text, message):
+    path = write(tmp_path, text)
+    key = "; several labels of a video are read with DATA.MULTI_LABEL True"
+    with pytest.raises(ListError, match=f"^{re.escape(message.format(path=path, key=key))}$"):
+        read_list(path, several=several, num_classes=2)
+
+
 def test_all_faults_at_once(tmp_path):
     records, faults = read_list_and_faults(write(tmp_path, "/a 0\n/b 9\ntorn\n/c 1\n"), num_classes=2)
-    assert records == [("/a", 0, None), ("/c", 1, None)] and records.where(1).endswith("train.csv:4")
+    assert records == [VideoRecord("/a", 0), VideoRecord("/c", 1)] and records.where(1).endswith("train.csv:4")
     assert sorted(faults) == [2, 3]
 
 
@@ -100,10 +138,10 @@ def test_labels_that_do_not_begin_at_0(tmp_path):
 
 def test_json_lists(tmp_path):
     entries = [{"vid_name": "x_1", "label": 3, "start_frame": 0, "end_frame": 90}, {"vid_name": "x_2", "label": 0}]
-    assert read_list(write(tmp_path, json.dumps(entries, indent=1))) == [("x_1", 3, 90), ("x_2", 0, None)]
+    assert read_list(write(tmp_path, json.dumps(entries, indent=1))) == [VideoRecord("x_1", 3, 90), VideoRecord("x_2", 0)]
     entries = [{"id": "7", "label": "holding a cup", "template": "Holding [something]", "placeholders": ["a cup"]}, {"id": "8"}]
     classes = ClassTable(["Opening something", "Holding something"], "labels.json")
-    assert read_list(write(tmp_path, json.dumps(entries)), classes=classes) == [("7", 1, None), ("8", -1, None)]
+    assert read_list(write(tmp_path, json.dumps(entries)), classes=classes) == [VideoRecord("7", 1), VideoRecord("8", -1)]
     with pytest.raises(ListError, match="class 'Holding something' is not in 'labels.json'"):
         read_list(write(tmp_path, json.dumps(entries)), classes=classes._replace(names=["Opening something"]))
 
@@ -165,7 +203,7 @@ def test_real_lists(shared_lists, name, rows, first, labels):
     found = parse_list(shared_lists / name)
     assert not found.faults
     assert len(found.rows) == rows
-    assert next(iter(found.rows.values())) == first
+    assert next(iter(found.rows.values())) == Row(*first)
     if labels is not None:
         assert len({row.label for row in found.rows.values()} - {-1}) == labels
 

@@ -7,7 +7,7 @@ from torch import nn
 
 from fragrant.config import load_cfg
 from fragrant.objectives import Classify, Objective, StepOutput, build_objective
-from fragrant.objectives.losses import cross_entropy
+from fragrant.objectives.losses import binary_cross_entropy, cross_entropy
 
 LOGITS = torch.tensor([[2.0, 0.0, -1.0], [0.5, 0.5, 0.5]])
 
@@ -51,6 +51,15 @@ def test_errors_in_percent():
     logged = Classify(Table(logits))(clips_of(50), labels).logged
     assert logged["top1_err"].item() == pytest.approx(90.0)
     assert logged["top5_err"].item() == pytest.approx(100 - 2 * within_5)
+
+
+def test_of_several_labels_any_is_right():
+    logits = torch.arange(14.0).reshape(2, 7)  # class 6 first, 0 and 1 are not among the best 5
+    labels = torch.tensor([[1, 0, 0, 0, 0, 0, 1], [1, 1, 0, 0, 0, 0, 0]], dtype=torch.bool)
+    out = Classify(Table(logits), binary_cross_entropy)(clips_of(2), labels)
+    assert {name: value.item() for name, value in out.logged.items()} == {"top1_err": 50.0, "top5_err": 50.0}
+    assert torch.equal(out.loss, binary_cross_entropy(logits, labels.float()))
+    assert Classify(Table(logits[:, :3]), binary_cross_entropy)(clips_of(2), labels[:, 4:]).logged["top5_err"] == 50.0
 
 
 def test_what_the_loop_and_the_evaluation_use():

@@ -37,6 +37,14 @@ def test_a_png_of_a_log_file(runs, tmp_path):
     assert picture.size == (2340, 660) and (31, 119, 180) in colours and (255, 127, 14) not in colours  # one run, one colour
 
 
+def test_videos_with_several_labels_have_a_panel_more(runs, tmp_path):
+    pytest.importorskip("matplotlib")
+    with open(runs[1] / "metrics.jsonl", "a") as log:
+        log.write(json.dumps({"_type": "val_epoch", "epoch": "3/3", "map": 40.0}) + "\n")
+    plot_runs(runs, tmp_path / "curves.svg")
+    assert "<!-- mean average precision, % -->" in (tmp_path / "curves.svg").read_text()
+
+
 @pytest.mark.parametrize(
     "folders, names",
     [(["a/x", "a/y"], ["x", "y"]), (["a/x", "b/x"], ["a/x", "b/x"]), (["a/b/x", "c/b/x", "c/b/y"], ["a/b/x", "c/b/x", "c/b/y"])],

@@ -9,7 +9,7 @@ from golden_runs import BUILD, case_of, golden_table
 
 from fragrant.metrics import ScoreError, class_counts, mean_class_accuracy, predicted
 from fragrant.scores import ensemble_runs, ensemble_views, pick_views, split_rule, summarise
-from fragrant.scores.ensemble import RULES
+from fragrant.scores.ensemble import RULES, as_table, probabilities
 
 A, B = golden_table("a"), golden_table("b")
 
@@ -103,7 +103,22 @@ def test_unknown_labels_do_not_count():
     assert summary["videos"] == 30 and sum(map(sum, summary["confusion"])) == 30
 
 
+def test_of_several_labels_each_has_a_probability_of_its_own():
+    several = replace(A, labels=torch.rand(40, 7, generator=torch.Generator().manual_seed(0)) > 0.7)
+    for rule, probs in (("mean-logits", A.logits.double().mean(1).sigmoid()), ("mean-sigmoid", A.logits.double().sigmoid().mean(1))):
+        video = ensemble_views(several, rule)
+        torch.testing.assert_close(video.probs, probs)
+        torch.testing.assert_close(probabilities(A.logits, rule, several=True), probs)
+        again = ensemble_views(as_table(video, {}), "mean-sigmoid")
+        torch.testing.assert_close(again.scores, probs, rtol=0, atol=1e-6)
+        assert torch.equal(again.labels, several.labels)
+
+
 WRONG = [
+    (
+        lambda: ensemble_views(replace(A, labels=A.labels[:, None] == torch.arange(7)), "mean-softmax"),
+        "table 1 is of videos with several labels; a rule on softmax does not fit, allowed: sum-logits, mean-logits, max-logits, sum-sigm",
+    ),
     (lambda: split_rule("mean-logit"), "rule 'mean-logit' is not known; did you mean 'mean-logits'? Known: sum-logits, mean-logits"),
     (lambda: ensemble_runs([A, replace(B, paths=tuple(f"b/{path}" for path in B.paths))], common=True), "no video in common"),
     (lambda: ensemble_runs([A, replace(B, labels=B.labels.flip(0))]), "label of 'videos/00.mp4' differs between table 1 and table 2"),
