@@ -15,7 +15,10 @@ from fragrant.models.weights import load_weights
 CONFIGS = sorted((ROOT / "configs").rglob("*.yaml"))
 
 
-@pytest.fixture(params=MODELS_BY_ROW)
+LARGE = {"MViTv2"}  # torchvision's own size: seconds for each test
+
+
+@pytest.fixture(params=[pytest.param(row, marks=[pytest.mark.slow] * (row in LARGE)) for row in MODELS_BY_ROW])
 def row(request) -> str:
     return request.param
 

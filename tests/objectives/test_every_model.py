@@ -18,7 +18,10 @@ from fragrant.objectives.selective_module import SelectiveModule
 from fragrant.objectives.sv_mix import Draw, Draws, SvMix
 from fragrant.optim import parameter_groups
 
-ROWS = [row for row in MODELS_BY_ROW if ":" not in row]  # one of each name in the registry
+LARGE = {"MViTv2", "S3D", "R2Plus1D"}  # torchvision's own sizes: seconds for each
+ROWS = [  # one of each name in the registry
+    pytest.param(row, marks=[pytest.mark.slow] * (row in LARGE)) for row in MODELS_BY_ROW if ":" not in row
+]
 
 
 def sv_mix(model: nn.Module) -> SvMix:
