@@ -128,8 +128,8 @@ def _gate(cfg: CfgNode) -> Iterator[str]:
         return
     if cfg.DGAM.SELECT == "expected" and not {"backbone", "heads"} <= set(frozen):
         yield (
-            f"DGAM.SELECT expected trains the gate alone or the rest alone, got DGAM.FREEZE {frozen}; allowed: [backbone, heads], or with gate "
-            "(each clip then draws its expert)"
+            f"DGAM.SELECT expected trains the gate alone or the rest alone, got DGAM.FREEZE {frozen}; allowed: [backbone, heads], "
+            "or with gate (each clip then draws its expert)"
         )
     if cfg.DGAM.SELECT == "expected" and cfg.DISTILL.CHECKPOINT:
         yield f"DGAM.SELECT expected with DISTILL.CHECKPOINT '{cfg.DISTILL.CHECKPOINT}': give one of them"
