@@ -12,16 +12,16 @@ from torch import Tensor
 BINS = 256
 
 
-def pieces(clips: Tensor) -> Iterator[tuple[slice, tuple[slice, ...]]]:
+def pieces(clips: Tensor) -> Iterator[tuple[slice, slice]]:
     """Cuts (N, C, T, H, W) for many passes over it: on the CPU a frame for each thread, whose cache holds one; into clips elsewhere.
 
-    Yields the place of each piece's clip in the batch, and its own in the whole.
+    Yields the places n, t of each piece ``clips[n, :, t]``, which is part of one clip.
     """
     num_clips, _, num_frames = clips.shape[:3]
     step = torch.get_num_threads() if clips.device.type == "cpu" else num_frames
     for n in range(num_clips):
         for t in range(0, num_frames, step):
-            yield slice(n, n + 1), (slice(n, n + 1), slice(None), slice(t, t + step))
+            yield slice(n, n + 1), slice(t, t + step)
 
 
 @torch.no_grad()
@@ -31,8 +31,10 @@ def frame_statistics(clips: Tensor) -> Tensor:
     The deviation is the unbiased one. The entropy, in nats, is that of ``histogram_counts``.
     """
     dtype = torch.promote_types(clips.dtype, torch.float32)
-    rows = [_statistics(clips[at].transpose(1, 2).flatten(2).flatten(0, 1).to(dtype)) for _, at in pieces(clips)]
-    return torch.cat(rows).view(len(clips), -1)  # (N, 3T)
+    statistics = clips.new_empty(len(clips), clips.shape[2], 3, dtype=dtype)  # (N, T, 3)
+    for n, t in pieces(clips):
+        statistics[n, t] = _statistics(clips[n, :, t].transpose(1, 2).flatten(2).flatten(0, 1).to(dtype))
+    return statistics.flatten(1)  # (N, 3T)
 
 
 def _statistics(frames: Tensor) -> Tensor:

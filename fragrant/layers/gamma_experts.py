@@ -163,8 +163,8 @@ class Brighten(torch.autograd.Function):
     def forward(ctx, clips: Tensor, weights: Tensor, exponents: Tensor, one_each: bool) -> Tensor:
         ctx.save_for_backward(clips, weights, exponents)
         brightened, own_exponents = torch.empty_like(clips), exponents[weights.argmax(1)]
-        for n, at in pieces(clips):
-            brightened[at] = brighten(clips[at], own_exponents[n]) if one_each else mixture(clips[at], weights[n], exponents)
+        for n, t in pieces(clips):
+            brightened[n, :, t] = brighten(clips[n, :, t], own_exponents[n]) if one_each else mixture(clips[n, :, t], weights[n], exponents)
         return brightened
 
     @staticmethod
@@ -174,13 +174,13 @@ class Brighten(torch.autograd.Function):
         needs_clips, needs_weights, *_ = ctx.needs_input_grad
         grad_clips = torch.empty_like(clips) if needs_clips else None
         grad_weights = torch.zeros_like(weights) if needs_weights else None
-        for n, at in pieces(clips):
+        for n, t in pieces(clips):
             if needs_weights:
-                grad_weights[n] += products(clips[at], grad[at], exponents)
+                grad_weights[n] += products(clips[n, :, t], grad[n, :, t], exponents)
             if needs_clips:
                 with torch.enable_grad():
-                    source = clips[at].detach().requires_grad_()
-                    grad_clips[at] = torch.autograd.grad(mixture(source, weights[n].detach(), exponents), source, grad[at])[0]
+                    source = clips[n, :, t].detach().requires_grad_()
+                    grad_clips[n, :, t] = torch.autograd.grad(mixture(source, weights[n].detach(), exponents), source, grad[n, :, t])[0]
         return grad_clips, grad_weights, None, None
 
 

@@ -159,6 +159,19 @@ def test_which_rules_give_the_gate_a_gradient_through_the_clips(select, tau, mov
         assert torch.equal(choice.weights.detach(), F.one_hot(choice.expert, 5).float())
 
 
+@pytest.mark.cuda
+@pytest.mark.parametrize("select", ["hard", "st_gumbel", "expected", "soft"])
+def test_nothing_waits_for_the_gpu(select):
+    experts, clips = trained_experts(select)
+    experts, clips = experts.cuda(), clips.cuda()
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        brightened, choice = experts(clips)
+        (brightened.mean() + choice.probs.square().sum()).backward()
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+
+
 def test_a_test_takes_the_likeliest_under_every_rule():
     for select in ("hard", "st_gumbel", "expected", "soft"):
         experts, clips = trained_experts(select)
