@@ -16,7 +16,8 @@ from fragrant.layers.normalize import ClipNormalize
 def dark_clips(n: int, *, num_frames: int = 32, size: int = 224, device: torch.device) -> Tensor:
     """Normalised clips (N, 3, T, S, S) of whole pixel values, each with an exposure of its own, most of their pixels dark."""
     exposures = torch.linspace(0.05, 1, n, device=device).view(-1, 1, 1, 1, 1)
-    pixels = (256 * exposures * torch.rand(n, 3, num_frames, size, size, device=device) ** 3).floor()
+    generator = torch.Generator(device).manual_seed(0)
+    pixels = (256 * exposures * torch.rand(n, 3, num_frames, size, size, device=device, generator=generator) ** 3).floor()
     return ClipNormalize((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)).to(device)(pixels)
 
 
