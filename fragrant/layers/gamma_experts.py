@@ -82,7 +82,8 @@ class GammaExperts(nn.Module):
             raise UserError(f"gammas and tau of the gamma experts must be above 0; got gammas={list(gammas)}, tau={tau}")
         self.num_frames, self.select, self.tau = num_frames, select, tau
         self.gating = Gate(num_frames, len(gammas), dropout=dropout)
-        self.register_buffer("exponents", 1 / torch.tensor(gammas, dtype=torch.float32), persistent=False)
+        self.register_buffer("gammas", torch.tensor(gammas, dtype=torch.float32), persistent=False)
+        self.register_buffer("exponents", 1 / self.gammas, persistent=False)
 
     def choose(self, clips: Tensor) -> Choice:
         """(N, C, T, H, W) -> Choice. In float32, whatever the clips are in."""

@@ -52,6 +52,7 @@ class DGAM(Backbone):
             if unknown := [value for value in values if value not in known]:
                 raise ModelError(f"{name} '{unknown[0]}' is not known; allowed: {', '.join(known)}")
         self.experts = GammaExperts(num_frames, gammas=gammas, select=select, tau=tau, dropout=gate_dropout)
+        self.gammas = tuple(gammas)
         self.backbone = backbone
         self.num_features = backbone.num_features
         self.heads = nn.ModuleList(nn.Linear(self.num_features, num_classes) for _ in (gammas if heads == "matched" else [1]))
@@ -79,9 +80,18 @@ class DGAM(Backbone):
             part.eval()
         return self
 
-    def forward(self, clips: Tensor) -> Tensor:
-        """(N, C, T, H, W) -> logits (N, K)"""
-        return self.decide(clips)[0]
+    @property
+    def choices(self) -> dict[str, Sequence[float]]:
+        return {"gamma": self.gammas}
+
+    def forward(self, clips: Tensor, *, with_choice: bool = False) -> Tensor | tuple[Tensor, Choice]:
+        """(N, C, T, H, W) -> logits (N, K); and what the gate chose, if asked for."""
+        decided = self.decide(clips)
+        return decided if with_choice else decided[0]
+
+    def score(self, clips: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        logits, choice = self(clips, with_choice=True)
+        return logits, {"gamma": self.experts.gammas[choice.expert]}
 
     def decide(self, clips: Tensor, expert: Tensor | None = None) -> tuple[Tensor, Choice]:
         """(N, C, T, H, W) -> logits (N, K), and what the gate chose; ``expert`` (N,): take these instead."""
