@@ -219,8 +219,9 @@ def _fill(merged: ScoreTable, table: ScoreTable, rows: list[int], name: str) -> 
         take = table.present[:, at] & ~both
         merged.logits[rows[take], column] = new[take]
         merged.present[rows[take], column] = True
-        for name, taken in table.choices.items():
-            merged.choices[name][rows, column] = torch.where(taken[:, at].isnan(), merged.choices[name][rows, column], taken[:, at])
+        for choice, taken in table.choices.items():
+            before = merged.choices[choice][rows, column]
+            merged.choices[choice][rows, column] = torch.where(taken[:, at].isnan(), before, taken[:, at])
 
 
 def _common_header(headers: list[dict]) -> dict:
