@@ -71,6 +71,7 @@ _POSITIVE = """
 """.split()
 
 _NOT_NEGATIVE = """
+    DGAM.BALANCE
     LOSS.CLASS_WEIGHTS LOSS.FOCAL_GAMMA SVMIX.MASK_LOSS SVMIX.MASK_MARGIN SVMIX.MODULE_CLIP SVMIX.MODULE_DIM SVMIX.MODULE_WD
     AUG.BRI_CON_SAT AUG.HUE
     FRAGRANT.RAM.KEY_DIM FRAGRANT.RAM.VALUE_DIM FRAGRANT.RAM.LATENT_DIM
@@ -112,12 +113,28 @@ def check_training(cfg: CfgNode) -> None:
     problems = [*_several_labels(cfg)]
     if cfg.MIXUP.ENABLE and cfg.MIXUP.TYPE == "svmix" and cfg.TRAIN.BATCH_SIZE * (cfg.AUG.NUM_SAMPLE if cfg.AUG.ENABLE else 1) < 2:
         problems.append(f"MIXUP.TYPE svmix mixes the clips of a batch: TRAIN.BATCH_SIZE {cfg.TRAIN.BATCH_SIZE} must be 2 or more")
-    if cfg.MODEL.MODEL_NAME == "DGAM" and cfg.DGAM.SELECT == "expected" and "gate" not in cfg.DGAM.FREEZE:
-        problems.append("DGAM.SELECT expected: the objective that moves the gate is not built yet; take st_gumbel, or DGAM.FREEZE [gate]")
+    problems += _gate(cfg) if cfg.MODEL.MODEL_NAME == "DGAM" else ()
     short_side = min(cfg.DATA.TRAIN_JITTER_SCALES)
     if not (cfg.DATA.TRAIN_JITTER_SCALES_RELATIVE or cfg.DATA.TRAIN_MULTI_SCALE) and cfg.DATA.TRAIN_CROP_SIZE > short_side:
         problems.append(f"DATA.TRAIN_JITTER_SCALES begins at {short_side}, below DATA.TRAIN_CROP_SIZE {cfg.DATA.TRAIN_CROP_SIZE}")
     _raise_if_any(problems)
+
+
+def _gate(cfg: CfgNode) -> Iterator[str]:
+    frozen = cfg.DGAM.FREEZE
+    if cfg.DGAM.FIXED is not None and "gate" not in frozen:
+        yield f"DGAM.FIXED {cfg.DGAM.FIXED} leaves the gate nothing to learn: add gate to DGAM.FREEZE {frozen}"
+    if "gate" in frozen:
+        return
+    if cfg.DGAM.SELECT == "expected" and not {"backbone", "heads"} <= set(frozen):
+        yield (
+            f"DGAM.SELECT expected trains the gate alone or the rest alone, got DGAM.FREEZE {frozen}; allowed: [backbone, heads], "
+            "or with gate (each clip then draws its expert)"
+        )
+    if cfg.DGAM.SELECT == "expected" and cfg.DISTILL.CHECKPOINT:
+        yield f"DGAM.SELECT expected with DISTILL.CHECKPOINT '{cfg.DISTILL.CHECKPOINT}': give one of them"
+    if cfg.MIXUP.ENABLE and cfg.MIXUP.TYPE == "svmix" and (cfg.DGAM.SELECT == "expected" or cfg.DGAM.BALANCE):
+        yield "MIXUP.TYPE svmix has an objective of its own: allowed is DGAM.SELECT st_gumbel, hard or soft with DGAM.BALANCE 0"
 
 
 def _several_labels(cfg: CfgNode) -> Iterator[str]:

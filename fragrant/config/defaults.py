@@ -88,7 +88,9 @@ _C.SWIN.FROZEN_STAGES = -1  # first stages that keep their weights, with the pat
 _C.DGAM = CfgNode()
 _C.DGAM.BACKBONE = "VideoSwin"  # the model behind the gamma experts, a MODEL.MODEL_NAME with its own keys
 _C.DGAM.GAMMAS = [1.0, 1.5, 2.0, 2.5, 3.0]  # of the experts: above 1 is brighter
+_C.DGAM.FIXED = None  # one of GAMMAS: every clip gets it, in training and test, whatever the gate says; null = the gate decides
 _C.DGAM.SELECT = "st_gumbel"  # how training picks an expert: st_gumbel | hard (as published: cannot learn) | expected | soft
+_C.DGAM.BALANCE = 0.0  # weight of a loss that is least where all experts are used alike; 0.01 where the gate keeps to one
 _C.DGAM.TAU = 1.0  # temperature of st_gumbel and hard; published, with hard: 1e-6
 _C.DGAM.HEADS = "matched"  # matched: a classifier for each expert | shared: one for all
 _C.DGAM.FREEZE = []  # parts that keep their weights: backbone, heads, gate
@@ -167,6 +169,7 @@ _C.DEMO_SET.TEST_VIDEOS_PER_CLASS = 15  # test videos per class
 _C.DEMO_SET.NUM_FRAMES = 48  # frames of a video
 _C.DEMO_SET.HEIGHT = 96  # of a frame, pixels
 _C.DEMO_SET.WIDTH = 128  # of a frame, pixels
+_C.DEMO_SET.EXPOSURES = []  # mean luma 0..1 that videos have in turn, a lamp stays white; [] = each its own, 0.03 to 0.13, no lamp
 
 _C.AUG = CfgNode()
 _C.AUG.ENABLE = False  # RandAugment, colour jitter and random erasing of training clips
@@ -342,6 +345,8 @@ _KINDS = {
     "DATA.MAX_BAD_FRACTION": Kind("number"),
     "DATA.TARGET_FPS": Kind("number"),
     "DGAM.FREEZE": Kind(str, is_list=True),
+    "DGAM.FIXED": Kind("number", may_be_none=True),
+    "DEMO_SET.EXPOSURES": Kind(float, is_list=True),
     "DATA.ROOT_REPLACE": Kind(str, is_list=True),
     "DATA.MEAN": Kind(float, is_list=True, named=PIXEL_MEANS),
     "DATA.STD": Kind(float, is_list=True, named=PIXEL_STDS),

@@ -5,7 +5,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -86,9 +86,12 @@ def make_video(clip: Clip, folder: Path, settings: dict) -> None:
     where = [settings["seed"], SPLITS.index(clip.split), clip.number]
     scene_rng, noise_rng = np.random.default_rng(where), np.random.default_rng([*where, ACTIONS.index(clip.action)])
     luma = float(np.exp(scene_rng.uniform(np.log(DARKEST), np.log(BRIGHTEST))))
+    exposures = settings.get("exposures")
+    if exposures:
+        luma = exposures[clip.number % len(exposures)]
     size = {name: settings[name] for name in ("height", "width")}
     lit = draw_clip(scene_rng, clip.action, frames=settings["num_frames"], fps=FPS, **size)
-    encode(folder / clip.path, darken(noise_rng, lit, luma))
+    encode(folder / clip.path, darken(noise_rng, lit, luma, lamp=bool(exposures)))
 
 
 def clips_of(split: str, per_class: int) -> list[Clip]:
@@ -142,6 +145,8 @@ def check_settings(settings: dict) -> None:
         )
         if not good(settings[name])
     ]
+    if not all(0 < luma < 1 for luma in settings.get("exposures", ())):
+        wrong.append(f"DEMO_SET.EXPOSURES must be between 0 and 1, got {settings['exposures']}")
     if wrong:
         raise DemoSetError("; ".join(wrong))
 
@@ -194,6 +199,7 @@ def make_demo_set(
     num_frames: int = 48,
     height: int = 96,
     width: int = 128,
+    exposures: Sequence[float] = (),
 ) -> None:
     """Writes ``videos/<split>/<class>_<nnn>.mp4``, ``{train,val,test}.csv`` and ``classes.txt`` into ``folder``, unless they are there.
 
@@ -207,6 +213,8 @@ def make_demo_set(
         num_frames: frames of every video, at 30 per second.
         height: of the pictures in pixels, even.
         width: likewise.
+        exposures: mean luma, 0 to 1, that the videos of a class have in turn, all in rooms with a strip light that stays white; none:
+            every video has its own, from 0.03 to 0.13, and no lamp.
 
     Raises:
         DemoSetError: a setting is out of range, the folder holds other files, or it cannot be written.
@@ -220,6 +228,7 @@ def make_demo_set(
         "num_frames": num_frames,
         "height": height,
         "width": width,
+        **({"exposures": list(exposures)} if exposures else {}),  # named only where asked for: sets without stay as they are
     }
     if read_marker(folder) == settings:
         return

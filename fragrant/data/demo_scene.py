@@ -14,6 +14,7 @@ MARGIN = 6  # pixels of background around the picture, for the shaking camera
 GAMMA = 2.2
 SIDEWAYS = 0.75  # radians that a figure may be turned out of its side view
 LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
+LAMP = (0.03, 0.065)  # rows of a strip light, of the height; the exposure hardly dims what shines itself
 
 # (from, to, thickness at both ends, colour): the limbs of a figure
 LIMBS = [
@@ -312,16 +313,23 @@ def draw_clip(rng: np.random.Generator, action: str, *, frames: int, fps: int, h
     return clip
 
 
-def darken(rng: np.random.Generator, clip: np.ndarray, luma: float) -> np.ndarray:
+def darken(rng: np.random.Generator, clip: np.ndarray, luma: float, *, lamp: bool = False) -> np.ndarray:
     """The clip as a small sensor sees it at night: uint8 (T, H, W, 3) with mean luma near ``luma`` (0..1).
 
     Light is lowered by one gain per clip, then photons arrive by chance (Poisson), the read-out adds noise per pixel and per row
     (Gaussian), and 8 bits are kept after the usual 1 / 2.2 curve.
+
+    Args:
+        lamp: a strip light under the ceiling, white at every gain: however dark the room, the range of the picture stays wide.
     """
     bright = np.minimum(clip, 1) ** (1 / GAMMA) @ LUMA
     gain = (luma / float(bright.mean())) ** GAMMA
     photons = np.exp(rng.uniform(np.log(1e-4), np.log(1e-3)))  # light of one photon
     read = photons * rng.uniform(0.5, 1.5)
+    if lamp:
+        top, bottom = (round(share * clip.shape[1]) for share in LAMP)
+        clip = clip.copy()
+        clip[:, top:bottom] = 1 / gain
     dark = rng.poisson(clip * (gain / photons)).astype(np.float32) * np.float32(photons)
     dark += np.float32(read) * rng.standard_normal(dark.shape, dtype=np.float32)
     dark += np.float32(rng.uniform(0.2, 0.5) * read) * rng.standard_normal((*dark.shape[:2], 1, 1), dtype=np.float32)

@@ -67,26 +67,41 @@ class GammaExperts(nn.Module):
             expected: drawn evenly; the gate learns from an objective that weighs the losses of all experts.
             soft: a mixture of all experts by their probabilities.
         tau: temperature of hard and st_gumbel.
+        fixed: the gamma that every clip gets, whatever the gate says; None = the gate decides.
 
     Raises:
         UserError: settings that do not exist, or a clip of another length.
     """
 
     def __init__(
-        self, num_frames: int, *, gammas: Sequence[float] = GAMMAS, select: str = "st_gumbel", tau: float = 1.0, dropout: float = 0.1
+        self,
+        num_frames: int,
+        *,
+        gammas: Sequence[float] = GAMMAS,
+        select: str = "st_gumbel",
+        tau: float = 1.0,
+        fixed: float | None = None,
+        dropout: float = 0.1,
     ):
         super().__init__()
         if select not in RULES:
             raise UserError(f"DGAM.SELECT '{select}' is not known; allowed: {', '.join(RULES)}")
         if not gammas or min(gammas) <= 0 or tau <= 0:
             raise UserError(f"gammas and tau of the gamma experts must be above 0; got gammas={list(gammas)}, tau={tau}")
+        if fixed is not None and fixed not in gammas:
+            raise UserError(f"DGAM.FIXED {fixed} is no gamma of the experts; allowed: {', '.join(map(str, gammas))} (DGAM.GAMMAS)")
         self.num_frames, self.select, self.tau = num_frames, select, tau
+        self.fixed = None if fixed is None else list(gammas).index(fixed)
         self.gating = Gate(num_frames, len(gammas), dropout=dropout)
         self.register_buffer("gammas", torch.tensor(gammas, dtype=torch.float32), persistent=False)
-        self.register_buffer("exponents", 1 / self.gammas, persistent=False)
+
+    @property
+    def exponents(self) -> Tensor:
+        """(E,)"""
+        return 1 / self.gammas
 
     def choose(self, clips: Tensor) -> Choice:
-        """(N, C, T, H, W) -> Choice. In float32, whatever the clips are in."""
+        """(N, C, T, H, W) -> the gate's choice. In float32, whatever the clips are in."""
         if clips.shape[2] != self.num_frames:
             raise UserError(f"the gate of the gamma experts takes {self.num_frames} frames (DATA.NUM_FRAMES); got {clips.shape[2]}")
         with torch.autocast(clips.device.type, enabled=False):
@@ -109,14 +124,14 @@ class GammaExperts(nn.Module):
         """(N, C, T, H, W) -> brightened clips of the same shape, and the choice.
 
         Args:
-            expert: (N,) take these instead of the gate's.
+            expert: (N,) take these; the gate is not asked.
         """
-        choice = self.choose(clips)
-        if expert is not None:
-            choice = one_hot(choice.probs, expert)
+        if expert is None and self.fixed is not None:
+            expert = torch.full((len(clips),), self.fixed, device=clips.device)
+        choice = self.choose(clips) if expert is None else one_hot(F.one_hot(expert, len(self.gammas)).float(), expert)
+        mixed = self.training and self.select == "soft" and expert is None
         with torch.autocast(clips.device.type, enabled=False):
-            one_each = expert is not None or not (self.training and self.select == "soft")
-            return Brighten.apply(clips, choice.weights, self.exponents, one_each), choice
+            return Brighten.apply(clips, choice.weights, self.exponents, not mixed), choice
 
 
 def one_hot(probs: Tensor, expert: Tensor) -> Choice:

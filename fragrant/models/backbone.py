@@ -44,10 +44,7 @@ class Backbone(nn.Module):
         return {}
 
     def score(self, clips: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        """(N, C, T, H, W) -> logits (N, K), and of each of ``choices`` the value taken for every clip (N,): what a score table holds.
-
-        Written with ``self(...)``, so that a compiled model computes it.
-        """
+        """(N, C, T, H, W) -> logits (N, K), and of each of ``choices`` the value taken for every clip (N,): what a score table holds."""
         return self(clips), {}
 
     def layout_of(self, state: Mapping[str, Tensor]) -> str:

@@ -19,10 +19,10 @@ class DGAM(Backbone):
     """A gate looks at the frames' statistics and picks a gamma for every clip; the backbone sees the brightened clip.
 
     Args:
-        backbone: built without classes: its ``forward_head`` gives pooled features.
+        backbone: built without classes: it gives pooled features.
         num_frames: of a clip; the gate is made for them.
         heads: "matched" = a classifier for each gamma, "shared" = one for all.
-        gammas, select, tau: see ``GammaExperts``.
+        gammas, select, tau, fixed: see ``GammaExperts``.
         frozen: parts of "backbone", "heads", "gate" that keep their weights, in evaluation mode.
         backbone_lr_scale, gate_lr_scale: their learning rates over that of the run, which the heads have.
 
@@ -42,6 +42,7 @@ class DGAM(Backbone):
         gammas: Sequence[float] = GAMMAS,
         select: str = "st_gumbel",
         tau: float = 1.0,
+        fixed: float | None = None,
         gate_dropout: float = 0.1,
         frozen: Sequence[str] = (),
         backbone_lr_scale: float = 1.0,
@@ -51,7 +52,7 @@ class DGAM(Backbone):
         for name, values, known in (("DGAM.HEADS", [heads], HEADS), ("DGAM.FREEZE", frozen, PARTS)):
             if unknown := [value for value in values if value not in known]:
                 raise ModelError(f"{name} '{unknown[0]}' is not known; allowed: {', '.join(known)}")
-        self.experts = GammaExperts(num_frames, gammas=gammas, select=select, tau=tau, dropout=gate_dropout)
+        self.experts = GammaExperts(num_frames, gammas=gammas, select=select, tau=tau, fixed=fixed, dropout=gate_dropout)
         self.gammas = tuple(gammas)
         self.backbone = backbone
         self.num_features = backbone.num_features
@@ -80,23 +81,26 @@ class DGAM(Backbone):
             part.eval()
         return self
 
+    def compile(self, *args, **settings) -> None:
+        """The backbone alone: a compiler may divide less exactly, which moves pixels from one bin of the gate's histograms to the next."""
+        self.backbone.compile(*args, **settings)
+
     @property
     def choices(self) -> dict[str, Sequence[float]]:
         return {"gamma": self.gammas}
 
-    def forward(self, clips: Tensor, *, with_choice: bool = False) -> Tensor | tuple[Tensor, Choice]:
-        """(N, C, T, H, W) -> logits (N, K); and what the gate chose, if asked for."""
-        decided = self.decide(clips)
-        return decided if with_choice else decided[0]
-
     def score(self, clips: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        logits, choice = self(clips, with_choice=True)
+        logits, choice = self.decide(clips)
         return logits, {"gamma": self.experts.gammas[choice.expert]}
 
+    def forward(self, clips: Tensor) -> Tensor:
+        """(N, C, T, H, W) -> logits (N, K)"""
+        return self.decide(clips)[0]
+
     def decide(self, clips: Tensor, expert: Tensor | None = None) -> tuple[Tensor, Choice]:
-        """(N, C, T, H, W) -> logits (N, K), and what the gate chose; ``expert`` (N,): take these instead."""
+        """(N, C, T, H, W) -> logits (N, K), and what the gate chose; ``expert`` (N,): these, without asking it."""
         clips, choice = self.experts(clips, expert)
-        return self.classify(self.backbone.forward_head(self.backbone.forward_features(clips)), choice), choice
+        return self.classify(self.backbone(clips), choice), choice
 
     def classify(self, pooled: Tensor, choice: Choice) -> Tensor:
         """(N, D) -> (N, K) by the classifier of each clip's expert; a mixture of experts has a mixture of classifiers."""
@@ -183,6 +187,7 @@ def dgam(cfg) -> DGAM:
         gammas=options.GAMMAS,
         select=options.SELECT,
         tau=options.TAU,
+        fixed=options.FIXED,
         frozen=options.FREEZE,
         backbone_lr_scale=options.BACKBONE_LR_SCALE,
         gate_lr_scale=options.GATE_LR_SCALE,

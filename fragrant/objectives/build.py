@@ -16,6 +16,7 @@ from fragrant.layers.normalize import ClipNormalize
 from fragrant.objectives.classify import Classify, unmixed
 from fragrant.objectives.distill import Distill, TeacherInput
 from fragrant.objectives.ema import Ema
+from fragrant.objectives.gate import ExpectedLoss, Gated
 from fragrant.objectives.losses import Loss, binary_cross_entropy, cross_entropy
 from fragrant.objectives.mixup import Mixup
 from fragrant.objectives.objective import Objective
@@ -131,6 +132,13 @@ def build_distill(cfg, model: nn.Module, teacher: Teacher, **options) -> Distill
     )
 
 
+def build_classify(cfg, model: nn.Module, **options) -> Classify:
+    dgam = cfg.DGAM
+    if cfg.MODEL.MODEL_NAME != "DGAM" or "gate" in dgam.FREEZE:
+        return Classify(model, build_loss(cfg), **options)
+    return (ExpectedLoss if dgam.SELECT == "expected" else Gated)(model, build_loss(cfg), balance=dgam.BALANCE, **options)
+
+
 def build_objective(cfg, model: nn.Module, *, teacher: Teacher | None = None) -> Objective:
     """The objective around ``model``, which holds the weights that training starts with: averages and teachers begin as copies.
 
@@ -145,7 +153,7 @@ def build_objective(cfg, model: nn.Module, *, teacher: Teacher | None = None) ->
     if cfg.MIXUP.ENABLE and cfg.MIXUP.TYPE == "svmix":
         return build_sv_mix(cfg, model, random)
     mix = build_mixup(cfg, random) if cfg.MIXUP.ENABLE else unmixed
-    objective = build_distill(cfg, model, teacher, mix=mix) if teacher else Classify(model, build_loss(cfg), mix=mix)
+    objective = build_distill(cfg, model, teacher, mix=mix) if teacher else build_classify(cfg, model, mix=mix)
     return Ema(objective, decay=cfg.TRAIN.EMA.DECAY, evaluate=cfg.TRAIN.EMA.EVAL) if cfg.TRAIN.EMA.ENABLE else objective
 
 

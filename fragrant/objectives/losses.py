@@ -12,30 +12,46 @@ def as_shares(labels: Tensor, num_classes: int, *, smoothing: float = 0.0) -> Te
 
 
 def cross_entropy(
-    logits: Tensor, labels: Tensor, *, class_weights: Tensor | None = None, smoothing: float = 0.0, focus: float = 0.0
+    logits: Tensor,
+    labels: Tensor,
+    *,
+    class_weights: Tensor | None = None,
+    smoothing: float = 0.0,
+    focus: float = 0.0,
+    each: bool = False,
 ) -> Tensor:
     """(N, K), labels (N,) or (N, K) -> (): mean of -sum(share * log softmax), in float32 whatever the logits are.
 
     Args:
+        each: return the losses of the clips (N,), of which that is the mean.
         class_weights: (K,); the mean then counts every clip as much as its classes weigh.
         smoothing: share of every label that is spread over all classes.
         focus: gamma of the focal loss (Lin et al. 2017): (1 - p) ** gamma before every term makes easy clips count less.
     """
     logits = logits.float()
     if labels.ndim == 1 and class_weights is None and not focus:
-        return F.cross_entropy(logits, labels, label_smoothing=smoothing)
+        return F.cross_entropy(logits, labels, label_smoothing=smoothing, reduction="none" if each else "mean")
     shares, log_probs = as_shares(labels, logits.shape[1], smoothing=smoothing), logits.log_softmax(-1)
     terms = -shares * log_probs  # (N, K)
     if focus:
         terms = terms * (1 - log_probs.exp()).clamp(min=0) ** focus
     if class_weights is None:
-        return terms.sum(-1).mean()
-    return (terms * class_weights).sum() / (shares * class_weights).sum()
+        return terms.sum(-1) if each else terms.sum(-1).mean()
+    total = (shares * class_weights).sum()
+    return len(terms) * (terms * class_weights).sum(-1) / total if each else (terms * class_weights).sum() / total
 
 
-def binary_cross_entropy(logits: Tensor, labels: Tensor, *, class_weights: Tensor | None = None, smoothing: float = 0.0) -> Tensor:
-    """(N, K), labels (N,) or (N, K) of 0 and 1, several per clip -> (): mean over clips and classes, each class a yes or no."""
+def binary_cross_entropy(
+    logits: Tensor, labels: Tensor, *, class_weights: Tensor | None = None, smoothing: float = 0.0, each: bool = False
+) -> Tensor:
+    """(N, K), labels (N,) or (N, K) of 0 and 1, several per clip -> (): mean over clips and classes, each class a yes or no.
+
+    Args:
+        each: return the losses of the clips (N,), of which that is the mean.
+    """
     shares = as_shares(labels, logits.shape[1], smoothing=smoothing)
+    if each:
+        return F.binary_cross_entropy_with_logits(logits.float(), shares, weight=class_weights, reduction="none").mean(1)
     return F.binary_cross_entropy_with_logits(logits.float(), shares, weight=class_weights)
 
 
@@ -57,3 +73,7 @@ class Loss(nn.Module):
     def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
         """(N, K), (N,) or (N, K) -> ()"""
         return self.function(logits, labels, class_weights=self.class_weights, **self.settings)
+
+    def each(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """(N, K), (N,) or (N, K) -> (N,): the losses of which ``forward`` is the mean."""
+        return self.function(logits, labels, class_weights=self.class_weights, each=True, **self.settings)

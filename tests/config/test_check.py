@@ -143,11 +143,27 @@ def test_training_names_what_it_cannot_do():
     ]
 
 
-def test_a_gate_that_nothing_would_move():
-    cfg = load_cfg(None, ["MODEL.MODEL_NAME", "DGAM", "DGAM.SELECT", "expected"])
-    with pytest.raises(ConfigError, match=r"DGAM.SELECT expected: .* is not built yet; take st_gumbel, or DGAM.FREEZE \[gate\]"):
-        check_training(cfg)
-    check_training(load_cfg(None, ["MODEL.MODEL_NAME", "DGAM", "DGAM.SELECT", "expected", "DGAM.FREEZE", "[gate]"]))
+GATES = [
+    ("DGAM.SELECT expected", "DGAM.SELECT expected trains the gate alone or the rest alone, got DGAM.FREEZE []"),
+    ("DGAM.SELECT expected DGAM.FREEZE [heads]", "got DGAM.FREEZE ['heads']; allowed: [backbone, heads], or with gate"),
+    ("DGAM.FIXED 2", "DGAM.FIXED 2 leaves the gate nothing to learn: add gate to DGAM.FREEZE []"),
+    (
+        "DGAM.SELECT expected DGAM.FREEZE [backbone,heads] DISTILL.CHECKPOINT a.pyth",
+        "DGAM.SELECT expected with DISTILL.CHECKPOINT 'a.pyth': give one of them",
+    ),
+    ("MIXUP.ENABLE True MIXUP.TYPE svmix DGAM.BALANCE 0.1", "MIXUP.TYPE svmix has an objective of its own"),
+]
+
+
+@pytest.mark.parametrize("pairs, message", GATES)
+def test_rules_for_the_gate_of_dgam(pairs, message):
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        check_training(load_cfg(None, ["MODEL.MODEL_NAME", "DGAM", *pairs.split()]))
+
+
+@pytest.mark.parametrize("pairs", ["DGAM.SELECT expected DGAM.FREEZE [gate]", "DGAM.SELECT expected DGAM.FREEZE [backbone,heads]", ""])
+def test_gates_that_are_trained_or_left_alone(pairs):
+    check_training(load_cfg(None, ["MODEL.MODEL_NAME", "DGAM", *pairs.split()]))
 
 
 SEVERAL = [

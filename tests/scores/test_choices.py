@@ -133,3 +133,10 @@ def test_parts_clips_and_tables_without_choices_merge():
 def test_choices_that_do_not_fit():
     with pytest.raises(ScoreError, match=re.escape("(4, 3, 2) (videos, views, classes) does not fit gamma (4, 2)")):
         table(choices={"gamma": GAMMA[:, :2]})
+
+
+def test_a_contradiction_names_the_table():
+    other = table()
+    other.logits[2, 1] += 1
+    with pytest.raises(ScoreError, match="B: clip 0 centre of 'c' was scored twice with different logits"):
+        merge([table(), other], names=["A", "B"])

@@ -1,0 +1,67 @@
+"""What moves the gate of DGAM: the expected loss of its decision, and a nudge to use all experts.
+
+The model is one with ``experts`` (``GammaExperts``) and ``decide``, as ``DGAM`` is. Formulas: Shazeer et al. 2017
+and Fedus et al. 2021 (balance of a mixture of experts); the published gate has no objective that reaches it.
+"""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from fragrant.objectives.classify import Classify, logged_errors, unmixed
+from fragrant.objectives.losses import Loss
+from fragrant.objectives.objective import StepOutput
+
+
+def balance_loss(probs: Tensor, expert: Tensor) -> Tensor:
+    """(N, E), (N,) -> (): E * sum over the experts of mean probability * share of the clips; 1 where all are used alike, E for one alone."""
+    shares = torch.nn.functional.one_hot(expert, probs.shape[1]).to(probs.dtype).mean(0)
+    return probs.shape[1] * (probs.mean(0) * shares).sum()
+
+
+class Gated(Classify):
+    """Classification by the drawn expert, the gate's gradient as ``GammaExperts`` defines it.
+
+    Args:
+        balance: weight of ``balance_loss``.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        loss_fn: Loss,
+        *,
+        balance: float = 0.0,
+        mix: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]] = unmixed,
+    ):
+        super().__init__(model, loss_fn, mix=mix)
+        self.balance = balance
+
+    def forward(self, clips: Tensor, labels: Tensor) -> StepOutput:
+        """(N, C, T, H, W), (N,) or (N, K) -> loss (), errors in percent, the mean gamma that was taken."""
+        clips, labels = self.mix(clips, labels)
+        logits, choice = self.model.decide(clips)
+        loss = self.loss_fn(logits, labels) + self.balance * balance_loss(choice.probs, choice.expert)
+        return StepOutput(loss, logged_errors(logits, labels) | {"gamma": self.model.experts.gammas[choice.expert].mean()})
+
+
+class ExpectedLoss(Gated):
+    """sum over the experts of (probability * loss of the clip brightened by it): trains the gate alone, everything else is frozen.
+
+    The exact gradient of the loss that a gate which draws by its probabilities has on average, classifiers included. Every expert's loss
+    comes from a forward pass without a graph: five of them cost about what two steps through the backbone do.
+    """
+
+    def forward(self, clips: Tensor, labels: Tensor) -> StepOutput:
+        """(N, C, T, H, W), (N,) or (N, K) -> loss (), and of the likeliest expert: errors in percent, mean gamma."""
+        clips, labels = self.mix(clips, labels)
+        probs = self.model.experts.choose(clips).probs  # (N, E)
+        with torch.no_grad():
+            experts = torch.arange(probs.shape[1], device=clips.device)
+            logits = torch.stack([self.model.decide(clips, expert.expand(len(clips)))[0] for expert in experts])  # (E, N, K)
+            losses = torch.stack([self.loss_fn.each(by_expert, labels) for by_expert in logits], 1)  # (N, E)
+        likeliest = probs.argmax(1)
+        loss = (probs * losses).sum(1).mean() + self.balance * balance_loss(probs, likeliest)
+        taken = logits[likeliest, torch.arange(len(clips), device=clips.device)]  # (N, K)
+        return StepOutput(loss, logged_errors(taken, labels) | {"gamma": self.model.experts.gammas[likeliest].mean()})
