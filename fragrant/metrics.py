@@ -242,3 +242,17 @@ def by_quantile(values: Tensor, right: Tensor, *, groups: int = 4) -> list[Group
         Group(float(values[start]), float(values[end - 1]), share(int(right[start:end].sum()), end - start))
         for start, end in zip(edges, edges[1:], strict=False)
     ]
+
+
+def rank_correlation(first: Tensor, second: Tensor) -> float:
+    """(N,), (N,) -> Spearman's rank correlation, -1 .. 1; equal values share their mean rank. NaN where one of both does not vary."""
+    ranks = torch.stack([_ranks(first), _ranks(second)])
+    ranks -= ranks.mean(1, keepdim=True)
+    lengths = ranks.norm(dim=1)
+    return float(ranks[0] @ ranks[1] / lengths.prod()) if len(first) else math.nan
+
+
+def _ranks(values: Tensor) -> Tensor:
+    """(N,) -> (N,) float64"""
+    _, place, counts = values.unique(return_inverse=True, return_counts=True)
+    return (counts.cumsum(0) - (counts - 1) / 2).double()[place]

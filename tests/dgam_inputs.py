@@ -1,9 +1,11 @@
-"""The inputs of DGAM's golden files, made as their ``input_recipes`` say."""
+"""The inputs and the weights of DGAM's golden files, made as their recipes say."""
 
 import math
+from pathlib import Path
 
 import numpy as np
 import torch
+from conftest import fill_v1, golden
 from torch import Tensor
 
 MEAN, STD = (np.array(values, np.float32).reshape(1, 3, 1, 1, 1) for values in ((123.675, 116.28, 103.53), (58.395, 57.12, 57.375)))
@@ -29,3 +31,19 @@ def dgam_input(seed: int, shape: list[int], dist: str) -> Tensor:
             contrast = 0.05 + 2.5 * rng.random_sample(per_frame)
             values = contrast * values + (4 * rng.random_sample(per_frame) - 2)
     return torch.from_numpy(values.astype(np.float32))
+
+
+def published_state(name: str) -> dict[str, Tensor]:
+    """The weights of a golden file under the published names; whole numbers, which the recipe leaves as built, are left out."""
+    expected = golden(f"dgam/{name}")
+    state = {key: value for key, value in fill_v1(expected["state"]).items() if value.is_floating_point()}
+    return state | {key: torch.tensor(value) for key, value in expected["override"].items()}
+
+
+def published_file(path: Path, name: str) -> None:
+    """A checkpoint as ELLAR's code writes it, with everything that it has; window (8, 7, 7)."""
+    state = fill_v1(golden(f"dgam/{name}")["state"])
+    places = torch.cartesian_prod(*map(torch.arange, (8, 7, 7)))
+    index = (places[:, None] - places + torch.tensor([7, 6, 6])) @ torch.tensor([13 * 13, 13, 1])
+    state |= {key: index for key in state if key.endswith("relative_position_index")}
+    torch.save({"meta": {"epoch": 100}, "state_dict": state | published_state(name)}, path)

@@ -70,11 +70,14 @@ def _check_from_main(rank: int) -> None:
 
 
 def _check_scores(num_videos: int) -> None:
-    from test_loops import Echo
+    from test_loops import Choosing
 
     options = dict(num_videos=num_videos, num_classes=3, clips_per_forward=4, prepare=lambda clips: clips)
-    table = score_videos(Echo(), Videos(num_videos), autocast=contextlib.nullcontext, device=torch.device("cpu"), **options)
+    table = score_videos(Choosing(), Videos(num_videos), autocast=contextlib.nullcontext, device=torch.device("cpu"), **options)
     assert table.logits.shape == (num_videos, 2, 3) and table.labels.tolist() == [i % 3 for i in range(num_videos)]
+    assert table.choices["large"].tolist() == [
+        [float(video >= 3)] * 2 for video in range(num_videos)
+    ]  # known also to ranks without a video
     for video in range(num_videos):
         assert table.logits[video, :, 0].tolist() == pytest.approx([video, video + 0.1], abs=1e-5)
 

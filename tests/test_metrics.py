@@ -21,6 +21,7 @@ from fragrant.metrics import (
     mcnemar,
     mean_class_accuracy,
     predicted,
+    rank_correlation,
     share,
     topk_accuracy,
     topk_correct,
@@ -313,3 +314,19 @@ def test_by_quantile_makes_groups_of_equal_size():
 def test_by_quantile_of_few_or_equal_values(values, sizes):
     groups = by_quantile(torch.tensor(values), torch.ones(len(values), dtype=torch.bool))
     assert [group.share.total for group in groups] == sizes and sum(sizes) == sum(value == value for value in values)
+
+
+@pytest.mark.parametrize(
+    "first, second, expected",
+    [
+        ([1, 2, 3, 4], [10, 20, 25, 1000], 1),  # only the order counts
+        ([1, 2, 3, 4], [4, 3, 2, 1], -1),
+        ([0.1, 0.4, 0.2, 0.9, 0.5], [1, 1, 2, 3, 3], 0.7905694150420948),  # ties share a rank; scipy.stats.spearmanr
+        ([5, 5, 1, 1, 3, 3], [2, 1, 2, 1, 2, 1], 0),
+        ([1, 2, 3], [7, 7, 7], math.nan),
+        ([1], [1], math.nan),
+        ([], [], math.nan),
+    ],
+)
+def test_rank_correlation(first, second, expected):
+    assert rank_correlation(torch.tensor(first), torch.tensor(second)) == pytest.approx(expected, abs=1e-12, nan_ok=True)

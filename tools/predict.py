@@ -22,7 +22,7 @@ def main(arguments) -> None:
     else:
         found = predictor.windows_of_all(paths, seconds=arguments.sliding or None, step=arguments.step, top=arguments.top)
     if arguments.form == "csv":
-        print(csv_header(min(arguments.top, len(predictor.class_names))))
+        print(csv_header(min(arguments.top, len(predictor.class_names)), predictor.choices))
     for prediction in tqdm(found, total=len(paths), unit="video", disable=not sys.stderr.isatty(), leave=False):
         clips, failed = clips + prediction.num_clips, failed + bool(prediction.error)
         if prediction.error:

@@ -1,6 +1,6 @@
 """Scores of every video of a list: validation and test are the same function."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import NamedTuple
 
@@ -14,13 +14,23 @@ from fragrant.metrics import complete_order
 class Scored(NamedTuple):
     """Every video that can be read exactly once, in the order of the list.
 
-    labels (n,) or (n, K) bool, logits (n, V, K) float32, mean brightness (n,), place in the list (n,), on the CPU.
+    labels (n,) or (n, K) bool, logits (n, V, K) float32, mean brightness (n,), place in the list (n,), and what the model says that it
+    chose for every view (n, V), by name; on the CPU.
     """
 
     labels: Tensor
     logits: Tensor
     luma: Tensor
     ids: Tensor
+    choices: dict[str, Tensor]
+
+
+def answers(model: nn.Module, clips: Tensor, names: Sequence[str]) -> Tensor:
+    """(N, C, T, H, W) -> (N, K + choices) float32: the logits, then what the model chose for each clip, by name."""
+    if not names:
+        return model(clips).float()
+    logits, choices = model.score(clips)
+    return torch.cat([logits.float(), *(choices[name].float().unsqueeze(1) for name in names)], 1)
 
 
 @torch.inference_mode()
@@ -42,23 +52,24 @@ def score_videos(
     Raises:
         ValueError: a video came twice, or is missing though the loader did not skip it.
     """
-    model.eval()
+    names = list(getattr(model.eval(), "choices", {}))  # of a Backbone
     ids = [torch.empty(0, dtype=torch.long, device=device)]  # zero rows first: a rank may have no video
     labels = [torch.empty(0, num_classes, dtype=torch.bool, device=device) if several else ids[0]]
-    logits = [torch.empty(0, loader.num_views, num_classes, device=device)]
+    logits = [torch.empty(0, loader.num_views, num_classes + len(names), device=device)]  # and the choices behind them
     luma = [torch.empty(0, device=device)]
     for batch in watch(loader):
         batch = batch.to(device)
         parts = batch.clips.flatten(0, 1).split(clips_per_forward)  # (B*clips, C, T, H, W) in parts
         with autocast():
-            scores = torch.cat([model(prepare(part)) for part in parts]).float()  # (B*clips, K)
-        scores = scores.unflatten(0, batch.clips.shape[:2])  # (B, clips, K)
+            scores = torch.cat([answers(model, prepare(part), names) for part in parts])  # (B*clips, K')
+        scores = scores.unflatten(0, batch.clips.shape[:2])  # (B, clips, K')
         ids.append(batch.ids)
         labels.append(batch.labels)
-        logits.append(scores.take_along_dim(batch.views.unsqueeze(-1), dim=1))  # (B, V, K); equal views were scored once
+        logits.append(scores.take_along_dim(batch.views.unsqueeze(-1), dim=1))  # (B, V, K'); equal views were scored once
         luma.append(batch.luma)
     ids, labels, logits, luma = (gather_rows(torch.cat(rows)).cpu() for rows in (ids, labels, logits, luma))
     skipped = gather_rows(torch.tensor(sorted(loader.skipped), dtype=torch.long, device=device)).cpu()
     order = complete_order(torch.cat([ids, skipped]), num_videos)
     order = order[order < len(ids)]
-    return Scored(labels[order], logits[order], luma[order], ids[order])
+    logits, choices = logits[order].split([num_classes, len(names)], dim=-1)
+    return Scored(labels[order], logits, luma[order], ids[order], dict(zip(names, choices.unbind(-1), strict=True)))

@@ -14,7 +14,7 @@ from fragrant.data import VideoError
 from fragrant.data.build import ClipSource
 from fragrant.data.clips import Batch, Unreadable, VideoClips, make_batch
 from fragrant.data.views import views_of_windows, windows
-from fragrant.engine.evaluate import score_videos
+from fragrant.engine.evaluate import Scored, score_videos
 from fragrant.errors import UserError
 from fragrant.scores.ensemble import probabilities
 
@@ -33,10 +33,11 @@ class Window(NamedTuple):
     start: float
     end: float
     top: list[Ranked]
+    choices: dict[str, float] = {}
 
 
 class Prediction(NamedTuple):
-    """What a video shows, the most likely first; or why it cannot be said."""
+    """What a video shows, the most likely first; or why it cannot be said. ``choices``: see ``Predictor.choices``, mean over the clips."""
 
     path: str
     top: list[Ranked] = []
@@ -44,6 +45,7 @@ class Prediction(NamedTuple):
     windows: list[Window] = []
     num_clips: int = 0
     error: str = ""
+    choices: dict[str, float] = {}
 
     @property
     def name(self) -> str:
@@ -89,6 +91,7 @@ class Predictor:
         self.clips_per_forward = clips_per_forward
         self.device = device
         self.several = several
+        self.choices = tuple(getattr(model, "choices", {}))  # names of what the model decides for every clip: ("gamma",)
 
     def predict(self, path: str | os.PathLike, *, top: int = 5) -> Prediction:
         """
@@ -115,9 +118,10 @@ class Predictor:
             if isinstance(item, Unreadable):
                 yield Prediction(path, error=_without_place(item.message))
                 continue
-            logits = self._logits(item)
-            probs = probabilities(logits[None], self.rule, several=self.several)[0]
-            yield Prediction(path, self._ranked(probs, top), probs, num_clips=len(logits))
+            scored = self._score(item)
+            probs = probabilities(scored.logits, self.rule, several=self.several)[0]
+            choices = {name: float(taken.mean()) for name, taken in scored.choices.items()}
+            yield Prediction(path, self._ranked(probs, top), probs, num_clips=scored.logits.shape[1], choices=choices)
 
     def predict_windows(
         self, path: str | os.PathLike, *, seconds: float | None = None, step: float | None = None, top: int = 5
@@ -143,12 +147,15 @@ class Predictor:
             item = self.source.dataset([path], views_of_windows(self.source.window, group))[(0, 0)]
             if isinstance(item, Unreadable):
                 raise VideoError(_without_place(item.message))
-            for part, logits in zip(group, self._logits(item), strict=True):
-                probs = probabilities(logits[None, None], self.rule, several=self.several)[0]
+            scored = self._score(item)
+            for at, part in enumerate(group):
+                probs = probabilities(scored.logits[:, at : at + 1], self.rule, several=self.several)[0]
+                choices = {name: float(taken[0, at]) for name, taken in scored.choices.items()}
                 sums += probs
-                found.append(Window(part.start / rate, part.stop / rate, self._ranked(probs, top)))
+                found.append(Window(part.start / rate, part.stop / rate, self._ranked(probs, top), choices))
         mean = sums / len(ranges)
-        return Prediction(path, self._ranked(mean, top), mean, found, num_clips=len(ranges))
+        choices = {name: sum(window.choices[name] for window in found) / len(found) for name in self.choices}
+        return Prediction(path, self._ranked(mean, top), mean, found, num_clips=len(ranges), choices=choices)
 
     def windows_of_all(self, paths: Sequence[str | os.PathLike], **options) -> Iterator[Prediction]:
         """``predict_windows`` of one video after the other; what cannot be read has an ``error``."""
@@ -169,10 +176,10 @@ class Predictor:
             raise VideoError(_without_place(item.message))
         return make_batch([item]).clips[0].to(self.device)
 
-    def _logits(self, item: VideoClips) -> Tensor:
-        """(V, K)"""
+    def _score(self, item: VideoClips) -> Scored:
+        """Of one video."""
         batch = make_batch([item._replace(id=0)])
-        scored = score_videos(
+        return score_videos(
             self.model,
             _OneVideo(batch),
             num_videos=1,
@@ -182,7 +189,6 @@ class Predictor:
             autocast=self.autocast,
             device=self.device,
         )
-        return scored.logits[0]
 
     def _ranked(self, probs: Tensor, top: int) -> list[Ranked]:
         best = probs.sort(descending=True, stable=True)

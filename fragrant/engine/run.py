@@ -371,7 +371,9 @@ def test(job: Job) -> None:
     protocol = {"protocol": OPTIMISTIC} if "test" in (cfg.TEST.SELECT_ON, state.get("selected_on")) else {}
     scored = score(job, model, loader, title="test")
     missing = SkipReport(log, loader).tell("test", device=job.device)
-    table = score_table(job, loader, scored, weights, class_names=loader.class_names or state.get("class_names"), protocol=protocol)
+    names = loader.class_names or state.get("class_names")
+    choices = {"choices": {name: list(values) for name, values in model.choices.items()}} if model.choices else {}
+    table = score_table(job, loader, scored, weights, class_names=names, more_header=choices | protocol)
     seconds = time.perf_counter() - began
     scores = ensemble_views(table, table.header["rule"])
     summary = summarise(scores) | protocol
@@ -381,8 +383,9 @@ def test(job: Job) -> None:
     if is_main() and cfg.TEST.NUM_PARTS == 1:
         name = result_file_name(frames, cfg.DATA.TEST_CROP_SIZE, clips, crops)
         save_pickles(Path(cfg.OUTPUT_DIR), scores, uniformer_name=name, slowfast_name=cfg.TEST.SAVE_RESULTS_PATH)
-    for line in describe_summary(summary)[2:]:
-        log.say(line)
+    for line in describe_summary(summary):
+        if not line.startswith(("top-", "mAP ")):  # these come last
+            log.say(line)
     told = tell_test(summary)
     title = f"Test ({OPTIMISTIC})" if protocol else "Test"
     log.say(f"{title}: {told.text}, in {duration(seconds)}")
@@ -398,9 +401,7 @@ def test(job: Job) -> None:
         )
 
 
-def score_table(
-    job: Job, loader, scored: Scored, weights: str, *, class_names: Sequence[str] | None, protocol: dict[str, str]
-) -> ScoreTable:
+def score_table(job: Job, loader, scored: Scored, weights: str, *, class_names: Sequence[str] | None, more_header: dict) -> ScoreTable:
     """What a test leaves on disk, with all that is needed to know later what it was."""
     cfg, (share, num_videos) = job.cfg.clone(), loader.share
     cfg.defrost()
@@ -414,11 +415,11 @@ def score_table(
         "model": cfg.MODEL.MODEL_NAME,
         "num_videos": num_videos,
         "rule": f"{cfg.DATA.ENSEMBLE_METHOD}-{cfg.TEST.ENSEMBLE_SPACE}",
-        **protocol,
+        **more_header,
         **run_facts(),
     }
     ids = torch.tensor(share)[scored.ids]
-    more = {"ids": ids, "luma": scored.luma, "class_names": tuple(class_names or ()) or None, "header": header}
+    more = {"ids": ids, "luma": scored.luma, "choices": scored.choices, "class_names": tuple(class_names or ()) or None, "header": header}
     paths = [loader.dataset.records[i].path for i in scored.ids.tolist()]
     return ScoreTable.whole(paths, scored.labels, scored.logits, grid_views(clips, crops, enhancement(cfg)), **more)
 

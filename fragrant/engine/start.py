@@ -204,7 +204,7 @@ def fill_for_test(
 ) -> LoadReport:
     """The same with the content of the file at hand."""
     report = load_weights(model, weights_of_part(state, part), where=path, clear_name_patterns=clear_patterns)
-    unfit = [*report.missing, *report.dropped]
+    unfit = list(dict.fromkeys([*report.missing, *report.dropped]))  # of another shape: in both
     if unfit and not allow_partial:
         raise CheckpointError(
             f"{path} does not fit the model: {len(unfit)} tensors are missing or have another shape, first {unfit[0]}; "

@@ -1,6 +1,6 @@
 """What every model of the package has in common."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from torch import Tensor, nn
 
@@ -37,6 +37,15 @@ class Backbone(nn.Module):
     def forward(self, clips: Tensor) -> Tensor:
         """(N, C, T, H, W) -> logits (N, K), no softmax in training nor in evaluation."""
         return self.forward_head(self.forward_features(clips))
+
+    @property
+    def choices(self) -> dict[str, Sequence[float]]:
+        """What the model decides for every clip by itself, and the values there are: {"gamma": (1.0, 1.5)}; most decide nothing."""
+        return {}
+
+    def score(self, clips: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """(N, C, T, H, W) -> logits (N, K), and of each of ``choices`` the value taken for every clip (N,): what a score table holds."""
+        return self(clips), {}
 
     def layout_of(self, state: Mapping[str, Tensor]) -> str:
         """Who wrote a file, told by the names in it, for the report: "mmaction2"; "" where there is one layout only, or nobody knows."""

@@ -53,6 +53,7 @@ class DGAM(Backbone):
             if unknown := [value for value in values if value not in known]:
                 raise ModelError(f"{name} '{unknown[0]}' is not known; allowed: {', '.join(known)}")
         self.experts = GammaExperts(num_frames, gammas=gammas, select=select, tau=tau, fixed=fixed, dropout=gate_dropout)
+        self.gammas = tuple(gammas)
         self.backbone = backbone
         self.num_features = backbone.num_features
         self.heads = nn.ModuleList(nn.Linear(self.num_features, num_classes) for _ in (gammas if heads == "matched" else [1]))
@@ -81,8 +82,16 @@ class DGAM(Backbone):
         return self
 
     def compile(self, *args, **settings) -> None:
-        """The backbone alone: a compiler may divide less exactly, which moves pixels from one bin of the gate's histograms to the next."""
+        """The backbone, where the time goes: so ``decide`` and ``score`` are compiled too, not ``forward`` alone."""
         self.backbone.compile(*args, **settings)
+
+    @property
+    def choices(self) -> dict[str, Sequence[float]]:
+        return {"gamma": self.gammas}
+
+    def score(self, clips: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        logits, choice = self.decide(clips)
+        return logits, {"gamma": self.experts.gammas[choice.expert]}
 
     def forward(self, clips: Tensor) -> Tensor:
         """(N, C, T, H, W) -> logits (N, K)"""

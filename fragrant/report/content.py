@@ -8,9 +8,11 @@ from torch import Tensor
 
 from fragrant.metrics import ScoreError, predicted
 from fragrant.report.curves import curve, thinned
+from fragrant.report.strips import evenly
 from fragrant.scores import VideoScores, summarise
 
 MOST_POINTS = 400  # of a curve
+MOST_DOTS = 1500  # videos in the picture of a choice
 SURE = "the probability of the class named, all views together by the rule of the test"
 
 
@@ -69,7 +71,7 @@ def report_content(
     summary = summarise(scores)
     names = list(scores.class_names or [f"class {k}" for k in range(scores.scores.shape[1])])
     content = {"title": title, "subtitle": subtitle, "classes": names, "sure": SURE, "config": config, "warning": warning}
-    content |= {"facts": [list(fact) for fact in facts], "curves": charts(records)}
+    content |= {"facts": [list(fact) for fact in facts], "curves": charts(records), "choices": choices_by_light(scores, summary)}
     if scores.labels.ndim > 1:
         return content | several_labels(summary, names)
     guess = predicted(scores.scores)
@@ -156,6 +158,18 @@ def several_labels(summary: dict, names: Sequence[str]) -> dict:
         "short": [f"The hardest class is “{hard[1]}” (average precision {hard[0]:.1f} %), the easiest “{easy[1]}” ({easy[0]:.1f} %)."],
         "precision": summary["average_precision"],
     }
+
+
+# ---------------------------------------------------------------------------------------------------------------- choices
+def choices_by_light(scores: VideoScores, summary: dict) -> list[dict]:
+    """Of everything that the model chose: the numbers of ``summarise``, and of each video drawn its path, luma and views of each value."""
+    drawn = []
+    for name, chosen in scores.choices.items():
+        known = (~scores.luma.isnan() & (chosen.counts.sum(1) > 0)).nonzero().flatten().tolist()
+        rows = [known[at] for at in evenly(len(known), MOST_DOTS)]
+        dots = [[scores.paths[row], round(float(scores.luma[row]), 5), chosen.counts[row].tolist()] for row in rows]
+        drawn.append({"name": name, **summary["choices"][name], "dots": dots, "known": len(known)})
+    return drawn
 
 
 # ----------------------------------------------------------------------------------------------------------------- curves

@@ -258,6 +258,75 @@ function light() {
     make("div", { class: "matrix" }, svg));
 }
 
+// ---------------------------------------------------------------------------------------------------------------- choices
+// One row per value, the largest on top; a dot per video in the rows of the values that its views got, its area their share.
+function choice(c) {
+  const band = 58, left = 52, wide = 640, bars = 170, right = 24, top = 26, bottom = 44;
+  const height = top + band * c.values.length + bottom, width = left + wide + right + bars + 142, start = left + wide + right;
+  const y = (at) => top + band * (c.values.length - 0.5 - at), all = c.views.reduce((sum, n) => sum + n, 0);
+  const lumas = c.dots.map((dot) => Math.max(dot[1], 0.001)), [x0, x1] = [Math.min(...lumas) / 1.1, Math.max(...lumas) * 1.1];
+  const x = (luma) => left + (wide * Math.log(Math.max(luma, 0.001) / x0)) / Math.log(x1 / x0);
+  const svg = make("svg", { width, height }, make("text", { x: 0, y: 16, class: "soft" }, c.name),
+    make("text", { x: start, y: 16, class: "soft" }, plural(all, "view")));
+  c.values.forEach((value, at) => {
+    const part = c.views[at] / (all || 1);
+    svg.append(
+      make("rect", { x: left, y: y(at) - band / 2 + 2, width: wide, height: band - 4, fill: "#f5f7f9" }),
+      make("text", { x: left - 10, y: y(at) + 4, "text-anchor": "end", "font-weight": 600 }, plain(value)),
+      make("rect", { x: start, y: y(at) - 8, width: bars, height: 16, fill: "#eef1f4" }),
+      make("rect", { x: start, y: y(at) - 8, width: bars * part, height: 16, fill: RIGHT, opacity: 0.75 }),
+      make("text", { x: start + bars + 8, y: y(at) + 4 }, c.views[at] ? `${percent(100 * part)} (${c.views[at]})` : "never"));
+  });
+  if (!c.dots.length) return svg;
+  for (const value of [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1]) if (value >= x0 && value <= x1) svg.append(
+    make("line", { x1: x(value), x2: x(value), y1: top, y2: height - bottom, stroke: LINE }),
+    make("text", { x: x(value), y: height - bottom + 18, "text-anchor": "middle", class: "soft" }, plain(value)));
+  svg.append(make("text", { x: left + wide / 2, y: height - 8, "text-anchor": "middle", class: "soft" }, "mean luma of the video, darker to the left"));
+  const medians = (d, wide) => c.median_luma.forEach((luma, at) => luma === null || svg.append(make("path", { d: `M${x(luma)} ${y(at) - band / 2 + 2}${d}`,
+    stroke: INK, "stroke-width": wide, "data-tip": `${c.name} ${plain(c.values[at])}: median luma of its views ${lumaText(luma)}` })));
+  medians(`v${band - 4}`, 1);
+  swarm(c, x, y, band).forEach((dot) => svg.append(dot));
+  medians(`v7m0 ${band - 18}v7`, 3); // over the dots, where there are many
+  return svg;
+}
+
+// Dots beside each other where there is room in their row, else over each other.
+function swarm(c, x, y, band) {
+  const placed = c.values.map(() => []), dots = [], largest = Math.min(7, Math.max(4, 10 - c.dots.length / 50));
+  const order = c.dots.map((_, i) => i).sort((a, b) => c.dots[a][1] - c.dots[b][1]);
+  for (const i of order) {
+    const [path, luma, counts] = c.dots[i], views = counts.reduce((sum, n) => sum + n, 0);
+    const told = c.values.map((value, at) => (counts[at] ? `${c.name} ${plain(value)} in ${counts[at]} of ${plural(views, "view")}` : "")).filter(Boolean);
+    counts.forEach((count, at) => {
+      if (!count) return;
+      const r = Math.max(1.5, largest * Math.sqrt(count / views)), most = band / 2 - 3 - r, cx = x(luma), near = placed[at].slice(-60);
+      const free = (dy) => near.every((o) => (o.cx - cx) ** 2 + (o.dy - dy) ** 2 >= (o.r + r + 0.6) ** 2);
+      const tries = [0];
+      for (let d = 1; d <= most; d++) tries.push(d, -d);
+      const place = tries.find(free), dy = place === undefined ? tries[(i * 7) % tries.length] : place;
+      placed[at].push({ cx, dy, r });
+      dots.push(make("circle", { cx, cy: y(at) + dy, r, fill: RIGHT, opacity: 0.7, "data-dot": i,
+        "data-tip": `${path}\nmean luma ${lumaText(luma)}\n${told.join("\n")}` }));
+    });
+  }
+  return dots;
+}
+
+function choices() {
+  return (data.choices || []).map((c) => {
+    const r = c.correlation_with_darkness, used = c.views.filter((n) => n).length;
+    const trend = Math.abs(r) < 0.2 ? `The light of a video hardly tells its ${c.name}` : `The darker a video, the ${r < 0 ? "smaller" : "larger"} its ${c.name}`;
+    const verdict = r === null ? (used > 1 ? "" : `Every view got the same ${c.name}.`)
+      : `${trend}: Spearman’s rank correlation between darkness and ${c.name} is ${r.toFixed(2)}.`;
+    const some = c.dots.length < c.known ? ` ${c.dots.length} of ${c.known} videos are drawn.` : "";
+    return section(`choice-${c.name}`, `Which ${c.name} the model chose, by illumination`, make("p", {}, make("b", {}, verdict)),
+      note(`Every dot is a video in the row of the ${c.name} that its views got; where they disagree it stands in several rows, smaller in each. `,
+        `Dark mark: the median luma of the views in a row. Bars: all views of ${plural(c.videos, "video")}.${some}`,
+        c.dots.length ? "" : " The score table holds no mean luma of the videos."),
+      make("div", { class: "matrix" }, choice(c)));
+  });
+}
+
 // --------------------------------------------------------------------------------------------------------------- mistakes
 function mistakes() {
   const number = videos.label.filter((label, i) => label !== videos.guess[i]).length;
@@ -335,11 +404,11 @@ const page = document.getElementById("page");
 page.append(make("h1", {}, data.title), make("p", { class: "soft" }, data.subtitle),
   data.warning ? make("p", { id: "warning" }, make("b", {}, "Careful: "), data.warning) : "", headline(),
   section("short", "In short", make("ul", { class: "short" }, data.short.map((text) => make("li", {}, text)))));
-if (data.precision) page.append(precision(), curves());
+if (data.precision) page.append(precision(), ...choices(), curves());
 else {
   const last = mistakes(); // in the document before the matrix: its lists of videos point here
   page.append(last);
-  for (const part of [confusion, perClass, light, curves]) page.insertBefore(part(), last);
+  for (const part of [confusion(), perClass(), light(), ...choices(), curves()]) page.insertBefore(part, last);
 }
 page.append(facts());
 document.body.dataset.ready = "yes";

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from fragrant.metrics import METHODS, SPACES, ScoreError, ensemble
 from fragrant.registry import did_you_mean
+from fragrant.scores.choices import Chosen, count_choices
 from fragrant.scores.table import ScoreTable, ViewName, contradicting, is_known, same_classes
 
 SEVERAL_SPACES = ("logits", "sigmoid")  # where a video may have several labels
@@ -26,6 +27,7 @@ class VideoScores(NamedTuple):
         probs: (n, K) float64, the same as probabilities.
         labels: (n,) long, -1 = unknown; or (n, K) bool where a video has several, no True = unknown.
         luma: (n,) mean brightness 0..1 of each video before any enhancement; NaN = not measured.
+        choices: name -> what the model chose for the views of each video; empty for several models together.
     """
 
     paths: tuple[str, ...]
@@ -35,6 +37,7 @@ class VideoScores(NamedTuple):
     luma: Tensor
     class_names: tuple[str, ...] | None
     rule: str
+    choices: dict[str, Chosen] = {}
 
     def labelled(self) -> "VideoScores":
         """Only the videos whose class is known."""
@@ -43,7 +46,8 @@ class VideoScores(NamedTuple):
             return self
         keep = known.nonzero().flatten().tolist()
         numbers = {name: getattr(self, name)[keep] for name in ("scores", "probs", "labels", "luma")}
-        return self._replace(paths=tuple(self.paths[row] for row in keep), **numbers)
+        choices = {name: chosen._replace(counts=chosen.counts[keep]) for name, chosen in self.choices.items()}
+        return self._replace(paths=tuple(self.paths[row] for row in keep), choices=choices, **numbers)
 
 
 def split_rule(rule: str) -> tuple[str, str]:
@@ -96,7 +100,8 @@ def ensemble_runs(
     mean = scores / (scale[:, None] if method == "sum" else scale)
     class_names = next((table.class_names for table in tables if table.class_names), None)
     probs = as_probabilities(mean, space, several=first.labels.ndim > 1)
-    return VideoScores(first.paths, scores, probs, first.labels, first.luma, class_names, f"{method}-{space}")
+    choices = count_choices(first.choices, first.header.get("choices", {})) if len(tables) == 1 else {}
+    return VideoScores(first.paths, scores, probs, first.labels, first.luma, class_names, f"{method}-{space}", choices)
 
 
 def _check_kind(table: ScoreTable, space: str, name: str) -> None:

@@ -11,16 +11,24 @@ TOP = 5
 
 
 def predictions_csv(video: VideoScores) -> str:
-    """path, label (several: joined by ;), mean luma, then name and probability of the most likely classes; a row per video."""
+    """A row per video: path, label (several: joined by ;), mean luma, what the model chose (mean over the views), then name and
+    probability of the most likely classes.
+    """
     top = min(TOP, video.scores.shape[1])
     best = video.scores.nan_to_num(nan=-math.inf).sort(dim=1, descending=True, stable=True).indices[:, :top]
-    rows = [["path", "label", "luma", *(f"{what}{rank}" for rank in range(1, top + 1) for what in ("class", "prob"))]]
-    for path, label, luma, order, probs in zip(video.paths, _labels(video), video.luma.tolist(), best.tolist(), video.probs, strict=True):
+    chosen = list(zip(*(chosen.mean().tolist() for chosen in video.choices.values()), strict=True)) or [()] * len(video.paths)
+    rows = [["path", "label", "luma", *video.choices, *(f"{what}{rank}" for rank in range(1, top + 1) for what in ("class", "prob"))]]
+    columns = zip(video.paths, _labels(video), video.luma.tolist(), chosen, best.tolist(), video.probs, strict=True)
+    for path, label, luma, means, order, probs in columns:
         cells = [cell for number in order for cell in (class_name(video, number), f"{float(probs[number]):.6f}")]
-        rows.append([path, label, "" if math.isnan(luma) else f"{luma:.4f}", *cells])
+        rows.append([path, label, _number(luma, ".4f"), *(_number(mean, "g") for mean in means), *cells])
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows(rows)
     return text.getvalue()
+
+
+def _number(value: float, form: str) -> str:
+    return "" if math.isnan(value) else format(value, form)
 
 
 def _labels(video: VideoScores) -> list[str]:

@@ -14,6 +14,7 @@ from fragrant.metrics import (
     share,
     topk_correct,
 )
+from fragrant.scores.choices import describe_choices, summarise_choices
 from fragrant.scores.ensemble import VideoScores
 
 LUMA_GROUPS = 4
@@ -27,11 +28,13 @@ def summarise(scores: VideoScores, *, luma_groups: int = LUMA_GROUPS) -> dict:
     """Everything that is reported about a test; percentages as numbers, shares as {"correct", "total", "percent", "low", "high"}.
 
     Videos of unknown class do not count. "top5" is top-k with k = min(5, K), k stands in "top5_k". Where videos have several labels:
-    "mean_average_precision", and "average_precision" of each class.
+    "mean_average_precision", and "average_precision" of each class. "choices", where the model made any, as ``summarise_choices``.
     """
     scores = scores.labelled()
     n, num_classes = scores.scores.shape
     summary = {"videos": n, "classes": num_classes, "rule": scores.rule}
+    if scores.choices:
+        summary["choices"] = summarise_choices(scores.choices, scores.luma)
     if scores.labels.ndim > 1:
         precisions = average_precision(scores.scores, scores.labels)
         return summary | {
@@ -62,8 +65,9 @@ def describe_summary(summary: dict, *, per_class: bool = False) -> list[str]:
     """The lines that a person reads; intervals are Wilson's, 95 %."""
     if not summary["videos"]:
         return ["no video with a known class"]
+    choices = describe_choices(summary.get("choices", {}))
     if "mean_average_precision" in summary:
-        return [f"mAP {summary['mean_average_precision']:.2f} % of {summary['videos']} videos, {summary['rule']}"]
+        return [f"mAP {summary['mean_average_precision']:.2f} % of {summary['videos']} videos, {summary['rule']}", *choices]
     empty = f", {summary['empty_classes']} classes without a video left out" if summary["empty_classes"] else ""
     lines = [
         f"top-1 {Share(**summary['top1'])}",
@@ -73,6 +77,7 @@ def describe_summary(summary: dict, *, per_class: bool = False) -> list[str]:
     ]
     for group in summary["by_luma"]:
         lines.append(f"mean luma {group['low']:.3f} .. {group['high']:.3f}: top-1 {Share(**group['share'])}")
+    lines += choices
     if per_class:
         width = max(len(row["class"]) for row in summary["per_class"])
         for row in summary["per_class"]:

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from fragrant.metrics import ScoreError
 
+CHOICE = "choice_"  # before the name of a choice, in a file
 UNKNOWN = -1  # label of a video whose class nobody knows
 CROPS = {1: ("centre",), 3: ("left", "centre", "right")}  # along the long side: left is also top, right is also bottom
 SAME = 1e-3  # two logits of one view that differ by more are of different models or clips
@@ -49,8 +50,9 @@ class ScoreTable:
         views: name of each view.
         luma: (n,) float32, mean brightness 0..1 of the decoded frames before any enhancement; NaN = not measured.
         class_names: K names, None where nobody says.
+        choices: name -> (n, V) float32, what the model chose for each view, the gamma of DGAM for one; NaN = not known.
         header: what the scores are of: "checkpoint", "checkpoint_hash", "config" (yaml text), "rule" (how the run ensembled its
-            views), "num_videos" (of the whole list), ...; plain values.
+            views), "num_videos" (of the whole list), "choices" (name -> the values there are), ...; plain values.
     """
 
     paths: tuple[str, ...]
@@ -61,6 +63,7 @@ class ScoreTable:
     views: tuple[ViewName, ...]
     luma: Tensor
     class_names: tuple[str, ...] | None = None
+    choices: dict[str, Tensor] = field(default_factory=dict)
     header: dict = field(default_factory=dict)
 
     def __post_init__(self):
@@ -69,6 +72,7 @@ class ScoreTable:
         wrong = [f"{name} {len(getattr(self, name))}" for name, length in wanted.items() if len(getattr(self, name)) != length]
         if self.class_names is not None and len(self.class_names) != classes:
             wrong.append(f"class_names {len(self.class_names)}")
+        wrong += [f"{name} {tuple(taken.shape)}" for name, taken in self.choices.items() if taken.shape != (n, views)]
         if wrong:
             raise ScoreError(f"score table of logits {tuple(self.logits.shape)} (videos, views, classes) does not fit {', '.join(wrong)}")
 
@@ -83,11 +87,12 @@ class ScoreTable:
         """These videos, in this order."""
         at = torch.as_tensor(index, dtype=torch.long)
         numbers = {name: getattr(self, name)[at] for name in ("ids", "labels", "logits", "present", "luma")}
-        return replace(self, paths=tuple(self.paths[i] for i in at.tolist()), **numbers)
+        choices = {name: taken[at] for name, taken in self.choices.items()}
+        return replace(self, paths=tuple(self.paths[i] for i in at.tolist()), choices=choices, **numbers)
 
     @classmethod
     def whole(cls, paths: Sequence[str], labels: Tensor, logits: Tensor, views: Sequence[ViewName], **more) -> "ScoreTable":
-        """Of a list of which every view of every video was scored. ``more``: luma, class_names, header, ids."""
+        """Of a list of which every view of every video was scored. ``more``: luma, class_names, choices, header, ids."""
         n, num_views = logits.shape[:2]
         more.setdefault("ids", torch.arange(n))
         more.setdefault("luma", torch.full((n,), float("nan")))
@@ -98,11 +103,13 @@ class ScoreTable:
 # --------------------------------------------------------------------------------------------------------------- on disk
 def save_table(path: str | Path, table: ScoreTable) -> None:
     """A numpy file without pickles: ``numpy.load(path)`` gives paths, ids, labels, logits, present, luma, clip, crop, enhancement (of
-    each view), class_names (empty = not known), header (JSON text). Written whole or not at all.
+    each view), class_names (empty = not known), header (JSON text), choice_gamma or whatever else a model chose. Written whole or not at
+    all.
     """
     columns = {name: getattr(table, name).numpy() for name in ("ids", "labels", "logits", "present", "luma")}
     columns |= {name: np.array([getattr(view, name) for view in table.views]) for name in ViewName._fields}
     columns |= {name: np.array(getattr(table, name) or (), dtype=str) for name in ("paths", "class_names")}
+    columns |= {CHOICE + name: taken.numpy() for name, taken in table.choices.items()}
     columns["header"] = np.array(simplejson.dumps(table.header, sort_keys=True, ignore_nan=True))
     path = Path(path)
     unfinished = path.with_name(path.name + ".tmp")
@@ -129,6 +136,7 @@ def load_table(path: str | Path) -> ScoreTable:
             paths=tuple(columns["paths"].tolist()),
             views=tuple(ViewName(*view) for view in views),
             class_names=tuple(columns["class_names"].tolist()) or None,
+            choices={name.removeprefix(CHOICE): torch.from_numpy(columns[name]) for name in columns if name.startswith(CHOICE)},
             header=simplejson.loads(str(columns["header"])),
             **number,
         )
@@ -170,6 +178,7 @@ def merge(tables: Sequence[ScoreTable], *, names: Sequence[str] | None = None) -
         views=views,
         luma=torch.full((len(keys),), float("nan")),
         class_names=next((table.class_names for table in tables if table.class_names), None),
+        choices={name: torch.full((len(keys), len(views)), float("nan")) for table in tables for name in table.choices},
         header=_common_header([table.header for table in tables]),
     )
     for table, name in zip(tables, names, strict=True):
@@ -210,6 +219,9 @@ def _fill(merged: ScoreTable, table: ScoreTable, rows: list[int], name: str) -> 
         take = table.present[:, at] & ~both
         merged.logits[rows[take], column] = new[take]
         merged.present[rows[take], column] = True
+        for choice, taken in table.choices.items():
+            before = merged.choices[choice][rows, column]
+            merged.choices[choice][rows, column] = torch.where(taken[:, at].isnan(), before, taken[:, at])
 
 
 def _common_header(headers: list[dict]) -> dict:
@@ -251,4 +263,6 @@ def pick_views(table: ScoreTable, *, clips: Sequence[int] = (), crops: Sequence[
     if not keep:
         asked = "; ".join(f"{name} {', '.join(map(str, few))}" for few, name in wanted if few)
         raise ScoreError(f"no view has {asked}; there are {', '.join(map(str, table.views))}")
-    return replace(table, logits=table.logits[:, keep], present=table.present[:, keep], views=tuple(table.views[at] for at in keep))
+    choices = {name: taken[:, keep] for name, taken in table.choices.items()}
+    views = tuple(table.views[at] for at in keep)
+    return replace(table, logits=table.logits[:, keep], present=table.present[:, keep], views=views, choices=choices)

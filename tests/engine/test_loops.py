@@ -63,6 +63,15 @@ class Echo(nn.Module):
         return torch.stack([value, -value, value * 10], 1)
 
 
+class Choosing(Echo):
+    """Also says of every clip whether its pixels are at least 3."""
+
+    choices = {"large": (0.0, 1.0)}
+
+    def score(self, clips: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        return self(clips), {"large": clips.amax(dim=(1, 2, 3, 4)) >= 2.999}
+
+
 def score(loader: ToyLoader, num_videos: int, model: nn.Module | None = None, clips_per_forward: int = 4):
     return score_videos(
         model or Echo(),
@@ -85,12 +94,32 @@ def test_every_video_is_scored_once_in_list_order(ids, views):
         assert table.logits[video, :, 0].tolist() == pytest.approx([video + 0.1 * view for view in range(views)], abs=1e-5)
 
 
-def test_views_that_share_a_clip_are_scored_once():
-    class Sharing(ToyLoader):
-        def __iter__(self):
-            for batch in super().__iter__():
-                yield batch._replace(clips=batch.clips[:, :2], views=torch.tensor([[0, 1, 1, 0, 0, 1]] * len(batch.ids)))
+@pytest.mark.parametrize("ids", [[], [4, 0, 2, 1, 3]], ids=len)
+def test_what_the_model_chose_is_there_for_every_view(ids):
+    table = score(ToyLoader(ids, views=3), len(ids), Choosing())
+    plain = score(ToyLoader(ids, views=3), len(ids))
+    assert torch.equal(table.logits, plain.logits) and plain.choices == {}
+    assert table.choices["large"].tolist() == [[0.0] * 3, [0.0] * 3, [0.0] * 3, [1.0] * 3, [1.0] * 3][: len(ids)]
+    assert table.choices["large"].shape == (len(ids), 3)
 
+
+class Sharing(ToyLoader):
+    """Six views, of which only two differ."""
+
+    def __iter__(self):
+        for batch in super().__iter__():
+            yield batch._replace(clips=batch.clips[:, :2], views=torch.tensor([[0, 1, 1, 0, 0, 1]] * len(batch.ids)))
+
+
+def test_equal_views_share_what_was_chosen():
+    class Odd(Choosing):
+        def score(self, clips):
+            return self(clips), {"large": clips.flatten(1)[:, 0] % 1 > 0.05}
+
+    assert score(Sharing([0, 1], views=6), 2, Odd()).choices["large"].tolist() == [[0.0, 1.0, 1.0, 0.0, 0.0, 1.0]] * 2
+
+
+def test_views_that_share_a_clip_are_scored_once():
     model = Echo()
     table = score(Sharing([0, 1, 2], views=6), 3, model)
     assert sum(model.sizes) == 6

@@ -1,14 +1,15 @@
 """DGAM computes what the published code computes once repaired, in front of any backbone, and takes its checkpoints."""
 
+import copy
 from contextlib import nullcontext
 
 import pytest
 import torch
 import torch.nn.functional as F
-from conftest import fill_v1, golden
-from dgam_inputs import dgam_input
+from conftest import golden
+from dgam_inputs import dgam_input, published_state
 from models_by_row import TINY
-from torch import Tensor, nn
+from torch import nn
 
 from fragrant.config import load_cfg
 from fragrant.engine.benchmark_parts import again, calls_of
@@ -17,12 +18,7 @@ from fragrant.models.dgam import DGAM
 from fragrant.models.uniformer import UniFormer
 from fragrant.models.video_swin import SIZES, VideoSwin
 from fragrant.models.weights import load_weights
-
-
-def published_state(name: str) -> dict[str, Tensor]:
-    expected = golden(f"dgam/{name}")
-    state = {key: value for key, value in fill_v1(expected["state"]).items() if value.is_floating_point()}
-    return state | {key: torch.tensor(value) for key, value in expected["override"].items()}
+from fragrant.objectives.ema import frozen_copy
 
 
 def published_model(name: str, **options) -> DGAM:
@@ -74,6 +70,32 @@ def test_the_default_rule_moves_the_gate_through_clips_and_classifiers():
     expected = golden("dgam/dgam_swin_t_c12")["train"][0]
     F.cross_entropy(model(dgam_input(**expected["input"])), torch.tensor(expected["labels"])).backward()
     assert all(parameter.grad.any() for name, parameter in model.experts.named_parameters() if "linear" in name and "weight" in name)
+
+
+def test_scores_tell_the_gamma_that_the_gate_chose():
+    expected, model = golden("dgam/dgam_swin_t_c12")["cases"][0], published_model("dgam_swin_t_c12", select="hard", tau=1e-6).eval()
+    with torch.inference_mode():
+        logits, chosen = model.score(dgam_input(**expected["input"]))
+    assert chosen["gamma"].tolist() == [model.choices["gamma"][expert] for expert in expected["output"]["expert"]]
+
+
+@pytest.mark.parametrize("change", [copy.deepcopy, frozen_copy, lambda model: model], ids=["copied", "averaged", "compiled"])
+def test_copies_and_compiled_models_tell_it_too(change):
+    model, calls = small(gammas=(1.0, 1.1)).eval(), []
+    other = change(model)
+
+    def backend(graph, example):
+        return lambda *args: calls.append(len(args)) or graph(*args)
+
+    clips = torch.rand(2, 3, 4, 64, 64)
+    with torch.inference_mode():
+        logits, chosen = model.score(clips)
+        torch.compiler.reset()
+        other.compile(backend=backend)
+        others = other.score(clips)
+    assert calls  # the compiled model computed it
+    torch.testing.assert_close(others[0], logits)
+    assert torch.equal(others[1]["gamma"], chosen["gamma"]) and set(chosen["gamma"].tolist()) <= set(torch.tensor([1.0, 1.1]).tolist())
 
 
 # --------------------------------------------------------------------------------------------------------- any backbone, weights

@@ -72,6 +72,15 @@ def test_evaluation_is_deterministic_and_per_clip(model, clips):
         torch.testing.assert_close(torch.cat([model(clip[None]) for clip in clips]), together, rtol=1e-5, atol=1e-5)
 
 
+def test_scores_are_the_logits_and_what_was_chosen(model, clips):
+    model.eval()
+    with torch.no_grad():
+        logits, chosen = model.score(clips)
+        assert torch.equal(logits, model(clips)) and chosen.keys() == model.choices.keys()
+    for name, values in model.choices.items():
+        assert chosen[name].shape == (len(clips),) and all(min(abs(value - torch.tensor(values))) < 1e-6 for value in chosen[name])
+
+
 def test_weights_go_to_a_file_and_back(model, clips, tmp_path):
     path = tmp_path / "model.pyth"
     torch.save({"model_state": model.state_dict()}, path)

@@ -1,5 +1,7 @@
 """Score tables small enough to check by eye, for the tests of what is drawn from them."""
 
+from dataclasses import replace
+
 import torch
 
 from fragrant.scores import ScoreTable, VideoScores, ensemble_views, grid_views
@@ -22,6 +24,16 @@ def small_table(*, luma: bool = True, **header) -> ScoreTable:
 
 def small_scores(**options) -> VideoScores:
     return ensemble_views(small_table(**options))
+
+
+def small_choices(**changes) -> ScoreTable:
+    """The darker, the larger the gamma, but for the second view of video 4; no view gets 3."""
+    table = small_table()
+    gamma = torch.tensor([2.5, 2.5, 2.0, 2.0, 2.0, 1.5, 1.5, 1.5, 1.0, 1.0])[:, None].repeat(1, 2)
+    gamma[4, 1] = 1.0
+    views = {"logits": table.logits.repeat(1, 2, 1), "present": table.present.repeat(1, 2), "views": grid_views(2, 1)}
+    header = table.header | {"choices": {"gamma": [1.0, 1.5, 2.0, 2.5, 3.0]}}
+    return replace(table, **(views | {"choices": {"gamma": gamma}, "header": header} | changes))
 
 
 def many_classes(num_classes: int, per_class: int = 20) -> VideoScores:

@@ -7,7 +7,7 @@ import shutil
 import pytest
 import torch
 from PIL import Image
-from small_test import NAMES, many_classes, small_scores, small_table
+from small_test import NAMES, many_classes, small_choices, small_scores, small_table
 
 from fragrant.report.build import two_strips
 from fragrant.report.content import Mistake, confident_mistakes, report_content
@@ -150,9 +150,37 @@ def test_many_classes(open_page):
     assert len(all_of(page, "#classes tr")) == 1 + 400
 
 
+def test_what_was_chosen_by_illumination(open_page):
+    from selenium.webdriver import ActionChains
+
+    page = open_page(report_content(ensemble_views(small_choices()), title="Chosen"))
+    part = one(page, "#choice-gamma")
+    assert (
+        "Which gamma the model chose, by illumination" in part.text and "The darker a video, the larger its gamma: Spearman’s" in part.text
+    )
+    assert [element.text for element in all_of(page, "#choice-gamma text") if "%" in element.text or element.text == "never"] == [
+        *("25.0 % (5)", "30.0 % (6)", "25.0 % (5)", "20.0 % (4)", "never")
+    ]
+    dots = all_of(page, "#choice-gamma [data-dot]")
+    assert len(dots) == 11  # video 4 stands in two rows
+    places = {}
+    for dot in dots:
+        places.setdefault(dot.get_attribute("data-dot"), []).append([float(dot.get_attribute(name)) for name in ("cx", "cy", "r")])
+    assert places["0"][0][0] < places["1"][0][0] < places["9"][0][0] and places["0"][0][1] < places["9"][0][1]  # darker left, larger on top
+    (x, top, r), (same_x, bottom, same_r) = sorted(places["4"], key=lambda place: place[1])
+    assert x == same_x and r == same_r < places["0"][0][2] and top < bottom
+    ActionChains(page).move_to_element(dots[0]).perform()
+    assert one(page, "#tip").text == "videos/jump_0.mp4\nmean luma 0.010\ngamma 2.5 in 2 of 2 views"
+
+
+def one_gamma() -> dict:
+    return report_content(ensemble_views(small_choices(choices={"gamma": torch.full((10, 2), 2.0)})), title="One gamma")
+
+
 def several_labels() -> dict:
     targets = torch.eye(3, dtype=torch.bool).repeat(2, 1)
-    table = ScoreTable.whole(list("abcdef"), targets, torch.rand(6, 1, 3), grid_views(1, 1), class_names=NAMES)
+    more = {"class_names": NAMES, "luma": torch.linspace(0, 1, 6), "choices": {"gamma": torch.tensor([2.0, 1, 2, 1, 2, 1])[:, None]}}
+    table = ScoreTable.whole(list("abcdef"), targets, torch.rand(6, 1, 3), grid_views(1, 1), **more)
     return report_content(ensemble_views(table), title="Several")
 
 
@@ -165,6 +193,12 @@ def no_number() -> dict:
 SPARSE = {
     "a score that is not a number": (no_number, "run → nothing: its score is not a number"),
     "several labels": (several_labels, "Average precision of every class"),
+    "several labels, a choice": (several_labels, "Which gamma the model chose"),
+    "one choice for all": (one_gamma, "Every view got the same gamma."),
+    "a choice without light": (
+        lambda: report_content(ensemble_views(small_choices(luma=torch.full((10,), float("nan")))), title="Dark"),
+        "20.0 % (4)",
+    ),
     "no mistake": (lambda: report_content(ensemble_views(small_table().rows([0, 1, 3])), title="Perfect"), "No mistakes: every video"),
     "no light, no log": (lambda: report_content(small_scores(luma=False), title="Bare"), "The score table holds no mean luma"),
     "one class": (lambda: report_content(many_classes(1), title="One"), "No mistakes: every video"),

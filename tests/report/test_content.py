@@ -2,9 +2,10 @@
 
 import pytest
 import torch
-from small_test import NAMES, SURE, many_classes, small_scores, small_table
+from small_test import NAMES, SURE, many_classes, small_choices, small_scores, small_table
 
 from fragrant.metrics import ScoreError
+from fragrant.report import content as content_room
 from fragrant.report.content import Mistake, Strip, charts, confident_mistakes, report_content
 from fragrant.scores import ScoreTable, ensemble_views, grid_views
 
@@ -87,6 +88,22 @@ def test_several_labels():
     assert content["headline"][0]["name"] == "mean average precision" and "videos" not in content
     assert content["precision"] == pytest.approx([200 / 3, 100, 200 / 3]) and "the easiest “run” (100.0 %)" in content["short"][0]
     assert confident_mistakes(ensemble_views(table), 5) == []
+
+
+def test_choices_by_light(monkeypatch):
+    (gamma,) = report_content(ensemble_views(small_choices()), title="Chosen")["choices"]
+    assert (gamma["name"], gamma["values"], gamma["views"]) == ("gamma", [1.0, 1.5, 2.0, 2.5, 3.0], [5, 6, 5, 4, 0])
+    assert gamma["correlation_with_darkness"] == pytest.approx(0.94, abs=0.02) and (gamma["videos"], gamma["known"]) == (10, 10)
+    assert gamma["dots"][4] == ["videos/run_4.mp4", pytest.approx(0.05), [1, 0, 1, 0, 0]] and len(gamma["dots"]) == 10
+    monkeypatch.setattr(content_room, "MOST_DOTS", 4)
+    (gamma,) = report_content(ensemble_views(small_choices()), title="Chosen")["choices"]
+    assert [dot[0][-5] for dot in gamma["dots"]] == list("0369") and gamma["known"] == 10 and sum(gamma["views"]) == 20
+    assert report_content(small_scores(), title="None")["choices"] == []
+
+
+def test_choices_without_light():
+    (gamma,) = report_content(ensemble_views(small_choices(luma=torch.full((10,), float("nan")))), title="Dark")["choices"]
+    assert gamma["dots"] == [] and gamma["correlation_with_darkness"] is None and gamma["views"] == [5, 6, 5, 4, 0]
 
 
 def test_charts_hold_what_was_logged():
