@@ -28,6 +28,6 @@ setup(
         "torchcodec": ["torchcodec>=0.4"],  # DATA.DECODING_BACKEND torchcodec
         "decord": ["decord>=0.6"],  # DATA.DECODING_BACKEND decord
         "report": ["matplotlib>=3.8"],  # tools/plot.py; the HTML report needs nothing
-        "test": ["pytest>=8", "ruff>=0.6", "matplotlib>=3.8", "scikit-learn>=1.4", "selenium>=4.20"],
+        "test": ["pytest>=8", "pytest-xdist>=3.5", "ruff>=0.6", "matplotlib>=3.8", "scikit-learn>=1.4", "selenium>=4.20"],
     },
 )

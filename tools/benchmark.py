@@ -4,6 +4,7 @@ python tools/benchmark.py model --cfg FILE KEY VALUE ...   forward, forward + ba
 python tools/benchmark.py objective --cfg FILE ...         a training step plain, with Mixup and with SV-Mix; ratio: to plain
 python tools/benchmark.py ram                              RAM next to its published form; TRAIN.PRECISION bf16: in that
 python tools/benchmark.py fam                              FAM next to its published form
+python tools/benchmark.py dgam                             gamma experts next to their published form; a GPU: their share of Swin-B's step
 python tools/benchmark.py loader --cfg FILE KEY VALUE ...  items next to reading alone: generated files, the training list
 """
 
@@ -12,7 +13,7 @@ import sys
 from fragrant.engine.benchmark import benchmark_model
 from fragrant.engine.benchmark_objective import benchmark_objective
 from fragrant.engine.benchmark_ram import benchmark_fam, benchmark_ram, fam_cases, ram_cases
-from fragrant.engine.build import benchmark_batch, build_objective_settings, build_settings, loader_benchmark
+from fragrant.engine.build import benchmark_batch, build_objective_settings, build_settings, dgam_benchmark, loader_benchmark
 from fragrant.engine.launch import argument_parser, config_of, exit_code, gpu_if_any, pick_device
 from fragrant.engine.measure import machine
 from fragrant.engine.precision import DTYPES
@@ -27,17 +28,15 @@ def steps(cfg, arguments) -> str:
     return benchmark(build(cfg, device), *batch, clip_norm=cfg.SOLVER.CLIP_GRADIENT, rounds=arguments.rounds)
 
 
-def ram(cfg, arguments) -> str:
-    device, n = gpu_if_any(cfg.NUM_GPUS), arguments.batch_size or 8
+def beside_published(cfg, arguments) -> str:
+    device, n, rounds = gpu_if_any(cfg.NUM_GPUS), arguments.batch_size, arguments.rounds
     print(machine(device))
-    cases = ram_cases(clips=n, clips_of_relational_features=n if device.type == "cuda" else 1)
-    return benchmark_ram(cases, device=device, rounds=arguments.rounds, autocast=DTYPES.get(cfg.TRAIN.PRECISION))
-
-
-def fam(cfg, arguments) -> str:
-    device = gpu_if_any(cfg.NUM_GPUS)
-    print(machine(device))
-    return benchmark_fam(fam_cases(clips=arguments.batch_size or 8), device=device, rounds=arguments.rounds)
+    if arguments.what == "fam":
+        return benchmark_fam(fam_cases(clips=n or 8), device=device, rounds=rounds)
+    if arguments.what == "dgam":
+        return dgam_benchmark(cfg, device, clips=n or 4, rounds=rounds)
+    cases = ram_cases(clips=n or 8, clips_of_relational_features=(n or 8) if device.type == "cuda" else 1)
+    return benchmark_ram(cases, device=device, rounds=rounds, autocast=DTYPES.get(cfg.TRAIN.PRECISION))
 
 
 def loader(cfg, arguments) -> str:
@@ -45,12 +44,12 @@ def loader(cfg, arguments) -> str:
 
 
 STEPS = {"model": (build_settings, benchmark_model), "objective": (build_objective_settings, benchmark_objective)}
-WHAT = {"model": steps, "objective": steps, "ram": ram, "fam": fam, "loader": loader}
+WHAT = {"model": steps, "objective": steps, **dict.fromkeys(("ram", "fam", "dgam"), beside_published), "loader": loader}
 
 
 def start(words: list[str]) -> int:
     parser = argument_parser(__doc__, what=list(WHAT))
-    parser.add_argument("--batch-size", type=int, metavar="N", help="clips (loader: files); default TRAIN.BATCH_SIZE, 8 or 24")
+    parser.add_argument("--batch-size", type=int, metavar="N", help="clips (loader: files); default TRAIN.BATCH_SIZE, 8, 4 or 24")
     parser.add_argument("--rounds", type=int, default=5, metavar="N", help="counted rounds")
     arguments = parser.parse_intermixed_args(words)
     return exit_code(lambda: print(WHAT[arguments.what](config_of(arguments), arguments)), debug=arguments.debug)

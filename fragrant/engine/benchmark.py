@@ -45,18 +45,21 @@ def benchmark_model(settings: list[Setting], clips: Tensor, labels: Tensor, *, c
     for part in PARTS:
         results[part] = measure({name: parts[part] for name, parts in runs.items()}, device=clips.device, rounds=rounds)
     table = _table(results, [setting.name for setting in settings], num_clips=len(clips))
-    setting, model = settings[-1], settings[-1].objective.eval_model
+    shares = benchmark_shares(settings[-1], clips, labels, clip_norm=clip_norm, rounds=rounds)
+    return f"{table}\n\n{shares}" if shares else table
+
+
+def benchmark_shares(setting: Setting, clips: Tensor, labels: Tensor, *, clip_norm: float | None, rounds: int) -> str:
+    """A table: what the parts that the model names take of a step with this setting; "" where it names none."""
+    model, autocast = setting.objective.eval_model, setting.precision.autocast
     parts = model.timed_parts() if isinstance(model, Backbone) else {}
-    if not parts:
-        return table
 
     def forward() -> None:
-        with setting.precision.autocast():
+        with autocast():
             model.forward(setting.prepare(clips))  # not as compiled: the modules are called one by one
 
-    step, autocast = runs[setting.name]["whole step"], setting.precision.autocast
-    shares = benchmark_parts(parts, forward=forward, whole_step=step, autocast=autocast, device=clips.device, rounds=rounds)
-    return f"{table}\n\n{shares}"
+    step = _parts(setting, clips, labels, clip_norm)["whole step"]
+    return benchmark_parts(parts, forward=forward, whole_step=step, autocast=autocast, device=clips.device, rounds=rounds) if parts else ""
 
 
 def _parts(setting: Setting, clips: Tensor, labels: Tensor, clip_norm: float | None) -> dict[str, Callable[[], object]]:

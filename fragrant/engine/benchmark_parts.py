@@ -40,7 +40,10 @@ def again(calls: list[Call], autocast: Callable[[], AbstractContextManager]) -> 
         for module, inputs in calls:
             with autocast():
                 output = module(*inputs)
-            output.backward(torch.ones_like(output))
+            if isinstance(output, tuple):
+                output = output[0]  # what the model goes on with
+            if output.requires_grad:
+                output.backward(torch.ones_like(output))
             module.zero_grad(set_to_none=True)
             for x in inputs:
                 x.grad = None
@@ -70,7 +73,8 @@ def benchmark_parts(
 def parts_table(results: dict[str, Measured]) -> str:
     """The last result is the whole; "on top": over what is left of it without the part."""
     *parts, whole = ((name, result.median) for name, result in results.items())
-    parts.append((" + ".join(name for name, _ in parts), sum(seconds for _, seconds in parts)))
+    if len(parts) > 1:
+        parts.append((" + ".join(name for name, _ in parts), sum(seconds for _, seconds in parts)))
     lines = [f"{'part of the whole step':<40}{'seconds':>12}{'share':>12}{'on top':>12}"]
     for name, seconds in parts:
         lines.append(f"{name:<40}{seconds:>12.3f}{seconds / whole[1]:>12.1%}{seconds / max(whole[1] - seconds, 1e-9):>12.1%}")

@@ -1,21 +1,16 @@
 """What FAM and RAM cost, forward and backward, next to the published order of operations in the same run."""
 
-import importlib.util
 from collections.abc import Callable
-from pathlib import Path
-from types import ModuleType
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from fragrant.engine.measure import Measured, measure
-from fragrant.errors import UserError
+from fragrant.engine.beside_published import heading, load_reference, rows
+from fragrant.engine.measure import measure
 from fragrant.kernels.taps import triton_is_installed
 from fragrant.layers.fam import FAM
 from fragrant.layers.ram import RAM
-
-REFERENCES = Path(__file__).resolve().parents[2] / "tests" / "reference"
 
 
 class Case(NamedTuple):
@@ -77,21 +72,6 @@ def benchmark_fam(cases: list[Case], *, device: torch.device, rounds: int = 5) -
     return _benchmark(cases, lambda case: {"published": published(), "PyTorch": FAM()}, device=device, rounds=rounds, autocast=None)
 
 
-def load_reference(name: str) -> ModuleType:
-    """A module of tests/reference, which is no part of the installed package.
-
-    Raises:
-        UserError: there is no such folder.
-    """
-    path = REFERENCES / f"{name}.py"
-    if not path.is_file():
-        raise UserError(f"the published form to compare with is not there: {path}; run this in a checkout of the repository")
-    spec = importlib.util.spec_from_file_location(name, path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 def _benchmark(
     cases: list[Case],
     forms_of: Callable[[Case], dict[str, nn.Module]],
@@ -100,7 +80,7 @@ def _benchmark(
     rounds: int,
     autocast: torch.dtype | None,
 ) -> str:
-    lines = [_row("forward + backward", "form", "seconds [min, max]", "faster", "extra MiB", "smaller", "difference")]
+    lines = [heading("forward + backward")]
     for case in cases:
         forms = {name: form.to(device) for name, form in forms_of(case).items()}
         x = torch.randn(case.clips, case.channels, 8, case.size, case.size, device=device)
@@ -110,7 +90,8 @@ def _benchmark(
             variants[name] = _forward_backward(form, x.clone().requires_grad_(), torch.randn_like(outputs[name]), autocast)
         if device.type == "cuda" and isinstance(forms["PyTorch"], RAM):
             variants["floor"] = _memory_floor(forms["PyTorch"], outputs["PyTorch"])
-        lines += _lines(case, measure(variants, device=device, rounds=rounds), outputs)
+        title = f"{case.title}, {case.clips} x {case.channels} x 8 x {case.size} x {case.size}"
+        lines += rows(title, measure(variants, device=device, rounds=rounds), outputs)
     return "\n".join(lines)
 
 
@@ -137,25 +118,3 @@ def _memory_floor(ram: RAM, y: Tensor) -> Callable[[], Tensor]:
     numbers = y[:, 0].numel() * (3 * (h * dk + dv) + 2 * h * dv)
     source, target = y.new_empty(2, numbers // 2)
     return lambda: target.copy_(source)
-
-
-def _lines(case: Case, results: dict[str, Measured], outputs: dict[str, Tensor]) -> list[str]:
-    """One line per form. Faster, smaller: the published figure over this one's; difference: the largest, over the standard deviation."""
-    title = f"{case.title}, {case.clips} x {case.channels} x 8 x {case.size} x {case.size}"
-    first, expected = results["published"], outputs["published"].float()
-    lines = []
-    for name, result in results.items():
-        seconds = f"{result.median:.4f} [{min(result.seconds):.4f}, {max(result.seconds):.4f}]"
-        cells = [name, seconds, f"{first.median / result.median:.1f}x"]
-        if name in outputs:
-            difference = ((outputs[name].float() - expected).abs().max() / expected.std()).item()
-            smaller = first.peak_bytes / max(result.peak_bytes, 1)
-            cells += [f"{result.peak_bytes / 2**20:.0f}", f"{smaller:.1f}x", f"{difference:.0e}"]
-        lines.append(_row(title, *cells))
-        title = ""
-    return lines
-
-
-def _row(title: str, *cells: str) -> str:
-    widths = (10, 28, 9, 10, 9, 11)
-    return f"{title:<50}" + "".join(f"{cell:>{width}}" for cell, width in zip(cells, widths, strict=False))

@@ -17,7 +17,8 @@ from fragrant.data import build_dataset, build_loader, build_source
 from fragrant.data.errors import ListError
 from fragrant.data.records import VideoRecord
 from fragrant.distributed import rank, world_size
-from fragrant.engine.benchmark import Setting, random_batch
+from fragrant.engine.benchmark import Setting, benchmark_shares, random_batch
+from fragrant.engine.benchmark_dgam import benchmark_dgam, dark_clips
 from fragrant.engine.benchmark_loader import Work, benchmark_loader, generated_files
 from fragrant.engine.export import Deployed
 from fragrant.engine.measure import machine
@@ -226,6 +227,39 @@ def build_settings(cfg, device: torch.device) -> list[Setting]:
             )
         )
     return settings
+
+
+DGAM_SWIN_B = {
+    "MODEL.MODEL_NAME": "DGAM",
+    "MODEL.NUM_CLASSES": 12,
+    "DGAM.BACKBONE": "VideoSwin",
+    "SWIN.SIZE": "B",
+    "DATA.NUM_FRAMES": 32,
+    "DATA.TRAIN_CROP_SIZE": 224,
+    "DATA.INPUT_CHANNEL_NUM": [3],
+    "SOLVER.OPTIMIZING_METHOD": "adamw",
+}
+
+
+def dgam_step(cfg):
+    """The config if its model is DGAM, else with DGAM in front of Swin-B, as published."""
+    if cfg.MODEL.MODEL_NAME == "DGAM":
+        return cfg
+    changed = cfg.clone()
+    changed.defrost()
+    changed.merge_from_list([word for pair in DGAM_SWIN_B.items() for word in pair])
+    return changed
+
+
+def dgam_benchmark(cfg, device: torch.device, *, clips: int, rounds: int) -> str:
+    """The table of ``benchmark_dgam``; then, on a GPU or where the config's model is DGAM, the share of its training step."""
+    table = benchmark_dgam(dark_clips(clips, device=device), rounds=rounds)
+    if device.type == "cpu" and cfg.MODEL.MODEL_NAME != "DGAM":
+        return f"{table}\nshare of a training step: on a GPU, or with MODEL.MODEL_NAME DGAM and its sizes"
+    cfg = dgam_step(cfg)
+    batch, setting = benchmark_batch(cfg, clips, device), build_settings(cfg, device)[-1]
+    title = f"DGAM, {cfg.DGAM.BACKBONE}, clips {tuple(batch[0].shape)}, {setting.name}"
+    return f"{table}\n\n{title}\n{benchmark_shares(setting, *batch, clip_norm=cfg.SOLVER.CLIP_GRADIENT, rounds=rounds)}"
 
 
 LOADER_WORKS = {

@@ -4,11 +4,24 @@ The features that the gate of DGAM (Jeong et al., ELLAR, ACCV 2024) decides by. 
 frame on the CPU; these are the same numbers.
 """
 
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor
 
 BINS = 256
-WORK_NUMBERS = 1 << 24  # numbers at work together: bounds the buffers
+
+
+def pieces(clips: Tensor) -> Iterator[tuple[slice, slice]]:
+    """Cuts (N, C, T, H, W) for many passes over it: on the CPU a frame for each thread, whose cache holds one; into clips elsewhere.
+
+    Yields the places n, t of each piece ``clips[n, :, t]``, which is part of one clip.
+    """
+    num_clips, _, num_frames = clips.shape[:3]
+    step = torch.get_num_threads() if clips.device.type == "cpu" else num_frames
+    for n in range(num_clips):
+        for t in range(0, num_frames, step):
+            yield slice(n, n + 1), slice(t, t + step)
 
 
 @torch.no_grad()
@@ -17,36 +30,39 @@ def frame_statistics(clips: Tensor) -> Tensor:
 
     The deviation is the unbiased one. The entropy, in nats, is that of ``histogram_counts``.
     """
-    frames = clips.transpose(1, 2).flatten(2).flatten(0, 1)  # (N*T, C*H*W)
-    at_once = max(1, WORK_NUMBERS // frames.shape[1])
-    parts = [_statistics(part.to(torch.promote_types(part.dtype, torch.float32))) for part in frames.split(at_once)]
-    return torch.cat(parts).view(len(clips), -1)  # (N, 3T)
+    dtype = torch.promote_types(clips.dtype, torch.float32)
+    statistics = clips.new_empty(len(clips), clips.shape[2], 3, dtype=dtype)  # (N, T, 3)
+    for n, t in pieces(clips):
+        statistics[n, t] = _statistics(clips[n, :, t].transpose(1, 2).flatten(2).flatten(0, 1).to(dtype))
+    return statistics.flatten(1)  # (N, 3T)
 
 
 def _statistics(frames: Tensor) -> Tensor:
     """(F, P) -> (F, 3)"""
-    std, mean = torch.std_mean(frames, dim=1)
-    counts = histogram_counts(frames).double()
-    share = counts / counts.sum(1, keepdim=True)
-    return torch.stack([mean, std, torch.special.entr(share).sum(1).to(mean.dtype)], dim=1)
+    mean = frames.mean(1, keepdim=True)
+    std = (frames - mean).square_().sum(1, keepdim=True).div_(frames.shape[1] - 1).sqrt_()
+    counts = histogram_counts(frames)
+    entropy = torch.special.entr(counts / counts.sum(1, keepdim=True)).sum(1, keepdim=True)
+    return torch.cat([mean, std, entropy.to(mean.dtype)], dim=1)
 
 
 def histogram_counts(frames: Tensor) -> Tensor:
-    """Counts of 256 even bins over each frame's own range: (F, P) float32 -> (F, 256), equal to numpy's to the last count.
+    """Counts of 256 even bins over each frame's own range: (F, P) float32 -> (F, 256) float64, equal to numpy's to the last count.
 
     Values are stretched to 0..255 in float32; of numbers that rounding puts above 255 (the frame's maximum may be one) numpy takes none,
     so they are counted nowhere. A bin holds its lower edge, the last one both.
     """
     low, high = frames.amin(1, keepdim=True), frames.amax(1, keepdim=True)
-    values = (frames - low).mul_(255).div_(high - low + 1e-10)  # (F, P), in this order
-    edges = torch.arange(BINS + 1, device=frames.device, dtype=torch.float64).mul_(255 / BINS).to(frames.dtype)
-    bins = (values * (BINS / 255)).int().clamp_(0, BINS - 1)  # off by one near an edge
-    bins -= (values < edges[bins]).int()
-    bins += ((values >= edges[bins + 1]) & (bins < BINS - 1)).int()
-    bins.masked_fill_(values > 255, BINS)  # a bin that nobody reads
-    places = bins + (BINS + 1) * torch.arange(len(frames), device=frames.device, dtype=torch.int32).unsqueeze(1)
-    counts = _count(places.flatten(), len(frames) * (BINS + 1))
-    return counts.view(len(frames), BINS + 1)[:, :BINS]
+    width = torch.full((), 255 / BINS, dtype=frames.dtype, device=frames.device)  # a GPU multiplies by the inverse of a plain number
+    # In this order. The last division gives a whole number or more exactly where a value has reached that edge: both are exact in float32,
+    # and the number before an edge is more than one rounding away from it.
+    places = (frames - low).mul_(255).div_(high - low + 1e-10).div_(width)  # (F, P), 0 .. 256
+    first_bins = torch.arange(0, len(frames) * (BINS + 1), BINS + 1, dtype=torch.int32, device=frames.device)
+    bins = places.int().clamp_(0, BINS).add_(first_bins.unsqueeze(1))
+    above = places.gt_(BINS).sum(1)
+    counts = _count(bins.flatten(), len(frames) * (BINS + 1)).view(len(frames), BINS + 1).double()
+    counts[:, BINS - 1] += counts[:, BINS] - above  # the upper edge itself
+    return counts[:, :BINS]
 
 
 def _count(places: Tensor, length: int) -> Tensor:

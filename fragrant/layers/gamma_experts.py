@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fragrant.errors import UserError
-from fragrant.layers.frame_statistics import frame_statistics
+from fragrant.layers.frame_statistics import frame_statistics, pieces
 from fragrant.layers.own_backward import one_node, own_backward
 
 GAMMAS = (1.0, 1.5, 2.0, 2.5, 3.0)
@@ -138,11 +138,17 @@ def one_hot(probs: Tensor, expert: Tensor) -> Choice:
     return Choice(probs, expert, F.one_hot(expert, probs.shape[1]).to(probs.dtype))
 
 
+def stretch(clips: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """(N, C, T, H, W) -> every frame within its own range, 0 .. 1, of the same shape; its darkest value and its range, (N, 1, T, 1, 1)."""
+    low, high = clips.amin((1, 3, 4), keepdim=True), clips.amax((1, 3, 4), keepdim=True)
+    span = high - low
+    return (clips - low).div(span + 1e-5), low, span
+
+
 def brighten(clips: Tensor, exponents: Tensor) -> Tensor:
     """One expert per clip: (N, C, T, H, W), exponents 1 / gamma (N,) -> the same shape."""
-    low, high = clips.amin((1, 3, 4), keepdim=True), clips.amax((1, 3, 4), keepdim=True)  # (N, 1, T, 1, 1)
-    span, exponents = high - low, exponents.view(-1, 1, 1, 1, 1)
-    share = (clips - low).div(span + 1e-5)  # 0 .. 1
+    share, low, span = stretch(clips)
+    exponents = exponents.view(-1, 1, 1, 1, 1)
     if share.requires_grad:  # a root has no slope at 0: there it counts as 0
         positive = share > 0
         powers = torch.where(positive, share, 1).pow(exponents) * positive
@@ -151,34 +157,45 @@ def brighten(clips: Tensor, exponents: Tensor) -> Tensor:
     return powers.mul(span).add(low)
 
 
+def products(clips: Tensor, grad: Tensor, exponents: Tensor) -> Tensor:
+    """What each expert would make of the clips, times ``grad``, summed: two tensors (N, C, T, H, W), exponents (E,) -> (N, E)."""
+    share, low, span = stretch(clips)
+    logs = share.log2()  # once for all experts: their powers then cost little
+    powers = [(logs * exponent).exp2_().mul_(grad).sum((1, 3, 4), keepdim=True) for exponent in exponents]  # (N, 1, T, 1, 1) each
+    constant = grad.sum((1, 3, 4), keepdim=True) * low
+    return torch.cat(powers, 1).mul(span).add(constant).sum((2, 3, 4))
+
+
 @one_node
 class Brighten(torch.autograd.Function):
     """``sum_j weights[n, j] * E_j(clips[n])``; where every clip has one expert, of weight 1, that one alone is computed.
 
     (N, C, T, H, W), (N, E), exponents (E,) -> (N, C, T, H, W). The weights' gradient asks what each expert would have made of the clip,
-    one after the other, so that nothing larger than a clip is kept.
+    piece by piece, so that nothing but the clips is kept.
     """
 
     @staticmethod
     def forward(ctx, clips: Tensor, weights: Tensor, exponents: Tensor, one_each: bool) -> Tensor:
         ctx.save_for_backward(clips, weights, exponents)
-        if one_each:
-            return brighten(clips, exponents[weights.argmax(1)])
-        return mixture(clips, weights, exponents)
+        brightened, own_exponents = torch.empty_like(clips), exponents[weights.argmax(1)]
+        for n, t in pieces(clips):
+            brightened[n, :, t] = brighten(clips[n, :, t], own_exponents[n]) if one_each else mixture(clips[n, :, t], weights[n], exponents)
+        return brightened
 
     @staticmethod
     @own_backward
     def backward(ctx, grad: Tensor) -> tuple[Tensor | None, Tensor | None, None, None]:
         clips, weights, exponents = ctx.saved_tensors
         needs_clips, needs_weights, *_ = ctx.needs_input_grad
-        grad_clips = grad_weights = None
-        if needs_weights:
-            columns = [(grad * brighten(clips, exponent.expand(len(clips)))).flatten(1).sum(1) for exponent in exponents]
-            grad_weights = torch.stack(columns, 1).to(weights.dtype)
-        if needs_clips:
-            with torch.enable_grad():
-                source = clips.detach().requires_grad_()
-                grad_clips = torch.autograd.grad(mixture(source, weights.detach(), exponents), source, grad)[0]
+        grad_clips = torch.empty_like(clips) if needs_clips else None
+        grad_weights = torch.zeros_like(weights) if needs_weights else None
+        for n, t in pieces(clips):
+            if needs_weights:
+                grad_weights[n] += products(clips[n, :, t], grad[n, :, t], exponents)
+            if needs_clips:
+                with torch.enable_grad():
+                    source = clips[n, :, t].detach().requires_grad_()
+                    grad_clips[n, :, t] = torch.autograd.grad(mixture(source, weights[n].detach(), exponents), source, grad[n, :, t])[0]
         return grad_clips, grad_weights, None, None
 
 

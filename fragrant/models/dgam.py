@@ -99,11 +99,16 @@ class DGAM(Backbone):
 
     def decide(self, clips: Tensor, expert: Tensor | None = None) -> tuple[Tensor, Choice]:
         """(N, C, T, H, W) -> logits (N, K), and what the gate chose; ``expert`` (N,): these, without asking it."""
-        clips, choice = self.experts(clips, expert)
+        clips, choice = self.experts(clips, expert=expert)
         return self.classify(self.backbone(clips), choice), choice
 
     def classify(self, pooled: Tensor, choice: Choice) -> Tensor:
-        """(N, D) -> (N, K) by the classifier of each clip's expert; a mixture of experts has a mixture of classifiers."""
+        """(N, D) -> (N, K) by the classifier of each clip's expert; a mixture of experts has a mixture of classifiers.
+
+        All of them take part in every step, those that no clip has taken with a gradient of zero, not none: nothing waits for the GPU
+        to tell which, and all processes have gradients of the same tensors. So AdamW decays them too, by 1 - rate * decay per step,
+        which the published code, where they have none, does not.
+        """
         if len(self.heads) == 1:
             return self.heads[0](pooled)
         logits = torch.stack([head(pooled) for head in self.heads], 1)  # (N, E, K)
@@ -125,6 +130,9 @@ class DGAM(Backbone):
                 "DGAM with a classifier for each gamma has no logits of features alone; call the model, or take DGAM.HEADS shared"
             )
         return self.heads[0](self.backbone.forward_head(features))
+
+    def timed_parts(self) -> dict[str, list[nn.Module]]:
+        return {"frame statistics, gate, experts": [self.experts]}
 
     # --------------------------------------------------------------------------------------- published weights, learning rates
     def optimizer_groups(self) -> list[dict]:

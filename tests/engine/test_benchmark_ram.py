@@ -4,7 +4,7 @@ import pytest
 import torch
 from tiny import run_here
 
-from fragrant.engine import benchmark_ram as room
+from fragrant.engine import beside_published
 from fragrant.engine.benchmark_ram import Case, benchmark_fam, benchmark_ram, fam_cases, ram_cases
 from fragrant.errors import UserError
 
@@ -39,7 +39,7 @@ def test_cases_are_the_maps_after_stage_2_and_3():
 
 
 def test_without_the_references(monkeypatch, tmp_path):
-    monkeypatch.setattr(room, "REFERENCES", tmp_path)
+    monkeypatch.setattr(beside_published, "REFERENCES", tmp_path)
     with pytest.raises(UserError, match="the published form to compare with is not there: .*published_rsa.py; run this in a checkout"):
         benchmark_ram([], device=CPU)
 

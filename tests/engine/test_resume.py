@@ -79,7 +79,7 @@ def pairs_of(folder: Path, out: Path, *more: str) -> list[str]:
     return [*TINY, *LONGER, "DATA.PATH_TO_DATA_DIR", str(folder / "demo"), "OUTPUT_DIR", str(out), *more]
 
 
-@pytest.mark.parametrize("workers, every_steps", [(2, 0), (0, 1)])
+@pytest.mark.parametrize("workers, every_steps", [(2, 0), pytest.param(0, 1, marks=pytest.mark.slow)])
 def test_sigkill_anywhere(straight, tmp_path, workers, every_steps):
     out, (epoch, step) = tmp_path / "out", some_step()
     pairs = pairs_of(straight, out, "DATA_LOADER.NUM_WORKERS", str(workers), "TRAIN.SAVE_EVERY_STEPS", str(every_steps))
@@ -94,7 +94,7 @@ def test_sigkill_anywhere(straight, tmp_path, workers, every_steps):
     assert len([path for path in (out / "checkpoints").iterdir() if "_batch_" in path.name]) <= 1  # the other of the last two is whole
 
 
-@pytest.mark.parametrize("number, workers", [(signal.SIGTERM, 2), (signal.SIGUSR1, 0)])
+@pytest.mark.parametrize("number, workers", [(signal.SIGTERM, 2), pytest.param(signal.SIGUSR1, 0, marks=pytest.mark.slow)])
 def test_a_signal_to_the_whole_job_saves_and_ends_well(straight, tmp_path, number, workers):
     """The step is finished although the reading processes hear of it too; the resumed run knows no interruption."""
     out, (epoch, step) = tmp_path / "out", some_step()

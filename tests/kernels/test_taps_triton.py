@@ -72,7 +72,7 @@ def test_module_in_the_interpreter():
 
 @pytest.mark.skipif(INTERPRETED, reason="this is that process")
 def test_interpreted():
-    command = [sys.executable, "-m", "pytest", __file__, "-k", "interpreter", "-p", "no:cacheprovider"]
+    command = [sys.executable, "-m", "pytest", __file__, "-k", "interpreter", "-p", "no:cacheprovider", "-n", "0"]
     done = subprocess.run(command, env={**os.environ, "TRITON_INTERPRET": "1"}, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-1000:]
     assert f"{2 * len(SMALL_CASES) + 1} passed" in done.stdout

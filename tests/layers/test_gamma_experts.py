@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from conftest import fill_v1, golden, golden_input
 from dgam_inputs import dgam_input
+from reference.published_dgam import published_expert, published_statistics
 
 from fragrant.errors import UserError
-from fragrant.layers import frame_statistics as statistics_room
 from fragrant.layers.frame_statistics import frame_statistics, histogram_counts
 from fragrant.layers.gamma_experts import GAMMAS, Brighten, GammaExperts, Gate, brighten, mixture
 
@@ -32,7 +33,7 @@ def test_statistics_are_the_published_ones(case, monkeypatch):
     clips = dgam_input(**case["input"])
     expected = torch.tensor(case["output"]["features"])
     torch.testing.assert_close(frame_statistics(clips), expected, rtol=2e-6, atol=1e-6)
-    monkeypatch.setattr(statistics_room, "WORK_NUMBERS", 1)  # frame by frame
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 3)  # so many frames at a time, the last piece has fewer
     torch.testing.assert_close(frame_statistics(clips), expected, rtol=2e-6, atol=1e-6)
     torch.testing.assert_close(frame_statistics(clips.to(memory_format=torch.channels_last_3d)), expected, rtol=2e-6, atol=1e-6)
 
@@ -47,6 +48,22 @@ def numpy_counts(frame: np.ndarray) -> np.ndarray:
 def test_counts_are_numpys(dist):
     frames = torch.cat([dgam_input(seed, [2, 3, 8, 24, 20], dist) for seed in range(3)]).transpose(1, 2).flatten(2).flatten(0, 1)
     assert np.array_equal(histogram_counts(frames).numpy(), np.stack([numpy_counts(frame) for frame in frames.numpy()]))
+
+
+def frames_at_the_edges() -> np.ndarray:
+    """(F, P): values whose stretched ones are the edges of the bins and the numbers next to them."""
+    edges = (np.arange(257) * 255 / 256).astype(np.float32)
+    values = np.concatenate([edges, np.nextafter(edges, np.float32(-1)), np.nextafter(edges, np.float32(999))]).clip(0, 255)
+    scales = np.concatenate([[1, 0.5, 1 / 255, 1 / 3], np.random.RandomState(0).random_sample(60)]).astype(np.float32)
+    return (values * scales[:, None]).astype(np.float32)
+
+
+@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=pytest.mark.cuda)])
+def test_counts_are_numpys_next_to_the_edges(device):
+    frames = frames_at_the_edges()
+    expected = np.stack([numpy_counts(frame) for frame in frames])
+    assert (expected.sum(1) < frames.shape[1]).any()  # some maximum rounds to more than 255
+    assert np.array_equal(histogram_counts(torch.from_numpy(frames).to(device)).cpu().numpy(), expected)
 
 
 # ------------------------------------------------------------------------------------------------------------------- experts
@@ -86,6 +103,28 @@ def test_experts_with_their_gate_are_the_published_ones(case):
     )
 
 
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last_3d])
+def test_brightened_clips_are_those_of_the_published_loops(layout, monkeypatch):
+    clips = dgam_input(5, [4, 3, 4, 8, 16], "dark_u8").to(memory_format=layout)
+    for k, gamma in enumerate(GAMMAS):
+        weights = F.one_hot(torch.full((4,), k), 5).float()
+        brightened = Brighten.apply(clips, weights, 1 / torch.tensor(GAMMAS), True)
+        expected = published_expert(clips, gamma)
+        if gamma == 2:  # a number as exponent makes this a square root, which rounds otherwise
+            torch.testing.assert_close(brightened, expected, rtol=0, atol=1e-6)
+        else:
+            assert torch.equal(brightened, expected)
+        monkeypatch.setattr(torch, "get_num_threads", lambda: 3)  # so many frames at a time
+        assert torch.equal(Brighten.apply(clips, weights, 1 / torch.tensor(GAMMAS), True), brightened)
+        monkeypatch.undo()
+
+
+def test_published_loops_give_the_published_statistics():
+    (case, *_) = cases("frame_stats")
+    found = published_statistics(dgam_input(**case["input"]))
+    torch.testing.assert_close(found, torch.tensor(case["output"]["features"]), rtol=1e-6, atol=1e-6)
+
+
 # -------------------------------------------------------------------------------------------------------------------- choice
 def trained_experts(select: str, **options) -> tuple[GammaExperts, torch.Tensor]:
     torch.manual_seed(0)
@@ -109,7 +148,20 @@ def test_which_rules_give_the_gate_a_gradient_through_the_clips(select, tau, mov
     if select != "soft":
         exponents = experts.exponents[choice.expert]
         assert torch.equal(brightened, brighten(clips, exponents))
-        assert torch.equal(choice.weights.detach(), torch.nn.functional.one_hot(choice.expert, 5).float())
+        assert torch.equal(choice.weights.detach(), F.one_hot(choice.expert, 5).float())
+
+
+@pytest.mark.cuda
+@pytest.mark.parametrize("select", ["hard", "st_gumbel", "expected", "soft"])
+def test_nothing_waits_for_the_gpu(select):
+    experts, clips = trained_experts(select)
+    experts, clips = experts.cuda(), clips.cuda()
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        brightened, choice = experts(clips)
+        (brightened.mean() + choice.probs.square().sum()).backward()
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
 
 
 def test_a_test_takes_the_likeliest_under_every_rule():
@@ -141,7 +193,7 @@ def test_experts_can_be_told():
 def test_gradients_are_those_of_the_plain_mixture(one_each):
     torch.manual_seed(0)
     clips = torch.randn(3, 2, 2, 3, 3, dtype=torch.float64, requires_grad=True)
-    weights = torch.nn.functional.one_hot(torch.tensor([1, 0, 2]), 3).double() if one_each else torch.rand(3, 3, dtype=torch.float64)
+    weights = F.one_hot(torch.tensor([1, 0, 2]), 3).double() if one_each else torch.rand(3, 3, dtype=torch.float64)
     weights.requires_grad_()
     exponents, grad = torch.tensor([1.0, 0.5, 0.4], dtype=torch.float64), torch.randn(3, 2, 2, 3, 3, dtype=torch.float64)
     ours = torch.autograd.grad(Brighten.apply(clips, weights, exponents, one_each), (clips, weights), grad)

@@ -1,6 +1,7 @@
 """DGAM computes what the published code computes once repaired, in front of any backbone, and takes its checkpoints."""
 
 import copy
+from contextlib import nullcontext
 
 import pytest
 import torch
@@ -8,8 +9,10 @@ import torch.nn.functional as F
 from conftest import golden
 from dgam_inputs import dgam_input, published_state
 from models_by_row import TINY
+from torch import nn
 
 from fragrant.config import load_cfg
+from fragrant.engine.benchmark_parts import again, calls_of
 from fragrant.models import ModelError, build_model
 from fragrant.models.dgam import DGAM
 from fragrant.models.uniformer import UniFormer
@@ -129,6 +132,33 @@ def test_frozen_parts_keep_their_weights_and_statistics():
     assert {name.split(".")[0] for name, p in model.named_parameters() if p.requires_grad} == {"experts"}
     assert not model.backbone.training and model.experts.gating.training
     assert not small(frozen=("gate",)).train().experts.gating.training
+
+
+@pytest.mark.parametrize("select", ["st_gumbel", "hard", "expected"])
+def test_a_classifier_that_no_clip_takes_has_a_gradient_of_zero_and_only_decays(select):
+    model, rate, decay = small(select=select).train(), 0.1, 0.05
+    nn.init.ones_(model.heads[0].bias)
+    before = [head.weight.detach().clone() for head in model.heads]
+    logits, _ = model.decide(torch.rand(3, 3, 4, 64, 64), torch.tensor([1, 1, 3]))
+    F.cross_entropy(logits, torch.arange(3)).backward()
+    groups = [{"params": group["params"], "weight_decay": decay * group["decay_scale"]} for group in model.optimizer_groups()]
+    torch.optim.AdamW(groups, lr=rate).step()
+    for k, head in enumerate(model.heads):
+        assert head.weight.grad.any() == (k in (1, 3))
+        if k not in (1, 3):
+            torch.testing.assert_close(head.weight.detach(), before[k] * (1 - rate * decay))
+    assert torch.equal(model.heads[0].bias, torch.ones(5))
+
+
+def test_its_share_of_a_step_can_be_timed():
+    model, clips = small().train(), torch.rand(2, 3, 4, 64, 64)
+    calls = calls_of(model.timed_parts(), lambda: model(clips))
+    (((module, inputs),),) = calls.values()
+    assert module is model.experts and torch.equal(inputs[0], clips)
+    gradients = []
+    model.experts.gating.linear3.weight.register_hook(lambda grad: gradients.append(grad))
+    again(calls["frame statistics, gate, experts"], nullcontext)()
+    assert gradients[0].any()
 
 
 def test_groups_of_parameters():
