@@ -82,7 +82,7 @@ class DGAM(Backbone):
         return self
 
     def compile(self, *args, **settings) -> None:
-        """The backbone alone: a compiler may divide less exactly, which moves pixels from one bin of the gate's histograms to the next."""
+        """The backbone, where the time goes: so ``decide`` and ``score`` are compiled too, not ``forward`` alone."""
         self.backbone.compile(*args, **settings)
 
     @property

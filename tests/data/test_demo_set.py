@@ -163,3 +163,18 @@ def test_all_wrong_settings_are_named(tmp_path):
     with pytest.raises(DemoSetError, match=re.escape(message)):
         make_demo_set(tmp_path, **{**TINY, "videos_per_class": 0, "height": 47})
     assert not list(tmp_path.iterdir())
+
+
+def test_exposures_go_round_and_a_lamp_stays_white(tmp_path, tiny_set):
+    make_demo_set(tmp_path, **{**TINY, "videos_per_class": 2}, exposures=[0.4, 0.1])
+    for number, luma in enumerate([0.4, 0.1]):
+        clip = decoded(tmp_path / f"videos/train/walk_{number:03d}.mp4")
+        assert clip.mean() / 255 == pytest.approx(luma, abs=0.07)
+        assert clip[:, :4].max(axis=(1, 2, 3)).min() > 240 and np.median(clip) < 160
+    make_demo_set(tmp_path, **TINY)  # without: the set as it always was
+    assert contents(tmp_path) == contents(tiny_set)
+
+
+def test_exposures_lie_between_black_and_white(tmp_path):
+    with pytest.raises(DemoSetError, match=re.escape("DEMO_SET.EXPOSURES must be between 0 and 1, got [0.4, 1.5]")):
+        make_demo_set(tmp_path, **TINY, exposures=[0.4, 1.5])
