@@ -18,9 +18,9 @@ from fragrant.engine.prediction_text import as_csv, as_json, as_text
 from fragrant.scores import ensemble_views, load_table
 
 CLIPS = ["arid6/Walk_val_300.mp4", "weizmann4/shahar_walk.avi", "arid6/Jump_val_33.mp4"]  # dark, bright, shorter than a clip
-CONFIG = ROOT / "configs" / "ellar" / "video_swin_b.yaml"
-# The published rule; Swin-T, small frames and one process to be quick: clips, crops and their average are the config's.
-DGAM = "MODEL.MODEL_NAME DGAM SWIN.SIZE T DGAM.SELECT hard DGAM.TAU 1e-6 TEST.DATASET video_list DATA.TEST_CROP_SIZE 32".split()
+CONFIG = ROOT / "configs" / "ellar" / "dgam_swin_b_published.yaml"
+# Swin-T, small frames and one process to be quick: rule, clips, crops and their average are the config's.
+DGAM = "SWIN.SIZE T TEST.DATASET video_list DATA.TEST_CROP_SIZE 32".split()
 DGAM += "NUM_GPUS 0 TRAIN.ENABLE False DATA_LOADER.NUM_WORKERS 0".split()
 GAMMAS = [1.0, 1.5, 2.0, 2.5, 3.0]
 
@@ -55,6 +55,7 @@ def test_all_of_a_published_file_is_used_for_twelve_views_of_each_video(tested):
     assert "layout: DGAM of ELLAR; 209 of 209 tensors loaded" in said and "12 forward passes per video" in said
     assert "mean of softmax probabilities over the views" in said
     cfg = load_cfg(CONFIG, DGAM)
+    assert (cfg.MODEL.MODEL_NAME, cfg.DGAM.SELECT, cfg.DGAM.TAU, cfg.DGAM.GAMMAS) == ("DGAM", "hard", 1e-6, GAMMAS)
     assert (cfg.DATA.NUM_FRAMES, cfg.DATA.SAMPLING_RATE, cfg.TEST.NUM_ENSEMBLE_VIEWS, cfg.TEST.NUM_SPATIAL_CROPS) == (32, 2, 4, 3)
     table = load_table(out / "scores.npz")
     assert table.logits.shape == (3, 12, 12) and table.choices["gamma"].shape == (3, 12) and table.header["rule"] == "mean-softmax"
