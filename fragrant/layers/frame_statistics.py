@@ -15,8 +15,11 @@ BINS = 256
 def pieces(clips: Tensor) -> Iterator[tuple[slice, slice]]:
     """Cuts (N, C, T, H, W) for many passes over it: on the CPU a frame for each thread, whose cache holds one; into clips elsewhere.
 
-    Yields the places n, t of each piece ``clips[n, :, t]``, which is part of one clip.
+    Yields the places n, t of each piece ``clips[n, :, t]``. What compilers and exports see is one piece, or their graph would repeat.
     """
+    if torch.compiler.is_compiling():
+        yield slice(None), slice(None)
+        return
     num_clips, _, num_frames = clips.shape[:3]
     step = torch.get_num_threads() if clips.device.type == "cpu" else num_frames
     for n in range(num_clips):
@@ -39,7 +42,8 @@ def _of_all_frames(clips: Tensor) -> Tensor:
     dtype = torch.promote_types(clips.dtype, torch.float32)
     statistics = clips.new_empty(len(clips), clips.shape[2], 3, dtype=dtype)  # (N, T, 3)
     for n, t in pieces(clips):
-        statistics[n, t] = _statistics(clips[n, :, t].transpose(1, 2).flatten(2).flatten(0, 1).to(dtype))
+        frames = clips[n, :, t].transpose(1, 2).flatten(2)  # (n, t, C*H*W)
+        statistics[n, t] = _statistics(frames.flatten(0, 1).to(dtype)).view(*frames.shape[:2], 3)
     return statistics.flatten(1)  # (N, 3T)
 
 

@@ -9,7 +9,7 @@ from dgam_inputs import dgam_input
 from reference.published_dgam import published_expert, published_statistics
 
 from fragrant.errors import UserError
-from fragrant.layers.frame_statistics import frame_statistics, histogram_counts
+from fragrant.layers.frame_statistics import frame_statistics, histogram_counts, pieces
 from fragrant.layers.gamma_experts import GAMMAS, Brighten, GammaExperts, Gate, brighten, mixture
 
 PARTS = golden("dgam/dgam_parts")
@@ -36,6 +36,16 @@ def test_statistics_are_the_published_ones(case, monkeypatch):
     monkeypatch.setattr(torch, "get_num_threads", lambda: 3)  # so many frames at a time, the last piece has fewer
     torch.testing.assert_close(frame_statistics(clips), expected, rtol=2e-6, atol=1e-6)
     torch.testing.assert_close(frame_statistics(clips.to(memory_format=torch.channels_last_3d)), expected, rtol=2e-6, atol=1e-6)
+
+
+def test_an_export_sees_one_piece(monkeypatch):
+    clips = dgam_input(5, [2, 3, 4, 8, 16], "frames")
+    expected = frame_statistics(clips)
+    assert len(list(pieces(clips))) == 2 * -(-4 // torch.get_num_threads())
+    monkeypatch.setattr(torch.compiler, "is_compiling", lambda: True)
+    monkeypatch.setattr(torch.compiler, "is_exporting", lambda: True)
+    assert len(list(pieces(clips))) == 1
+    torch.testing.assert_close(frame_statistics(clips), expected)
 
 
 def numpy_counts(frame: np.ndarray) -> np.ndarray:
