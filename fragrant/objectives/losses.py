@@ -34,7 +34,7 @@ def cross_entropy(
     shares, log_probs = as_shares(labels, logits.shape[1], smoothing=smoothing), logits.log_softmax(-1)
     terms = -shares * log_probs  # (N, K)
     if focus:
-        terms = terms * (1 - log_probs.exp()).clamp(min=0) ** focus
+        terms = terms * (1 - log_probs.exp()).clamp(min=1e-12) ** focus  # above 0, where a root has no slope
     if class_weights is None:
         return terms.sum(-1) if each else terms.sum(-1).mean()
     total = (shares * class_weights).sum()

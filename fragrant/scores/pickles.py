@@ -5,6 +5,7 @@ import pickle
 import re
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from fragrant.metrics import ScoreError
 from fragrant.scores.ensemble import PROBABILITIES, SUMMED_LOGITS
 from fragrant.scores.table import ScoreTable, ViewName
 
+NUMPY_CORE = "numpy._core" if int(np.__version__.split(".")[0]) >= 2 else "numpy.core"
 TDN_FILE = re.compile(r"(\d+)_crop(\d+)\.pkl")
 TDN_CROPS = {1: ("centre",), 3: ("left", "right", "centre")}  # its own order
 WHOLE = ViewName(0, "all")  # the views are ensembled already
@@ -36,12 +38,12 @@ def _latin1(text: str, encoding: str) -> bytes:
 
 def _allowed() -> dict[str, Callable]:
     """All that a pickle of arrays, tensors, lists and dicts needs, by module.name."""
-    numpy_made = {"_reconstruct": ("multiarray",), "scalar": ("multiarray",), "_frombuffer": ("numeric",)}
+    numpy_made = {"_reconstruct": "multiarray", "scalar": "multiarray", "_frombuffer": "numeric"}
     found = {"numpy.ndarray": np.ndarray, "numpy.dtype": np.dtype, "collections.OrderedDict": OrderedDict}
     found |= {"torch._utils._rebuild_tensor_v2": torch._utils._rebuild_tensor_v2}
     found |= {"torch.storage._load_from_bytes": _storage, "_codecs.encode": _latin1}
-    for name, (module,) in numpy_made.items():
-        function = getattr(getattr(np._core, module), name)
+    for name, module in numpy_made.items():
+        function = getattr(import_module(f"{NUMPY_CORE}.{module}"), name)
         found |= {f"numpy.core.{module}.{name}": function, f"numpy._core.{module}.{name}": function}
     return found
 
