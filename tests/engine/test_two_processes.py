@@ -21,6 +21,8 @@ from fragrant.engine.saving import Saver
 EQUAL = "MODEL.FROZEN_BN True UNIFORMER.DROP_DEPTH_RATE 0 SOLVER.OPTIMIZING_METHOD sgd SOLVER.BASE_LR 0.05".split()
 # FSDP2 needs Adam; without the biases of keys, whose gradient is zero but for rounding.
 ADAM = [*EQUAL, *"SOLVER.OPTIMIZING_METHOD adamw SOLVER.BASE_LR 1e-3 UNIFORMER.QKV_BIAS False TRAIN.CHANNELS_LAST False".split()]
+# The gate alone, by its expected loss, without what a batch's composition decides.
+GATE = "MODEL.MODEL_NAME DGAM DGAM.BACKBONE Uniformer DGAM.SELECT expected DGAM.FREEZE [backbone,heads]".split()
 
 
 @contextlib.contextmanager
@@ -64,6 +66,9 @@ SCENARIOS = {
     "spare": Scenario(EQUAL, spare_parameter),
     "disk": Scenario([*EQUAL, "TEST.ENABLE", "False"], broken_disk),
     "odd": Scenario([*EQUAL, "TRAIN.BATCH_SIZE", "3"]),
+    "averaged": Scenario([*EQUAL, *"TRAIN.EMA.ENABLE True TRAIN.EMA.DECAY 0.5 TEST.ENABLE False".split()]),
+    "mixed": Scenario([*EQUAL, *"MIXUP.ENABLE True MIXUP.TYPE svmix TEST.ENABLE False".split()]),
+    "gate": Scenario([*EQUAL, *GATE, "TEST.ENABLE", "False"]),
 }
 
 
@@ -83,19 +88,19 @@ def pair(tmp_path_factory):
 def alone(pair):
     """The same with one process."""
     folder, _ = pair
-    for name in ("equal", "accumulated", "adam"):
+    for name in ("equal", "accumulated", "adam", "averaged"):
         out = folder / f"alone_{name}"
         done = run_here(*TINY, *SCENARIOS[name].pairs, "DATA.PATH_TO_DATA_DIR", str(folder / "demo"), "OUTPUT_DIR", str(out))
         assert done.returncode == 0, done.stderr
     return folder
 
 
-def weights(out) -> dict[str, torch.Tensor]:
-    return torch.load(out / "checkpoints" / "checkpoint_epoch_00002.pyth", weights_only=True)["model_state"]
+def weights(out, part: str = "model_state") -> dict[str, torch.Tensor]:
+    return torch.load(out / "checkpoints" / "checkpoint_epoch_00002.pyth", weights_only=True)[part]
 
 
-def largest_difference(one, other) -> float:
-    one, other = weights(one), weights(other)
+def largest_difference(one, other, part: str = "model_state") -> float:
+    one, other = weights(one, part), weights(other, part)
     assert one.keys() == other.keys()
     return max((one[name].double() - other[name].double()).abs().max().item() for name in one)
 
@@ -109,6 +114,21 @@ def test_the_weights_are_those_of_one_process(pair, alone, name, single, toleran
     assert [rank.returncode for rank in done[name]] == [0, 0], [rank.stderr for rank in done[name]]
     assert largest_difference(folder / name, folder / f"alone_{single}") < tolerance
     assert largest_difference(folder / "equal", folder / "accumulated") > 1e-4  # they do differ
+
+
+def test_an_average_of_the_weights_is_that_of_one_process(pair, alone):
+    folder, done = pair
+    assert [rank.returncode for rank in done["averaged"]] == [0, 0], done["averaged"][0].stderr
+    assert largest_difference(folder / "averaged", folder / "alone_averaged", "objective_state") < 1e-6
+    assert any(name.startswith("averaged.") for name in weights(folder / "averaged", "objective_state"))
+
+
+@pytest.mark.parametrize("name, part, moves", [("mixed", "objective_state", "mixer."), ("gate", "model_state", "experts.gating.linear")])
+def test_objectives_with_parts_of_their_own_train(pair, name, part, moves):
+    folder, done = pair
+    assert [rank.returncode for rank in done[name]] == [0, 0], [rank.stderr for rank in done[name]]
+    state = weights(folder / name, part)
+    assert any(key.startswith(moves) for key in state) and all(value.isfinite().all() for value in state.values())
 
 
 def test_the_score_tables_are_those_of_one_process(pair, alone):
