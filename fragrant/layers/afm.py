@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor, nn
 
+from fragrant.layers.autocast import autocast_off
+
 
 class AFM(nn.Module):
     """The gated picture beside the gated maps; one gate per picture and channel, the same for both.
@@ -21,7 +23,7 @@ class AFM(nn.Module):
 
     def forward(self, pictures: Tensor, maps: Tensor) -> Tensor:
         """(M, 3, H, W) twice -> (M, 6, H, W), the pictures first; in float32 at least, since six channels cost little."""
-        with torch.autocast(pictures.device.type, enabled=False):
+        with autocast_off(pictures):
             scales = self.w.softmax(0)[:, None, None] * self.gate(pictures, maps)  # (2, M, 3)
             scales = scales[..., None, None]  # (2, M, 3, 1, 1)
             return torch.cat([pictures * scales[0], maps * scales[1]], 1)

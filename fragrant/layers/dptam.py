@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from fragrant.errors import UserError
+from fragrant.layers.autocast import autocast_off
 
 
 class DPTAM(nn.Module):
@@ -35,7 +36,7 @@ class DPTAM(nn.Module):
 
     def scale(self, x: Tensor) -> Tensor:
         """(N, C, T, H, W) -> (N, C, T); float32 at least: the norm makes much of the small differences between frames."""
-        with torch.autocast(x.device.type, enabled=False):
+        with autocast_off(x):
             pooled = x.mean((3, 4), dtype=torch.promote_types(x.dtype, torch.float32))  # (N, C, T)
             pooled = pooled + self.mix(pooled) * self.mix(pooled.mean(2, keepdim=True))
             return torch.sigmoid(self.expand(torch.relu(self.norm(self.reduce(pooled)))))

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from fragrant.errors import UserError
+from fragrant.layers.autocast import autocast_off
 from fragrant.layers.own_backward import one_node, own_backward
 
 CPU_WORK_NUMBERS = 1 << 18  # frames x columns at work together: a buffer of 1 MB in float32, the fastest of 2^15 .. 2^22
@@ -38,7 +39,7 @@ class FAM(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, T, H, W) -> the same, in the number and memory format of x; computed in float32 at least."""
-        with torch.autocast(x.device.type, enabled=False):
+        with autocast_off(x):
             return FrequencyGain.apply(x, self.amplitude_exponent)
 
     @torch.no_grad()

@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fragrant.errors import UserError
+from fragrant.layers.autocast import autocast_off
 from fragrant.layers.frame_statistics import frame_statistics, pieces
 from fragrant.layers.own_backward import one_node, own_backward
 
@@ -104,7 +105,7 @@ class GammaExperts(nn.Module):
         """(N, C, T, H, W) -> the gate's choice. In float32, whatever the clips are in."""
         if clips.shape[2] != self.num_frames:
             raise UserError(f"the gate of the gamma experts takes {self.num_frames} frames (DATA.NUM_FRAMES); got {clips.shape[2]}")
-        with torch.autocast(clips.device.type, enabled=False):
+        with autocast_off(clips):
             probs = self.gating(frame_statistics(clips))
             if not self.training:
                 return one_hot(probs, probs.argmax(-1))
@@ -130,7 +131,7 @@ class GammaExperts(nn.Module):
             expert = torch.full((len(clips),), self.fixed, device=clips.device)
         choice = self.choose(clips) if expert is None else one_hot(F.one_hot(expert, len(self.gammas)).float(), expert)
         mixed = self.training and self.select == "soft" and expert is None
-        with torch.autocast(clips.device.type, enabled=False):
+        with autocast_off(clips):
             return Brighten.apply(clips, choice.weights, self.exponents, not mixed), choice
 
 

@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fragrant.errors import UserError
+from fragrant.layers.autocast import autocast_dtype, autocast_off
 from fragrant.layers.own_backward import own_backward
 
 EPSILON = 1e-6  # added to the signed difference: keeps the gradient finite where nothing moves
@@ -42,9 +43,8 @@ class PA(nn.Module):
 
     def forward(self, clips: Tensor) -> Tensor:
         """Clips (N, 3, T*L, H, W), segment after segment -> (N*T, L-1, H, W), at least float32."""
-        device = clips.device.type if clips.device.type != "meta" else "cpu"  # sizes are measured there, where no autocast exists
-        dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else clips.dtype
-        with torch.autocast(device, enabled=False):
+        dtype = autocast_dtype(clips) or clips.dtype
+        with autocast_off(clips):
             weight = self.conv.weight.to(dtype)
             maps = ResponseDistance.apply(clips, weight, self.conv.bias, self.frames_per_segment)  # (N*T*(L-1), H, W)
         return maps.unflatten(0, (-1, self.frames_per_segment - 1))

@@ -26,6 +26,7 @@ from torch import Tensor, nn
 
 from fragrant.errors import UserError
 from fragrant.kernels.taps import check_implementation
+from fragrant.layers.autocast import autocast_off
 from fragrant.layers.relation import ApplyKernels, ContractConvolved, CorrelateValues, UnitLength
 
 TYPES = ("V", "R", "VplusR")
@@ -165,7 +166,7 @@ class RAM(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(N, d_in, T, H, W) -> (N, h*dv, T, H, W), halved H W with a stride; output channel w*h + head, in the memory format of x."""
         parts = self.projection(x).permute(0, 2, 3, 4, 1).split(self._parts(), -1)  # each (N, T, H, W, ...)
-        with torch.autocast(x.device.type, enabled=False):  # from here on in the number format that the projection returned
+        with autocast_off(x):  # from here on in the number format that the projection returned
             v = UnitLength.apply(parts[2])  # (N, T, H, W, dv)
             y = self._context(self._coefficients(parts[0], parts[1]), v)  # (N, T, H, W, h, dv)
         y = channels_like(y.mT.flatten(-2).permute(0, 4, 1, 2, 3), x)  # (N, dv*h, T, H, W)
