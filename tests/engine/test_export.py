@@ -16,6 +16,7 @@ from fragrant.engine.build import load_deployed
 from fragrant.engine.export import FORMATS, Deployed, ExportError, export_model
 from fragrant.layers.normalize import ClipNormalize
 from fragrant.models import build_model
+from fragrant.models.dgam import DGAM
 from fragrant.models.fragrant import Fragrant
 from fragrant.models.uniformer import Insertion, UniFormer
 
@@ -62,6 +63,18 @@ def test_fragrant_passes_parity_one_clip_at_a_time(to, tmp_path):
     with torch.no_grad():
         torch.testing.assert_close(FORMATS[to].read(done.path)(clips), model(clips), rtol=0, atol=1e-4)
     assert torch.autograd.Function.apply.__name__ == "apply"  # back as it was
+
+
+def small_dgam(**options) -> DGAM:
+    return DGAM(UniFormer(**{**options, "num_classes": 0}), num_classes=6, num_frames=SHAPE[1])
+
+
+@pytest.mark.parametrize("to", ["torch.export", *(pytest.param(to, marks=pytest.mark.slow) for to in ("onnx", "torchscript"))])
+def test_dgam_passes_parity_one_clip_at_a_time(to, tmp_path):
+    need(to)
+    model = deployed(small_dgam)
+    done = export_model(model, SHAPE, tmp_path / f"model{FORMATS[to].suffix}", to=to)
+    assert done.difference < 1e-4 and done.num_clips == 1
 
 
 class Branches(nn.Module):
