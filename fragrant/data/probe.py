@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from fragrant.data.frames import Frames, OpenFrames, VideoError, open_frames
+from fragrant.data.readers import ANY_TAGS
 from fragrant.data.workers import results_of
 
 LUMA = (0.299, 0.587, 0.114)  # of red, green, blue: ITU-R BT.601
@@ -64,7 +65,7 @@ def _readable(frames: Frames) -> int:
 def _decoded(path: str, promised: int) -> dict[str, object]:
     """Codec, frames that decode, and what tells that a part of the file is lost."""
     count, error = 0, ""
-    with av.open(os.path.abspath(path), metadata_errors="ignore") as container:
+    with av.open(os.path.abspath(path), **ANY_TAGS) as container:
         stream = next(s for s in container.streams.video if not s.disposition & s.disposition.attached_pic)
         codec, declared = stream.codec.canonical_name, stream.frames
         try:

@@ -10,6 +10,8 @@ from fragrant.data.packets import Doubtful, PacketTable, droppable, has_table, l
 from fragrant.data.row_of_frames import CannotRead
 
 QUICK = {"probesize": "4096", "analyzeduration": "0"}  # FFmpeg then decodes nothing to guess what time stamps tell anyway
+# Some files carry tags that are no UTF-8: PyAV before 19 has to be told to live with them, later ones know no such argument.
+ANY_TAGS = {"metadata_errors": "ignore"} if int(av.__version__.split(".")[0]) < 19 else {}
 KEPT_BYTES = 64 * 2**20  # decoded frames of one file that are kept rather than decoded twice
 
 
@@ -34,8 +36,7 @@ class Source:
         if quick and not has_table(_first_bytes(path)):
             raise CannotRead("its header does not list its streams")
         self.path = path
-        # metadata_errors: some files carry tags that are no UTF-8.
-        self.container = av.open(path, metadata_errors="ignore", options=QUICK if quick else {})
+        self.container = av.open(path, options=QUICK if quick else {}, **ANY_TAGS)
         streams = [stream for stream in self.container.streams.video if not stream.disposition & stream.disposition.attached_pic]
         if not streams:
             self.close()

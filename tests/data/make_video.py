@@ -6,6 +6,8 @@ from pathlib import Path
 import av
 import numpy as np
 
+from fragrant.data.readers import ANY_TAGS
+
 
 def pictures(num_frames: int, height: int = 48, width: int = 64, seed: int = 0) -> np.ndarray:
     """(T, H, W, 3) uint8: a textured background that drifts under a moving square."""
@@ -47,5 +49,5 @@ def remux(source: Path, path: Path, *, cut_frames: int = 0, drop_packets: int = 
 def decode_all(path: Path) -> np.ndarray:
     """(T, H, W, 3): every frame, one after the other, with nothing but PyAV; upright."""
     turns = {"decord_video_90.mov": -1, "decord_video_180.mov": 2, "decord_video_270.mov": 1}.get(Path(path).name, 0)
-    with av.open(str(path), metadata_errors="ignore") as container:
+    with av.open(str(path), **ANY_TAGS) as container:
         return np.stack([np.rot90(frame.to_ndarray(format="rgb24"), turns) for frame in container.decode(video=0)])

@@ -74,6 +74,8 @@ def test_module_in_the_interpreter():
 def test_interpreted():
     command = [sys.executable, "-m", "pytest", __file__, "-k", "interpreter", "-p", "no:cacheprovider", "-n", "0"]
     done = subprocess.run(command, env={**os.environ, "TRITON_INTERPRET": "1"}, capture_output=True, text=True, check=False)
+    if "InterpreterError: TypeError('only 0-dimensional arrays can be converted" in done.stdout:
+        pytest.skip("this Triton's interpreter does not work with a numpy as new as this one")  # Triton 3.6 with numpy 2.5
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-1000:]
     assert f"{2 * len(SMALL_CASES) + 1} passed" in done.stdout
 
