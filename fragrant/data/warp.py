@@ -80,7 +80,7 @@ def _taps(whole: Tensor, rest: Tensor, size: int, interpolation: str) -> tuple[T
 
 def _outside(whole: Tensor, rest: Tensor, size: int) -> Tensor:
     pixel = whole + rest.floor().int()
-    return (pixel < 0) | (pixel >= size)
+    return pixel != pixel.clamp(0, size - 1)
 
 
 def warp(frames: Tensor, affine: Affine, *, interpolation: str = "bicubic") -> Tensor:
@@ -100,9 +100,10 @@ def warp(frames: Tensor, affine: Affine, *, interpolation: str = "bicubic") -> T
     columns, weights_x = _taps(*from_x, width, interpolation)
     rows, weights_y = _taps(*from_y, height, interpolation)
     pixels = (rows.unsqueeze(1) * width + columns).flatten(0, 1)  # (taps, H, W)
-    weights = (weights_y.unsqueeze(1) * weights_x).flatten(0, 1).expand(pixels.shape)
+    weights = (weights_y.unsqueeze(1) * weights_x).flatten(0, 1)  # (taps, H or 1, W or 1)
     first = torch.arange(0, pixels.numel(), len(pixels), dtype=torch.int32)  # each pixel's taps lie together
-    pixels, weights = (transposed(tensor.flatten(1)).flatten() for tensor in (pixels, weights))  # (H * W * taps,)
+    weights = transposed(weights.flatten(1)).view(*weights.shape[1:], -1).expand(height, width, -1).flatten()  # (H * W * taps,)
+    pixels = transposed(pixels.flatten(1)).flatten()
     together = frames.reshape(height * width, -1).float()  # (H * W, T * C): one look-up for all frames
     values = F.embedding_bag(pixels, together, first, per_sample_weights=weights, mode="sum")
     values = to_uint8(values.add_(_ROUNDING).clamp_(0, 255))
