@@ -3,6 +3,7 @@
 Clips are (H, W, T, C): all frames of a pixel lie together, which makes every operation one pass over the memory.
 """
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -27,16 +28,21 @@ def frames_apart(together: Tensor) -> Tensor:
     return frames
 
 
+def transposed(matrix: Tensor) -> Tensor:
+    """(N, M) -> (M, N), copied by numpy, where torch takes up to four times as long."""
+    return torch.from_numpy(np.ascontiguousarray(matrix.numpy().T))
+
+
 def map_values(frames: Tensor, table: Tensor) -> Tensor:
-    """uint8 frames of any shape with every value replaced by its entry in ``table`` (256,) uint8."""
+    """uint8 frames of any shape with every value replaced by its entry in ``table`` (256,)."""
     values = bytearray(frames.contiguous().numpy())
-    mapped = values.translate(bytes(table.tolist()))  # twice as fast as numpy's take, ten times as torch's indexing
+    mapped = values.translate(table.to(torch.uint8).numpy().tobytes())  # twice as fast as numpy's take, ten times as torch's indexing
     return torch.frombuffer(mapped, dtype=torch.uint8).view(frames.shape)
 
 
 def to_uint8(values: Tensor) -> Tensor:
-    """Floats from 0 to 255, cut off; through int16, which is five times as fast as the direct way."""
-    return values.to(torch.int16).to(torch.uint8)
+    """Floats from 0 to 255, cut off; numpy needs a sixth of torch's time."""
+    return torch.from_numpy(values.numpy().astype(np.uint8))
 
 
 def luma(frames: Tensor) -> Tensor:
@@ -69,7 +75,7 @@ def solarize_add(frames: Tensor, amount: int, threshold: int = 128) -> Tensor:
 def blend(poor: Tensor | float, frames: Tensor, factor: float) -> Tensor:
     """``poor + factor * (frames - poor)`` cut off to 0..255: above 1 goes beyond the frames. float32, as Pillow."""
     pixels = frames.float()
-    poor = torch.empty_like(pixels).copy_(torch.as_tensor(poor))  # spread once: a sum that spreads three channels takes longer
+    poor = torch.as_tensor(poor).expand_as(pixels).contiguous()  # spread once: a sum that spreads three channels takes longer
     return to_uint8(pixels.sub_(poor).mul_(factor).add_(poor).clamp_(0, 255))
 
 
@@ -86,7 +92,10 @@ def adjust_contrast(frames: Tensor, factor: float) -> Tensor:
 
 def adjust_saturation(frames: Tensor, factor: float) -> Tensor:
     """0 = gray, 1 = as it is."""
-    return blend(luma(frames).unsqueeze(-1), frames, factor)
+    gray, brightness = torch.empty(frames.shape), luma(frames)
+    for channel in range(frames.shape[-1]):  # half the time of all at once
+        gray[..., channel] = brightness
+    return blend(gray, frames, factor)
 
 
 def adjust_sharpness(frames: Tensor, factor: float) -> Tensor:
@@ -95,31 +104,11 @@ def adjust_sharpness(frames: Tensor, factor: float) -> Tensor:
     rows = (pixels[:-2] + pixels[1:-1]).add_(pixels[2:])
     sums = (rows[:, :-2] + rows[:, 1:-1]).add_(rows[:, 2:]).add_(pixels[1:-1, 1:-1], alpha=4)
     sharp = frames.clone()
-    sharp[1:-1, 1:-1] = blend(sums.mul(1 / 13).round_(), frames[1:-1, 1:-1], factor)  # a 13th part is never half
+    sharp[1:-1, 1:-1] = blend(sums.float().mul_(1 / 13).round_(), frames[1:-1, 1:-1], factor)  # a 13th part is never half
     return sharp
 
 
 # ------------------------------------------------------------------------------------------------------------ by histograms
-def _places(frames: Tensor) -> Tensor:
-    """(H, W, T, C) -> (H, W, T * C) int32: where each value stands in the tables of all channels of all frames, behind one another."""
-    planes = frames.flatten(2)
-    return planes + 256 * torch.arange(planes.shape[2], dtype=torch.int32)
-
-
-def _map_places(places: Tensor, tables: Tensor, shape: torch.Size) -> Tensor:
-    """The entries of ``tables`` (T * C, 256) at ``places``, in uint8."""
-    entries = tables.to(torch.uint8).flatten().numpy()
-    return torch.from_numpy(entries.take(places.numpy())).view(shape)  # five times as fast as torch's indexing
-
-
-def stretching_tables(low: Tensor, high: Tensor) -> Tensor:
-    """(P, 1) smallest and largest values that occur -> (P, 256) values: the smallest becomes 0, the largest 255."""
-    low, high = low.long(), high.long()
-    scale = 255.0 / (high - low).clamp(min=1).double()
-    stretched = (VALUES * scale + -low * scale).trunc().clamp(0, 255)
-    return torch.where(high > low, stretched, VALUES.double())
-
-
 def equalizing_tables(counts: Tensor) -> Tensor:
     """(P, 256) counts -> (P, 256) values: those that occur spread evenly over 0..255, as Pillow's equalize does."""
     last = 255 - (counts > 0).double().flip(1).argmax(dim=1, keepdim=True)
@@ -129,11 +118,17 @@ def equalizing_tables(counts: Tensor) -> Tensor:
 
 
 def autocontrast(frames: Tensor) -> Tensor:
-    limits = frames.flatten(2).flatten(0, 1).aminmax(dim=0)  # (T * C,)
-    return _map_places(_places(frames), stretching_tables(*(limit.unsqueeze(1) for limit in limits)), frames.shape)
+    """Stretches each channel of each frame: its smallest value becomes 0, its largest 255."""
+    planes = frames.flatten(2)  # (H, W, T * C)
+    low, high = planes.amin(0).amin(0).double(), planes.amax(0).amax(0).double()
+    scale = torch.where(high > low, 255 / (high - low), 1.0)
+    shift = torch.where(high > low, -low * scale, 0.0)
+    return to_uint8(planes.double().mul_(scale).add_(shift).clamp_(0, 255)).view(frames.shape)
 
 
 def equalize(frames: Tensor) -> Tensor:
-    places = _places(frames)
-    counts = torch.bincount(places.flatten(), minlength=256 * places.shape[2]).view(-1, 256)
-    return _map_places(places, equalizing_tables(counts), frames.shape)
+    """Each channel of each frame by itself."""
+    planes = transposed(frames.flatten(2).flatten(0, 1))  # (T * C, H * W)
+    counts = torch.stack([torch.bincount(plane, minlength=256) for plane in planes])
+    mapped = torch.stack([map_values(plane, table) for plane, table in zip(planes, equalizing_tables(counts), strict=True)])
+    return transposed(mapped).view(frames.shape)

@@ -8,6 +8,7 @@ import torch
 from torch.utils.data import DataLoader, Sampler
 
 from fragrant.data.clips import Batch, ClipDataset, Skipped, collate
+from fragrant.data.workers import keep_freed_memory
 from fragrant.distributed import shard, world_size
 from fragrant.errors import RunStopped
 
@@ -61,7 +62,7 @@ class TestBatches(Sampler):
             yield [(0, video_id) for video_id in self.share[first : first + self.batch_size]]  # the same in every epoch
 
 
-def _leave_signals_to_the_main_process(worker: int) -> None:
+def _leave_signals_to_the_main_process() -> None:
     """A cluster sends its signal to every process of a job; the main one still needs its workers to finish the step.
 
     Only the first is ignored: later ones come from the main process, which ends workers that do not answer any more.
@@ -69,6 +70,11 @@ def _leave_signals_to_the_main_process(worker: int) -> None:
     for name in ("SIGTERM", "SIGUSR1"):
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), lambda number, frame: signal.signal(number, signal.SIG_DFL))
+
+
+def _start(worker: int) -> None:
+    _leave_signals_to_the_main_process()
+    keep_freed_memory()
 
 
 class ClipLoader:
@@ -118,7 +124,7 @@ class ClipLoader:
             num_workers=num_workers,
             pin_memory=pin_memory,
             persistent_workers=num_workers > 0,
-            worker_init_fn=_leave_signals_to_the_main_process,
+            worker_init_fn=_start,
             generator=torch.Generator(),  # its own: iterating draws nothing from the generator of the model
         )
 

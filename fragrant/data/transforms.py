@@ -31,10 +31,10 @@ class Box(NamedTuple):
 
 
 def _interpolated(frames: Tensor, height: int, width: int, dtype: torch.dtype) -> Tensor:
-    """(T, H, W, C) -> (T, height, width, C)"""
+    """(T, H, W, C) -> (T, height, width, C) float32, whole numbers for uint8"""
     pixels = frames.permute(0, 3, 1, 2).float()  # (T, C, H, W), channels last in memory as the frames are
     pixels = F.interpolate(pixels, size=(height, width), mode="bilinear", align_corners=False).permute(0, 2, 3, 1)
-    return to_uint8(pixels.round_()) if dtype == torch.uint8 else pixels.to(dtype)
+    return pixels.round_() if dtype == torch.uint8 else pixels
 
 
 def resize(frames: Tensor, height: int, width: int, *, dtype: torch.dtype = torch.uint8, together: bool = False) -> Tensor:
@@ -49,10 +49,11 @@ def resize(frames: Tensor, height: int, width: int, *, dtype: torch.dtype = torc
         return frames.to(dtype)
     if together:
         planes = _interpolated(pixels_together(frames).flatten(2).unsqueeze(0), height, width, dtype)  # (1, height, width, T * C)
+        planes = to_uint8(planes) if dtype == torch.uint8 else planes
         return planes.view(height, width, *frames.shape[::3]).permute(2, 0, 1, 3)  # (T, height, width, C)
     resized = frames.new_empty(len(frames), height, width, frames.shape[3], dtype=dtype)
     for at in range(len(frames)):  # one by one, in a processor's cache: up to three times as fast as all at once
-        resized[at : at + 1] = _interpolated(frames[at : at + 1], height, width, dtype)
+        resized.numpy()[at : at + 1] = _interpolated(frames[at : at + 1], height, width, dtype)
     return resized
 
 

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from fragrant.data.colours import to_uint8
+from fragrant.data.colours import to_uint8, transposed
 
 FILL = 128  # of what lies outside the frame: the published gray
 _ROUNDING = 1e-4  # values are cut off, not rounded: a float32 sum of equal values must not fall below them
@@ -57,17 +57,30 @@ def _cubic(d: Tensor) -> list[Tensor]:
 _KERNELS = {"bilinear": (_linear, 0), "bicubic": (_cubic, -1)}  # weights, first tap
 
 
-def _taps(position: Tensor, size: int, interpolation: str) -> tuple[Tensor, Tensor]:
-    """Positions (L,) along one axis -> pixels (taps, L) and weights (taps, L); one tap where all positions are pixel centres."""
-    first = (position - 0.5).floor()
-    d = (position - 0.5 - first).float()
-    first = first.int()
+def _position(step: float, centres: Tensor, shift: Tensor) -> tuple[Tensor, Tensor]:
+    """``step * centres + shift`` as whole pixels and what is added to them, which is small where the step is one pixel."""
+    if step == 1:
+        return centres.int(), shift + 0.5
+    return torch.zeros(1, 1, dtype=torch.int32), step * centres + shift
+
+
+def _taps(whole: Tensor, rest: Tensor, size: int, interpolation: str) -> tuple[Tensor, Tensor]:
+    """Positions (H, W) along one axis -> pixels (taps, H, W) and weights, which spread to it; one tap where all are pixel centres."""
+    rest = rest - 0.5
+    first = rest.floor()
+    d = (rest - first).float()
+    first = (whole + first.int()).unsqueeze(0)
     if not d.any():
-        return first.clamp(0, size - 1).unsqueeze(0), torch.ones(1, len(d))
+        return first.clamp_(0, size - 1), torch.ones(1, 1, 1)
     kernel, start = _KERNELS[interpolation]
     weights = torch.stack(kernel(d))
     steps = torch.arange(start, start + len(weights), dtype=torch.int32)
-    return (first + steps.unsqueeze(1)).clamp_(0, size - 1), weights
+    return (first + steps.view(-1, 1, 1)).clamp_(0, size - 1), weights
+
+
+def _outside(whole: Tensor, rest: Tensor, size: int) -> Tensor:
+    pixel = whole + rest.floor().int()
+    return pixel != pixel.clamp(0, size - 1)
 
 
 def warp(frames: Tensor, affine: Affine, *, interpolation: str = "bicubic") -> Tensor:
@@ -76,17 +89,24 @@ def warp(frames: Tensor, affine: Affine, *, interpolation: str = "bicubic") -> T
     Args:
         interpolation: "bicubic" | "bilinear"
     """
+    shape = frames.shape
+    if affine[:4] == (1, 0, 0, 0):  # rows stay as they are: each is looked up at once
+        frames = frames.flatten(1).unsqueeze(1)
     height, width = frames.shape[:2]
     y, x = (torch.arange(size, dtype=torch.float64) + 0.5 for size in (height, width))
-    from_x = (affine.a * x + (affine.b * y + affine.c).unsqueeze(1)).flatten()  # (H * W,)
-    from_y = (affine.d * x + (affine.e * y + affine.f).unsqueeze(1)).flatten()
-    columns, weights_x = _taps(from_x, width, interpolation)
-    rows, weights_y = _taps(from_y, height, interpolation)
-    pixels = (rows.unsqueeze(1) * width + columns).flatten(0, 1).t().contiguous()  # (H * W, taps)
-    weights = (weights_y.unsqueeze(1) * weights_x).flatten(0, 1).t().contiguous()
+    y = y.unsqueeze(1)  # (H, 1)
+    from_x = _position(affine.a, x, affine.b * y + affine.c)
+    from_y = _position(affine.e, y, affine.d * x.unsqueeze(0) + affine.f)
+    columns, weights_x = _taps(*from_x, width, interpolation)
+    rows, weights_y = _taps(*from_y, height, interpolation)
+    pixels = (rows.unsqueeze(1) * width + columns).flatten(0, 1)  # (taps, H, W)
+    weights = (weights_y.unsqueeze(1) * weights_x).flatten(0, 1)  # (taps, H or 1, W or 1)
+    first = torch.arange(0, pixels.numel(), len(pixels), dtype=torch.int32)  # each pixel's taps lie together
+    weights = transposed(weights.flatten(1)).view(*weights.shape[1:], -1).expand(height, width, -1).flatten()  # (H * W * taps,)
+    pixels = transposed(pixels.flatten(1)).flatten()
     together = frames.reshape(height * width, -1).float()  # (H * W, T * C): one look-up for all frames
-    values = F.embedding_bag(pixels, together, per_sample_weights=weights, mode="sum")
+    values = F.embedding_bag(pixels, together, first, per_sample_weights=weights, mode="sum")
     values = to_uint8(values.add_(_ROUNDING).clamp_(0, 255))
-    outside = (from_x < 0) | (from_x >= width) | (from_y < 0) | (from_y >= height)
-    values.index_fill_(0, outside.nonzero().squeeze(1), FILL)
-    return values.view(frames.shape)
+    outside = _outside(*from_x, width) | _outside(*from_y, height)
+    values.numpy()[outside.flatten().numpy()] = FILL
+    return values.view(shape)

@@ -128,6 +128,12 @@ def _needed(dataset: ClipDataset, epoch: int) -> list[list[int]]:
     return needed
 
 
+def _make(dataset: ClipDataset, epoch: int) -> None:
+    """A batch of each video, given away before the next is made, as a reading process does."""
+    for video_id in range(len(dataset)):
+        make_batch([dataset[(epoch, video_id)]])
+
+
 def _read(path: str, numbers: list[int]) -> None:
     """The floor: the frames that are needed, exact, and nothing else."""
     with open_frames(path) as frames:
@@ -187,7 +193,7 @@ def measure_kind(paths: Sequence[str], works: Sequence[Work], *, rounds: int, wo
     for epoch in range(rounds + 1):  # the first is a warm-up
         for row, dataset in zip(rows, datasets, strict=True):
             needed = _needed(dataset, epoch)
-            item = _cpu(lambda dataset=dataset, epoch=epoch: [make_batch([dataset[(epoch, i)]]) for i in range(len(dataset))])
+            item = _cpu(lambda dataset=dataset, epoch=epoch: _make(dataset, epoch))
             floor = _cpu(lambda needed=needed: [_read(path, numbers) for path, numbers in zip(paths, needed, strict=True)])
             with_times = [(path, times[path], numbers) for path, numbers in zip(paths, needed, strict=True) if times[path] is not None]
             plain = _cpu(lambda todo=with_times: [_plain_seek(*arguments) for arguments in todo])

@@ -16,6 +16,7 @@ from fragrant.config import cfg_from_text, load_cfg
 from fragrant.data import build_dataset, build_loader, build_source
 from fragrant.data.errors import ListError
 from fragrant.data.records import VideoRecord
+from fragrant.data.workers import keep_freed_memory
 from fragrant.distributed import rank, world_size
 from fragrant.engine.benchmark import Setting, benchmark_shares, random_batch
 from fragrant.engine.benchmark_dgam import benchmark_dgam, dark_clips
@@ -293,7 +294,8 @@ def build_works(cfg) -> list[Work]:
 
 def loader_benchmark(cfg, *, rounds: int, list_files: int) -> str:
     """The table of ``benchmark_loader`` over generated files and, where there is one, the first files of the training list."""
-    torch.set_num_threads(1)  # as in a reading process
+    torch.set_num_threads(1)  # both as in a reading process
+    keep_freed_memory()
     workers = min(cfg.DATA_LOADER.NUM_WORKERS, usable_cores())
     notes = [
         f"CPU time on one core, {rounds} rounds, everything in turn; clips/s of the whole loader by the clock on the wall, "

@@ -1,7 +1,10 @@
-"""One reading process does not grow, however many items it makes."""
+"""One reading process does not grow, however many items it makes, and uses its memory again."""
 
 import os
+import platform
 import random
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -56,3 +59,24 @@ def test_2000_items_from_one_worker_grow_its_memory_by_less_than_50_mb(tmp_path)
     sizes = torch.cat([batch.labels for batch in ClipLoader(dataset, _Items(), num_workers=1)]).tolist()
     assert len(sizes) == 2000
     assert max(sizes[50:]) - sizes[49] < 50
+
+
+FAULTS = """
+import resource
+import torch
+from fragrant.data.workers import keep_freed_memory
+
+keep_freed_memory()
+for _ in range(4):
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    tensors = [torch.zeros(7_500_000) for _ in range(4)]  # 120 MB, 30,000 pages
+    del tensors
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="needs glibc")
+def test_freed_memory_is_used_again():
+    """Without it glibc gives most of it back to the system and asks for it anew, page by page, in every round."""
+    new_pages = subprocess.run([sys.executable, "-c", FAULTS], capture_output=True, text=True, check=True).stdout
+    assert int(new_pages) < 1000

@@ -60,6 +60,14 @@ def test_resize_leaves_the_right_size_alone():
     assert transform.prepare(frames) is frames
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.uint8])
+def test_frames_resized_one_by_one_are_those_of_all_at_once(dtype):
+    frames = frames_of(60, 80, num_frames=5)
+    plain = F.interpolate(frames.permute(0, 3, 1, 2).float(), size=(52, 69), mode="bilinear", align_corners=False).permute(0, 2, 3, 1)
+    plain = plain.round().to(torch.uint8) if dtype == torch.uint8 else plain
+    assert torch.equal(transforms.resize(frames, 52, 69, dtype=dtype), plain)
+
+
 def test_short_side_draws():
     for row in golden("framework/train_jitter")["rows"]:
         assert transforms.draw_short_side(row["min"], row["max"], row["u"], inverse=row["inv_uniform"]) == row["size"], row
