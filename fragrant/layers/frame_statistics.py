@@ -87,6 +87,6 @@ def histogram_counts(frames: Tensor) -> Tensor:
 
 def _count(places: Tensor, length: int) -> Tensor:
     """How often each of 0 .. length-1 occurs. On a GPU without waiting for it, and the same every time: the counts are whole numbers."""
-    if places.device.type == "cpu":
+    if places.device.type == "cpu" and not torch.compiler.is_exporting():  # torch.export of torch 2.11 expects another type of it
         return torch.bincount(places, minlength=length)
     return torch.zeros(length, dtype=torch.int32, device=places.device).scatter_add_(0, places.long(), torch.ones_like(places))
