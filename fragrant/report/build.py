@@ -34,7 +34,7 @@ def two_strips(clip: Tensor) -> list[Strip]:
     """(T, H, W, 3) -> a few of its frames as they are, and brightened."""
     frames = clip.clamp(0, 255).byte()[evenly(len(clip), FRAMES)]
     bright, gamma = lift(frames)
-    rows = {"as the network sees it": strip(frames), f"brightened for people (gamma {gamma:.1f})": strip(bright)}
+    rows = {"as the network gets it": strip(frames), f"brightened for people (gamma {gamma:.1f})": strip(bright)}
     return [Strip(title, jpeg_source(scaled(row, min(HEIGHT, row.height)))) for title, row in rows.items()]
 
 

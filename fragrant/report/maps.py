@@ -62,7 +62,7 @@ def map_rows(frames: Tensor, maps: Sequence[FeatureMap], *, name: str) -> list[t
     Rows have T or T' frames. Where a map is 0, the frame stays as it is.
     """
     bright, gamma = lift(frames)
-    rows = [(f"{name} as the network sees it", frames), (f"brightened with gamma {gamma:.1f}", bright)]
+    rows = [(f"{name} as the network gets it", frames), (f"brightened with gamma {gamma:.1f}", bright)]
     for title, values in maps:
         shown, heat, largest = over_frames(values.float().cpu(), bright)
         rows.append((f"{title}; max {largest:.3g}", overlay(shown, heat)))

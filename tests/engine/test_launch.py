@@ -47,7 +47,9 @@ TROUBLES = [
 ]
 
 
-@pytest.mark.parametrize("trouble, code, messages", TROUBLES, ids=[trouble for trouble, *_ in TROUBLES])
+@pytest.mark.parametrize(
+    "trouble, code, messages", [pytest.param(*case, id=case[0], marks=[pytest.mark.slow] * (case[0] != "killed")) for case in TROUBLES]
+)
 def test_two_processes_end_together(trouble, code, messages):
     line = [sys.executable, __file__, trouble]
     path = os.pathsep.join([str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")])

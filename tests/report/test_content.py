@@ -12,7 +12,7 @@ from fragrant.scores import ScoreTable, ensemble_views, grid_views
 
 @pytest.fixture
 def content() -> dict:
-    strip = Strip("as the network sees it", "data:,")
+    strip = Strip("as the network gets it", "data:,")
     return report_content(small_scores(), title="Small", mistakes=[Mistake(7, [strip]), Mistake(6, why="No frames: gone")])
 
 
@@ -47,7 +47,7 @@ def test_videos_have_label_guess_confidence_and_light(content):
 def test_mistakes(content):
     assert confident_mistakes(small_scores(), 3) == [7, 6, 8]  # logits 9, 2, 1.5; row 2 has 1
     assert [m["video"] for m in content["mistakes"]] == [7, 6]
-    assert content["mistakes"][0]["strips"] == [{"title": "as the network sees it", "src": "data:,"}]
+    assert content["mistakes"][0]["strips"] == [{"title": "as the network gets it", "src": "data:,"}]
     assert content["mistakes"][0]["top"][0][0] == 0 and content["mistakes"][1]["why"] == "No frames: gone"
 
 
