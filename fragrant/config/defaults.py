@@ -88,6 +88,7 @@ _C.SWIN.FROZEN_STAGES = -1  # first stages that keep their weights, with the pat
 _C.DGAM = CfgNode()
 _C.DGAM.BACKBONE = "VideoSwin"  # the model behind the gamma experts, a MODEL.MODEL_NAME with its own keys
 _C.DGAM.GAMMAS = [1.0, 1.5, 2.0, 2.5, 3.0]  # of the experts: above 1 is brighter
+_C.DGAM.STATISTICS = ["mean", "std", "entropy"]  # of every frame, that the gate decides by; published: all three
 _C.DGAM.FIXED = None  # one of GAMMAS: every clip gets it, in training and test, whatever the gate says; null = the gate decides
 _C.DGAM.SELECT = "st_gumbel"  # how training picks an expert: st_gumbel | hard (as published: cannot learn) | expected | soft
 _C.DGAM.BALANCE = 0.0  # weight of a loss that is least where all experts are used alike; 0.01 where the gate keeps to one

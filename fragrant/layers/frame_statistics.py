@@ -4,12 +4,13 @@ The features that the gate of DGAM (Jeong et al., ELLAR, ACCV 2024) decides by. 
 frame on the CPU; these are the same numbers.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
 
 BINS = 256
+STATISTICS = ("mean", "std", "entropy")
 
 
 def pieces(clips: Tensor) -> Iterator[tuple[slice, slice]]:
@@ -28,42 +29,46 @@ def pieces(clips: Tensor) -> Iterator[tuple[slice, slice]]:
 
 
 @torch.no_grad()
-def frame_statistics(clips: Tensor) -> Tensor:
-    """(N, C, T, H, W) -> (N, 3T): mean, deviation and entropy of the first frame, then of the second, ... over all C*H*W values of each.
+def frame_statistics(clips: Tensor, names: Sequence[str] = STATISTICS) -> Tensor:
+    """(N, C, T, H, W) -> (N, T*S): those of the first frame, then of the second, ... over all C*H*W values of each.
 
-    The deviation is the unbiased one. The entropy, in nats, is that of ``histogram_counts``.
+    Args:
+        names: S of mean; std, the unbiased one; entropy, in nats, of ``histogram_counts``. What is not asked for costs nothing.
     """
     # No compiler may look into it: it might divide less exactly, which moves values from one bin to the next.
     opaque = torch.compiler.is_compiling() and not torch.compiler.is_exporting()
-    return _operator(clips) if opaque else _of_all_frames(clips)
+    return (_operator if opaque else _of_all_frames)(clips, " ".join(names))
 
 
-def _of_all_frames(clips: Tensor) -> Tensor:
-    dtype = torch.promote_types(clips.dtype, torch.float32)
-    statistics = clips.new_empty(len(clips), clips.shape[2], 3, dtype=dtype)  # (N, T, 3)
+def _of_all_frames(clips: Tensor, names: str) -> Tensor:
+    dtype, width = torch.promote_types(clips.dtype, torch.float32), len(names.split())
+    statistics = clips.new_empty(len(clips), clips.shape[2], width, dtype=dtype)  # (N, T, S)
     for n, t in pieces(clips):
         frames = clips[n, :, t].transpose(1, 2).flatten(2)  # (n, t, C*H*W)
-        statistics[n, t] = _statistics(frames.flatten(0, 1).to(dtype)).view(*frames.shape[:2], 3)
-    return statistics.flatten(1)  # (N, 3T)
+        statistics[n, t] = _statistics(frames.flatten(0, 1).to(dtype), names.split()).view(*frames.shape[:2], width)
+    return statistics.flatten(1)  # (N, T*S)
 
 
 @torch.library.custom_op("fragrant::frame_statistics", mutates_args=())
-def _operator(clips: Tensor) -> Tensor:
-    return _of_all_frames(clips)
+def _operator(clips: Tensor, names: str) -> Tensor:
+    return _of_all_frames(clips, names)
 
 
 @_operator.register_fake
-def _(clips: Tensor) -> Tensor:
-    return clips.new_empty(len(clips), 3 * clips.shape[2], dtype=torch.promote_types(clips.dtype, torch.float32))
+def _(clips: Tensor, names: str) -> Tensor:
+    return clips.new_empty(len(clips), len(names.split()) * clips.shape[2], dtype=torch.promote_types(clips.dtype, torch.float32))
 
 
-def _statistics(frames: Tensor) -> Tensor:
-    """(F, P) -> (F, 3)"""
+def _statistics(frames: Tensor, names: Sequence[str]) -> Tensor:
+    """(F, P) -> (F, S)"""
     mean = frames.mean(1, keepdim=True)
-    std = (frames - mean).square_().sum(1, keepdim=True).div_(frames.shape[1] - 1).sqrt_()
-    counts = histogram_counts(frames)
-    entropy = torch.special.entr(counts / counts.sum(1, keepdim=True)).sum(1, keepdim=True)
-    return torch.cat([mean, std, entropy.to(mean.dtype)], dim=1)
+    found = {"mean": mean}
+    if "std" in names:
+        found["std"] = (frames - mean).square_().sum(1, keepdim=True).div_(frames.shape[1] - 1).sqrt_()
+    if "entropy" in names:
+        counts = histogram_counts(frames)
+        found["entropy"] = torch.special.entr(counts / counts.sum(1, keepdim=True)).sum(1, keepdim=True).to(mean.dtype)
+    return torch.cat([found[name] for name in names], dim=1)
 
 
 def histogram_counts(frames: Tensor) -> Tensor:

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from fragrant.errors import UserError
 from fragrant.layers.autocast import autocast_off
-from fragrant.layers.frame_statistics import frame_statistics, pieces
+from fragrant.layers.frame_statistics import STATISTICS, frame_statistics, pieces
 from fragrant.layers.own_backward import one_node, own_backward
 
 GAMMAS = (1.0, 1.5, 2.0, 2.5, 3.0)
@@ -35,11 +35,11 @@ class Choice(NamedTuple):
 
 
 class Gate(nn.Module):
-    """Statistics of T frames (N, 3T) -> probabilities of E experts (N, E). Layers and their names are the published ones."""
+    """Statistics of T frames, S of each, (N, T*S) -> probabilities of E experts (N, E). Layers and their names are the published ones."""
 
-    def __init__(self, num_frames: int, num_experts: int, *, dropout: float = 0.1):
+    def __init__(self, num_frames: int, num_experts: int, *, num_statistics: int = len(STATISTICS), dropout: float = 0.1):
         super().__init__()
-        self.linear1, self.batchnorm1 = nn.Linear(3 * num_frames, 128), nn.BatchNorm1d(128)
+        self.linear1, self.batchnorm1 = nn.Linear(num_statistics * num_frames, 128), nn.BatchNorm1d(128)
         self.linear2, self.batchnorm2 = nn.Linear(128, 256), nn.BatchNorm1d(256)
         self.linear3 = nn.Linear(256, num_experts)
         self.dropout = nn.Dropout(dropout)
@@ -68,6 +68,7 @@ class GammaExperts(nn.Module):
             expected: drawn evenly; the gate learns from an objective that weighs the losses of all experts.
             soft: a mixture of all experts by their probabilities.
         tau: temperature of hard and st_gumbel.
+        statistics: of every frame, that the gate decides by: mean, std, entropy.
         fixed: the gamma that every clip gets, whatever the gate says; None = the gate decides.
 
     Raises:
@@ -81,19 +82,23 @@ class GammaExperts(nn.Module):
         gammas: Sequence[float] = GAMMAS,
         select: str = "st_gumbel",
         tau: float = 1.0,
+        statistics: Sequence[str] = STATISTICS,
         fixed: float | None = None,
         dropout: float = 0.1,
     ):
         super().__init__()
         if select not in RULES:
             raise UserError(f"DGAM.SELECT '{select}' is not known; allowed: {', '.join(RULES)}")
+        if not statistics or not set(statistics) <= set(STATISTICS):
+            raise UserError(f"DGAM.STATISTICS {list(statistics)} must be one or more of {', '.join(STATISTICS)}")
         if not gammas or min(gammas) <= 0 or tau <= 0:
             raise UserError(f"gammas and tau of the gamma experts must be above 0; got gammas={list(gammas)}, tau={tau}")
         if fixed is not None and fixed not in gammas:
             raise UserError(f"DGAM.FIXED {fixed} is no gamma of the experts; allowed: {', '.join(map(str, gammas))} (DGAM.GAMMAS)")
         self.num_frames, self.select, self.tau = num_frames, select, tau
         self.fixed = None if fixed is None else list(gammas).index(fixed)
-        self.gating = Gate(num_frames, len(gammas), dropout=dropout)
+        self.statistics = tuple(statistics)
+        self.gating = Gate(num_frames, len(gammas), num_statistics=len(statistics), dropout=dropout)
         self.register_buffer("gammas", torch.tensor(gammas, dtype=torch.float32), persistent=False)
 
     @property
@@ -106,7 +111,7 @@ class GammaExperts(nn.Module):
         if clips.shape[2] != self.num_frames:
             raise UserError(f"the gate of the gamma experts takes {self.num_frames} frames (DATA.NUM_FRAMES); got {clips.shape[2]}")
         with autocast_off(clips):
-            probs = self.gating(frame_statistics(clips))
+            probs = self.gating(frame_statistics(clips, self.statistics))
             if not self.training:
                 return one_hot(probs, probs.argmax(-1))
             if self.select == "soft":

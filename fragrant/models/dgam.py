@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
+from fragrant.layers.frame_statistics import STATISTICS
 from fragrant.layers.gamma_experts import GAMMAS, Choice, GammaExperts
 from fragrant.models.backbone import Backbone, ModelError
 from fragrant.models.build import MODELS
@@ -22,7 +23,7 @@ class DGAM(Backbone):
         backbone: built without classes: it gives pooled features.
         num_frames: of a clip; the gate is made for them.
         heads: "matched" = a classifier for each gamma, "shared" = one for all.
-        gammas, select, tau, fixed: see ``GammaExperts``.
+        gammas, select, tau, statistics, fixed: see ``GammaExperts``.
         frozen: parts of "backbone", "heads", "gate" that keep their weights, in evaluation mode.
         backbone_lr_scale, gate_lr_scale: their learning rates over that of the run, which the heads have.
 
@@ -42,6 +43,7 @@ class DGAM(Backbone):
         gammas: Sequence[float] = GAMMAS,
         select: str = "st_gumbel",
         tau: float = 1.0,
+        statistics: Sequence[str] = STATISTICS,
         fixed: float | None = None,
         gate_dropout: float = 0.1,
         frozen: Sequence[str] = (),
@@ -52,7 +54,8 @@ class DGAM(Backbone):
         for name, values, known in (("DGAM.HEADS", [heads], HEADS), ("DGAM.FREEZE", frozen, PARTS)):
             if unknown := [value for value in values if value not in known]:
                 raise ModelError(f"{name} '{unknown[0]}' is not known; allowed: {', '.join(known)}")
-        self.experts = GammaExperts(num_frames, gammas=gammas, select=select, tau=tau, fixed=fixed, dropout=gate_dropout)
+        options = dict(gammas=gammas, select=select, tau=tau, statistics=statistics, fixed=fixed, dropout=gate_dropout)
+        self.experts = GammaExperts(num_frames, **options)
         self.gammas = tuple(gammas)
         self.backbone = backbone
         self.num_features = backbone.num_features
@@ -195,6 +198,7 @@ def dgam(cfg) -> DGAM:
         gammas=options.GAMMAS,
         select=options.SELECT,
         tau=options.TAU,
+        statistics=options.STATISTICS,
         fixed=options.FIXED,
         frozen=options.FREEZE,
         backbone_lr_scale=options.BACKBONE_LR_SCALE,

@@ -38,6 +38,22 @@ def test_statistics_are_the_published_ones(case, monkeypatch):
     torch.testing.assert_close(frame_statistics(clips.to(memory_format=torch.channels_last_3d)), expected, rtol=2e-6, atol=1e-6)
 
 
+@pytest.mark.parametrize("names", [["mean"], ["entropy", "mean"], ["mean", "std", "entropy"]])
+def test_some_of_the_statistics(names):
+    clips = dgam_input(5, [2, 3, 4, 8, 16], "frames")
+    every = frame_statistics(clips).view(2, 4, 3)
+    wanted = every[..., [("mean", "std", "entropy").index(name) for name in names]].flatten(1)
+    torch.testing.assert_close(frame_statistics(clips, names), wanted, rtol=0, atol=0)
+    experts = GammaExperts(4, statistics=names).eval()
+    assert experts.gating.linear1.in_features == 4 * len(names) and experts(clips)[1].probs.shape == (2, 5)
+
+
+def test_a_fixed_gamma_asks_nobody():
+    experts, clips = GammaExperts(4, fixed=2.5), dgam_input(5, [2, 3, 4, 8, 16], "frames")
+    brightened, choice = experts(clips)
+    assert choice.expert.tolist() == [3, 3] and torch.equal(brightened, brighten(clips, torch.full((2,), 1 / 2.5)))
+
+
 def test_an_export_sees_one_piece(monkeypatch):
     clips = dgam_input(5, [2, 3, 4, 8, 16], "frames")
     expected = frame_statistics(clips)
@@ -218,6 +234,8 @@ def test_gradients_are_those_of_the_plain_mixture(one_each):
         (dict(select="best"), "DGAM.SELECT 'best' is not known; allowed: hard, st_gumbel, expected, soft"),
         (dict(gammas=(1.0, 0.0)), r"must be above 0; got gammas=\[1.0, 0.0\], tau=1.0"),
         (dict(tau=0.0), "must be above 0; got .*tau=0.0"),
+        (dict(fixed=2.2), "DGAM.FIXED 2.2 is no gamma of the experts; allowed: 1.0, 1.5, 2.0, 2.5, 3.0"),
+        (dict(statistics=["median"]), r"DGAM.STATISTICS \['median'\] must be one or more of mean, std, entropy"),
     ],
 )
 def test_settings_that_do_not_exist(options, message):

@@ -191,6 +191,8 @@ SMALL += "UNIFORMER.EMBED_DIM [8,16,32,32] UNIFORMER.DEPTH [1,1,1,1] UNIFORMER.H
         ("", lambda model: isinstance(model.backbone, UniFormer) and len(model.heads) == 5 and model.experts.select == "st_gumbel"),
         ("DGAM.GAMMAS [1,2]", lambda model: len(model.heads) == 2),
         ("DGAM.SELECT soft", lambda model: model.experts.select == "soft"),
+        ("DGAM.STATISTICS [mean,std]", lambda model: model.experts.gating.linear1.in_features == 8),
+        ("DGAM.FIXED 2.5", lambda model: model.experts.fixed == 3),
         ("DGAM.TAU 0.3", lambda model: model.experts.tau == 0.3),
         ("DGAM.HEADS shared", lambda model: len(model.heads) == 1),
         ("DGAM.FREEZE [backbone,gate]", lambda model: model.frozen == ("backbone", "gate")),
