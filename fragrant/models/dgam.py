@@ -115,9 +115,7 @@ class DGAM(Backbone):
         if len(self.heads) == 1:
             return self.heads[0](pooled)
         logits = torch.stack([head(pooled) for head in self.heads], 1)  # (N, E, K)
-        if choice.weights.requires_grad:
-            return (choice.weights.unsqueeze(-1).to(logits.dtype) * logits).sum(1)
-        return logits.gather(1, choice.expert.view(-1, 1, 1).expand(-1, 1, logits.shape[-1])).squeeze(1)
+        return (choice.weights.unsqueeze(-1).to(logits.dtype) * logits).sum(1)
 
     def forward_features(self, clips: Tensor) -> Tensor:
         """(N, C, T, H, W) -> (N, D, T', H', W') of the brightened clip."""

@@ -119,7 +119,7 @@ FINE = [
 
 @pytest.mark.parametrize("pairs", FINE)
 def test_fine(pairs):
-    load_cfg(None, pairs.split(" "))
+    assert load_cfg(None, pairs.split(" ")) != default_cfg()
 
 
 def test_check_changes_nothing():

@@ -188,6 +188,7 @@ def test_nothing_waits_for_the_gpu(select):
         (brightened.mean() + choice.probs.square().sum()).backward()
     finally:
         torch.cuda.set_sync_debug_mode("default")
+    assert brightened.isfinite().all() and experts.gating.linear1.weight.grad.isfinite().all()
 
 
 def test_a_test_takes_the_likeliest_under_every_rule():

@@ -169,6 +169,17 @@ def test_groups_of_parameters():
     assert sum(len(group["params"]) for group in model.optimizer_groups()) == len(list(model.parameters()))
 
 
+def test_a_mixture_of_experts_has_a_mixture_of_classifiers_whatever_is_frozen():
+    model, clips = small(select="soft", frozen=("gate",)), torch.randn(2, 3, 4, 32, 32)
+    for head in model.heads:
+        torch.nn.init.normal_(head.bias)  # else they are too much alike to tell
+    model.eval().experts.train().gating.eval()
+    logits, choice = model.decide(clips)
+    mixed, _ = model.experts(clips)
+    by_head = torch.stack([head(model.backbone(mixed)) for head in model.heads], 1)  # (N, E, K)
+    torch.testing.assert_close(logits, (choice.probs.unsqueeze(-1) * by_head).sum(1))
+
+
 @pytest.mark.parametrize(
     "options, message",
     [
