@@ -37,6 +37,15 @@ def cfg_from_text(text: str, pairs: Sequence[str] = (), *, where: str = "config 
     return _from_settings(read_yaml_text(text, where), pairs)
 
 
+def changed(cfg: CfgNode, settings: dict[str, object]) -> CfgNode:
+    """A frozen copy with other values of some keys, ``{"MODEL.NUM_CLASSES": 0}``; what is asked of a user's config is not asked of it."""
+    copy = cfg.clone()
+    copy.defrost()
+    copy.merge_from_list([part for pair in settings.items() for part in pair])
+    copy.freeze()
+    return copy
+
+
 def _from_settings(settings: list[Setting], pairs: Sequence[str]) -> CfgNode:
     cfg = default_cfg()
     known = leaves(cfg)

@@ -12,7 +12,7 @@ from fvcore.common.config import CfgNode
 from torch import Tensor, nn
 
 from fragrant.checkpoint import CheckpointError, load_checkpoint
-from fragrant.config import cfg_from_text, load_cfg
+from fragrant.config import cfg_from_text, changed, load_cfg
 from fragrant.data import build_dataset, build_loader, build_source
 from fragrant.data.errors import ListError
 from fragrant.data.records import VideoRecord
@@ -244,12 +244,7 @@ DGAM_SWIN_B = {
 
 def dgam_step(cfg):
     """The config if its model is DGAM, else with DGAM in front of Swin-B, as published."""
-    if cfg.MODEL.MODEL_NAME == "DGAM":
-        return cfg
-    changed = cfg.clone()
-    changed.defrost()
-    changed.merge_from_list([word for pair in DGAM_SWIN_B.items() for word in pair])
-    return changed
+    return cfg if cfg.MODEL.MODEL_NAME == "DGAM" else changed(cfg, DGAM_SWIN_B)
 
 
 def dgam_benchmark(cfg, device: torch.device, *, clips: int, rounds: int) -> str:
@@ -281,10 +276,8 @@ def build_works(cfg) -> list[Work]:
     """The items of ``benchmark_loader`` with the config's frames, rates and sizes."""
 
     def work(name: str, split: str, changes: dict) -> Work:
-        changed = cfg.clone()
-        changed.defrost()
-        changed.merge_from_list([text for pair in changes.items() for text in pair])
-        return Work(name, lambda paths: build_dataset(changed, split, [VideoRecord(path, 0) for path in paths])[0])
+        its_cfg = changed(cfg, changes)
+        return Work(name, lambda paths: build_dataset(its_cfg, split, [VideoRecord(path, 0) for path in paths])[0])
 
     split, changes = LOADER_WORKS["test, 4 x 3 views"]
     reduced = {**changes, "DATA.DECODE_SHORT_SIDE": cfg.TEST.SHORT_SIDE or cfg.DATA.TEST_CROP_SIZE}
@@ -314,16 +307,14 @@ def loader_benchmark(cfg, *, rounds: int, list_files: int) -> str:
 def build_objective_settings(cfg, device: torch.device) -> list[Setting]:
     """The config's model trained plainly, with Mixup and with SV-Mix, everything else alike."""
     ways = {
-        "plain": ["MIXUP.ENABLE", "False"],
-        "mixup": ["MIXUP.ENABLE", "True", "MIXUP.TYPE", "mixup"],
-        "svmix": ["MIXUP.ENABLE", "True", "MIXUP.TYPE", "svmix"],
+        "plain": {"MIXUP.ENABLE": False},
+        "mixup": {"MIXUP.ENABLE": True, "MIXUP.TYPE": "mixup"},
+        "svmix": {"MIXUP.ENABLE": True, "MIXUP.TYPE": "svmix"},
     }
     precision = pick_precision(cfg.TRAIN.PRECISION, device, key="TRAIN.PRECISION")
     settings = []
-    for name, pairs in ways.items():
-        its_cfg = cfg.clone()
-        its_cfg.defrost()
-        its_cfg.merge_from_list([value == "True" if value in ("True", "False") else value for value in pairs])
+    for name, changes in ways.items():
+        its_cfg = changed(cfg, changes)
         torch.manual_seed(cfg.RNG_SEED)
         model = model_on_device(cfg, device, channels_last=cfg.TRAIN.CHANNELS_LAST, compiled=cfg.TRAIN.COMPILE)
         objective = build_objective(its_cfg, model).to(device)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from fragrant.checkpoint import checkpoint_hash, is_due, rng_state
-from fragrant.config import check_training, dump_cfg
+from fragrant.config import changed, check_training, dump_cfg
 from fragrant.data import build_loader, build_records
 from fragrant.data.views import result_file_name, views_label
 from fragrant.distributed import from_main, gather_objects, is_main, mean_over_ranks, world_size
@@ -108,11 +108,11 @@ def train(job: Job) -> None:
     model = build(job)
     start = load_start(model, sources(cfg), max_epoch=max_epoch)
     objective = objective_on_device(cfg, model, job.device)
-    changed = check_same_batches(start, num_batches=len(train_loader), videos=train_loader.batches.batch_size * world_size())
+    other_batches = check_same_batches(start, num_batches=len(train_loader), videos=train_loader.batches.batch_size * world_size())
     precision = pick_precision(cfg.TRAIN.PRECISION, job.device, key="TRAIN.PRECISION")
     introduce(job, model, train_loader, val_loader, start.message, precision)
-    if changed:
-        job.log.warn(changed)
+    if other_batches:
+        job.log.warn(other_batches)
     ways = dict(sharding=cfg.TRAIN.SHARDING, compression=cfg.DIST.GRADIENT_COMPRESSION, accum_steps=cfg.TRAIN.ACCUM_STEPS)
     trained, average_gradients = parallelize(objective, job.device, **ways)
     optimizer, lr_at, scaler = build_optimizer(cfg, objective), build_schedule(cfg), precision.grad_scaler()
@@ -403,9 +403,8 @@ def test(job: Job) -> None:
 
 def score_table(job: Job, loader, scored: Scored, weights: str, *, class_names: Sequence[str] | None, more_header: dict) -> ScoreTable:
     """What a test leaves on disk, with all that is needed to know later what it was."""
-    cfg, (share, num_videos) = job.cfg.clone(), loader.share
-    cfg.defrost()
-    cfg.TEST.PART, cfg.TEST.NUM_PARTS = 0, 1  # a part says of what it is a part
+    cfg = changed(job.cfg, {"TEST.PART": 0, "TEST.NUM_PARTS": 1})  # a part says of what it is a part
+    share, num_videos = loader.share
     clips, crops = cfg.TEST.NUM_ENSEMBLE_VIEWS, cfg.TEST.NUM_SPATIAL_CROPS
     header = {
         "checkpoint": str(weights),

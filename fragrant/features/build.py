@@ -7,6 +7,7 @@ import torch
 
 from fragrant import __version__
 from fragrant.checkpoint import checkpoint_hash
+from fragrant.config import changed
 from fragrant.config.defaults import leaves
 from fragrant.data import build_loader, build_records
 from fragrant.data.build import ENHANCE, frame_opener, gamma_range
@@ -74,14 +75,6 @@ def build_features(cfg, mode: str, device: torch.device, say: Callable[[str], No
         tables[split] = FeatureTable(features, records.labels, [record.path for record in records], class_names, settings)
         tables[split].save(Path(cfg.OUTPUT_DIR, f"features_{split}.npz"))
     return tables
-
-
-def changed(cfg, settings: dict):
-    """A copy with other values."""
-    copy = cfg.clone()
-    copy.defrost()
-    copy.merge_from_list([part for pair in settings.items() for part in pair])
-    return copy
 
 
 def describe(cfg, mode: str) -> str:

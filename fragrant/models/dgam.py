@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
+from fragrant.config import changed
 from fragrant.layers.frame_statistics import STATISTICS
 from fragrant.layers.gamma_experts import GAMMAS, Choice, GammaExperts
 from fragrant.models.backbone import Backbone, ModelError
@@ -185,11 +186,8 @@ def dgam(cfg) -> DGAM:
     options = cfg.DGAM
     if options.BACKBONE == "DGAM":
         raise ModelError("DGAM.BACKBONE DGAM: gamma experts stand in front of another model; name that one")
-    without_classes = cfg.clone()
-    without_classes.defrost()
-    without_classes.MODEL.NUM_CLASSES = 0
     return DGAM(
-        MODELS.get(options.BACKBONE)(without_classes),
+        MODELS.get(options.BACKBONE)(changed(cfg, {"MODEL.NUM_CLASSES": 0})),
         num_classes=cfg.MODEL.NUM_CLASSES,
         num_frames=cfg.DATA.NUM_FRAMES,
         heads=options.HEADS,

@@ -25,11 +25,7 @@ from fragrant.objectives.sv_mix import SvMix, draw
 from fragrant.registry import Registry
 
 LOSSES = Registry("MODEL.LOSS_FUNC")
-for name in (
-    "cross_entropy",
-    "soft_cross_entropy",
-    "focal",
-):  # published files with mixup ask for the second; here the first takes shares too
+for name in ("cross_entropy", "soft_cross_entropy", "focal"):  # published files with mixup ask for the second: the first takes shares too
     LOSSES.register(name)(cross_entropy)
 LOSSES.register("bce_logit")(binary_cross_entropy)
 ENHANCEMENTS = {"equalize": equalize, "clahe": clahe}

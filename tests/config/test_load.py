@@ -7,7 +7,7 @@ import re
 import pytest
 from conftest import golden
 
-from fragrant.config import ConfigError, load_cfg
+from fragrant.config import ConfigError, changed, load_cfg
 from fragrant.config.defaults import default_cfg
 
 # Rows of the golden table that its notes call a bug of yacs typing: nothing is lost, so they are accepted here.
@@ -170,3 +170,10 @@ def test_error_passes_from_one_process_to_another():
     error = ConfigError(["one", "two"])
     again = pickle.loads(pickle.dumps(error))
     assert (str(again), again.problems) == (str(error), ["one", "two"])
+
+
+def test_a_changed_copy_leaves_the_config_as_it_is():
+    cfg = load_cfg(None, ["MODEL.NUM_CLASSES", "5"])
+    other = changed(cfg, {"MODEL.NUM_CLASSES": 0, "MODEL.MODEL_NAME": "CSN"})
+    assert (cfg.MODEL.NUM_CLASSES, other.MODEL.NUM_CLASSES, other.MODEL.MODEL_NAME) == (5, 0, "CSN")
+    assert other.is_frozen() and changed(other, {"MODEL.NUM_CLASSES": 5, "MODEL.MODEL_NAME": cfg.MODEL.MODEL_NAME}) == cfg
