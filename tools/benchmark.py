@@ -10,13 +10,19 @@ python tools/benchmark.py loader --cfg FILE KEY VALUE ...  items next to reading
 
 import sys
 
-from fragrant.engine.benchmark import benchmark_model
-from fragrant.engine.benchmark_objective import benchmark_objective
-from fragrant.engine.benchmark_ram import benchmark_fam, benchmark_ram, fam_cases, ram_cases
-from fragrant.engine.build import benchmark_batch, build_objective_settings, build_settings, dgam_benchmark, loader_benchmark
-from fragrant.engine.launch import argument_parser, config_of, exit_code, gpu_if_any, pick_device
-from fragrant.engine.measure import machine
-from fragrant.engine.precision import DTYPES
+from fragrant.benchmarks.build import (
+    benchmark_batch,
+    build_objective_settings,
+    build_settings,
+    dgam_benchmark,
+    loader_benchmark,
+)
+from fragrant.benchmarks.model import benchmark_model
+from fragrant.benchmarks.objective import benchmark_objective
+from fragrant.benchmarks.ram import benchmark_fam, benchmark_ram, fam_cases, ram_cases
+from fragrant.benchmarks.timing import machine
+from fragrant.launch import argument_parser, config_of, exit_code, gpu_if_any, pick_device
+from fragrant.runtime.precision import DTYPES
 
 
 def steps(cfg, arguments) -> str:

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from fragrant.engine.meter import TrainMeter
-from fragrant.engine.step import Stepper
 from fragrant.objectives import Objective
+from fragrant.optim.step import Stepper
 
 
 def train_one_epoch(

@@ -4,6 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from fragrant.layers.own_backward import applied
+
 HAS_ONEDNN = torch.backends.mkldnn.is_available()
 
 
@@ -21,7 +23,7 @@ class DepthwiseConv3d(nn.Conv3d):
             return super().forward(x)
         dtype = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else x.dtype
         bias = None if self.bias is None else self.bias.to(dtype)
-        return DepthwiseConv3dOnCpu.apply(x.to(dtype), self.weight.to(dtype), bias)
+        return applied(DepthwiseConv3dOnCpu, x.to(dtype), self.weight.to(dtype), bias)
 
 
 def gains_from_own_backward(x: Tensor) -> bool:

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from fragrant.errors import UserError
 from fragrant.layers.autocast import autocast_off
-from fragrant.layers.own_backward import one_node, own_backward
+from fragrant.layers.own_backward import applied, one_node, own_backward
 
 CPU_WORK_NUMBERS = 1 << 18  # frames x columns at work together: a buffer of 1 MB in float32, the fastest of 2^15 .. 2^22
 GPU_WORK_NUMBERS = 1 << 25
@@ -40,7 +40,7 @@ class FAM(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, T, H, W) -> the same, in the number and memory format of x; computed in float32 at least."""
         with autocast_off(x):
-            return FrequencyGain.apply(x, self.amplitude_exponent)
+            return applied(FrequencyGain, x, self.amplitude_exponent)
 
     @torch.no_grad()
     def gain(self, x: Tensor) -> Tensor:

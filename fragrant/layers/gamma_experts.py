@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from fragrant.errors import UserError
 from fragrant.layers.autocast import autocast_off
 from fragrant.layers.frame_statistics import STATISTICS, frame_statistics, pieces
-from fragrant.layers.own_backward import one_node, own_backward
+from fragrant.layers.own_backward import applied, one_node, own_backward
 
 GAMMAS = (1.0, 1.5, 2.0, 2.5, 3.0)
 RULES = ("hard", "st_gumbel", "expected", "soft")
@@ -137,7 +137,7 @@ class GammaExperts(nn.Module):
         choice = self.choose(clips) if expert is None else one_hot(F.one_hot(expert, len(self.gammas)).float(), expert)
         mixed = self.training and self.select == "soft" and expert is None
         with autocast_off(clips):
-            return Brighten.apply(clips, choice.weights, self.exponents, not mixed), choice
+            return applied(Brighten, clips, choice.weights, self.exponents, not mixed), choice
 
 
 def one_hot(probs: Tensor, expert: Tensor) -> Choice:
