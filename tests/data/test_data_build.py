@@ -7,6 +7,7 @@ from make_video import decode_all, encode
 from fragrant.config import load_cfg
 from fragrant.data import build_loader
 from fragrant.data.lists.records import ListError
+from fragrant.data.transforms import view_transforms
 from fragrant.data.transforms.enhance import clahe, equalize
 from fragrant.data.transforms.gamma import brighten
 from fragrant.errors import UserError
