@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from fragrant.kernels.depthwise import pick_depthwise
+from fragrant.kernels.depthwise import depthwise_conv3d
 from fragrant.kernels.taps import check_implementation
 from fragrant.layers.autocast import autocast_dtype, autocast_off
 
@@ -28,4 +28,4 @@ class DepthwiseConv3d(nn.Conv3d):
         if dtype is not None and x.dtype != torch.float64:  # which autocast leaves as it is
             x, weight, bias = x.to(dtype), weight.to(dtype), None if bias is None else bias.to(dtype)
         with autocast_off(x):
-            return pick_depthwise(self.impl, x).depthwise_conv3d(x, weight, bias, self.stride)
+            return depthwise_conv3d(x, weight, bias, self.stride, impl=self.impl)
