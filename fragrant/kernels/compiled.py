@@ -34,18 +34,19 @@ def source_of(variant: Variant) -> ASTSource:
     signature, constants, attributes = {}, {}, {}
     for place, parameter in enumerate(variant.kernel.params):
         value = variant.arguments[parameter.name]
-        if parameter.is_constexpr or (value == 1 and isinstance(value, int)):
+        free = parameter.do_not_specialize
+        if parameter.is_constexpr or (value == 1 and isinstance(value, int) and not free):
             signature[parameter.name], constants[(place,)] = "constexpr", value
             continue
         signature[parameter.name] = value if isinstance(value, str) else "fp32" if isinstance(value, float) else "i32"
-        if isinstance(value, str) or (isinstance(value, int) and value % 16 == 0):
+        if isinstance(value, str) or (isinstance(value, int) and value % 16 == 0 and not free):
             attributes[(place,)] = [["tt.divisibility", 16]]
     return ASTSource(variant.kernel, signature, constants, attributes)
 
 
 def compile_for(variant: Variant, capability: int) -> Usage:
     """Machine code of the variant for a compute capability such as 90, and what it uses."""
-    options = {"num_warps": variant.num_warps, "num_stages": variant.num_stages}
+    options = {"num_warps": variant.num_warps, "num_stages": variant.num_stages, "maxnreg": variant.maxnreg}
     compiled = triton.compile(source_of(variant), target=GPUTarget("cuda", capability, 32), options=options)
     registers, stack = resource_usage(compiled.asm["cubin"])
     return Usage(registers, stack, compiled.metadata.shared)

@@ -26,7 +26,8 @@ from fragrant.kernels.variants import Variant
 Size = tuple[int, int, int]
 
 GROUPS = (7, 8, 4)  # outputs of a row that a thread holds; maps of 224-pixel clips are multiples of 7
-SMALL_GROUPS = (7, 4)  # where the sums of 25 taps need the registers
+SMALL_GROUPS = (7, 4)  # beside the sums of 25 taps in registers; in float32 the 4 only
+LENGTHS = ["T", "H", "W", "T_OUT", "H_OUT", "W_OUT", "groups", "tiles", "tiles_each"]  # one compiled kernel for all
 PROGRAMS = 1600  # of a filter gradient, at most: about four rounds on the largest GPUs
 CACHE_COST = 10  # of one input number of a tile fetched from the L2 cache, in multiply-adds
 
@@ -38,10 +39,10 @@ def inside(i, n):
 
 
 @triton.jit
-def channels_at(block, C, CHANNELS: tl.constexpr, WHOLE: tl.constexpr):
-    """The channels of a block, and which of them exist; WHOLE: all do."""
+def channels_at(block, C: tl.constexpr, CHANNELS: tl.constexpr):
+    """The channels of a block, and which of them exist."""
     c = block * CHANNELS + tl.arange(0, CHANNELS)
-    if WHOLE:
+    if C % CHANNELS == 0:
         exists = tl.full((CHANNELS,), 1, tl.int1)
     else:
         exists = c < C
@@ -68,24 +69,24 @@ def plus(totals, i: tl.constexpr, value):
     return totals[:i] + (totals[i] + value,) + totals[i + 1 :]
 
 
-@triton.jit
+@triton.jit(do_not_specialize=LENGTHS)
 def forward_kernel(
-    x, taps, bias, y, T, H, W, C, T_OUT, H_OUT, W_OUT,
-    KT: tl.constexpr, KH: tl.constexpr, KW: tl.constexpr, ST: tl.constexpr, SH: tl.constexpr, SW: tl.constexpr,
-    GROUP: tl.constexpr, GROUPS: tl.constexpr, ROWS: tl.constexpr, CHANNELS: tl.constexpr,
-    WHOLE: tl.constexpr, HAS_BIAS: tl.constexpr,
+    x, taps, bias, y, T, H, W, T_OUT, H_OUT, W_OUT, groups,
+    C: tl.constexpr, KT: tl.constexpr, KH: tl.constexpr, KW: tl.constexpr, ST: tl.constexpr, SH: tl.constexpr, SW: tl.constexpr,
+    GROUP: tl.constexpr, POSITIONS: tl.constexpr, CHANNELS: tl.constexpr,
+    HAS_BIAS: tl.constexpr,
 ):  # fmt: skip
     """y[n] = bias + sum_m taps[m] * x[stride * n + m - kernel // 2], for one tile of one frame and CHANNELS channels."""
     program = tl.program_id(0)
-    blocks, tiles_x, tiles_y = tl.cdiv(C, CHANNELS), tl.cdiv(W_OUT, GROUPS * GROUP), tl.cdiv(H_OUT, ROWS)
-    c, exists = channels_at(program % blocks, C, CHANNELS, WHOLE)
+    blocks, tiles_x, tiles_y = tl.cdiv(C, CHANNELS), tl.cdiv(W_OUT, groups * GROUP), tl.cdiv(H_OUT, POSITIONS // groups)
+    c, exists = channels_at(program % blocks, C, CHANNELS)
     program = program // blocks
     frame = program // (tiles_x * tiles_y)
-    position = tl.arange(0, ROWS * GROUPS)
-    row = program // tiles_x % tiles_y * ROWS + position // GROUPS
-    column = (program % tiles_x * GROUPS + position % GROUPS) * GROUP
+    position = tl.arange(0, POSITIONS)
+    row = program // tiles_x % tiles_y * (POSITIONS // groups) + position // groups
+    column = (program % tiles_x * groups + position % groups) * GROUP
     t, in_column = frame % T_OUT * ST - KT // 2, column * SW - KW // 2
-    total = tl.zeros((ROWS * GROUPS, CHANNELS), tl.float32)
+    total = tl.zeros((POSITIONS, CHANNELS), tl.float32)
     if HAS_BIAS:
         total += tl.load(bias + 0 * position[:, None] + c[None, :], mask=exists[None, :], other=0.0).to(tl.float32)
     totals = (total,) * GROUP
@@ -93,7 +94,7 @@ def forward_kernel(
         in_row = row * SH + tap % KH - KH // 2
         row_exists = inside(in_row, H)
         source = ((frame // T_OUT * T + t + tap // KH) * H + in_row) * W + in_column
-        weights = filter_row(taps, tap * KW, c, exists, C, ROWS * GROUPS, KW)
+        weights = filter_row(taps, tap * KW, c, exists, C, POSITIONS, KW)
         for j in tl.static_range((GROUP - 1) * SW + KW):
             mask = (row_exists & inside(in_column + j, W))[:, None] & exists[None, :]
             value = tl.load(x + (source + j)[:, None] * C + c[None, :], mask=mask, other=0.0).to(tl.float32)
@@ -106,11 +107,11 @@ def forward_kernel(
         tl.store(y + (target + i)[:, None] * C + c[None, :], totals[i].to(y.dtype.element_ty), mask=mask)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=LENGTHS)
 def input_grad_kernel(
-    grad, taps, x_grad, T, H, W, C, T_OUT, H_OUT, W_OUT,
-    KT: tl.constexpr, KH: tl.constexpr, KW: tl.constexpr, ST: tl.constexpr, SH: tl.constexpr, SW: tl.constexpr,
-    GROUP: tl.constexpr, GROUPS: tl.constexpr, ROWS: tl.constexpr, CHANNELS: tl.constexpr, WHOLE: tl.constexpr,
+    grad, taps, x_grad, T, H, W, T_OUT, H_OUT, W_OUT, groups,
+    C: tl.constexpr, KT: tl.constexpr, KH: tl.constexpr, KW: tl.constexpr, ST: tl.constexpr, SH: tl.constexpr, SW: tl.constexpr,
+    GROUP: tl.constexpr, POSITIONS: tl.constexpr, CHANNELS: tl.constexpr,
 ):  # fmt: skip
     """x_grad[n] = sum over outputs o and taps m with stride * o + m - kernel // 2 = n of taps[m] * grad[o], for one tile and one frame.
 
@@ -118,26 +119,26 @@ def input_grad_kernel(
     it skips the same taps everywhere; frames likewise, and GROUP is a multiple of SW.
     """
     program = tl.program_id(0)
-    blocks, tiles_x, tiles_y = tl.cdiv(C, CHANNELS), tl.cdiv(W, GROUPS * GROUP), tl.cdiv(tl.cdiv(H, SH), ROWS)
-    c, exists = channels_at(program % blocks, C, CHANNELS, WHOLE)
+    blocks, tiles_x, tiles_y = tl.cdiv(C, CHANNELS), tl.cdiv(W, groups * GROUP), tl.cdiv(tl.cdiv(H, SH), POSITIONS // groups)
+    c, exists = channels_at(program % blocks, C, CHANNELS)
     program = program // blocks
-    position = tl.arange(0, ROWS * GROUPS)
-    column = (program % tiles_x * GROUPS + position % GROUPS) * GROUP
-    row_step = program // tiles_x % tiles_y * ROWS + position // GROUPS
+    position = tl.arange(0, POSITIONS)
+    column = (program % tiles_x * groups + position % groups) * GROUP
+    row_step = program // tiles_x % tiles_y * (POSITIONS // groups) + position // groups
     row_rest = program // (tiles_x * tiles_y) % SH
     frame = program // (tiles_x * tiles_y * SH)
     t = frame % T + KT // 2
     first_dt, first_dy = t % ST, (row_rest + KH // 2) % SH
     steps_t, steps_y = (KT - first_dt + ST - 1) // ST, (KH - first_dy + SH - 1) // SH
     last_t, last_row = t // ST, row_step + (row_rest + KH // 2) // SH  # frame and row of the outputs that the first tap meets
-    totals = (tl.zeros((ROWS * GROUPS, CHANNELS), tl.float32),) * GROUP
+    totals = (tl.zeros((POSITIONS, CHANNELS), tl.float32),) * GROUP
     for step in range(tl.maximum(0, last_t - T_OUT + 1) * steps_y, tl.minimum(steps_t, last_t + 1) * steps_y):
         step_t, step_y = step // steps_y, step % steps_y
         out_row = last_row - step_y
         row_exists = inside(out_row, H_OUT)
         source = ((frame // T * T_OUT + last_t - step_t) * H_OUT + out_row) * W_OUT + column // SW
         tap = ((first_dt + step_t * ST) * KH + first_dy + step_y * SH) * KW
-        weights = filter_row(taps, tap, c, exists, C, ROWS * GROUPS, KW)
+        weights = filter_row(taps, tap, c, exists, C, POSITIONS, KW)
         for j in tl.static_range(-(KW // 2 // SW), (GROUP - 1 + KW // 2) // SW + 1):
             mask = (row_exists & inside(column // SW + j, W_OUT))[:, None] & exists[None, :]
             value = tl.load(grad + (source + j)[:, None] * C + c[None, :], mask=mask, other=0.0).to(tl.float32)
@@ -151,11 +152,11 @@ def input_grad_kernel(
         tl.store(x_grad + (target + i)[:, None] * C + c[None, :], totals[i].to(x_grad.dtype.element_ty), mask=mask)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=LENGTHS)
 def filter_grad_kernel(
-    grad, x, sums, T, H, W, C, T_OUT, H_OUT, W_OUT, tiles, tiles_each,
-    KT: tl.constexpr, KH: tl.constexpr, KW: tl.constexpr, ST: tl.constexpr, SH: tl.constexpr, SW: tl.constexpr,
-    GROUP: tl.constexpr, GROUPS: tl.constexpr, ROWS: tl.constexpr, CHANNELS: tl.constexpr, WHOLE: tl.constexpr,
+    grad, x, sums, T, H, W, T_OUT, H_OUT, W_OUT, groups, tiles, tiles_each,
+    C: tl.constexpr, KT: tl.constexpr, KH: tl.constexpr, KW: tl.constexpr, ST: tl.constexpr, SH: tl.constexpr, SW: tl.constexpr,
+    GROUP: tl.constexpr, POSITIONS: tl.constexpr, CHANNELS: tl.constexpr,
     TAP_ROWS: tl.constexpr,
 ):  # fmt: skip
     """sums[part, m] = sum of grad[o] * x[stride * o + m - kernel // 2] over the outputs o of ``tiles_each`` tiles.
@@ -164,22 +165,22 @@ def filter_grad_kernel(
     sums[part, kT*kH*kW], is the bias gradient.
     """
     program = tl.program_id(0)
-    blocks, tiles_x, tiles_y = tl.cdiv(C, CHANNELS), tl.cdiv(W_OUT, GROUPS * GROUP), tl.cdiv(H_OUT, ROWS)
+    blocks, tiles_x, tiles_y = tl.cdiv(C, CHANNELS), tl.cdiv(W_OUT, groups * GROUP), tl.cdiv(H_OUT, POSITIONS // groups)
     tap_blocks: tl.constexpr = KH // TAP_ROWS
-    c, exists = channels_at(program % blocks, C, CHANNELS, WHOLE)
+    c, exists = channels_at(program % blocks, C, CHANNELS)
     first_dy = program // blocks % tap_blocks * TAP_ROWS
     dt = program // (blocks * tap_blocks) % KT
     part = program // (blocks * tap_blocks * KT)
-    position = tl.arange(0, ROWS * GROUPS)
-    zeros = tl.zeros((ROWS * GROUPS, CHANNELS), tl.float32)
+    position = tl.arange(0, POSITIONS)
+    zeros = tl.zeros((POSITIONS, CHANNELS), tl.float32)
     bias_total = zeros
     totals = (zeros,) * (TAP_ROWS * KW)
     for tile in range(part * tiles_each, tl.minimum((part + 1) * tiles_each, tiles)):
         frame = tile // (tiles_x * tiles_y)
         t = frame % T_OUT * ST + dt - KT // 2
         if (t >= 0) & (t < T):
-            row = tile // tiles_x % tiles_y * ROWS + position // GROUPS
-            column = (tile % tiles_x * GROUPS + position % GROUPS) * GROUP
+            row = tile // tiles_x % tiles_y * (POSITIONS // groups) + position // groups
+            column = (tile % tiles_x * groups + position % groups) * GROUP
             source = (frame * H_OUT + row) * W_OUT + column
             grads = ()
             for i in tl.static_range(GROUP):
@@ -272,8 +273,8 @@ class Shapes(NamedTuple):
     def _arguments(self, tile: Tile) -> dict[str, Any]:
         lengths = zip(("T", "H", "W", "C", "T_OUT", "H_OUT", "W_OUT"), (*self.map, self.channels, *self.out), strict=True)
         filters = zip(("KT", "KH", "KW", "ST", "SH", "SW"), (*self.size, *self.stride), strict=True)
-        tiles = zip(("GROUP", "GROUPS", "ROWS"), tile, strict=True)
-        return dict([*lengths, *filters, *tiles]) | {"CHANNELS": self.block, "WHOLE": self.channels % self.block == 0}
+        tiles = {"groups": tile.groups, "GROUP": tile.group, "POSITIONS": tile.positions}
+        return dict([*lengths, *filters]) | tiles | {"CHANNELS": self.block}
 
     def forward(self, has_bias: bool) -> Launch:
         tile = best_tile(*self.out[1:], self.size, self.stride, (16, 8), GROUPS)
@@ -293,7 +294,8 @@ class Shapes(NamedTuple):
         in_registers = self.size[1] * self.size[2]
         positions = 16 if in_registers <= 9 or self.dtype.itemsize == 4 else 8  # 8 or 4 channels of each position to a thread
         tap_rows = self.size[1] if in_registers <= 25 else 1
-        tile = best_tile(*self.out[1:], self.size, self.stride, (positions,), GROUPS if in_registers <= 9 else SMALL_GROUPS)
+        groups = GROUPS if in_registers <= 9 else SMALL_GROUPS if self.dtype.itemsize == 2 else SMALL_GROUPS[1:]
+        tile = best_tile(*self.out[1:], self.size, self.stride, (positions,), groups)
         tiles = self.clips * self.out[0] * tile.count(*self.out[1:])
         programs = triton.cdiv(self.channels, self.block) * self.size[0] * (self.size[1] // tap_rows)  # for each part
         tiles_each = triton.cdiv(tiles, max(1, min(tiles, PROGRAMS // programs)))

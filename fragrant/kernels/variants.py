@@ -29,6 +29,7 @@ class Variant:
         name: a row of the table: operation, sizes, number format.
         kernel: a function under ``triton.jit``.
         arguments: parameter name -> pointer type, number, or value of a constexpr.
+        num_warps, num_stages, maxnreg: the launch's options of these names.
         bytes_moved: that the launch cannot avoid reading and writing: every operand once; 0 where nobody counted.
     """
 
@@ -37,6 +38,7 @@ class Variant:
     arguments: Mapping[str, Any]
     num_warps: int = 4
     num_stages: int = 3
+    maxnreg: int | None = None
     bytes_moved: int = 0
 
 

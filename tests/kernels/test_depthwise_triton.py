@@ -23,15 +23,15 @@ CUBE3, CUBE5 = (3, 3, 3), (5, 5, 5)
 SMALL_CASES = [
     ((1, 1, 1, 1, 1), CUBE3, (1, 1, 1)),
     ((2, 5, 1, 5, 3), CUBE3, (1, 1, 1)),
-    ((1, 3, 2, 3, 17), CUBE5, (1, 1, 1)),
-    ((1, 80, 3, 5, 4), CUBE3, (1, 1, 1)),
-    ((2, 6, 5, 7, 9), CUBE3, (2, 2, 2)),
+    ((1, 3, 2, 2, 17), CUBE5, (1, 1, 1)),
+    ((1, 80, 2, 3, 4), CUBE3, (1, 1, 1)),
+    ((2, 3, 4, 5, 9), CUBE3, (2, 2, 2)),
     ((1, 4, 4, 6, 8), CUBE5, (2, 2, 2)),
     ((1, 4, 3, 19, 3), CUBE3, (1, 2, 2)),
     ((1, 4, 7, 3, 4), CUBE3, (2, 1, 1)),
     ((2, 4, 5, 3, 4), (3, 1, 1), (1, 1, 1)),
     ((1, 4, 3, 5, 6), (1, 3, 5), (1, 1, 2)),
-    ((1, 2, 2, 3, 5), (3, 7, 7), (1, 1, 1)),
+    ((1, 2, 1, 3, 5), (1, 7, 7), (1, 1, 1)),
     ((1, 2, 7, 10, 7), CUBE3, (3, 3, 3)),
 ]
 LARGE_CASES = [
@@ -83,39 +83,40 @@ def as_args(operands, stride, convert):
 
 
 @pytest.mark.skipif(not INTERPRETED, reason="runs in the process that test_interpreted starts")
-@pytest.mark.parametrize(
-    "dtype, allowed", [(torch.float32, 2e-6), (torch.float16, 1e-3), (torch.bfloat16, 8e-3)], ids=["float32", "float16", "bfloat16"]
-)
 @pytest.mark.parametrize("shape, size, stride", SMALL_CASES, ids=str)
-def test_in_the_interpreter(shape, size, stride, dtype, allowed):
-    if dtype != torch.float32 and size == (3, 7, 7):
-        pytest.skip("slow, and nothing new in it")
+def test_in_the_interpreter(shape, size, stride):
+    worst = worst_differences(shape, size, stride, torch.float32, "cpu")
+    assert max(worst.values()) <= 2e-6, worst
+
+
+@pytest.mark.skipif(not INTERPRETED, reason="runs in the process that test_interpreted starts")
+@pytest.mark.parametrize("dtype, allowed", [(torch.float16, 1e-3), (torch.bfloat16, 8e-3)], ids=str)
+@pytest.mark.parametrize("shape, size, stride", SMALL_CASES[1:6:2], ids=str)
+def test_16_bits_in_the_interpreter(shape, size, stride, dtype, allowed):
     worst = worst_differences(shape, size, stride, dtype, "cpu", has_bias=dtype != torch.float16)
     assert max(worst.values()) <= allowed, worst
 
 
 @pytest.mark.skipif(not INTERPRETED, reason="runs in the process that test_interpreted starts")
-def test_operators_in_the_interpreter():
+@pytest.mark.parametrize("has_bias, memory_format", [(True, torch.channels_last_3d), (False, torch.contiguous_format)])
+def test_operators_in_the_interpreter(has_bias, memory_format):
     """Fake functions, autograd registration and strides of the results, as torch.compile relies on them."""
     from fragrant.kernels import depthwise_triton
 
-    for memory_format in (torch.channels_last_3d, torch.contiguous_format):
-        x = torch.randn(1, 4, 3, 3, 5).to(memory_format=memory_format).requires_grad_()
-        weight, bias, stride = torch.randn(4, 1, 3, 3, 3, requires_grad=True), torch.randn(4, requires_grad=True), [1, 2, 2]
-        torch.library.opcheck(depthwise_triton.depthwise_conv3d, (x, weight, bias, stride))
-        torch.library.opcheck(depthwise_triton.depthwise_conv3d, (x, weight, None, stride))
-        grad = torch.randn(1, 4, 3, 2, 3)
-        torch.library.opcheck(depthwise_triton.input_grad, (grad, weight.detach(), [3, 3, 5], stride))
-        torch.library.opcheck(depthwise_triton.filter_grad, (grad, x.detach(), [3, 3, 3], stride))
+    x = torch.randn(1, 2, 1, 2, 3).to(memory_format=memory_format).requires_grad_()
+    weight, bias = torch.randn(2, 1, 1, 1, 3, requires_grad=True), torch.randn(2, requires_grad=True) if has_bias else None
+    torch.library.opcheck(depthwise_triton.depthwise_conv3d, (x, weight, bias, [1, 2, 2]))
+    grad = torch.randn(1, 2, 1, 1, 2)
+    torch.library.opcheck(depthwise_triton.input_grad, (grad, weight.detach(), [1, 2, 3], [1, 2, 2]))
+    torch.library.opcheck(depthwise_triton.filter_grad, (grad, x.detach(), [1, 1, 3], [1, 2, 2]))
 
 
 @pytest.mark.skipif(not INTERPRETED, reason="runs in the process that test_interpreted starts")
 def test_layer_in_the_interpreter():
     """Under autocast, from a view that is not contiguous, with parameters in float32, compiled too."""
     torch.manual_seed(0)
-    conv = DepthwiseConv3d(6, kernel_size=3, impl="triton")
-    x = torch.randn(2, 3, 6, 4, 5)[:, :, ::2].transpose(1, 2)  # (2, 3, 3, 4, 5)
-    conv = DepthwiseConv3d(3, kernel_size=3, impl="triton")
+    x = torch.randn(1, 2, 4, 3, 5)[:, :, ::2].transpose(1, 2)  # (1, 2, 2, 3, 5)
+    conv = DepthwiseConv3d(2, kernel_size=3, impl="triton")
     found, compiled = {}, torch.compile(conv, backend="aot_eager", fullgraph=True)
     for name, impl in (("torch", "torch"), ("triton", "triton"), ("compiled", "triton")):
         conv.impl, leaf = impl, x.clone().requires_grad_()
@@ -143,7 +144,7 @@ def test_interpreted():
     if "InterpreterError: TypeError('only 0-dimensional arrays can be converted" in done.stdout:
         pytest.skip("this Triton's interpreter does not work with a numpy as new as this one")  # Triton 3.6 with numpy 2.5
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-1000:]
-    assert f"{3 * len(SMALL_CASES) - 2 + 3} passed" in done.stdout
+    assert f"{len(SMALL_CASES) + 3 * 2 + 4} passed" in done.stdout
 
 
 def test_wrong_numbers_are_refused():
@@ -182,6 +183,6 @@ def test_layer_on_a_gpu_uses_the_kernel_under_autocast():
     x = torch.randn(1, 64, 4, 14, 14, device="cuda").to(memory_format=torch.channels_last_3d)
     with torch.autocast("cuda", dtype=torch.bfloat16):
         y = conv(x)
-    assert y.dtype == torch.bfloat16 and "DepthwiseConv3D" in type(y.grad_fn).__name__.replace("_", "").replace("conv3d", "Conv3D")
+    assert y.dtype == torch.bfloat16 and "depthwise" in y.grad_fn.name()
     exact = torch.nn.functional.conv3d(x.double(), conv.weight.double(), conv.bias.double(), padding=1, groups=64)
     assert (y.double() - exact).abs().max() <= 2e-2 * exact.abs().max()
