@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import triton
 from triton.backends.compiler import GPUTarget
+from triton.backends.nvidia.compiler import get_ptxas
 from triton.compiler import ASTSource
 
 from fragrant.kernels.variants import Variant
@@ -49,15 +50,27 @@ def compile_for(variant: Variant, capability: int) -> Usage:
     options = {"num_warps": variant.num_warps, "num_stages": variant.num_stages, "maxnreg": variant.maxnreg}
     compiled = triton.compile(source_of(variant), target=GPUTarget("cuda", capability, 32), options=options)
     registers, stack = resource_usage(compiled.asm["cubin"])
-    return Usage(registers, stack, compiled.metadata.shared)
+    return Usage(registers, spilled_bytes(compiled.asm["ptx"], capability) if stack else 0, compiled.metadata.shared)
 
 
 def resource_usage(cubin: bytes) -> tuple[int, int]:
-    """Registers, and bytes of the stack: Triton's kernels have nothing on it but what did not fit the registers."""
-    program = Path(triton.__file__).parent / "backends" / "nvidia" / "bin" / "cuobjdump"
+    """Registers and bytes of the stack; without a stack nothing is spilled."""
+    tool = Path(triton.__file__).parent / "backends" / "nvidia" / "bin" / "cuobjdump"
     with tempfile.NamedTemporaryFile(suffix=".cubin") as file:
         file.write(cubin)
         file.flush()
-        command = [os.fspath(program), "--dump-resource-usage", file.name]
+        command = [os.fspath(tool), "--dump-resource-usage", file.name]
         text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     return tuple(int(re.search(rf"\b{name}:(\d+)", text)[1]) for name in ("REG", "STACK"))
+
+
+def spilled_bytes(ptx: str, capability: int) -> int:
+    """What ptxas says when it compiles the same again: bytes stored and loaded, whichever are more."""
+    architecture = re.search(r"^\.target (\w+)", ptx, re.MULTILINE)[1]
+    with tempfile.NamedTemporaryFile(suffix=".ptx", mode="w") as file:
+        file.write(ptx)
+        file.flush()
+        tool = get_ptxas(capability).path
+        command = [tool, "-v", f"--gpu-name={architecture}", file.name, "-o", os.devnull]
+        text = subprocess.run(command, capture_output=True, text=True, check=True).stderr
+    return max(map(int, re.findall(r"(\d+) bytes spill", text)), default=0)

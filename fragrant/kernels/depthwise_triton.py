@@ -26,8 +26,8 @@ from fragrant.kernels.variants import Variant
 Size = tuple[int, int, int]
 
 GROUPS = (7, 8, 4)  # outputs of a row that a thread holds; maps of 224-pixel clips are multiples of 7
-SMALL_GROUPS = (7, 4)  # beside the sums of 25 taps in registers; in float32 the 4 only
-LENGTHS = ["T", "H", "W", "T_OUT", "H_OUT", "W_OUT", "groups", "tiles", "tiles_each"]  # one compiled kernel for all
+FILTER_GROUPS = (4,)  # of a filter gradient, beside the sums of up to 25 taps in registers
+LENGTHS = ["T", "H", "W", "T_OUT", "H_OUT", "W_OUT", "groups", "clips", "parts"]  # one compiled kernel for all
 PROGRAMS = 1600  # of a filter gradient, at most: about four rounds on the largest GPUs
 CACHE_COST = 10  # of one input number of a tile fetched from the L2 cache, in multiply-adds
 
@@ -154,12 +154,12 @@ def input_grad_kernel(
 
 @triton.jit(do_not_specialize=LENGTHS)
 def filter_grad_kernel(
-    grad, x, sums, T, H, W, T_OUT, H_OUT, W_OUT, groups, tiles, tiles_each,
+    grad, x, sums, T, H, W, T_OUT, H_OUT, W_OUT, groups, clips, parts,
     C: tl.constexpr, KT: tl.constexpr, KH: tl.constexpr, KW: tl.constexpr, ST: tl.constexpr, SH: tl.constexpr, SW: tl.constexpr,
     GROUP: tl.constexpr, POSITIONS: tl.constexpr, CHANNELS: tl.constexpr,
     TAP_ROWS: tl.constexpr,
 ):  # fmt: skip
-    """sums[part, m] = sum of grad[o] * x[stride * o + m - kernel // 2] over the outputs o of ``tiles_each`` tiles.
+    """sums[part, m] = sum of grad[o] * x[stride * o + m - kernel // 2] over one of ``parts`` parts of the outputs o.
 
     For CHANNELS channels, one frame offset dt and TAP_ROWS rows of the filter, whose sums stay in registers. One row further,
     sums[part, kT*kH*kW], is the bias gradient.
@@ -172,33 +172,37 @@ def filter_grad_kernel(
     dt = program // (blocks * tap_blocks) % KT
     part = program // (blocks * tap_blocks * KT)
     position = tl.arange(0, POSITIONS)
+    first_row, first_column = position // groups, position % groups * GROUP
     zeros = tl.zeros((POSITIONS, CHANNELS), tl.float32)
     bias_total = zeros
     totals = (zeros,) * (TAP_ROWS * KW)
+    first_out = tl.cdiv(tl.maximum(KT // 2 - dt, 0), ST)  # of the frames that meet a frame of the input
+    frames = tl.maximum(tl.minimum(T_OUT, tl.cdiv(T + KT // 2 - dt, ST)) - first_out, 0)
+    tiles = clips * frames * tiles_y * tiles_x
+    tiles_each = tl.cdiv(tiles, parts)
     for tile in range(part * tiles_each, tl.minimum((part + 1) * tiles_each, tiles)):
-        frame = tile // (tiles_x * tiles_y)
-        t = frame % T_OUT * ST + dt - KT // 2
-        if (t >= 0) & (t < T):
-            row = tile // tiles_x % tiles_y * (POSITIONS // groups) + position // groups
-            column = (tile % tiles_x * groups + position % groups) * GROUP
-            source = (frame * H_OUT + row) * W_OUT + column
-            grads = ()
-            for i in tl.static_range(GROUP):
-                mask = ((row < H_OUT) & (column + i < W_OUT))[:, None] & exists[None, :]
-                value = tl.load(grad + (source + i)[:, None] * C + c[None, :], mask=mask, other=0.0).to(tl.float32)
-                grads = grads + (value,)
-                bias_total += value
-            in_column = column * SW - KW // 2
-            for dy in tl.static_range(TAP_ROWS):
-                in_row = row * SH + first_dy + dy - KH // 2
-                row_exists = inside(in_row, H)
-                source = ((frame // T_OUT * T + t) * H + in_row) * W + in_column
-                for j in tl.static_range((GROUP - 1) * SW + KW):
-                    mask = (row_exists & inside(in_column + j, W))[:, None] & exists[None, :]
-                    value = tl.load(x + (source + j)[:, None] * C + c[None, :], mask=mask, other=0.0).to(tl.float32)
-                    for i in tl.static_range(GROUP):
-                        if j - i * SW >= 0 and j - i * SW < KW:
-                            totals = plus(totals, dy * KW + j - i * SW, value * grads[i])
+        clip = tile // (tiles_x * tiles_y * frames)
+        t_out = first_out + tile // (tiles_x * tiles_y) % frames
+        row = tile // tiles_x % tiles_y * (POSITIONS // groups) + first_row
+        column = tile % tiles_x * (groups * GROUP) + first_column
+        source = ((clip * T_OUT + t_out) * H_OUT + row) * W_OUT + column
+        grads = ()
+        for i in tl.static_range(GROUP):
+            mask = ((row < H_OUT) & (column + i < W_OUT))[:, None] & exists[None, :]
+            value = tl.load(grad + (source + i)[:, None] * C + c[None, :], mask=mask, other=0.0).to(tl.float32)
+            grads = grads + (value,)
+            bias_total += value
+        in_column = column * SW - KW // 2
+        for dy in tl.static_range(TAP_ROWS):
+            in_row = row * SH + first_dy + dy - KH // 2
+            row_exists = inside(in_row, H)
+            source = ((clip * T + t_out * ST + dt - KT // 2) * H + in_row) * W + in_column
+            for j in tl.static_range((GROUP - 1) * SW + KW):
+                mask = (row_exists & inside(in_column + j, W))[:, None] & exists[None, :]
+                value = tl.load(x + (source + j)[:, None] * C + c[None, :], mask=mask, other=0.0).to(tl.float32)
+                for i in tl.static_range(GROUP):
+                    if j - i * SW >= 0 and j - i * SW < KW:
+                        totals = plus(totals, dy * KW + j - i * SW, value * grads[i])
     target = sums + part * (KT * KH * KW + 1) * C + c
     for m in tl.static_range(TAP_ROWS * KW):
         tl.store(target + ((dt * KH + first_dy) * KW + m) * C, tl.sum(totals[m], 0), mask=exists)
@@ -291,16 +295,14 @@ class Shapes(NamedTuple):
 
     def filter_grad(self) -> tuple[Launch, int]:
         """And the number of parts that the positions are summed in."""
-        in_registers = self.size[1] * self.size[2]
-        positions = 16 if in_registers <= 9 or self.dtype.itemsize == 4 else 8  # 8 or 4 channels of each position to a thread
-        tap_rows = self.size[1] if in_registers <= 25 else 1
-        groups = GROUPS if in_registers <= 9 else SMALL_GROUPS if self.dtype.itemsize == 2 else SMALL_GROUPS[1:]
-        tile = best_tile(*self.out[1:], self.size, self.stride, (positions,), groups)
+        tap_rows = self.size[1] if self.size[1] * self.size[2] <= (25 if self.dtype.itemsize == 2 else 9) else 1
+        positions = 8 if self.dtype.itemsize == 2 else 16  # 4 channels to a thread
+        tile = best_tile(*self.out[1:], self.size, self.stride, (positions,), FILTER_GROUPS)
         tiles = self.clips * self.out[0] * tile.count(*self.out[1:])
         programs = triton.cdiv(self.channels, self.block) * self.size[0] * (self.size[1] // tap_rows)  # for each part
-        tiles_each = triton.cdiv(tiles, max(1, min(tiles, PROGRAMS // programs)))
-        parts = triton.cdiv(tiles, tiles_each)
-        arguments = self._arguments(tile) | {"tiles": tiles, "tiles_each": tiles_each, "TAP_ROWS": tap_rows}
+        parts = max(1, min(tiles, PROGRAMS // programs))
+        parts = triton.cdiv(tiles, triton.cdiv(tiles, parts))  # all of one length
+        arguments = self._arguments(tile) | {"clips": self.clips, "parts": parts, "TAP_ROWS": tap_rows}
         return Launch(programs * parts, 4, arguments), parts
 
 
