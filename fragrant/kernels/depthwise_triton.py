@@ -425,17 +425,19 @@ NETWORK_LAYERS = [
 
 
 def variants() -> list[Variant]:
-    """One clip of every layer of the networks in bfloat16, the two largest in float32 and float16 too."""
+    """One clip of every layer of the networks in bfloat16, as in training, and in float32, as in tests; of two also in float16."""
     return [
         variant
         for layer, (channels, map, size, stride, has_bias) in enumerate(NETWORK_LAYERS)
-        for dtype in (torch.bfloat16, torch.float32, torch.float16)
-        if dtype == torch.bfloat16 or layer < 2
-        for variant in layer_variants(Shapes(1, channels, map, size, stride, dtype), has_bias)
+        for dtype in (torch.bfloat16, torch.float32, *((torch.float16,) if layer < 2 else ()))
+        for variant in layer_variants(
+            Shapes(1, channels, map, size, stride, dtype), has_bias, quick=dtype == torch.bfloat16 and layer in (0, 1, 6)
+        )
     ]
 
 
-def layer_variants(shapes: Shapes, has_bias: bool) -> list[Variant]:
+def layer_variants(shapes: Shapes, has_bias: bool, *, quick: bool = False) -> list[Variant]:
+    """Forward and both gradients."""
     pointer = {torch.bfloat16: "*bf16", torch.float16: "*fp16", torch.float32: "*fp32"}[shapes.dtype]
     inputs, outputs = (torch.Size((shapes.clips, shapes.channels, *sizes)).numel() for sizes in (shapes.map, shapes.out))
     found = []
@@ -448,5 +450,5 @@ def layer_variants(shapes: Shapes, has_bias: bool) -> list[Variant]:
         arguments = tensors | ({"sums": "*fp32"} if "sums" in tensors else {}) | launch.arguments
         name = f"depthwise {kernel.__name__.removesuffix('_kernel')} {shapes.size} {shapes.map}x{shapes.channels} {pointer[1:]}"
         bytes_moved = (inputs + outputs) * shapes.dtype.itemsize
-        found.append(Variant(name, kernel, arguments, num_warps=launch.num_warps, bytes_moved=bytes_moved))
+        found.append(Variant(name, kernel, arguments, num_warps=launch.num_warps, bytes_moved=bytes_moved, quick=quick))
     return found
