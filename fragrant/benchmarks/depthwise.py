@@ -7,8 +7,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from fragrant.kernels import depthwise_triton
-from fragrant.kernels.depthwise_triton import NETWORK_LAYERS, Size
+from fragrant.errors import UserError
+from fragrant.kernels.taps import triton_is_installed
+
+Size = tuple[int, int, int]
 
 COPIED_BYTES = 1 << 30
 FMA_PER_CLOCK = 128  # of one multiprocessor, in float32
@@ -75,6 +77,8 @@ def seconds(function: Callable[[], object]) -> float:
 
 def passes_of(layer: Layer, dtype: torch.dtype, device: torch.device) -> dict[str, dict[str, Callable[[], object]]]:
     """Pass -> implementation -> a function that runs it. cuDNN in both memory formats."""
+    from fragrant.kernels import depthwise_triton
+
     generator = torch.Generator(device).manual_seed(0)
 
     def random(*shape: int) -> Tensor:
@@ -106,10 +110,22 @@ def passes_of(layer: Layer, dtype: torch.dtype, device: torch.device) -> dict[st
     return runs
 
 
-def benchmark_depthwise(*, clips: int, device: torch.device, dtype: torch.dtype = torch.bfloat16) -> str:
-    """A table: milliseconds of each pass, how often the kernels fit into the better cuDNN's time, and their multiple of the floor."""
-    ceilings = Ceilings.of(device)
-    title = f"copy {ceilings.bytes / 1e12:.2f} TB/s, {ceilings.multiply_adds / 1e12:.1f} T multiply-adds/s; {dtype}".replace("torch.", "")
+def benchmark_depthwise(*, clips: int, device: torch.device, dtype: torch.dtype | None = None) -> str:
+    """A table: milliseconds of each pass, how often the kernels fit into the better cuDNN's time, and their multiple of the floor.
+
+    Args:
+        dtype: None is bfloat16.
+
+    Raises:
+        UserError: no GPU, or no Triton.
+    """
+    if device.type != "cuda" or not triton_is_installed():
+        raise UserError("the depthwise kernels are timed on a CUDA GPU with the package triton; one of them is missing here")
+    from fragrant.kernels.depthwise_triton import NETWORK_LAYERS
+
+    ceilings, dtype = Ceilings.of(device), dtype or torch.bfloat16
+    title = f"{torch.cuda.get_device_name(device)}; torch {torch.__version__}; copy {ceilings.bytes / 1e12:.2f} TB/s, "
+    title += f"{ceilings.multiply_adds / 1e12:.1f} T multiply-adds/s in float32; {dtype}"
     heads = ("cudnn", "channels last", "triton", "gain", "floors")
     lines = [title, f"{'milliseconds':<54}" + "".join(f"{head:>14}" for head in heads)]
     for layer in (Layer(clips, *sizes) for sizes in NETWORK_LAYERS):
