@@ -2,9 +2,9 @@
 
 python tools/benchmark.py model --cfg FILE KEY VALUE ...   forward, forward + backward, whole step of a config's model; ratio: plain / it
 python tools/benchmark.py objective --cfg FILE ...         a training step plain, with Mixup and with SV-Mix; ratio: to plain
+python tools/benchmark.py gpu --minutes 8 --out DIR        all that a GPU is judged by, the most important first, into DIR
 python tools/benchmark.py ram, or fam                      RAM or FAM next to its published form; ram TRAIN.PRECISION bf16: in that
 python tools/benchmark.py dgam                             gamma experts next to their published form; a GPU: their share of Swin-B's step
-python tools/benchmark.py gpu --minutes 8 --out DIR        all of it on a GPU, the most important first; DIR/gpu.md, DIR/gpu.json
 python tools/benchmark.py loader --cfg FILE KEY VALUE ...  items next to reading alone: generated files, the training list
 """
 
@@ -31,23 +31,19 @@ def steps(cfg, arguments) -> str:
 
 def beside_published(cfg, arguments) -> str:
     device, n, rounds = gpu_if_any(cfg.NUM_GPUS), arguments.batch_size, arguments.rounds
+    if arguments.what == "loader":
+        return loader_benchmark(cfg, rounds=rounds, list_files=n or 24)
     print(machine(device))
     if arguments.what == "fam":
         return benchmark_fam(fam_cases(clips=n or 8), device=device, rounds=rounds)
     if arguments.what == "dgam":
         return dgam_benchmark(cfg, device, clips=n or 4, rounds=rounds)
-    relational = (n or 8) if device.type == "cuda" else 1
-    return benchmark_ram(
-        ram_cases(clips=n or 8, clips_of_relational_features=relational),
-        device=device,
-        rounds=rounds,
-        autocast=DTYPES.get(cfg.TRAIN.PRECISION),
-    )
+    cases = ram_cases(clips=n or 8, clips_of_relational_features=(n or 8) if device.type == "cuda" else 1)
+    return benchmark_ram(cases, device=device, rounds=rounds, autocast=DTYPES.get(cfg.TRAIN.PRECISION))
 
 
-LOADER = {"loader": lambda cfg, arguments: loader_benchmark(cfg, rounds=arguments.rounds, list_files=arguments.batch_size or 24)}
 STEPS = {"model": (build_settings, benchmark_model), "objective": (build_objective_settings, benchmark_objective)}
-WHAT = {"model": steps, "objective": steps, **dict.fromkeys(("ram", "fam", "dgam"), beside_published), **LOADER}
+WHAT = {"model": steps, "objective": steps, **dict.fromkeys(("ram", "fam", "dgam", "loader"), beside_published)}
 
 
 def start(words: list[str]) -> int:
