@@ -17,6 +17,7 @@ FLOORS = [
     {"models", "data", "optim", "metrics", "checkpoint"},
     {"objectives", "scores", "features"},
     {"engine", "report"},
+    {"benchmarks"},
 ]
 FLOOR_OF = {room: height for height, rooms in enumerate(FLOORS) for room in rooms}
 FOUNDATION = {"registry", "errors", "config", "distributed", "logs"}
