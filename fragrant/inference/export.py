@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from fragrant.errors import UserError
+from fragrant.kernels.own_backward import forward_alone
 from fragrant.layers.normalize import ClipNormalize
-from fragrant.layers.own_backward import forward_alone
 
 LIMIT = 1e-4  # largest difference of a logit
 FREE_BATCHES = (1, 3)  # numbers of clips that a file is tried with where their number is free; it is written with 2

@@ -16,8 +16,8 @@ import torch
 from torch import Tensor, nn
 
 from fragrant.errors import UserError
+from fragrant.kernels.own_backward import applied, one_node, own_backward
 from fragrant.layers.autocast import autocast_off
-from fragrant.layers.own_backward import applied, one_node, own_backward
 
 CPU_WORK_NUMBERS = 1 << 18  # frames x columns at work together: a buffer of 1 MB in float32, the fastest of 2^15 .. 2^22
 GPU_WORK_NUMBERS = 1 << 25

@@ -17,9 +17,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fragrant.errors import UserError
+from fragrant.kernels.own_backward import applied, one_node, own_backward
 from fragrant.layers.autocast import autocast_off
 from fragrant.layers.frame_statistics import STATISTICS, frame_statistics, pieces
-from fragrant.layers.own_backward import applied, one_node, own_backward
 
 GAMMAS = (1.0, 1.5, 2.0, 2.5, 3.0)
 RULES = ("hard", "st_gumbel", "expected", "soft")

@@ -14,8 +14,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fragrant.errors import UserError
+from fragrant.kernels.own_backward import applied, own_backward
 from fragrant.layers.autocast import autocast_dtype, autocast_off
-from fragrant.layers.own_backward import applied, own_backward
 
 EPSILON = 1e-6  # added to the signed difference: keeps the gradient finite where nothing moves
 INITS = ("default", "pan")

@@ -25,9 +25,9 @@ import torch
 from torch import Tensor, nn
 
 from fragrant.errors import UserError
+from fragrant.kernels.own_backward import applied
 from fragrant.kernels.taps import check_implementation
 from fragrant.layers.autocast import autocast_off
-from fragrant.layers.own_backward import applied
 from fragrant.layers.relation import ApplyKernels, ContractConvolved, CorrelateValues, UnitLength
 
 TYPES = ("V", "R", "VplusR")
