@@ -37,7 +37,12 @@ def check_implementation(name: str) -> str:
 
 
 def pick_taps(name: str, x: Tensor) -> ModuleType:
-    """The module to compute with: ``auto`` is Triton for CUDA tensors in a number format it has, if it is installed, else PyTorch.
+    """The module to compute with, see ``picks_triton``."""
+    return importlib.import_module("fragrant.kernels." + ("taps_triton" if picks_triton(name, x) else "taps_torch"))
+
+
+def picks_triton(name: str, x: Tensor) -> bool:
+    """Whether to compute with Triton: ``auto`` does for CUDA tensors in a number format it has, if it is installed.
 
     Args:
         x: a tensor like those to compute with.
@@ -48,14 +53,15 @@ def pick_taps(name: str, x: Tensor) -> ModuleType:
     on_gpu = x.device.type == "cuda"
     if check_implementation(name) == "triton" and not (on_gpu or triton_is_interpreted()):
         raise KernelError(f"the implementation 'triton' needs tensors on a CUDA GPU, got {x.device}; use 'auto' or 'torch'")
-    use_triton = name == "triton" or (name == "auto" and on_gpu and x.dtype in TRITON_DTYPES and triton_is_installed())
-    return importlib.import_module("fragrant.kernels." + ("taps_triton" if use_triton else "taps_torch"))
+    return name == "triton" or (name == "auto" and on_gpu and x.dtype in TRITON_DTYPES and triton_is_installed())
 
 
+@torch.compiler.assume_constant_result
 def triton_is_installed() -> bool:
     return importlib.util.find_spec("triton") is not None
 
 
+@torch.compiler.assume_constant_result
 def triton_is_interpreted() -> bool:
     """Triton's own switch for running kernels on the CPU, slowly: for tests."""
     return os.environ.get("TRITON_INTERPRET") == "1"
