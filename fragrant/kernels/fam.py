@@ -2,7 +2,7 @@
 
 from torch import Tensor
 
-from fragrant.kernels.taps import TRITON_DTYPES, picks_triton
+from fragrant.kernels.taps import TRITON_DTYPES, has_operators, picks_triton
 
 MOST_FRAMES = 32  # that the registers of a thread hold
 NOISE = 8.0  # in rounding errors of the column: a bin below counts as zero, as it is in an FFT, where equal numbers cancel exactly
@@ -19,4 +19,4 @@ def gains_by_triton(name: str, x: Tensor) -> bool:
     Raises:
         KernelError: Triton was asked for, but cannot run on this device.
     """
-    return picks_triton(name, x) and (name == "triton" or has_kernels_for(x))
+    return picks_triton(name, x) and (name == "triton" or has_kernels_for(x)) and has_operators("fam_triton")

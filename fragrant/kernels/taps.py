@@ -44,6 +44,8 @@ def pick_taps(name: str, x: Tensor) -> ModuleType:
 def picks_triton(name: str, x: Tensor) -> bool:
     """Whether to compute with Triton: ``auto`` does for CUDA tensors in a number format it has, if it is installed.
 
+    A file that is exported would need this package to run its operators: ``auto`` keeps them out.
+
     Args:
         x: a tensor like those to compute with.
 
@@ -53,7 +55,18 @@ def picks_triton(name: str, x: Tensor) -> bool:
     on_gpu = x.device.type == "cuda"
     if check_implementation(name) == "triton" and not (on_gpu or triton_is_interpreted()):
         raise KernelError(f"the implementation 'triton' needs tensors on a CUDA GPU, got {x.device}; use 'auto' or 'torch'")
-    return name == "triton" or (name == "auto" and on_gpu and x.dtype in TRITON_DTYPES and triton_is_installed())
+    able = on_gpu and x.dtype in TRITON_DTYPES and not torch.compiler.is_exporting()
+    return name == "triton" or (name == "auto" and able and triton_is_installed())
+
+
+@torch.compiler.assume_constant_result  # torch.compile cannot trace an import
+def has_operators(module: str) -> bool:
+    """True, once ``torch.ops.fragrant`` has those of a module of Triton kernels.
+
+    It is imported at the first call, because importing Triton costs a second.
+    """
+    importlib.import_module(f"fragrant.kernels.{module}")
+    return True
 
 
 @torch.compiler.assume_constant_result

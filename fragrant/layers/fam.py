@@ -45,11 +45,9 @@ class FAM(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, T, H, W) -> the same, in the number and memory format of x; computed in float32 at least."""
         with autocast_off(x):
-            if not gains_by_triton(self.impl, x):
-                return FrequencyGain.apply(x, self.amplitude_exponent)
-            from fragrant.kernels.fam_triton import frequency_gain  # where Triton is installed
-
-            return frequency_gain(x, self.amplitude_exponent)
+            if gains_by_triton(self.impl, x):
+                return torch.ops.fragrant.frequency_gain(x, self.amplitude_exponent)
+            return FrequencyGain.apply(x, self.amplitude_exponent)
 
     @torch.no_grad()
     def gain(self, x: Tensor) -> Tensor:
