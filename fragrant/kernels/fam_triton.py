@@ -72,7 +72,7 @@ def column_places(groups, chunks, T: tl.constexpr, VECTOR: tl.constexpr, BLOCK: 
     """
     length = chunks * VECTOR
     column = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
-    first = (column // length).to(tl.int64) * (length.to(tl.int64) * T) + column % length
+    first = (column // length).to(tl.int64) * (tl.cast(length, tl.int64) * T) + column % length
     return first, column < groups * chunks * VECTOR, length
 
 

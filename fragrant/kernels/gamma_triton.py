@@ -93,7 +93,7 @@ def statistics_kernel(
     tl.store(ranges + frame * 2 + 1, tl.max(load_parts(parts, frame, 1, blocks, BLOCKS, float("-inf")), 0))
     b = tl.arange(0, BLOCKS)
     sums = load_parts(parts, frame, 2, blocks, BLOCKS, 0.0)
-    length = (S * L).to(tl.float32)
+    length = tl.cast(S * L, tl.float32)
     mean = tl.sum(sums, 0) / length
     if MEAN >= 0:
         tl.store(statistics + frame * WIDTH + MEAN, mean)
