@@ -17,8 +17,8 @@ from fragrant.data.views import result_file_name, views_label
 from fragrant.distributed import from_main, gather_objects, is_main, mean_over_ranks, world_size
 from fragrant.engine.announce import compare_class_names, test_lines
 from fragrant.engine.build import (
-    build_erasing,
     build_preparation,
+    build_training_preparation,
     describe_setting,
     model_on_device,
     objective_on_device,
@@ -178,13 +178,13 @@ def train(job: Job) -> None:
     if start.epoch and not start.batch and is_due(start.epoch - 1, max_epoch, cfg.TRAIN.EVAL_PERIOD):
         # The run may have been killed between saving and validating; doing it twice changes nothing.
         best = keep_best(start.epoch - 1)
-    erase = build_erasing(cfg)
+    prepare = build_training_preparation(cfg, job.prepare)
     for epoch in range(start.epoch, max_epoch):
         first = start.batch if epoch == start.epoch else 0
         meter = TrainMeter(job.log, epoch=epoch, max_epoch=max_epoch, period=cfg.LOG_PERIOD, device=job.device)
         if first and (averaged := of_this_rank(start.state["meter"])):
             meter.load_state_dict(averaged)
-        loop = dict(epoch=epoch, lr_at=lr_at, prepare=job.prepare, autocast=precision.autocast, device=job.device, erase=erase)
+        loop = dict(epoch=epoch, lr_at=lr_at, prepare=prepare, autocast=precision.autocast, device=job.device)
         train_one_epoch(trained, train_loader, stepper, meter, first=first, between_steps=partial(saver.between_steps, epoch), **loop)
         skips.tell(f"training epoch {epoch + 1}/{max_epoch}", device=job.device)
         save_due, val_due = (is_due(epoch, max_epoch, period) for period in (cfg.TRAIN.CHECKPOINT_PERIOD, cfg.TRAIN.EVAL_PERIOD))

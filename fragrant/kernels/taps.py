@@ -6,6 +6,7 @@ Both offer ``apply_taps``, ``correlate_taps`` and ``scatter_taps``, with the sam
 import importlib
 import importlib.util
 import os
+from collections.abc import Sequence
 from types import ModuleType
 
 import torch
@@ -41,13 +42,14 @@ def pick_taps(name: str, x: Tensor) -> ModuleType:
     return importlib.import_module("fragrant.kernels." + ("taps_triton" if picks_triton(name, x) else "taps_torch"))
 
 
-def picks_triton(name: str, x: Tensor) -> bool:
+def picks_triton(name: str, x: Tensor, dtypes: Sequence[torch.dtype] = TRITON_DTYPES) -> bool:
     """Whether to compute with Triton: ``auto`` does for CUDA tensors in a number format it has, if it is installed.
 
     A file that is exported would need this package to run its operators: ``auto`` keeps them out.
 
     Args:
         x: a tensor like those to compute with.
+        dtypes: number formats that Triton's kernels have.
 
     Raises:
         KernelError: Triton was asked for, but cannot run on this device.
@@ -55,7 +57,7 @@ def picks_triton(name: str, x: Tensor) -> bool:
     on_gpu = x.device.type == "cuda"
     if check_implementation(name) == "triton" and not (on_gpu or triton_is_interpreted()):
         raise KernelError(f"the implementation 'triton' needs tensors on a CUDA GPU, got {x.device}; use 'auto' or 'torch'")
-    able = on_gpu and x.dtype in TRITON_DTYPES and not torch.compiler.is_exporting()
+    able = on_gpu and x.dtype in dtypes and not torch.compiler.is_exporting()
     return name == "triton" or (name == "auto" and able and triton_is_installed())
 
 

@@ -49,11 +49,22 @@ class RandomErasing:
             keys: one per clip; what is erased and with which noise follows from it alone (the noise of a GPU is not that of a CPU).
         """
         for clip, key in zip(clips, keys, strict=True):
-            rng = random.Random(key)
-            for box in self.draw(*clip.shape[2:], rng):
+            for box, seed in self.plan(*clip.shape[2:], key):
                 part = clip[..., box.top : box.top + box.height, box.left : box.left + box.width]  # (C, T, h, w)
-                part.copy_(self._fill(part, rng.getrandbits(63)))
+                part.copy_(self._fill(part, seed))
         return clips
+
+    def plan(self, height: int, width: int, key: str) -> list[tuple[Box, int]]:
+        """The boxes of the clip with this key, each with the seed of its noise."""
+        rng = random.Random(key)
+        return [(box, rng.getrandbits(63)) for box in self.draw(height, width, rng)]
+
+    def table(self, height: int, width: int, keys: Sequence[str]) -> Tensor:
+        """The plans of N clips: (N, K, 5) int64, K boxes at most: top, left, height, width, seed; zeros where a clip has fewer."""
+        plans = [self.plan(height, width, key) for key in keys]
+        most = max(map(len, plans), default=0)
+        rows = [[(*box, seed) for box, seed in plan] + [(0,) * 5] * (most - len(plan)) for plan in plans]
+        return torch.tensor(rows, dtype=torch.int64).view(len(plans), most, 5)
 
     def _fill(self, part: Tensor, seed: int) -> Tensor:
         if self.mode == "const":
