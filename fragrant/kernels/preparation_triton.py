@@ -53,10 +53,11 @@ def erase_box(values, boxes, first, frame, channel, y, x, value, FILL: tl.conste
 
 @triton.jit
 def prepare_kernel(
-    pixels, mean, std, boxes, clips, frames, height, width, count,
-    CHANNELS: tl.constexpr, FROM_LAST: tl.constexpr, TO_LAST: tl.constexpr, REVERSE: tl.constexpr, FILL: tl.constexpr, BLOCK: tl.constexpr,
+    pixels, mean, std, boxes, clips, frames, height, width,
+    CHANNELS: tl.constexpr, FROM_LAST: tl.constexpr, TO_LAST: tl.constexpr, REVERSE: tl.constexpr, BOXES: tl.constexpr,
+    FILL: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
-    """clips = (pixels / 255 - mean) / std, boxes erased; FROM_LAST, TO_LAST: channels last in memory; ``count`` boxes of every clip."""
+    """clips = (pixels / 255 - mean) / std, boxes erased; FROM_LAST, TO_LAST: channels last in memory; BOXES of every clip."""
     positions = frames * height * width
     blocks = tl.cdiv(positions * CHANNELS, BLOCK)
     clip = tl.program_id(0) // blocks
@@ -80,9 +81,9 @@ def prepare_kernel(
         means = tl.where(source_channel == c, tl.load(mean + c), means)
         stds = tl.where(source_channel == c, tl.load(std + c), stds)
     values = tl.div_rn(tl.div_rn(values, tl.full((BLOCK,), 255.0, dtype=tl.float32)) - means, stds)
-    for box in range(count):
+    for box in range(BOXES):
         frame, y, x = position // (height * width), position // width % height, position % width
-        values = erase_box(values, boxes, (clip * count + box) * 5, frame, channel, y, x, value, FILL, frames)
+        values = erase_box(values, boxes, (clip * BOXES + box) * 5, frame, channel, y, x, value, FILL, frames)
     tl.store(clips + clip_start + value, values.to(clips.dtype.element_ty), mask=exists)
 
 
@@ -108,9 +109,11 @@ def prepare_clips(
     n, c, t, h, w = pixels.shape
     clips = torch.empty(pixels.shape, dtype=dtype, device=pixels.device, memory_format=result_format(channels_last))
     grid = (n * triton.cdiv(c * t * h * w, BLOCK),)
-    constants = dict(CHANNELS=c, FROM_LAST=from_last, TO_LAST=channels_last, REVERSE=reverse, FILL=FILLS.index(fill), BLOCK=BLOCK)
+    constants = dict(
+        CHANNELS=c, FROM_LAST=from_last, TO_LAST=channels_last, REVERSE=reverse, BOXES=boxes.shape[1], FILL=FILLS.index(fill), BLOCK=BLOCK
+    )
     with on_device(pixels):
-        prepare_kernel[grid](pixels, mean, std, boxes.contiguous(), clips, t, h, w, boxes.shape[1], **constants, num_warps=WARPS)
+        prepare_kernel[grid](pixels, mean, std, boxes.contiguous(), clips, t, h, w, **constants, num_warps=WARPS)
     return clips
 
 
@@ -132,8 +135,8 @@ def variants() -> list[Variant]:
 
 def prepare_variant(number_format: str, channels_last: bool, element_bytes: int, n: int = 16, frames: int = 16, side: int = 224) -> Variant:
     tensors = dict(pixels="*u8", mean="*fp32", std="*fp32", boxes="*i64", clips=number_format)
-    constants = dict(CHANNELS=3, FROM_LAST=True, TO_LAST=channels_last, REVERSE=False, FILL=0, BLOCK=BLOCK)
+    constants = dict(CHANNELS=3, FROM_LAST=True, TO_LAST=channels_last, REVERSE=False, BOXES=1, FILL=0, BLOCK=BLOCK)
     name = f"preparation to {number_format.strip('*')}, {'channels last' if channels_last else 'contiguous'}"
     moved = n * 3 * frames * side * side * (1 + element_bytes)
-    sizes = dict(frames=frames, height=side, width=side, count=2)
+    sizes = dict(frames=frames, height=side, width=side)
     return Variant(name, prepare_kernel, tensors | sizes | constants, num_warps=WARPS, bytes_moved=moved)

@@ -60,11 +60,12 @@ class RandomErasing:
         return [(box, rng.getrandbits(63)) for box in self.draw(height, width, rng)]
 
     def table(self, height: int, width: int, keys: Sequence[str]) -> Tensor:
-        """The plans of N clips: (N, K, 5) int64, K boxes at most: top, left, height, width, seed; zeros where a clip has fewer."""
-        plans = [self.plan(height, width, key) for key in keys]
-        most = max(map(len, plans), default=0)
-        rows = [[(*box, seed) for box, seed in plan] + [(0,) * 5] * (most - len(plan)) for plan in plans]
-        return torch.tensor(rows, dtype=torch.int64).view(len(plans), most, 5)
+        """The plans of N clips: (N, max_count, 5) int64: top, left, height, width, seed of a box; zeros where a clip has fewer."""
+        table = torch.zeros(len(keys), self.max_count, 5, dtype=torch.int64)
+        for row, key in zip(table, keys, strict=True):
+            for place, (box, seed) in zip(row, self.plan(height, width, key), strict=False):
+                place.copy_(torch.tensor([*box, seed]))
+        return table
 
     def _fill(self, part: Tensor, seed: int) -> Tensor:
         if self.mode == "const":
