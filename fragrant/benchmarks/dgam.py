@@ -9,6 +9,7 @@ from torch import Tensor
 from fragrant.benchmarks.beside_published import heading, rows
 from fragrant.benchmarks.published.dgam import PublishedGammaExperts, published_statistics
 from fragrant.benchmarks.timing import measure
+from fragrant.kernels.taps import triton_is_installed
 from fragrant.layers.frame_statistics import frame_statistics
 from fragrant.layers.gamma_experts import GAMMAS, PUBLISHED_TAU, GammaExperts
 from fragrant.layers.normalize import ClipNormalize
@@ -27,10 +28,12 @@ def benchmark_dgam(clips: Tensor, *, rounds: int = 5) -> str:
     num_frames = clips.shape[2]
     torch.manual_seed(0)
     published = PublishedGammaExperts(num_frames, tau=PUBLISHED_TAU).to(clips.device)
-    ours = GammaExperts(num_frames, select="hard", tau=PUBLISHED_TAU, dropout=0.0).to(clips.device)
-    ours.load_state_dict(published.state_dict())
-    statistics = {"published": published_statistics, "PyTorch": frame_statistics}
-    experts = {"published": published, "PyTorch": lambda clips: ours(clips)[0]}
+    statistics, experts = {"published": published_statistics}, {"published": published}
+    implementations = {"PyTorch": "torch"} | ({"Triton": "triton"} if clips.device.type == "cuda" and triton_is_installed() else {})
+    for name, impl in implementations.items():
+        ours = GammaExperts(num_frames, select="hard", tau=PUBLISHED_TAU, dropout=0.0, impl=impl).to(clips.device)
+        ours.load_state_dict(published.state_dict())
+        statistics[name], experts[name] = partial(frame_statistics, impl=impl), partial(brightened, ours)
     grad = torch.randn_like(clips)
     cases = (
         ("statistics, forward", statistics, lambda form: _forward(form, clips)),
@@ -44,6 +47,10 @@ def benchmark_dgam(clips: Tensor, *, rounds: int = 5) -> str:
         lines += rows(title, measure(variants, device=clips.device, rounds=rounds), outputs)
     taken = sorted(GAMMAS[k] for k in ours.choose(clips).expert.tolist())
     return "\n".join([*lines, f"gammas taken: {', '.join(map(str, taken))}"])
+
+
+def brightened(experts: GammaExperts, clips: Tensor) -> Tensor:
+    return experts(clips)[0]
 
 
 @torch.no_grad()

@@ -65,7 +65,10 @@ def benchmark_ram(cases: list[Case], *, device: torch.device, rounds: int = 5, a
 
 def benchmark_fam(cases: list[Case], *, device: torch.device, rounds: int = 5) -> str:
     """The same for FAM, in float32."""
-    return _benchmark(cases, lambda case: {"published": PublishedFAM(), "PyTorch": FAM()}, device=device, rounds=rounds, autocast=None)
+    forms = {"published": PublishedFAM(), "PyTorch": FAM(impl="torch")}
+    if device.type == "cuda" and triton_is_installed():
+        forms["Triton"] = FAM(impl="triton")
+    return _benchmark(cases, lambda case: forms, device=device, rounds=rounds, autocast=None)
 
 
 def _benchmark(

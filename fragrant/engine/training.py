@@ -33,7 +33,12 @@ from fragrant.objectives import Objective
 from fragrant.optim import build_optimizer, build_schedule, describe_peak
 from fragrant.optim.step import Stepper
 from fragrant.report.board import show_clips, spread_clips
-from fragrant.runtime.build import build_erasing, describe_setting, objective_on_device, separate_randomness
+from fragrant.runtime.build import (
+    build_training_preparation,
+    describe_setting,
+    objective_on_device,
+    separate_randomness,
+)
 from fragrant.runtime.precision import Precision, pick_precision
 
 
@@ -61,9 +66,9 @@ def train(job: Job) -> None:
     if start.epoch and not start.batch and is_due(start.epoch - 1, max_epoch, job.cfg.TRAIN.EVAL_PERIOD):
         # The run may have been killed between saving and validating; doing it twice changes nothing.
         keep_best(training, start.epoch - 1)
-    erase = build_erasing(job.cfg)
+    prepare = build_training_preparation(job.cfg, job.prepare)
     for epoch in range(start.epoch, max_epoch):
-        one_epoch(training, epoch, erase)
+        one_epoch(training, epoch, prepare)
 
 
 def build_training(job: Job) -> Training:
@@ -119,7 +124,7 @@ def build_saver(job: Job, state: RunState) -> Saver:
     )
 
 
-def one_epoch(training: Training, epoch: int, erase: Callable[[Tensor, Sequence[int], int], Tensor]) -> None:
+def one_epoch(training: Training, epoch: int, prepare: Callable[[Tensor, Sequence[int], int], Tensor]) -> None:
     """Trains, saves and validates where it is due."""
     job, start, state, saver = training.job, training.start, training.state, training.saver
     cfg, max_epoch = job.cfg, job.cfg.SOLVER.MAX_EPOCH
@@ -134,12 +139,11 @@ def one_epoch(training: Training, epoch: int, erase: Callable[[Tensor, Sequence[
         state.meter,
         epoch=epoch,
         lr_at=training.lr_at,
-        prepare=job.prepare,
+        prepare=prepare,
         autocast=training.precision.autocast,
         device=job.device,
         first=first,
         between_steps=partial(saver.between_steps, epoch),
-        erase=erase,
     )
     training.skips.tell(f"training epoch {epoch + 1}/{max_epoch}", device=job.device)
     save_due, val_due = (is_due(epoch, max_epoch, period) for period in (cfg.TRAIN.CHECKPOINT_PERIOD, cfg.TRAIN.EVAL_PERIOD))

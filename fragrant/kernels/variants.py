@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-TRITON_MODULES = ("taps_triton", "depthwise_triton")
+TRITON_MODULES = ("taps_triton", "depthwise_triton", "fam_triton", "gamma_triton", "preparation_triton")
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from fragrant.distributed import rank, world_size
 from fragrant.layers.frozen_batch_norm import freeze_batch_norm
 from fragrant.layers.memory_format import to_channels_last
 from fragrant.layers.normalize import ClipNormalize
+from fragrant.layers.preparation import ClipPreparation
 from fragrant.layers.random_erasing import RandomErasing
 from fragrant.models import build_model
 from fragrant.objectives import Objective, Teacher, build_objective, part_to_test
@@ -44,25 +45,23 @@ def separate_randomness(cfg) -> None:
         torch.manual_seed(cfg.RNG_SEED + rank())
 
 
-def build_preparation(cfg, device: torch.device, *, channels_last: bool) -> Callable[[Tensor], Tensor]:
+def build_preparation(cfg, device: torch.device, *, channels_last: bool) -> ClipPreparation:
     """uint8 clips (N, C, T, H, W) on the device -> normalised float32 clips in the model's memory format."""
     normalize = ClipNormalize(cfg.DATA.MEAN, cfg.DATA.STD, reverse_channels=cfg.DATA.REVERSE_INPUT_CHANNEL).to(device)
-    layout = torch.channels_last_3d if channels_last else torch.contiguous_format
-    return lambda clips: normalize(clips).contiguous(memory_format=layout)
+    aug = cfg.AUG
+    erasing = RandomErasing(aug.RE_PROB, mode=aug.RE_MODE, max_count=aug.RE_COUNT) if aug.ENABLE and aug.RE_PROB else None
+    return ClipPreparation(normalize, erasing=erasing, channels_last=channels_last)
 
 
-def build_erasing(cfg) -> Callable[[Tensor, Sequence[int], int], Tensor]:
-    """Random erasing: (normalised clips (B*V, C, T, H, W), ids of the B videos, epoch) -> the clips, changed in place."""
-    aug, seed = cfg.AUG, cfg.RNG_SEED
-    if not (aug.ENABLE and aug.RE_PROB):
-        return lambda clips, ids, epoch: clips
-    erase = RandomErasing(aug.RE_PROB, mode=aug.RE_MODE, max_count=aug.RE_COUNT)
+def build_training_preparation(cfg, prepare: ClipPreparation) -> Callable[[Tensor, Sequence[int], int], Tensor]:
+    """(uint8 clips (B*V, C, T, H, W), ids of the B videos, epoch) -> normalised clips, erased at random if the config says so."""
+    seed = cfg.RNG_SEED
 
-    def erase_videos(clips: Tensor, ids: Sequence[int], epoch: int) -> Tensor:
+    def prepare_videos(clips: Tensor, ids: Sequence[int], epoch: int) -> Tensor:
         views = range(len(clips) // len(ids))
-        return erase(clips, [f"{seed}-{epoch}-{video_id}-{view}-erase" for video_id in ids for view in views])
+        return prepare(clips, [f"{seed}-{epoch}-{video_id}-{view}-erase" for video_id in ids for view in views])
 
-    return erase_videos
+    return prepare_videos
 
 
 def model_on_device(cfg, device: torch.device, *, channels_last: bool, compiled: bool) -> nn.Module:

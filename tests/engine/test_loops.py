@@ -90,7 +90,7 @@ def test_an_epoch(tmp_path):
     """Learning rates follow the fractional epoch, every view is a sample, the objective hears of every step."""
     torch.manual_seed(0)
     model = nn.Sequential(nn.AdaptiveAvgPool3d(1), nn.Flatten(), nn.Linear(3, 3))
-    steps, erased = [], []
+    steps, prepared = [], []
 
     class Watched(Classify):
         def after_step(self):
@@ -109,13 +109,12 @@ def test_an_epoch(tmp_path):
             meter,
             epoch=3,
             lr_at=lambda epoch: epoch / 100,
-            prepare=lambda clips: clips.float(),
+            prepare=lambda clips, ids, epoch: prepared.append((len(clips), ids, epoch)) or clips.float(),
             autocast=contextlib.nullcontext,
             device=CPU,
-            erase=lambda clips, ids, epoch: erased.append((len(clips), ids, epoch)) or clips,
         )
     assert loader.epoch == 3
-    assert erased == [(2 * len(ids), ids, 3) for ids in ([0, 1], [2, 3], [4, 5], [6])]
+    assert prepared == [(2 * len(ids), ids, 3) for ids in ([0, 1], [2, 3], [4, 5], [6])]
     assert steps == pytest.approx([0.03, 0.0325, 0.035, 0.0375])
     lines = (tmp_path / "stdout.log").read_text().splitlines()
     assert len(lines) == 3
