@@ -88,9 +88,9 @@ class CSN(Backbone):
     ):
         super().__init__()
         if depth not in BLOCKS:
-            raise ModelError(f"CSN.DEPTH {depth} is not known; allowed: {', '.join(map(str, BLOCKS))}")
+            raise ModelError(f"CSN depth {depth} is not known; allowed: {', '.join(map(str, BLOCKS))}")
         if bottleneck not in BOTTLENECKS:
-            raise ModelError(f"CSN.BOTTLENECK '{bottleneck}' is not known; allowed: {', '.join(BOTTLENECKS)}")
+            raise ModelError(f"CSN bottleneck '{bottleneck}' is not known; allowed: {', '.join(BOTTLENECKS)}")
         if len(recompute_blocks) != 4:
             raise ModelError(f"MODEL.CHECKPOINT_NUM {list(recompute_blocks)} needs one value for each of the 4 stages")
         self.depth, self.bottleneck = depth, bottleneck
