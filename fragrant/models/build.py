@@ -1,9 +1,16 @@
 """The table of models, and the one door to it from a config."""
 
+from collections.abc import Sequence
+
 from fragrant.models.backbone import Backbone
 from fragrant.registry import Registry
 
 MODELS = Registry("MODEL.MODEL_NAME")  # name -> function(cfg) -> Backbone; filled by the model files
+
+
+def recompute_blocks(cfg) -> Sequence[int]:
+    """How many blocks of each of the four stages are recomputed: MODEL.CHECKPOINT_NUM where MODEL.USE_CHECKPOINT says so."""
+    return cfg.MODEL.CHECKPOINT_NUM if cfg.MODEL.USE_CHECKPOINT else (0, 0, 0, 0)
 
 
 def build_model(cfg) -> Backbone:

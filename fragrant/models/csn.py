@@ -13,8 +13,8 @@ from torchvision.models.video.resnet import Bottleneck, VideoResNet
 
 from fragrant.layers.depthwise_conv import DepthwiseConv3d
 from fragrant.layers.recompute import recompute
-from fragrant.models.backbone import Backbone, ModelError
-from fragrant.models.build import MODELS
+from fragrant.models.backbone import Backbone, ModelError, blocks_to_recompute
+from fragrant.models.build import MODELS, recompute_blocks
 
 BLOCKS = {26: (2, 2, 2, 2), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}  # depth -> blocks of the four stages
 BATCH_NORM_EPS = 1e-3  # as in Caffe2, where the published weights come from; torch's 1e-5 moves logits by up to 0.8 %
@@ -91,11 +91,9 @@ class CSN(Backbone):
             raise ModelError(f"CSN depth {depth} is not known; allowed: {', '.join(map(str, BLOCKS))}")
         if bottleneck not in BOTTLENECKS:
             raise ModelError(f"CSN bottleneck '{bottleneck}' is not known; allowed: {', '.join(BOTTLENECKS)}")
-        if len(recompute_blocks) != 4:
-            raise ModelError(f"MODEL.CHECKPOINT_NUM {list(recompute_blocks)} needs one value for each of the 4 stages")
         self.depth, self.bottleneck = depth, bottleneck
         self.frozen_bn = frozen_bn
-        self.recompute_blocks = tuple(recompute_blocks)
+        self.recompute_blocks = blocks_to_recompute(recompute_blocks)
         net = VideoResNet(Bottleneck, [BOTTLENECKS[bottleneck]] * 4, list(BLOCKS[depth]), stem, max(num_classes, 1))
         self.stem, self.layer1, self.layer2, self.layer3, self.layer4 = net.stem, net.layer1, net.layer2, net.layer3, net.layer4
         self.pool2 = nn.MaxPool3d((2, 1, 1), stride=(2, 1, 1)) if pool2 else nn.Identity()
@@ -217,5 +215,5 @@ def csn(cfg) -> CSN:
         pool2=cfg.CSN.POOL2,
         frozen_bn=cfg.CSN.FROZEN_BN,
         dropout_rate=cfg.MODEL.DROPOUT_RATE,
-        recompute_blocks=cfg.MODEL.CHECKPOINT_NUM if cfg.MODEL.USE_CHECKPOINT else (0, 0, 0, 0),
+        recompute_blocks=recompute_blocks(cfg),
     )

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from fragrant.layers.hourglass import Hourglass, HourglassGate
 from fragrant.models.backbone import ModelError
-from fragrant.models.build import MODELS
+from fragrant.models.build import MODELS, recompute_blocks
 from fragrant.models.tsm import RENAMES, TSM
 
 FRAMES = 5  # of a segment; the middle one is the picture
@@ -36,8 +36,17 @@ class H2CN(TSM):
         *RENAMES,
     ]
 
-    def __init__(self, *, num_classes: int, blocks: Sequence[int] = (3, 4, 6, 3), width: int = 64, dropout_rate: float = 0.5):
-        super().__init__(num_classes=num_classes, blocks=blocks, width=width, dropout_rate=dropout_rate)
+    def __init__(
+        self,
+        *,
+        num_classes: int,
+        blocks: Sequence[int] = (3, 4, 6, 3),
+        width: int = 64,
+        dropout_rate: float = 0.5,
+        recompute_blocks: Sequence[int] = (0, 0, 0, 0),
+    ):
+        options = dict(blocks=blocks, width=width, dropout_rate=dropout_rate, recompute_blocks=recompute_blocks)
+        super().__init__(num_classes=num_classes, **options)
         net = self.resnet
         net.conv1 = nn.Conv2d(3, 64, 7, stride=2, padding=3)  # its ImageNet ancestor has biases here and beside the blocks
         for block in chain(*self.stages()):
@@ -79,4 +88,8 @@ class H2CN(TSM):
 
 @MODELS.register("H2CN")
 def h2cn(cfg) -> H2CN:
-    return H2CN(num_classes=cfg.MODEL.NUM_CLASSES, dropout_rate=cfg.MODEL.DROPOUT_RATE)
+    return H2CN(
+        num_classes=cfg.MODEL.NUM_CLASSES,
+        dropout_rate=cfg.MODEL.DROPOUT_RATE,
+        recompute_blocks=recompute_blocks(cfg),
+    )
