@@ -28,6 +28,7 @@ setup(
         "torchcodec": ["torchcodec>=0.4"],  # DATA.DECODING_BACKEND torchcodec
         "decord": ["decord>=0.6"],  # DATA.DECODING_BACKEND decord
         "report": ["matplotlib>=3.8"],  # tools/plot.py; the HTML report needs nothing
+        "docs": ["mkdocs>=1.6", "mkdocs-material>=9.5", "mkdocstrings[python]>=0.26"],  # the site: mkdocs build --strict
         "test": ["pytest>=8", "pytest-xdist>=3.5", "ruff>=0.6", "matplotlib>=3.8", "scikit-learn>=1.4", "selenium>=4.20"],
     },
 )
