@@ -11,8 +11,8 @@ from dgam_inputs import dgam_input, published_state
 from models_by_row import TINY
 from torch import nn
 
+from fragrant.benchmarks.parts import again, calls_of
 from fragrant.config import load_cfg
-from fragrant.engine.benchmark_parts import again, calls_of
 from fragrant.models import ModelError, build_model
 from fragrant.models.dgam import DGAM
 from fragrant.models.uniformer import UniFormer
