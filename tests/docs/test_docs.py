@@ -37,7 +37,7 @@ def prose(text: str) -> str:
     return re.sub(r"^```.*?^```", "", text, flags=re.M | re.S)
 
 
-# ------------------------------------------------------------------------------------------------------------------ front page
+# ----------------------------------------------------------------------------------------------------------- front page
 def test_readme_is_one_page():
     lines = README.read_text(encoding="utf-8").splitlines()
     assert len(lines) <= 150
@@ -57,7 +57,7 @@ def test_pictures_are_small():
     assert pictures and all(picture.stat().st_size < 200_000 for picture in pictures)
 
 
-# ----------------------------------------------------------------------------------------------------------------------- links
+# ---------------------------------------------------------------------------------------------------------------- links
 def anchor_of(heading: str) -> str:
     """As GitHub and Python-Markdown name a heading."""
     text = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", heading).replace("`", "")
@@ -83,12 +83,20 @@ def test_links_resolve(page):
     assert broken == []
 
 
+@pytest.mark.parametrize("page", PAGES, ids=ids)
+def test_files_of_the_repository_exist(page):
+    text = page.read_text(encoding="utf-8")
+    paths = re.findall(r"\b(?:configs|fragrant|tests|tools)/[\w/]+\.(?:py|yaml|sbatch)\b", text)
+    invented = re.compile(r"/(x|my_\w+)\.\w+$")
+    assert [path for path in paths if not (ROOT / path).exists() and not invented.search(path)] == []
+
+
 def test_every_page_is_in_the_site():
     nav = set(re.findall(r": ([\w/]+\.md)$", (ROOT / "mkdocs.yml").read_text(encoding="utf-8"), flags=re.M))
     assert nav == {path.relative_to(ROOT / "docs").as_posix() for path in (ROOT / "docs").rglob("*.md")}
 
 
-# -------------------------------------------------------------------------------------------------------------------- commands
+# ------------------------------------------------------------------------------------------------------------- commands
 class Command(NamedTuple):
     page: Path
     tool: str  # "run_net"
@@ -172,7 +180,7 @@ def test_command_parses(command, monkeypatch):
         assert len(pairs) % 2 == 0, command.text
 
 
-# ---------------------------------------------------------------------------------------------------------------------- Python
+# --------------------------------------------------------------------------------------------------------------- Python
 @pytest.mark.parametrize("page", PAGES, ids=ids)
 def test_python_blocks_compile(page):
     for language, block in fences(page.read_text(encoding="utf-8")):
@@ -209,7 +217,7 @@ def test_documented_names_exist():
     assert [name for name in names if not resolves(name)] == []
 
 
-# -------------------------------------------------------------------------------------------------------------------- messages
+# ------------------------------------------------------------------------------------------------------------- messages
 @functools.cache
 def literals() -> str:
     """Every text in the source of the package; an f-string's fields are left out."""
