@@ -22,7 +22,7 @@ from fragrant.optim import build_optimizer
 
 KEPT = ROOT / "tests" / "golden_run"
 FACTS = json.loads((KEPT / "expected.json").read_text())
-WEIGHTS_WITHIN, LOGITS_WITHIN = 2e-6, 2e-6  # where torch or processor are others; a step of AdamW here moves a weight by up to 5e-4
+WEIGHTS_WITHIN, LOGITS_WITHIN = 2e-5, 2e-4  # where torch or processor are others (SSE4.1: 6e-6, 5e-5); a step moves a weight by up to 5e-4
 
 
 def processor() -> str:
