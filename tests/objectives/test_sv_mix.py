@@ -95,11 +95,30 @@ def named_parts(objective: SvMix) -> dict[str, torch.Tensor]:
     return {prefix + name: value for prefix, part in parts.items() for name, value in part.state_dict(keep_vars=True).items()}
 
 
+def recorded(objective: SvMix) -> list[tuple[torch.Tensor, torch.Tensor]]:
+    """Logits and targets of every loss that the objective computes from now on: the student's, then the teacher's."""
+    seen, loss_fn = [], objective.loss_fn
+
+    def keep(logits, targets):
+        seen.append((logits, targets))
+        return loss_fn(logits, targets)
+
+    objective.loss_fn = keep
+    return seen
+
+
 @pytest.mark.parametrize("case", STEPS["cases"])
 def test_published_training_step(case):
     objective, clips, labels = golden_objective(case)
     given, expected = case["input"]["step"], case["output"]
+    seen = recorded(objective)
     out = objective(clips, labels)
+    for (logits, target), names in zip(
+        seen, (("logits_student", "label_lambda_target_student"), ("logits_teacher", "target_module")), strict=True
+    ):
+        for found, name in zip((logits, target), names, strict=True):
+            close(found, expected[name], 1e-4)
+    assert not seen[0][1].requires_grad and not seen[1][1].requires_grad
     for name, key in (("loss_student", "loss_student"), ("loss_mixer", "loss_module_ce"), ("loss_mask", "mask_loss")):
         assert out.logged[name].item() == pytest.approx(expected[key], rel=1e-4, abs=1e-6)
     assert out.loss.item() == pytest.approx(expected["loss_total"], rel=1e-4)
@@ -108,7 +127,8 @@ def test_published_training_step(case):
     tensors = named_parts(objective)
     for name, probe in expected["grad_total"].items():
         assert_golden(tensors[name].grad, probe, tolerance=2e-4)
-    assert all(parameter.grad is None for parameter in objective.teacher.parameters())
+    has_gradient = any(parameter.grad is not None for parameter in objective.teacher.parameters())
+    assert has_gradient == expected["teacher_parameters_have_gradient"] is False
     for who, part in (("student", objective.model), ("module", objective.mixer)):
         norm = nn.utils.get_total_norm([parameter.grad for parameter in part.parameters()])
         assert norm.item() == pytest.approx(expected["grad_norm_before_clip"][who], rel=1e-4)
