@@ -144,7 +144,8 @@ def test_multi_scale_boxes():
 # "five_crop_224_xy" has no twin: no published script of MIE-Net tests with five crops, and fragrant crops along the long side only.
 @pytest.mark.parametrize("row", golden("mienet/crops")["rows"], ids=lambda row: "x".join(map(str, row["image_wh"])))
 def test_test_crops_are_those_of_mie_net_but_for_its_slips(row):
-    """Published crops are placed in steps of a quarter, whole pixels, which ends up to three short of the right border and up to two of the centre, and in upright frames they move along the short side."""
+    """Published crops lie on quarters of whole pixels, up to three short of the right border and two of the centre; in upright
+    frames they move along the short side."""
     data, (width, height), published = golden("mienet/crops"), row["image_wh"], row["test"]
     height, width = transforms.short_side_size(height, width, data["scale_size"])
     assert [width, height] == published["scaled_wh"]

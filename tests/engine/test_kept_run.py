@@ -22,7 +22,10 @@ from fragrant.optim import build_optimizer
 
 KEPT = ROOT / "tests" / "golden_run"
 FACTS = json.loads((KEPT / "expected.json").read_text())
-WEIGHTS_WITHIN, LOGITS_WITHIN = 2e-5, 2e-4  # where torch or processor are others (SSE4.1: 6e-6, 5e-5); a step moves a weight by up to 5e-4
+WEIGHTS_WITHIN, LOGITS_WITHIN = (
+    2e-5,
+    2e-4,
+)  # where torch or processor are others (SSE4.1: 6e-6, 5e-5); a step moves a weight by up to 5e-4
 
 
 def processor() -> str:
@@ -77,7 +80,10 @@ def logged(name: str, epoch: str) -> list[float]:
 
 def test_it_ends_as_if_nobody_had_interrupted_it(run, expected):
     said = run()
-    assert "Resuming output/checkpoints/checkpoint_epoch_00001_batch_00001.pyth: 1 of 2 epochs and 1 batches of the next are done" in said
+    assert (
+        "Resuming output/checkpoints/checkpoint_epoch_00001_batch_00001.pyth: 1 of 2 epochs and 1 batches of the next are done"
+        in said
+    )
     state = load_checkpoint(find_latest("output"))
     assert (state["epoch"], state["batch"], state["step"]) == (1, 0, 6)
     assert state["best"] == pytest.approx(FACTS["best"])
@@ -90,7 +96,9 @@ def test_it_ends_as_if_nobody_had_interrupted_it(run, expected):
 
 def test_its_best_weights_are_tested(run, expected):
     said = run("TRAIN.ENABLE", "False", "TEST.TEST_BEST", "True")
-    assert "Testing output/checkpoints/best.pyth: 100.0 % of the model's tensors matched; 95 of 95 tensors loaded" in said
+    assert (
+        "Testing output/checkpoints/best.pyth: 100.0 % of the model's tensors matched; 95 of 95 tensors loaded" in said
+    )
     assert "the 6 names and their order agree with the checkpoint's" in said
     with np.load("output/scores.npz") as scores:
         assert_kept(scores["logits"], expected["best_logits"], LOGITS_WITHIN)
@@ -111,7 +119,9 @@ def assert_same(found, wanted, where: str) -> None:
 def test_all_that_it_holds_is_loaded_bit_for_bit():
     cfg = load_cfg(KEPT / "output/config.yaml")
     model = build_model(cfg)
-    sources = Sources(str(KEPT / "output"), True, "", epoch_reset=False, clear_patterns=(), inflation=None, pretrained="")
+    sources = Sources(
+        str(KEPT / "output"), True, "", epoch_reset=False, clear_patterns=(), inflation=None, pretrained=""
+    )
     start = load_start(model, sources, max_epoch=2)
     objective = objective_on_device(cfg, model, torch.device("cpu"))
     optimizer, scaler = build_optimizer(cfg, objective), torch.amp.GradScaler("cpu", enabled=False)
