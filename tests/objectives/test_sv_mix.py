@@ -136,11 +136,17 @@ def test_published_training_step(case):
 
     objective, clips, labels = golden_objective(case)
     groups = parameter_groups(objective, weight_decay=given["student_weight_decay"])
+    mixers = [group for group in groups if group.get("name") == "selective module"]
+    assert [group["weight_decay"] for group in mixers] == [
+        given["module_weight_decay"]
+    ]  # 2e-6 of the weights in a step: below what is told
+    assert {group["weight_decay"] for group in groups if group.get("name") != "selective module"} == {given["student_weight_decay"]}
     optimizer = torch.optim.SGD([{k: v for k, v in g.items() if k != "optimizer"} for g in groups], lr=0.1, momentum=0.9, fused=True)
     scaler = torch.amp.GradScaler("cpu", enabled=False)
     stepper = Stepper(objective, optimizer, scaler=scaler, clip_norm=given["student_clip"])
     stepper.begin(given["student_lr"], remaining=1)
     assert stepper.backward(objective(clips, labels).loss, torch.arange(4))
+    assert stepper.grad_norm.item() == pytest.approx(expected["grad_norm_before_clip"]["student"], rel=1e-4)
     objective.after_step()
     tensors, after = named_parts(objective), expected["after_step"]
     for who in ("module", "student", "teacher (EMA of the parameters, 0.999)"):
