@@ -2,52 +2,53 @@
 
 python tools/benchmark.py model --cfg FILE KEY VALUE ...   forward, forward + backward, whole step of a config's model; ratio: plain / it
 python tools/benchmark.py objective --cfg FILE ...         a training step plain, with Mixup and with SV-Mix; ratio: to plain
-python tools/benchmark.py ram                              RAM next to its published form; TRAIN.PRECISION bf16: in that
-python tools/benchmark.py fam                              FAM next to its published form
+python tools/benchmark.py gpu --minutes 8 --out DIR        all that a GPU is judged by, the most important first, into DIR
+python tools/benchmark.py ram, or fam                      RAM or FAM next to its published form; ram TRAIN.PRECISION bf16: in that
 python tools/benchmark.py dgam                             gamma experts next to their published form; a GPU: their share of Swin-B's step
 python tools/benchmark.py loader --cfg FILE KEY VALUE ...  items next to reading alone: generated files, the training list
 """
 
 import sys
 
-from fragrant.engine.benchmark import benchmark_model
-from fragrant.engine.benchmark_objective import benchmark_objective
-from fragrant.engine.benchmark_ram import benchmark_fam, benchmark_ram, fam_cases, ram_cases
-from fragrant.engine.build import benchmark_batch, build_objective_settings, build_settings, dgam_benchmark, loader_benchmark
-from fragrant.engine.launch import argument_parser, config_of, exit_code, gpu_if_any, pick_device
-from fragrant.engine.measure import machine
-from fragrant.engine.precision import DTYPES
+from fragrant.benchmarks import build
+from fragrant.benchmarks.gpu.command import gpu_command
+from fragrant.benchmarks.model import benchmark_model
+from fragrant.benchmarks.objective import benchmark_objective
+from fragrant.benchmarks.ram import benchmark_fam, benchmark_ram, fam_cases, ram_cases
+from fragrant.benchmarks.timing import machine
+from fragrant.launch import argument_parser, config_of, exit_code, gpu_if_any, pick_device
+from fragrant.runtime.precision import DTYPES
 
 
 def steps(cfg, arguments) -> str:
     device = pick_device(cfg.NUM_GPUS, cfg.NUM_SHARDS)
-    build, benchmark = STEPS[arguments.what]
-    batch = benchmark_batch(cfg, arguments.batch_size or cfg.TRAIN.BATCH_SIZE, device)
+    settings, benchmark = STEPS[arguments.what]
+    batch = build.benchmark_batch(cfg, arguments.batch_size or cfg.TRAIN.BATCH_SIZE, device)
     print(machine(device))
     print(f"{cfg.MODEL.MODEL_NAME}, clips {tuple(batch[0].shape)}; median [min, max] of {arguments.rounds} rounds, the settings in turn")
-    return benchmark(build(cfg, device), *batch, clip_norm=cfg.SOLVER.CLIP_GRADIENT, rounds=arguments.rounds)
+    return benchmark(settings(cfg, device), *batch, clip_norm=cfg.SOLVER.CLIP_GRADIENT, rounds=arguments.rounds)
 
 
 def beside_published(cfg, arguments) -> str:
     device, n, rounds = gpu_if_any(cfg.NUM_GPUS), arguments.batch_size, arguments.rounds
+    if arguments.what == "loader":
+        return build.loader_benchmark(cfg, rounds=rounds, list_files=n or 24)
     print(machine(device))
     if arguments.what == "fam":
         return benchmark_fam(fam_cases(clips=n or 8), device=device, rounds=rounds)
     if arguments.what == "dgam":
-        return dgam_benchmark(cfg, device, clips=n or 4, rounds=rounds)
+        return build.dgam_benchmark(cfg, device, clips=n or 4, rounds=rounds)
     cases = ram_cases(clips=n or 8, clips_of_relational_features=(n or 8) if device.type == "cuda" else 1)
     return benchmark_ram(cases, device=device, rounds=rounds, autocast=DTYPES.get(cfg.TRAIN.PRECISION))
 
 
-def loader(cfg, arguments) -> str:
-    return loader_benchmark(cfg, rounds=arguments.rounds, list_files=arguments.batch_size or 24)
-
-
-STEPS = {"model": (build_settings, benchmark_model), "objective": (build_objective_settings, benchmark_objective)}
-WHAT = {"model": steps, "objective": steps, **dict.fromkeys(("ram", "fam", "dgam"), beside_published), "loader": loader}
+STEPS = {"model": (build.build_settings, benchmark_model), "objective": (build.build_objective_settings, benchmark_objective)}
+WHAT = {"model": steps, "objective": steps, **dict.fromkeys(("ram", "fam", "dgam", "loader"), beside_published)}
 
 
 def start(words: list[str]) -> int:
+    if words[:1] == ["gpu"]:
+        return exit_code(lambda: print(gpu_command(words[1:])), debug="--debug" in words)
     parser = argument_parser(__doc__, what=list(WHAT))
     parser.add_argument("--batch-size", type=int, metavar="N", help="clips (loader: files); default TRAIN.BATCH_SIZE, 8, 4 or 24")
     parser.add_argument("--rounds", type=int, default=5, metavar="N", help="counted rounds")

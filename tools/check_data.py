@@ -4,15 +4,15 @@ import sys
 from functools import partial
 from pathlib import Path
 
-from fragrant.engine.launch import argument_parser, config_of, exit_code
 from fragrant.errors import RunStopped
+from fragrant.launch import argument_parser, config_of, exit_code
 
 
 def main(arguments) -> None:
     cfg = config_of(arguments)
-    from fragrant.data.check_list import check_list, places, summary, write_clean_list, write_table
-    from fragrant.data.datasets import records_and_faults
-    from fragrant.data.frames import open_frames
+    from fragrant.data.datasets.build import records_and_faults
+    from fragrant.data.prepare.check import check_list, places, summary, write_clean_list, write_table
+    from fragrant.data.video.frames import open_frames
 
     lists = [(Path(path).stem, "test", path) for path in arguments.list] or [
         (s, s, "") for s in arguments.split or ("train", "val", "test")
@@ -37,7 +37,7 @@ def main(arguments) -> None:
 
 
 def start(words: list[str]) -> int:
-    from fragrant.data.workers import usable_cores
+    from fragrant.workers import usable_cores
 
     parser = argument_parser(__doc__)
     parser.add_argument(

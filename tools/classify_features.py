@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 from fragrant.config import dump_cfg
-from fragrant.engine.launch import argument_parser, config_of, exit_code, pick_device
+from fragrant.launch import argument_parser, config_of, exit_code, pick_device
 
 
 def main(arguments) -> None:
@@ -13,9 +13,9 @@ def main(arguments) -> None:
         print(dump_cfg(cfg), end="")
         return
     device = pick_device(cfg.NUM_GPUS, cfg.NUM_SHARDS)
-    from fragrant.engine.build import prepare_device
     from fragrant.features import build_features, build_study, compare_rows
     from fragrant.features.report import describe_results, save_results, table_lines
+    from fragrant.runtime.build import prepare_device
 
     prepare_device(cfg, device)
     if arguments.tables:

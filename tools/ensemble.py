@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from fragrant.engine.launch import exit_code
+from fragrant.launch import exit_code
 
 EPILOG = """\
 Tables of one checkpoint are one run (shards of a list, further clips or crops); different checkpoints are weighted and added up.
@@ -17,7 +17,7 @@ Also read: result pickles of SlowFast, UniFormer, mmaction2 (*.pkl) and folders 
 
 
 def main(arguments) -> None:
-    from fragrant.data.records import read_list
+    from fragrant.data.lists.records import read_list
     from fragrant.scores.combine import combine, compare  # imported late: --help answers at once
 
     separator = arguments.separator

@@ -5,7 +5,7 @@ import json
 import sys
 from pathlib import Path
 
-from fragrant.engine.launch import exit_code
+from fragrant.launch import exit_code
 
 EPILOG = """\
 The file takes clips (N, C, T, H, W) of float32 pixel values 0..255 and gives logits (N, K). N is free, or 1 where the model needs
@@ -15,8 +15,8 @@ Beside it lies a .json with the class names and how clips are made. ONNX needs: 
 
 
 def main(arguments) -> None:
-    from fragrant.engine.build import load_deployed
-    from fragrant.engine.export import FORMATS, export_model
+    from fragrant.inference.build import load_deployed
+    from fragrant.inference.export import FORMATS, export_model
 
     model, facts = load_deployed(arguments.checkpoint, cfg_path=arguments.cfg, pairs=arguments.opts)
     suffix = FORMATS[arguments.to].suffix

@@ -3,7 +3,7 @@
 import sys
 
 from fragrant.config import dump_cfg
-from fragrant.engine.launch import argument_parser, config_of, exit_code, pick_device
+from fragrant.launch import argument_parser, config_of, exit_code, pick_device
 
 
 def main(arguments) -> None:
@@ -12,8 +12,8 @@ def main(arguments) -> None:
         print(dump_cfg(cfg), end="")
         return
     device = pick_device(cfg.NUM_GPUS, cfg.NUM_SHARDS)
-    from fragrant.engine.build import prepare_device
     from fragrant.features import build_features
+    from fragrant.runtime.build import prepare_device
 
     prepare_device(cfg, device)
     for split, table in build_features(cfg, "clips" if arguments.clips else "frames", device, print).items():

@@ -4,13 +4,13 @@ import argparse
 import sys
 from pathlib import Path
 
-from fragrant.engine.launch import exit_code
+from fragrant.launch import exit_code
 
 
 def main(arguments) -> None:
     from fragrant.config import load_cfg
-    from fragrant.engine.build import build_cost
-    from fragrant.engine.model_table import ABOUT, config_table, part_table
+    from fragrant.profile.build import build_cost
+    from fragrant.profile.table import ABOUT, config_table, part_table
 
     if arguments.cfg:
         print(part_table(build_cost(load_cfg(arguments.cfg, arguments.rest), arguments.cfg)))

@@ -3,7 +3,7 @@
 import argparse
 import sys
 
-from fragrant.engine.launch import exit_code
+from fragrant.launch import exit_code
 
 
 def main(arguments) -> None:

@@ -4,16 +4,16 @@ import argparse
 import sys
 import time
 
-from fragrant.engine.launch import exit_code
 from fragrant.errors import UserError
+from fragrant.launch import exit_code
 
 
 def main(arguments) -> None:
     from tqdm import tqdm
 
-    from fragrant.engine.build import load_predictor
-    from fragrant.engine.predict import find_videos
-    from fragrant.engine.prediction_text import WRITERS, csv_header
+    from fragrant.inference.build import load_predictor
+    from fragrant.inference.formats import WRITERS, csv_header
+    from fragrant.inference.predictor import find_videos
 
     predictor = load_predictor(arguments.checkpoint, cfg_path=arguments.cfg, pairs=arguments.opts, device=arguments.device)
     paths, began, clips, failed = find_videos(arguments.videos), time.perf_counter(), 0, 0

@@ -4,12 +4,13 @@ import argparse
 import sys
 from pathlib import Path
 
-from fragrant.engine.launch import exit_code
 from fragrant.errors import RunStopped
+from fragrant.launch import exit_code
 
 
 def main(arguments) -> None:
-    from fragrant.data.prepare import LISTS, listed_set, prepared_set, unpack_set, write_set
+    from fragrant.data.datasets import LISTS, listed_set, prepared_set
+    from fragrant.data.prepare import unpack_set, write_set
 
     root, more, unreadable = arguments.root, "", []
     for edition in arguments.edition:
@@ -34,15 +35,14 @@ def main(arguments) -> None:
 
 
 def start(words: list[str]) -> int:
-    from fragrant.data.prepare import LISTS, SETS
-    from fragrant.data.workers import usable_cores
+    from fragrant.data.datasets import LISTS, SETS
+    from fragrant.workers import usable_cores
 
     editions = "\n".join(f"  {name:9} {' '.join(SETS.get(name).editions)}" for name in SETS.names())
     parser = argparse.ArgumentParser(
         description=__doc__, epilog=f"sets and editions:\n{editions}", formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    sets = [*SETS.names(), LISTS]
-    parser.add_argument("set", choices=sets, metavar="SET", help=", ".join(sets))
+    parser.add_argument("set", choices=[*SETS.names(), LISTS], metavar="SET", help=", ".join([*SETS.names(), LISTS]))
     parser.add_argument("--root", required=True, metavar="DIR", help="the folder that the set was unpacked in")
     parser.add_argument("--out", required=True, metavar="DIR", help="where train.csv, val.csv, test.csv and classes.txt are written")
     parser.add_argument("--edition", nargs="+", default=[""], metavar="NAME", help="editions, several go into folders of their own")

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from fragrant.config import cfg_from_text
-from fragrant.engine.launch import exit_code
+from fragrant.launch import exit_code
 
 
 def main(arguments) -> None:

@@ -3,11 +3,11 @@
 import sys
 
 from fragrant.config import dump_cfg
-from fragrant.engine.launch import argument_parser, config_and_places, exit_code, launch
+from fragrant.launch import argument_parser, config_and_environments, exit_code, launch
 
 
 def main(arguments) -> int:
-    cfg, places = config_and_places(arguments)
+    cfg, places = config_and_environments(arguments)
     if arguments.print_config:
         print(dump_cfg(cfg), end="")
         return 0

@@ -12,8 +12,8 @@ The checkpoint knows its config; KEY VALUE pairs override it.
 import sys
 from pathlib import Path
 
-from fragrant.engine.build import load_mixer, load_predictor
-from fragrant.engine.launch import argument_parser, exit_code
+from fragrant.inference.build import load_mixer, load_predictor
+from fragrant.launch import argument_parser, exit_code
 from fragrant.report.maps import save_maps
 from fragrant.report.maps_by_name import MAPS, maps_of
 from fragrant.report.mix_picture import save_mix

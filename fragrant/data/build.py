@@ -7,19 +7,19 @@ from typing import NamedTuple
 
 import torch
 
-from fragrant.data.cache import CachedFrames
 from fragrant.data.clips import ClipDataset
-from fragrant.data.color_jitter import ColorJitter
-from fragrant.data.datasets import DATASETS, VideoSet
-from fragrant.data.enhance import clahe, equalize
-from fragrant.data.frames import OpenFrames, open_frames
-from fragrant.data.hold_out import hold_out
+from fragrant.data.datasets.build import DATASETS, VideoSet
+from fragrant.data.lists.hold_out import hold_out
+from fragrant.data.lists.records import ListError, VideoRecord
 from fragrant.data.loader import ClipLoader, TestBatches, TrainBatches
-from fragrant.data.other_decoders import require
-from fragrant.data.randaugment import parse_randaugment
-from fragrant.data.records import ListError, VideoRecord
 from fragrant.data.sampling import clip_span
-from fragrant.data.transforms import TestTransform, TrainTransform
+from fragrant.data.transforms.color_jitter import ColorJitter
+from fragrant.data.transforms.enhance import clahe, equalize
+from fragrant.data.transforms.randaugment import parse_randaugment
+from fragrant.data.transforms.view_transforms import TestTransform, TrainTransform
+from fragrant.data.video.cache import CachedFrames
+from fragrant.data.video.frames import OpenFrames, open_frames
+from fragrant.data.video.other_decoders import require
 from fragrant.data.views import ViewPlan, test_plan, train_plan
 from fragrant.distributed import rank, shard, world_size
 

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from fragrant.data.frames import OpenFrames, VideoError, open_frames
-from fragrant.data.records import RecordList, VideoRecord, each_label
+from fragrant.data.lists.records import RecordList, VideoRecord, each_label
+from fragrant.data.video.frames import OpenFrames, VideoError, open_frames
 from fragrant.data.views import View, ViewPlan
 
 TRIES = 10  # videos of a class that are tried in place of an unreadable one

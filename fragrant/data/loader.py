@@ -8,9 +8,9 @@ import torch
 from torch.utils.data import DataLoader, Sampler
 
 from fragrant.data.clips import Batch, ClipDataset, Skipped, collate
-from fragrant.data.workers import keep_freed_memory
 from fragrant.distributed import shard, world_size
 from fragrant.errors import RunStopped
+from fragrant.workers import keep_freed_memory
 
 
 class TrainBatches(Sampler):

@@ -1,1 +1,1 @@
-"""Runs: the loops, their assembly from a config, launching."""
+"""What a run is made of: training, testing, and everything that a checkpoint holds."""

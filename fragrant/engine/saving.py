@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from fragrant.checkpoint import CheckpointError, checkpoint_path, drop_old_batches, save_best, save_checkpoint
 from fragrant.distributed import any_rank, is_main
-from fragrant.engine.interrupt import Interrupted, StopRequest
+from fragrant.distributed.signals import Interrupted, StopRequest
 from fragrant.errors import RunStopped
 from fragrant.logs import RunLog
 

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from fragrant.engine.meter import TrainMeter
-from fragrant.engine.step import Stepper
 from fragrant.objectives import Objective
+from fragrant.optim.step import Stepper
 
 
 def train_one_epoch(
@@ -19,18 +19,16 @@ def train_one_epoch(
     *,
     epoch: int,
     lr_at: Callable[[float], float],
-    prepare: Callable[[Tensor], Tensor],
+    prepare: Callable[[Tensor, Sequence[int], int], Tensor],
     autocast: Callable[[], AbstractContextManager],
     device: torch.device,
     first: int = 0,
     between_steps: Callable[[int], None] = lambda done: None,
-    erase: Callable[[Tensor, Sequence[int], int], Tensor] = lambda clips, ids, epoch: clips,
 ) -> None:
     """Every batch from number ``first`` on, at ``lr_at(fractional epoch)``; RunStopped after too many non-finite steps in a row.
 
     Args:
-        prepare: uint8 clips -> normalised float clips, both (N, C, T, H, W), on the device.
-        erase: what is random about prepared clips, given the ids of their videos and the epoch.
+        prepare: uint8 clips (N, C, T, H, W), ids of their videos, epoch -> normalised float clips, on the device; may erase at random.
         between_steps: called after every batch with the number of batches done; may save, may end the run.
     """
     objective.train()
@@ -39,7 +37,7 @@ def train_one_epoch(
         ids, batch = batch.ids.tolist(), batch.to(device)
         lr = lr_at(epoch + step / len(loader))
         stepper.begin(lr, remaining=len(loader) - step)
-        clips = erase(prepare(batch.clips.flatten(0, 1)), ids, epoch)  # (B*V, C, T, H, W)
+        clips = prepare(batch.clips.flatten(0, 1), ids, epoch)  # (B*V, C, T, H, W)
         labels = batch.labels.repeat_interleave(batch.clips.shape[1], dim=0)  # (B*V,)
         with autocast():
             out = objective(clips, labels)

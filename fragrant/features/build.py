@@ -5,7 +5,6 @@ from pathlib import Path
 
 import torch
 
-from fragrant import __version__
 from fragrant.checkpoint import checkpoint_hash
 from fragrant.config import changed
 from fragrant.config.defaults import leaves
@@ -22,6 +21,7 @@ from fragrant.features.table import FeatureTable
 from fragrant.layers.normalize import ClipNormalize
 from fragrant.models import build_model
 from fragrant.models.weights import load_weights
+from fragrant.version import __version__
 
 SPLITS = ("train", "test")
 

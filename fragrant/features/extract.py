@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from fragrant.data.clips import ClipDataset, Unreadable
-from fragrant.data.frames import VideoError
+from fragrant.data.video.frames import VideoError
 from fragrant.features.cache import FeatureCache
 
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torchvision.transforms.v2 import functional as TF
 
 from fragrant.checkpoint import checkpoint_hash, load_checkpoint
-from fragrant.data.gamma import brighten
+from fragrant.data.transforms.gamma import brighten
 from fragrant.features.cache import FeatureError
 from fragrant.registry import did_you_mean
 

@@ -6,6 +6,7 @@ Both offer ``apply_taps``, ``correlate_taps`` and ``scatter_taps``, with the sam
 import importlib
 import importlib.util
 import os
+from collections.abc import Sequence
 from types import ModuleType
 
 import torch
@@ -37,10 +38,18 @@ def check_implementation(name: str) -> str:
 
 
 def pick_taps(name: str, x: Tensor) -> ModuleType:
-    """The module to compute with: ``auto`` is Triton for CUDA tensors in a number format it has, if it is installed, else PyTorch.
+    """The module to compute with, see ``picks_triton``."""
+    return importlib.import_module("fragrant.kernels." + ("taps_triton" if picks_triton(name, x) else "taps_torch"))
+
+
+def picks_triton(name: str, x: Tensor, dtypes: Sequence[torch.dtype] = TRITON_DTYPES) -> bool:
+    """Whether to compute with Triton: ``auto`` does for CUDA tensors in a number format it has, if it is installed.
+
+    A file that is exported would need this package to run its operators: ``auto`` keeps them out.
 
     Args:
         x: a tensor like those to compute with.
+        dtypes: number formats that Triton's kernels have.
 
     Raises:
         KernelError: Triton was asked for, but cannot run on this device.
@@ -48,14 +57,26 @@ def pick_taps(name: str, x: Tensor) -> ModuleType:
     on_gpu = x.device.type == "cuda"
     if check_implementation(name) == "triton" and not (on_gpu or triton_is_interpreted()):
         raise KernelError(f"the implementation 'triton' needs tensors on a CUDA GPU, got {x.device}; use 'auto' or 'torch'")
-    use_triton = name == "triton" or (name == "auto" and on_gpu and x.dtype in TRITON_DTYPES and triton_is_installed())
-    return importlib.import_module("fragrant.kernels." + ("taps_triton" if use_triton else "taps_torch"))
+    able = on_gpu and x.dtype in dtypes and not torch.compiler.is_exporting()
+    return name == "triton" or (name == "auto" and able and triton_is_installed())
 
 
+@torch.compiler.assume_constant_result  # torch.compile cannot trace an import
+def has_operators(module: str) -> bool:
+    """True, once ``torch.ops.fragrant`` has those of a module of Triton kernels.
+
+    It is imported at the first call, because importing Triton costs a second.
+    """
+    importlib.import_module(f"fragrant.kernels.{module}")
+    return True
+
+
+@torch.compiler.assume_constant_result
 def triton_is_installed() -> bool:
     return importlib.util.find_spec("triton") is not None
 
 
+@torch.compiler.assume_constant_result
 def triton_is_interpreted() -> bool:
     """Triton's own switch for running kernels on the CPU, slowly: for tests."""
     return os.environ.get("TRITON_INTERPRET") == "1"

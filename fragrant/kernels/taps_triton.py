@@ -9,8 +9,9 @@ The functions are custom operators, so that torch.compile takes each as it is. I
 installed; ``taps.py`` does.
 """
 
+import itertools
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import triton
@@ -18,10 +19,11 @@ import triton.language as tl
 from torch import Tensor
 
 from fragrant.kernels.taps import TRITON_DTYPES, KernelError
+from fragrant.kernels.variants import Variant
 
 OUTPUTS = 64  # of a tile
 TILE_WIDTH = 8
-MOST_WINDOW_PIXELS = 128  # of a correlation: columns of a product that fits the registers without spilling
+MOST_WINDOW_PIXELS = 128  # of a correlation: columns of a product that fits the registers without spilling; float32: half
 SMALLEST_SIDE = 16  # of a product on tensor cores
 
 
@@ -171,21 +173,63 @@ class Tile(NamedTuple):
     def count(self, frames: int, height: int, width: int, heads: int) -> int:
         return frames * triton.cdiv(height, self.rows) * triton.cdiv(width, self.columns) * triton.cdiv(heads, self.heads)
 
-    def window_rows(self, kernel_height: int) -> int:
+    def window_rows(self, kernel_height: int, most_pixels: int) -> int:
         """Rows of the window that a correlation computes at once."""
-        return min(triton.next_power_of_2(self.rows + kernel_height - 1), max(1, MOST_WINDOW_PIXELS // self.window))
+        return min(triton.next_power_of_2(self.rows + kernel_height - 1), max(1, most_pixels // self.window))
+
+
+class Shapes(NamedTuple):
+    """Of one call: y (N, T, H, W, h, U) and the kernel size (kT, kH, kW). Each method: a kernel's grid, and its arguments by name.
+
+    ``precision``: of float32 products.
+    """
+
+    y: tuple[int, ...]
+    size: tuple[int, ...]
+    dtype: torch.dtype
+    precision: str
+
+    def apply(self) -> tuple[tuple[int, int], dict[str, Any]]:
+        n, t, h, w, heads, u = self.y
+        tile, channels = Tile.for_heads(heads, self.size[2]), channel_block(u)
+        return (tile.count(n * t, h, w, heads), triton.cdiv(u, channels)), self._arguments(tile, channels)
+
+    def correlate(self) -> tuple[tuple[int, int], dict[str, Any]]:
+        n, t, h, w, heads, u = self.y
+        tile = Tile.for_heads(heads, self.size[2])
+        wide = self.dtype == torch.float32
+        window_rows = tile.window_rows(self.size[1], MOST_WINDOW_PIXELS // 2 if wide else MOST_WINDOW_PIXELS)
+        arguments = self._arguments(tile, min(16 if wide else 32, channel_block(u)))
+        grid = (tile.count(n * t, h, w, heads), self.size[0] * triton.cdiv(tile.rows + self.size[1] - 1, window_rows))
+        return grid, arguments | {"WINDOW_ROWS": window_rows}
+
+    def scatter(self) -> tuple[tuple[int, int], dict[str, Any]]:
+        n, t, h, w, _, u = self.y
+        tile = Tile.for_heads(1, self.size[2])
+        channels = min(64 if self.dtype == torch.float32 else 128, channel_block(u))  # 128 of float32 spill
+        arguments = self._arguments(tile, channels)
+        del arguments["HEADS"]
+        return (tile.count(n * t, h, w, 1), triton.cdiv(u, channels)), arguments
+
+    def _arguments(self, tile: Tile, channels: int) -> dict[str, Any]:
+        lengths = zip(("T", "H", "W", "heads", "U"), self.y[1:], strict=True)
+        filters = zip(("KT", "KH", "KW"), self.size, strict=True)
+        tiles = zip(("HEADS", "ROWS", "COLUMNS", "WINDOW"), tile, strict=True)
+        return dict([*lengths, *filters, *tiles]) | {"CHANNELS": channels, "PRECISION": self.precision}
+
+
+def shapes_of(y_shape: Sequence[int], size: Sequence[int], like: Tensor) -> Shapes:
+    return Shapes(tuple(y_shape), tuple(size), like.dtype, precision(like))
 
 
 @torch.library.custom_op("fragrant::apply_taps", mutates_args=())
 def apply_taps(kernels: Tensor, v: Tensor, size: Sequence[int]) -> Tensor:
     """(N, T, H, W, h, M), (N, T, H, W, U) -> (N, T, H, W, h, U), see ``taps_torch.apply_taps``."""
     kernels, v = checked(kernels), checked(v)
-    n, t, h, w, heads, _ = kernels.shape
-    y = v.new_empty(n, t, h, w, heads, v.shape[-1])
-    tile, channels = Tile.for_heads(heads, size[2]), channel_block(v.shape[-1])
-    grid = (tile.count(n * t, h, w, heads), triton.cdiv(v.shape[-1], channels))
+    y = v.new_empty(*kernels.shape[:5], v.shape[-1])
+    grid, arguments = shapes_of(y.shape, size, v).apply()
     with on_device(v):
-        apply_kernel[grid](kernels, v, y, t, h, w, v.shape[-1], heads, *size, *tile, CHANNELS=channels, PRECISION=precision(v))
+        apply_kernel[grid](kernels, v, y, **arguments)
     return y
 
 
@@ -198,14 +242,10 @@ def _(kernels: Tensor, v: Tensor, size: Sequence[int]) -> Tensor:
 def correlate_taps(y: Tensor, v: Tensor, size: Sequence[int]) -> Tensor:
     """(N, T, H, W, h, U), (N, T, H, W, U) -> (N, T, H, W, h, M), see ``taps_torch.correlate_taps``."""
     y, v = checked(y), checked(v)
-    n, t, h, w, heads, u = y.shape
-    s = v.new_empty(n, t, h, w, heads, size[0] * size[1] * size[2])
-    tile = Tile.for_heads(heads, size[2])
-    window_rows = tile.window_rows(size[1])
-    grid = (tile.count(n * t, h, w, heads), size[0] * triton.cdiv(tile.rows + size[1] - 1, window_rows))
-    channels = min(16 if y.dtype == torch.float32 else 32, channel_block(u))
+    s = v.new_empty(*y.shape[:5], size[0] * size[1] * size[2])
+    grid, arguments = shapes_of(y.shape, size, v).correlate()
     with on_device(v):
-        correlate_kernel[grid](y, v, s, t, h, w, u, heads, *size, *tile, WINDOW_ROWS=window_rows, CHANNELS=channels, PRECISION=precision(v))
+        correlate_kernel[grid](y, v, s, **arguments)
     return s
 
 
@@ -218,12 +258,10 @@ def _(y: Tensor, v: Tensor, size: Sequence[int]) -> Tensor:
 def scatter_taps(kernels: Tensor, y: Tensor, size: Sequence[int]) -> Tensor:
     """(N, T, H, W, h, M), (N, T, H, W, h, U) -> (N, T, H, W, U), see ``taps_torch.scatter_taps``."""
     kernels, y = checked(kernels), checked(y)
-    n, t, h, w, heads, u = y.shape
-    v = y.new_empty(n, t, h, w, u)
-    tile, channels = Tile.for_heads(1, size[2]), channel_block(u)
-    grid = (tile.count(n * t, h, w, 1), triton.cdiv(u, channels))
+    v = y.new_empty(*y.shape[:4], y.shape[-1])
+    grid, arguments = shapes_of(y.shape, size, v).scatter()
     with on_device(v):
-        scatter_kernel[grid](kernels, y, v, t, h, w, u, heads, *size, *tile[1:], CHANNELS=channels, PRECISION=precision(v))
+        scatter_kernel[grid](kernels, y, v, **arguments)
     return v
 
 
@@ -258,3 +296,20 @@ def precision(x: Tensor) -> str:
 
 def on_device(x: Tensor):
     return torch.cuda.device(x.device if x.device.type == "cuda" else -1)  # -1: no change
+
+
+def variants() -> list[Variant]:
+    """RAM of FRAGRANT after stage 3 (8 heads of 40 channels), and with a single head."""
+    found = []
+    for (heads, channels), (dtype, pointer) in itertools.product(
+        ((8, 40), (1, 128)), ((torch.bfloat16, "*bf16"), (torch.float32, "*fp32"))
+    ):
+        shapes = Shapes((1, 8, 14, 14, heads, channels), (3, 7, 7), dtype, "tf32x3")
+        launches = {apply_kernel: shapes.apply, correlate_kernel: shapes.correlate, scatter_kernel: shapes.scatter}
+        numbers = 8 * 14 * 14 * (heads * channels + channels + heads * 3 * 7 * 7)  # y, v and a kernel at every position
+        for kernel, launch in launches.items():
+            name = f"ram {kernel.__name__.removesuffix('_kernel')} (3, 7, 7) (8, 14, 14)x{heads}x{channels} {pointer[1:]}"
+            arguments = dict.fromkeys(kernel.arg_names[:3], pointer) | launch()[1]
+            quick = heads == 8 and dtype == torch.bfloat16 or kernel is scatter_kernel and dtype == torch.float32
+            found.append(Variant(name, kernel, arguments, bytes_moved=numbers * dtype.itemsize, quick=quick))
+    return found

@@ -16,12 +16,13 @@ import torch
 from torch import Tensor, nn
 
 from fragrant.errors import UserError
+from fragrant.kernels.fam import NOISE, gains_by_triton
+from fragrant.kernels.own_backward import applied, one_node, own_backward
+from fragrant.kernels.taps import check_implementation
 from fragrant.layers.autocast import autocast_off
-from fragrant.layers.own_backward import one_node, own_backward
 
 CPU_WORK_NUMBERS = 1 << 18  # frames x columns at work together: a buffer of 1 MB in float32, the fastest of 2^15 .. 2^22
 GPU_WORK_NUMBERS = 1 << 25
-NOISE = 8.0  # in rounding errors of the column: a bin below counts as zero, as it is in an FFT, where equal numbers cancel exactly
 
 
 class FAM(nn.Module):
@@ -29,18 +30,24 @@ class FAM(nn.Module):
 
     Args:
         amplitude_exponent: 1 is f^2 * A (the published code), 2 is f^2 * A^2 (the published figure).
+        impl: auto, torch or triton; ``auto`` is Triton's kernels on CUDA for at most 32 frames.
+
+    Raises:
+        UserError: another exponent; KernelError: Triton was asked for and is missing.
     """
 
-    def __init__(self, *, amplitude_exponent: int = 1):
+    def __init__(self, *, amplitude_exponent: int = 1, impl: str = "auto"):
         super().__init__()
         if amplitude_exponent not in (1, 2):
             raise UserError(f"FAM amplitude_exponent must be 1 (published code) or 2 (published figure); got {amplitude_exponent}")
-        self.amplitude_exponent = amplitude_exponent
+        self.amplitude_exponent, self.impl = amplitude_exponent, check_implementation(impl)
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, T, H, W) -> the same, in the number and memory format of x; computed in float32 at least."""
         with autocast_off(x):
-            return FrequencyGain.apply(x, self.amplitude_exponent)
+            if gains_by_triton(self.impl, x):
+                return torch.ops.fragrant.frequency_gain(x, self.amplitude_exponent)
+            return applied(FrequencyGain, x, self.amplitude_exponent)
 
     @torch.no_grad()
     def gain(self, x: Tensor) -> Tensor:

@@ -9,6 +9,8 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
+from fragrant.kernels.gamma import passes_by_triton
+
 BINS = 256
 STATISTICS = ("mean", "std", "entropy")
 
@@ -29,12 +31,15 @@ def pieces(clips: Tensor) -> Iterator[tuple[slice, slice]]:
 
 
 @torch.no_grad()
-def frame_statistics(clips: Tensor, names: Sequence[str] = STATISTICS) -> Tensor:
+def frame_statistics(clips: Tensor, names: Sequence[str] = STATISTICS, *, impl: str = "auto") -> Tensor:
     """(N, C, T, H, W) -> (N, T*S): those of the first frame, then of the second, ... over all C*H*W values of each.
 
     Args:
         names: S of mean; std, the unbiased one; entropy, in nats, of ``histogram_counts``. What is not asked for costs nothing.
+        impl: auto, torch or triton.
     """
+    if passes_by_triton(impl, clips.detach()):
+        return torch.ops.fragrant.measure_frames(clips, " ".join(names))[0]
     # No compiler may look into it: it might divide less exactly, which moves values from one bin to the next.
     opaque = torch.compiler.is_compiling() and not torch.compiler.is_exporting()
     return (_operator if opaque else _of_all_frames)(clips, " ".join(names))

@@ -17,9 +17,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fragrant.errors import UserError
+from fragrant.kernels.gamma import passes_by_triton
+from fragrant.kernels.own_backward import applied, one_node, own_backward
+from fragrant.kernels.taps import check_implementation
 from fragrant.layers.autocast import autocast_off
 from fragrant.layers.frame_statistics import STATISTICS, frame_statistics, pieces
-from fragrant.layers.own_backward import one_node, own_backward
 
 GAMMAS = (1.0, 1.5, 2.0, 2.5, 3.0)
 RULES = ("hard", "st_gumbel", "expected", "soft")
@@ -70,9 +72,10 @@ class GammaExperts(nn.Module):
         tau: temperature of hard and st_gumbel.
         statistics: of every frame, that the gate decides by: mean, std, entropy.
         fixed: the gamma that every clip gets, whatever the gate says; None = the gate decides.
+        impl: of the passes over the clips: auto, torch or triton; ``auto`` is Triton's kernels on CUDA for clips that need no gradient.
 
     Raises:
-        UserError: settings that do not exist, or a clip of another length.
+        UserError: settings that do not exist, or a clip of another length; KernelError: Triton was asked for and is missing.
     """
 
     def __init__(
@@ -85,6 +88,7 @@ class GammaExperts(nn.Module):
         statistics: Sequence[str] = STATISTICS,
         fixed: float | None = None,
         dropout: float = 0.1,
+        impl: str = "auto",
     ):
         super().__init__()
         if select not in RULES:
@@ -95,7 +99,7 @@ class GammaExperts(nn.Module):
             raise UserError(f"gammas and tau of the gamma experts must be above 0; got gammas={list(gammas)}, tau={tau}")
         if fixed is not None and fixed not in gammas:
             raise UserError(f"DGAM.FIXED {fixed} is no gamma of the experts; allowed: {', '.join(map(str, gammas))} (DGAM.GAMMAS)")
-        self.num_frames, self.select, self.tau = num_frames, select, tau
+        self.num_frames, self.select, self.tau, self.impl = num_frames, select, tau, check_implementation(impl)
         self.fixed = None if fixed is None else list(gammas).index(fixed)
         self.statistics = tuple(statistics)
         self.gating = Gate(num_frames, len(gammas), num_statistics=len(statistics), dropout=dropout)
@@ -108,10 +112,17 @@ class GammaExperts(nn.Module):
 
     def choose(self, clips: Tensor) -> Choice:
         """(N, C, T, H, W) -> the gate's choice. In float32, whatever the clips are in."""
+        self._check_length(clips)
+        return self._choose(frame_statistics(clips, self.statistics, impl=self.impl))
+
+    def _check_length(self, clips: Tensor) -> None:
         if clips.shape[2] != self.num_frames:
             raise UserError(f"the gate of the gamma experts takes {self.num_frames} frames (DATA.NUM_FRAMES); got {clips.shape[2]}")
-        with autocast_off(clips):
-            probs = self.gating(frame_statistics(clips, self.statistics))
+
+    def _choose(self, statistics: Tensor) -> Choice:
+        """(N, T*S) -> the gate's choice."""
+        with autocast_off(statistics):
+            probs = self.gating(statistics)
             if not self.training:
                 return one_hot(probs, probs.argmax(-1))
             if self.select == "soft":
@@ -134,10 +145,25 @@ class GammaExperts(nn.Module):
         """
         if expert is None and self.fixed is not None:
             expert = torch.full((len(clips),), self.fixed, device=clips.device)
-        choice = self.choose(clips) if expert is None else one_hot(F.one_hot(expert, len(self.gammas)).float(), expert)
-        mixed = self.training and self.select == "soft" and expert is None
+        if passes_by_triton(self.impl, clips):
+            return self._by_triton(clips, expert)
+        choice = self.choose(clips) if expert is None else self._told(expert)
         with autocast_off(clips):
-            return Brighten.apply(clips, choice.weights, self.exponents, not mixed), choice
+            return applied(Brighten, clips, choice.weights, self.exponents, not self._mixes(expert)), choice
+
+    def _by_triton(self, clips: Tensor, expert: Tensor | None) -> tuple[Tensor, Choice]:
+        """The same; every frame's range is found together with its statistics."""
+        if expert is None:
+            self._check_length(clips)
+        statistics, ranges = torch.ops.fragrant.measure_frames(clips, " ".join(self.statistics) if expert is None else "")
+        choice = self._choose(statistics) if expert is None else self._told(expert)
+        return torch.ops.fragrant.brighten_clips(clips, ranges, choice.weights, self.exponents, not self._mixes(expert)), choice
+
+    def _told(self, expert: Tensor) -> Choice:
+        return one_hot(F.one_hot(expert, len(self.gammas)).float(), expert)
+
+    def _mixes(self, expert: Tensor | None) -> bool:
+        return self.training and self.select == "soft" and expert is None
 
 
 def one_hot(probs: Tensor, expert: Tensor) -> Choice:

@@ -14,8 +14,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fragrant.errors import UserError
+from fragrant.kernels.own_backward import applied, own_backward
 from fragrant.layers.autocast import autocast_dtype, autocast_off
-from fragrant.layers.own_backward import own_backward
 
 EPSILON = 1e-6  # added to the signed difference: keeps the gradient finite where nothing moves
 INITS = ("default", "pan")
@@ -46,7 +46,7 @@ class PA(nn.Module):
         dtype = autocast_dtype(clips) or clips.dtype
         with autocast_off(clips):
             weight = self.conv.weight.to(dtype)
-            maps = ResponseDistance.apply(clips, weight, self.conv.bias, self.frames_per_segment)  # (N*T*(L-1), H, W)
+            maps = applied(ResponseDistance, clips, weight, self.conv.bias, self.frames_per_segment)  # (N*T*(L-1), H, W)
         return maps.unflatten(0, (-1, self.frames_per_segment - 1))
 
 

@@ -25,6 +25,7 @@ import torch
 from torch import Tensor, nn
 
 from fragrant.errors import UserError
+from fragrant.kernels.own_backward import applied
 from fragrant.kernels.taps import check_implementation
 from fragrant.layers.autocast import autocast_off
 from fragrant.layers.relation import ApplyKernels, ContractConvolved, CorrelateValues, UnitLength
@@ -167,7 +168,7 @@ class RAM(nn.Module):
         """(N, d_in, T, H, W) -> (N, h*dv, T, H, W), halved H W with a stride; output channel w*h + head, in the memory format of x."""
         parts = self.projection(x).permute(0, 2, 3, 4, 1).split(self._parts(), -1)  # each (N, T, H, W, ...)
         with autocast_off(x):  # from here on in the number format that the projection returned
-            v = UnitLength.apply(parts[2])  # (N, T, H, W, dv)
+            v = applied(UnitLength, parts[2])  # (N, T, H, W, dv)
             y = self._context(self._coefficients(parts[0], parts[1]), v)  # (N, T, H, W, h, dv)
         y = channels_like(y.mT.flatten(-2).permute(0, 4, 1, 2, 3), x)  # (N, dv*h, T, H, W)
         return self.pool(y)
@@ -179,25 +180,25 @@ class RAM(nn.Module):
 
     def _coefficients(self, q: Tensor, k: Tensor) -> Tensor:
         """(N, T, H, W, h*dk), (N, T, H, W, dk) -> c (N, T, H, W, h, dd)"""
-        q = UnitLength.apply(q.unflatten(-1, (self.dims.heads, -1)))  # (N, T, H, W, h, dk)
+        q = applied(UnitLength, q.unflatten(-1, (self.dims.heads, -1)))  # (N, T, H, W, h, dk)
         if self.kernel_type == "V":
             return q
         filters = self.H1.weight.to(q.dtype).view(self.dims.key_dim, self.dims.latent_dim, *self.kernel_size)
         offset = self.P1[0].to(q.dtype) if self.kernel_type == "VplusR" else None
-        return ContractConvolved.apply(q, UnitLength.apply(k), filters, offset, False)
+        return applied(ContractConvolved, q, applied(UnitLength, k), filters, offset, False)
 
     def _context(self, coefficients: Tensor, v: Tensor) -> Tensor:
         """(N, T, H, W, h, dd), (N, T, H, W, dv) -> y (N, T, H, W, h, dv)"""
         features = self.feature_type != "V"
         offset = self.I[0].to(v.dtype) if self.feature_type == "VplusR" else None
         if self._kernels_come_first(v.device):
-            y = ApplyKernels.apply(coefficients, v, self._filters(self.H2, v), self.kernel_size, self.impl)
+            y = applied(ApplyKernels, coefficients, v, self._filters(self.H2, v), self.kernel_size, self.impl)
             if not features:
                 return y
-            relational = CorrelateValues.apply(y, v, self._filters(self.G, v), self.kernel_size, self.impl)
+            relational = applied(CorrelateValues, y, v, self._filters(self.G, v), self.kernel_size, self.impl)
             return relational if offset is None else relational + y @ offset
-        y = ContractConvolved.apply(coefficients, v, self._filters_per_channel(self.H2, v), None, True)
-        return ContractConvolved.apply(y, v, self._filters_per_channel(self.G, v), offset, False) if features else y
+        y = applied(ContractConvolved, coefficients, v, self._filters_per_channel(self.H2, v), None, True)
+        return applied(ContractConvolved, y, v, self._filters_per_channel(self.G, v), offset, False) if features else y
 
     def _kernels_come_first(self, device: torch.device) -> bool:
         if self.order != "auto":

@@ -49,11 +49,23 @@ class RandomErasing:
             keys: one per clip; what is erased and with which noise follows from it alone (the noise of a GPU is not that of a CPU).
         """
         for clip, key in zip(clips, keys, strict=True):
-            rng = random.Random(key)
-            for box in self.draw(*clip.shape[2:], rng):
+            for box, seed in self.plan(*clip.shape[2:], key):
                 part = clip[..., box.top : box.top + box.height, box.left : box.left + box.width]  # (C, T, h, w)
-                part.copy_(self._fill(part, rng.getrandbits(63)))
+                part.copy_(self._fill(part, seed))
         return clips
+
+    def plan(self, height: int, width: int, key: str) -> list[tuple[Box, int]]:
+        """The boxes of the clip with this key, each with the seed of its noise."""
+        rng = random.Random(key)
+        return [(box, rng.getrandbits(63)) for box in self.draw(height, width, rng)]
+
+    def table(self, height: int, width: int, keys: Sequence[str]) -> Tensor:
+        """The plans of N clips: (N, max_count, 5) int64: top, left, height, width, seed of a box; zeros where a clip has fewer."""
+        table = torch.zeros(len(keys), self.max_count, 5, dtype=torch.int64)
+        for row, key in zip(table, keys, strict=True):
+            for place, (box, seed) in zip(row, self.plan(height, width, key), strict=False):
+                place.copy_(torch.tensor([*box, seed]))
+        return table
 
     def _fill(self, part: Tensor, seed: int) -> Tensor:
         if self.mode == "const":

@@ -15,8 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from fragrant.kernels.own_backward import one_node, own_backward
 from fragrant.kernels.taps import pick_taps
-from fragrant.layers.own_backward import one_node, own_backward
 
 Size = tuple[int, int, int]
 

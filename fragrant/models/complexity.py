@@ -57,6 +57,7 @@ UNSEEN = {  # by fvcore
     "prim::PythonOp.CorrelateValues": tap_macs,
     "prim::PythonOp.ContractConvolved": contraction_macs,
     "prim::PythonOp.FrequencyGain": frequency_macs,
+    "fragrant::frequency_gain": frequency_macs,  # the same, by Triton
     "prim::PythonOp.ResponseDistance": motion_map_macs,
 }
 

@@ -9,8 +9,8 @@ import torch
 from fvcore.common.config import CfgNode
 from torch import Tensor, nn
 
-from fragrant.data.enhance import clahe, equalize
-from fragrant.data.gamma import brighten
+from fragrant.data.transforms.enhance import clahe, equalize
+from fragrant.data.transforms.gamma import brighten
 from fragrant.errors import UserError
 from fragrant.layers.normalize import ClipNormalize
 from fragrant.objectives.classify import Classify, unmixed

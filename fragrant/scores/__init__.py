@@ -5,7 +5,16 @@ table.py: ``load_table``, ``save_table``, ``merge``; ensemble.py: ``ensemble_vie
 
 from fragrant.scores.ensemble import VideoScores, ensemble_runs, ensemble_views, split_rule
 from fragrant.scores.summary import describe_summary, summarise
-from fragrant.scores.table import ScoreTable, ViewName, grid_views, load_table, merge, missing_views, pick_views, save_table
+from fragrant.scores.table import (
+    ScoreTable,
+    ViewName,
+    grid_views,
+    load_table,
+    merge,
+    missing_views,
+    pick_views,
+    save_table,
+)
 
 __all__ = [
     "ScoreTable",

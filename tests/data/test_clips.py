@@ -8,9 +8,9 @@ import torch
 from make_video import decode_all, encode
 
 from fragrant.data.clips import Batch, ClipDataset, Skipped, Unreadable, VideoClips, collate, mean_luma
-from fragrant.data.frames import open_frames
-from fragrant.data.records import VideoRecord, read_list
-from fragrant.data.transforms import TestTransform, TrainTransform
+from fragrant.data.lists.records import VideoRecord, read_list
+from fragrant.data.transforms.view_transforms import TestTransform, TrainTransform
+from fragrant.data.video.frames import open_frames
 from fragrant.data.views import View, test_plan, train_plan
 
 CROP = TestTransform(crop_size=48, short_side=48)

@@ -5,10 +5,11 @@ import torch
 from make_video import decode_all, encode
 
 from fragrant.config import load_cfg
-from fragrant.data import build_loader, transforms
-from fragrant.data.enhance import clahe, equalize
-from fragrant.data.gamma import brighten
-from fragrant.data.records import ListError
+from fragrant.data import build_loader
+from fragrant.data.lists.records import ListError
+from fragrant.data.transforms import view_transforms
+from fragrant.data.transforms.enhance import clahe, equalize
+from fragrant.data.transforms.gamma import brighten
 from fragrant.errors import UserError
 
 
@@ -95,7 +96,7 @@ def test_sampling_keys(folder, pairs, numbers):
 def test_short_side_of_a_test(folder):
     frames = torch.from_numpy(decode_all(folder / "0.mp4"))[[0, 5, 10, 15]]
     clip = first_clip(folder, "val", "TEST.SHORT_SIDE", "44")
-    assert torch.equal(clip, transforms.resize(frames, 44, 58)[:, 2:42, 9:49])
+    assert torch.equal(clip, view_transforms.resize(frames, 44, 58)[:, 2:42, 9:49])
 
 
 def test_transform_keys(folder, monkeypatch):

@@ -7,9 +7,9 @@ import torch
 from make_video import encode
 
 from fragrant.data.clips import ClipDataset
+from fragrant.data.lists.records import read_list
 from fragrant.data.loader import ClipLoader, TestBatches, TrainBatches
-from fragrant.data.records import read_list
-from fragrant.data.transforms import TestTransform, TrainTransform
+from fragrant.data.transforms.view_transforms import TestTransform, TrainTransform
 from fragrant.data.views import test_plan, train_plan
 from fragrant.errors import RunStopped
 

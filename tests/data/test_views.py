@@ -7,7 +7,16 @@ import pytest
 from conftest import golden
 
 from fragrant.data import sampling
-from fragrant.data.views import View, frame_plan, result_file_name, test_plan, train_plan, views_label, views_of_windows, windows
+from fragrant.data.views import (
+    View,
+    frame_plan,
+    result_file_name,
+    test_plan,
+    train_plan,
+    views_label,
+    views_of_windows,
+    windows,
+)
 
 RNG = random.Random(0)
 ACCOUNTING = golden("framework/frame_accounting")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from tiny import TINY, run_here
 
-from fragrant.data.demo import encode
+from fragrant.synthetic.demo_set import encode
 
 BROKEN = (b"", b"<html>404</html>", "half", None)  # no bytes, a web page, a torn file, no file
 

@@ -9,12 +9,12 @@ from tiny import run_tool
 from fragrant.checkpoint import load_checkpoint
 from fragrant.config import load_cfg
 from fragrant.data import build_loader
-from fragrant.engine.build import build_preparation
-from fragrant.engine.evaluate import score_videos
-from fragrant.engine.precision import pick_precision
 from fragrant.metrics import ensemble, topk_accuracy
 from fragrant.models import build_model
 from fragrant.models.weights import load_weights
+from fragrant.runtime.build import build_preparation
+from fragrant.runtime.evaluate import score_videos
+from fragrant.runtime.precision import pick_precision
 
 CPU = torch.device("cpu")
 CONFIG = str(ROOT / "configs/demo/uniformer_xs.yaml")

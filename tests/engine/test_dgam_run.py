@@ -14,7 +14,7 @@ from tiny import run_here
 import fragrant
 from fragrant.config import load_cfg
 from fragrant.data.clips import make_batch
-from fragrant.engine.prediction_text import as_csv, as_json, as_text
+from fragrant.inference.formats import as_csv, as_json, as_text
 from fragrant.scores import ensemble_views, load_table
 
 CLIPS = ["arid6/Walk_val_300.mp4", "weizmann4/shahar_walk.avi", "arid6/Jump_val_33.mp4"]  # dark, bright, shorter than a clip

@@ -14,11 +14,12 @@ from torch import Tensor
 
 from fragrant.checkpoint import find_latest, load_checkpoint
 from fragrant.config import load_cfg
-from fragrant.engine.build import objective_on_device
-from fragrant.engine.start import Sources, load_start, take_up
-from fragrant.engine.step import Stepper
+from fragrant.engine.start import Sources, load_start
+from fragrant.engine.state import take_up
 from fragrant.models import build_model
 from fragrant.optim import build_optimizer
+from fragrant.optim.step import Stepper
+from fragrant.runtime.build import objective_on_device
 
 KEPT = ROOT / "tests" / "golden_run"
 FACTS = json.loads((KEPT / "expected.json").read_text())

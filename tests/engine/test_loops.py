@@ -1,75 +1,21 @@
 """The two loops on toy batches: what they call, in which order, with which numbers."""
 
 import contextlib
-from typing import NamedTuple
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import nn
+from toy_loader import Choosing, Echo, ToyLoader
 
-from fragrant.engine.evaluate import score_videos
 from fragrant.engine.meter import Average, TrainMeter
-from fragrant.engine.step import Stepper
 from fragrant.engine.train import train_one_epoch
 from fragrant.logs import RunLog
 from fragrant.metrics import ScoreError
 from fragrant.objectives import Classify
+from fragrant.optim.step import Stepper
+from fragrant.runtime.evaluate import score_videos
 
 CPU = torch.device("cpu")
-
-
-class ToyBatch(NamedTuple):
-    clips: Tensor
-    labels: Tensor
-    ids: Tensor
-    luma: Tensor
-    views: Tensor
-
-    def to(self, device):
-        return self
-
-
-class ToyLoader:
-    """Videos 0..n-1 in batches; the value of a video's pixels is its id, plus a tenth of the view."""
-
-    def __init__(self, ids: list[int], *, views: int = 1, batch_size: int = 2):
-        self.ids, self.num_views, self.batch_size, self.epoch = ids, views, batch_size, None
-        self.skipped = {}
-
-    def set_epoch(self, epoch: int, first: int = 0) -> None:
-        self.epoch = epoch
-
-    def __len__(self) -> int:
-        return -(-len(self.ids) // self.batch_size)
-
-    def __iter__(self):
-        for ids in torch.tensor(self.ids).split(self.batch_size) if self.ids else ():
-            pixels = ids[:, None] + 0.1 * torch.arange(self.num_views)  # (B, V)
-            clips = pixels[:, :, None, None, None, None].expand(-1, -1, 3, 2, 4, 4)
-            yield ToyBatch(clips, ids % 3, ids, ids / 10, torch.arange(self.num_views).expand(len(ids), -1))
-
-
-class Echo(nn.Module):
-    """Logits that show which pixels came in, and how many clips at once."""
-
-    def __init__(self):
-        super().__init__()
-        self.sizes, self.modes = [], []
-
-    def forward(self, clips: Tensor) -> Tensor:
-        self.sizes.append(len(clips))
-        self.modes.append(self.training)
-        value = clips.float().mean(dim=(1, 2, 3, 4))
-        return torch.stack([value, -value, value * 10], 1)
-
-
-class Choosing(Echo):
-    """Also says of every clip whether its pixels are at least 3."""
-
-    choices = {"large": (0.0, 1.0)}
-
-    def score(self, clips: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        return self(clips), {"large": clips.amax(dim=(1, 2, 3, 4)) >= 2.999}
 
 
 def score(loader: ToyLoader, num_videos: int, model: nn.Module | None = None, clips_per_forward: int = 4):
@@ -144,7 +90,7 @@ def test_an_epoch(tmp_path):
     """Learning rates follow the fractional epoch, every view is a sample, the objective hears of every step."""
     torch.manual_seed(0)
     model = nn.Sequential(nn.AdaptiveAvgPool3d(1), nn.Flatten(), nn.Linear(3, 3))
-    steps, erased = [], []
+    steps, prepared = [], []
 
     class Watched(Classify):
         def after_step(self):
@@ -163,13 +109,12 @@ def test_an_epoch(tmp_path):
             meter,
             epoch=3,
             lr_at=lambda epoch: epoch / 100,
-            prepare=lambda clips: clips.float(),
+            prepare=lambda clips, ids, epoch: prepared.append((len(clips), ids, epoch)) or clips.float(),
             autocast=contextlib.nullcontext,
             device=CPU,
-            erase=lambda clips, ids, epoch: erased.append((len(clips), ids, epoch)) or clips,
         )
     assert loader.epoch == 3
-    assert erased == [(2 * len(ids), ids, 3) for ids in ([0, 1], [2, 3], [4, 5], [6])]
+    assert prepared == [(2 * len(ids), ids, 3) for ids in ([0, 1], [2, 3], [4, 5], [6])]
     assert steps == pytest.approx([0.03, 0.0325, 0.035, 0.0375])
     lines = (tmp_path / "stdout.log").read_text().splitlines()
     assert len(lines) == 3

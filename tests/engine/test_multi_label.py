@@ -10,7 +10,7 @@ from tiny import TINY, run_here
 
 import fragrant
 from fragrant.config import load_cfg
-from fragrant.data.datasets import DATASETS
+from fragrant.data.datasets.build import DATASETS
 from fragrant.metrics import average_precision
 from fragrant.scores import load_table
 

@@ -7,10 +7,10 @@ import torch
 from torch import nn
 
 from fragrant.checkpoint import CheckpointError, rng_state, save_checkpoint
-from fragrant.engine.run import states
-from fragrant.engine.start import Start, check_same_batches, take_up
-from fragrant.engine.step import Stepper
+from fragrant.engine.start import Start
+from fragrant.engine.state import check_same_batches, states, take_up
 from fragrant.objectives import Classify
+from fragrant.optim.step import Stepper
 
 
 class WithTeacher(Classify):

@@ -14,8 +14,8 @@ from test_resume import LONGER, assert_same_end
 from tiny import TINY, run_here
 from torch import nn
 
-from fragrant.engine import build
 from fragrant.engine.saving import Saver
+from fragrant.runtime import build
 
 # Nothing that depends on how a batch is spread: no statistics of a batch, no random layers. SGD: Adam makes steps out of rounding errors.
 EQUAL = "MODEL.FROZEN_BN True UNIFORMER.DROP_DEPTH_RATE 0 SOLVER.OPTIMIZING_METHOD sgd SOLVER.BASE_LR 0.05".split()

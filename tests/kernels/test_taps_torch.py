@@ -2,8 +2,8 @@
 
 import pytest
 import torch
-from reference.published_taps import tap_sum
 
+from fragrant.benchmarks.published.taps import tap_sum
 from fragrant.kernels import taps_torch
 from fragrant.kernels.taps_torch import apply_taps, correlate_taps, scatter_taps
 

@@ -1,4 +1,4 @@
-"""The Triton kernels equal their PyTorch twin: in Triton's interpreter on the CPU, and on a GPU; and they compile without one.
+"""The Triton kernels equal their PyTorch twin: in Triton's interpreter on the CPU, and on a GPU.
 
 The interpreter is switched on before Triton is first imported, so these cases run in a process of their own, which a test
 below starts. The interpreter has no bfloat16 products; the 16-bit case there is float16.
@@ -78,33 +78,6 @@ def test_interpreted():
         pytest.skip("this Triton's interpreter does not work with a numpy as new as this one")  # Triton 3.6 with numpy 2.5
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-1000:]
     assert f"{2 * len(SMALL_CASES) + 1} passed" in done.stdout
-
-
-@pytest.mark.skipif(INTERPRETED, reason="needs the compiler")
-@pytest.mark.parametrize("capability, dtype", [(80, "bf16"), (90, "fp32")])
-def test_compiles_for_a_gpu_without_one(capability, dtype, tmp_path, monkeypatch):
-    """To machine code, within the shared memory of that GPU."""
-    monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path))
-    monkeypatch.setenv("TRITON_DEFAULT_FP_FUSION", "1")  # Triton 3.9 warns where this is not said
-    import triton
-    from triton.backends import backends
-    from triton.backends.compiler import GPUTarget
-    from triton.compiler import ASTSource
-
-    from fragrant.kernels.taps_triton import Tile, apply_kernel, correlate_kernel, scatter_kernel
-
-    if "nvidia" not in backends:
-        pytest.skip("this Triton does not compile for NVIDIA GPUs")
-    tile = Tile.for_heads(1, 7)
-    constants = dict(KT=3, KH=7, KW=7, HEADS=tile.heads, ROWS=tile.rows, COLUMNS=tile.columns, WINDOW=tile.window)
-    constants |= dict(PRECISION="tf32x3", CHANNELS=64, WINDOW_ROWS=tile.window_rows(7))
-    for kernel in (apply_kernel, correlate_kernel, scatter_kernel):
-        tensors = kernel.arg_names[:3]
-        signature = {name: f"*{dtype}" if name in tensors else "constexpr" if name in constants else "i32" for name in kernel.arg_names}
-        places = {(kernel.arg_names.index(name),): value for name, value in constants.items() if name in kernel.arg_names}
-        compiled = triton.compile(ASTSource(kernel, signature, places), target=GPUTarget("cuda", capability, 32))
-        assert compiled.asm["cubin"]
-        assert compiled.metadata.shared <= 163 * 1024
 
 
 def test_wrong_numbers_are_refused():

@@ -5,7 +5,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from fragrant.layers.depthwise_conv import HAS_ONEDNN, DepthwiseConv3d
+from fragrant.kernels.depthwise_torch import HAS_ONEDNN
+from fragrant.layers.depthwise_conv import DepthwiseConv3d
 
 SHAPES = [(2, 8, 4, 9, 7), (1, 16, 1, 1, 1), (3, 5, 2, 3, 2), (1, 4, 5, 1, 9), (2, 16, 8, 14, 14), (4, 8, 1, 6, 6)]
 

@@ -3,9 +3,9 @@
 import pytest
 import torch
 from conftest import golden
-from reference.golden_cases import check_golden_case
-from reference.published_fam import published_fam
+from golden_cases import check_golden_case
 
+from fragrant.benchmarks.published.fam import published_fam
 from fragrant.errors import UserError
 from fragrant.layers import fam
 from fragrant.layers.fam import FAM

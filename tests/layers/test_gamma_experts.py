@@ -6,9 +6,9 @@ import torch
 import torch.nn.functional as F
 from conftest import fill_v1, golden, golden_input
 from dgam_inputs import dgam_input
-from reference.published_dgam import published_expert, published_statistics
 from torch import nn
 
+from fragrant.benchmarks.published.dgam import published_expert, published_statistics
 from fragrant.errors import UserError
 from fragrant.layers.frame_statistics import frame_statistics, histogram_counts, pieces
 from fragrant.layers.gamma_experts import GAMMAS, PUBLISHED_TAU, Brighten, GammaExperts, Gate, brighten, mixture

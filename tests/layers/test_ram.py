@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 import torch
 from conftest import GOLDEN, fill_v1, golden
-from reference.golden_cases import check_golden_case
-from reference.published_rsa import PublishedRSA
+from golden_cases import check_golden_case
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from fragrant.benchmarks.published.rsa import PublishedRSA
 from fragrant.kernels import taps
 from fragrant.kernels.taps import KernelError
 from fragrant.layers import relation

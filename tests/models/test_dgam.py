@@ -13,8 +13,8 @@ from models_by_row import TINY
 from swin_probes import assert_near, assert_probe, outputs_by_name
 from torch import nn
 
+from fragrant.benchmarks.parts import again, calls_of
 from fragrant.config import load_cfg
-from fragrant.engine.benchmark_parts import again, calls_of
 from fragrant.layers.gamma_experts import one_hot
 from fragrant.metrics import ensemble
 from fragrant.models import ModelError, build_model

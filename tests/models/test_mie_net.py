@@ -11,8 +11,6 @@ from golden_values import assert_golden
 from torch import Tensor, nn
 
 from fragrant.config import ConfigError, load_cfg
-from fragrant.engine.precision import Precision
-from fragrant.engine.step import Stepper
 from fragrant.errors import UserError
 from fragrant.layers.memory_format import to_channels_last
 from fragrant.models import ModelError, build_model
@@ -21,6 +19,8 @@ from fragrant.models.mie_net import MieNet, rename
 from fragrant.models.weights import load_weights
 from fragrant.objectives import Classify
 from fragrant.optim import build_optimizer, build_schedule, parameter_groups
+from fragrant.optim.step import Stepper
+from fragrant.runtime.precision import Precision
 
 NETS = {  # golden file -> what its net is built with
     "mie_sljd_r50_t3_c10": dict(num_classes=10),

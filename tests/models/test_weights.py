@@ -9,7 +9,16 @@ from models_by_row import TINY
 from uniformer_goldens import assert_close, assert_probe, published_state
 
 from fragrant.models.uniformer import UniFormer, uniformer_base, uniformer_small
-from fragrant.models.weights import LoadReport, WeightsError, differs_in_time_only, inflate, load_weights, matched, renamed, unwrapped
+from fragrant.models.weights import (
+    LoadReport,
+    WeightsError,
+    differs_in_time_only,
+    inflate,
+    load_weights,
+    matched,
+    renamed,
+    unwrapped,
+)
 
 
 def tiny(**options) -> UniFormer:

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from fragrant.config import load_cfg
-from fragrant.data.gamma import brighten
+from fragrant.data.transforms.gamma import brighten
 from fragrant.errors import UserError
 from fragrant.layers.normalize import ClipNormalize
 from fragrant.objectives import Teacher, build_objective

@@ -8,7 +8,6 @@ import torch
 from models_by_row import CLASSES, MODELS_BY_ROW, random_clips
 from torch import nn
 
-from fragrant.engine.step import Stepper
 from fragrant.objectives import Classify, Objective
 from fragrant.objectives.distill import Distill
 from fragrant.objectives.ema import Ema, frozen_copy
@@ -17,6 +16,7 @@ from fragrant.objectives.mixup import Mixup
 from fragrant.objectives.selective_module import SelectiveModule
 from fragrant.objectives.sv_mix import Draw, Draws, SvMix
 from fragrant.optim import parameter_groups
+from fragrant.optim.step import Stepper
 
 LARGE = {"MViTv2", "S3D", "R2Plus1D"}  # torchvision's own sizes: seconds for each
 ROWS = [  # one of each name in the registry

@@ -8,12 +8,12 @@ from conftest import fill_v1, golden, golden_input
 from golden_values import assert_golden
 from torch import nn
 
-from fragrant.engine.step import Stepper
 from fragrant.errors import UserError
 from fragrant.objectives.losses import as_shares, cross_entropy
 from fragrant.objectives.selective_module import SelectiveModule
 from fragrant.objectives.sv_mix import Draw, Draws, SvMix, blend, draw, mask_loss, mixed_labels, own_share
 from fragrant.optim.groups import parameter_groups
+from fragrant.optim.step import Stepper
 
 NAMES = ("svmix/selective_spatial", "svmix/selective_temporal")
 MASKS = [(name, index) for name in NAMES for index in range(4)]

@@ -7,13 +7,13 @@ from pathlib import Path
 
 from PIL import Image
 
-from fragrant.data.errors import ListError
-from fragrant.data.frame_folder import name_pattern
-from fragrant.data.frames import VideoError, open_frames
-from fragrant.data.locations import Folders
-from fragrant.data.prepare.known_set import KnownSet
-from fragrant.data.records import RecordList, VideoRecord
-from fragrant.data.workers import results_of
+from fragrant.data.datasets.known_set import KnownSet
+from fragrant.data.lists.errors import ListError
+from fragrant.data.lists.locations import Folders
+from fragrant.data.lists.records import RecordList, VideoRecord
+from fragrant.data.video.frame_folder import name_pattern
+from fragrant.data.video.frames import VideoError, open_frames
+from fragrant.workers import results_of
 
 AT_ONCE = 64  # frames of a video in memory
 QUALITY = {".jpg": {"quality": 95}, ".jpeg": {"quality": 95}}

@@ -4,9 +4,9 @@ import os
 from collections import Counter
 from pathlib import Path
 
-from fragrant.data.locations import Folders
-from fragrant.data.prepare.known_set import KnownSet
-from fragrant.data.records import RecordList, format_row
+from fragrant.data.datasets.known_set import KnownSet
+from fragrant.data.lists.locations import Folders
+from fragrant.data.lists.records import RecordList, format_row
 
 
 def write_set(found: KnownSet, root: str | os.PathLike, out: str | os.PathLike) -> list[str]:

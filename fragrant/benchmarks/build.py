@@ -1,0 +1,147 @@
+"""From the config to what is measured: settings of a model, items of a loader."""
+
+import tempfile
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from fragrant.benchmarks.dgam import benchmark_dgam, dark_clips
+from fragrant.benchmarks.loader import Work, benchmark_loader, generated_files
+from fragrant.benchmarks.model import Setting, benchmark_shares, random_batch
+from fragrant.benchmarks.timing import machine
+from fragrant.config import changed
+from fragrant.data import build_dataset, build_loader
+from fragrant.data.lists.errors import ListError
+from fragrant.data.lists.records import VideoRecord
+from fragrant.objectives import build_objective
+from fragrant.optim import build_optimizer
+from fragrant.runtime.build import (
+    build_preparation,
+    describe_setting,
+    model_on_device,
+    objective_on_device,
+    prepare_device,
+)
+from fragrant.runtime.precision import pick_precision
+from fragrant.workers import keep_freed_memory, usable_cores
+
+
+def benchmark_batch(cfg, n: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """``n`` random clips and labels as the config's training has them; seeds what follows."""
+    prepare_device(cfg, device)
+    size = cfg.DATA.TRAIN_CROP_SIZE
+    return random_batch(n, num_frames=cfg.DATA.NUM_FRAMES, size=size, num_classes=cfg.MODEL.NUM_CLASSES, device=device)
+
+
+def build_settings(cfg, device: torch.device) -> list[Setting]:
+    """The plain setting, then the config's."""
+    settings = []
+    choices = [("fp32", False, False), (cfg.TRAIN.PRECISION, cfg.TRAIN.CHANNELS_LAST, cfg.TRAIN.COMPILE)]
+    for name, channels_last, compiled in choices:
+        precision = pick_precision(name, device, key="TRAIN.PRECISION")
+        torch.manual_seed(cfg.RNG_SEED)  # the same weights in both
+        objective = objective_on_device(cfg, model_on_device(cfg, device, channels_last=channels_last, compiled=compiled), device)
+        settings.append(
+            Setting(
+                describe_setting(precision, channels_last=channels_last, compiled=compiled),
+                objective,
+                build_optimizer(cfg, objective),
+                precision,
+                build_preparation(cfg, device, channels_last=channels_last),
+            )
+        )
+    return settings
+
+
+DGAM_SWIN_B = {
+    "MODEL.MODEL_NAME": "DGAM",
+    "MODEL.NUM_CLASSES": 12,
+    "DGAM.BACKBONE": "VideoSwin",
+    "SWIN.SIZE": "B",
+    "DATA.NUM_FRAMES": 32,
+    "DATA.TRAIN_CROP_SIZE": 224,
+    "DATA.INPUT_CHANNEL_NUM": [3],
+    "SOLVER.OPTIMIZING_METHOD": "adamw",
+}
+
+
+def dgam_step(cfg):
+    """The config if its model is DGAM, else with DGAM in front of Swin-B, as published."""
+    return cfg if cfg.MODEL.MODEL_NAME == "DGAM" else changed(cfg, DGAM_SWIN_B)
+
+
+def dgam_benchmark(cfg, device: torch.device, *, clips: int, rounds: int) -> str:
+    """The table of ``benchmark_dgam``; then, on a GPU or where the config's model is DGAM, the share of its training step."""
+    table = benchmark_dgam(dark_clips(clips, device=device), rounds=rounds)
+    if device.type == "cpu" and cfg.MODEL.MODEL_NAME != "DGAM":
+        return f"{table}\nshare of a training step: on a GPU, or with MODEL.MODEL_NAME DGAM and its sizes"
+    cfg = dgam_step(cfg)
+    batch, setting = benchmark_batch(cfg, clips, device), build_settings(cfg, device)[-1]
+    title = f"DGAM, {cfg.DGAM.BACKBONE}, clips {tuple(batch[0].shape)}, {setting.name}"
+    return f"{table}\n\n{title}\n{benchmark_shares(setting, *batch, clip_norm=cfg.SOLVER.CLIP_GRADIENT, rounds=rounds)}"
+
+
+LOADER_WORKS = {
+    "train, 1 view": ("train", {"AUG.ENABLE": False, "AUG.NUM_SAMPLE": 1}),
+    "train, RandAugment m7-n4, 2 views": (
+        "train",
+        {"AUG.ENABLE": True, "AUG.AA_TYPE": "rand-m7-n4-mstd0.5-inc1", "AUG.NUM_SAMPLE": 2, "AUG.ORDER": "crop_first"},
+    ),
+    "the same, published order": (
+        "train",
+        {"AUG.ENABLE": True, "AUG.AA_TYPE": "rand-m7-n4-mstd0.5-inc1", "AUG.NUM_SAMPLE": 2, "AUG.ORDER": "published"},
+    ),
+    "test, 4 x 3 views": ("test", {"TEST.NUM_ENSEMBLE_VIEWS": 4, "TEST.NUM_SPATIAL_CROPS": 3}),
+}
+
+
+def build_works(cfg) -> list[Work]:
+    """The items of ``benchmark_loader`` with the config's frames, rates and sizes."""
+
+    def work(name: str, split: str, changes: dict) -> Work:
+        its_cfg = changed(cfg, changes)
+        return Work(name, lambda paths: build_dataset(its_cfg, split, [VideoRecord(path, 0) for path in paths])[0])
+
+    split, changes = LOADER_WORKS["test, 4 x 3 views"]
+    reduced = {**changes, "DATA.DECODE_SHORT_SIDE": cfg.TEST.SHORT_SIDE or cfg.DATA.TEST_CROP_SIZE}
+    works = [work(name, *setting) for name, setting in LOADER_WORKS.items()]
+    return [*works, work("the same, resized while decoding", split, reduced)]
+
+
+def loader_benchmark(cfg, *, rounds: int, list_files: int) -> str:
+    """The table of ``benchmark_loader`` over generated files and, where there is one, the first files of the training list."""
+    torch.set_num_threads(1)  # both as in a reading process
+    keep_freed_memory()
+    workers = min(cfg.DATA_LOADER.NUM_WORKERS, usable_cores())
+    notes = [
+        f"CPU time on one core, {rounds} rounds, everything in turn; clips/s of the whole loader by the clock on the wall, "
+        f"DATA_LOADER.NUM_WORKERS {workers}; {machine(torch.device('cpu'))}"
+    ]
+    with tempfile.TemporaryDirectory() as folder:
+        files = generated_files(Path(folder))
+        try:
+            records = build_loader(cfg, "train").dataset.records
+            files["training list"] = [record.path for record in records[:list_files]]
+        except ListError as error:
+            notes.append(f"no training list: {error}")
+        return "\n".join([*notes, benchmark_loader(files, build_works(cfg), rounds=rounds, workers=workers)])
+
+
+def build_objective_settings(cfg, device: torch.device) -> list[Setting]:
+    """The config's model trained plainly, with Mixup and with SV-Mix, everything else alike."""
+    ways = {
+        "plain": {"MIXUP.ENABLE": False},
+        "mixup": {"MIXUP.ENABLE": True, "MIXUP.TYPE": "mixup"},
+        "svmix": {"MIXUP.ENABLE": True, "MIXUP.TYPE": "svmix"},
+    }
+    precision = pick_precision(cfg.TRAIN.PRECISION, device, key="TRAIN.PRECISION")
+    settings = []
+    for name, changes in ways.items():
+        its_cfg = changed(cfg, changes)
+        torch.manual_seed(cfg.RNG_SEED)
+        model = model_on_device(cfg, device, channels_last=cfg.TRAIN.CHANNELS_LAST, compiled=cfg.TRAIN.COMPILE)
+        objective = build_objective(its_cfg, model).to(device)
+        prepare = build_preparation(cfg, device, channels_last=cfg.TRAIN.CHANNELS_LAST)
+        settings.append(Setting(name, objective, build_optimizer(its_cfg, objective), precision, prepare))
+    return settings

@@ -1,0 +1,1 @@
+"""One time-boxed command that measures a GPU: ceilings, tests, training steps, kernels, waiting for the loader."""

@@ -1,0 +1,49 @@
+"""The command line: python tools/benchmark.py gpu --minutes 8 --out DIR."""
+
+import argparse
+import os
+from pathlib import Path
+
+import torch
+
+from fragrant.benchmarks.gpu.run import all_rows, run_in_processes, wanted
+from fragrant.data.lists.records import read_list
+from fragrant.errors import UserError
+
+
+def gpu_command(words: list[str]) -> str:
+    """What the page says at the end.
+
+    Raises:
+        UserError: there is no GPU, an argument is wrong, or a list cannot be read.
+    """
+    parser = argparse.ArgumentParser(prog="benchmark.py gpu", description=__doc__)
+    parser.add_argument("--minutes", type=float, default=8.0, metavar="M", help="rows that fit into this time, the most important first")
+    parser.add_argument("--out", default="gpu", metavar="DIR", help="folder of gpu.json, gpu.md and cuda_tests.log")
+    parser.add_argument("--clips", metavar="LIST", help="list of videos, paths beside it: the loader's; default: generated ones")
+    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    parser.add_argument("--only", nargs="*", default=[], metavar="WORD", help="the rows whose name holds one of these")
+    arguments = parser.parse_args(words)
+    if arguments.minutes <= 0:
+        raise UserError(f"--minutes {arguments.minutes} must be above 0")
+    wanted(all_rows(), arguments.only)
+    clips = videos_of(arguments.clips) if arguments.clips else []
+    if not torch.cuda.is_available():
+        raise UserError("benchmark gpu measures a CUDA GPU, and this machine has none that PyTorch can use")
+    workers = max(1, len(os.sched_getaffinity(0)) - 2)
+    how = dict(device="cuda:0", minutes=arguments.minutes, clips=clips, only=arguments.only, workers=workers)
+    record = run_in_processes(Path(arguments.out), **how)
+    return (record.folder / "gpu.md").read_text(encoding="utf-8")
+
+
+def videos_of(path: str) -> list[str]:
+    """The videos of a list, their paths relative to it.
+
+    Raises:
+        UserError: there is no such list, or it holds no video that exists.
+    """
+    found = [Path(path).parent / record.path for record in read_list(path)]
+    videos = [str(video) for video in found if video.exists()]
+    if not videos:
+        raise UserError(f"--clips {path}: none of its {len(found)} videos is there, e.g. {found[0] if found else '(the list is empty)'}")
+    return videos

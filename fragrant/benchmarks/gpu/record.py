@@ -1,0 +1,44 @@
+"""What has been measured so far: one JSON file, whole after every row, so that an end by force loses one row at most."""
+
+import json
+import os
+import time
+from pathlib import Path
+
+
+class Record:
+    """``facts``, ``ceilings`` and a list of ``rows``: name, status (done, failed, left out), seconds it took, result or error.
+
+    Args:
+        folder: gpu.json and gpu.md are written there; an existing gpu.json is gone on with.
+    """
+
+    def __init__(self, folder: Path):
+        self.folder, self.path = folder, folder / "gpu.json"
+        self.data: dict = {"command": "", "facts": {}, "ceilings": {}, "rows": [], "running": None}
+        if self.path.is_file():
+            self.data = json.loads(self.path.read_text(encoding="utf-8"))
+
+    def begin(self, name: str) -> None:
+        """Notes which row runs, for whoever finds the file after a crash."""
+        self.data["running"] = {"name": name, "since": time.time()}
+        self.write()
+
+    def end(self, name: str, status: str, seconds: float, content: dict) -> None:
+        """``content``: {"result": ...} or {"error": ...}."""
+        self.data["rows"].append({"name": name, "status": status, "seconds": round(seconds, 2), **content})
+        self.data["running"] = None
+        self.write()
+
+    def names(self) -> set[str]:
+        """Of the rows that are settled, in whatever way."""
+        return {row["name"] for row in self.data["rows"]}
+
+    def write(self) -> None:
+        """Both files, each at once."""
+        from fragrant.benchmarks.gpu.report import page
+
+        for path, text in ((self.path, json.dumps(self.data, indent=1)), (self.folder / "gpu.md", page(self.data))):
+            part = path.with_suffix(".part")
+            part.write_text(text, encoding="utf-8")
+            os.replace(part, path)

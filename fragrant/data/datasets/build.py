@@ -1,0 +1,154 @@
+"""The data sets by name: where the lists of a split lie, and what its classes are called."""
+
+import os
+import re
+from functools import partial
+from typing import NamedTuple
+
+from fragrant.data.datasets import SETS, prepared_set
+from fragrant.data.datasets.class_folders import folder_names
+from fragrant.data.lists.class_names import ClassTable, find_class_file, read_class_names, read_class_table
+from fragrant.data.lists.errors import ListError
+from fragrant.data.lists.records import RecordList, read_list, read_list_and_faults
+from fragrant.registry import Registry
+
+__all__ = ["DATASETS", "VideoSet", "read_class_names"]
+
+DATASETS = Registry("TRAIN.DATASET / TEST.DATASET")  # entries: f(cfg, split) -> VideoSet; names in small letters
+
+
+class VideoSet(NamedTuple):
+    records: RecordList
+    class_names: list[str] | None  # name of each label, None where nobody says
+
+
+def _names_of_folders(records: RecordList, num_classes: int) -> list[str] | None:
+    """The names of the folders that the videos lie in, where they are one for each class."""
+    try:
+        names = folder_names([records])
+    except ListError:
+        return None
+    return names if len(names) == num_classes else None
+
+
+def _need_a_video(records: RecordList) -> None:
+    """A wrong folder is found at once. Raises ListError where none of some videos of the list is there."""
+    some = records[:: max(1, len(records) // 20)]
+    if not any(os.path.exists(record.path) for record in some):
+        where = "set DATA.PATH_PREFIX (for relative paths) or DATA.ROOT_REPLACE (for those of another machine)"
+        if re.search(r"[ ,;\t]\d+$", some[0].path):
+            where += "; the end of the path may be a further label or a number, see DATA.MULTI_LABEL and DATA.LIST_FORMAT"
+        raise ListError(f"{records.where(0)}: the videos of this list are not there, the first is '{some[0].path}'; {where}")
+
+
+# ------------------------------------------------------------------------------------------------- config -> records, names
+def _check_classes(cfg, names: list[str], source: str) -> None:
+    if len(names) != cfg.MODEL.NUM_CLASSES:
+        raise ListError(f"'{source}' names {len(names)} classes, MODEL.NUM_CLASSES is {cfg.MODEL.NUM_CLASSES}")
+
+
+def _classes(cfg, list_path: str) -> ClassTable | None:
+    folder = os.path.dirname(list_path)
+    path = os.path.join(folder, cfg.DATA.CLASSES_FILE) if cfg.DATA.CLASSES_FILE else find_class_file(folder or ".")
+    if path is None:
+        return None
+    return read_class_table(path)
+
+
+def _list_path(cfg, split: str, folder: str, default: str) -> str:
+    return os.path.join(folder, cfg.DATA[f"{split.upper()}_LIST"] or default)
+
+
+def _lists_in(cfg, split: str, folder: str, default: str = "") -> VideoSet:
+    """The list of a split that lies in a folder."""
+    key, default = f"{split.upper()}_LIST", default or f"{split}.csv"
+    path = _list_path(cfg, split, folder, default)
+    if not os.path.isfile(path):
+        given = f"DATA.PATH_TO_DATA_DIR {cfg.DATA.PATH_TO_DATA_DIR!r} and DATA.{key} {cfg.DATA[key]!r}"
+        raise ListError(f"no {split} list '{path}'; it follows from {given} ('' = {default})")
+    reading, classes = _reading(cfg, split, path)
+    records = read_list(path, **reading)
+    if classes:
+        _check_classes(cfg, classes.names, classes.source)
+    _need_a_video(records)
+    return VideoSet(records, classes and classes.names)
+
+
+def _reading(cfg, split: str, path: str) -> tuple[dict, ClassTable | None]:
+    """How a list file is to be read, and its classes."""
+    classes = _classes(cfg, path)
+    reading = {
+        "form": cfg.DATA.LIST_FORMAT,
+        "separator": cfg.DATA.PATH_LABEL_SEPARATOR,
+        "prefix": cfg.DATA.PATH_PREFIX,
+        "root_replace": tuple(cfg.DATA.ROOT_REPLACE) or None,
+        "classes": classes,
+        "num_classes": cfg.MODEL.NUM_CLASSES,
+        "unlabelled": split == "test",
+        "several": cfg.DATA.MULTI_LABEL,
+    }
+    return reading, classes
+
+
+def records_and_faults(cfg, split: str, path: str = "") -> tuple[RecordList, dict[int, str]]:
+    """The rows of a split that can be used, and what is wrong with the others, by line; of another list file where one is given."""
+    default = _list_path(cfg, split, cfg.DATA.PATH_TO_DATA_DIR, f"{split}.csv")
+    if path or os.path.isfile(default):
+        path = path or default
+        return read_list_and_faults(path, **_reading(cfg, split, path)[0])
+    name = (cfg.TEST if split == "test" else cfg.TRAIN).DATASET
+    return DATASETS.get(name.lower())(cfg, split).records, {}
+
+
+def _known_set(cfg, split: str, name: str) -> VideoSet:
+    """Lists in DATA.PATH_TO_DATA_DIR (written by tools/prepare_data.py, or named) win; without them it is the set as distributed."""
+    folder = cfg.DATA.PATH_TO_DATA_DIR
+    if cfg.DATA[f"{split.upper()}_LIST"] or os.path.isfile(_list_path(cfg, split, folder, f"{split}.csv")):
+        listed = _lists_in(cfg, split, folder)
+        return listed if listed.class_names else listed._replace(class_names=_names_of_folders(listed.records, cfg.MODEL.NUM_CLASSES))
+    found = prepared_set(name, folder, edition=cfg.DATA.EDITION, videos=cfg.DATA.PATH_PREFIX)
+    if split not in found.splits:
+        raise ListError(f"{name} {found.edition} has no {split} list in '{folder}', only {', '.join(found.splits)}")
+    records = found.splits[split]
+    if found.class_names:
+        _check_classes(cfg, found.class_names, f"{name} {found.edition}")
+    _need_a_video(records)
+    unlabelled = records.labels < 0
+    if split != "test" and unlabelled.any():
+        raise ListError(f"{records.where(int(unlabelled.argmax()))}: label -1 (unlabelled): only test videos may be so")
+    return VideoSet(records, found.class_names)
+
+
+for _name in SETS.names():
+    DATASETS.register(_name)(partial(_known_set, name=_name))
+
+
+@DATASETS.register("video_list")
+@DATASETS.register("kinetics")
+def video_list(cfg, split: str) -> VideoSet:
+    """Any list of videos: {train,val,test}.csv in DATA.PATH_TO_DATA_DIR unless named otherwise."""
+    return _lists_in(cfg, split, cfg.DATA.PATH_TO_DATA_DIR)
+
+
+@DATASETS.register("sth")
+def sth(cfg, split: str) -> VideoSet:
+    """UniFormer's lists of Something-Something: ``folder num_frames label``; it tests on the validation list."""
+    name = cfg.DATA.LABEL_PATH_TEMPLATE.format("train" if split == "train" else "validation")
+    return _lists_in(cfg, split, cfg.DATA.PATH_TO_DATA_DIR, name)
+
+
+@DATASETS.register("hmdb")
+def hmdb(cfg, split: str) -> VideoSet:
+    """UniFormer's lists of frame folders, with other names than those of ``sth``."""
+    name = cfg.DATA.LABEL_PATH_TEMPLATE.format("train" if split == "train" else "val")
+    return _lists_in(cfg, split, cfg.DATA.PATH_TO_DATA_DIR, name)
+
+
+@DATASETS.register("demo")
+def demo(cfg, split: str) -> VideoSet:
+    """The embedded demo set; the first to ask makes it."""
+    from fragrant.synthetic.demo_set import make_demo_set  # brings what drawing needs: only for those who draw
+
+    folder = cfg.DATA.PATH_TO_DATA_DIR or os.path.join("data", "demo")
+    make_demo_set(folder, **{key.lower(): value for key, value in cfg.DEMO_SET.items()})
+    return _lists_in(cfg, split, folder)

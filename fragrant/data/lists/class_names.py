@@ -1,0 +1,101 @@
+"""Files that say what the classes are called, in the forms that the public sets come with."""
+
+import ast
+import os
+import re
+from pathlib import Path
+from typing import NamedTuple
+
+from fragrant.data.lists.errors import ListError
+
+# What such a file is called where it lies beside a list, the first that is there counts.
+CLASS_FILES = (
+    "classes.txt",
+    "mapping_table*.txt",
+    "classInd.txt",
+    "category.txt",
+    "kinetics_*_cat*.txt",
+    "*labels.json",
+    "label_map.txt",
+    "*vocab.json",
+)
+
+
+class ClassTable(NamedTuple):
+    """What the classes are called.
+
+    Attributes:
+        names: of class 0, 1, ...
+        source: the file.
+        ids: label in the lists -> class, where the lists' labels are not 0, 1, ... (UG2+ 2.1 keeps 5 .. 10); else None.
+    """
+
+    names: list[str]
+    source: str
+    ids: dict[int, int] | None = None
+
+
+def find_class_file(folder: str | os.PathLike) -> str | None:
+    """The file of class names in a folder, if one is there."""
+    for pattern in CLASS_FILES:
+        found = sorted(Path(folder).glob(pattern))
+        if found:
+            return str(found[0])
+    return None
+
+
+def read_class_table(path: str | os.PathLike) -> ClassTable:
+    """One name per line, ``5<TAB>Run``, ``riding a bike<TAB>0``, or JSON: names, ``{"name": "0"}``, ``{"0": "name"}``, lists of parts.
+
+    Raises:
+        ListError: the file cannot be read, has no names, or gives a name or a label twice.
+    """
+    try:
+        text = Path(path).read_text(encoding="utf-8-sig").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is no UTF-8 text"
+        raise ListError(f"file of class names '{path}' (DATA.CLASSES_FILE) cannot be read: {reason}") from error
+    try:
+        pairs = _literal_pairs(text) if text[:1] in ("{", "[") else _line_pairs(text)
+    except (ValueError, SyntaxError, TypeError) as error:
+        raise ListError(
+            f"file of class names '{path}' is not understood: expected one name per line, a label and a name, or JSON"
+        ) from error
+    labels, names = [label for label, _ in pairs], [name for _, name in pairs]
+    for what, values in (("label", labels), ("class name", names)):
+        twice = sorted({value for value in values if values.count(value) > 1}, key=str)
+        if twice:
+            raise ListError(f"file of class names '{path}' has the {what} {twice[0]!r} twice")
+    if not pairs:
+        raise ListError(f"file of class names '{path}' has no names")
+    ids = {label: at for at, label in enumerate(sorted(labels))}
+    names = [name for _, name in sorted(pairs)]
+    return ClassTable(names, str(path), None if all(label == at for label, at in ids.items()) else ids)
+
+
+def read_class_names(path: str | os.PathLike) -> list[str]:
+    """The names of ``read_class_table``."""
+    return read_class_table(path).names
+
+
+def without_brackets(template: str) -> str:
+    """``"Holding [something]"`` -> ``"Holding something"``: Something-Something writes its classes both ways."""
+    return template.replace("[", "").replace("]", "")
+
+
+def _line_pairs(text: str) -> list[tuple[int, str]]:
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    for pattern, label, name in ((r"(\d+)[\t ,]+(.+)", 1, 2), (r"(.+)[\t,]\s*(\d+)", 2, 1)):
+        matches = [re.fullmatch(pattern, line) for line in lines]
+        if lines and all(matches):
+            return [(int(match[label]), match[name].strip()) for match in matches]
+    return list(enumerate(lines))
+
+
+def _literal_pairs(text: str) -> list[tuple[int, str]]:
+    """JSON of texts and lists is Python as well, and one published file is Python only."""
+    content = ast.literal_eval(text)
+    if isinstance(content, dict):
+        pairs = content.items() if all(str(key).isdecimal() for key in content) else ((label, name) for name, label in content.items())
+        return [(int(label), str(name)) for label, name in pairs]
+    return list(enumerate("+".join(item) if isinstance(item, list) else str(item) for item in content))

@@ -1,0 +1,326 @@
+"""A line of a list file becomes a VideoRecord; errors carry file:line."""
+
+import os
+import re
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from fragrant.data.lists.class_names import ClassTable
+from fragrant.data.lists.dialects import (
+    UNLABELLED,
+    Dialect,
+    Row,
+    dialect_of,
+    fitting_dialect,
+    header_dialect,
+    tell_dialect,
+)
+from fragrant.data.lists.errors import ListError
+from fragrant.data.lists.json_lists import is_json, json_rows
+from fragrant.data.lists.locations import locate
+
+AUTO = "auto"
+_HMDB_NAME = re.compile(r"#\d+_[A-Za-z]")  # "#122_Cleaning_Up_The_Alley_drink.avi,0" is a row: HMDB51 has videos with such names
+
+
+class VideoRecord(NamedTuple):
+    """
+    Attributes:
+        path: a video file, or a folder of frames.
+        label: its class, -1 where nobody knows; of a video that has several, all of them.
+        num_frames: what the list says; None where it does not.
+    """
+
+    path: str
+    label: int | tuple[int, ...]
+    num_frames: int | None = None
+
+
+def each_label(label: int | str | tuple[int, ...]) -> tuple:
+    """The labels of a row or a record, one or several."""
+    return label if isinstance(label, tuple) else (label,)
+
+
+class RecordList(Sequence):
+    """Records in a few flat arrays: a list of a million Python objects is copied into every worker, this is not.
+
+    Args:
+        records: the records.
+        source: the list file they come from.
+        lines: line number of each record in it (in a JSON list: number of the entry, from 1).
+    """
+
+    def __init__(self, records: Iterable[VideoRecord], *, source: str = "", lines: Sequence[int] | None = None):
+        records = list(records)
+        paths = [os.fsencode(record.path) for record in records]
+        self.source = source
+        self._paths = b"".join(paths)
+        self._ends = np.cumsum([0, *map(len, paths)], dtype=np.int64)
+        labels = [each_label(record.label) for record in records]
+        counts = [-1 if record.num_frames is None else record.num_frames for record in records]
+        self._numbers = np.array([(own[0], count) for own, count in zip(labels, counts, strict=True)], np.int64).reshape(-1, 2)
+        self._more_labels = np.array([label for own in labels for label in own[1:]], dtype=np.int64)
+        self._more_ends = np.cumsum([0, *(len(own) - 1 for own in labels)], dtype=np.int64)
+        self._lines = np.asarray(range(1, len(records) + 1) if lines is None else lines, dtype=np.int64)
+
+    def __len__(self) -> int:
+        return len(self._lines)
+
+    def __getitem__(self, index):
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
+        index = range(len(self))[index]
+        label, num_frames = self._numbers[index].tolist()
+        more = self._more_labels[self._more_ends[index] : self._more_ends[index + 1]].tolist()
+        return VideoRecord(self._path(index), (label, *more) if more else label, None if num_frames < 0 else num_frames)
+
+    def __eq__(self, other) -> bool:
+        return isinstance(other, Sequence) and list(self) == list(other)
+
+    __hash__ = None
+
+    def __repr__(self) -> str:
+        return f"<{len(self)} records{' of ' + self.source if self.source else ''}>"
+
+    @property
+    def labels(self) -> np.ndarray:
+        """(n,), -1 where a video is unlabelled; of several labels the first."""
+        return self._numbers[:, 0]
+
+    def pick(self, indices: Iterable[int]) -> "RecordList":
+        """Some of the records; errors still name their lines."""
+        indices = list(indices)
+        return RecordList((self[i] for i in indices), source=self.source, lines=self._lines[np.asarray(indices, dtype=np.int64)])
+
+    def where(self, index: int) -> str:
+        """``"train.csv:12"``"""
+        return f"{self.source or 'record'}:{self._lines[index]}"
+
+    def _path(self, index: int) -> str:
+        return os.fsdecode(self._paths[self._ends[index] : self._ends[index + 1]])
+
+
+class ListRows(NamedTuple):
+    """What a list file says, nothing looked up yet, and the lines that say nothing that can be understood.
+
+    Attributes:
+        rows: line number -> its row.
+        texts: line number -> the line.
+        faults: line number -> what is wrong with it.
+    """
+
+    rows: dict[int, Row]
+    texts: dict[int, str]
+    faults: dict[int, str]
+
+
+def parse_list(
+    path: str | os.PathLike,
+    *,
+    form: str = AUTO,
+    separator: str = " ",
+    several: bool = False,
+    mend: Callable[[str], str] | None = None,
+) -> ListRows:
+    """The rows of a list file; blank lines, header rows and lines that begin with # do not count.
+
+    Args:
+        form: "auto" or an example row, see ``dialects``.
+        separator: the one to prefer where rows can be read with several.
+        several: a video may have several labels, ``path 3,7``.
+        mend: repairs a line before it is read.
+
+    Raises:
+        ListError: the file cannot be read, or is JSON and no list of videos.
+    """
+    source = os.fspath(path)
+    text = _text_of(source)
+    if is_json(text):
+        try:
+            rows = json_rows(text)
+        except ValueError as error:
+            raise ListError(f"list file '{source}': {error}") from None
+        return ListRows(dict(enumerate(rows, start=1)), {at: f"{row.path} {row.label}" for at, row in enumerate(rows, start=1)}, {})
+    lines = {number: line.strip() for number, line in enumerate(text.split("\n"), start=1)}
+    lines = {number: mend(line) if mend else line for number, line in lines.items() if line and not _is_comment(line)}
+    return _parse_lines(source, lines, form, separator, several)
+
+
+def _is_comment(line: str) -> bool:
+    return line.startswith("#") and not _HMDB_NAME.match(line)
+
+
+def _parse_lines(source: str, lines: dict[int, str], form: str, separator: str, several: bool) -> ListRows:
+    first = next(iter(lines), 0)
+    try:
+        header = header_dialect(lines[first], several=several) if lines else None
+    except ValueError as error:
+        raise ListError(f"{source}:{first}: {error}; the line is {lines[first]!r}") from None
+    data = {number: line for number, line in lines.items() if header is None or number != first}
+    if form.lower() == AUTO:
+        dialect = header or tell_dialect(data.values(), prefer=separator, several=several)
+    else:
+        dialect = dialect_of(form, several=several)
+    rows, faults = {}, {}
+    for number, line in data.items():
+        try:
+            if dialect is None:
+                raise ValueError("no path and whole-number label in any known form, see DATA.LIST_FORMAT")
+            rows[number] = dialect.read(line)
+        except ValueError as error:
+            faults[number] = f"{error}{_hint(line, dialect)}"
+    return ListRows(rows, data, faults)
+
+
+def _hint(line: str, dialect: Dialect | None) -> str:
+    if dialect is None:
+        return ""
+    other = fitting_dialect(line, several=dialect.several)
+    fits = f"; {other.form!r} would fit" if other and other != dialect else ""
+    if not dialect.several and dialect._replace(several=True).fits(line):
+        fits = "; several labels of a video are read with DATA.MULTI_LABEL True"
+    return f", the form of this list is {dialect.form!r}{fits}"
+
+
+def read_list(path: str | os.PathLike, **how) -> RecordList:
+    """The records of a list file; the arguments are those of ``read_list_and_faults``.
+
+    Raises:
+        ListError: with file, line number and line, where there is one.
+    """
+    records, faults = read_list_and_faults(path, **how)
+    for number, fault in sorted(faults.items()):
+        raise ListError(f"{os.fspath(path)}:{number}: {fault}")
+    return records
+
+
+def read_list_and_faults(
+    path: str | os.PathLike,
+    *,
+    form: str = AUTO,
+    separator: str = " ",
+    prefix: str = "",
+    root_replace: tuple[str, str] | None = None,
+    classes: ClassTable | None = None,
+    num_classes: int | None = None,
+    unlabelled: bool = True,
+    several: bool = False,
+    mend: Callable[[str], str] | None = None,
+) -> tuple[RecordList, dict[int, str]]:
+    """The records of a list file, and what is wrong with the lines that give none: line number -> fault and line.
+
+    Whether the videos exist is not checked: reading them says so.
+
+    Args:
+        form: see ``parse_list``, as ``separator``, ``several`` and ``mend``.
+        prefix: see ``locations.locate``, as ``root_replace``.
+        classes: gives the numbers of labels that are not 0, 1, ... or are names.
+        num_classes: labels are 0 .. num_classes - 1; None = any from 0.
+        unlabelled: allow the label -1.
+
+    Raises:
+        ListError: the file cannot be read, or has no rows.
+    """
+    source = os.fspath(path)
+    found = parse_list(source, form=form, separator=separator, several=several, mend=mend)
+    if not found.rows and not found.faults:
+        raise ListError(f"list file '{source}' has no rows; expected lines of a path, {separator!r} and a label")
+    if several:
+        _refuse_labels_apart(source, found)
+    labels, from_1 = {}, _counts_from_1(found.rows.values(), num_classes)
+    for number, row in found.rows.items():
+        try:
+            labels[number] = _classes_of(row, classes, num_classes, unlabelled=unlabelled)
+        except ValueError as error:
+            found.faults[number] = f"{error}{from_1}"
+    names = [found.rows[number].path for number in labels]
+    paths = locate(names, folder=os.path.dirname(source), prefix=prefix, root_replace=root_replace)
+    records = [VideoRecord(path, labels[n], found.rows[n].num_frames) for n, path in zip(labels, paths, strict=True)]
+    faults = {number: f"{fault}; the line is {found.texts[number]!r}" for number, fault in found.faults.items()}
+    return RecordList(records, source=source, lines=list(labels)), faults
+
+
+def _refuse_labels_apart(source: str, found: ListRows) -> None:
+    """Raises ListError where ``a.mp4 3 7`` would be read as 3 frames of class 7, but more likely has two labels."""
+    if any(isinstance(row.label, tuple) for row in found.rows.values()):
+        return
+    for number, row in found.rows.items():
+        if row.num_frames is not None and os.path.splitext(row.path)[1]:
+            raise ListError(
+                f"{source}:{number}: DATA.MULTI_LABEL True, but no video of this list has several labels in one column, as in "
+                f"'path 3,7'; the line is {found.texts[number]!r}"
+            )
+
+
+def _classes_of(row: Row, classes: ClassTable | None, num_classes: int | None, *, unlabelled: bool) -> int | tuple[int, ...]:
+    """The class of a row, or its several, each once.
+
+    Raises:
+        ValueError: a label is not known or out of range.
+    """
+    labels = tuple(dict.fromkeys(class_of(label, classes) for label in each_label(row.label)))
+    if len(labels) > 1 and UNLABELLED in labels:
+        raise ValueError("label -1 (unlabelled) stands alone")
+    for label in labels:
+        check_label(label, num_classes, unlabelled=unlabelled)
+    return labels if len(labels) > 1 else labels[0]
+
+
+def class_of(label: int | str, classes: ClassTable | None) -> int:
+    """The class of a list's label.
+
+    Raises:
+        ValueError: the table has no such label, or a name needs one and there is none.
+    """
+    if label == UNLABELLED:
+        return UNLABELLED
+    if isinstance(label, str):
+        if classes is None:
+            raise ValueError(f"class {label!r} has no number: give the file of class names (DATA.CLASSES_FILE)")
+        if label not in classes.names:
+            raise ValueError(f"class {label!r} is not in '{classes.source}'")
+        return classes.names.index(label)
+    if classes is None or classes.ids is None:
+        return label
+    if label not in classes.ids:
+        raise ValueError(f"label {label} is not in '{classes.source}' ({min(classes.ids)}..{max(classes.ids)})")
+    return classes.ids[label]
+
+
+def check_label(label: int, num_classes: int | None, *, unlabelled: bool = True) -> None:
+    """
+    Raises:
+        ValueError: the class is out of range.
+    """
+    if label == UNLABELLED and not unlabelled:
+        raise ValueError("label -1 (unlabelled): only test videos may be so")
+    if label < UNLABELLED:
+        raise ValueError(f"label {label} is below 0")
+    if num_classes is not None and label >= num_classes:
+        raise ValueError(f"label {label} is not in 0..{num_classes - 1} (MODEL.NUM_CLASSES {num_classes})")
+
+
+def _counts_from_1(rows: Iterable[Row], num_classes: int | None) -> str:
+    labels = {label for row in rows for label in each_label(row.label)}
+    return f"; the labels here run from 1 to {num_classes}, they must count from 0" if labels == {*range(1, (num_classes or 0) + 1)} else ""
+
+
+def format_row(record: VideoRecord) -> str:
+    """A line that ``read_list`` takes back as it was: ``path label``, or ``path num_frames label`` where the number is known.
+
+    Several labels are ``3,7``.
+    """
+    quoted = record.path.startswith(("#", '"', "'")) or " " in record.path
+    path = f'"{record.path}"' if quoted else record.path
+    labels = ",".join(map(str, each_label(record.label)))
+    return " ".join([path, *([] if record.num_frames is None else [str(record.num_frames)]), labels])
+
+
+def _text_of(source: str) -> str:
+    try:
+        with open(source, encoding="utf-8-sig", errors="surrogateescape") as file:  # paths are bytes: any encoding passes through
+            return file.read()
+    except OSError as error:
+        raise ListError(f"list file '{source}' cannot be read: {error.strerror}") from error

@@ -1,0 +1,148 @@
+"""Finds what is wrong with a list before a run does: its rows, its files, videos that stand in it twice."""
+
+import csv
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from fragrant.data.lists.errors import ListError
+from fragrant.data.lists.records import RecordList, VideoRecord, format_row
+from fragrant.data.prepare.probe import FOLDER, Probe, probe_all
+from fragrant.data.video.frames import OpenFrames, open_frames
+
+
+class Problem(NamedTuple):
+    """
+    Attributes:
+        where: list:line
+        kind: row, unreadable, damaged, no frames, frame count, too short, duplicate, leak
+    """
+
+    where: str
+    kind: str
+    text: str
+
+
+class Checked(NamedTuple):
+    """A list, what its videos are, what is wrong; ``good`` are the places in ``records`` with nothing wrong."""
+
+    records: RecordList
+    probes: list[Probe]
+    problems: list[Problem]
+    good: list[int]
+
+
+def check_list(
+    records: RecordList,
+    faults: Mapping[int, str],
+    *,
+    min_frames: int = 1,
+    workers: int = 1,
+    known: Mapping[str, str] | None = None,
+    title: str = "check",
+    open_frames: OpenFrames = open_frames,
+) -> Checked:
+    """
+    Args:
+        faults: what is wrong with the lines that gave no record.
+        min_frames: a shorter video is a problem.
+        known: real path -> where it stands, of a list that must share no video with this one (``places``).
+        open_frames: how a path becomes frames, as for training.
+    """
+    probes = probe_all([record.path for record in records], workers=workers, title=title, open_frames=open_frames)
+    problems = [Problem(f"{records.source}:{line}", "row", fault) for line, fault in sorted(faults.items())]
+    twice, good = dict(_duplicates(records)), []
+    for at, (record, found) in enumerate(zip(records, probes, strict=True)):
+        mine = [*_file_problems(record, found, min_frames)]
+        if at in twice:
+            mine.append(("duplicate", twice[at]))
+        elif known and os.path.realpath(record.path) in known:
+            mine.append(("leak", f"'{record.path}' stands in {known[os.path.realpath(record.path)]} as well"))
+        problems += [Problem(records.where(at), kind, text) for kind, text in mine]
+        good += [] if mine else [at]
+    return Checked(records, probes, problems, good)
+
+
+def places(records: RecordList) -> dict[str, str]:
+    """Real path -> where it stands first."""
+    first = {}
+    for at, record in enumerate(records):
+        first.setdefault(os.path.realpath(record.path), records.where(at))
+    return first
+
+
+def _duplicates(records: RecordList) -> Iterator[tuple[int, str]]:
+    first: dict[str, int] = {}
+    for at, record in enumerate(records):
+        other = first.setdefault(os.path.realpath(record.path), at)
+        if other != at:
+            told = "" if records[other].label == record.label else f" with label {records[other].label} instead of {record.label}"
+            yield at, f"'{record.path}' stands in {records.where(other)} as well{told}"
+
+
+def _file_problems(record: VideoRecord, found: Probe, min_frames: int) -> Iterator[tuple[str, str]]:
+    if found.error:
+        yield "unreadable", found.error if record.path in found.error else f"'{record.path}': {found.error}"
+    elif found.damage:
+        yield "damaged", f"'{record.path}': {found.damage}"
+    elif not found.frames:
+        yield "no frames", f"'{record.path}' has no frames"
+    elif found.codec == FOLDER and found.frames < (record.num_frames or 0):
+        yield "frame count", f"'{record.path}' has {found.frames} frames, the list says {record.num_frames}"
+    elif found.frames < min_frames:
+        yield "too short", f"'{record.path}' has {found.frames} frames, {min_frames} are asked for"
+
+
+# -------------------------------------------------------------------------------------------------------------- the report
+def write_table(path: Path, checked: Checked) -> None:
+    """One row per row of the list: path, label, what the video is, what is wrong with it."""
+    wrong: dict[str, list[str]] = {}
+    for problem in checked.problems:
+        wrong.setdefault(problem.where, []).append(f"{problem.kind}: {problem.text}")
+    with _opened(path) as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["where", "path", "label", *Probe._fields[:-2], "problems"])
+        for at, (record, found) in enumerate(zip(checked.records, checked.probes, strict=True)):
+            numbers = ["" if value is None else round(value, 3) if isinstance(value, float) else value for value in found[:-2]]
+            where = checked.records.where(at)
+            writer.writerow([where, record.path, record.label, *numbers, "; ".join(wrong.get(where, []))])
+
+
+def write_clean_list(path: Path, checked: Checked) -> None:
+    """The rows with nothing wrong, with the paths of this machine."""
+    with _opened(path) as file:
+        file.writelines(f"{format_row(_absolute(checked.records[at]))}\n" for at in checked.good)
+
+
+def summary(checked: Checked) -> list[str]:
+    """Counts, then every problem with its place."""
+    readable = [found for found in checked.probes if not found.error]
+    lines = [f"{checked.records.source}: {len(checked.records)} videos, {len(checked.good)} without a problem"]
+    if readable:
+        frames = sorted(found.frames for found in readable)
+        luma = sorted(found.luma for found in readable if found.luma is not None)
+        dark = sum(found.dark == 1 for found in readable)
+        sizes = sorted({f"{found.width}x{found.height}" for found in readable})
+        lines += [
+            f"frames {frames[0]}..{frames[-1]} (median {frames[len(frames) // 2]}); sizes {_some(sizes)}; "
+            f"mean luma {luma[0]:.1f}..{luma[-1]:.1f} of 255 (median {luma[len(luma) // 2]:.1f}); {dark} dark by Dark-48's measure"
+        ]
+    return lines + [f"{problem.where}: {problem.kind}: {problem.text}" for problem in checked.problems]
+
+
+def _absolute(record: VideoRecord) -> VideoRecord:
+    return record._replace(path=os.path.abspath(record.path))
+
+
+def _some(texts: Iterable[str], most: int = 5) -> str:
+    texts = list(texts)
+    return ", ".join(texts[:most]) + (", ..." if len(texts) > most else "")
+
+
+def _opened(path: Path):
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return open(path, "w", encoding="utf-8", errors="surrogateescape", newline="")
+    except OSError as error:
+        raise ListError(f"'{path}' cannot be written: {error.strerror or error}") from error

@@ -1,0 +1,85 @@
+"""What a video file is, and whether all of it can be read; many files at once."""
+
+import os
+from collections.abc import Sequence
+from functools import partial
+from typing import NamedTuple
+
+import av
+import torch
+from torch import Tensor
+
+from fragrant.data.video.frames import Frames, OpenFrames, VideoError, open_frames
+from fragrant.data.video.readers import ANY_TAGS
+from fragrant.workers import results_of
+
+LUMA = (0.299, 0.587, 0.114)  # of red, green, blue: ITU-R BT.601
+LOOKED_AT = 8  # frames that brightness is measured on, from the middle of as many equal parts of the video
+DARK = 13.8  # mean luma of 0..255 below which Dark-48 calls a frame dark: (y - 112) / 112 < -0.877
+FOLDER = "folder"  # what stands in place of a codec for a folder of frames
+
+
+class Probe(NamedTuple):
+    """What a video is; ``error`` says why it cannot be read, the rest is then as far as it could be told."""
+
+    frames: int = 0
+    fps: float | None = None
+    width: int = 0
+    height: int = 0
+    codec: str = ""
+    luma: float | None = None  # mean, 0..255
+    dark: float | None = None  # share of the frames looked at that are darker than DARK
+    error: str = ""
+    damage: str = ""  # why it is not whole, though some of it can be read
+
+
+def probe(path: str, open_frames: OpenFrames = open_frames) -> Probe:
+    """Reads a video as training does, and decodes all of it: a file that breaks off is found wherever it does."""
+    found = Probe()
+    try:
+        with open_frames(path) as frames:
+            found = found._replace(frames=len(frames), fps=frames.fps)
+            luma = _luma(frames.read([(2 * part + 1) * len(frames) // (2 * LOOKED_AT) for part in range(LOOKED_AT)]))
+            found = found._replace(height=luma.shape[1], width=luma.shape[2], luma=luma.mean().item())
+            found = found._replace(dark=(luma.mean((1, 2)) < DARK).float().mean().item())
+            if os.path.isdir(path):
+                return found._replace(codec=FOLDER, frames=_readable(frames))
+        return found._replace(**_decoded(path, found.frames))
+    except VideoError as error:
+        return found._replace(error=str(error))
+    except Exception as error:  # whatever a hostile file brings about must not end the check of the others
+        return found._replace(error=f"{type(error).__name__}: {' '.join(str(error).split())}")
+
+
+def _luma(pixels: Tensor) -> Tensor:
+    """(T, H, W, 3) uint8 -> (T, H, W) float"""
+    return pixels.float() @ torch.tensor(LUMA)
+
+
+def _readable(frames: Frames) -> int:
+    for number in range(len(frames)):
+        frames.read([number])
+    return len(frames)
+
+
+def _decoded(path: str, promised: int) -> dict[str, object]:
+    """Codec, frames that decode, and what tells that a part of the file is lost."""
+    count, error = 0, ""
+    with av.open(os.path.abspath(path), **ANY_TAGS) as container:
+        stream = next(s for s in container.streams.video if not s.disposition & s.disposition.attached_pic)
+        codec, declared = stream.codec.canonical_name, stream.frames
+        try:
+            for _ in container.decode(stream):
+                count += 1
+        except av.FFmpegError as caught:
+            error = f"{count} frames decode, then: {caught.strerror or type(caught).__name__}"
+    if not error and max(promised, declared - max(2, declared // 20)) > count:  # many an AVI declares a frame too many
+        error = f"{count} frames decode, its header declares {declared}"
+    return {"codec": codec, "frames": min(count, promised), "damage": error}
+
+
+def probe_all(paths: Sequence[str], *, workers: int, title: str, open_frames: OpenFrames = open_frames) -> list[Probe]:
+    """The videos in the order given; a reader that dies takes no other video with it."""
+    of_one = partial(probe, open_frames=open_frames)
+    probes = dict(results_of(of_one, list(dict.fromkeys(paths)), workers=workers, title=title))
+    return [probes[path] or Probe(error="reading it ends the process (a crash of the decoder)") for path in paths]

@@ -1,0 +1,257 @@
+"""From the frames of a view to the clip that a model sees: resize, crop, flip on (T, H, W, C) tensors of pixel values 0..255.
+
+Frames are uint8. So is a clip, rounded once at the end, or float32 and not rounded where the last digits of published numbers matter.
+All random draws come from the generator that is handed in.
+"""
+
+import math
+import random
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from fragrant.data.transforms.colors import pixels_together, to_uint8
+from fragrant.data.transforms.gamma import brighten
+
+
+class Box(NamedTuple):
+    """A part of a frame, in pixels."""
+
+    top: int
+    left: int
+    height: int
+    width: int
+
+    def of(self, frames: Tensor) -> Tensor:
+        """(T, H, W, C) -> (T, height, width, C), a view"""
+        return frames[:, self.top : self.top + self.height, self.left : self.left + self.width]
+
+
+def _interpolated(frames: Tensor, height: int, width: int, dtype: torch.dtype) -> Tensor:
+    """(T, H, W, C) -> (T, height, width, C) float32, whole numbers for uint8"""
+    pixels = frames.permute(0, 3, 1, 2).float()  # (T, C, H, W), channels last in memory as the frames are
+    pixels = F.interpolate(pixels, size=(height, width), mode="bilinear", align_corners=False).permute(0, 2, 3, 1)
+    return pixels.round_() if dtype == torch.uint8 else pixels
+
+
+def resize(frames: Tensor, height: int, width: int, *, dtype: torch.dtype = torch.uint8, together: bool = False) -> Tensor:
+    """(T, H, W, C) -> (T, height, width, C): bilinear between pixel centres, without antialiasing.
+
+    Computed in float32 and rounded once: the uint8 kernels of torch round in between and miss one pixel in five by one.
+
+    Args:
+        together: in memory all frames of a pixel lie together, (H, W, T, C), as ``colours`` and ``warp`` want them.
+    """
+    if frames.shape[1:3] == (height, width):
+        return frames.to(dtype)
+    if together:
+        planes = _interpolated(pixels_together(frames).flatten(2).unsqueeze(0), height, width, dtype)  # (1, height, width, T * C)
+        planes = to_uint8(planes) if dtype == torch.uint8 else planes
+        return planes.view(height, width, *frames.shape[::3]).permute(2, 0, 1, 3)  # (T, height, width, C)
+    resized = frames.new_empty(len(frames), height, width, frames.shape[3], dtype=dtype)
+    for at in range(len(frames)):  # one by one, in a processor's cache: up to three times as fast as all at once
+        resized.numpy()[at : at + 1] = _interpolated(frames[at : at + 1], height, width, dtype)
+    return resized
+
+
+def short_side_size(height: int, width: int, short_side: int) -> tuple[int, int]:
+    """(height, width) with the short side at ``short_side``; the long one follows, rounded down."""
+    if height < width:
+        return short_side, math.floor(width / height * short_side)
+    return math.floor(height / width * short_side), short_side
+
+
+def box_at(height: int, width: int, side: int, where: float) -> Box:
+    """The square at ``where`` along the long side (0 = left or top, 1 = right or bottom), centred along the short one."""
+    along_height, along_width = (where, 0.5) if height > width else (0.5, where)
+    return Box(math.ceil((height - side) * along_height), math.ceil((width - side) * along_width), side, side)
+
+
+def random_box(height: int, width: int, side: int, rng: random.Random) -> Box:
+    """Any square of the frame, all places alike (published code never draws the last one)."""
+    return Box(rng.randint(0, height - side), rng.randint(0, width - side), side, side)
+
+
+def draw_short_side(smallest: int, largest: int, u: float, *, inverse: bool = False) -> int:
+    """Short side for the draw ``u`` in 0..1: even in the side, or (``inverse``) even in 1 / side, which draws small sides more often."""
+    if inverse:
+        low, high = 1 / largest, 1 / smallest
+        return round(1 / (low + (high - low) * u))
+    return round(smallest + (largest - smallest) * u)
+
+
+def relative_size(height: int, width: int, area: float, aspect: float) -> tuple[int, int]:
+    """(height, width) of a box with ``area`` of the frame (0..1) and ``aspect`` = width / height; it may be too large for the frame."""
+    pixels = area * height * width
+    return round(math.sqrt(pixels / aspect)), round(math.sqrt(pixels * aspect))
+
+
+def widest_box(height: int, width: int, aspects: tuple[float, float]) -> Box:
+    """The largest centred box whose width / height lies in ``aspects``."""
+    box_height, box_width = height, width
+    if width / height < aspects[0]:
+        box_height = round(width / aspects[0])
+    elif width / height > aspects[1]:
+        box_width = round(height * aspects[1])
+    return Box((height - box_height) // 2, (width - box_width) // 2, box_height, box_width)
+
+
+def random_relative_box(height: int, width: int, areas: tuple[float, float], aspects: tuple[float, float], rng: random.Random) -> Box:
+    """The box of a RandomResizedCrop (Szegedy et al. 2015): ten tries to draw one that fits, then the widest."""
+    for _ in range(10):
+        area = rng.uniform(*areas)
+        aspect = math.exp(rng.uniform(math.log(aspects[0]), math.log(aspects[1])))
+        box_height, box_width = relative_size(height, width, area, aspect)
+        if 0 < box_height <= height and 0 < box_width <= width:
+            return Box(rng.randint(0, height - box_height), rng.randint(0, width - box_width), box_height, box_width)
+    return widest_box(height, width, aspects)
+
+
+def multi_scale_sizes(height: int, width: int, crop_size: int, scales: Sequence[float]) -> list[tuple[int, int]]:
+    """(height, width) of the boxes of a multi-scale crop (TSN): the short side times neighbouring ``scales``, evenly drawn.
+
+    A side within two pixels of ``crop_size`` becomes it where the frame has room (published: also where it has not).
+    """
+    short = min(height, width)
+    sides = [int(short * scale) for scale in scales]
+    sides = [min(crop_size, short) if abs(side - crop_size) < 3 else side for side in sides]
+    return [(sides[i], sides[j]) for i in range(len(sides)) for j in range(len(sides)) if abs(i - j) <= 1]
+
+
+# Places of a multi-scale crop in quarters of what is left, (down, across): corners and centre, middles of the sides, quarter points.
+QUARTERS = ((0, 0), (0, 4), (4, 0), (4, 4), (2, 2), (2, 0), (2, 4), (4, 2), (0, 2), (1, 1), (1, 3), (3, 1), (3, 3))
+
+
+def multi_scale_boxes(height: int, width: int, box_height: int, box_width: int) -> list[Box]:
+    """The thirteen places of a box, evenly drawn; quarters are whole pixels, so that the last ones may miss the border by three."""
+    down, across = (height - box_height) // 4, (width - box_width) // 4
+    return [Box(down * y, across * x, box_height, box_width) for y, x in QUARTERS]
+
+
+class TestTransform:
+    """Short side to ``short_side``, then the square crop where the view says.
+
+    Args:
+        enhance: (frames (T, H, W, C) uint8) -> the same shape, before all else.
+        gamma: comes next, see ``gamma_table``; 1 = as they are.
+    """
+
+    __test__ = False  # pytest: this is no test
+
+    def __init__(
+        self,
+        *,
+        crop_size: int,
+        short_side: int,
+        enhance: Callable[[Tensor], Tensor] | None = None,
+        gamma: float = 1.0,
+        dtype: torch.dtype = torch.uint8,
+    ):
+        self.crop_size = crop_size
+        self.short_side = short_side
+        self.enhance = enhance
+        self.gamma = gamma
+        self.dtype = dtype
+
+    def prepare(self, frames: Tensor) -> Tensor:
+        """What all views of a video share, done once: (T, H, W, C) -> (T, H', W', C)"""
+        frames = brighten(self.enhance(frames) if self.enhance else frames, self.gamma)
+        height, width = frames.shape[1:3]
+        if min(height, width) == self.short_side:
+            return frames.to(self.dtype)
+        return resize(frames, *short_side_size(height, width, self.short_side), dtype=self.dtype)
+
+    def __call__(self, frames: Tensor, where: float, rng: random.Random) -> Tensor:
+        """(T, H', W', C) -> (T, S, S, C)"""
+        return box_at(*frames.shape[1:3], self.crop_size, where).of(frames)
+
+
+class TrainTransform:
+    """A random part of the frame at ``crop_size``, half of the clips mirrored; the same for all frames of a clip.
+
+    Args:
+        jitter_scales: range of the short side before a random crop.
+        inverse_scales: draw 1 / short side evenly instead of the short side.
+        areas: range of a box's share of the frame; with it a random resized crop takes the place of short side and crop.
+        aspects: range of the box's width / height.
+        scales: sides of the box / short side; with them a multi-scale crop takes the place of short side and crop.
+        flip: mirror half of the clips.
+        short_side: resize the frames to it before a box of ``areas`` or ``scales`` is drawn, as mmaction2 does; 0 = not.
+        enhance: (frames (T, H, W, C) uint8) -> the same shape, before all else.
+        gamma: range that the gamma of a clip is drawn from, see ``gamma_table``; it comes next.
+        augment: what else is done to colours and places of pixels, in this order: (frames (T, H, W, C) uint8, rng) -> the same shape
+        augment_first: augment the frames and then crop, as published, instead of augmenting the crop, which is less work.
+    """
+
+    def __init__(
+        self,
+        *,
+        crop_size: int,
+        jitter_scales: tuple[int, int],
+        inverse_scales: bool = False,
+        areas: tuple[float, float] | None = None,
+        aspects: tuple[float, float] | None = None,
+        scales: Sequence[float] = (),
+        flip: bool = True,
+        enhance: Callable[[Tensor], Tensor] | None = None,
+        gamma: tuple[float, float] = (1.0, 1.0),
+        short_side: int = 0,
+        augment: Sequence[Callable[[Tensor, random.Random], Tensor]] = (),
+        augment_first: bool = False,
+        dtype: torch.dtype = torch.uint8,
+    ):
+        self.crop_size = crop_size
+        self.jitter_scales = jitter_scales
+        self.inverse_scales = inverse_scales
+        self.areas = areas
+        self.aspects = aspects
+        self.scales = scales
+        self.flip = flip
+        self.enhance = enhance
+        self.gamma = gamma
+        self.short_side = short_side
+        self.augment = augment
+        self.augment_first = augment_first
+        self.dtype = dtype
+
+    def prepare(self, frames: Tensor) -> Tensor:
+        """What is the same for all views of a video: (T, H, W, C) -> the same shape"""
+        frames = self.enhance(frames) if self.enhance else frames
+        smallest, largest = self.gamma
+        return brighten(frames, smallest) if smallest == largest else frames
+
+    def __call__(self, frames: Tensor, where: None, rng: random.Random) -> Tensor:
+        """(T, H, W, C) -> (T, S, S, C)"""
+        if self.gamma[0] < self.gamma[1]:
+            frames = brighten(frames, rng.uniform(*self.gamma))
+        if self.augment and not self.augment_first:
+            clip = self._augmented(self._crop(frames, rng, dtype=torch.uint8, together=True), rng).to(self.dtype)
+        else:
+            clip = self._crop(self._augmented(frames, rng), rng, dtype=self.dtype)
+        return clip.flip(2) if self.flip and rng.random() < 0.5 else clip
+
+    def _augmented(self, frames: Tensor, rng: random.Random) -> Tensor:
+        for operation in self.augment:
+            frames = operation(frames, rng)
+        return frames
+
+    def _crop(self, frames: Tensor, rng: random.Random, **how) -> Tensor:
+        size = frames.shape[1:3]
+        if self.areas or self.scales:
+            if self.short_side:
+                frames = resize(frames, *short_side_size(*size, self.short_side), **how)
+                size = frames.shape[1:3]
+            if self.areas:
+                box = random_relative_box(*size, self.areas, self.aspects, rng)
+            else:
+                box = rng.choice(multi_scale_boxes(*size, *rng.choice(multi_scale_sizes(*size, self.crop_size, self.scales))))
+            return resize(box.of(frames), self.crop_size, self.crop_size, **how)
+        short_side = draw_short_side(*self.jitter_scales, rng.random(), inverse=self.inverse_scales)
+        height, width = size
+        if min(height, width) != short_side:
+            height, width = short_side_size(height, width, short_side)
+        box = random_box(height, width, self.crop_size, rng)
+        return box.of(resize(frames, height, width, **how))

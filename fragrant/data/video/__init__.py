@@ -1,0 +1,1 @@
+"""One video as a row of frames: files, folders of pictures, tensors; decoders and the cache."""

@@ -1,0 +1,99 @@
+"""Decoded videos kept on disk: written when a video is read for the first time, read back as a mapped file ever after."""
+
+import hashlib
+import os
+from pathlib import Path
+
+import torch
+from filelock import FileLock
+
+from fragrant.data.video.frames import OpenFrames
+from fragrant.data.video.row_of_frames import Frames, VideoError
+from fragrant.data.video.tensor_file import TensorFile
+from fragrant.errors import UserError
+
+
+class CachedFrames:
+    """Opens videos as ``open_frames`` does, from the cache where they are in it.
+
+    Several processes, also of several machines, may share the folder: files appear whole or not at all, and the room they take is
+    counted under a lock. When the folder is full nothing is thrown out, since every epoch reads all videos: throwing out the oldest
+    would let none stay until it is needed again. A file that changes (size or time) is a new entry.
+
+    Args:
+        open_frames: reads what is not in the cache; what it returns is what is kept, so reduce frames here.
+        settings: what else the pixels depend on; caches of different settings may share a folder.
+        max_bytes: room for the entries; a video that needs more than a tenth of it is not kept.
+
+    Raises:
+        UserError: the folder cannot be made or written.
+    """
+
+    def __init__(self, open_frames: OpenFrames, folder: str | os.PathLike, *, settings: str = "", max_bytes: float = 50e9):
+        self.open_frames = open_frames
+        self.folder = Path(folder)
+        self.settings = settings
+        self.max_bytes = max_bytes
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            if not os.access(self.folder, os.W_OK):
+                raise PermissionError(0, "no permission to write")
+        except OSError as error:
+            raise UserError(f"DATA.CACHE_DIR '{folder}' cannot be written: {error.strerror or error}") from error
+
+    def __call__(self, path: str) -> Frames:
+        entry = self._entry(path)
+        if entry is not None and entry.exists():
+            try:
+                return TensorFile(str(entry))
+            except VideoError:  # torn by a full disk or a crash of the machine
+                entry.unlink(missing_ok=True)
+        frames = self.open_frames(path)
+        if entry is not None and not isinstance(frames, TensorFile):
+            self._keep(frames, entry)
+        return frames
+
+    def _entry(self, path: str) -> Path | None:
+        """Where this video is kept, None where there is no such file."""
+        try:
+            state = os.stat(path)
+        except OSError:
+            return None
+        text = f"{os.path.abspath(path)}\n{state.st_size}\n{state.st_mtime_ns}\n{self.settings}"
+        name = hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()[:32]
+        return self.folder / name[:2] / f"{name}.pt"
+
+    def _keep(self, frames: Frames, entry: Path) -> None:
+        """Nothing is kept of a video that does not decode to its end, nor where there is no room."""
+        try:
+            size = frames.read([0]).numel() * len(frames)
+            if size > self.max_bytes / 10 or self._used() + size > self.max_bytes:
+                return
+            pixels = frames.read(range(len(frames)))
+        except VideoError:
+            return
+        unfinished = entry.with_name(f"{entry.stem}.{os.getpid()}.tmp")
+        try:
+            entry.parent.mkdir(parents=True, exist_ok=True)
+            torch.save({"frames": pixels, "fps": frames.fps}, unfinished)
+            if self._reserve(unfinished.stat().st_size, entry):
+                os.replace(unfinished, entry)
+        except (OSError, RuntimeError):  # the disk is full (torch says RuntimeError): go on without
+            pass
+        finally:
+            unfinished.unlink(missing_ok=True)
+
+    def _reserve(self, size: int, entry: Path) -> bool:
+        """Counts ``size`` bytes in, unless they do not fit or another process was faster."""
+        with FileLock(self.folder / "size.lock"):
+            used = self._used()
+            fits = used + size <= self.max_bytes and not entry.exists()
+            if fits:
+                (self.folder / "size").write_text(str(used + size))
+        return fits
+
+    def _used(self) -> int:
+        try:
+            return int((self.folder / "size").read_text() or 0)
+        except OSError:
+            return 0

@@ -1,0 +1,122 @@
+"""A video as an indexable row of frames: exact frame numbers, at the cost of the frames that are asked for.
+
+Decoding is nearly all of that cost. ``readers.Seeker`` decodes as little as possible and compares what it gets with what the
+packets of the file promise; where the two differ, or nothing can be promised, ``readers.Counter`` decodes from the start.
+"""
+
+import os
+from collections.abc import Callable
+
+import av
+import numpy as np
+import torch
+from av.video.reformatter import VideoReformatter
+from torch import Tensor
+
+from fragrant.data.video.frame_folder import FrameFolder
+from fragrant.data.video.other_decoders import DECODERS
+from fragrant.data.video.packets import Doubtful
+from fragrant.data.video.readers import Counter, Seeker, Source
+from fragrant.data.video.row_of_frames import CannotRead, Frames, VideoError, errors_named, reduced_size
+from fragrant.data.video.tensor_file import SUFFIXES, TensorFile
+
+__all__ = ["Frames", "OpenFrames", "VideoError", "VideoFile", "open_frames"]
+
+# Colours are converted by one thread: PyAV's default from version 17 on, one per core, takes longer to start than to convert.
+ONE_THREAD = {"threads": 1} if int(av.__version__.split(".")[0]) >= 17 else {}
+
+OpenFrames = Callable[[str], Frames]
+
+
+class VideoFile(Frames):
+    """The frames of one video file, turned upright where the file says so. See ``open_frames``."""
+
+    def __init__(self, path: str, *, backend: str = "pyav", multi_thread: bool = False, short_side: int = 0):
+        super().__init__(path, short_side=short_side)
+        self._multi_thread = multi_thread
+        self._to_rgb = VideoReformatter()
+        seeker = DECODERS.get(backend, Seeker)
+        with errors_named(path):
+            if not os.path.isfile(path):  # FFmpeg would also take a folder, a pipe or an address for a video
+                raise CannotRead("it is not a file" if os.path.exists(path) else "no such file")
+            try:
+                self._reader = seeker(self._open_source)
+            except Doubtful:
+                self._reader = Counter(self._open_source)
+        self.fps = self._reader.fps
+
+    def __len__(self) -> int:
+        return len(self._reader)
+
+    def close(self) -> None:
+        self._reader.close()
+
+    def _open_source(self, *, quick: bool) -> Source:
+        return Source(os.path.abspath(self.path), quick=quick, multi_thread=self._multi_thread)
+
+    def _load(self, numbers: list[int]) -> Tensor:
+        try:
+            return self._fill(numbers)
+        except Doubtful:
+            return self._count_and_fill(numbers)
+
+    def _count_and_fill(self, numbers: list[int]) -> Tensor:
+        promised = len(self)
+        self._reader.close()
+        self._reader = Counter(self._open_source)
+        if numbers[-1] >= len(self):
+            raise CannotRead(f"it is damaged, only {len(self)} of its {promised} frames decode and frame {numbers[-1]} does not")
+        return self._fill(numbers)
+
+    def _fill(self, numbers: list[int]) -> Tensor:
+        """(len(numbers), H, W, 3) for ascending frame numbers"""
+        place = {number: at for at, number in enumerate(numbers)}
+        pixels = size = None
+        for number, frame in self._reader.frames(numbers):
+            picture, coded = self._upright(frame)
+            if pixels is None:
+                size, pixels = coded, torch.empty(len(numbers), *picture.shape, dtype=torch.uint8)
+            if coded != size:
+                raise CannotRead(f"its frames differ in size, {size[1]}x{size[0]} and {coded[1]}x{coded[0]}")
+            pixels.numpy()[place[number]] = picture
+        return pixels
+
+    def _upright(self, frame: av.VideoFrame | np.ndarray) -> tuple[np.ndarray, tuple[int, int]]:
+        """(H, W, 3) of what a reader hands out, valid until the next call; the size as coded"""
+        if isinstance(frame, np.ndarray):
+            return frame, frame.shape[:2]
+        height, width = reduced_size(frame.height, frame.width, self.short_side)
+        plane = self._to_rgb.reformat(frame, width, height, format="rgb24", **ONE_THREAD).planes[0]
+        rows = np.frombuffer(plane, np.uint8).reshape(height, plane.line_size)
+        picture = rows[:, : 3 * width].reshape(height, width, 3)
+        turns = round(frame.rotation / 90) % 4  # counted against the clock
+        return np.rot90(picture, turns) if turns else picture, (frame.height, frame.width)
+
+
+def open_frames(
+    path: str | os.PathLike,
+    *,
+    backend: str = "pyav",
+    multi_thread: bool = False,
+    short_side: int = 0,
+    template: str = "{:05d}.jpg",
+    base: int | None = None,
+) -> Frames:
+    """Opens a video file, a folder of pictures or a tensor: ``len(frames)``, ``frames.read([0, 8, 16])``, ``frames.fps``.
+
+    Args:
+        backend: what decodes the frames of a video file, "pyav", "torchcodec" or "decord"; which frame is which says PyAV.
+        multi_thread: let PyAV's decoder use threads. It then cannot leave frames out: more workers are faster than threads.
+        short_side: larger frames are reduced to it while their colours are converted: faster, but other pixels than those of a
+            later resize; 0 = no.
+        template, base: of a folder, see ``FrameFolder``.
+
+    Raises:
+        VideoError: there is no such file, or nothing in it decodes.
+    """
+    path = os.fspath(path)
+    if os.path.isdir(path):
+        return FrameFolder(path, template=template, base=base, short_side=short_side)
+    if path.endswith(SUFFIXES):
+        return TensorFile(path, short_side=short_side)
+    return VideoFile(path, backend=backend, multi_thread=multi_thread, short_side=short_side)

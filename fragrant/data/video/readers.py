@@ -1,0 +1,199 @@
+"""Two ways to the frames of a video file: by their time stamps, and by counting from the start. Both give the same frames, bit for bit."""
+
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+
+import av
+import numpy as np
+
+from fragrant.data.video.packets import Doubtful, PacketTable, droppable, has_table, list_packets
+from fragrant.data.video.row_of_frames import CannotRead
+
+QUICK = {"probesize": "4096", "analyzeduration": "0"}  # FFmpeg then decodes nothing to guess what time stamps tell anyway
+# Some files carry tags that are no UTF-8: PyAV before 19 has to be told to live with them, later ones know no such argument.
+ANY_TAGS = {"metadata_errors": "ignore"} if int(av.__version__.split(".")[0]) < 19 else {}
+KEPT_BYTES = 64 * 2**20  # decoded frames of one file that are kept rather than decoded twice
+
+
+def _first_bytes(path: str) -> bytes:
+    with open(path, "rb") as file:
+        return file.read(12)
+
+
+class Source:
+    """An opened file and its first video stream (a cover picture does not count).
+
+    Args:
+        quick: open for ``Seeker``, which does not need what FFmpeg finds out by decoding the first frames; only for containers
+            whose header says which streams they have (others crash PyAV 15 to 17).
+        multi_thread: let the decoder use threads.
+
+    Raises:
+        CannotRead, av.FFmpegError
+    """
+
+    def __init__(self, path: str, *, quick: bool, multi_thread: bool):
+        if quick and not has_table(_first_bytes(path)):
+            raise CannotRead("its header does not list its streams")
+        self.path = path
+        self.container = av.open(path, options=QUICK if quick else {}, **ANY_TAGS)
+        streams = [stream for stream in self.container.streams.video if not stream.disposition & stream.disposition.attached_pic]
+        if not streams:
+            self.close()
+            raise CannotRead("it has no video stream")
+        self.stream = streams[0]
+        self.decoder = self.stream.codec_context
+        self.decoder.thread_type = "AUTO" if multi_thread else "NONE"
+        self.decoder.thread_count = 0 if multi_thread else 1
+        # With threads the decoder is packets ahead of its output, and which frames it drops cannot be said packet by packet.
+        self.may_drop = not multi_thread and droppable(self.stream.codec.canonical_name, self.decoder.extradata or b"")
+        rate = self.stream.average_rate or self.stream.guessed_rate
+        self.fps = float(rate) if rate else None
+
+    def close(self) -> None:
+        self.container.close()
+
+
+OpenSource = Callable[..., Source]  # open_source(quick=True)
+
+
+class Seeker:
+    """Frames by their time stamps: decodes from the last key frame before a wanted frame to that frame, and on the way leaves
+    out the frames that neither are wanted nor needed by another.
+
+    What comes out of the decoder is compared with what was expected.
+
+    Raises:
+        Doubtful: by any method, when the file is not what its packets promised.
+    """
+
+    def __init__(self, open_source: OpenSource):
+        try:
+            self._source = open_source(quick=True)
+        except (CannotRead, av.FFmpegError) as error:
+            raise Doubtful("its header is not enough to open it") from error
+        try:
+            self._table: PacketTable = list_packets(self._source.container, self._source.stream)
+        except (Doubtful, av.FFmpegError) as error:
+            self.close()
+            raise Doubtful(str(error)) from error
+        self.fps = self._source.fps
+
+    def __len__(self) -> int:
+        return len(self._table.shown)
+
+    def frames(self, numbers: Sequence[int]) -> Iterator[tuple[int, av.VideoFrame]]:
+        """The frames with these numbers (ascending, each once), in any order."""
+        runs: dict[int, dict[int, int]] = {}  # key packet -> {packet: frame number}
+        for number in numbers:
+            packet = int(self._table.shown[number])
+            runs.setdefault(self._table.key_for(packet), {})[packet] = number
+        try:
+            for key, wanted in sorted(runs.items()):
+                yield from self._run(key, wanted)
+        except av.FFmpegError as error:
+            raise Doubtful(str(error)) from error
+
+    def close(self) -> None:
+        self._source.close()
+
+    def _run(self, key: int, wanted: dict[int, int]) -> Iterator[tuple[int, av.VideoFrame]]:
+        """Decodes from a key packet to the last wanted one."""
+        number_at = {int(self._table.pts[packet]): number for packet, number in wanted.items()}
+        key_pts, last_pts = self._table.pts[key], None
+        for frame in self._decode(key, wanted):
+            if frame.pts is None or last_pts is not None and frame.pts <= last_pts:
+                raise Doubtful("frames out of order")
+            last_pts = frame.pts
+            if frame.pts >= key_pts and (frame.is_corrupt or frame.interlaced_frame):  # two packets may hold one interlaced frame
+                raise Doubtful("a damaged or interlaced frame")
+            if frame.pts in number_at:
+                yield number_at.pop(frame.pts), frame
+        if number_at:
+            raise Doubtful("a frame did not come")
+
+    def _decode(self, key: int, wanted: dict[int, int]) -> Iterator[av.VideoFrame]:
+        decoder, last = self._source.decoder, max(wanted)
+        for at, packet in self._packets_from(key):
+            if self._source.may_drop:
+                decoder.skip_frame = "DEFAULT" if at in wanted else "NONREF"
+            yield from decoder.decode(packet)
+            if at == last:
+                break
+        yield from decoder.decode(None)  # what the decoder holds back
+
+    def _packets_from(self, key: int) -> Iterator[tuple[int, av.Packet]]:
+        """The packets from ``key`` on, each with its place in the table."""
+        pts = self._table.pts
+        at, packets = self._seek(key)
+        for packet in packets:
+            if at >= len(pts) or packet.pts != pts[at]:
+                raise Doubtful("other packets than before")
+            if at >= key:
+                yield at, packet
+            at += 1
+
+    def _seek(self, key: int) -> tuple[int, Iterator[av.Packet]]:
+        """Lands at a packet not behind ``key``: its place, and the packets from there on.
+
+        A container may land behind the packet that was meant (MP4 seeks by decoding time): then an earlier key packet is tried.
+        """
+        for target in np.flatnonzero(self._table.is_key[: key + 1])[::-1]:
+            self._source.container.seek(int(self._table.seek_to[target]), stream=self._source.stream)  # empties the decoder, too
+            packets = self._source.container.demux(self._source.stream)
+            first = next(packets)
+            at = self._table.at(first.pts)
+            if at <= key:
+                return at, itertools.chain([first], packets)
+        raise Doubtful("seeking lands behind the key frame")
+
+
+class Counter:
+    """Frames by decoding from the start and counting, up to the first error; the only right way for many an AVI.
+
+    Raises:
+        CannotRead, av.FFmpegError: the file cannot be opened, or nothing of it decodes.
+    """
+
+    def __init__(self, open_source: OpenSource):
+        self._open_source = open_source
+        self._kept: list[av.VideoFrame] | None = []
+        self._count, size = 0, 0
+        self.fps = None
+        for frame in self._decode():
+            self._count += 1
+            size += sum(plane.buffer_size for plane in frame.planes)
+            if size > KEPT_BYTES:
+                self._kept = None
+            elif self._kept is not None:
+                self._kept.append(frame)
+        if not self._count:
+            raise CannotRead("no frame of it decodes")
+
+    def __len__(self) -> int:
+        return self._count
+
+    def frames(self, numbers: Sequence[int]) -> Iterator[tuple[int, av.VideoFrame]]:
+        """The frames with these numbers (ascending, each once)."""
+        wanted = set(numbers)
+        for number, frame in enumerate(self._decode() if self._kept is None else self._kept):
+            if number in wanted:
+                yield number, frame
+            if number == numbers[-1]:
+                return
+
+    def close(self) -> None:
+        self._kept = None
+
+    def _decode(self) -> Iterator[av.VideoFrame]:
+        source = self._open_source(quick=False)
+        self.fps, any_frame = source.fps, False
+        try:
+            for frame in source.container.decode(source.stream):
+                any_frame = True
+                yield frame
+        except av.FFmpegError:
+            if not any_frame:
+                raise
+        finally:
+            source.close()

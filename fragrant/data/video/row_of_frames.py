@@ -1,0 +1,90 @@
+"""What every kind of video has in common: frames by number, each read once, and errors that name the path."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import av
+import numpy as np
+import torch
+from torch import Tensor
+
+from fragrant.data.transforms.view_transforms import resize, short_side_size
+from fragrant.errors import UserError
+
+
+class VideoError(UserError):
+    """A video that cannot be read; the message names its path."""
+
+
+class CannotRead(Exception):
+    """Why a video cannot be read; ``errors_named`` adds the path."""
+
+
+@contextmanager
+def errors_named(path: str) -> Iterator[None]:
+    """Turns everything that a bad file makes a library raise into a VideoError."""
+    try:
+        yield
+    except CannotRead as error:
+        raise VideoError(f"video '{path}' cannot be read: {error}") from error
+    except (av.FFmpegError, OSError) as error:
+        raise VideoError(f"video '{path}' cannot be read: {error.strerror or type(error).__name__}") from error
+    except (RuntimeError, ValueError, MemoryError) as error:
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        raise VideoError(f"video '{path}' cannot be read: {reason}") from error
+
+
+def reduced_size(height: int, width: int, short_side: int) -> tuple[int, int]:
+    """(height, width) with the short side at ``short_side`` at most; 0 = as it is."""
+    return short_side_size(height, width, short_side) if 0 < short_side < min(height, width) else (height, width)
+
+
+class Frames(ABC):
+    """The frames of one video; use it as a context manager or call ``close``. See ``frames.open_frames``.
+
+    Attributes:
+        path: the file or folder.
+        fps: frames per second, None where nothing says.
+        short_side: larger frames come reduced to it; 0 = as they are.
+    """
+
+    def __init__(self, path: str, *, fps: float | None = None, short_side: int = 0):
+        self.path = path
+        self.fps = fps
+        self.short_side = short_side
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """Frames that can be read; of a damaged file those before the damage, which may show itself at the first read only."""
+
+    @abstractmethod
+    def _load(self, numbers: list[int]) -> Tensor:
+        """(len(numbers), H, W, 3) uint8 RGB for ascending frame numbers, which are in 0 .. len - 1."""
+
+    def read(self, indices: Sequence[int]) -> Tensor:
+        """(T, H, W, 3) uint8 RGB, in the order asked; a number may come several times, its frame is decoded once.
+
+        Raises:
+            VideoError: a frame does not decode.
+            IndexError: a number is not in 0 .. len - 1.
+        """
+        if not len(indices):
+            raise IndexError("no frame numbers given")
+        numbers, places = np.unique(np.asarray(indices), return_inverse=True)
+        if numbers[0] < 0 or numbers[-1] >= len(self):
+            raise IndexError(f"frame numbers {numbers[0]}..{numbers[-1]} are not all in 0..{len(self) - 1} of '{self.path}'")
+        with errors_named(self.path):
+            pixels = self._load(numbers.tolist())
+            pixels = resize(pixels, *reduced_size(*pixels.shape[1:3], self.short_side))
+        as_asked = np.array_equal(places, np.arange(len(numbers)))
+        return pixels if as_asked else pixels[torch.from_numpy(places)]
+
+    def close(self) -> None:  # noqa: B027
+        """Gives back the file."""
+
+    def __enter__(self) -> "Frames":
+        return self
+
+    def __exit__(self, *exception) -> None:
+        self.close()

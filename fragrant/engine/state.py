@@ -1,0 +1,137 @@
+"""Everything that a checkpoint of a training run holds: how it is written, taken up again, compared with the run of today."""
+
+import torch
+from torch import nn
+
+from fragrant.checkpoint import CheckpointError, rng_state, set_rng_state
+from fragrant.distributed import gather_objects, rank, world_size
+from fragrant.engine.meter import TrainMeter
+from fragrant.engine.parallel import cut_like, sharded_optimizer_state, whole_state
+from fragrant.engine.start import Start, of_another
+from fragrant.objectives import Objective
+from fragrant.optim.step import Stepper
+
+
+class RunState:
+    """What changes while a run trains, and what is needed to know later what it was.
+
+    Args:
+        num_batches: of an epoch, on each rank. videos: of a batch, on all ranks together.
+        facts: further entries of the checkpoint, which do not change.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        objective: Objective,
+        optimizer: torch.optim.Optimizer,
+        scaler: torch.amp.GradScaler,
+        stepper: Stepper,
+        *,
+        num_batches: int,
+        videos: int,
+        facts: dict,
+    ):
+        self.model, self.objective, self.optimizer, self.scaler, self.stepper = model, objective, optimizer, scaler, stepper
+        self.num_batches, self.videos, self.facts = num_batches, videos, facts
+        self.best: dict = {}
+        self.meter: TrainMeter | None = None  # of the epoch at work
+
+    def to_save(self, finished_epochs: int, done: int) -> dict:
+        """The content of a checkpoint; every rank calls it.
+
+        ``best`` is as it was before this epoch's validation, which resuming repeats.
+        """
+        share = {"rng": rng_state(), "meter": self.meter.state_dict() if done else None}
+        shares = gather_objects(share)
+        return {
+            "epoch": finished_epochs - 1,
+            "batch": done,
+            "batches": [self.num_batches, self.videos],
+            "step": finished_epochs * self.num_batches + done,
+            **states(self.model, self.objective, self.optimizer),
+            "scaler_state": self.scaler.state_dict(),
+            "stepper": self.stepper.state_dict(),
+            "rng": [share["rng"] for share in shares],
+            "meter": [share["meter"] for share in shares],
+            "best": self.best,
+            **self.facts,
+        }
+
+    def take_up(self, start: Start) -> None:
+        """All but the model back as it was when the checkpoint was written: nothing may draw random numbers after it."""
+        take_up(start, self.objective, self.optimizer, self.scaler, self.stepper)
+        self.best = start.best
+
+    def take_up_meter(self, start: Start) -> None:
+        """The averages of an epoch that was interrupted."""
+        if averaged := of_this_rank(start.state["meter"]):
+            self.meter.load_state_dict(averaged)
+
+
+def states(model: nn.Module, objective: Objective, optimizer: torch.optim.Optimizer) -> dict:
+    """Weights and optimiser as one process has them, and what the objective holds besides the model (a mixer, a teacher)."""
+    of_model = {id(tensor) for tensor in model.state_dict(keep_vars=True).values()}
+    further = {name: value for name, value in objective.state_dict(keep_vars=True).items() if id(value) not in of_model}
+    return {
+        "model_state": whole_state(model.state_dict()),
+        "optimizer_state": whole_state(optimizer.state_dict()),
+        "objective_state": whole_state({name: value.detach() for name, value in further.items()}),
+    }
+
+
+def take_up(start: Start, objective: nn.Module, optimizer: torch.optim.Optimizer, scaler: torch.amp.GradScaler, stepper: Stepper) -> None:
+    """All but the model back as it was when the checkpoint was written: nothing may draw random numbers after it.
+
+    ``objective`` as one process has it. Random numbers come back only on as many ranks as there were.
+    """
+    state = start.state
+    if not state:
+        return
+    try:
+        optimizer.load_state_dict(sharded_optimizer_state(state["optimizer_state"], optimizer))
+        if state["scaler_state"]:  # empty for every format but fp16
+            scaler.load_state_dict(state["scaler_state"])
+        if state.get("objective_state"):
+            now = objective.state_dict()
+            further = {name: cut_like(value, now.get(name)) for name, value in state["objective_state"].items()}
+            unexpected = objective.load_state_dict(further, strict=False).unexpected_keys
+            if unexpected:
+                raise KeyError(f"{unexpected[0]} is not part of this objective")
+    except (RuntimeError, ValueError, KeyError) as error:
+        raise of_another(state["path"], error) from error
+    if "stepper" in state:
+        stepper.load_state_dict(state["stepper"])
+    own = of_this_rank(state["rng"])
+    if own is not None:
+        set_rng_state(own)
+
+
+def of_this_rank(values: list | dict) -> dict | None:
+    """This rank's entry of what every rank has saved; None when there were other numbers of ranks. A dict is from a single process."""
+    values = values if isinstance(values, list) else [values]
+    return values[rank()] if len(values) == world_size() else None
+
+
+def check_same_batches(start: Start, *, num_batches: int, videos: int) -> str:
+    """What a user should know about a run that goes on with other processes or batches than it had; "" where all is equal.
+
+    Args:
+        num_batches: of an epoch. videos: of a batch, on all ranks together.
+
+    Raises:
+        CheckpointError: the run stands in the middle of an epoch that now has other batches.
+    """
+    had = start.state.get("batches", [num_batches, videos])
+    if had != [num_batches, videos] and start.batch:
+        raise CheckpointError(
+            f"{start.state['path']} stands in the middle of an epoch of {had[0]} batches of {had[1]} videos on all processes together, now "
+            f"they are {num_batches} of {videos}; keep TRAIN.BATCH_SIZE x NUM_SHARDS at {had[1]} until the epoch is done"
+        )
+    notes = []
+    if had != [num_batches, videos]:
+        notes.append(f"a batch had {had[1]} videos, now it has {videos}: steps and learning rates are others")
+    before = len(start.state["rng"]) if isinstance(start.state.get("rng"), list) else 1
+    if start.state and before != world_size():
+        notes.append(f"{before} processes before, {world_size()} now: the result is as good, but not the same bit for bit")
+    return "; ".join(notes)

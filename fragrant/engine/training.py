@@ -1,0 +1,267 @@
+"""The training of a run: every epoch trained, saved, validated."""
+
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import NamedTuple
+
+import torch
+from fvcore.common.config import CfgNode
+from torch import Tensor, nn
+
+from fragrant.checkpoint import is_due
+from fragrant.config import dump_cfg
+from fragrant.data import build_loader, build_records
+from fragrant.data.loader import ClipLoader
+from fragrant.distributed import mean_over_ranks, world_size
+from fragrant.distributed.signals import Interrupted
+from fragrant.engine.accuracy import Numbers, best_fields, best_so_far, figure, in_words, measure, scalars
+from fragrant.engine.build import OPTIMISTIC, Job, build_job_model, clip_names, score
+from fragrant.engine.meter import TrainMeter, gpu_memory
+from fragrant.engine.parallel import parallelize, share_buffers, whole_state
+from fragrant.engine.precise_bn import update_batch_norm
+from fragrant.engine.saving import Saver
+from fragrant.engine.skipped import SkipReport
+from fragrant.engine.start import Sources, Start, load_start
+from fragrant.engine.state import RunState, check_same_batches
+from fragrant.engine.train import train_one_epoch
+from fragrant.errors import UserError
+from fragrant.logs import host_memory
+from fragrant.metrics import ensemble
+from fragrant.models.complexity import describe
+from fragrant.objectives import Objective
+from fragrant.optim import build_optimizer, build_schedule, describe_peak
+from fragrant.optim.step import Stepper
+from fragrant.report.board import show_clips, spread_clips
+from fragrant.runtime.build import (
+    build_training_preparation,
+    describe_setting,
+    objective_on_device,
+    separate_randomness,
+)
+from fragrant.runtime.precision import Precision, pick_precision
+
+
+class Training(NamedTuple):
+    """The parts of a training run, built and loaded."""
+
+    job: Job
+    start: Start
+    state: RunState
+    trained: nn.Module  # the objective as it is called: on several processes a wrapper of it
+    train_loader: ClipLoader
+    val_loader: ClipLoader
+    precision: Precision
+    lr_at: Callable[[float], float]
+    saver: Saver
+    skips: SkipReport
+    val_skips: SkipReport
+
+
+def train(job: Job) -> None:
+    """All epochs: train, save, validate; takes up an interrupted run where its last checkpoint stands."""
+    refuse_hidden_selection(job.cfg)
+    training = build_training(job)
+    start, max_epoch = training.start, job.cfg.SOLVER.MAX_EPOCH
+    if start.epoch and not start.batch and is_due(start.epoch - 1, max_epoch, job.cfg.TRAIN.EVAL_PERIOD):
+        # The run may have been killed between saving and validating; doing it twice changes nothing.
+        keep_best(training, start.epoch - 1)
+    prepare = build_training_preparation(job.cfg, job.prepare)
+    for epoch in range(start.epoch, max_epoch):
+        one_epoch(training, epoch, prepare)
+
+
+def build_training(job: Job) -> Training:
+    """From the config to everything that trains, with what a checkpoint held."""
+    cfg = job.cfg
+    train_loader, val_loader = build_loader(cfg, "train"), build_loader(cfg, cfg.TEST.SELECT_ON, views_of="val")
+    model = build_job_model(job)
+    start = load_start(model, sources(cfg), max_epoch=cfg.SOLVER.MAX_EPOCH)
+    objective = objective_on_device(cfg, model, job.device)
+    num_batches, videos = len(train_loader), train_loader.batches.batch_size * world_size()
+    other_batches = check_same_batches(start, num_batches=num_batches, videos=videos)
+    precision = pick_precision(cfg.TRAIN.PRECISION, job.device, key="TRAIN.PRECISION")
+    introduce(job, model, train_loader, val_loader, start.message, precision)
+    if other_batches:
+        job.log.warn(other_batches)
+    ways = dict(
+        sharding=cfg.TRAIN.SHARDING, compression=cfg.DIST.GRADIENT_COMPRESSION, accum_steps=cfg.TRAIN.ACCUM_STEPS
+    )
+    trained, average_gradients = parallelize(objective, job.device, **ways)
+    optimizer, lr_at, scaler = build_optimizer(cfg, objective), build_schedule(cfg), precision.grad_scaler()
+    if job.log.has_board and not start.epoch:
+        show_clips(job.log, "Train/clips", spread_clips(train_loader.dataset), 0)
+    stepper = Stepper(
+        objective,
+        optimizer,
+        scaler=scaler,
+        clip_norm=cfg.SOLVER.CLIP_GRADIENT,
+        accum_steps=cfg.TRAIN.ACCUM_STEPS,
+        max_bad_steps=cfg.TRAIN.MAX_BAD_STEPS,
+        name_clips=clip_names(train_loader),
+        average_gradients=average_gradients,
+    )
+    separate_randomness(cfg)
+    facts = {"selected_on": cfg.TEST.SELECT_ON, "cfg": dump_cfg(cfg), "class_names": train_loader.class_names}
+    state = RunState(model, objective, optimizer, scaler, stepper, num_batches=num_batches, videos=videos, facts=facts)
+    state.take_up(start)
+    saver = build_saver(job, state)
+    skips, val_skips = SkipReport(job.log, train_loader), SkipReport(job.log, val_loader)
+    return Training(
+        job, start, state, trained, train_loader, val_loader, precision, lr_at, saver, skips, val_skips
+    )
+
+
+def build_saver(job: Job, state: RunState) -> Saver:
+    return Saver(
+        job.cfg.OUTPUT_DIR,
+        log=job.log,
+        stop=job.stop,
+        state_of=state.to_save,
+        every_steps=job.cfg.TRAIN.SAVE_EVERY_STEPS,
+        accum_steps=job.cfg.TRAIN.ACCUM_STEPS,
+        num_batches=state.num_batches,
+    )
+
+
+def one_epoch(training: Training, epoch: int, prepare: Callable[[Tensor, Sequence[int], int], Tensor]) -> None:
+    """Trains, saves and validates where it is due."""
+    job, start, state, saver = training.job, training.start, training.state, training.saver
+    cfg, max_epoch = job.cfg, job.cfg.SOLVER.MAX_EPOCH
+    first = start.batch if epoch == start.epoch else 0
+    state.meter = TrainMeter(job.log, epoch=epoch, max_epoch=max_epoch, period=cfg.LOG_PERIOD, device=job.device)
+    if first:
+        state.take_up_meter(start)
+    train_one_epoch(
+        training.trained,
+        training.train_loader,
+        state.stepper,
+        state.meter,
+        epoch=epoch,
+        lr_at=training.lr_at,
+        prepare=prepare,
+        autocast=training.precision.autocast,
+        device=job.device,
+        first=first,
+        between_steps=partial(saver.between_steps, epoch),
+    )
+    training.skips.tell(f"training epoch {epoch + 1}/{max_epoch}", device=job.device)
+    save_due, val_due = (is_due(epoch, max_epoch, period) for period in (cfg.TRAIN.CHECKPOINT_PERIOD, cfg.TRAIN.EVAL_PERIOD))
+    if cfg.BN.USE_PRECISE_STATS and (save_due or val_due):
+        measure_batch_norm(job, state.objective, training.train_loader, epoch)
+    saver.after_epoch(epoch, due=save_due, last=epoch + 1 == max_epoch)
+    if val_due:
+        try:
+            keep_best(training, epoch)
+        except Interrupted:
+            saver.in_validation(epoch)
+            raise
+
+
+def keep_best(training: Training, epoch: int) -> None:
+    """Validates; writes best.pyth where this epoch is the best so far."""
+    job, objective, state = training.job, training.state.objective, training.state
+    share_buffers(objective)
+    now = validate(job, scorable(job, objective.eval_model), training.val_loader, epoch, state.best)
+    for name, beside in objective.scored_beside.items():
+        validate_beside(job, scorable(job, beside), training.val_loader, epoch, name)
+    training.val_skips.tell(f"validation after epoch {epoch + 1}", device=job.device)
+    if now["epoch"] == epoch:
+        training.saver.keep_best(epoch + 1, now)
+    state.best = now
+
+
+def scorable(job: Job, model: nn.Module) -> nn.Module:
+    """What is scored: a plain copy where training is sharded, since ranks score different numbers of batches."""
+    if job.cfg.TRAIN.SHARDING == "none":
+        return model
+    with torch.random.fork_rng():
+        plain = build_job_model(job)
+    plain.load_state_dict(whole_state(model.state_dict()))
+    return plain
+
+
+def measure_batch_norm(job: Job, objective: Objective, loader, epoch: int) -> None:
+    """Precise BatchNorm statistics: each rank measures its share of the epoch's batches, the means of all ranks count."""
+    loader.set_epoch(epoch)
+    update_batch_norm(objective.eval_model, loader, job.prepare, job.device, num_batches=job.cfg.BN.NUM_BATCHES_PRECISE)
+    for buffer in objective.eval_model.buffers():
+        if buffer.is_floating_point():
+            buffer.copy_(mean_over_ranks(buffer))
+
+
+def refuse_hidden_selection(cfg: CfgNode) -> None:
+    """Raises UserError where the best epoch would be picked on test videos without saying so."""
+    if not (cfg.TEST.ENABLE and cfg.TEST.TEST_BEST) or cfg.TEST.SELECT_ON == "test":
+        return
+    val, test = ({record.path for record in build_records(cfg, split).records} for split in ("val", "test"))
+    if val & test:
+        raise UserError(
+            f"TEST.TEST_BEST True, but {len(val & test)} of the {len(test)} test videos are validation videos: the best epoch would be "
+            "picked on them; give another validation list or DATA.HOLD_OUT 0.2, or say it with TEST.SELECT_ON test"
+        )
+
+
+def sources(cfg: CfgNode) -> Sources:
+    return Sources(
+        output_dir=cfg.OUTPUT_DIR,
+        auto_resume=cfg.TRAIN.AUTO_RESUME,
+        checkpoint=cfg.TRAIN.CHECKPOINT_FILE_PATH,
+        epoch_reset=cfg.TRAIN.CHECKPOINT_EPOCH_RESET,
+        clear_patterns=tuple(cfg.TRAIN.CHECKPOINT_CLEAR_NAME_PATTERN),
+        inflation="repeat" if cfg.TRAIN.CHECKPOINT_INFLATE else None,
+        pretrained=cfg.UNIFORMER.PRETRAIN_NAME or "",
+    )
+
+
+def introduce(job: Job, model: nn.Module, train_loader, val_loader, origin: str, precision: Precision) -> None:
+    """Says what will happen before it does."""
+    cfg = job.cfg
+    if cfg.LOG_MODEL_INFO:
+        size = cfg.DATA.TRAIN_CROP_SIZE
+        job.log.say(f"{cfg.MODEL.MODEL_NAME}: {describe(model, (cfg.DATA.INPUT_CHANNEL_NUM[0], cfg.DATA.NUM_FRAMES, size, size))}")
+    clips = train_loader.batches.batch_size * world_size()  # of all processes on all machines
+    accumulated = f" ({cfg.TRAIN.ACCUM_STEPS} batches of {clips})" if cfg.TRAIN.ACCUM_STEPS > 1 else ""
+    processes = f"{world_size()} processes on {cfg.NUM_SHARDS} machine(s), " if world_size() > 1 else ""
+    job.log.say(
+        f"{len(train_loader.dataset.records)} training and {len(val_loader.dataset.records)} validation videos; "
+        f"{clips * cfg.TRAIN.ACCUM_STEPS} clips per step{accumulated}, {describe_peak(cfg)}; {processes}"
+        + (f"cpu, {torch.get_num_threads()} threads, " if job.device.type == "cpu" else f"{torch.cuda.get_device_name(job.device)}, ")
+        + describe_setting(precision, channels_last=cfg.TRAIN.CHANNELS_LAST, compiled=cfg.TRAIN.COMPILE)
+    )
+    job.log.say(origin)
+
+
+def one_view_test(job: Job, model: nn.Module, loader) -> Numbers:
+    table = score(job, model, loader, title="validation")
+    scores = ensemble(table.logits, space=job.cfg.TEST.ENSEMBLE_SPACE, method=job.cfg.DATA.ENSEMBLE_METHOD)
+    return measure(scores, table.labels)
+
+
+def validate_beside(job: Job, model: nn.Module, loader, epoch: int, name: str) -> None:
+    """The same for a further model of the objective, which decides nothing: into the log."""
+    numbers, at = one_view_test(job, model, loader), f"{epoch + 1}/{job.cfg.SOLVER.MAX_EPOCH}"
+    stats = {"_type": f"val_epoch_{name}", "epoch": at, **numbers}
+    job.log.record(stats, text=f"epoch {at}: validation of the {name} weights {in_words(numbers)}")
+
+
+def validate(job: Job, model: nn.Module, loader, epoch: int, best: dict) -> dict:
+    """A one-view test of the validation list; the best result so far, this one included."""
+    began = time.perf_counter()
+    numbers = one_view_test(job, model, loader)
+    best = best_so_far(best, epoch, numbers)
+    stats = {
+        "_type": "val_epoch",
+        "epoch": f"{epoch + 1}/{job.cfg.SOLVER.MAX_EPOCH}",
+        "time_diff": time.perf_counter() - began,
+        "gpu_mem": gpu_memory(job.device),
+        "RAM": host_memory(),
+        **numbers,
+        **best_fields(best),
+        **({"protocol": OPTIMISTIC} if job.cfg.TEST.SELECT_ON == "test" else {}),
+    }
+    where = " on the test list (optimistic)" if job.cfg.TEST.SELECT_ON == "test" else ""
+    text = f"epoch {epoch + 1}/{job.cfg.SOLVER.MAX_EPOCH}: validation{where} {in_words(numbers)}, best {figure(best)}"
+    job.log.record(stats, text=text)
+    job.log.scalars(scalars("Val", numbers), epoch + 1)
+    return best

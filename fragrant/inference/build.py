@@ -1,0 +1,81 @@
+"""From a checkpoint to a model at work: a predictor, a mixer, a model to export."""
+
+import os
+from collections.abc import Sequence
+
+import torch
+
+from fragrant.checkpoint import CheckpointError, load_checkpoint
+from fragrant.data import build_source
+from fragrant.inference.export import Deployed
+from fragrant.inference.predictor import Predictor
+from fragrant.layers.normalize import ClipNormalize
+from fragrant.objectives.selective_module import SelectiveModule
+from fragrant.runtime.build import build_preparation, load_trained
+from fragrant.runtime.precision import pick_precision
+from fragrant.runtime.weights import weights_of_part
+
+
+def load_predictor(
+    checkpoint: str | os.PathLike,
+    *,
+    cfg_path: str | os.PathLike | None = None,
+    pairs: Sequence[str] = (),
+    device: torch.device | str | None = None,
+) -> Predictor:
+    """A trained model, ready for videos; the checkpoint knows its config and class names.
+
+    Args:
+        cfg_path: a yaml file in place of the checkpoint's own config; files from elsewhere carry none.
+        pairs: KEY VALUE overrides, ``["TEST.NUM_ENSEMBLE_VIEWS", "4"]``.
+        device: None = the first GPU if there is one.
+
+    Raises:
+        UserError: the file is no checkpoint, fits the model only in part, or has no config and none is given.
+    """
+    device = torch.device(device or ("cuda:0" if torch.cuda.is_available() else "cpu"))
+    cfg, model, names = load_trained(checkpoint, cfg_path, pairs, device)
+    return Predictor(
+        model,
+        build_source(cfg),
+        class_names=names,
+        rule=f"{cfg.DATA.ENSEMBLE_METHOD}-{cfg.TEST.ENSEMBLE_SPACE}",
+        prepare=build_preparation(cfg, device, channels_last=cfg.TRAIN.CHANNELS_LAST),
+        autocast=pick_precision(cfg.TEST.PRECISION, device, key="TEST.PRECISION").autocast,
+        clips_per_forward=cfg.TEST.BATCH_SIZE,
+        device=device,
+        several=cfg.DATA.MULTI_LABEL,
+    )
+
+
+def load_mixer(checkpoint: str | os.PathLike, device: torch.device) -> SelectiveModule:
+    """The mixer that a run with MIXUP.TYPE svmix has trained.
+
+    Raises:
+        UserError: there is none in the file.
+    """
+    state = weights_of_part(load_checkpoint(checkpoint), "mixer.").get("model_state", {})
+    if "query.weight" not in state:
+        raise CheckpointError(f"checkpoint {checkpoint} holds no mixer; allowed: one of a run with MIXUP.TYPE svmix")
+    dim, width = state["query.weight"].shape
+    mixer = SelectiveModule(width - 1, dim)
+    mixer.load_state_dict(state)
+    return mixer.to(device)
+
+
+def load_deployed(
+    checkpoint: str | os.PathLike, *, cfg_path: str | os.PathLike | None = None, pairs: Sequence[str] = ()
+) -> tuple[Deployed, dict]:
+    """A trained model that takes pixels, for ``export_model``, and what a user of the exported file has to know; see ``load_predictor``."""
+    cfg, model, names = load_trained(checkpoint, cfg_path, pairs, torch.device("cpu"))
+    normalize = ClipNormalize(cfg.DATA.MEAN, cfg.DATA.STD, reverse_channels=cfg.DATA.REVERSE_INPUT_CHANNEL)
+    facts = {
+        "input": "clips: float32 (N, C, T, H, W), pixel values 0..255, RGB",
+        "output": "logits: float32 (N, K)",
+        "clip_shape": [cfg.DATA.INPUT_CHANNEL_NUM[0], cfg.DATA.NUM_FRAMES, cfg.DATA.TEST_CROP_SIZE, cfg.DATA.TEST_CROP_SIZE],
+        "sampling": f"{cfg.DATA.SAMPLING}, {cfg.DATA.NUM_FRAMES} frames x rate {cfg.DATA.SAMPLING_RATE}",
+        "short_side": cfg.TEST.SHORT_SIDE or cfg.DATA.TEST_CROP_SIZE,
+        "model": cfg.MODEL.MODEL_NAME,
+        "class_names": names,
+    }
+    return Deployed(normalize, model), facts

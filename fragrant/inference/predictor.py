@@ -1,0 +1,219 @@
+"""Says what is done in a video: a trained model with everything that its checkpoint knows about clips and classes."""
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+
+from fragrant.data import VideoError
+from fragrant.data.build import ClipSource
+from fragrant.data.clips import Batch, Unreadable, VideoClips, make_batch
+from fragrant.data.views import views_of_windows, windows
+from fragrant.errors import UserError
+from fragrant.runtime.evaluate import Scored, score_videos
+from fragrant.scores.ensemble import probabilities
+
+VIDEO_SUFFIXES = set(".3gp .asf .avi .flv .h264 .h265 .m2ts .m4v .mkv .mov .mp4 .mpeg .mpg .mts .ogv .ts .webm .wmv".split())
+
+
+class Ranked(NamedTuple):
+    name: str
+    number: int  # of the class
+    prob: float
+
+
+class Window(NamedTuple):
+    """A part of a long video, in seconds (None where the file has no frame rate: then in frames / 30)."""
+
+    start: float
+    end: float
+    top: list[Ranked]
+    choices: dict[str, float] = {}
+
+
+class Prediction(NamedTuple):
+    """What a video shows, the most likely first; or why it cannot be said. ``choices``: see ``Predictor.choices``, mean over the clips."""
+
+    path: str
+    top: list[Ranked] = []
+    probs: Tensor | None = None  # (K,)
+    windows: list[Window] = []
+    num_clips: int = 0
+    error: str = ""
+    choices: dict[str, float] = {}
+
+    @property
+    def name(self) -> str:
+        return self.top[0].name
+
+
+class _OneVideo(list):
+    """A loader of one batch."""
+
+    def __init__(self, batch: Batch):
+        super().__init__([batch])
+        self.num_views = batch.views.shape[1]
+        self.skipped: dict[int, str] = {}
+
+
+class Predictor:
+    """``load_model("best.pyth").predict("video.mp4").name``
+
+    Args:
+        rule: how the views become one answer, see ``fragrant.scores.ensemble_runs``.
+        several: a video may show several of the classes: every class has a probability of its own.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        source: ClipSource,
+        *,
+        class_names: Sequence[str],
+        rule: str,
+        prepare: Callable[[Tensor], Tensor],
+        autocast: Callable[[], AbstractContextManager],
+        clips_per_forward: int,
+        device: torch.device,
+        several: bool = False,
+    ):
+        self.model = model.eval()
+        self.source = source
+        self.class_names = list(class_names)
+        self.rule = rule
+        self.prepare = prepare
+        self.autocast = autocast
+        self.clips_per_forward = clips_per_forward
+        self.device = device
+        self.several = several
+        self.choices = tuple(getattr(model, "choices", {}))  # names of what the model decides for every clip: ("gamma",)
+
+    def predict(self, path: str | os.PathLike, *, top: int = 5) -> Prediction:
+        """
+        Raises:
+            VideoError: the video cannot be read.
+        """
+        prediction = next(self.predict_all([path], top=top))
+        if prediction.error:
+            raise VideoError(prediction.error)
+        return prediction
+
+    def predict_all(self, paths: Sequence[str | os.PathLike], *, top: int = 5, num_workers: int = 0) -> Iterator[Prediction]:
+        """One answer per video, in order, while reading processes fetch the next ones; what cannot be read has an ``error``."""
+        paths = [os.fspath(path) for path in paths]
+        dataset = self.source.dataset(paths, self.source.whole)
+        items = DataLoader(
+            dataset,
+            sampler=[(0, number) for number in range(len(paths))],
+            batch_size=None,
+            num_workers=min(num_workers, len(paths)),
+            generator=torch.Generator(),
+        )
+        for path, item in zip(paths, items, strict=True):
+            if isinstance(item, Unreadable):
+                yield Prediction(path, error=_without_place(item.message))
+                continue
+            scored = self._score(item)
+            probs = probabilities(scored.logits, self.rule, several=self.several)[0]
+            choices = {name: float(taken.mean()) for name, taken in scored.choices.items()}
+            yield Prediction(path, self._ranked(probs, top), probs, num_clips=scored.logits.shape[1], choices=choices)
+
+    def predict_windows(
+        self, path: str | os.PathLike, *, seconds: float | None = None, step: float | None = None, top: int = 5
+    ) -> Prediction:
+        """A long video part by part; the answer for the whole is the mean of the parts.
+
+        Args:
+            seconds: length of a part; None = what one clip covers (frames from all over a video: 4 s).
+            step: from part to part; None = half a part.
+
+        Raises:
+            VideoError: the video cannot be read.
+        """
+        path = os.fspath(path)
+        with self.source.open_frames(path) as frames:
+            num_frames, fps = len(frames), frames.fps
+        rate = fps or 30.0
+        length = max(1, round(seconds * rate) if seconds else self.source.window_frames(fps))
+        ranges = windows(num_frames, length=length, step=max(1, round(step * rate) if step else length // 2))
+        found, sums = [], torch.zeros(len(self.class_names), dtype=torch.float64)
+        for first in range(0, len(ranges), self.clips_per_forward):  # a few at a time: the video may not fit in memory
+            group = ranges[first : first + self.clips_per_forward]
+            item = self.source.dataset([path], views_of_windows(self.source.window, group))[(0, 0)]
+            if isinstance(item, Unreadable):
+                raise VideoError(_without_place(item.message))
+            scored = self._score(item)
+            for at, part in enumerate(group):
+                probs = probabilities(scored.logits[:, at : at + 1], self.rule, several=self.several)[0]
+                choices = {name: float(taken[0, at]) for name, taken in scored.choices.items()}
+                sums += probs
+                found.append(Window(part.start / rate, part.stop / rate, self._ranked(probs, top), choices))
+        mean = sums / len(ranges)
+        choices = {name: sum(window.choices[name] for window in found) / len(found) for name in self.choices}
+        return Prediction(path, self._ranked(mean, top), mean, found, num_clips=len(ranges), choices=choices)
+
+    def windows_of_all(self, paths: Sequence[str | os.PathLike], **options) -> Iterator[Prediction]:
+        """``predict_windows`` of one video after the other; what cannot be read has an ``error``."""
+        for path in paths:
+            try:
+                yield self.predict_windows(path, **options)
+            except VideoError as error:
+                yield Prediction(os.fspath(path), error=str(error))
+
+    def middle_clip(self, path: str | os.PathLike) -> Tensor:
+        """What a validation sees of the video: (1, C, T, S, S), not normalised, on the model's device.
+
+        Raises:
+            VideoError: the video cannot be read.
+        """
+        item = self.source.dataset([os.fspath(path)], self.source.window)[(0, 0)]
+        if isinstance(item, Unreadable):
+            raise VideoError(_without_place(item.message))
+        return make_batch([item]).clips[0].to(self.device)
+
+    def _score(self, item: VideoClips) -> Scored:
+        """Of one video."""
+        batch = make_batch([item._replace(id=0)])
+        return score_videos(
+            self.model,
+            _OneVideo(batch),
+            num_videos=1,
+            num_classes=len(self.class_names),
+            clips_per_forward=self.clips_per_forward,
+            prepare=self.prepare,
+            autocast=self.autocast,
+            device=self.device,
+        )
+
+    def _ranked(self, probs: Tensor, top: int) -> list[Ranked]:
+        best = probs.sort(descending=True, stable=True)
+        pairs = zip(best.indices.tolist()[:top], best.values.tolist()[:top], strict=True)
+        return [Ranked(self.class_names[number], number, prob) for number, prob in pairs]
+
+
+def _without_place(message: str) -> str:
+    """``"video 'x.mp4' cannot be read: why (record:1)"`` without the place in a list that nobody wrote."""
+    return message.rpartition(" (record:")[0] or message
+
+
+def find_videos(paths: Sequence[str | os.PathLike]) -> list[str]:
+    """Files as they are; of folders all videos in them, by their suffix, sorted.
+
+    Raises:
+        UserError: a folder has none.
+    """
+    found = []
+    for path in map(Path, paths):
+        if not path.is_dir() or path.suffix.lower() in VIDEO_SUFFIXES:
+            found.append(str(path))
+            continue
+        inside = sorted(str(file) for file in path.rglob("*") if file.suffix.lower() in VIDEO_SUFFIXES)
+        if not inside:
+            raise UserError(f"folder '{path}' has no videos; known suffixes: {' '.join(sorted(VIDEO_SUFFIXES))}")
+        found += inside
+    return found

@@ -1,0 +1,17 @@
+"""Where DGAM's passes over clips run as Triton kernels (``gamma_triton.py``); everywhere else they are the PyTorch of two layers.
+
+Those are ``layers/frame_statistics.py`` and ``layers/gamma_experts.py``.
+"""
+
+from torch import Tensor
+
+from fragrant.kernels.taps import has_operators, picks_triton
+
+
+def passes_by_triton(name: str, clips: Tensor) -> bool:
+    """Whether the implementation ``name`` computes with the kernels, which have no gradient of the clips.
+
+    Raises:
+        KernelError: Triton was asked for, but cannot run on this device.
+    """
+    return picks_triton(name, clips) and not clips.requires_grad and clips.numel() > 0 and has_operators("gamma_triton")

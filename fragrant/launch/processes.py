@@ -1,0 +1,97 @@
+"""The processes of a run and their devices: in this one, or in one new process for each GPU."""
+
+import signal
+import sys
+import time
+from collections.abc import Callable, Sequence
+from multiprocessing import connection
+
+import torch
+from torch.multiprocessing import start_processes
+
+from fragrant.distributed import GLOO_AND_NCCL, Environment, joined
+from fragrant.distributed.signals import forwarded
+from fragrant.errors import UserError
+from fragrant.launch.exit_code import exit_code
+
+
+def pick_device(num_gpus: int, num_shards: int = 1) -> torch.device:
+    """For a tool that is one process: 0 is the CPU, 1 the first GPU.
+
+    Raises:
+        UserError: more GPUs are asked for than there are, or more processes than one.
+    """
+    device = device_of(Environment(local_size=max(1, num_gpus)), num_gpus)
+    if num_gpus > 1 or num_shards > 1:
+        raise UserError(f"NUM_GPUS {num_gpus}, NUM_SHARDS {num_shards}: this tool is one process; allowed: 0 or 1 GPU, 1 shard")
+    return device
+
+
+def device_of(environment: Environment, num_gpus: int) -> torch.device:
+    """The GPU of a process, or the CPU when ``num_gpus`` is 0.
+
+    Raises:
+        UserError: fewer GPUs than processes.
+    """
+    if num_gpus == 0:
+        return torch.device("cpu")
+    found = torch.cuda.device_count()
+    if (1 if environment.own_gpu else environment.local_size) > found:
+        raise UserError(f"NUM_GPUS {num_gpus}, but this machine has {found} CUDA GPU(s); allowed: 0 (the CPU) to {found}")
+    return torch.device("cuda", 0 if environment.own_gpu else environment.local_rank)
+
+
+def gpu_if_any(num_gpus: int) -> torch.device:
+    """The first GPU, for a tool that runs anywhere; the CPU where there is none, or for 0."""
+    return pick_device(min(num_gpus, torch.cuda.device_count(), 1))
+
+
+# --------------------------------------------------------------------------------------------------------------- processes
+def launch(job: Callable, cfg, environments: Sequence[Environment], *, debug: bool = False) -> int:
+    """Runs ``job(cfg, device)`` here, or in one new process for each of several environments; the exit code."""
+    for environment in environments:
+        device_of(environment, cfg.NUM_GPUS)  # says what is wrong before anything is started
+    if len(environments) == 1:
+        _run(job, cfg, environments[0])
+        return 0
+    children = start_processes(_child, args=(job, cfg, tuple(environments), debug), nprocs=len(environments), join=False, start_method="spawn")
+    with forwarded(children.pids()):
+        return _watch(children.processes, first_rank=environments[0].rank)
+
+
+def _run(job: Callable, cfg, environment: Environment) -> None:
+    device = device_of(environment, cfg.NUM_GPUS)
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+    backend = GLOO_AND_NCCL if device.type == "cuda" and cfg.DIST_BACKEND == "nccl" else "gloo"
+    with joined(environment, backend=backend, timeout=cfg.DIST.TIMEOUT):
+        job(cfg, device)
+
+
+def _child(number: int, job: Callable, cfg, environments: Sequence[Environment], debug: bool) -> None:
+    sys.exit(exit_code(lambda: _run(job, cfg, environments[number]), debug=debug))
+
+
+def _watch(processes: Sequence, *, first_rank: int, grace: float = 20.0) -> int:
+    """Waits for all; when one fails, the others get ``grace`` seconds to notice it themselves.
+
+    Wrong input on one rank is loss of contact on the others, whoever ends first: the exit code is 2 when any has 2.
+    """
+    running = {process.sentinel: process for process in processes}
+    codes, deadline = set(), None
+    while running:
+        left = None if deadline is None else max(0.0, deadline - time.monotonic())
+        ended = connection.wait(list(running), left)
+        for sentinel in ended:
+            process = running.pop(sentinel)
+            process.join()
+            if process.exitcode:
+                deadline = deadline or time.monotonic() + grace
+                codes.add(process.exitcode)
+            if process.exitcode < 0:
+                rank = first_rank + list(processes).index(process)
+                print(f"stopped: rank {rank} was ended by {signal.Signals(-process.exitcode).name}; the others end too", file=sys.stderr)
+        if not ended:
+            for process in running.values():
+                process.kill()
+    return 2 if 2 in codes else int(bool(codes))

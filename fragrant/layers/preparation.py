@@ -1,0 +1,67 @@
+"""What the device makes of pixels before a network sees them: normalised clips, erased in training, in the model's memory format.
+
+On CUDA one Triton kernel does all of it; what is computed is the same as the steps of ``ClipNormalize`` and ``RandomErasing`` in turn.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from fragrant.kernels.taps import check_implementation, has_operators, picks_triton
+from fragrant.layers.normalize import ClipNormalize
+from fragrant.layers.random_erasing import RandomErasing
+
+PIXEL_DTYPES = (torch.uint8, torch.float32, torch.bfloat16, torch.float16)
+
+
+class ClipPreparation:
+    """Pixels (N, C, T, H, W), uint8 or float, 0..255 -> clips of the same shape.
+
+    Args:
+        normalize: on the device of the pixels.
+        erasing: what is erased of the clips that come with a key.
+        channels_last: of the result, in memory.
+        dtype: of the result; everything is computed in float32 and rounded once.
+        impl: auto, torch or triton; ``auto`` is the Triton kernel on CUDA.
+
+    Raises:
+        KernelError: Triton was asked for and is missing.
+    """
+
+    def __init__(
+        self,
+        normalize: ClipNormalize,
+        *,
+        erasing: RandomErasing | None = None,
+        channels_last: bool = False,
+        dtype: torch.dtype = torch.float32,
+        impl: str = "auto",
+    ):
+        self.normalize, self.erasing, self.impl = normalize, erasing, check_implementation(impl)
+        self.channels_last, self.dtype = channels_last, dtype
+
+    def __call__(self, pixels: Tensor, keys: Sequence[str] | None = None) -> Tensor:
+        """``keys``: one per clip; what is erased follows from it alone. None = nothing is."""
+        if picks_triton(self.impl, pixels, PIXEL_DTYPES) and has_operators("preparation_triton"):
+            return self._by_triton(pixels, keys)
+        clips = self.normalize(pixels).contiguous(memory_format=torch.channels_last_3d if self.channels_last else torch.contiguous_format)
+        if self.erasing and keys is not None:
+            clips = self.erasing(clips, keys)
+        return clips.to(self.dtype)
+
+    def _by_triton(self, pixels: Tensor, keys: Sequence[str] | None) -> Tensor:
+        boxes, fill = torch.zeros(len(pixels), 0, 5, dtype=torch.int64), "const"
+        if self.erasing and keys is not None:
+            boxes, fill = self.erasing.table(*pixels.shape[3:], keys), self.erasing.mode
+        normalize = self.normalize
+        return torch.ops.fragrant.prepare_clips(
+            pixels,
+            normalize.mean.flatten(),
+            normalize.std.flatten(),
+            boxes.to(pixels.device, non_blocking=True),
+            fill,
+            normalize.reverse_channels,
+            self.channels_last,
+            self.dtype,
+        )

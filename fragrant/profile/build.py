@@ -1,0 +1,12 @@
+"""From the config to what its model costs."""
+
+from fragrant.models import build_model
+from fragrant.profile.stages import stages
+from fragrant.profile.table import ModelCost
+
+
+def build_cost(cfg, path: str) -> ModelCost:
+    """What the model of a config costs; ``path`` of the config, for tables."""
+    size = cfg.DATA.TRAIN_CROP_SIZE
+    clip_shape = (cfg.DATA.INPUT_CHANNEL_NUM[0], cfg.DATA.NUM_FRAMES, size, size)
+    return ModelCost(path, cfg.MODEL.MODEL_NAME, clip_shape, stages(build_model(cfg), clip_shape))

@@ -1,0 +1,110 @@
+"""From the config to what any work with a model needs: device settings, clip preparation, the model and its objective on a device."""
+
+import os
+import random
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+from fvcore.common.config import CfgNode
+from torch import Tensor, nn
+
+from fragrant.checkpoint import CheckpointError, load_checkpoint
+from fragrant.config import cfg_from_text, load_cfg
+from fragrant.distributed import rank, world_size
+from fragrant.layers.frozen_batch_norm import freeze_batch_norm
+from fragrant.layers.memory_format import to_channels_last
+from fragrant.layers.normalize import ClipNormalize
+from fragrant.layers.preparation import ClipPreparation
+from fragrant.layers.random_erasing import RandomErasing
+from fragrant.models import build_model
+from fragrant.objectives import Objective, Teacher, build_objective, part_to_test
+from fragrant.runtime.precision import Precision
+from fragrant.runtime.weights import fill_for_test
+from fragrant.workers import usable_cores
+
+
+def prepare_device(cfg, device: torch.device) -> None:
+    """Seeds. CUDA: fp32 that means fp32 (no TF32), the fastest convolution searched once per shape. CPU: cores left to the loader."""
+    random.seed(cfg.RNG_SEED)
+    np.random.seed(cfg.RNG_SEED % 2**32)
+    torch.manual_seed(cfg.RNG_SEED)
+    if device.type == "cuda":
+        torch.backends.cudnn.allow_tf32 = False
+        torch.backends.cudnn.benchmark = True
+    elif "OMP_NUM_THREADS" not in os.environ:
+        # A thread that has to wait for its core makes all others spin: with one process too many a step takes several times as long.
+        cores = usable_cores() // max(1, world_size() // cfg.NUM_SHARDS)  # of each process of this machine
+        torch.set_num_threads(max(1, cores - cfg.DATA_LOADER.NUM_WORKERS))
+
+
+def separate_randomness(cfg) -> None:
+    """Ranks draw different dropout from here on; rank 0 goes on as a process alone does."""
+    if rank():
+        random.seed(f"{cfg.RNG_SEED}-{rank()}")
+        torch.manual_seed(cfg.RNG_SEED + rank())
+
+
+def build_preparation(cfg, device: torch.device, *, channels_last: bool) -> ClipPreparation:
+    """uint8 clips (N, C, T, H, W) on the device -> normalised float32 clips in the model's memory format."""
+    normalize = ClipNormalize(cfg.DATA.MEAN, cfg.DATA.STD, reverse_channels=cfg.DATA.REVERSE_INPUT_CHANNEL).to(device)
+    aug = cfg.AUG
+    erasing = RandomErasing(aug.RE_PROB, mode=aug.RE_MODE, max_count=aug.RE_COUNT) if aug.ENABLE and aug.RE_PROB else None
+    return ClipPreparation(normalize, erasing=erasing, channels_last=channels_last)
+
+
+def build_training_preparation(cfg, prepare: ClipPreparation) -> Callable[[Tensor, Sequence[int], int], Tensor]:
+    """(uint8 clips (B*V, C, T, H, W), ids of the B videos, epoch) -> normalised clips, erased at random if the config says so."""
+    seed = cfg.RNG_SEED
+
+    def prepare_videos(clips: Tensor, ids: Sequence[int], epoch: int) -> Tensor:
+        views = range(len(clips) // len(ids))
+        return prepare(clips, [f"{seed}-{epoch}-{video_id}-{view}-erase" for video_id in ids for view in views])
+
+    return prepare_videos
+
+
+def model_on_device(cfg, device: torch.device, *, channels_last: bool, compiled: bool) -> nn.Module:
+    model = build_model(cfg)
+    if cfg.MODEL.FROZEN_BN:
+        freeze_batch_norm(model)
+    elif cfg.BN.NORM_TYPE == "sync_batchnorm":
+        model = nn.SyncBatchNorm.convert_sync_batchnorm(model)
+    model = model.to(device)
+    if channels_last:
+        model = to_channels_last(model)
+    if compiled:
+        model.compile()  # in place: the names of the state dict stay
+    return model
+
+
+def load_trained(checkpoint, cfg_path, pairs: Sequence[str], device: torch.device) -> tuple[CfgNode, nn.Module, list[str]]:
+    """Config, model with the checkpoint's weights, class names."""
+    state = load_checkpoint(checkpoint)
+    if cfg_path is None and not isinstance(state.get("cfg"), str):
+        raise CheckpointError(f"checkpoint {checkpoint} carries no config, it was not written by this project; give one (--cfg FILE)")
+    cfg = load_cfg(cfg_path, pairs) if cfg_path else cfg_from_text(state["cfg"], pairs, where=f"config in {checkpoint}")
+    model = model_on_device(cfg, device, channels_last=cfg.TRAIN.CHANNELS_LAST, compiled=False)
+    patterns = tuple(cfg.TRAIN.CHECKPOINT_CLEAR_NAME_PATTERN)
+    fit = dict(part=part_to_test(cfg), clear_patterns=patterns, allow_partial=cfg.TEST.ALLOW_PARTIAL_LOAD)
+    fill_for_test(model, state, str(checkpoint), **fit)
+    return cfg, model, state.get("class_names") or [f"class {number}" for number in range(cfg.MODEL.NUM_CLASSES)]
+
+
+def objective_on_device(cfg, model: nn.Module, device: torch.device) -> Objective:
+    """The objective around ``model``, with the teacher that DISTILL.CHECKPOINT names.
+
+    Raises:
+        UserError: there is no such teacher, or it does not fit.
+    """
+    teacher = None
+    if cfg.DISTILL.CHECKPOINT:
+        with torch.random.fork_rng():  # its first weights, which the checkpoint's replace, cost the run no random numbers
+            teacher_cfg, network, _ = load_trained(cfg.DISTILL.CHECKPOINT, None, (), device)
+        teacher = Teacher(network, teacher_cfg)
+    return build_objective(cfg, model, teacher=teacher).to(device)
+
+
+def describe_setting(precision: Precision, *, channels_last: bool, compiled: bool) -> str:
+    """``"bf16, channels_last_3d, compiled"``"""
+    return ", ".join([precision.name, "channels_last_3d" if channels_last else "contiguous", "compiled" if compiled else "eager"])

@@ -1,0 +1,72 @@
+"""The weights of a test: which file they are in, and whether they fit."""
+
+from pathlib import Path
+
+from torch import nn
+
+from fragrant.checkpoint import CheckpointError, best_path, find_latest, load_checkpoint
+from fragrant.distributed import from_main
+from fragrant.models.weights import LoadReport, load_weights
+
+
+def existing(path: str, key: str) -> str:
+    if not Path(path).is_file():
+        raise CheckpointError(f"{key} '{path}' is no file; give the path of a checkpoint")
+    return path
+
+
+def weights_for_test(*, output_dir: str, checkpoint: str, best: bool, train_checkpoint: str) -> str:
+    """The file whose weights are tested: the named one, else the run's best or newest, else what training started from.
+
+    Raises:
+        CheckpointError: there is none; random weights are never tested.
+    """
+    if checkpoint:
+        return existing(checkpoint, "TEST.CHECKPOINT_FILE_PATH")
+    if best:
+        return existing(str(best_path(output_dir)), "TEST.TEST_BEST True, but the best checkpoint")
+    latest = find_latest(output_dir)
+    if latest:
+        return str(latest)
+    if train_checkpoint:
+        return existing(train_checkpoint, "TRAIN.CHECKPOINT_FILE_PATH")
+    raise CheckpointError(f"no weights to test: TEST.CHECKPOINT_FILE_PATH is empty and there is no checkpoint in {output_dir}/checkpoints")
+
+
+def weights_of_part(state: dict, part: str) -> dict:
+    """A checkpoint with the weights that stand under ``part`` in the objective's state (a teacher, an average) as the model's.
+
+    Files without such weights, published ones for example, stay as they are.
+    """
+    of_objective = state.get("objective_state") or {}
+    found = {name.removeprefix(part): value for name, value in of_objective.items() if part and name.startswith(part)}
+    return {**state, "model_state": found} if found else state
+
+
+def load_for_test(
+    model: nn.Module, path: str, *, clear_patterns: tuple[str, ...], allow_partial: bool, part: str = ""
+) -> tuple[LoadReport, dict]:
+    """The file's weights in the model; the report, and the file's content.
+
+    Args:
+        part: see ``weights_of_part``.
+
+    Raises:
+        CheckpointError: a tensor of the model is missing in the file or has another shape, and ``allow_partial`` is False.
+    """
+    state = from_main(lambda: load_checkpoint(path))
+    return fill_for_test(model, state, path, clear_patterns=clear_patterns, allow_partial=allow_partial, part=part), state
+
+
+def fill_for_test(
+    model: nn.Module, state: dict, path: str, *, clear_patterns: tuple[str, ...], allow_partial: bool, part: str = ""
+) -> LoadReport:
+    """The same with the content of the file at hand."""
+    report = load_weights(model, weights_of_part(state, part), where=path, clear_name_patterns=clear_patterns)
+    unfit = list(dict.fromkeys([*report.missing, *report.dropped]))  # of another shape: in both
+    if unfit and not allow_partial:
+        raise CheckpointError(
+            f"{path} does not fit the model: {len(unfit)} tensors are missing or have another shape, first {unfit[0]}; "
+            "check MODEL.* and MODEL.NUM_CLASSES, or set TEST.ALLOW_PARTIAL_LOAD True"
+        )
+    return report

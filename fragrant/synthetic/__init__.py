@@ -1,0 +1,1 @@
+"""Videos drawn from a seed: figures that do an action, rooms, darkness."""

@@ -1,0 +1,244 @@
+"""Makes the demo set: small real videos of six actions in the dark, with their lists, once, from a seed."""
+
+import contextlib
+import json
+import os
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+import av
+import numpy as np
+from tqdm import tqdm
+
+from fragrant.errors import UserError
+from fragrant.synthetic.figure import ACTIONS
+from fragrant.synthetic.scene import darken, draw_clip
+from fragrant.workers import usable_cores, worker_pool
+
+try:
+    import fcntl
+except ImportError:  # Windows: two starts at once then write the same bytes twice
+    fcntl = None
+
+SPLITS = ("train", "val", "test")
+FPS = 30
+DARKEST, BRIGHTEST = 0.03, 0.13  # mean luma asked for, of 1; noise and encoding move it a little
+FEW = 24  # so many videos are made before a pool of processes has paid for itself
+MARKER = "demo_set.json"  # written last: the set is whole
+LOCK = "demo_set.lock"  # written first: the folder is ours
+OURS = {MARKER, LOCK, "videos", "classes.txt", *(f"{split}.csv" for split in SPLITS)}
+VERSION = 1  # raise it when the drawing changes: sets made before are made anew
+
+
+class DemoSetError(UserError):
+    """The demo set cannot be made as asked."""
+
+
+class Clip(NamedTuple):
+    """One video to make; its number, split and action are all that it depends on, beside the settings of the set."""
+
+    split: str
+    action: str
+    number: int
+
+    @property
+    def path(self) -> str:
+        return f"videos/{self.split}/{self.action}_{self.number:03d}.mp4"
+
+
+def unfinished(path: Path) -> Path:
+    """Where a process writes what will be ``path``: hidden, in the same folder, with the same ending."""
+    return path.with_name(f".{os.getpid()}.{path.name}")
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Writes a file so that nobody ever sees a part of it."""
+    part = unfinished(path)
+    part.write_bytes(data)
+    os.replace(part, path)
+
+
+def encode(path: Path, clip: np.ndarray) -> None:
+    """``clip`` (T, H, W, 3) uint8 RGB -> an H.264 file; the same frames give the same bytes."""
+    part = unfinished(path)
+    # The bytes follow from the pictures alone: they change with the number of threads, and MB-tree (x264 core 165) reads memory
+    # that it never wrote, so that now and then a file came out different.
+    options = {"preset": "veryfast", "crf": "24", "g": "16", "threads": "1", "mbtree": "0"}
+    with av.open(str(part), "w") as container:
+        stream = container.add_stream("libx264", rate=FPS, options=options)
+        stream.height, stream.width, stream.pix_fmt = clip.shape[1], clip.shape[2], "yuv420p"
+        for picture in clip:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        container.mux(stream.encode())
+    os.replace(part, path)
+
+
+def make_video(clip: Clip, folder: Path, settings: dict) -> None:
+    """Draws, darkens and encodes one video.
+
+    The scene (person, room, light, exposure, timing) depends on split and number alone: video 7 of every class shows the same
+    person in the same room, so nothing but the motion tells the classes apart.
+    """
+    where = [settings["seed"], SPLITS.index(clip.split), clip.number]
+    scene_rng, noise_rng = np.random.default_rng(where), np.random.default_rng([*where, ACTIONS.index(clip.action)])
+    luma = float(np.exp(scene_rng.uniform(np.log(DARKEST), np.log(BRIGHTEST))))
+    exposures = settings.get("exposures")
+    if exposures:
+        luma = exposures[clip.number % len(exposures)]
+    size = {name: settings[name] for name in ("height", "width")}
+    lit = draw_clip(scene_rng, clip.action, frames=settings["num_frames"], fps=FPS, **size)
+    encode(folder / clip.path, darken(noise_rng, lit, luma, lamp=bool(exposures)))
+
+
+def clips_of(split: str, per_class: int) -> list[Clip]:
+    """The clips in the order of the list: any first part of it is balanced."""
+    return [Clip(split, action, number) for number in range(per_class) for action in ACTIONS]
+
+
+def finished(make, clips: list[Clip]) -> Iterator[None]:
+    """Makes the clips, on all cores when there are many; yields after each."""
+    workers = min(usable_cores(), len(clips))
+    if workers == 1 or len(clips) <= FEW:
+        yield from map(make, clips)
+        return
+    with worker_pool(workers) as pool:
+        yield from pool.map(make, clips, chunksize=4)
+
+
+def read_marker(folder: Path) -> dict | None:
+    try:
+        return json.loads((folder / MARKER).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+
+
+def check_folder(folder: Path) -> None:
+    """Raises when the folder holds anything that the demo set did not write; hidden files do not count."""
+    if not folder.exists():
+        return
+    if not folder.is_dir():
+        raise DemoSetError(f"the demo set cannot be made in '{folder}': it is a file; DATA.PATH_TO_DATA_DIR must be a new or empty folder")
+    found = {entry.name for entry in folder.iterdir() if not entry.name.startswith(".")}
+    foreign = sorted(found - OURS if found & {MARKER, LOCK} else found)
+    if foreign:
+        some = ", ".join(foreign[:3] + ["..."] * (len(foreign) > 3))
+        raise DemoSetError(
+            f"the demo set is not made in '{folder}': it holds other files ({some}); "
+            "set DATA.PATH_TO_DATA_DIR to a new or empty folder, or TRAIN.DATASET / TEST.DATASET to kinetics to use the lists there"
+        )
+
+
+def check_settings(settings: dict) -> None:
+    wrong = [
+        f"DEMO_SET.{name.upper()} must be {what}, got {settings[name]}"
+        for name, what, good in (
+            ("seed", "0 or more", lambda n: n >= 0),
+            ("videos_per_class", "1 or more", lambda n: n >= 1),
+            ("test_videos_per_class", "1 or more", lambda n: n >= 1),
+            ("num_frames", "2 or more", lambda n: n >= 2),
+            ("height", "even and 32 or more", lambda n: n >= 32 and n % 2 == 0),
+            ("width", "even and 32 or more", lambda n: n >= 32 and n % 2 == 0),
+        )
+        if not good(settings[name])
+    ]
+    if not all(0 < luma < 1 for luma in settings.get("exposures", ())):
+        wrong.append(f"DEMO_SET.EXPOSURES must be between 0 and 1, got {settings['exposures']}")
+    if wrong:
+        raise DemoSetError("; ".join(wrong))
+
+
+@contextlib.contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """One process at a time; the lock is let go when the process ends, however it ends."""
+    with open(folder / LOCK, "a") as lock:
+        if fcntl is not None:
+            fcntl.lockf(lock, fcntl.LOCK_EX)  # unlike flock, not passed on to the workers
+        yield
+
+
+def clear(folder: Path) -> None:
+    """Takes away a set made with other settings, or the first part of one, marker first."""
+    old = [folder / MARKER, *(folder / f"{split}.csv" for split in SPLITS)]
+    for split in SPLITS:
+        old += sorted((folder / "videos" / split).glob("*.mp4"))
+    for path in old:
+        path.unlink(missing_ok=True)
+
+
+def write_set(folder: Path, settings: dict) -> None:
+    test = settings["test_videos_per_class"]
+    sizes = {"train": settings["videos_per_class"], "val": max(1, test * 2 // 3), "test": test}
+    lists = {split: clips_of(split, sizes[split]) for split in SPLITS}
+    for split in SPLITS:
+        (folder / "videos" / split).mkdir(parents=True, exist_ok=True)
+    clips = [clip for split in SPLITS for clip in lists[split]]
+    start = time.monotonic()
+    terminal = sys.stderr.isatty()
+    make = partial(make_video, folder=folder, settings=settings)
+    for _ in tqdm(finished(make, clips), desc="demo set", total=len(clips), unit="video", disable=not terminal):
+        pass
+    for split, members in lists.items():
+        rows = "".join(f"{clip.path} {ACTIONS.index(clip.action)}\n" for clip in members)
+        write_whole(folder / f"{split}.csv", rows.encode())
+    write_whole(folder / "classes.txt", "".join(f"{action}\n" for action in ACTIONS).encode())
+    write_whole(folder / MARKER, json.dumps(settings, indent=1).encode())
+    if not terminal:
+        print(f"demo set: made {len(clips)} videos in {folder} in {time.monotonic() - start:.0f} s", file=sys.stderr)
+
+
+def make_demo_set(
+    folder: str | Path,
+    *,
+    seed: int = 0,
+    videos_per_class: int = 40,
+    test_videos_per_class: int = 15,
+    num_frames: int = 48,
+    height: int = 96,
+    width: int = 128,
+    exposures: Sequence[float] = (),
+) -> None:
+    """Writes ``videos/<split>/<class>_<nnn>.mp4``, ``{train,val,test}.csv`` and ``classes.txt`` into ``folder``, unless they are there.
+
+    Safe to call from several processes at once; a set that was not finished, or made with other settings, is made anew.
+
+    Args:
+        folder: new, empty, or holding a demo set.
+        seed: another one gives other people in other rooms.
+        videos_per_class: of the training list; the three lists share no video and no scene.
+        test_videos_per_class: of the test list; the validation list has two thirds of it.
+        num_frames: frames of every video, at 30 per second.
+        height: of the pictures in pixels, even.
+        width: likewise.
+        exposures: mean luma, 0 to 1, that the videos of a class have in turn, all in rooms with a strip light that stays white; none:
+            every video has its own, from 0.03 to 0.13, and no lamp.
+
+    Raises:
+        DemoSetError: a setting is out of range, the folder holds other files, or it cannot be written.
+    """
+    folder = Path(folder)
+    settings = {
+        "version": VERSION,
+        "seed": seed,
+        "videos_per_class": videos_per_class,
+        "test_videos_per_class": test_videos_per_class,
+        "num_frames": num_frames,
+        "height": height,
+        "width": width,
+        **({"exposures": list(exposures)} if exposures else {}),  # named only where asked for: sets without stay as they are
+    }
+    if read_marker(folder) == settings:
+        return
+    check_settings(settings)
+    check_folder(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with locked(folder):
+            if read_marker(folder) != settings:  # else another process has made it meanwhile
+                clear(folder)
+                write_set(folder, settings)
+    except OSError as error:
+        raise DemoSetError(f"the demo set cannot be written to '{folder}': {error.strerror or error}; set DATA.PATH_TO_DATA_DIR") from error

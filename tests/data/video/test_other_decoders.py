@@ -1,0 +1,63 @@
+"""Other decoders give the same frames, or are not used; what is missing is said in one line."""
+
+import sys
+
+import numpy as np
+import pytest
+from make_video import decode_all, encode
+
+from fragrant.data.video.frames import open_frames
+from fragrant.data.video.other_decoders import DECODERS, require
+from fragrant.data.video.readers import Counter
+from fragrant.errors import UserError
+
+
+def installed(backend: str) -> str:
+    try:
+        require(backend)
+    except UserError as error:
+        pytest.skip(str(error))
+    return backend
+
+
+@pytest.mark.parametrize("backend", DECODERS)
+@pytest.mark.parametrize(
+    "name, options",
+    [("b_frames.mp4", {"g": "250"}), ("short_gop.mp4", {"g": "12", "bf": "0"}), ("a.mkv", {"g": "30"}), ("b.avi", {"bf": "2"})],
+)
+def test_the_same_frames(tmp_path, backend, name, options):
+    path = encode(tmp_path / name, 40, options=options, **({"codec": "mpeg4"} if name.endswith("avi") else {}))
+    expected = decode_all(path)
+    with open_frames(path, backend=installed(backend)) as frames:
+        assert isinstance(frames._reader, Counter if name == "b.avi" else DECODERS[backend])
+        assert len(frames) == 40
+        for indices in ([0], [39, 3, 3, 17], range(40)):
+            assert np.array_equal(frames.read(indices).numpy(), expected[list(indices)])
+
+
+FOLDERS = ("derived", "misc", "weizmann4", "arid6")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("folder", FOLDERS)
+@pytest.mark.parametrize("backend", DECODERS)
+def test_the_same_frames_of_real_files(shared_clips, backend, folder):
+    installed(backend)
+    for path in sorted((shared_clips / folder).iterdir()):
+        with open_frames(path) as frames, open_frames(path, backend=backend) as others:
+            assert len(frames) == len(others), path
+            numbers = sorted({0, 1 % len(frames), len(frames) // 2, len(frames) - 1})
+            a, b = (reader.read(numbers).numpy().astype(int) for reader in (frames, others))
+            assert a.shape == b.shape and np.abs(a - b).mean() < 0.5, (path, np.abs(a - b).mean())
+
+
+@pytest.mark.parametrize("backend, module", [("torchcodec", "torchcodec"), ("decord", "decord")])
+def test_a_missing_library_is_named_with_its_extra(monkeypatch, backend, module):
+    for name in [name for name in sys.modules if name.split(".")[0] == module]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setattr(sys, "path", [])
+    hint = rf"pip install 'fragrant\[{backend}\]', or set it to pyav: the same frames"
+    message = rf"^DATA.DECODING_BACKEND {backend}: {module} is not installed; {hint}$"
+    with pytest.raises(UserError, match=message):
+        require(backend)
+    require("pyav"), require("torchvision")
