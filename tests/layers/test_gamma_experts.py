@@ -34,6 +34,8 @@ def test_statistics_are_the_published_ones(case, monkeypatch):
     clips = dgam_input(**case["input"])
     expected = torch.tensor(case["output"]["features"])
     torch.testing.assert_close(frame_statistics(clips), expected, rtol=2e-6, atol=1e-6)
+    entropy = torch.tensor(case["output"]["entropy"])
+    torch.testing.assert_close(frame_statistics(clips, ["entropy"]), entropy, rtol=2e-6, atol=1e-6)
     monkeypatch.setattr(torch, "get_num_threads", lambda: 3)  # so many frames at a time, the last piece has fewer
     torch.testing.assert_close(frame_statistics(clips), expected, rtol=2e-6, atol=1e-6)
     torch.testing.assert_close(frame_statistics(clips.to(memory_format=torch.channels_last_3d)), expected, rtol=2e-6, atol=1e-6)

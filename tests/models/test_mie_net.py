@@ -104,7 +104,11 @@ def test_first_convolution_is_spread_over_the_channels():
     model = MieNet(num_classes=5, dptam=False)
     load_weights(model, state)
     assert_golden(model.resnet.conv1.weight, expected["cases"][0]["output"]["conv1.weight [64,6,7,7]"])
-    assert torch.equal(model.resnet.conv1.weight, model.resnet.conv1.weight[:, :1].expand(-1, 6, -1, -1))
+    same = torch.equal(model.resnet.conv1.weight, model.resnet.conv1.weight[:, :1].expand(-1, 6, -1, -1))
+    assert same == expected["cases"][0]["all_6_input_slices_equal"] is True
+    before = fill_v1(expected["state"])["conv1.weight"].sum(1)
+    ratio = (model.resnet.conv1.weight.sum(1) * before).sum() / before.square().sum()  # twice the channels, so twice the sum
+    assert ratio.item() == pytest.approx(expected["cases"][0]["sum_over_input_channels_ratio_to_original"], rel=1e-5)
 
 
 COSTS = {

@@ -41,8 +41,11 @@ def test_published_masks_clips_and_labels(name, index):
     close(mixer(features, student.lam, partner, temporal=temporal), expected["mask_partner_lowres_student"])
     mask = mixer(features, other.lam, others_partner, temporal=temporal)
     close(mask, expected["mask_partner_lowres_module"])
-    assert_golden(blend(clips, others_partner, mask), probes["clip_module"])
-    close(mixed_labels(shares, others_partner, other.lam), expected["target_module"])
+    others_clips, others_target = blend(clips, others_partner, mask), mixed_labels(shares, others_partner, other.lam)
+    assert_golden(others_clips, probes["clip_module"])
+    for name, found in (("clip_module", others_clips), ("target_module", others_target), ("mask_loss", mask_loss(mask, other.lam))):
+        assert found.requires_grad == expected["requires_grad"][name], name  # the student's are made without a graph: training_step
+    close(others_target, expected["target_module"])
     close(0.1 * mask_loss(mask, other.lam), expected["mask_loss"])
 
     objective = SvMix(nn.Identity(), mixer, lambda n: None, num_classes=given["num_classes"])
