@@ -96,6 +96,15 @@ def test_segment_test_clips():
         assert counted_from_1(middle) == row["test_fixed"], row
         twice = [sampling.segment_starts_placed(num_frames, **parts, view=view, views=2) for view in (0, 1)]
         assert counted_from_1(twice[0] + twice[1]) == row["twice_fixed"], row
+        for name in ("test", "twice"):  # what the published code asks for: there is no frame below the first
+            assert [max(1, number) for number in row[name]] == row[f"{name}_fixed"], row
+        assert (min(row["test"]) < 1) == row["test_first_index_invalid"]
+        long_enough = num_frames - run + 1 > row["segments"]  # else published validation shows the first frames alone
+        published = counted_from_1(middle) if long_enough else [1] * row["segments"]
+        assert row["val"] == published, row
+        if "val_frames" in row:
+            seen = sampling.runs([number - 1 for number in published], num_frames, run=run)
+            assert counted_from_1(seen) == [number for frames in row["val_frames"] for number in frames], row
         if "test_fixed_frames" in row:
             published = [number for frames in row["test_fixed_frames"] for number in frames]
             assert counted_from_1(sampling.runs(middle, num_frames, run=run)) == published, row

@@ -6,11 +6,12 @@ import torch
 import torch.nn.functional as F
 from conftest import fill_v1, golden, golden_input
 from dgam_inputs import dgam_input
+from torch import nn
 
 from fragrant.benchmarks.published.dgam import published_expert, published_statistics
 from fragrant.errors import UserError
 from fragrant.layers.frame_statistics import frame_statistics, histogram_counts, pieces
-from fragrant.layers.gamma_experts import GAMMAS, Brighten, GammaExperts, Gate, brighten, mixture
+from fragrant.layers.gamma_experts import GAMMAS, PUBLISHED_TAU, Brighten, GammaExperts, Gate, brighten, mixture
 
 PARTS = golden("dgam/dgam_parts")
 
@@ -33,6 +34,8 @@ def test_statistics_are_the_published_ones(case, monkeypatch):
     clips = dgam_input(**case["input"])
     expected = torch.tensor(case["output"]["features"])
     torch.testing.assert_close(frame_statistics(clips), expected, rtol=2e-6, atol=1e-6)
+    entropy = torch.tensor(case["output"]["entropy"])
+    torch.testing.assert_close(frame_statistics(clips, ["entropy"]), entropy, rtol=2e-6, atol=1e-6)
     monkeypatch.setattr(torch, "get_num_threads", lambda: 3)  # so many frames at a time, the last piece has fewer
     torch.testing.assert_close(frame_statistics(clips), expected, rtol=2e-6, atol=1e-6)
     torch.testing.assert_close(frame_statistics(clips.to(memory_format=torch.channels_last_3d)), expected, rtol=2e-6, atol=1e-6)
@@ -102,6 +105,8 @@ def test_experts_are_the_published_ones(case):
     found = torch.stack([brightened.double().mean(), brightened.double().std(correction=0), *brightened.flatten()[:8].double()])
     expected = torch.tensor([wanted["mean"], wanted["std"], *wanted["first8"]], dtype=torch.float64)
     torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
+    for name, number in (("min", brightened.min()), ("max", brightened.max()), ("sum_of_squares", brightened.double().square().sum())):
+        assert number.item() == pytest.approx(case["output"][name], rel=1e-6), name
 
 
 def test_gate_is_the_published_one():
@@ -111,8 +116,9 @@ def test_gate_is_the_published_one():
     gate.train()
     probs = gate(golden_input(**trained["input"]))
     torch.testing.assert_close(probs, torch.tensor(trained["output"]["prob"]), rtol=1e-5, atol=1e-6)
-    expected = torch.tensor(trained["output"]["running_mean_bn1_first8"])
-    torch.testing.assert_close(gate.batchnorm1.running_mean[:8], expected, rtol=1e-5, atol=1e-6)
+    for name in ("running_mean", "running_var"):
+        expected = torch.tensor(trained["output"][f"{name}_bn1_first8"])
+        torch.testing.assert_close(getattr(gate.batchnorm1, name)[:8], expected, rtol=1e-5, atol=1e-6)
     assert gate(golden_input(1, [1, 96])).shape == (1, 5)  # a batch of one
 
 
@@ -123,10 +129,40 @@ def test_experts_with_their_gate_are_the_published_ones(case):
     with torch.no_grad():
         brightened, choice = experts.eval()(dgam_input(**case["input"]))
     assert choice.expert.tolist() == case["output"]["expert"]
-    torch.testing.assert_close(brightened.flatten()[:8], torch.tensor(case["output"]["probe"]["first8"]), rtol=1e-5, atol=1e-5)
+    values, wanted = brightened.double().flatten(), case["output"]["probe"]
+    found = torch.stack([values.mean(), values.std(correction=0), *values[:8]])
+    expected = torch.tensor([wanted["mean"], wanted["std"], *wanted["first8"]], dtype=torch.float64)
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
     torch.testing.assert_close(
         brightened.flatten(1).std(1, correction=0), torch.tensor(case["output"]["per_sample_std"]), rtol=1e-5, atol=1e-5
     )
+
+
+class Says(nn.Module):
+    """A gate of which the probabilities are known."""
+
+    def __init__(self, probs: list[float]):
+        super().__init__()
+        self.probs = nn.Parameter(torch.tensor([probs]))
+
+    def forward(self, statistics: torch.Tensor) -> torch.Tensor:
+        return self.probs
+
+
+@pytest.mark.parametrize("case", cases("select"), ids=lambda case: str(case["p"]))
+def test_the_published_choice_and_its_gradient(case):
+    """Published training mixes experts that nearly tie, and takes the middle one of those that do; here it is the first likeliest."""
+    experts = GammaExperts(2, select="hard", tau=PUBLISHED_TAU)
+    experts.gating = Says(case["p"])
+    choice = experts.train().choose(torch.zeros(1, 3, 2, 4, 4))
+    assert choice.expert.tolist() == [case["argmax"]]
+    assert torch.equal(choice.weights.detach(), F.one_hot(choice.expert, 5).float())
+    published, shares = torch.tensor(case["one_hot"]), (choice.probs[0] / PUBLISHED_TAU).softmax(-1).detach()
+    torch.testing.assert_close(shares, published, rtol=1e-5, atol=1e-7)  # the slope is theirs
+    tied = case["p"].count(max(case["p"])) > 1
+    assert (case["index_used"] == case["argmax"] == published.argmax()) or tied
+    (choice.weights[0] * torch.tensor(case["c"])).sum().backward()
+    torch.testing.assert_close(experts.gating.probs.grad[0], torch.tensor(case["grad_p_of_sum_c_w"]), rtol=1e-5, atol=1e-7)
 
 
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last_3d])

@@ -41,6 +41,7 @@ def test_maps_match_the_published_code(case, memory_format):
         frames = frames[:, :1].expand_as(frames)
     elif post == "last_frame_repeated_from_1":
         frames = torch.cat([frames[:, :1], frames[:, 1:2].expand(-1, num_frames - 1, -1, -1, -1)], 1)
+    assert_golden(golden_pa(num_frames).conv(frames.flatten(0, 1)), case["probes"]["shallow_conv"])
     clips = as_clips(frames.flatten(1, 2)).contiguous(memory_format=memory_format)
     maps = golden_pa(num_frames)(clips)
     assert_golden(maps, case["output"]["pa"])

@@ -116,6 +116,8 @@ def test_training_with_frozen_batch_norm(name, recompute_blocks):
     for key, norm in case["grad_l2"].items():
         assert norms[states[key]] == pytest.approx(norm, rel=2e-4), key
     assert torch.tensor(list(norms.values())).norm().item() == pytest.approx(case["total_grad_l2"], rel=2e-4)
+    of_norms = {f"{name}.{key}" for name, part in model.named_modules() if isinstance(part, nn.BatchNorm3d) for key in ("weight", "bias")}
+    assert [name for name in norms if name in of_norms] == case["bn_params_with_grad"] == []
     assert all(torch.equal(model.state_dict()[key], value) for key, value in before.items())
 
 

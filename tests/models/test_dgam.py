@@ -2,17 +2,21 @@
 
 import copy
 from contextlib import nullcontext
+from functools import partial
 
 import pytest
 import torch
 import torch.nn.functional as F
-from conftest import golden
+from conftest import golden, golden_input
 from dgam_inputs import dgam_input, published_state
 from models_by_row import TINY
+from swin_probes import assert_near, assert_probe, outputs_by_name
 from torch import nn
 
 from fragrant.benchmarks.parts import again, calls_of
 from fragrant.config import load_cfg
+from fragrant.layers.gamma_experts import one_hot
+from fragrant.metrics import ensemble
 from fragrant.models import ModelError, build_model
 from fragrant.models.dgam import DGAM
 from fragrant.models.uniformer import UniFormer
@@ -34,18 +38,23 @@ def published_model(name: str, **options) -> DGAM:
 @pytest.mark.parametrize("name", ["dgam_swin_t_c12", "dgam_swin_b_c12"])
 def test_decisions_and_logits_match_the_published_code(name):
     expected, model = golden(f"dgam/{name}"), published_model(name, select="hard", tau=1e-6).eval()
-    assert sum(parameter.numel() for parameter in model.parameters()) == expected["params"]["total"]
+    for part, of in (("total", model), ("gating", model.experts.gating), ("heads", model.heads)):
+        assert sum(parameter.numel() for parameter in of.parameters()) == expected["params"][part]
     for case in expected["cases"]:
         wanted = case["output"]
-        with torch.no_grad():
-            logits, choice = model.decide(dgam_input(**case["input"]))
+        probes = {probe: numbers for probe, numbers in case["probes"].items() if probe != "corrected"}
+        brightened = []
+        hook = model.experts.register_forward_hook(lambda module, args, output, kept=brightened: kept.append(output[0]))
+        (logits, choice), seen = outputs_by_name(model.backbone, probes, partial(model.decide, dgam_input(**case["input"])))
+        hook.remove()
+        assert_probe(brightened[0], case["probes"]["corrected"], "corrected")
+        for probe, numbers in probes.items():
+            assert_probe(seen[probe], numbers, probe)
         assert choice.expert.tolist() == wanted["expert"]
         torch.testing.assert_close(choice.probs, torch.tensor(wanted["gate_prob"]), rtol=1e-5, atol=1e-6)
+        assert_near(logits, wanted["logits"], scale=torch.tensor(wanted["logits"]).abs().max().item())
         if "avg_prob" in wanted:  # every view decides for itself
-            torch.testing.assert_close(logits.softmax(-1).mean(0, keepdim=True), torch.tensor(wanted["avg_prob"]), rtol=1e-4, atol=2e-6)
-        else:
-            expected_logits = torch.tensor(wanted["logits"])
-            assert (logits - expected_logits).abs().max() <= 2e-5 * expected_logits.abs().max()
+            assert_near(ensemble(logits[None], space="softmax", method="mean"), wanted["avg_prob"], scale=1.0)
 
 
 def test_hard_training_is_the_published_one_and_leaves_the_gate_alone():
@@ -55,13 +64,34 @@ def test_hard_training_is_the_published_one_and_leaves_the_gate_alone():
     loss = F.cross_entropy(logits, torch.tensor(expected["labels"]))
     loss.backward()
     assert choice.expert.tolist() == expected["expert"] and loss.item() == pytest.approx(expected["loss"], rel=1e-5)
-    assert not any(parameter.grad.any() for parameter in model.experts.parameters())
+    torch.testing.assert_close(choice.probs.detach(), torch.tensor(expected["gate_prob"]), rtol=1e-5, atol=1e-6)
+    assert_near(logits, expected["logits"], scale=torch.tensor(expected["logits"]).abs().max().item())
+    gate_norm = nn.utils.get_total_norm([parameter.grad for parameter in model.experts.parameters()]).item()
+    assert gate_norm == expected["gate_total_grad_l2"] == 0
     parameters = dict(model.named_parameters())
     published = published_state("dgam_swin_t_c12")
     name_of = {id(value): name for name, value in model.rename_published(published).items()}
     for key, norm in expected["grad_l2 (null = no gradient at all)"].items():
         found = parameters[name_of[id(published[key])]].grad.norm().item()  # 0 where the published code has no gradient at all
         assert found == pytest.approx(norm or 0.0, rel=3e-4, abs=1e-7), key
+
+
+@pytest.mark.parametrize("name", ["dgam_swin_t_c12", "dgam_swin_b_c12"])
+def test_the_published_recipe_trains_what_it_did(name):
+    size = SIZES[golden(f"dgam/{name}")["build"]["arch"].upper()]
+    with torch.device("meta"):
+        model = DGAM(VideoSwin(num_classes=0, size=size, frozen_stages=4), num_classes=12, num_frames=32, frozen=("heads",))
+    published = golden(f"dgam/{name}")["trainable_with_hydra_config(frozen_stages=4, heads frozen)"]
+    ours = model.rename_published(dict.fromkeys(published, torch.zeros(())))
+    assert {key for key, parameter in model.named_parameters() if parameter.requires_grad} == set(ours)
+
+
+@pytest.mark.parametrize("case", [case for case in golden("dgam/dgam_parts")["cases"] if case["part"] == "heads"])
+def test_every_clip_has_the_classifier_of_its_expert(case):
+    model, expert = published_model("dgam_swin_t_c12"), torch.tensor(case["expert"])  # the parts' heads are those of this file
+    pooled = model.backbone.forward_head(golden_input(**case["input"]))
+    logits = model.classify(pooled, one_hot(F.one_hot(expert, 5).float(), expert))
+    torch.testing.assert_close(logits.detach(), torch.tensor(case["output"]["logits"]), rtol=1e-5, atol=1e-6)
 
 
 def test_the_default_rule_moves_the_gate_through_clips_and_classifiers():

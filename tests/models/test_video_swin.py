@@ -1,12 +1,13 @@
 """Video Swin computes what the published code computes, and takes the weights of mmaction2, torchvision and of image models."""
 
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import pytest
 import torch
 import torch.nn.functional as F
 from conftest import fill_v1, golden, golden_input
-from torch import Tensor, nn
+from swin_probes import assert_near, assert_probe, outputs_by_name
+from torch import Tensor
 
 from fragrant.config import load_cfg
 from fragrant.metrics import ensemble
@@ -37,37 +38,6 @@ def published_model(name: str, **options) -> VideoSwin:
     return model.eval()
 
 
-def module_of(model: VideoSwin, name: str) -> nn.Module:
-    """Our part for a published name; a published stage ends with the merging of patches."""
-    if name == "patch_embed":
-        return model.patch_embed
-    if name == "backbone":
-        return model.norm
-    stage = int(name.split(".")[1])
-    if ".blocks." in name:
-        return model.features[2 * stage][int(name.split(".")[3])]
-    return model.features[2 * stage + 1] if stage < 3 else model.features[6][-1]
-
-
-def outputs_by_name(model: VideoSwin, names, clips: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-    seen, hooks = {}, []
-    for name in names:
-        keep = lambda module, args, output, name=name: seen.__setitem__(name, output)  # noqa: E731
-        hooks.append(module_of(model, name).register_forward_hook(keep))
-    with torch.no_grad():
-        logits = model(clips)
-    for hook in hooks:
-        hook.remove()
-    return logits, seen
-
-
-def assert_near(actual: Tensor, expected, scale: float, tolerance: float = 2e-5) -> None:
-    expected = torch.as_tensor(expected, dtype=torch.float64)
-    assert actual.shape == expected.shape
-    worst = (actual.detach().double() - expected).abs().max().item()
-    assert worst <= tolerance * scale, f"off by {worst / scale:.1e} of the scale"
-
-
 @pytest.mark.parametrize("name", NAMES)
 def test_logits_and_inner_numbers_match_the_published_code(name):
     expected, model = golden(f"dgam/{name}"), published_model(name)
@@ -75,19 +45,13 @@ def test_logits_and_inner_numbers_match_the_published_code(name):
     for case in expected["cases"]:
         clips = golden_input(**case["input"])
         views = clips.shape[1] if clips.ndim == 6 else 0
-        logits, seen = outputs_by_name(model, case["probes"], clips.flatten(0, 1) if views else clips)
+        logits, seen = outputs_by_name(model, case["probes"], partial(model, clips.flatten(0, 1) if views else clips))
         if views:
             assert_near(ensemble(logits[None], space="softmax", method="mean"), case["output"]["avg_prob"], scale=1.0)
-        else:
-            scale = torch.tensor(case["output"]["logits"]).abs().max().item()
-            assert_near(logits, case["output"]["logits"], scale=scale)
+        scale = torch.tensor(case["output"]["logits"]).abs().max().item()
+        assert_near(logits, case["output"]["logits"], scale=scale)
         for probe, wanted in case["probes"].items():
-            output = seen[probe]
-            output = output if list(output.shape) == wanted["shape"] else output.permute(0, 4, 1, 2, 3)  # channels first, as published
-            assert list(output.shape) == wanted["shape"], probe
-            values = output.contiguous().flatten().double()
-            found = torch.stack([values.mean(), values.std(correction=0), *values[:8]])
-            assert_near(found, [wanted["mean"], wanted["std"], *wanted["first8"]], scale=max(wanted["std"], 1.0))
+            assert_probe(seen[probe], wanted, probe)
 
 
 def test_training_gradients_match_the_published_code():
@@ -99,6 +63,7 @@ def test_training_gradients_match_the_published_code():
         loss = F.cross_entropy(logits, torch.tensor(expected["labels"]))
         loss.backward()
         assert loss.item() == pytest.approx(expected["loss"], rel=1e-5)
+        assert_near(logits, expected["logits"], scale=torch.tensor(expected["logits"]).abs().max().item())
         ours = renamed_swin(dict.fromkeys(expected["grad_l2"], torch.zeros(())))
         parameters = dict(model.named_parameters())
         for (published, norm), name in zip(expected["grad_l2"].items(), ours, strict=True):

@@ -41,8 +41,11 @@ def test_published_masks_clips_and_labels(name, index):
     close(mixer(features, student.lam, partner, temporal=temporal), expected["mask_partner_lowres_student"])
     mask = mixer(features, other.lam, others_partner, temporal=temporal)
     close(mask, expected["mask_partner_lowres_module"])
-    assert_golden(blend(clips, others_partner, mask), probes["clip_module"])
-    close(mixed_labels(shares, others_partner, other.lam), expected["target_module"])
+    others_clips, others_target = blend(clips, others_partner, mask), mixed_labels(shares, others_partner, other.lam)
+    assert_golden(others_clips, probes["clip_module"])
+    for name, found in (("clip_module", others_clips), ("target_module", others_target), ("mask_loss", mask_loss(mask, other.lam))):
+        assert found.requires_grad == expected["requires_grad"][name], name  # the student's are made without a graph: training_step
+    close(others_target, expected["target_module"])
     close(0.1 * mask_loss(mask, other.lam), expected["mask_loss"])
 
     objective = SvMix(nn.Identity(), mixer, lambda n: None, num_classes=given["num_classes"])
@@ -95,11 +98,30 @@ def named_parts(objective: SvMix) -> dict[str, torch.Tensor]:
     return {prefix + name: value for prefix, part in parts.items() for name, value in part.state_dict(keep_vars=True).items()}
 
 
+def recorded(objective: SvMix) -> list[tuple[torch.Tensor, torch.Tensor]]:
+    """Logits and targets of every loss that the objective computes from now on: the student's, then the teacher's."""
+    seen, loss_fn = [], objective.loss_fn
+
+    def keep(logits, targets):
+        seen.append((logits, targets))
+        return loss_fn(logits, targets)
+
+    objective.loss_fn = keep
+    return seen
+
+
 @pytest.mark.parametrize("case", STEPS["cases"])
 def test_published_training_step(case):
     objective, clips, labels = golden_objective(case)
     given, expected = case["input"]["step"], case["output"]
+    seen = recorded(objective)
     out = objective(clips, labels)
+    for (logits, target), names in zip(
+        seen, (("logits_student", "label_lambda_target_student"), ("logits_teacher", "target_module")), strict=True
+    ):
+        for found, name in zip((logits, target), names, strict=True):
+            close(found, expected[name], 1e-4)
+    assert not seen[0][1].requires_grad and not seen[1][1].requires_grad
     for name, key in (("loss_student", "loss_student"), ("loss_mixer", "loss_module_ce"), ("loss_mask", "mask_loss")):
         assert out.logged[name].item() == pytest.approx(expected[key], rel=1e-4, abs=1e-6)
     assert out.loss.item() == pytest.approx(expected["loss_total"], rel=1e-4)
@@ -108,7 +130,8 @@ def test_published_training_step(case):
     tensors = named_parts(objective)
     for name, probe in expected["grad_total"].items():
         assert_golden(tensors[name].grad, probe, tolerance=2e-4)
-    assert all(parameter.grad is None for parameter in objective.teacher.parameters())
+    has_gradient = any(parameter.grad is not None for parameter in objective.teacher.parameters())
+    assert has_gradient == expected["teacher_parameters_have_gradient"] is False
     for who, part in (("student", objective.model), ("module", objective.mixer)):
         norm = nn.utils.get_total_norm([parameter.grad for parameter in part.parameters()])
         assert norm.item() == pytest.approx(expected["grad_norm_before_clip"][who], rel=1e-4)
@@ -116,11 +139,17 @@ def test_published_training_step(case):
 
     objective, clips, labels = golden_objective(case)
     groups = parameter_groups(objective, weight_decay=given["student_weight_decay"])
+    mixers = [group for group in groups if group.get("name") == "selective module"]
+    assert [group["weight_decay"] for group in mixers] == [
+        given["module_weight_decay"]
+    ]  # 2e-6 of the weights in a step: below what is told
+    assert {group["weight_decay"] for group in groups if group.get("name") != "selective module"} == {given["student_weight_decay"]}
     optimizer = torch.optim.SGD([{k: v for k, v in g.items() if k != "optimizer"} for g in groups], lr=0.1, momentum=0.9, fused=True)
     scaler = torch.amp.GradScaler("cpu", enabled=False)
     stepper = Stepper(objective, optimizer, scaler=scaler, clip_norm=given["student_clip"])
     stepper.begin(given["student_lr"], remaining=1)
     assert stepper.backward(objective(clips, labels).loss, torch.arange(4))
+    assert stepper.grad_norm.item() == pytest.approx(expected["grad_norm_before_clip"]["student"], rel=1e-4)
     objective.after_step()
     tensors, after = named_parts(objective), expected["after_step"]
     for who in ("module", "student", "teacher (EMA of the parameters, 0.999)"):

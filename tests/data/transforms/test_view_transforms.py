@@ -141,6 +141,28 @@ def test_multi_scale_boxes():
             assert [[box.left, box.top] for box in boxes] == places, name
 
 
+# "five_crop_224_xy" has no twin: no published script of MIE-Net tests with five crops, and fragrant crops along the long side only.
+@pytest.mark.parametrize("row", golden("mienet/crops")["rows"], ids=lambda row: "x".join(map(str, row["image_wh"])))
+def test_test_crops_are_those_of_mie_net_but_for_its_slips(row):
+    """Published crops lie on quarters of whole pixels, up to three short of the right border and two of the centre; in upright
+    frames they move along the short side."""
+    data, (width, height), published = golden("mienet/crops"), row["image_wh"], row["test"]
+    height, width = transforms.short_side_size(height, width, data["scale_size"])
+    assert [width, height] == published["scaled_wh"]
+    for side in (data["input_size"], data["scale_size"]):
+        boxes = [transforms.box_at(height, width, side, where) for where in (0, 1, 0.5)]  # their order: left, right, centre
+        found, wanted = [[box.left, box.top] for box in boxes], published[f"three_crop_{side}_xy"]
+        if side == data["input_size"]:  # odd remainders are rounded up here, to the even number there
+            assert all(
+                0 <= ours - theirs <= (rest % 2)
+                for ours, theirs, rest in zip(found[2], published["center_224_xy"], (width - side, height - side), strict=True)
+            )
+        if height > width:
+            wanted = [[x, y] for y, x in wanted] if height == width else [[wanted[2][0], 0], [wanted[2][0], height - side], wanted[2]]
+        for ours, theirs, missed in zip(found, wanted, (0, 3, 2), strict=True):
+            assert all(0 <= a - b <= missed for a, b in zip(ours, theirs, strict=True)), (ours, theirs)
+
+
 def test_multi_scale_crops_fit():
     frames = frames_of(50, 80)
     transform = TrainTransform(crop_size=32, jitter_scales=(1, 1), scales=(1, 0.875, 0.75, 0.66))
