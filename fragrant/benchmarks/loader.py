@@ -16,7 +16,7 @@ import numpy as np
 from torch import Tensor
 
 from fragrant.data.clips import ClipDataset, make_batch
-from fragrant.data.loader import ClipLoader, TestBatches
+from fragrant.data.loader import ClipLoader, EvaluationBatches
 from fragrant.data.video.frames import VideoFile, open_frames
 from fragrant.data.video.packets import Doubtful, list_packets
 from fragrant.data.video.readers import CannotRead, Source
@@ -176,7 +176,7 @@ def loader_speed(work: Work, paths: Sequence[str], *, workers: int) -> float:
     """Clips per second of the whole loader, by the clock on the wall, once its processes run; the better of two passes."""
     num_videos = VIDEOS_PER_WORKER * max(1, workers)
     dataset = work.dataset_of(list(itertools.islice(itertools.cycle(paths), num_videos)))
-    loader = ClipLoader(dataset, TestBatches(num_videos, batch_size=BATCH), num_workers=workers)
+    loader = ClipLoader(dataset, EvaluationBatches(num_videos, batch_size=BATCH), num_workers=workers)
     seconds = []
     for _ in range(3):  # the first is a warm-up
         begin = time.perf_counter()

@@ -44,10 +44,9 @@ class TrainBatches(Sampler):
             yield [(self.epoch, order[at % self.num_videos]) for at in range(first, first + self.batch_size)]
 
 
-class TestBatches(Sampler):
+class EvaluationBatches(Sampler):
     """Every video exactly once over all ranks, in the order of the list."""
 
-    __test__ = False  # pytest: this is no test
 
     def __init__(self, num_videos: int, *, batch_size: int, rank: int = 0, world_size: int = 1):
         self.share = shard(num_videos, rank, world_size)
@@ -100,7 +99,7 @@ class ClipLoader:
     def __init__(
         self,
         dataset: ClipDataset,
-        batches: TrainBatches | TestBatches,
+        batches: TrainBatches | EvaluationBatches,
         *,
         num_workers: int = 0,
         pin_memory: bool = False,

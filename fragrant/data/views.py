@@ -105,7 +105,7 @@ def train_plan(
     return partial(_train_views, sampler=Sampler(mode, length, stride, run, target_fps), views=views)
 
 
-def test_plan(
+def evaluation_plan(
     *,
     length: int,
     stride: int = 1,
@@ -123,7 +123,6 @@ def test_plan(
     return partial(_test_views, sampler=Sampler(mode, length, stride, run, target_fps, offset), clips=clips, crops=crops)
 
 
-test_plan.__test__ = False  # pytest: this is no test
 
 
 def _frame_views(num_frames, rng, *, fps=None, mode: str, interval: int, count: int) -> list[View]:

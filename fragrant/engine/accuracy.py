@@ -44,7 +44,7 @@ def scalars(split: str, numbers: Numbers) -> dict[str, float]:
     return {f"{split}/{'mAP' if name == 'map' else name.capitalize()}": value for name, value in numbers.items()}
 
 
-class Told(NamedTuple):
+class EvaluationReport(NamedTuple):
     """The last line of a test: for the published log, with the numbers that are not rounded, for people, for TensorBoard."""
 
     stats: dict[str, str]
@@ -53,14 +53,14 @@ class Told(NamedTuple):
     scalars: dict[str, float]
 
 
-def tell_test(summary: dict) -> Told:
+def evaluation_report(summary: dict) -> EvaluationReport:
     """From ``scores.summarise``."""
     if "mean_average_precision" in summary:
         value = summary["mean_average_precision"]
         text = f"mAP {value:.2f} % of {summary['videos']} videos"
-        return Told({"map": f"{value:.2f}"}, {"map": value}, text, {"Test/mAP": value})
+        return EvaluationReport({"map": f"{value:.2f}"}, {"map": value}, text, {"Test/mAP": value})
     top1, top5, k = Share(**summary["top1"]), Share(**summary["top5"]), summary["top5_k"]
     stats = {"top1_acc": f"{top1.percent:.2f}", "top5_acc": f"{top5.percent:.2f}"}
     numbers = {"top1": top1.percent, f"top{k}": top5.percent}
     scalars = {"Test/Top1_acc": top1.percent, "Test/Top5_acc": top5.percent}
-    return Told(stats, numbers, f"top-1 {top1}, top-{k} {top5}", scalars)
+    return EvaluationReport(stats, numbers, f"top-1 {top1}, top-{k} {top5}", scalars)

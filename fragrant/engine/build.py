@@ -53,7 +53,7 @@ def score(job: Job, model: nn.Module, loader, *, title: str) -> Scored:
             prepare=job.prepare,
             autocast=precision.autocast,
             device=job.device,
-            several=cfg.DATA.MULTI_LABEL,
+            multi_label=cfg.DATA.MULTI_LABEL,
             watch=lambda batches: job.stop.watch(job.log.bar(batches, total=len(batches), title=title)),
         )
     if not len(scored.ids):

@@ -145,7 +145,7 @@ def one_epoch(training: Training, epoch: int, prepare: Callable[[Tensor, Sequenc
         first=first,
         between_steps=partial(saver.between_steps, epoch),
     )
-    training.skips.tell(f"training epoch {epoch + 1}/{max_epoch}", device=job.device)
+    training.skips.report(f"training epoch {epoch + 1}/{max_epoch}", device=job.device)
     save_due, val_due = (is_due(epoch, max_epoch, period) for period in (cfg.TRAIN.CHECKPOINT_PERIOD, cfg.TRAIN.EVAL_PERIOD))
     if cfg.BN.USE_PRECISE_STATS and (save_due or val_due):
         measure_batch_norm(job, state.objective, training.train_loader, epoch)
@@ -165,7 +165,7 @@ def keep_best(training: Training, epoch: int) -> None:
     now = validate(job, scorable(job, objective.eval_model), training.val_loader, epoch, state.best)
     for name, beside in objective.scored_beside.items():
         validate_beside(job, scorable(job, beside), training.val_loader, epoch, name)
-    training.val_skips.tell(f"validation after epoch {epoch + 1}", device=job.device)
+    training.val_skips.report(f"validation after epoch {epoch + 1}", device=job.device)
     if now["epoch"] == epoch:
         training.saver.keep_best(epoch + 1, now)
     state.best = now

@@ -44,7 +44,7 @@ def load_predictor(
         autocast=pick_precision(cfg.TEST.PRECISION, device, key="TEST.PRECISION").autocast,
         clips_per_forward=cfg.TEST.BATCH_SIZE,
         device=device,
-        several=cfg.DATA.MULTI_LABEL,
+        multi_label=cfg.DATA.MULTI_LABEL,
     )
 
 

@@ -80,7 +80,7 @@ class Predictor:
         autocast: Callable[[], AbstractContextManager],
         clips_per_forward: int,
         device: torch.device,
-        several: bool = False,
+        multi_label: bool = False,
     ):
         self.model = model.eval()
         self.source = source
@@ -90,7 +90,7 @@ class Predictor:
         self.autocast = autocast
         self.clips_per_forward = clips_per_forward
         self.device = device
-        self.several = several
+        self.multi_label = multi_label
         self.choices = tuple(getattr(model, "choices", {}))  # names of what the model decides for every clip: ("gamma",)
 
     def predict(self, path: str | os.PathLike, *, top: int = 5) -> Prediction:
@@ -119,7 +119,7 @@ class Predictor:
                 yield Prediction(path, error=_without_place(item.message))
                 continue
             scored = self._score(item)
-            probs = probabilities(scored.logits, self.rule, several=self.several)[0]
+            probs = probabilities(scored.logits, self.rule, multi_label=self.multi_label)[0]
             choices = {name: float(taken.mean()) for name, taken in scored.choices.items()}
             yield Prediction(path, self._ranked(probs, top), probs, num_clips=scored.logits.shape[1], choices=choices)
 
@@ -149,7 +149,7 @@ class Predictor:
                 raise VideoError(_without_place(item.message))
             scored = self._score(item)
             for at, part in enumerate(group):
-                probs = probabilities(scored.logits[:, at : at + 1], self.rule, several=self.several)[0]
+                probs = probabilities(scored.logits[:, at : at + 1], self.rule, multi_label=self.multi_label)[0]
                 choices = {name: float(taken[0, at]) for name, taken in scored.choices.items()}
                 sums += probs
                 found.append(Window(part.start / rate, part.stop / rate, self._ranked(probs, top), choices))

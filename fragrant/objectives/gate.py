@@ -16,8 +16,8 @@ from fragrant.objectives.objective import StepOutput
 
 def balance_loss(probs: Tensor, expert: Tensor) -> Tensor:
     """(N, E), (N,) -> (): E * sum over the experts of mean probability * share of the clips; 1 where all serve alike, E for one alone."""
-    shares = torch.nn.functional.one_hot(expert, probs.shape[1]).to(probs.dtype).mean(0)
-    return probs.shape[1] * (probs.mean(0) * shares).sum()
+    soft_labels = torch.nn.functional.one_hot(expert, probs.shape[1]).to(probs.dtype).mean(0)
+    return probs.shape[1] * (probs.mean(0) * soft_labels).sum()
 
 
 class Gated(Classify):

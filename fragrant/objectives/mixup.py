@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from fragrant.objectives.losses import as_shares
+from fragrant.objectives.losses import as_soft_labels
 
 Box = tuple[int, int, int, int]  # rows from, to, columns from, to; of all frames
 
@@ -46,8 +46,8 @@ def mix_clips(clips: Tensor, mix: Mix) -> Tensor:
 
 def mix_labels(labels: Tensor, mix: Mix, *, num_classes: int, smoothing: float = 0.0) -> Tensor:
     """Class numbers (N,) or shares (N, K) -> shares (N, K)"""
-    shares = as_shares(labels, num_classes, smoothing=smoothing)
-    return shares.lerp(shares.flip(0), 1 - mix.lam)
+    soft_labels = as_soft_labels(labels, num_classes, smoothing=smoothing)
+    return soft_labels.lerp(soft_labels.flip(0), 1 - mix.lam)
 
 
 class Mixup:

@@ -12,7 +12,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from fragrant.errors import UserError
 from fragrant.objectives.classify import logged_errors
 from fragrant.objectives.ema import frozen_copy, move_average
-from fragrant.objectives.losses import as_shares, cross_entropy
+from fragrant.objectives.losses import as_soft_labels, cross_entropy
 from fragrant.objectives.objective import Objective, StepOutput
 from fragrant.objectives.selective_module import SelectiveModule
 
@@ -61,9 +61,9 @@ def own_share(features: Tensor, partner: Tensor, mask: Tensor) -> Tensor:
     return own / (own + partners)
 
 
-def mixed_labels(shares: Tensor, partner: Tensor, lam: Tensor | float) -> Tensor:
+def mixed_labels(soft_labels: Tensor, partner: Tensor, lam: Tensor | float) -> Tensor:
     """Shares (N, K), weight of the own label (N, 1) or one for all -> (N, K)"""
-    return lam * shares + (1 - lam) * shares[partner]
+    return lam * soft_labels + (1 - lam) * soft_labels[partner]
 
 
 def mask_loss(mask: Tensor, lam: float, *, margin: float = 0.1) -> Tensor:
@@ -147,19 +147,19 @@ class SvMix(Objective):
     def forward(self, clips: Tensor, labels: Tensor) -> StepOutput:
         """(N, C, T, H, W), (N,) or (N, K) -> loss (), errors of the student in percent, the parts of the loss, share and mask."""
         temporal, student, mixer = self.draws(len(clips))
-        shares = as_shares(labels, self.num_classes, smoothing=self.smoothing)  # (N, K)
+        soft_labels = as_soft_labels(labels, self.num_classes, smoothing=self.smoothing)  # (N, K)
         partner, mixers_partner = (torch.tensor(step.partner, device=clips.device) for step in (student, mixer))
         with torch.no_grad():
             features = self.features(clips)
             mask = self.student_mask(features, student, partner, temporal=temporal)
             student_clips = blend(clips, partner, mask)
-            target = mixed_labels(shares, partner, own_share(features, partner, mask)[:, None])
+            target = mixed_labels(soft_labels, partner, own_share(features, partner, mask)[:, None])
         mixers_mask = self.mixer(features, mixer.lam, mixers_partner, temporal=temporal)
         mixers_clips = blend(clips, mixers_partner, mixers_mask)
 
         logits = self.model(student_clips)  # (N, K)
         loss_student = self.loss_fn(logits, target)
-        loss_mixer = self.loss_fn(self.teacher(mixers_clips), mixed_labels(shares, mixers_partner, mixer.lam))
+        loss_mixer = self.loss_fn(self.teacher(mixers_clips), mixed_labels(soft_labels, mixers_partner, mixer.lam))
         loss_mask = self.mask_weight * mask_loss(mixers_mask, mixer.lam, margin=self.mask_margin)
         logged = {
             "loss_student": loss_student.detach(),

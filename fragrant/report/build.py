@@ -39,7 +39,7 @@ def two_strips(clip: Tensor) -> list[Strip]:
 
 
 # ------------------------------------------------------------------------------------------------------------------- page
-def test_facts(cfg, header: dict) -> list[tuple[str, str]]:
+def evaluation_facts(cfg, header: dict) -> list[tuple[str, str]]:
     """What a reader must know to repeat the test; what nobody wrote down is left out."""
     facts = [("model", header.get("model")), ("checkpoint", header.get("checkpoint")), ("its hash", header.get("checkpoint_hash"))]
     if cfg is not None:
@@ -51,7 +51,6 @@ def test_facts(cfg, header: dict) -> list[tuple[str, str]]:
     return [(name, str(value)) for name, value in facts if value]
 
 
-test_facts.__test__ = False  # pytest: this is no test
 
 
 def page_of(cfg, table: ScoreTable, scores: VideoScores, clips: dict[int, Tensor | str], log: str | Path | None) -> str:
@@ -66,7 +65,7 @@ def page_of(cfg, table: ScoreTable, scores: VideoScores, clips: dict[int, Tensor
         title=table.header.get("model", "A model") + where,
         subtitle=f"Test of {len(scores.paths)} videos; of every video: {scores.rule.replace('-', ' of the ')} of its views",
         records=read_records(log) if log and Path(log).is_file() else (),
-        facts=test_facts(cfg, table.header),
+        facts=evaluation_facts(cfg, table.header),
         config="" if cfg is None else dump_cfg(cfg),
         mistakes=mistakes,
         warning=table.header.get("protocol", ""),

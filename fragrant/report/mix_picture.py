@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from fragrant.errors import UserError
 from fragrant.objectives.selective_module import SelectiveModule
 from fragrant.objectives.sv_mix import blend, own_share
-from fragrant.report.strips import evenly, heat_colours, lift, save_picture, stacked
+from fragrant.report.strips import evenly, heat_colors, lift, save_picture, stacked
 
 MOST_FRAMES = 8
 
@@ -42,7 +42,7 @@ def mix_rows(
         rows += [
             (
                 f"share of B, mixing {what}: mean {mask[0].mean():.2f}, {mask[0].min():.2f} to {mask[0].max():.2f}",
-                heat_colours(large.cpu()),
+                heat_colors(large.cpu()),
             ),
             (f"mixed; label: {own:.2f} A + {1 - own:.2f} B (asked for {lam:.2f} A)", frames(blend(pixels.float(), partner, mask)[0])),
         ]

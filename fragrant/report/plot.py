@@ -57,8 +57,8 @@ def _draw(logs: Sequence[list[dict]], names: Sequence[str]):
         from matplotlib.figure import Figure  # not pyplot: no window, no global state
     except ImportError as error:
         raise PictureError("curves need matplotlib: pip install -e '.[report]'") from error
-    several = any(curve(records, "validation mAP").epochs for records in logs)
-    panels = (*PANELS[:-1], *([SEVERAL_LABELS] if several else []), PANELS[-1])
+    multi_label = any(curve(records, "validation mAP").epochs for records in logs)
+    panels = (*PANELS[:-1], *([SEVERAL_LABELS] if multi_label else []), PANELS[-1])
     figure = Figure(figsize=(5.2 * len(panels), 4.4), layout="constrained")
     for axes, (title, lines) in zip(figure.subplots(1, len(panels)), panels, strict=True):
         for number, (records, name) in enumerate(zip(logs, names, strict=True)):

@@ -41,7 +41,7 @@ def lift(frames: Tensor, gamma: float | None = None) -> tuple[Tensor, float]:
     return table[frames.long()], gamma
 
 
-def heat_colours(maps: Tensor) -> Tensor:
+def heat_colors(maps: Tensor) -> Tensor:
     """(...) values 0..1 -> (..., 3) uint8"""
     at = maps.clamp(0, 1) * (len(HEAT) - 1)
     low = at.floor().long().clamp(max=len(HEAT) - 2)
@@ -52,7 +52,7 @@ def heat_colours(maps: Tensor) -> Tensor:
 def overlay(frames: Tensor, maps: Tensor, *, strength: float = 0.65) -> Tensor:
     """Heat maps (T, H, W) 0..1 over (T, H, W, 3) uint8 frames: the hotter, the less of the frame shows through."""
     weight = strength * maps.clamp(0, 1)[..., None].sqrt()
-    return (frames * (1 - weight) + heat_colours(maps) * weight).round().to(torch.uint8)
+    return (frames * (1 - weight) + heat_colors(maps) * weight).round().to(torch.uint8)
 
 
 def evenly(count: int, most: int) -> list[int]:

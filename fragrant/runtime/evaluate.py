@@ -44,7 +44,7 @@ def score_videos(
     prepare: Callable[[Tensor], Tensor],
     autocast: Callable[[], AbstractContextManager],
     device: torch.device,
-    several: bool = False,  # labels of a video
+    multi_label: bool = False,  # labels of a video
     watch: Callable = iter,
 ) -> Scored:
     """Logits of all views of all videos, gathered from all ranks.
@@ -54,7 +54,7 @@ def score_videos(
     """
     names = list(getattr(model.eval(), "choices", {}))  # of a Backbone
     ids = [torch.empty(0, dtype=torch.long, device=device)]  # zero rows first: a rank may have no video
-    labels = [torch.empty(0, num_classes, dtype=torch.bool, device=device) if several else ids[0]]
+    labels = [torch.empty(0, num_classes, dtype=torch.bool, device=device) if multi_label else ids[0]]
     logits = [torch.empty(0, loader.num_views, num_classes + len(names), device=device)]  # and the choices behind them
     luma = [torch.empty(0, device=device)]
     for batch in watch(loader):

@@ -62,7 +62,7 @@ class Scene(NamedTuple):
     place: np.ndarray  # (x, y, z) of the figure
     yaw: float  # the direction it looks at first
     aside: float  # how far someone who walks passes beside the seat
-    colours: dict[str, np.ndarray]
+    colors: dict[str, np.ndarray]
     wall: float  # distance of the back wall
     shake: np.ndarray  # amplitudes and phases of the camera's sway
 
@@ -70,9 +70,9 @@ class Scene(NamedTuple):
 # ---- shapes
 
 
-def paint(canvas: np.ndarray, top: int, left: int, cover: np.ndarray, colour: np.ndarray) -> None:
+def paint(canvas: np.ndarray, top: int, left: int, cover: np.ndarray, color: np.ndarray) -> None:
     part = canvas[top : top + cover.shape[0], left : left + cover.shape[1]]
-    part += cover[..., None] * (colour - part)
+    part += cover[..., None] * (color - part)
 
 
 def window(canvas: np.ndarray, low: np.ndarray, high: np.ndarray) -> tuple[int, int, np.ndarray, np.ndarray] | None:
@@ -84,7 +84,7 @@ def window(canvas: np.ndarray, low: np.ndarray, high: np.ndarray) -> tuple[int, 
     return top, left, np.arange(top, bottom, dtype=np.float32)[:, None], np.arange(left, right, dtype=np.float32)[None]
 
 
-def paint_limb(canvas: np.ndarray, start: np.ndarray, end: np.ndarray, radii: tuple[float, float], colour: np.ndarray) -> None:
+def paint_limb(canvas: np.ndarray, start: np.ndarray, end: np.ndarray, radii: tuple[float, float], color: np.ndarray) -> None:
     """A round stick from ``start`` to ``end`` (column, row), darker towards its edges."""
     reach = max(radii) + 1
     seen = window(canvas, np.minimum(start, end) - reach, np.maximum(start, end) + reach)
@@ -97,10 +97,10 @@ def paint_limb(canvas: np.ndarray, start: np.ndarray, end: np.ndarray, radii: tu
     radius = radii[0] + (radii[1] - radii[0]) * along
     away = np.sqrt((x - along * dx) ** 2 + (y - along * dy) ** 2)
     shade = 1 - 0.5 * np.minimum(away / radius, 1) ** 2
-    paint(canvas, top, left, np.clip(radius - away + 0.5, 0, 1), shade[..., None] * colour)
+    paint(canvas, top, left, np.clip(radius - away + 0.5, 0, 1), shade[..., None] * color)
 
 
-def paint_face(canvas: np.ndarray, corners: np.ndarray, colour: np.ndarray) -> None:
+def paint_face(canvas: np.ndarray, corners: np.ndarray, color: np.ndarray) -> None:
     """A convex shape with ``corners`` (n, 2) (column, row) in either order."""
     seen = window(canvas, corners.min(0) - 1, corners.max(0) + 1)
     if seen is None:
@@ -112,11 +112,11 @@ def paint_face(canvas: np.ndarray, corners: np.ndarray, colour: np.ndarray) -> N
     for (px, py), (dx, dy) in zip(corners, edges * np.sign(area), strict=True):
         inside = ((y - py) * dx - (x - px) * dy) / max(float(np.hypot(dx, dy)), 1e-6)
         cover = np.minimum(cover, np.clip(inside + 0.5, 0, 1).astype(np.float32))
-    paint(canvas, top, left, cover, colour)
+    paint(canvas, top, left, cover, color)
 
 
 def paint_box(
-    canvas: np.ndarray, camera: Camera, centre: np.ndarray, yaw: float, size: tuple[float, float, float], colour: np.ndarray
+    canvas: np.ndarray, camera: Camera, centre: np.ndarray, yaw: float, size: tuple[float, float, float], color: np.ndarray
 ) -> None:
     """A box (depth, height, width) that stands on the ground: the faces turned to the camera, each with its own brightness."""
     forward, left = np.array([np.cos(yaw), 0, np.sin(yaw)]), np.array([-np.sin(yaw), 0, np.cos(yaw)])
@@ -131,13 +131,13 @@ def paint_box(
         if np.dot(eye - face, towards) <= 0:
             continue
         corners = np.stack([face + sa * a * da + sb * b * db for sa, sb in ((-1, -1), (-1, 1), (1, 1), (1, -1))])
-        paint_face(canvas, camera.project(corners)[:, :2], bright * colour)
+        paint_face(canvas, camera.project(corners)[:, :2], bright * color)
 
 
 # ---- the room
 
 
-def draw_colour(rng: np.random.Generator, low: float, high: float, hue: float = 0.12) -> np.ndarray:
+def draw_color(rng: np.random.Generator, low: float, high: float, hue: float = 0.12) -> np.ndarray:
     """A colour of brightness low .. high; ``hue`` 0 is grey."""
     return (rng.uniform(low, high) * (1 + hue * rng.uniform(-1, 1, 3))).astype(np.float32)
 
@@ -176,19 +176,19 @@ def draw_room(rng: np.random.Generator, scene: Scene, height: int, width: int) -
     cols = np.arange(-MARGIN, width + MARGIN)[None] + 0 * rows
     x, y = (cols - camera.column) * scene.wall / camera.focal, camera.height - (rows - camera.horizon) * scene.wall / camera.focal
     depth = camera.focal * camera.height / np.maximum(rows - camera.horizon, 1e-3)
-    wall = pattern(rng, x, y)[..., None] * scene.colours["wall"]
-    floor = pattern(rng, (cols - camera.column) * depth / camera.focal, depth)[..., None] * scene.colours["floor"]
+    wall = pattern(rng, x, y)[..., None] * scene.colors["wall"]
+    floor = pattern(rng, (cols - camera.column) * depth / camera.focal, depth)[..., None] * scene.colors["floor"]
     canvas = np.where((y > 0)[..., None], wall, floor) * mottle(rng, rows.shape, 6)[..., None]
     canvas = canvas.astype(np.float32)
     for _ in range(rng.integers(0, 4)):  # windows, doors, posters: dark or bright
         low = rng.choice([0.0, 0.5, 0.8])
         x0, w, h = rng.uniform(-2.2, 1.8), rng.uniform(0.2, 0.7), rng.uniform(0.3, 0.9)
         corners = [(x0, low, scene.wall), (x0 + w, low, scene.wall), (x0 + w, low + h, scene.wall), (x0, low + h, scene.wall)]
-        paint_face(canvas, camera.project(np.array(corners))[:, :2] + MARGIN, draw_colour(rng, 0.02, 0.16))
+        paint_face(canvas, camera.project(np.array(corners))[:, :2] + MARGIN, draw_color(rng, 0.02, 0.16))
     for _ in range(rng.integers(0, 3)):
         centre = np.array([rng.uniform(-1.8, 1.8), 0, scene.wall - rng.uniform(0.2, 0.5)])
         shifted = camera._replace(column=camera.column + MARGIN, horizon=camera.horizon + MARGIN)
-        paint_box(canvas, shifted, centre, rng.uniform(0, np.pi), tuple(rng.uniform(0.2, 0.6, 3)), draw_colour(rng, 0.03, 0.14))
+        paint_box(canvas, shifted, centre, rng.uniform(0, np.pi), tuple(rng.uniform(0.2, 0.6, 3)), draw_color(rng, 0.03, 0.14))
     return canvas
 
 
@@ -211,16 +211,16 @@ def draw_scene(rng: np.random.Generator, height: int, width: int) -> Scene:
     feet = rng.uniform(0.86, 0.95) * height
     camera = Camera(size * far, camera_height, width / 2, feet - size * camera_height)
     skin = rng.uniform(0.15, 0.5) * np.array([1.15, 0.95, 0.8], dtype=np.float32)
-    colours = {
-        "wall": draw_colour(rng, 0.04, 0.12),
-        "floor": draw_colour(rng, 0.04, 0.14),
-        "seat": draw_colour(rng, 0.04, 0.15),
-        "shirt": draw_colour(rng, 0.3, 0.6, 0.4),
-        "trousers": draw_colour(rng, 0.2, 0.6, 0.4),
-        "print": draw_colour(rng, 0.02, 0.7, 0.5),
+    colors = {
+        "wall": draw_color(rng, 0.04, 0.12),
+        "floor": draw_color(rng, 0.04, 0.14),
+        "seat": draw_color(rng, 0.04, 0.15),
+        "shirt": draw_color(rng, 0.3, 0.6, 0.4),
+        "trousers": draw_color(rng, 0.2, 0.6, 0.4),
+        "print": draw_color(rng, 0.02, 0.7, 0.5),
         "skin": skin,
-        "hair": draw_colour(rng, 0.01, 0.06),
-        "shoes": draw_colour(rng, 0.02, 0.5),
+        "hair": draw_color(rng, 0.01, 0.06),
+        "shoes": draw_color(rng, 0.02, 0.5),
     }
     return Scene(
         style=draw_style(rng),
@@ -229,7 +229,7 @@ def draw_scene(rng: np.random.Generator, height: int, width: int) -> Scene:
         place=np.array([rng.uniform(-0.3, 0.3), 0, far]),
         yaw=np.pi * rng.integers(2) + rng.uniform(-SIDEWAYS, SIDEWAYS),
         aside=rng.uniform(0.38, 0.5) * rng.choice([-1, 1]),
-        colours=colours,
+        colors=colors,
         wall=far + rng.uniform(1.2, 2.5),
         shake=np.stack([rng.uniform(0, 1.3, 4), rng.uniform(0.2, 1.0, 4), rng.uniform(0, 2 * np.pi, 4)]),
     )
@@ -278,10 +278,10 @@ def paint_shadow(canvas: np.ndarray, middle: np.ndarray) -> None:
 
 def paint_figure(canvas: np.ndarray, scene: Scene, camera: Camera, at: dict[str, np.ndarray]) -> None:
     """The limbs, far ones first; ``at`` holds the joints (3,) of one frame."""
-    for start, end, thick, thin, colour in sorted(LIMBS, key=lambda limb: -(at[limb[0]][2] + at[limb[1]][2])):
+    for start, end, thick, thin, color in sorted(LIMBS, key=lambda limb: -(at[limb[0]][2] + at[limb[1]][2])):
         a, b = camera.project(at[start]), camera.project(at[end])
         radii = (thick * scene.body.girth * a[2], thin * scene.body.girth * b[2])
-        paint_limb(canvas, a[:2], b[:2], radii, scene.colours[colour])
+        paint_limb(canvas, a[:2], b[:2], radii, scene.colors[color])
 
 
 def draw_frame(canvas: np.ndarray, scene: Scene, camera: Camera, at: dict[str, np.ndarray]) -> None:
@@ -290,7 +290,7 @@ def draw_frame(canvas: np.ndarray, scene: Scene, camera: Camera, at: dict[str, n
     paint_shadow(canvas, camera.project(under))
     seat = scene.place - 0.27 * np.array([np.cos(scene.yaw), 0, np.sin(scene.yaw)])  # where someone who sits down arrives
     parts = [
-        (seat[2], lambda: paint_box(canvas, camera, seat, scene.yaw, SEAT, scene.colours["seat"])),
+        (seat[2], lambda: paint_box(canvas, camera, seat, scene.yaw, SEAT, scene.colors["seat"])),
         ((at["left knee"] + at["right knee"])[2] / 2, lambda: paint_figure(canvas, scene, camera, at)),  # knees are never in the seat
     ]
     for _, paint_part in sorted(parts, key=lambda part: -part[0]):

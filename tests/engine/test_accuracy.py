@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from fragrant.engine.accuracy import best_fields, best_so_far, in_words, measure, scalars, tell_test
+from fragrant.engine.accuracy import best_fields, best_so_far, in_words, measure, scalars, evaluation_report
 from fragrant.scores import ScoreTable, ensemble_views, grid_views, summarise
 
 SCORES = torch.tensor([[3.0, 1.0, 0.0], [0.0, 2.0, 1.0], [1.0, 2.0, 0.0], [0.0, 1.0, 3.0]])
@@ -52,6 +52,6 @@ def test_the_last_line_of_a_test():
         (torch.tensor([0, 1, 0, 2]), "top-1 75.00 % [30.1, 95.4] (3 of 4), top-3 100.00 %", {"top1_acc": "75.00", "top5_acc": "100.00"}),
         (SEVERAL, "mAP 83.33 % of 4 videos", {"map": "83.33"}),
     ):
-        told = tell_test(summarise(ensemble_views(ScoreTable.whole("abcd", labels, logits, grid_views(1, 1)))))
+        told = evaluation_report(summarise(ensemble_views(ScoreTable.whole("abcd", labels, logits, grid_views(1, 1)))))
         assert told.text.startswith(text) and told.stats == stats
         assert not any(math.isnan(value) for value in (*told.numbers.values(), *told.scalars.values()))

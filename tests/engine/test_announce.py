@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from fragrant.engine.announce import compare_class_names, test_lines
+from fragrant.engine.announce import compare_class_names, evaluation_lines
 from fragrant.errors import UserError
 from fragrant.models.weights import LoadReport
 
@@ -12,7 +12,7 @@ PLAN = {"num_videos": 7, "frames": 16, "crops": 3, "clips": 4, "short_side": 256
 
 
 def test_everything_that_decides_the_number_is_said():
-    lines = test_lines("best.pyth", LoadReport(["a", "b", "c"], ["d"], [], []), classes="fine", **PLAN)
+    lines = evaluation_lines("best.pyth", LoadReport(["a", "b", "c"], ["d"], [], []), classes="fine", **PLAN)
     assert lines == [
         "Testing best.pyth: 75.0 % of the model's tensors matched; 3 of 4 tensors loaded; keep their initial values: 1: d",
         "7 test videos, #Frame = 16 x 3 x 4: 12 forward passes per video",
@@ -20,7 +20,7 @@ def test_everything_that_decides_the_number_is_said():
         "sum of logits over the views (DATA.ENSEMBLE_METHOD sum, TEST.ENSEMBLE_SPACE logits)",
         "classes: fine",
     ]
-    one = test_lines("x", LoadReport(["a"], [], [], []), classes="", **PLAN | {"crops": 1, "clips": 1, "space": "softmax", "method": "max"})
+    one = evaluation_lines("x", LoadReport(["a"], [], [], []), classes="", **PLAN | {"crops": 1, "clips": 1, "space": "softmax", "method": "max"})
     assert one[1].endswith("#Frame = 16 x 1 x 1: 1 forward pass per video") and one[2].endswith("crop 224 (centre)")
     assert one[3].startswith("maximum of softmax probabilities over the views")
 

@@ -41,12 +41,12 @@ def test_noise_is_new_in_every_pixel_channel_and_frame():
     assert abs(fill.mean()) < 0.3 and 0.7 < fill.std() < 1.3
 
 
-def test_one_colour_per_frame():
+def test_one_color_per_frame():
     fill = fill_of(erased("rand"))
     assert (fill == fill[:, :, :1]).all() and fill.unique().numel() == 3 * 4
 
 
-def test_the_mean_colour():
+def test_the_mean_color():
     assert (fill_of(erased("const")) == 0).all()
 
 

@@ -26,10 +26,10 @@ def batch(n: int = 4) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 @pytest.mark.parametrize("shares", [False, True], ids=["class numbers", "shares"])
-def test_expected_loss_has_the_gradient_of_its_definition(shares):
+def test_expected_loss_has_the_gradient_of_its_definition(soft_labels):
     model = small(select="expected", frozen=("backbone", "heads")).train()
     clips, labels = batch()
-    labels = F.one_hot(labels, 5).float() * 0.8 + 0.04 if shares else labels
+    labels = F.one_hot(labels, 5).float() * 0.8 + 0.04 if soft_labels else labels
     out = ExpectedLoss(model, Loss(), balance=0.0)(clips, labels)
     out.loss.backward()
     found = {name: parameter.grad.clone() for name, parameter in model.named_parameters() if parameter.grad is not None}
@@ -101,9 +101,9 @@ EACH = [
 
 @pytest.mark.parametrize("shares", [False, True], ids=["class numbers", "shares"])
 @pytest.mark.parametrize("function, settings", EACH)
-def test_losses_of_the_clips_have_the_loss_as_their_mean(function, settings, shares):
+def test_losses_of_the_clips_have_the_loss_as_their_mean(function, settings, soft_labels):
     logits, labels = torch.randn(6, 5), torch.arange(6) % 5
-    labels = torch.rand(6, 5).softmax(1) if shares else labels
+    labels = torch.rand(6, 5).softmax(1) if soft_labels else labels
     each = function(logits, labels, each=True, **settings)
     assert each.shape == (6,)
     torch.testing.assert_close(each.mean(), function(logits, labels, **settings))

@@ -10,7 +10,7 @@ from conftest import golden, golden_input
 from fragrant.config import load_cfg
 from fragrant.errors import UserError
 from fragrant.objectives.build import build_loss
-from fragrant.objectives.losses import Loss, as_shares, binary_cross_entropy, cross_entropy
+from fragrant.objectives.losses import Loss, as_soft_labels, binary_cross_entropy, cross_entropy
 from fragrant.objectives.mixup import Mix, mix_labels
 
 LOGITS = torch.tensor([[2.0, 0.0, -1.0], [0.5, 0.5, 0.5]])
@@ -35,7 +35,7 @@ def test_soft_labels():
 
 
 def test_label_smoothing():
-    smooth = as_shares(torch.tensor([0, 2]), 3, smoothing=0.3)
+    smooth = as_soft_labels(torch.tensor([0, 2]), 3, smoothing=0.3)
     torch.testing.assert_close(smooth, torch.tensor([[0.8, 0.1, 0.1], [0.1, 0.1, 0.8]]))
     torch.testing.assert_close(loss("LOSS.LABEL_SMOOTHING 0.3")(LOGITS, torch.tensor([0, 2])), cross_entropy(LOGITS, smooth))
     expected = (0.8 * (LOG_SUM - 2) + 0.1 * LOG_SUM + 0.1 * (LOG_SUM + 1) + math.log(3)) / 2
@@ -82,8 +82,8 @@ def test_losses_are_taken_in_float32():
 @pytest.mark.parametrize("case", golden("framework/mixup")["loss"])
 def test_published_soft_cross_entropy(case):
     logits = golden_input(case["logits"]["seed"], case["logits"]["shape"])
-    shares = mix_labels(torch.tensor(case["labels"]), Mix(case["lam"]), num_classes=logits.shape[1], smoothing=case["smoothing"])
-    assert cross_entropy(logits, shares).item() == pytest.approx(case["soft_cross_entropy"], rel=1e-6)
+    soft_labels = mix_labels(torch.tensor(case["labels"]), Mix(case["lam"]), num_classes=logits.shape[1], smoothing=case["smoothing"])
+    assert cross_entropy(logits, soft_labels).item() == pytest.approx(case["soft_cross_entropy"], rel=1e-6)
 
 
 def test_unknown_loss():

@@ -9,7 +9,7 @@ from golden_values import assert_golden
 from torch import nn
 
 from fragrant.errors import UserError
-from fragrant.objectives.losses import as_shares, cross_entropy
+from fragrant.objectives.losses import as_soft_labels, cross_entropy
 from fragrant.objectives.selective_module import SelectiveModule
 from fragrant.objectives.sv_mix import Draw, Draws, SvMix, blend, draw, mask_loss, mixed_labels, own_share
 from fragrant.optim.groups import parameter_groups
@@ -33,7 +33,7 @@ def test_published_masks_clips_and_labels(name, index):
     mixer.load_state_dict(fill_v1(golden_file["state"]))
     features = golden_input(given["features"]["seed"], given["features"]["shape"]).transpose(1, 2)  # (N, C, t, h, w)
     clips = golden_input(given["clip"]["seed"], given["clip"]["shape"])
-    shares = as_shares(torch.tensor(given["labels"]), given["num_classes"], smoothing=given["label_smoothing"])
+    soft_labels = as_soft_labels(torch.tensor(given["labels"]), given["num_classes"], smoothing=given["label_smoothing"])
     student, other = (Draw(given[f"lam_{who}"], given[f"perm_{who}"]) for who in ("student", "module"))
     partner, others_partner = torch.tensor(student.partner), torch.tensor(other.partner)
     temporal = given["mode"] == "temporal"
@@ -41,7 +41,7 @@ def test_published_masks_clips_and_labels(name, index):
     close(mixer(features, student.lam, partner, temporal=temporal), expected["mask_partner_lowres_student"])
     mask = mixer(features, other.lam, others_partner, temporal=temporal)
     close(mask, expected["mask_partner_lowres_module"])
-    others_clips, others_target = blend(clips, others_partner, mask), mixed_labels(shares, others_partner, other.lam)
+    others_clips, others_target = blend(clips, others_partner, mask), mixed_labels(soft_labels, others_partner, other.lam)
     assert_golden(others_clips, probes["clip_module"])
     for name, found in (("clip_module", others_clips), ("target_module", others_target), ("mask_loss", mask_loss(mask, other.lam))):
         assert found.requires_grad == expected["requires_grad"][name], name  # the student's are made without a graph: training_step
@@ -53,7 +53,7 @@ def test_published_masks_clips_and_labels(name, index):
     own = own_share(features, partner, mask)
     assert_golden(blend(clips, partner, mask), probes["clip_student"])
     close(own, expected["label_lambda_student"])
-    close(mixed_labels(shares, partner, own[:, None]), expected["target_student"])
+    close(mixed_labels(soft_labels, partner, own[:, None]), expected["target_student"])
 
 
 class TinyNet(nn.Module):
@@ -165,8 +165,8 @@ def one_loss(objective: SvMix, term: str, clips: torch.Tensor, labels: torch.Ten
     """One of the three terms of the loss, alone."""
     losses = []
 
-    def keep(logits, shares):
-        losses.append(cross_entropy(logits, shares))
+    def keep(logits, soft_labels):
+        losses.append(cross_entropy(logits, soft_labels))
         return logits.new_zeros(())  # the total is then the mask loss
 
     objective.loss_fn = keep

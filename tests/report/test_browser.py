@@ -131,7 +131,7 @@ def test_a_screenshot_shows_blue_and_red(open_page, small, tmp_path):
     assert page.save_screenshot(str(tmp_path / "page.png"))
     page.set_window_size(1280, 1000)
     picture = Image.open(tmp_path / "page.png").convert("RGB")
-    count = {colour: count for count, colour in picture.getcolors(2**24)}
+    count = {color: count for count, color in picture.getcolors(2**24)}
     assert count[47, 111, 171] > 3000 and count[207, 117, 90] > 3000  # cells: run, 3 of 3 recognised; sit, 3 of 4 taken for jump
     assert page.execute_script("return document.documentElement.scrollWidth <= innerWidth")  # nothing sticks out
 

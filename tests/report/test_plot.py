@@ -33,8 +33,8 @@ def test_a_png_of_a_log_file(runs, tmp_path):
     pytest.importorskip("matplotlib")
     plot_runs([runs[0] / "metrics.jsonl"], tmp_path / "curves.png")
     picture = Image.open(tmp_path / "curves.png").convert("RGB")
-    colours = {colour for _, colour in picture.getcolors(2**20)}
-    assert picture.size == (2340, 660) and (31, 119, 180) in colours and (255, 127, 14) not in colours  # one run, one colour
+    colors = {color for _, color in picture.getcolors(2**20)}
+    assert picture.size == (2340, 660) and (31, 119, 180) in colors and (255, 127, 14) not in colors  # one run, one colour
 
 
 def test_videos_with_several_labels_have_a_panel_more(runs, tmp_path):

@@ -82,8 +82,8 @@ def test_correlation_with_darkness(gamma, luma, correlation):
 def test_a_line_for_people():
     line = "gamma: 1 in 0, 1.3 in 2, 2 in 4, 3 in 2 views of 3 videos; rank correlation with darkness 1.00"
     assert describe_summary(summarise(ensemble_views(table())))[-1] == line
-    several = replace(table(), labels=torch.eye(2, dtype=torch.bool)[[0, 1, 1, 1]])
-    assert describe_summary(summarise(ensemble_views(several, "mean-sigmoid")))[1:] == [line]
+    multi_label = replace(table(), labels=torch.eye(2, dtype=torch.bool)[[0, 1, 1, 1]])
+    assert describe_summary(summarise(ensemble_views(multi_label, "mean-sigmoid")))[1:] == [line]
     assert "choices" not in summarise(ensemble_views(table(choices={})))
 
 

@@ -104,14 +104,14 @@ def test_unknown_labels_do_not_count():
 
 
 def test_of_several_labels_each_has_a_probability_of_its_own():
-    several = replace(A, labels=torch.rand(40, 7, generator=torch.Generator().manual_seed(0)) > 0.7)
+    multi_label = replace(A, labels=torch.rand(40, 7, generator=torch.Generator().manual_seed(0)) > 0.7)
     for rule, probs in (("mean-logits", A.logits.double().mean(1).sigmoid()), ("mean-sigmoid", A.logits.double().sigmoid().mean(1))):
-        video = ensemble_views(several, rule)
+        video = ensemble_views(multi_label, rule)
         torch.testing.assert_close(video.probs, probs)
-        torch.testing.assert_close(probabilities(A.logits, rule, several=True), probs)
+        torch.testing.assert_close(probabilities(A.logits, rule, multi_label=True), probs)
         again = ensemble_views(as_table(video, {}), "mean-sigmoid")
         torch.testing.assert_close(again.scores, probs, rtol=0, atol=1e-6)
-        assert torch.equal(again.labels, several.labels)
+        assert torch.equal(again.labels, multi_label.labels)
 
 
 WRONG = [

@@ -85,7 +85,7 @@ def _reading(cfg, split: str, path: str) -> tuple[dict, ClassTable | None]:
         "classes": classes,
         "num_classes": cfg.MODEL.NUM_CLASSES,
         "unlabelled": split == "test",
-        "several": cfg.DATA.MULTI_LABEL,
+        "multi_label": cfg.DATA.MULTI_LABEL,
     }
     return reading, classes
 

@@ -121,7 +121,7 @@ def parse_list(
     *,
     form: str = AUTO,
     separator: str = " ",
-    several: bool = False,
+    multi_label: bool = False,
     mend: Callable[[str], str] | None = None,
 ) -> ListRows:
     """The rows of a list file; blank lines, header rows and lines that begin with # do not count.
@@ -145,24 +145,24 @@ def parse_list(
         return ListRows(dict(enumerate(rows, start=1)), {at: f"{row.path} {row.label}" for at, row in enumerate(rows, start=1)}, {})
     lines = {number: line.strip() for number, line in enumerate(text.split("\n"), start=1)}
     lines = {number: mend(line) if mend else line for number, line in lines.items() if line and not _is_comment(line)}
-    return _parse_lines(source, lines, form, separator, several)
+    return _parse_lines(source, lines, form, separator, multi_label)
 
 
 def _is_comment(line: str) -> bool:
     return line.startswith("#") and not _HMDB_NAME.match(line)
 
 
-def _parse_lines(source: str, lines: dict[int, str], form: str, separator: str, several: bool) -> ListRows:
+def _parse_lines(source: str, lines: dict[int, str], form: str, separator: str, multi_label: bool) -> ListRows:
     first = next(iter(lines), 0)
     try:
-        header = header_dialect(lines[first], several=several) if lines else None
+        header = header_dialect(lines[first], multi_label=multi_label) if lines else None
     except ValueError as error:
         raise ListError(f"{source}:{first}: {error}; the line is {lines[first]!r}") from None
     data = {number: line for number, line in lines.items() if header is None or number != first}
     if form.lower() == AUTO:
-        dialect = header or tell_dialect(data.values(), prefer=separator, several=several)
+        dialect = header or tell_dialect(data.values(), prefer=separator, multi_label=multi_label)
     else:
-        dialect = dialect_of(form, several=several)
+        dialect = dialect_of(form, multi_label=multi_label)
     rows, faults = {}, {}
     for number, line in data.items():
         try:
@@ -177,9 +177,9 @@ def _parse_lines(source: str, lines: dict[int, str], form: str, separator: str, 
 def _hint(line: str, dialect: Dialect | None) -> str:
     if dialect is None:
         return ""
-    other = fitting_dialect(line, several=dialect.several)
+    other = fitting_dialect(line, multi_label=dialect.multi_label)
     fits = f"; {other.form!r} would fit" if other and other != dialect else ""
-    if not dialect.several and dialect._replace(several=True).fits(line):
+    if not dialect.multi_label and dialect._replace(multi_label=True).fits(line):
         fits = "; several labels of a video are read with DATA.MULTI_LABEL True"
     return f", the form of this list is {dialect.form!r}{fits}"
 
@@ -206,7 +206,7 @@ def read_list_and_faults(
     classes: ClassTable | None = None,
     num_classes: int | None = None,
     unlabelled: bool = True,
-    several: bool = False,
+    multi_label: bool = False,
     mend: Callable[[str], str] | None = None,
 ) -> tuple[RecordList, dict[int, str]]:
     """The records of a list file, and what is wrong with the lines that give none: line number -> fault and line.
@@ -224,10 +224,10 @@ def read_list_and_faults(
         ListError: the file cannot be read, or has no rows.
     """
     source = os.fspath(path)
-    found = parse_list(source, form=form, separator=separator, several=several, mend=mend)
+    found = parse_list(source, form=form, separator=separator, multi_label=multi_label, mend=mend)
     if not found.rows and not found.faults:
         raise ListError(f"list file '{source}' has no rows; expected lines of a path, {separator!r} and a label")
-    if several:
+    if multi_label:
         _refuse_labels_apart(source, found)
     labels, from_1 = {}, _counts_from_1(found.rows.values(), num_classes)
     for number, row in found.rows.items():

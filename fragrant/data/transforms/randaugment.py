@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from fragrant.data.transforms import colors as colours
+from fragrant.data.transforms import colors as colors
 from fragrant.data.transforms.warp import rotate, shear_x, shear_y, translate, warp
 from fragrant.errors import UserError
 
@@ -37,7 +37,7 @@ def _warped(affine: Callable) -> Callable:
     return apply
 
 
-def _coloured(operation: Callable) -> Callable:
+def _colored(operation: Callable) -> Callable:
     return lambda clip, amount, interpolation: operation(clip, amount)
 
 
@@ -60,17 +60,17 @@ class Operation(NamedTuple):
 
 
 OPERATIONS = {
-    "AutoContrast": Operation(_without_amount(colours.autocontrast), weight=0.025),
-    "Equalize": Operation(_without_amount(colours.equalize), weight=0.005),
-    "Invert": Operation(_without_amount(colours.invert)),
+    "AutoContrast": Operation(_without_amount(colors.autocontrast), weight=0.025),
+    "Equalize": Operation(_without_amount(colors.equalize), weight=0.005),
+    "Invert": Operation(_without_amount(colors.invert)),
     "Rotate": Operation(_warped(rotate), _signed(30), weight=0.3),
-    "Posterize": Operation(_coloured(colours.posterize), lambda share, _: int(share * 4), lambda share, _: 4 - int(share * 4)),
-    "Solarize": Operation(_coloured(colours.solarize), lambda share, _: int(share * 256), lambda share, _: 256 - int(share * 256), 0.005),
-    "SolarizeAdd": Operation(_coloured(colours.solarize_add), lambda share, _: int(share * 110), weight=0.005),
-    "Color": Operation(_coloured(colours.adjust_saturation), _plain, _rising, 0.025),
-    "Contrast": Operation(_coloured(colours.adjust_contrast), _plain, _rising, 0.005),
-    "Brightness": Operation(_coloured(colours.adjust_brightness), _plain, _rising, 0.005),
-    "Sharpness": Operation(_coloured(colours.adjust_sharpness), _plain, _rising, 0.025),
+    "Posterize": Operation(_colored(colors.posterize), lambda share, _: int(share * 4), lambda share, _: 4 - int(share * 4)),
+    "Solarize": Operation(_colored(colors.solarize), lambda share, _: int(share * 256), lambda share, _: 256 - int(share * 256), 0.005),
+    "SolarizeAdd": Operation(_colored(colors.solarize_add), lambda share, _: int(share * 110), weight=0.005),
+    "Color": Operation(_colored(colors.adjust_saturation), _plain, _rising, 0.025),
+    "Contrast": Operation(_colored(colors.adjust_contrast), _plain, _rising, 0.005),
+    "Brightness": Operation(_colored(colors.adjust_brightness), _plain, _rising, 0.005),
+    "Sharpness": Operation(_colored(colors.adjust_sharpness), _plain, _rising, 0.025),
     "ShearX": Operation(_warped(lambda amount, height, width: shear_x(amount)), _signed(0.3), weight=0.2),
     "ShearY": Operation(_warped(lambda amount, height, width: shear_y(amount)), _signed(0.3), weight=0.2),
     "TranslateX": Operation(_warped(lambda amount, height, width: translate(amount * width, 0)), _signed(0.45), weight=0.1),
@@ -150,10 +150,10 @@ def argument_of(name: str, magnitude: float, sign: int, *, rising: bool) -> floa
 def apply(frames: Tensor, operations: Sequence[Drawn]) -> Tensor:
     """(T, H, W, C) uint8 -> the same shape"""
     clip = frames.permute(1, 2, 0, 3)  # (H, W, T, C)
-    clip = clip if clip.is_contiguous() else colours.pixels_together(frames)
+    clip = clip if clip.is_contiguous() else colors.pixels_together(frames)
     for name, argument, interpolation in operations:
         clip = OPERATIONS[name].apply(clip, argument, interpolation)
-    return colours.frames_apart(clip)
+    return colors.frames_apart(clip)
 
 
 # ---------------------------------------------------------------------------------------------------------- text -> RandAugment

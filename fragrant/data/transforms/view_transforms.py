@@ -131,7 +131,7 @@ def multi_scale_boxes(height: int, width: int, box_height: int, box_width: int) 
     return [Box(down * y, across * x, box_height, box_width) for y, x in QUARTERS]
 
 
-class TestTransform:
+class EvaluationTransform:
     """Short side to ``short_side``, then the square crop where the view says.
 
     Args:
@@ -139,7 +139,6 @@ class TestTransform:
         gamma: comes next, see ``gamma_table``; 1 = as they are.
     """
 
-    __test__ = False  # pytest: this is no test
 
     def __init__(
         self,

@@ -99,14 +99,14 @@ def test_errors_say_where(tmp_path, text, message):
 
 def test_several_labels(tmp_path):
     path = write(tmp_path, "/x/a 3,1,3\n/x/b 2\n/x/c -1\n")
-    records = read_list(path, several=True, num_classes=4)
+    records = read_list(path, multi_label=True, num_classes=4)
     expected = [VideoRecord("/x/a", (3, 1)), VideoRecord("/x/b", 2), VideoRecord("/x/c", -1)]
     assert records == expected and records.pick([2, 0]) == [expected[2], expected[0]]
     assert pickle.loads(pickle.dumps(records)) == expected and records.labels.tolist() == [3, 2, -1]
     again = write(tmp_path, "".join(f"{format_row(record)}\n" for record in records), "again.csv")
-    assert read_list(again, several=True) == expected
+    assert read_list(again, multi_label=True) == expected
     table = ClassTable(["run", "sit"], "classes.txt", {5: 0, 9: 1})
-    assert read_list(write(tmp_path, "path,label\n/x/a,9;5\n"), several=True, classes=table) == [VideoRecord("/x/a", (1, 0))]
+    assert read_list(write(tmp_path, "path,label\n/x/a,9;5\n"), multi_label=True, classes=table) == [VideoRecord("/x/a", (1, 0))]
 
 
 @pytest.mark.parametrize(
@@ -124,11 +124,11 @@ def test_several_labels(tmp_path):
         ),
     ],
 )
-def test_wrong_rows_of_several_labels(tmp_path, several, text, message):
+def test_wrong_rows_of_several_labels(tmp_path, multi_label, text, message):
     path = write(tmp_path, text)
     key = "; several labels of a video are read with DATA.MULTI_LABEL True"
     with pytest.raises(ListError, match=f"^{re.escape(message.format(path=path, key=key))}$"):
-        read_list(path, several=several, num_classes=2)
+        read_list(path, multi_label=multi_label, num_classes=2)
 
 
 def test_all_faults_at_once(tmp_path):

@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image, ImageEnhance, ImageOps
 
-from fragrant.data.transforms import colors as colours
+from fragrant.data.transforms import colors as colors
 from fragrant.data.transforms import warp
 
 PILLOW = {"bicubic": Image.Resampling.BICUBIC, "bilinear": Image.Resampling.BILINEAR}
@@ -37,18 +37,18 @@ def pillow_solarize_add(image, amount):
 
 
 SAME = [
-    (colours.autocontrast, (), ImageOps.autocontrast),
-    (colours.equalize, (), ImageOps.equalize),
-    (colours.invert, (), ImageOps.invert),
-    *[(colours.posterize, (bits,), lambda image, bits=bits: ImageOps.posterize(image, bits)) for bits in (1, 2, 3, 4)],
-    *[(colours.solarize, (at,), lambda image, at=at: ImageOps.solarize(image, at)) for at in (0, 77, 128, 256)],
-    *[(colours.solarize_add, (by,), lambda image, by=by: pillow_solarize_add(image, by)) for by in (0, 77, 110)],
+    (colors.autocontrast, (), ImageOps.autocontrast),
+    (colors.equalize, (), ImageOps.equalize),
+    (colors.invert, (), ImageOps.invert),
+    *[(colors.posterize, (bits,), lambda image, bits=bits: ImageOps.posterize(image, bits)) for bits in (1, 2, 3, 4)],
+    *[(colors.solarize, (at,), lambda image, at=at: ImageOps.solarize(image, at)) for at in (0, 77, 128, 256)],
+    *[(colors.solarize_add, (by,), lambda image, by=by: pillow_solarize_add(image, by)) for by in (0, 77, 110)],
 ]
 for ours_, theirs in (
-    (colours.adjust_brightness, ImageEnhance.Brightness),
-    (colours.adjust_contrast, ImageEnhance.Contrast),
-    (colours.adjust_saturation, ImageEnhance.Color),
-    (colours.adjust_sharpness, ImageEnhance.Sharpness),
+    (colors.adjust_brightness, ImageEnhance.Brightness),
+    (colors.adjust_contrast, ImageEnhance.Contrast),
+    (colors.adjust_saturation, ImageEnhance.Color),
+    (colors.adjust_sharpness, ImageEnhance.Sharpness),
 ):
     SAME += [(ours_, (by,), lambda image, by=by, theirs=theirs: theirs(image).enhance(by)) for by in (0.1, 0.37, 1.0, 1.63, 1.9)]
 
@@ -62,7 +62,7 @@ def test_the_numbers_of_pillow(operation, arguments, theirs):
 
 def test_an_image_without_inner_pixels_is_not_smoothed():
     frames = clip_of("noise", height=2, width=5)
-    assert np.array_equal(ours(colours.adjust_sharpness, frames, 1.9), frames)
+    assert np.array_equal(ours(colors.adjust_sharpness, frames, 1.9), frames)
 
 
 def transformed(affine, interpolation):

@@ -42,7 +42,7 @@ def test_one_curve_for_all_frames(enhance):
 
 
 @pytest.mark.parametrize("enhance", [equalize, clahe])
-def test_dark_clips_become_brighter_and_keep_their_colours(enhance):
+def test_dark_clips_become_brighter_and_keep_their_colors(enhance):
     brighter = enhance(DARK)
     assert brighter.shape == DARK.shape and brighter.dtype == torch.uint8
     assert luma(brighter).mean() > 2 * luma(DARK).mean()

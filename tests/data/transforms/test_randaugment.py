@@ -116,7 +116,7 @@ def test_all_frames_change_alike(augment):
     assert changed > 20
 
 
-def test_colour_jitter_stays_in_its_range():
+def test_color_jitter_stays_in_its_range():
     gray = torch.full((2, 8, 8, 3), 100, dtype=torch.uint8)
     values = [ColorJitter(brightness=0.4)(gray, random.Random(seed))[0, 0, 0, 0].item() for seed in range(300)]
     assert 58 <= min(values) < 66 and 134 < max(values) <= 140

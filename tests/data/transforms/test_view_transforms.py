@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from conftest import golden
 
 from fragrant.data.transforms import view_transforms as transforms
-from fragrant.data.transforms.view_transforms import Box, TestTransform, TrainTransform
+from fragrant.data.transforms.view_transforms import Box, EvaluationTransform, TrainTransform
 
 WHERE = {"yx_left_top": 0.0, "yx_center": 0.5, "yx_right_bottom": 1.0}
 
@@ -38,7 +38,7 @@ def test_pixels_of_a_test_view(at):
     where = case["index"] / 2
     results = {}
     for dtype in (torch.float32, torch.uint8):
-        transform = TestTransform(crop_size=case["crop"], short_side=case["scale"], dtype=dtype)
+        transform = EvaluationTransform(crop_size=case["crop"], short_side=case["scale"], dtype=dtype)
         clip = transform(transform.prepare(pixels), where, random.Random(0))
         assert clip.dtype == dtype
         results[dtype] = clip.permute(3, 0, 1, 2)  # (C, T, H, W)
@@ -56,7 +56,7 @@ def test_pixels_of_a_test_view(at):
 def test_resize_leaves_the_right_size_alone():
     frames = frames_of(12, 16)
     assert transforms.resize(frames, 12, 16) is frames
-    transform = TestTransform(crop_size=12, short_side=12)
+    transform = EvaluationTransform(crop_size=12, short_side=12)
     assert transform.prepare(frames) is frames
 
 
