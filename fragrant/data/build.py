@@ -66,7 +66,11 @@ def _transform(cfg, split: str) -> TrainTransform | EvaluationTransform:
     if split != "train":
         short_side = cfg.TEST.SHORT_SIDE or data.TEST_CROP_SIZE
         return EvaluationTransform(
-            crop_size=data.TEST_CROP_SIZE, short_side=short_side, enhance=ENHANCE[data.ENHANCE], gamma=sum(gamma) / 2, dtype=dtype
+            crop_size=data.TEST_CROP_SIZE,
+            short_side=short_side,
+            enhance=ENHANCE[data.ENHANCE],
+            gamma=sum(gamma) / 2,
+            dtype=dtype,
         )
     return TrainTransform(
         crop_size=data.TRAIN_CROP_SIZE,
@@ -86,11 +90,14 @@ def _transform(cfg, split: str) -> TrainTransform | EvaluationTransform:
 
 
 def _batches(cfg, split: str, num_videos: int, num_views: int) -> TrainBatches | EvaluationBatches:
-    """TRAIN.BATCH_SIZE counts videos and TEST.BATCH_SIZE counts views, both of all processes of this machine together."""
+    """TRAIN.BATCH_SIZE counts videos and TEST.BATCH_SIZE counts views, both of all processes of this machine
+    together."""
     processes = max(1, world_size() // cfg.NUM_SHARDS)
     place = {"rank": rank(), "world_size": world_size()}
     if split == "train":
-        return TrainBatches(num_videos, batch_size=max(1, cfg.TRAIN.BATCH_SIZE // processes), seed=cfg.RNG_SEED, **place)
+        return TrainBatches(
+            num_videos, batch_size=max(1, cfg.TRAIN.BATCH_SIZE // processes), seed=cfg.RNG_SEED, **place
+        )
     videos = cfg.TRAIN.BATCH_SIZE if split == "val" else cfg.TEST.BATCH_SIZE // num_views
     return EvaluationBatches(num_videos, batch_size=max(1, videos // processes), **place)
 
@@ -131,7 +138,12 @@ class ClipSource(NamedTuple):
 
     def dataset(self, paths: Sequence[str], plan: ViewPlan) -> ClipDataset:
         return ClipDataset(
-            [VideoRecord(path, -1) for path in paths], plan, self.transform, seed=0, open_frames=self.open_frames, measure_luma=True
+            [VideoRecord(path, -1) for path in paths],
+            plan,
+            self.transform,
+            seed=0,
+            open_frames=self.open_frames,
+            measure_luma=True,
         )
 
 
@@ -142,7 +154,11 @@ def build_source(cfg) -> ClipSource:
     def window_frames(fps: float | None) -> int:
         if data.SAMPLING != "dense":  # frames from all over the video: what is asked is how long an action may be
             return round(SPARSE_WINDOW_SECONDS * (fps or 30))
-        return math.ceil(clip_span(data.NUM_FRAMES, data.SAMPLING_RATE, fps=fps, target_fps=data.TARGET_FPS if data.FPS_CONVERT else None))
+        return math.ceil(
+            clip_span(
+                data.NUM_FRAMES, data.SAMPLING_RATE, fps=fps, target_fps=data.TARGET_FPS if data.FPS_CONVERT else None
+            )
+        )
 
     whole, num_views = _plan(cfg, "test")
     return ClipSource(whole, num_views, _plan(cfg, "val")[0], window_frames, _transform(cfg, "test"), frame_opener(cfg))
@@ -151,13 +167,19 @@ def build_source(cfg) -> ClipSource:
 def build_dataset(cfg, split: str, records: Sequence[VideoRecord]) -> tuple[ClipDataset, int]:
     """The clips of these videos as a split makes them, and how many views each has."""
     plan, num_views = _plan(cfg, split)
-    options = {"seed": cfg.RNG_SEED, "open_frames": frame_opener(cfg), "measure_luma": split == "test", "replace": split == "train"}
+    options = {
+        "seed": cfg.RNG_SEED,
+        "open_frames": frame_opener(cfg),
+        "measure_luma": split == "test",
+        "replace": split == "train",
+    }
     several_of = cfg.MODEL.NUM_CLASSES if cfg.DATA.MULTI_LABEL else None
     return ClipDataset(records, plan, _transform(cfg, split), several_of=several_of, **options), num_views
 
 
 def build_records(cfg, split: str) -> VideoSet:
-    """The videos of "train", "val" or "test"; with DATA.HOLD_OUT the training list serves for both training and validation.
+    """The videos of "train", "val" or "test"; with DATA.HOLD_OUT the training list serves for both training and
+    validation.
 
     Raises:
         ListError, DemoSetError: the lists are missing or wrong, or cannot be made.

@@ -1,4 +1,5 @@
-"""What a validation and a test say in numbers: accuracies, or mean average precision where videos have several labels."""
+"""What a validation and a test say in numbers: accuracies, or mean average precision where videos have several
+labels."""
 
 import math
 from typing import NamedTuple
@@ -23,12 +24,17 @@ def best_so_far(best: dict, epoch: int, numbers: Numbers) -> dict:
     if "map" in numbers:
         return best if best.get("map", -math.inf) >= numbers["map"] else {"epoch": epoch, **numbers}
     smallest = {"top5_err": min(numbers["top5_err"], best.get("top5_err", 100.0))}
-    return {**(best if best.get("top1_err", math.inf) <= numbers["top1_err"] else {"epoch": epoch, **numbers}), **smallest}
+    return {
+        **(best if best.get("top1_err", math.inf) <= numbers["top1_err"] else {"epoch": epoch, **numbers}),
+        **smallest,
+    }
 
 
 def best_fields(best: dict) -> Numbers:
     """The best so far as the log names it."""
-    return {"max_map": best["map"]} if "map" in best else {f"min_{name}": best[name] for name in ("top1_err", "top5_err")}
+    return (
+        {"max_map": best["map"]} if "map" in best else {f"min_{name}": best[name] for name in ("top1_err", "top5_err")}
+    )
 
 
 def figure(numbers: Numbers) -> str:
@@ -45,7 +51,8 @@ def scalars(split: str, numbers: Numbers) -> dict[str, float]:
 
 
 class EvaluationReport(NamedTuple):
-    """The last line of a test: for the published log, with the numbers that are not rounded, for people, for TensorBoard."""
+    """The last line of a test: for the published log, with the numbers that are not rounded, for people, for
+    TensorBoard."""
 
     stats: dict[str, str]
     numbers: dict[str, float]

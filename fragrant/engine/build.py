@@ -28,7 +28,9 @@ class Job(NamedTuple):
 
 
 def build_job_model(job: Job) -> nn.Module:
-    return model_on_device(job.cfg, job.device, channels_last=job.cfg.TRAIN.CHANNELS_LAST, compiled=job.cfg.TRAIN.COMPILE)
+    return model_on_device(
+        job.cfg, job.device, channels_last=job.cfg.TRAIN.CHANNELS_LAST, compiled=job.cfg.TRAIN.COMPILE
+    )
 
 
 def clip_names(loader) -> Callable[[Sequence[int]], str]:

@@ -109,7 +109,8 @@ def report_test(job: Job, table: ScoreTable, protocol: dict[str, str], seconds: 
     title = f"Test ({OPTIMISTIC})" if protocol else "Test"
     log.say(f"{title}: {told.text}, in {duration(seconds)}")
     log.record(
-        {"split": "test_final", **told.stats, **protocol}, more=told.numbers | {"videos": len(table), "seconds": seconds}
+        {"split": "test_final", **told.stats, **protocol},
+        more=told.numbers | {"videos": len(table), "seconds": seconds},
     )
     log.scalars(told.scalars, cfg.SOLVER.MAX_EPOCH)
     if is_main() and whole:  # of parts: tools/report.py, when they are put together
@@ -117,7 +118,9 @@ def report_test(job: Job, table: ScoreTable, protocol: dict[str, str], seconds: 
         present_test(cfg, table, out / "report.html", **page)
 
 
-def score_table(job: Job, loader, scored: Scored, weights: str, *, class_names: Sequence[str] | None, more_header: dict) -> ScoreTable:
+def score_table(
+    job: Job, loader, scored: Scored, weights: str, *, class_names: Sequence[str] | None, more_header: dict
+) -> ScoreTable:
     """What a test leaves on disk, with all that is needed to know later what it was."""
     cfg = changed(job.cfg, {"TEST.PART": 0, "TEST.NUM_PARTS": 1})  # a part says of what it is a part
     share, num_videos = loader.share
@@ -134,13 +137,20 @@ def score_table(job: Job, loader, scored: Scored, weights: str, *, class_names: 
         **run_facts(),
     }
     ids = torch.tensor(share)[scored.ids]
-    more = {"ids": ids, "luma": scored.luma, "choices": scored.choices, "class_names": tuple(class_names or ()) or None, "header": header}
+    more = {
+        "ids": ids,
+        "luma": scored.luma,
+        "choices": scored.choices,
+        "class_names": tuple(class_names or ()) or None,
+        "header": header,
+    }
     paths = [loader.dataset.records[i].path for i in scored.ids.tolist()]
     return ScoreTable.whole(paths, scored.labels, scored.logits, grid_views(clips, crops, enhancement(cfg)), **more)
 
 
 def enhancement(cfg: CfgNode) -> str:
-    """What a test does to the pixels of its views, ``"clahe gamma=3"``: views of another enhancement are other views."""
+    """What a test does to the pixels of its views, ``"clahe gamma=3"``: views of another enhancement are other
+    views."""
     data = cfg.DATA
     words = [data.ENHANCE] if data.ENHANCE != "none" else []
     if data.GAMMA and data.GAMMA_IN in ("both", "test"):

@@ -18,7 +18,9 @@ from fragrant.errors import UserError
 from fragrant.runtime.evaluate import Scored, score_videos
 from fragrant.scores.ensemble import probabilities
 
-VIDEO_SUFFIXES = set(".3gp .asf .avi .flv .h264 .h265 .m2ts .m4v .mkv .mov .mp4 .mpeg .mpg .mts .ogv .ts .webm .wmv".split())
+VIDEO_SUFFIXES = set(
+    ".3gp .asf .avi .flv .h264 .h265 .m2ts .m4v .mkv .mov .mp4 .mpeg .mpg .mts .ogv .ts .webm .wmv".split()
+)
 
 
 class Ranked(NamedTuple):
@@ -37,7 +39,8 @@ class Window(NamedTuple):
 
 
 class Prediction(NamedTuple):
-    """What a video shows, the most likely first; or why it cannot be said. ``choices``: see ``Predictor.choices``, mean over the clips."""
+    """What a video shows, the most likely first; or why it cannot be said. ``choices``: see ``Predictor.choices``, mean
+    over the clips."""
 
     path: str
     top: list[Ranked] = []
@@ -91,7 +94,9 @@ class Predictor:
         self.clips_per_forward = clips_per_forward
         self.device = device
         self.multi_label = multi_label
-        self.choices = tuple(getattr(model, "choices", {}))  # names of what the model decides for every clip: ("gamma",)
+        self.choices = tuple(
+            getattr(model, "choices", {})
+        )  # names of what the model decides for every clip: ("gamma",)
 
     def predict(self, path: str | os.PathLike, *, top: int = 5) -> Prediction:
         """
@@ -103,8 +108,11 @@ class Predictor:
             raise VideoError(prediction.error)
         return prediction
 
-    def predict_all(self, paths: Sequence[str | os.PathLike], *, top: int = 5, num_workers: int = 0) -> Iterator[Prediction]:
-        """One answer per video, in order, while reading processes fetch the next ones; what cannot be read has an ``error``."""
+    def predict_all(
+        self, paths: Sequence[str | os.PathLike], *, top: int = 5, num_workers: int = 0
+    ) -> Iterator[Prediction]:
+        """One answer per video, in order, while reading processes fetch the next ones; what cannot be read has an
+        ``error``."""
         paths = [os.fspath(path) for path in paths]
         dataset = self.source.dataset(paths, self.source.whole)
         items = DataLoader(

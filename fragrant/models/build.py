@@ -7,5 +7,6 @@ MODELS = Registry("MODEL.MODEL_NAME")  # name -> function(cfg) -> Backbone; fill
 
 
 def build_model(cfg) -> Backbone:
-    """The model that ``MODEL.MODEL_NAME`` names, freshly initialised: float32, contiguous, on the CPU, without stored weights."""
+    """The model that ``MODEL.MODEL_NAME`` names, freshly initialised: float32, contiguous, on the CPU, without stored
+    weights."""
     return MODELS.get(cfg.MODEL.MODEL_NAME)(cfg)

@@ -12,14 +12,16 @@ Box = tuple[int, int, int, int]  # rows from, to, columns from, to; of all frame
 
 
 class Mix(NamedTuple):
-    """What happens to one batch: share of the clip itself in the label, and the box that comes from its partner (None: mixup)."""
+    """What happens to one batch: share of the clip itself in the label, and the box that comes from its partner (None:
+    mixup)."""
 
     lam: float
     box: Box | None = None
 
 
 def cutmix_box(height: int, width: int, lam: float, *, centre: tuple[int, int]) -> Box:
-    """A box of ``1 - lam`` of the area around ``centre`` (row, column), cut off at the border; as published, odd sides lose a pixel."""
+    """A box of ``1 - lam`` of the area around ``centre`` (row, column), cut off at the border; as published, odd sides
+    lose a pixel."""
     limits = []
     for size, middle in zip((height, width), centre, strict=True):
         half = int(size * math.sqrt(1 - lam)) // 2

@@ -1,4 +1,5 @@
-"""Selective Volume Mixup (SV-Mix): a mixer that learns together with the network, judged by a moving average of the network."""
+"""Selective Volume Mixup (SV-Mix): a mixer that learns together with the network, judged by a moving average of the
+network."""
 
 import random
 from collections.abc import Callable
@@ -41,7 +42,8 @@ def draw(
     alpha_temporal: float = 0.8,
     prob: float = 1.0,
 ) -> Draws:
-    """The draws for ``n`` clips. A step that does not mix (1 - ``prob``) shows the student clean clips; the mixer goes on, in time."""
+    """The draws for ``n`` clips. A step that does not mix (1 - ``prob``) shows the student clean clips; the mixer goes
+    on, in time."""
     mixed, temporal = rng.random() < prob, rng.random() >= spatial_prob
     alpha = alpha_temporal if temporal else alpha_spatial
     student = Draw(rng.betavariate(alpha, alpha) if mixed else 1.0, rng.sample(range(n), n))
@@ -79,9 +81,11 @@ def all_but_batch_norms_to_eval(model: nn.Module) -> None:
 
 
 class SvMix(Objective):
-    """The student learns from clips that the mixer mixed; the mixer learns from what the teacher makes of others that it mixed.
+    """The student learns from clips that the mixer mixed; the mixer learns from what the teacher makes of others that
+    it mixed.
 
-    The teacher is the moving average of the student. It gives the mixer its feature maps and is not trained itself, but the mixer's
+    The teacher is the moving average of the student. It gives the mixer its feature maps and is not trained itself, but
+    the mixer's
     gradients flow through it. Student and mixer have no gradient in common.
 
     Args:
@@ -145,7 +149,8 @@ class SvMix(Objective):
         return self.mixer(features, step.lam, partner, temporal=temporal)
 
     def forward(self, clips: Tensor, labels: Tensor) -> StepOutput:
-        """(N, C, T, H, W), (N,) or (N, K) -> loss (), errors of the student in percent, the parts of the loss, share and mask."""
+        """(N, C, T, H, W), (N,) or (N, K) -> loss (), errors of the student in percent, the parts of the loss, share
+        and mask."""
         temporal, student, mixer = self.draws(len(clips))
         soft_labels = as_soft_labels(labels, self.num_classes, smoothing=self.smoothing)  # (N, K)
         partner, mixers_partner = (torch.tensor(step.partner, device=clips.device) for step in (student, mixer))

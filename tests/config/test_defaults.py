@@ -31,7 +31,10 @@ def test_needed_published_keys_have_the_published_default():
 def test_every_published_key_is_in_exactly_one_place():
     flat = leaves(default_cfg())
     for row in PUBLISHED["rows"] + PUBLISHED["worth_adding_from_other_forks"]:
-        places = [row["key"] in flat, *(entry_of(row["key"], table) is not None for table in (IGNORED, ONLY_DEFAULT, UNSUPPORTED, INSTEAD))]
+        places = [
+            row["key"] in flat,
+            *(entry_of(row["key"], table) is not None for table in (IGNORED, ONLY_DEFAULT, UNSUPPORTED, INSTEAD)),
+        ]
         assert sum(places) == 1, row["key"]
 
 

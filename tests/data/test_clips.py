@@ -109,7 +109,9 @@ def test_clips_may_be_float_and_not_rounded(videos):
 
 def test_seconds_instead_of_frames(tmp_path):
     encode(tmp_path / "fast.mp4", 60, fps=60)
-    dataset = ClipDataset([VideoRecord(str(tmp_path / "fast.mp4"), 0)], evaluation_plan(length=3, stride=4, target_fps=30), CROP, seed=0)
+    dataset = ClipDataset(
+        [VideoRecord(str(tmp_path / "fast.mp4"), 0)], evaluation_plan(length=3, stride=4, target_fps=30), CROP, seed=0
+    )
     frames = torch.from_numpy(decode_all(tmp_path / "fast.mp4"))
     assert torch.equal(dataset[(0, 0)].clips[0], frames[[0, 11, 23], :, 8:56])
 
@@ -117,7 +119,9 @@ def test_seconds_instead_of_frames(tmp_path):
 def test_an_unreadable_video_is_a_value_that_says_where(tmp_path):
     (tmp_path / "list.txt").write_text("# ours\ngone.mp4 0\n")
     item = dataset_of(tmp_path, evaluation_plan(length=2, stride=2))[(0, 0)]
-    assert item == Unreadable((Skipped(0, f"video 'gone.mp4' cannot be read: no such file ({tmp_path / 'list.txt'}:2)"),))
+    assert item == Unreadable(
+        (Skipped(0, f"video 'gone.mp4' cannot be read: no such file ({tmp_path / 'list.txt'}:2)"),)
+    )
 
 
 def test_views_of_a_short_video_that_are_the_same_are_made_once(videos):
@@ -136,7 +140,7 @@ def test_views_of_a_short_video_that_are_the_same_are_made_once(videos):
     assert len(made) == 3  # 60 frames, the clips span 64
 
 
-# ------------------------------------------------------------------------------------------------------------ replacement
+# ---------------------------------------------------------------------------------------------------------- replacement
 @pytest.fixture
 def partly_broken(tmp_path):
     """Videos 0, 2, 4, 6 of class 0, of which 2 and 4 are broken; 1, 3, 5, 7 of class 1."""
@@ -156,7 +160,9 @@ def test_another_of_its_class_takes_the_place_of_an_unreadable_video(partly_brok
         got = dataset[(epoch, 4)]
         assert got.label == 0 and got.id in (0, 6) and got.skipped[0].id == 4
         assert {skipped.id for skipped in got.skipped} <= {2, 4}
-        assert got.skipped[0].message.endswith(f"Invalid data found when processing input ({partly_broken / 'list.txt'}:5)")
+        assert got.skipped[0].message.endswith(
+            f"Invalid data found when processing input ({partly_broken / 'list.txt'}:5)"
+        )
         again = dataset_of(partly_broken, plan, TRAIN, replace=True)[(epoch, 4)]
         assert again.id == got.id and torch.equal(again.clips, got.clips)
         seen.add((got.id, len(got.skipped)))
@@ -177,7 +183,7 @@ def test_a_class_that_cannot_be_read_at_all(tmp_path):
     assert isinstance(got, Unreadable) and [skipped.id for skipped in got.skipped] == [0, 1]
 
 
-# ------------------------------------------------------------------------------------------------------------- brightness
+# ----------------------------------------------------------------------------------------------------------- brightness
 def test_mean_luma_is_that_of_the_pixels():
     frames = torch.zeros(2, 4, 6, 3, dtype=torch.uint8)
     for channel, weight in enumerate((0.299, 0.587, 0.114)):
@@ -195,7 +201,9 @@ def test_luma_is_of_the_whole_decoded_frames_before_any_transform(videos):
 
     records, plan = read_list(videos / "list.txt"), evaluation_plan(length=4, stride=4, clips=2)
     transform = Brighter(crop_size=48, short_side=48)
-    measured, plain = (ClipDataset(records, plan, transform, seed=0, measure_luma=luma)[(0, 0)] for luma in (True, False))
+    measured, plain = (
+        ClipDataset(records, plan, transform, seed=0, measure_luma=luma)[(0, 0)] for luma in (True, False)
+    )
     with open_frames(records[0].path) as frames:
         views = plan(len(frames), random.Random())
         used = frames.read(sorted({number for view in views for number in view.frames}))
@@ -203,7 +211,7 @@ def test_luma_is_of_the_whole_decoded_frames_before_any_transform(videos):
     assert collate([measured, plain]).batch.luma[0].item() == pytest.approx(measured.luma)
 
 
-# ---------------------------------------------------------------------------------------------------------------- batches
+# -------------------------------------------------------------------------------------------------------------- batches
 def item(video_id, label=1, views=(0, 1, 2)):
     return VideoClips(torch.randint(0, 256, (max(views) + 1, 4, 6, 6, 3), dtype=torch.uint8), views, label, video_id)
 

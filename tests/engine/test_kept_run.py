@@ -82,8 +82,8 @@ def logged(name: str, epoch: str) -> list[float]:
 def test_it_ends_as_if_nobody_had_interrupted_it(run, expected):
     said = run()
     assert (
-        "Resuming output/checkpoints/checkpoint_epoch_00001_batch_00001.pyth: 1 of 2 epochs and 1 batches of the next are done"
-        in said
+        "Resuming output/checkpoints/checkpoint_epoch_00001_batch_00001.pyth: 1 of 2 epochs and 1 batches of the "
+        "next are done" in said
     )
     state = load_checkpoint(find_latest("output"))
     assert (state["epoch"], state["batch"], state["step"]) == (1, 0, 6)

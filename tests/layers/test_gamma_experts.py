@@ -22,13 +22,15 @@ def cases(part: str) -> list[dict]:
 
 def published_gate(num_frames: int = 32, dropout: float = 0.0) -> Gate:
     gate = Gate(num_frames, 5, dropout=dropout)
-    state = {key: value for key, value in fill_v1(PARTS["state"]).items() if "gating" in key and value.is_floating_point()}
+    state = {
+        key: value for key, value in fill_v1(PARTS["state"]).items() if "gating" in key and value.is_floating_point()
+    }
     state |= {key: torch.tensor(value) for key, value in PARTS["override"].items()}
     gate.load_state_dict({key.split("gating.")[1]: value for key, value in state.items()}, strict=False)
     return gate
 
 
-# ---------------------------------------------------------------------------------------------------------------- statistics
+# ----------------------------------------------------------------------------------------------------------- statistics
 @pytest.mark.parametrize("case", cases("frame_stats"), ids=lambda case: case["input"]["dist"])
 def test_statistics_are_the_published_ones(case, monkeypatch):
     clips = dgam_input(**case["input"])
@@ -38,7 +40,9 @@ def test_statistics_are_the_published_ones(case, monkeypatch):
     torch.testing.assert_close(frame_statistics(clips, ["entropy"]), entropy, rtol=2e-6, atol=1e-6)
     monkeypatch.setattr(torch, "get_num_threads", lambda: 3)  # so many frames at a time, the last piece has fewer
     torch.testing.assert_close(frame_statistics(clips), expected, rtol=2e-6, atol=1e-6)
-    torch.testing.assert_close(frame_statistics(clips.to(memory_format=torch.channels_last_3d)), expected, rtol=2e-6, atol=1e-6)
+    torch.testing.assert_close(
+        frame_statistics(clips.to(memory_format=torch.channels_last_3d)), expected, rtol=2e-6, atol=1e-6
+    )
 
 
 @pytest.mark.parametrize("names", [["mean"], ["entropy", "mean"], ["mean", "std", "entropy"]])
@@ -75,14 +79,21 @@ def numpy_counts(frame: np.ndarray) -> np.ndarray:
 
 @pytest.mark.parametrize("dist", ["normal", "frames", "dark_u8", "edge_bins", "constant", "two_values"])
 def test_counts_are_numpys(dist):
-    frames = torch.cat([dgam_input(seed, [2, 3, 8, 24, 20], dist) for seed in range(3)]).transpose(1, 2).flatten(2).flatten(0, 1)
+    frames = (
+        torch.cat([dgam_input(seed, [2, 3, 8, 24, 20], dist) for seed in range(3)])
+        .transpose(1, 2)
+        .flatten(2)
+        .flatten(0, 1)
+    )
     assert np.array_equal(histogram_counts(frames).numpy(), np.stack([numpy_counts(frame) for frame in frames.numpy()]))
 
 
 def frames_at_the_edges() -> np.ndarray:
     """(F, P): values whose stretched ones are the edges of the bins and the numbers next to them."""
     edges = (np.arange(257) * 255 / 256).astype(np.float32)
-    values = np.concatenate([edges, np.nextafter(edges, np.float32(-1)), np.nextafter(edges, np.float32(999))]).clip(0, 255)
+    values = np.concatenate([edges, np.nextafter(edges, np.float32(-1)), np.nextafter(edges, np.float32(999))]).clip(
+        0, 255
+    )
     scales = np.concatenate([[1, 0.5, 1 / 255, 1 / 3], np.random.RandomState(0).random_sample(60)]).astype(np.float32)
     return (values * scales[:, None]).astype(np.float32)
 
@@ -95,24 +106,32 @@ def test_counts_are_numpys_next_to_the_edges(device):
     assert np.array_equal(histogram_counts(torch.from_numpy(frames).to(device)).cpu().numpy(), expected)
 
 
-# ------------------------------------------------------------------------------------------------------------------- experts
+# -------------------------------------------------------------------------------------------------------------- experts
 @pytest.mark.parametrize("case", cases("expert"), ids=lambda case: f"gamma {case['gamma']} of {case['input']['dist']}")
 def test_experts_are_the_published_ones(case):
     clips = dgam_input(**case["input"])
     brightened = brighten(clips, torch.full((len(clips),), 1 / float(case["gamma"]))) * float(case["weight"])
     wanted = case["output"]["probe"]
     assert list(brightened.shape) == wanted["shape"]
-    found = torch.stack([brightened.double().mean(), brightened.double().std(correction=0), *brightened.flatten()[:8].double()])
+    found = torch.stack(
+        [brightened.double().mean(), brightened.double().std(correction=0), *brightened.flatten()[:8].double()]
+    )
     expected = torch.tensor([wanted["mean"], wanted["std"], *wanted["first8"]], dtype=torch.float64)
     torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
-    for name, number in (("min", brightened.min()), ("max", brightened.max()), ("sum_of_squares", brightened.double().square().sum())):
+    for name, number in (
+        ("min", brightened.min()),
+        ("max", brightened.max()),
+        ("sum_of_squares", brightened.double().square().sum()),
+    ):
         assert number.item() == pytest.approx(case["output"][name], rel=1e-6), name
 
 
 def test_gate_is_the_published_one():
     (evaluated,), (trained,) = cases("gating_eval"), cases("gating_train_bn")
     gate = published_gate().eval()
-    torch.testing.assert_close(gate(golden_input(**evaluated["input"])), torch.tensor(evaluated["output"]["prob"]), rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(
+        gate(golden_input(**evaluated["input"])), torch.tensor(evaluated["output"]["prob"]), rtol=1e-5, atol=1e-6
+    )
     gate.train()
     probs = gate(golden_input(**trained["input"]))
     torch.testing.assert_close(probs, torch.tensor(trained["output"]["prob"]), rtol=1e-5, atol=1e-6)
@@ -151,7 +170,8 @@ class Says(nn.Module):
 
 @pytest.mark.parametrize("case", cases("select"), ids=lambda case: str(case["p"]))
 def test_the_published_choice_and_its_gradient(case):
-    """Published training mixes experts that nearly tie, and takes the middle one of those that do; here it is the first likeliest."""
+    """Published training mixes experts that nearly tie, and takes the middle one of those that do; here it is the first
+    likeliest."""
     experts = GammaExperts(2, select="hard", tau=PUBLISHED_TAU)
     experts.gating = Says(case["p"])
     choice = experts.train().choose(torch.zeros(1, 3, 2, 4, 4))
@@ -162,7 +182,9 @@ def test_the_published_choice_and_its_gradient(case):
     tied = case["p"].count(max(case["p"])) > 1
     assert (case["index_used"] == case["argmax"] == published.argmax()) or tied
     (choice.weights[0] * torch.tensor(case["c"])).sum().backward()
-    torch.testing.assert_close(experts.gating.probs.grad[0], torch.tensor(case["grad_p_of_sum_c_w"]), rtol=1e-5, atol=1e-7)
+    torch.testing.assert_close(
+        experts.gating.probs.grad[0], torch.tensor(case["grad_p_of_sum_c_w"]), rtol=1e-5, atol=1e-7
+    )
 
 
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last_3d])
@@ -187,7 +209,7 @@ def test_published_loops_give_the_published_statistics():
     torch.testing.assert_close(found, torch.tensor(case["output"]["features"]), rtol=1e-6, atol=1e-6)
 
 
-# -------------------------------------------------------------------------------------------------------------------- choice
+# --------------------------------------------------------------------------------------------------------------- choice
 def trained_experts(select: str, **options) -> tuple[GammaExperts, torch.Tensor]:
     torch.manual_seed(0)
     return GammaExperts(4, select=select, dropout=0.0, **options).train(), dgam_input(3, [6, 3, 4, 8, 8], "frames")
@@ -195,12 +217,20 @@ def trained_experts(select: str, **options) -> tuple[GammaExperts, torch.Tensor]
 
 @pytest.mark.parametrize(
     "select, tau, moves",
-    [("hard", 1e-6, False), ("hard", 1.0, True), ("st_gumbel", 1.0, True), ("soft", 1.0, True), ("expected", 1.0, False)],
+    [
+        ("hard", 1e-6, False),
+        ("hard", 1.0, True),
+        ("st_gumbel", 1.0, True),
+        ("soft", 1.0, True),
+        ("expected", 1.0, False),
+    ],
 )
 def test_which_rules_give_the_gate_a_gradient_through_the_clips(select, tau, moves):
     experts, clips = trained_experts(select, tau=tau)
     brightened, choice = experts(clips)
-    gradient = torch.autograd.grad(brightened.square().sum(), list(experts.parameters()), allow_unused=True) if moves else None
+    gradient = (
+        torch.autograd.grad(brightened.square().sum(), list(experts.parameters()), allow_unused=True) if moves else None
+    )
     if moves:
         assert sum(part.abs().sum() for part in gradient) > 0
     elif choice.weights.requires_grad:
@@ -258,7 +288,10 @@ def test_gradients_are_those_of_the_plain_mixture(one_each):
     clips = torch.randn(3, 2, 2, 3, 3, dtype=torch.float64, requires_grad=True)
     weights = F.one_hot(torch.tensor([1, 0, 2]), 3).double() if one_each else torch.rand(3, 3, dtype=torch.float64)
     weights.requires_grad_()
-    exponents, grad = torch.tensor([1.0, 0.5, 0.4], dtype=torch.float64), torch.randn(3, 2, 2, 3, 3, dtype=torch.float64)
+    exponents, grad = (
+        torch.tensor([1.0, 0.5, 0.4], dtype=torch.float64),
+        torch.randn(3, 2, 2, 3, 3, dtype=torch.float64),
+    )
     ours = torch.autograd.grad(Brighten.apply(clips, weights, exponents, one_each), (clips, weights), grad)
     plain = torch.autograd.grad(mixture(clips, weights, exponents), (clips, weights), grad)
     for a, b in zip(ours, plain, strict=True):

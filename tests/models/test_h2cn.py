@@ -24,7 +24,9 @@ def model() -> H2CN:
 @pytest.mark.parametrize("case", GOLDEN["cases"])
 def test_published_numbers(model, case):
     given, probes = case["input"], case["probes"]
-    clips = golden_input(given["seed"], given["shape"]).unflatten(2, (5, 3)).flatten(1, 2).transpose(1, 2)  # (N, 3, T*5, H, W)
+    clips = (
+        golden_input(given["seed"], given["shape"]).unflatten(2, (5, 3)).flatten(1, 2).transpose(1, 2)
+    )  # (N, 3, T*5, H, W)
     seen = {}
     layer1, layer4 = model.resnet.layer1, model.resnet.layer4
     watched = {
@@ -39,7 +41,10 @@ def test_published_numbers(model, case):
         "logits per segment": model.head,
     }
     assert watched.keys() == probes.keys()
-    hooks = [part.register_forward_hook(lambda _m, _i, out, name=name: seen.update({name: out})) for name, part in watched.items()]
+    hooks = [
+        part.register_forward_hook(lambda _m, _i, out, name=name: seen.update({name: out}))
+        for name, part in watched.items()
+    ]
     with torch.no_grad():
         logits = model(clips)
     for hook in hooks:

@@ -49,12 +49,15 @@ def test_expected_loss_has_the_gradient_of_its_definition(soft_labels):
 
 
 def test_expected_loss_finds_the_expert_that_each_clip_needs():
-    """Bright clips have their class in head 0 alone, dark ones in head 4 alone: the gate has to learn which is which."""
+    """Bright clips have their class in head 0 alone, dark ones in head 4 alone: the gate has to learn which is
+    which."""
     model = small(select="expected", frozen=("backbone", "heads")).train()
     clips, labels = batch(8)
     for number, head in enumerate(model.heads):
         torch.nn.init.zeros_(head.weight)
-        head.bias.data = torch.tensor([4.0, 0, 0, 0, 0]) if number == 0 else torch.tensor([0, 4.0 * (number == 4), 0, 0, 0])
+        head.bias.data = (
+            torch.tensor([4.0, 0, 0, 0, 0]) if number == 0 else torch.tensor([0, 4.0 * (number == 4), 0, 0, 0])
+        )
     labels = (torch.arange(8) < 4).long()  # the dark half: class 1
     objective = ExpectedLoss(model, Loss())
     optimizer = torch.optim.Adam([p for p in model.parameters() if p.requires_grad], lr=1e-2)

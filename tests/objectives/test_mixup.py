@@ -24,7 +24,9 @@ class NumpyDraws:
 
 
 def inputs(case: dict) -> tuple[torch.Tensor, torch.Tensor]:
-    return golden_input(case["input"]["clip"]["seed"], case["input"]["clip"]["shape"]), torch.tensor(case["input"]["labels"])
+    return golden_input(case["input"]["clip"]["seed"], case["input"]["clip"]["shape"]), torch.tensor(
+        case["input"]["labels"]
+    )
 
 
 def test_every_case_is_used():
@@ -68,13 +70,19 @@ def test_published_draws(case):
 @pytest.mark.parametrize("case", golden("framework/mixup")["cutmix_boxes"])
 def test_published_boxes(case):
     mix = box_mix(case["h"], case["w"], case["lam"], centre=(case["cy"], case["cx"]))
-    assert list(mix.box) == case["box_y0y1x0x1"] == list(cutmix_box(case["h"], case["w"], case["lam"], centre=(case["cy"], case["cx"])))
+    assert (
+        list(mix.box)
+        == case["box_y0y1x0x1"]
+        == list(cutmix_box(case["h"], case["w"], case["lam"], centre=(case["cy"], case["cx"])))
+    )
     assert mix.lam == pytest.approx(case["lam_corrected"], rel=1e-6)
 
 
 @pytest.mark.parametrize("case", golden("framework/mixup")["targets"])
 def test_published_targets(case):
-    soft_labels = mix_labels(torch.tensor(case["labels"]), Mix(case["lam"]), num_classes=case["classes"], smoothing=case["smoothing"])
+    soft_labels = mix_labels(
+        torch.tensor(case["labels"]), Mix(case["lam"]), num_classes=case["classes"], smoothing=case["smoothing"]
+    )
     torch.testing.assert_close(soft_labels, torch.tensor(case["target"]), rtol=1e-5, atol=1e-6)
 
 

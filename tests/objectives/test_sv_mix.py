@@ -33,7 +33,9 @@ def test_published_masks_clips_and_labels(name, index):
     mixer.load_state_dict(fill_v1(golden_file["state"]))
     features = golden_input(given["features"]["seed"], given["features"]["shape"]).transpose(1, 2)  # (N, C, t, h, w)
     clips = golden_input(given["clip"]["seed"], given["clip"]["shape"])
-    soft_labels = as_soft_labels(torch.tensor(given["labels"]), given["num_classes"], smoothing=given["label_smoothing"])
+    soft_labels = as_soft_labels(
+        torch.tensor(given["labels"]), given["num_classes"], smoothing=given["label_smoothing"]
+    )
     student, other = (Draw(given[f"lam_{who}"], given[f"perm_{who}"]) for who in ("student", "module"))
     partner, others_partner = torch.tensor(student.partner), torch.tensor(other.partner)
     temporal = given["mode"] == "temporal"
@@ -41,10 +43,19 @@ def test_published_masks_clips_and_labels(name, index):
     close(mixer(features, student.lam, partner, temporal=temporal), expected["mask_partner_lowres_student"])
     mask = mixer(features, other.lam, others_partner, temporal=temporal)
     close(mask, expected["mask_partner_lowres_module"])
-    others_clips, others_target = blend(clips, others_partner, mask), mixed_labels(soft_labels, others_partner, other.lam)
+    others_clips, others_target = (
+        blend(clips, others_partner, mask),
+        mixed_labels(soft_labels, others_partner, other.lam),
+    )
     assert_golden(others_clips, probes["clip_module"])
-    for name, found in (("clip_module", others_clips), ("target_module", others_target), ("mask_loss", mask_loss(mask, other.lam))):
-        assert found.requires_grad == expected["requires_grad"][name], name  # the student's are made without a graph: training_step
+    for name, found in (
+        ("clip_module", others_clips),
+        ("target_module", others_target),
+        ("mask_loss", mask_loss(mask, other.lam)),
+    ):
+        assert found.requires_grad == expected["requires_grad"][name], (
+            name
+        )  # the student's are made without a graph: training_step
     close(others_target, expected["target_module"])
     close(0.1 * mask_loss(mask, other.lam), expected["mask_loss"])
 
@@ -77,10 +88,17 @@ def golden_objective(case: dict) -> tuple[SvMix, torch.Tensor, torch.Tensor]:
     given = case["input"]
     state = fill_v1(STEPS["state"])
     draws = Draws(
-        given["mode"] == "temporal", Draw(given["lam_student"], given["perm_student"]), Draw(given["lam_module"], given["perm_module"])
+        given["mode"] == "temporal",
+        Draw(given["lam_student"], given["perm_student"]),
+        Draw(given["lam_module"], given["perm_module"]),
     )
-    net, mixer = TinyNet(given["C"], given["kt"], given["ks"], given["num_classes"]), SelectiveModule(given["C"], given["d"])
-    objective = SvMix(net, mixer, lambda n: draws, num_classes=given["num_classes"], smoothing=given["label_smoothing"]).train()
+    net, mixer = (
+        TinyNet(given["C"], given["kt"], given["ks"], given["num_classes"]),
+        SelectiveModule(given["C"], given["d"]),
+    )
+    objective = SvMix(
+        net, mixer, lambda n: draws, num_classes=given["num_classes"], smoothing=given["label_smoothing"]
+    ).train()
     for part, prefix in ((objective.model, "student."), (objective.teacher, "teacher."), (mixer, "")):
         part.load_state_dict({name: state[prefix + name] for name in part.state_dict()})
     mixer.learning = {
@@ -95,7 +113,11 @@ def golden_objective(case: dict) -> tuple[SvMix, torch.Tensor, torch.Tensor]:
 def named_parts(objective: SvMix) -> dict[str, torch.Tensor]:
     """Tensors under the names of the golden file."""
     parts = {"student.": objective.model, "teacher.": objective.teacher, "": objective.mixer}
-    return {prefix + name: value for prefix, part in parts.items() for name, value in part.state_dict(keep_vars=True).items()}
+    return {
+        prefix + name: value
+        for prefix, part in parts.items()
+        for name, value in part.state_dict(keep_vars=True).items()
+    }
 
 
 def recorded(objective: SvMix) -> list[tuple[torch.Tensor, torch.Tensor]]:
@@ -143,8 +165,12 @@ def test_published_training_step(case):
     assert [group["weight_decay"] for group in mixers] == [
         given["module_weight_decay"]
     ]  # 2e-6 of the weights in a step: below what is told
-    assert {group["weight_decay"] for group in groups if group.get("name") != "selective module"} == {given["student_weight_decay"]}
-    optimizer = torch.optim.SGD([{k: v for k, v in g.items() if k != "optimizer"} for g in groups], lr=0.1, momentum=0.9, fused=True)
+    assert {group["weight_decay"] for group in groups if group.get("name") != "selective module"} == {
+        given["student_weight_decay"]
+    }
+    optimizer = torch.optim.SGD(
+        [{k: v for k, v in g.items() if k != "optimizer"} for g in groups], lr=0.1, momentum=0.9, fused=True
+    )
     scaler = torch.amp.GradScaler("cpu", enabled=False)
     stepper = Stepper(objective, optimizer, scaler=scaler, clip_norm=given["student_clip"])
     stepper.begin(given["student_lr"], remaining=1)
@@ -181,7 +207,10 @@ def test_each_loss_reaches_its_own_network(case, term):
     one_loss(objective, term, clips, labels).backward()
     tensors = named_parts(objective)
     expected = {
-        name: norm for title, norms in case["output"]["grad_norm_per_term"].items() if title.endswith(term) for name, norm in norms.items()
+        name: norm
+        for title, norms in case["output"]["grad_norm_per_term"].items()
+        if title.endswith(term)
+        for name, norm in norms.items()
     }
     assert len(expected) == 9
     for name, norm in expected.items():
@@ -223,7 +252,9 @@ def test_teacher_keeps_batch_statistics_and_no_dropout():
         assert all(module.training for module in objective.model)
         objective.eval_model.eval()
         assert objective.eval_model is objective.teacher and not objective.teacher[1].training
-    as_in_tests = SvMix(net, SelectiveModule(4), lambda n: None, num_classes=2, teacher_batch_stats=False, evaluate="student").train()
+    as_in_tests = SvMix(
+        net, SelectiveModule(4), lambda n: None, num_classes=2, teacher_batch_stats=False, evaluate="student"
+    ).train()
     assert not as_in_tests.teacher[1].training and as_in_tests.eval_model is as_in_tests.model
 
 

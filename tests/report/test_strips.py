@@ -25,7 +25,8 @@ from fragrant.report.strips import (
 
 
 @pytest.mark.parametrize(
-    "count, most, numbers", [(3, 8, [0, 1, 2]), (8, 8, list(range(8))), (16, 4, [0, 5, 10, 15]), (9, 2, [0, 8]), (0, 4, [])]
+    "count, most, numbers",
+    [(3, 8, [0, 1, 2]), (8, 8, list(range(8))), (16, 4, [0, 5, 10, 15]), (9, 2, [0, 8]), (0, 4, [])],
 )
 def test_evenly(count, most, numbers):
     assert evenly(count, most) == numbers

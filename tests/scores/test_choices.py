@@ -1,4 +1,5 @@
-"""What a model chose for every view, from the score table to numbers: counted, merged, told, and held against the light."""
+"""What a model chose for every view, from the score table to numbers: counted, merged, told, and held against the
+light."""
 
 import csv
 import io
@@ -36,7 +37,12 @@ VALUES = {"gamma": [1.0, 1.3, 2.0, 3.0]}
 def table(**changes) -> ScoreTable:
     """Four videos of three views, and what was chosen for them."""
     logits = torch.tensor([[2.0, 0.0], [0.0, 2.0], [2.0, 0.0], [0.0, 2.0]])[:, None].repeat(1, 3, 1)
-    more = {"luma": LUMA, "choices": {"gamma": GAMMA}, "class_names": ("run", "sit"), "header": {"choices": VALUES, "num_videos": 4}}
+    more = {
+        "luma": LUMA,
+        "choices": {"gamma": GAMMA},
+        "class_names": ("run", "sit"),
+        "header": {"choices": VALUES, "num_videos": 4},
+    }
     return ScoreTable.whole(list("abcd"), torch.tensor([0, 1, 1, 1]), logits, grid_views(1, 3), **(more | changes))
 
 
@@ -107,7 +113,7 @@ def test_several_models_together_chose_nothing():
     assert ensemble_runs([table()]).choices and not ensemble_runs([table(), table(choices={})]).choices
 
 
-# ---------------------------------------------------------------------------------------------------------------- the table
+# ------------------------------------------------------------------------------------------------------------ the table
 def test_round_trip(tmp_path):
     save_table(tmp_path / "scores.npz", table())
     same_choices(load_table(tmp_path / "scores.npz"), table())

@@ -1,6 +1,7 @@
 """The forms that a row of a list file can have, and which of them a list is written in.
 
-A form is written as an example row, the way DATA.LIST_FORMAT takes it: ``path label``, ``path,label``, ``path num_frames label``,
+A form is written as an example row, the way DATA.LIST_FORMAT takes it: ``path label``, ``path,label``,
+``path num_frames label``,
 ``id\\tlabel\\tpath``. A video's several labels share a column: ``path 3,7``, ``path,3;7``.
 """
 
@@ -36,7 +37,8 @@ _ONE_FRAME_PER_ROW = "frame_id"
 
 
 class Row(NamedTuple):
-    """What a row says, nothing looked up yet: ``label`` is a text where the list gives class names, a tuple where it gives several."""
+    """What a row says, nothing looked up yet: ``label`` is a text where the list gives class names, a tuple where it
+    gives several."""
 
     path: str
     label: int | str | tuple[int, ...]
@@ -82,7 +84,12 @@ class Dialect(NamedTuple):
         fields = self.fields(line)
         path, num_frames = fields["path"], fields.get("num_frames", "0")
         labels = self._labels(fields.get("label", str(UNLABELLED)))
-        if not path or {path[0], path[-1]} & {*SEPARATORS} or not all(map(_is_int, labels)) or not num_frames.isdecimal():
+        if (
+            not path
+            or {path[0], path[-1]} & {*SEPARATORS}
+            or not all(map(_is_int, labels))
+            or not num_frames.isdecimal()
+        ):
             raise ValueError("no path and whole-number label where they should be")
         label = int(labels[0]) if len(labels) == 1 else tuple(map(int, labels))
         return Row(path, label, int(num_frames) if "num_frames" in fields else None)
@@ -110,7 +117,8 @@ def dialect_of(form: str, *, multi_label: bool = False) -> Dialect:
     columns = tuple(_COLUMN_OF.get(name.lower(), "-" if name == "-" else "") for name in names)
     if len(gaps) != 1 or not all(columns) or columns.count("path") != 1 or columns.count("label") > 1:
         raise ListError(
-            f"DATA.LIST_FORMAT {form!r} is not understood; allowed: auto, or an example row such as 'path label', 'path,num_frames,label', "
+            f"DATA.LIST_FORMAT {form!r} is not understood; allowed: auto, or an example row such as 'path label', "
+            "'path,num_frames,label', "
             f"'id\\tlabel\\tpath' (columns: path, label, num_frames, id, and - for one that nobody reads)"
         )
     return Dialect(gaps.pop(), columns, multi_label)
@@ -125,7 +133,12 @@ def header_dialect(line: str, *, multi_label: bool = False) -> Dialect | None:
     for separator in SEPARATORS:
         names = [_clean(name, separator).lower() for name in line.split(separator)]
         columns = tuple(_COLUMN_OF.get(name, "-") for name in names)
-        if columns.count("path") == 1 and len(columns) > 1 and len({*columns} - {"-"}) > 1 and not any(map(_is_int, names)):
+        if (
+            columns.count("path") == 1
+            and len(columns) > 1
+            and len({*columns} - {"-"}) > 1
+            and not any(map(_is_int, names))
+        ):
             if _ONE_FRAME_PER_ROW in names:
                 raise ValueError("this list has one row per frame; one row per video is needed")
             return Dialect(separator, columns, multi_label)
@@ -154,7 +167,12 @@ def fitting_dialect(line: str, *, multi_label: bool = False) -> Dialect | None:
 def _dialects(prefer: str, multi_label: bool) -> Sequence[Dialect]:
     separators = dict.fromkeys((prefer, *SEPARATORS))
     # A blank stands in paths as well: "1 jump/a.mp4 0" begins with the name of a folder, not with a row number.
-    return [Dialect(s, form, multi_label) for s in separators for form in _FORMS if not (s == " " and form == ("id", "path", "label"))]
+    return [
+        Dialect(s, form, multi_label)
+        for s in separators
+        for form in _FORMS
+        if not (s == " " and form == ("id", "path", "label"))
+    ]
 
 
 def _clean(field: str, found: str) -> str:

@@ -60,7 +60,8 @@ def test_rows_with_half_a_label(line):
 
 
 @pytest.mark.parametrize(
-    "form", ["path", "path label,num_frames", "label id", "path path label", "path,label,label", "file.name", "", "auto,"]
+    "form",
+    ["path", "path label,num_frames", "label id", "path path label", "path,label,label", "file.name", "", "auto,"],
 )
 def test_forms_that_are_not_understood(form):
     message = f"DATA.LIST_FORMAT {form!r} is not understood; allowed: auto, or an example row such as 'path label', "

@@ -50,7 +50,10 @@ for ours_, theirs in (
     (colors.adjust_saturation, ImageEnhance.Color),
     (colors.adjust_sharpness, ImageEnhance.Sharpness),
 ):
-    SAME += [(ours_, (by,), lambda image, by=by, theirs=theirs: theirs(image).enhance(by)) for by in (0.1, 0.37, 1.0, 1.63, 1.9)]
+    SAME += [
+        (ours_, (by,), lambda image, by=by, theirs=theirs: theirs(image).enhance(by))
+        for by in (0.1, 0.37, 1.0, 1.63, 1.9)
+    ]
 
 
 @pytest.mark.parametrize("operation, arguments, theirs", SAME, ids=lambda value: getattr(value, "__name__", str(value)))
@@ -66,7 +69,9 @@ def test_an_image_without_inner_pixels_is_not_smoothed():
 
 
 def transformed(affine, interpolation):
-    return lambda image: image.transform(image.size, Image.Transform.AFFINE, affine, resample=PILLOW[interpolation], fillcolor=(128,) * 3)
+    return lambda image: image.transform(
+        image.size, Image.Transform.AFFINE, affine, resample=PILLOW[interpolation], fillcolor=(128,) * 3
+    )
 
 
 MOVES = {
@@ -86,7 +91,9 @@ def test_moves_are_those_of_pillow_but_for_the_last_digit(name, interpolation):
         frames = clip_of(kind)
         if name == "rotate":
             affine = warp.rotate(-21.3, 50, 70)
-            expected = pillow(lambda image: image.rotate(-21.3, resample=PILLOW[interpolation], fillcolor=(128,) * 3), frames)
+            expected = pillow(
+                lambda image: image.rotate(-21.3, resample=PILLOW[interpolation], fillcolor=(128,) * 3), frames
+            )
         else:
             affine = MOVES[name]
             expected = pillow(transformed(affine, interpolation), frames)

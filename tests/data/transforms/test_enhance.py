@@ -10,7 +10,9 @@ from fragrant.data.transforms.colors import luma
 from fragrant.data.transforms.enhance import clahe, equalize
 
 RNG = np.random.RandomState(0)
-SQUARES = np.kron(RNG.randint(0, 40, (16, 16)), np.ones((4, 4), int)).astype(np.uint8) + np.arange(64, dtype=np.uint8) // 8
+SQUARES = (
+    np.kron(RNG.randint(0, 40, (16, 16)), np.ones((4, 4), int)).astype(np.uint8) + np.arange(64, dtype=np.uint8) // 8
+)
 DARK = torch.from_numpy(RNG.randint(0, 30, (4, 45, 70, 3)).astype(np.uint8))
 
 
