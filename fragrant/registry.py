@@ -39,5 +39,8 @@ class Registry(fvcore_registry.Registry):
             UserError: the name is not known.
         """
         if name not in self:
-            raise UserError(f"{self._name} '{name}' is not known; {did_you_mean(name, self.names())}Known: {', '.join(self.names())}")
+            raise UserError(
+                f"{self._name} '{name}' is not known; {did_you_mean(name, self.names())}Known: "
+                f"{', '.join(self.names())}"
+            )
         return super().get(name)

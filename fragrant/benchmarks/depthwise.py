@@ -17,7 +17,8 @@ FMA_PER_CLOCK = 128  # of one multiprocessor, in float32
 
 
 class Ceilings(NamedTuple):
-    """What the GPU does at most: bytes per second (a copy, measured), float32 multiply-adds per second (by its data sheet)."""
+    """What the GPU does at most: bytes per second (a copy, measured), float32 multiply-adds per second (by its data
+    sheet)."""
 
     bytes: float
     multiply_adds: float
@@ -111,7 +112,8 @@ def passes_of(layer: Layer, dtype: torch.dtype, device: torch.device) -> dict[st
 
 
 def benchmark_depthwise(*, clips: int, device: torch.device, dtype: torch.dtype | None = None) -> str:
-    """A table: milliseconds of each pass, how often the kernels fit into the better cuDNN's time, and their multiple of the floor.
+    """A table: milliseconds of each pass, how often the kernels fit into the better cuDNN's time, and their multiple of
+    the floor.
 
     Args:
         dtype: None is bfloat16.
@@ -120,7 +122,9 @@ def benchmark_depthwise(*, clips: int, device: torch.device, dtype: torch.dtype 
         UserError: no GPU, or no Triton.
     """
     if device.type != "cuda" or not triton_is_installed():
-        raise UserError("the depthwise kernels are timed on a CUDA GPU with the package triton; one of them is missing here")
+        raise UserError(
+            "the depthwise kernels are timed on a CUDA GPU with the package triton; one of them is missing here"
+        )
     from fragrant.kernels.depthwise_triton import NETWORK_LAYERS
 
     ceilings, dtype = Ceilings.of(device), dtype or torch.bfloat16

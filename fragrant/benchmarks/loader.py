@@ -1,4 +1,5 @@
-"""What a training or test item costs on one core, next to reading its frames and doing nothing else, in the same run."""
+"""What a training or test item costs on one core, next to reading its frames and doing nothing else, in the same
+run."""
 
 import itertools
 import random
@@ -16,7 +17,7 @@ import numpy as np
 from torch import Tensor
 
 from fragrant.data.clips import ClipDataset, make_batch
-from fragrant.data.loader import ClipLoader, TestBatches
+from fragrant.data.loader import ClipLoader, EvaluationBatches
 from fragrant.data.video.frames import VideoFile, open_frames
 from fragrant.data.video.packets import Doubtful, list_packets
 from fragrant.data.video.readers import CannotRead, Source
@@ -35,7 +36,7 @@ class Work(NamedTuple):
     dataset_of: Callable[[Sequence[str]], ClipDataset]
 
 
-# ------------------------------------------------------------------------------------------------------------------- files
+# ---------------------------------------------------------------------------------------------------------------- files
 def generated_files(folder: Path) -> dict[str, list[str]]:
     """H.264 clips of 10 s in two sizes, with a key frame every 1, 12 and 250 frames; x264's defaults otherwise."""
     files = {}
@@ -68,7 +69,7 @@ def _encode(path: Path, height: int, width: int, gop: int) -> None:
         container.mux(stream.encode())
 
 
-# ------------------------------------------------------------------------------------------------------------------ stages
+# --------------------------------------------------------------------------------------------------------------- stages
 class _Clock:
     """CPU seconds by stage; decoder threads count as well."""
 
@@ -117,7 +118,7 @@ def _stages(dataset: ClipDataset, epoch: int) -> Counter:
     return seconds
 
 
-# ---------------------------------------------------------------------------------------------------------------- readings
+# ------------------------------------------------------------------------------------------------------------- readings
 def _needed(dataset: ClipDataset, epoch: int) -> list[list[int]]:
     """The frame numbers of every item of this epoch, as the dataset draws them."""
     needed = []
@@ -152,7 +153,8 @@ def _times(path: str) -> np.ndarray | None:
 
 
 def _plain_seek(path: str, times: np.ndarray, numbers: list[int]) -> None:
-    """As most loaders read: seek to the key frame before the first frame, decode all up to the last, convert those that are needed."""
+    """As most loaders read: seek to the key frame before the first frame, decode all up to the last, convert those that
+    are needed."""
     source, wanted = Source(path, quick=False, multi_thread=False), {int(times[number]) for number in numbers}
     source.container.seek(min(wanted), stream=source.stream)
     pixels = []
@@ -165,7 +167,7 @@ def _plain_seek(path: str, times: np.ndarray, numbers: list[int]) -> None:
     source.close()
 
 
-# ----------------------------------------------------------------------------------------------------------------- measure
+# -------------------------------------------------------------------------------------------------------------- measure
 def _cpu(function: Callable[[], object]) -> float:
     begin = time.process_time()
     function()
@@ -173,10 +175,11 @@ def _cpu(function: Callable[[], object]) -> float:
 
 
 def loader_speed(work: Work, paths: Sequence[str], *, workers: int) -> float:
-    """Clips per second of the whole loader, by the clock on the wall, once its processes run; the better of two passes."""
+    """Clips per second of the whole loader, by the clock on the wall, once its processes run; the better of two
+    passes."""
     num_videos = VIDEOS_PER_WORKER * max(1, workers)
     dataset = work.dataset_of(list(itertools.islice(itertools.cycle(paths), num_videos)))
-    loader = ClipLoader(dataset, TestBatches(num_videos, batch_size=BATCH), num_workers=workers)
+    loader = ClipLoader(dataset, EvaluationBatches(num_videos, batch_size=BATCH), num_workers=workers)
     seconds = []
     for _ in range(3):  # the first is a warm-up
         begin = time.perf_counter()
@@ -186,7 +189,8 @@ def loader_speed(work: Work, paths: Sequence[str], *, workers: int) -> float:
 
 
 def measure_kind(paths: Sequence[str], works: Sequence[Work], *, rounds: int, workers: int) -> list[dict]:
-    """CPU seconds per item, medians of rounds in which everything takes its turn; the frames are others in every round."""
+    """CPU seconds per item, medians of rounds in which everything takes its turn; the frames are others in every
+    round."""
     datasets = [work.dataset_of(paths) for work in works]
     times = {path: _times(path) for path in paths}
     rows = [{"name": work.name, "item": [], "floor": [], "plain": [], "stages": Counter()} for work in works]
@@ -194,8 +198,14 @@ def measure_kind(paths: Sequence[str], works: Sequence[Work], *, rounds: int, wo
         for row, dataset in zip(rows, datasets, strict=True):
             needed = _needed(dataset, epoch)
             item = _cpu(lambda dataset=dataset, epoch=epoch: _make(dataset, epoch))
-            floor = _cpu(lambda needed=needed: [_read(path, numbers) for path, numbers in zip(paths, needed, strict=True)])
-            with_times = [(path, times[path], numbers) for path, numbers in zip(paths, needed, strict=True) if times[path] is not None]
+            floor = _cpu(
+                lambda needed=needed: [_read(path, numbers) for path, numbers in zip(paths, needed, strict=True)]
+            )
+            with_times = [
+                (path, times[path], numbers)
+                for path, numbers in zip(paths, needed, strict=True)
+                if times[path] is not None
+            ]
             plain = _cpu(lambda todo=with_times: [_plain_seek(*arguments) for arguments in todo])
             stages = _stages(dataset, epoch)
             if epoch:
@@ -212,8 +222,10 @@ def measure_kind(paths: Sequence[str], works: Sequence[Work], *, rounds: int, wo
 def benchmark_loader(files: dict[str, Sequence[str]], works: Sequence[Work], *, rounds: int, workers: int) -> str:
     """A table with a row for every kind of item of every kind of file.
 
-    item: CPU time of one video with all its views; floor: of reading the frames that it needs; plain: of reading them with plain
-    seeking. Ratios are medians of the ratios of each round. clips/s: of the whole loader with ``workers`` reading processes.
+    item: CPU time of one video with all its views; floor: of reading the frames that it needs; plain: of reading them
+        with plain
+    seeking. Ratios are medians of the ratios of each round. clips/s: of the whole loader with ``workers`` reading
+    processes.
     """
     numbers = ("ms/item", "floor ms", "item/floor", "clip/floor", "plain/floor", "clips/s", "per core")
     lines = [_row("files", "item", *numbers, *STAGES)]
@@ -231,7 +243,12 @@ def _line(name: str, row: dict, *, cores: int) -> str:
     item, total = statistics.median(row["item"]), sum(row["stages"].values())
     shares = (f"{row['stages'][stage] / total:.0%}" for stage in STAGES)
     numbers = (f"{1e3 * item:.1f}", f"{1e3 * statistics.median(row['floor']):.1f}", f"{ratio('item'):.2f}x")
-    more = (f"{ratio('item') / row['views']:.2f}x", f"{ratio('plain'):.2f}x", f"{row['clips/s']:.1f}", f"{row['clips/s'] / cores:.1f}")
+    more = (
+        f"{ratio('item') / row['views']:.2f}x",
+        f"{ratio('plain'):.2f}x",
+        f"{row['clips/s']:.1f}",
+        f"{row['clips/s'] / cores:.1f}",
+    )
     return _row(name, row["name"], *numbers, *more, *shares)
 
 

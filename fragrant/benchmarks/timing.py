@@ -28,7 +28,9 @@ def machine(device: torch.device) -> str:
     return f"{name}; torch {torch.__version__}"
 
 
-def measure(variants: dict[str, Callable[[], object]], *, device: torch.device, rounds: int = 5, warmup: int = 1) -> dict[str, Measured]:
+def measure(
+    variants: dict[str, Callable[[], object]], *, device: torch.device, rounds: int = 5, warmup: int = 1
+) -> dict[str, Measured]:
     """Runs every variant once per round, in turn; the warm-up rounds count for nothing but the peak of memory."""
     peaks = {}
     for _ in range(max(warmup, 1)):

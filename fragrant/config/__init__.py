@@ -6,4 +6,13 @@ from fragrant.config.errors import ConfigError
 from fragrant.config.load import cfg_from_text, changed, load_cfg
 from fragrant.config.yaml_text import dump_cfg
 
-__all__ = ["ConfigError", "cfg_from_text", "changed", "check_cfg", "check_training", "default_cfg", "dump_cfg", "load_cfg"]
+__all__ = [
+    "ConfigError",
+    "cfg_from_text",
+    "changed",
+    "check_cfg",
+    "check_training",
+    "default_cfg",
+    "dump_cfg",
+    "load_cfg",
+]

@@ -45,7 +45,9 @@ def _is_none(value: object, kind: Kind) -> bool:
 
 def _named(name: str, known: dict[str, list[float]]) -> list[float]:
     if name not in known:
-        raise ValueError(f"{name!r} is not known; {did_you_mean(name, known)}known: {', '.join(known)}; or write the numbers, [...]")
+        raise ValueError(
+            f"{name!r} is not known; {did_you_mean(name, known)}known: {', '.join(known)}; or write the numbers, [...]"
+        )
     return list(known[name])
 
 

@@ -56,24 +56,34 @@ def _gate(cfg: CfgNode) -> Iterator[str]:
         return
     if cfg.DGAM.SELECT == "expected" and not {"backbone", "heads"} <= set(frozen):
         yield (
-            f"DGAM.SELECT expected trains the gate alone or the rest alone, got DGAM.FREEZE {frozen}; allowed: [backbone, heads], "
+            f"DGAM.SELECT expected trains the gate alone or the rest alone, got DGAM.FREEZE {frozen}; allowed: "
+            "[backbone, heads], "
             "or with gate (each clip then draws its expert)"
         )
     if cfg.DGAM.SELECT == "expected" and cfg.DISTILL.CHECKPOINT:
         yield f"DGAM.SELECT expected with DISTILL.CHECKPOINT '{cfg.DISTILL.CHECKPOINT}': give one of them"
     if cfg.MIXUP.ENABLE and cfg.MIXUP.TYPE == "svmix" and (cfg.DGAM.SELECT == "expected" or cfg.DGAM.BALANCE):
-        yield "MIXUP.TYPE svmix has an objective of its own: allowed is DGAM.SELECT st_gumbel, hard or soft with DGAM.BALANCE 0"
+        yield (
+            "MIXUP.TYPE svmix has an objective of its own: allowed is DGAM.SELECT st_gumbel, hard or soft with "
+            "DGAM.BALANCE 0"
+        )
 
 
 def _several_labels(cfg: CfgNode) -> Iterator[str]:
     if not cfg.DATA.MULTI_LABEL:
         return
     if cfg.MODEL.LOSS_FUNC != "bce_logit":
-        yield f"DATA.MULTI_LABEL True needs MODEL.LOSS_FUNC bce_logit, a yes or no for each class; got {cfg.MODEL.LOSS_FUNC}"
+        yield (
+            "DATA.MULTI_LABEL True needs MODEL.LOSS_FUNC bce_logit, a yes or no for each class; got "
+            f"{cfg.MODEL.LOSS_FUNC}"
+        )
     if cfg.MIXUP.ENABLE and cfg.MIXUP.TYPE == "svmix":
         yield "DATA.MULTI_LABEL True with MIXUP.TYPE svmix, which mixes clips of one class each: allowed is mixup"
     if cfg.DISTILL.CHECKPOINT:
-        yield f"DATA.MULTI_LABEL True with DISTILL.CHECKPOINT '{cfg.DISTILL.CHECKPOINT}', which teaches one class: give one of them"
+        yield (
+            f"DATA.MULTI_LABEL True with DISTILL.CHECKPOINT '{cfg.DISTILL.CHECKPOINT}', which teaches one class: give "
+            "one of them"
+        )
 
 
 def _raise_if_any(problems: list[str]) -> None:
@@ -84,7 +94,7 @@ def _raise_if_any(problems: list[str]) -> None:
 def _model(cfg: CfgNode) -> Iterator[str]:
     recomputed = cfg.MODEL.CHECKPOINT_NUM
     if cfg.MODEL.USE_CHECKPOINT and len(recomputed) != 4:
-        yield f"MODEL.CHECKPOINT_NUM {recomputed} needs one value for each of the 4 stages with MODEL.USE_CHECKPOINT True"
+        yield f"MODEL.CHECKPOINT_NUM {recomputed} needs one value for each of the 4 stages of MODEL.USE_CHECKPOINT"
 
 
 def _data(cfg: CfgNode) -> Iterator[str]:
@@ -92,11 +102,20 @@ def _data(cfg: CfgNode) -> Iterator[str]:
     channels = data.INPUT_CHANNEL_NUM[:1]
     for key in ("MEAN", "STD"):
         if channels and len(data[key]) != channels[0]:
-            yield f"DATA.{key} {data[key]} has {len(data[key])} values for the {channels[0]} channels of DATA.INPUT_CHANNEL_NUM"
+            yield (
+                f"DATA.{key} {data[key]} has {len(data[key])} values for the {channels[0]} channels of "
+                "DATA.INPUT_CHANNEL_NUM"
+            )
     if bool(data.TRAIN_JITTER_SCALES_RELATIVE) != bool(data.TRAIN_JITTER_ASPECT_RELATIVE):
-        yield "DATA.TRAIN_JITTER_SCALES_RELATIVE and DATA.TRAIN_JITTER_ASPECT_RELATIVE belong together: give both or neither"
+        yield (
+            "DATA.TRAIN_JITTER_SCALES_RELATIVE and DATA.TRAIN_JITTER_ASPECT_RELATIVE belong together: give both or "
+            "neither"
+        )
     if data.TRAIN_MULTI_SCALE and data.TRAIN_JITTER_SCALES_RELATIVE:
-        yield "DATA.TRAIN_MULTI_SCALE and DATA.TRAIN_JITTER_SCALES_RELATIVE are two kinds of random crop: give one of them"
+        yield (
+            "DATA.TRAIN_MULTI_SCALE and DATA.TRAIN_JITTER_SCALES_RELATIVE are two kinds of random crop: give one of "
+            "them"
+        )
     if data.NUM_FRAMES % max(1, data.SEGMENT_LENGTH):
         yield f"DATA.NUM_FRAMES {data.NUM_FRAMES} must be a multiple of DATA.SEGMENT_LENGTH {data.SEGMENT_LENGTH}"
     if data.SEGMENT_LENGTH > 1 and data.SAMPLING not in ("segment", "segment_dense"):
@@ -115,11 +134,20 @@ def _solver(cfg: CfgNode) -> Iterator[str]:
         if len(solver.LRS) != len(solver.STEPS):
             yield f"SOLVER.LRS {solver.LRS} must have one value for each of SOLVER.STEPS {solver.STEPS}"
     if solver.AUTO_SCALE_LR and solver.REFERENCE_BATCH == 0:
-        yield "SOLVER.AUTO_SCALE_LR True needs SOLVER.REFERENCE_BATCH, the clips per step that SOLVER.BASE_LR is meant for"
+        yield (
+            "SOLVER.AUTO_SCALE_LR True needs SOLVER.REFERENCE_BATCH, the clips per step that SOLVER.BASE_LR is meant "
+            "for"
+        )
     if solver.AUTO_SCALE_LR and solver.BASE_LR_SCALE_NUM_SHARDS:
-        yield "SOLVER.AUTO_SCALE_LR and SOLVER.BASE_LR_SCALE_NUM_SHARDS both scale the learning rate; set one of them False"
+        yield (
+            "SOLVER.AUTO_SCALE_LR and SOLVER.BASE_LR_SCALE_NUM_SHARDS both scale the learning rate; set one of them "
+            "False"
+        )
     if solver.OPTIMIZING_METHOD == "sgd" and solver.NESTEROV and not (solver.MOMENTUM > 0 and solver.DAMPENING == 0):
-        yield f"SOLVER.NESTEROV needs SOLVER.MOMENTUM above 0 and SOLVER.DAMPENING 0, got {solver.MOMENTUM} and {solver.DAMPENING}"
+        yield (
+            f"SOLVER.NESTEROV needs SOLVER.MOMENTUM above 0 and SOLVER.DAMPENING 0, got {solver.MOMENTUM} and "
+            f"{solver.DAMPENING}"
+        )
 
 
 def _processes(cfg: CfgNode) -> Iterator[str]:
@@ -132,13 +160,22 @@ def _processes(cfg: CfgNode) -> Iterator[str]:
     if cfg.TRAIN.ENABLE and cfg.NUM_GPUS > 1 and cfg.TRAIN.BATCH_SIZE % cfg.NUM_GPUS:
         yield f"TRAIN.BATCH_SIZE {cfg.TRAIN.BATCH_SIZE} must be a multiple of NUM_GPUS {cfg.NUM_GPUS}"
     if cfg.BN.NORM_TYPE == "sync_batchnorm" and cfg.NUM_GPUS == 0:
-        yield "BN.NORM_TYPE sync_batchnorm needs GPUs (NUM_GPUS 0 is the CPU); on the CPU take MODEL.FROZEN_BN True or batchnorm"
+        yield (
+            "BN.NORM_TYPE sync_batchnorm needs GPUs (NUM_GPUS 0 is the CPU); on the CPU take MODEL.FROZEN_BN True or "
+            "batchnorm"
+        )
     if cfg.BN.NORM_TYPE == "sync_batchnorm" and cfg.MODEL.FROZEN_BN:
-        yield "BN.NORM_TYPE sync_batchnorm and MODEL.FROZEN_BN True contradict each other: frozen statistics are not measured"
+        yield (
+            "BN.NORM_TYPE sync_batchnorm and MODEL.FROZEN_BN True contradict each other: frozen statistics are not "
+            "measured"
+        )
     if cfg.TRAIN.SHARDING == "fsdp" and cfg.TRAIN.CHANNELS_LAST:
         yield "TRAIN.SHARDING fsdp needs TRAIN.CHANNELS_LAST False: FSDP2 takes contiguous weights only"
     if cfg.TRAIN.SHARDING == "fsdp" and cfg.SOLVER.OPTIMIZING_METHOD == "sgd":
-        yield "TRAIN.SHARDING fsdp needs SOLVER.OPTIMIZING_METHOD adam or adamw: torch's fused sgd takes no sharded weights"
+        yield (
+            "TRAIN.SHARDING fsdp needs SOLVER.OPTIMIZING_METHOD adam or adamw: torch's fused sgd takes no sharded "
+            "weights"
+        )
     if cfg.TRAIN.SHARDING == "fsdp" and cfg.DIST.GRADIENT_COMPRESSION != "none":
         yield f"DIST.GRADIENT_COMPRESSION {cfg.DIST.GRADIENT_COMPRESSION} is for TRAIN.SHARDING none"
 
@@ -148,9 +185,15 @@ def _mie_net(cfg: CfgNode) -> Iterator[str]:
         return
     segments, frames = cfg.MIE.NUM_SEGMENTS, cfg.MIE.FRAMES_PER_SEGMENT
     if cfg.DATA.NUM_FRAMES != segments * frames:
-        yield f"DATA.NUM_FRAMES {cfg.DATA.NUM_FRAMES} must be MIE.NUM_SEGMENTS {segments} * MIE.FRAMES_PER_SEGMENT {frames}"
+        yield (
+            f"DATA.NUM_FRAMES {cfg.DATA.NUM_FRAMES} must be MIE.NUM_SEGMENTS {segments} * MIE.FRAMES_PER_SEGMENT "
+            f"{frames}"
+        )
     if cfg.DATA.SEGMENT_LENGTH != frames:
-        yield f"DATA.SEGMENT_LENGTH {cfg.DATA.SEGMENT_LENGTH} must be MIE.FRAMES_PER_SEGMENT {frames}: the model reads what is sampled"
+        yield (
+            f"DATA.SEGMENT_LENGTH {cfg.DATA.SEGMENT_LENGTH} must be MIE.FRAMES_PER_SEGMENT {frames}: the model reads "
+            "what is sampled"
+        )
     if cfg.MIE.FUSION == "afm" and frames != 4:
         yield f"MIE.FRAMES_PER_SEGMENT {frames} must be 4 with MIE.FUSION afm: one motion map for each colour"
     if cfg.MIE.FUSION == "concat" and frames < 2:
@@ -160,17 +203,32 @@ def _mie_net(cfg: CfgNode) -> Iterator[str]:
 def _objective(cfg: CfgNode) -> Iterator[str]:
     weights, classes = cfg.LOSS.CLASS_WEIGHTS, cfg.MODEL.NUM_CLASSES
     if weights and (len(weights) != classes or not any(weights)):
-        yield f"LOSS.CLASS_WEIGHTS has {len(weights)} values; allowed: one for each of the {classes} classes, not all 0, or []"
+        yield (
+            f"LOSS.CLASS_WEIGHTS has {len(weights)} values; allowed: one for each of the {classes} classes, not all "
+            "0, or []"
+        )
     if cfg.MIXUP.ENABLE and cfg.LOSS.LABEL_SMOOTHING:
-        yield f"LOSS.LABEL_SMOOTHING {cfg.LOSS.LABEL_SMOOTHING} with MIXUP.ENABLE True: set MIXUP.LABEL_SMOOTH_VALUE alone"
+        yield (
+            f"LOSS.LABEL_SMOOTHING {cfg.LOSS.LABEL_SMOOTHING} with MIXUP.ENABLE True: set MIXUP.LABEL_SMOOTH_VALUE "
+            "alone"
+        )
     if cfg.MIXUP.ENABLE and cfg.MIXUP.TYPE == "svmix":
         if cfg.TRAIN.EMA.ENABLE:
-            yield "TRAIN.EMA.ENABLE True with MIXUP.TYPE svmix, which has a moving average of its own: SVMIX.EMA and SVMIX.EVAL"
+            yield (
+                "TRAIN.EMA.ENABLE True with MIXUP.TYPE svmix, which has a moving average of its own: SVMIX.EMA and "
+                "SVMIX.EVAL"
+            )
         if cfg.DISTILL.CHECKPOINT:
             yield f"DISTILL.CHECKPOINT '{cfg.DISTILL.CHECKPOINT}' with MIXUP.TYPE svmix: give one of them"
         if cfg.TRAIN.SHARDING == "fsdp" and cfg.SVMIX.MODULE_OPT == "sgd":
             yield "TRAIN.SHARDING fsdp needs SVMIX.MODULE_OPT adam or adamw: torch's fused sgd takes no sharded weights"
     if cfg.DATA.MULTI_LABEL and cfg.TEST.ENSEMBLE_SPACE not in ("logits", "sigmoid"):
-        yield f"DATA.MULTI_LABEL True with TEST.ENSEMBLE_SPACE {cfg.TEST.ENSEMBLE_SPACE}: its classes stand alone, allowed: logits, sigmoid"
+        yield (
+            f"DATA.MULTI_LABEL True with TEST.ENSEMBLE_SPACE {cfg.TEST.ENSEMBLE_SPACE}: its classes stand alone, "
+            "allowed: logits, sigmoid"
+        )
     if cfg.DISTILL.CHECKPOINT and cfg.DISTILL.INPUT == "enhanced" and (cfg.DATA.GAMMA or cfg.DATA.ENHANCE != "none"):
-        yield "DISTILL.INPUT enhanced brightens the student's clips for the teacher: set DATA.ENHANCE none and DATA.GAMMA []"
+        yield (
+            "DISTILL.INPUT enhanced brightens the student's clips for the teacher: set DATA.ENHANCE none and "
+            "DATA.GAMMA []"
+        )

@@ -54,13 +54,17 @@ class Sampler(NamedTuple):
             return sampling.sparse_random(num_frames, length=self.length, rng=rng)
         if self.mode == "dense":
             span = sampling.clip_span(self.length, self.stride, fps=fps, target_fps=self.target_fps)
-            return sampling.dense(num_frames, length=self.length, span=span, start=sampling.random_start(num_frames, span, rng))
+            return sampling.dense(
+                num_frames, length=self.length, span=span, start=sampling.random_start(num_frames, span, rng)
+            )
         numpy_rng = np.random.RandomState(rng.getrandbits(32))  # the generator that the published draws come from
         if self.mode == "uniform":
             return sampling.uniform(num_frames, length=self.length, rng=numpy_rng)
         segments = self.length // self.run
         if self.mode == "segment_dense":
-            starts = sampling.looped_starts(num_frames, segments=segments, start=sampling.random_window(num_frames, numpy_rng))
+            starts = sampling.looped_starts(
+                num_frames, segments=segments, start=sampling.random_window(num_frames, numpy_rng)
+            )
         else:
             starts = sampling.segment_starts(num_frames, segments=segments, run=self.run, rng=numpy_rng)
         return sampling.runs(starts, num_frames, run=self.run)
@@ -100,12 +104,13 @@ def train_plan(
     """A random clip with random crops.
 
     Args:
-        views: the clip comes so many times, each transformed in its own way: repeated augmentation. The others: see ``Sampler``.
+        views: the clip comes so many times, each transformed in its own way: repeated augmentation. The others: see
+            ``Sampler``.
     """
     return partial(_train_views, sampler=Sampler(mode, length, stride, run, target_fps), views=views)
 
 
-def test_plan(
+def evaluation_plan(
     *,
     length: int,
     stride: int = 1,
@@ -116,14 +121,14 @@ def test_plan(
     clips: int = 1,
     crops: int = 1,
 ) -> ViewPlan:
-    """Every video in ``clips`` x ``crops`` views: view r is crop ``r % crops`` of clip ``r // crops``; one crop is the centre.
+    """Every video in ``clips`` x ``crops`` views: view r is crop ``r % crops`` of clip ``r // crops``; one crop is the
+    centre.
 
     The other arguments: see ``Sampler``.
     """
-    return partial(_test_views, sampler=Sampler(mode, length, stride, run, target_fps, offset), clips=clips, crops=crops)
-
-
-test_plan.__test__ = False  # pytest: this is no test
+    return partial(
+        _test_views, sampler=Sampler(mode, length, stride, run, target_fps, offset), clips=clips, crops=crops
+    )
 
 
 def _frame_views(num_frames, rng, *, fps=None, mode: str, interval: int, count: int) -> list[View]:
@@ -137,13 +142,15 @@ def _frame_views(num_frames, rng, *, fps=None, mode: str, interval: int, count: 
 
 
 def frame_plan(mode: str, *, interval: int, count: int) -> ViewPlan:
-    """Single frames of a video, each a view: every ``interval``-th ("interval"), or ``count`` of them ("random", "uniform")."""
+    """Single frames of a video, each a view: every ``interval``-th ("interval"), or ``count`` of them ("random",
+    "uniform")."""
     assert mode in FRAME_MODES, mode
     return partial(_frame_views, mode=mode, interval=interval, count=count)
 
 
 def windows(num_frames: int, *, length: int, step: int) -> list[range]:
-    """Frame ranges that cover a long video from its first frame to its last: every ``step`` frames, the last one ends with the video."""
+    """Frame ranges that cover a long video from its first frame to its last: every ``step`` frames, the last one ends
+    with the video."""
     length, last = min(length, num_frames), max(num_frames - length, 0)
     starts = [*range(0, last, step), last]
     return [range(start, start + length) for start in starts]

@@ -55,7 +55,8 @@ def any_rank(flag: bool) -> bool:
 
 
 def gather_rows(rows: torch.Tensor) -> torch.Tensor:
-    """(n_r, ...) on every rank -> (sum of n_r, ...) on every rank, in rank order; ranks may hold different numbers of rows."""
+    """(n_r, ...) on every rank -> (sum of n_r, ...) on every rank, in rank order; ranks may hold different numbers of
+    rows."""
     if world_size() == 1:
         return rows
     counts = [torch.zeros(1, dtype=torch.long, device=rows.device) for _ in range(world_size())]

@@ -28,7 +28,9 @@ class Job(NamedTuple):
 
 
 def build_job_model(job: Job) -> nn.Module:
-    return model_on_device(job.cfg, job.device, channels_last=job.cfg.TRAIN.CHANNELS_LAST, compiled=job.cfg.TRAIN.COMPILE)
+    return model_on_device(
+        job.cfg, job.device, channels_last=job.cfg.TRAIN.CHANNELS_LAST, compiled=job.cfg.TRAIN.COMPILE
+    )
 
 
 def clip_names(loader) -> Callable[[Sequence[int]], str]:
@@ -53,7 +55,7 @@ def score(job: Job, model: nn.Module, loader, *, title: str) -> Scored:
             prepare=job.prepare,
             autocast=precision.autocast,
             device=job.device,
-            several=cfg.DATA.MULTI_LABEL,
+            multi_label=cfg.DATA.MULTI_LABEL,
             watch=lambda batches: job.stop.watch(job.log.bar(batches, total=len(batches), title=title)),
         )
     if not len(scored.ids):

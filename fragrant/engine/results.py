@@ -1,4 +1,5 @@
-"""What a test leaves in OUTPUT_DIR: the score table, the numbers that follow from it, the pickles that older scripts read."""
+"""What a test leaves in OUTPUT_DIR: the score table, the numbers that follow from it, the pickles that older scripts
+read."""
 
 import os
 import pickle
@@ -20,7 +21,8 @@ from fragrant.scores.predictions import predictions_csv
 
 
 def run_facts() -> dict[str, str]:
-    """Command, commit of the source tree (empty where it is none), time and versions, for the header of a score table."""
+    """Command, commit of the source tree (empty where it is none), time and versions, for the header of a score
+    table."""
     git = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
     try:
         commit = subprocess.run(git, capture_output=True, text=True, timeout=10).stdout.strip()
@@ -35,7 +37,8 @@ def run_facts() -> dict[str, str]:
 
 
 def save_results(folder: Path, table: ScoreTable, scores: VideoScores, summary: dict, *, name: str = "scores") -> None:
-    """``scores.npz``, and for people: ``scores.json``, the table's header and all numbers; ``scores.csv``, what each video got."""
+    """``scores.npz``, and for people: ``scores.json``, the table's header and all numbers; ``scores.csv``, what each
+    video got."""
     save_table(folder / f"{name}.npz", table)
     header = {key: value for key, value in table.header.items() if key != "config"}  # it stands in config.yaml
     text = simplejson.dumps({"header": header, "summary": summary}, indent=1, ignore_nan=True)

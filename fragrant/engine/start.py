@@ -33,14 +33,17 @@ class Sources(NamedTuple):
     checkpoint: str  # TRAIN.CHECKPOINT_FILE_PATH
     epoch_reset: bool  # TRAIN.CHECKPOINT_EPOCH_RESET
     clear_patterns: tuple[str, ...]  # TRAIN.CHECKPOINT_CLEAR_NAME_PATTERN
-    inflation: str | None  # TRAIN.CHECKPOINT_INFLATE: image filters of ``checkpoint`` are spread over time, or not taken
+    inflation: (
+        str | None
+    )  # TRAIN.CHECKPOINT_INFLATE: image filters of ``checkpoint`` are spread over time, or not taken
     pretrained: str  # image or video weights of the published model
 
 
 def load_start(model: nn.Module, sources: Sources, *, max_epoch: int) -> Start:
     """Fills the model, before anything else is built on it; ``take_up`` brings the rest back.
 
-    The first of these that applies: a checkpoint in the output folder (resume), ``checkpoint`` with its epoch and optimiser
+    The first of these that applies: a checkpoint in the output folder (resume), ``checkpoint`` with its epoch and
+    optimiser
     (continue) or without (fine-tune), ``pretrained``, nothing.
 
     Raises:
@@ -64,14 +67,21 @@ def load_start(model: nn.Module, sources: Sources, *, max_epoch: int) -> Start:
 def _from_file(model: nn.Module, sources: Sources, max_epoch: int) -> Start:
     path = existing(sources.checkpoint, "TRAIN.CHECKPOINT_FILE_PATH")
     state = load_checkpoint(path)
-    report = load_weights(model, state, where=path, clear_name_patterns=sources.clear_patterns, inflation=sources.inflation)
+    report = load_weights(
+        model, state, where=path, clear_name_patterns=sources.clear_patterns, inflation=sources.inflation
+    )
     complete = not (report.missing or report.dropped)
     if sources.epoch_reset or "optimizer_state" not in state or not complete:
-        why = "" if sources.epoch_reset or complete else " (it does not fit completely, so its epoch and optimiser are not taken over)"
+        why = (
+            ""
+            if sources.epoch_reset or complete
+            else " (it does not fit completely, so its epoch and optimiser are not taken over)"
+        )
         return Start(f"Fine-tuning from {path}{why}, epoch 1 of {max_epoch}: {report.summary()}")
     if state["epoch"] + 1 >= max_epoch:
         raise CheckpointError(
-            f"TRAIN.CHECKPOINT_FILE_PATH {path} has finished {state['epoch'] + 1} of SOLVER.MAX_EPOCH {max_epoch} epochs, nothing is left "
+            f"TRAIN.CHECKPOINT_FILE_PATH {path} has finished {state['epoch'] + 1} of SOLVER.MAX_EPOCH {max_epoch} "
+            "epochs, nothing is left "
             "to train; to fine-tune from it set TRAIN.CHECKPOINT_EPOCH_RESET True"
         )
     start = _taken_up(model, state, path)

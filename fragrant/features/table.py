@@ -32,5 +32,8 @@ class FeatureTable(NamedTuple):
         """``numpy.load(path)`` gives the same fields; settings as JSON text."""
         path.parent.mkdir(parents=True, exist_ok=True)
         columns = {"features": self.features, "labels": self.labels, "paths": np.array(self.paths)}
-        names, settings = np.array(self.class_names or [], dtype=str), np.array(json.dumps(self.settings, sort_keys=True))
+        names, settings = (
+            np.array(self.class_names or [], dtype=str),
+            np.array(json.dumps(self.settings, sort_keys=True)),
+        )
         np.savez(path, **columns, class_names=names, settings=settings)

@@ -4,4 +4,12 @@ from fragrant.launch.command_line import argument_parser, config_and_environment
 from fragrant.launch.exit_code import exit_code
 from fragrant.launch.processes import gpu_if_any, launch, pick_device
 
-__all__ = ["argument_parser", "config_and_environments", "config_of", "exit_code", "gpu_if_any", "launch", "pick_device"]
+__all__ = [
+    "argument_parser",
+    "config_and_environments",
+    "config_of",
+    "exit_code",
+    "gpu_if_any",
+    "launch",
+    "pick_device",
+]

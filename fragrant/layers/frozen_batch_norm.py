@@ -1,4 +1,5 @@
-"""BatchNorm that keeps its statistics: what a batch holds, or how it is spread over processes, no longer changes the result."""
+"""BatchNorm that keeps its statistics: what a batch holds, or how it is spread over processes, no longer changes the
+result."""
 
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm

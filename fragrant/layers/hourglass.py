@@ -1,4 +1,5 @@
-"""H2CN's hourglass convolution, which looks at more of the frames before and after than of its own, and the gate made of it."""
+"""H2CN's hourglass convolution, which looks at more of the frames before and after than of its own, and the gate made
+of it."""
 
 import torch
 import torch.nn.functional as F
@@ -6,7 +7,8 @@ from torch import Tensor, nn
 
 
 class Hourglass(nn.Module):
-    """A temporal convolution of every channel whose two outer taps see a spatially enlarged neighbourhood (H2CN, MM 2022).
+    """A temporal convolution of every channel whose two outer taps see a spatially enlarged neighbourhood (H2CN, MM
+    2022).
 
     Args:
         out_channels: a multiple of the channels.
@@ -54,5 +56,7 @@ class HourglassGate(nn.Module):
         frames = x.shape[2]
         narrow = self.norm(self.reduce(x.transpose(1, 2).flatten(0, 1)))  # (N*T, c, H, W)
         moving = self.hourglass(narrow.unflatten(0, (-1, frames)).transpose(1, 2)).mean((3, 4))  # (N, c, T)
-        gate = self.gate_norm(self.expand(moving.transpose(1, 2).flatten(0, 1)[..., None, None])).sigmoid()  # (N*T, C, 1, 1)
+        gate = self.gate_norm(
+            self.expand(moving.transpose(1, 2).flatten(0, 1)[..., None, None])
+        ).sigmoid()  # (N*T, C, 1, 1)
         return x * gate.unflatten(0, (-1, frames)).transpose(1, 2)

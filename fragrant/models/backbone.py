@@ -51,15 +51,18 @@ class Backbone(nn.Module):
 
     @property
     def choices(self) -> dict[str, Sequence[float]]:
-        """What the model decides for every clip by itself, and the values there are: {"gamma": (1.0, 1.5)}; most decide nothing."""
+        """What the model decides for every clip by itself, and the values there are: {"gamma": (1.0, 1.5)}; most decide
+        nothing."""
         return {}
 
     def score(self, clips: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        """(N, C, T, H, W) -> logits (N, K), and of each of ``choices`` the value taken for every clip (N,): what a score table holds."""
+        """(N, C, T, H, W) -> logits (N, K), and of each of ``choices`` the value taken for every clip (N,): what a
+        score table holds."""
         return self(clips), {}
 
     def layout_of(self, state: Mapping[str, Tensor]) -> str:
-        """Who wrote a file, told by the names in it, for the report: "mmaction2"; "" where there is one layout only, or nobody knows."""
+        """Who wrote a file, told by the names in it, for the report: "mmaction2"; "" where there is one layout only, or
+        nobody knows."""
         return ""
 
     def rename_published(self, state: dict[str, Tensor]) -> dict[str, Tensor]:

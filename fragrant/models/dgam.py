@@ -1,4 +1,5 @@
-"""DGAM (Jeong et al., ELLAR, ACCV 2024): gamma experts in front of any backbone, and a classifier for each of them behind it."""
+"""DGAM (Jeong et al., ELLAR, ACCV 2024): gamma experts in front of any backbone, and a classifier for each of them
+behind it."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -60,7 +61,9 @@ class DGAM(Backbone):
         self.gammas = tuple(gammas)
         self.backbone = backbone
         self.num_features = backbone.num_features
-        self.heads = nn.ModuleList(nn.Linear(self.num_features, num_classes) for _ in (gammas if heads == "matched" else [1]))
+        self.heads = nn.ModuleList(
+            nn.Linear(self.num_features, num_classes) for _ in (gammas if heads == "matched" else [1])
+        )
         for head in self.heads:
             nn.init.normal_(head.weight, std=0.01)
             nn.init.zeros_(head.bias)
@@ -109,8 +112,10 @@ class DGAM(Backbone):
     def classify(self, pooled: Tensor, choice: Choice) -> Tensor:
         """(N, D) -> (N, K) by the classifier of each clip's expert; a mixture of experts has a mixture of classifiers.
 
-        All of them take part in every step, those that no clip has taken with a gradient of zero, not none: nothing waits for the GPU
-        to tell which, and all processes have gradients of the same tensors. So AdamW decays them too, by 1 - rate * decay per step,
+        All of them take part in every step, those that no clip has taken with a gradient of zero, not none: nothing
+        waits for the GPU
+        to tell which, and all processes have gradients of the same tensors. So AdamW decays them too, by 1 - rate *
+        decay per step,
         which the published code, where they have none, does not.
         """
         if len(self.heads) == 1:
@@ -129,14 +134,15 @@ class DGAM(Backbone):
         """
         if len(self.heads) > 1:
             raise ModelError(
-                "DGAM with a classifier for each gamma has no logits of features alone; call the model, or take DGAM.HEADS shared"
+                "DGAM with a classifier for each gamma has no logits of features alone; call the model, or take "
+                "DGAM.HEADS shared"
             )
         return self.heads[0](self.backbone.forward_head(features))
 
     def timed_parts(self) -> dict[str, list[nn.Module]]:
         return {"frame statistics, gate, experts": [self.experts]}
 
-    # --------------------------------------------------------------------------------------- published weights, learning rates
+    # -------------------------------------------------------------------------------- published weights, learning rates
     def optimizer_groups(self) -> list[dict]:
         """Backbone, classifiers, gate; vectors and tables of position biases do not decay."""
         members = {}

@@ -1,4 +1,5 @@
-"""H2CN, the hierarchical hourglass network (MM 2022): TSM with large displacements, between neighbouring frames and between segments."""
+"""H2CN, the hierarchical hourglass network (MM 2022): TSM with large displacements, between neighbouring frames and
+between segments."""
 
 from collections.abc import Sequence
 from itertools import chain
@@ -15,7 +16,8 @@ FRAMES = 5  # of a segment; the middle one is the picture
 
 
 class H2CN(TSM):
-    """TSM on segments of 5 neighbouring frames: a stem that sees all of them, and in every block a gate between the segments.
+    """TSM on segments of 5 neighbouring frames: a stem that sees all of them, and in every block a gate between the
+    segments.
 
     Sample with DATA.SAMPLING segment, DATA.SEGMENT_LENGTH 5: clips of 5 T frames.
     """
@@ -48,7 +50,8 @@ class H2CN(TSM):
         options = dict(blocks=blocks, width=width, dropout_rate=dropout_rate, recompute_blocks=recompute_blocks)
         super().__init__(num_classes=num_classes, **options)
         net = self.resnet
-        net.conv1 = nn.Conv2d(3, 64, 7, stride=2, padding=3)  # its ImageNet ancestor has biases here and beside the blocks
+        # Its ImageNet ancestor has biases here and beside the blocks.
+        net.conv1 = nn.Conv2d(3, 64, 7, stride=2, padding=3)
         for block in chain(*self.stages()):
             block.temporal = HourglassGate(block.width)
             if block.downsample is not None:
@@ -75,7 +78,9 @@ class H2CN(TSM):
     def stem(self, clips: Tensor) -> tuple[Tensor, int]:
         """(N, 3, 5*T, H, W) -> (N*T, 64, H / 4, W / 4), T"""
         if clips.shape[2] % FRAMES:
-            raise ModelError(f"H2CN takes clips of a multiple of {FRAMES} frames, the segments; got {clips.shape[2]} frames")
+            raise ModelError(
+                f"H2CN takes clips of a multiple of {FRAMES} frames, the segments; got {clips.shape[2]} frames"
+            )
         segments = clips.shape[2] // FRAMES
         frames = clips.unflatten(2, (segments, FRAMES)).transpose(1, 2).flatten(0, 1)  # (N*T, 3, 5, H, W)
         pictures = frames[:, :, FRAMES // 2].unsqueeze(2)  # (N*T, 3, 1, H, W): clips of one frame
@@ -83,7 +88,11 @@ class H2CN(TSM):
         return 0.5 * still + 0.5 * F.interpolate(self.motion(frames), size=still.shape[2:]), segments
 
     def rename_published(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
-        return {name: value for name, value in super().rename_published(state).items() if not name.startswith("base_model.conv1_temp.")}
+        return {
+            name: value
+            for name, value in super().rename_published(state).items()
+            if not name.startswith("base_model.conv1_temp.")
+        }
 
 
 @MODELS.register("H2CN")

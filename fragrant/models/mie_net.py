@@ -1,7 +1,10 @@
-"""MIE-Net, motion information enhancement: motion maps (PA) fused with the picture (AFM), and DPTAM in every block of a ResNet.
+"""MIE-Net, motion information enhancement: motion maps (PA) fused with the picture (AFM), and DPTAM in every block of a
+ResNet.
 
-For fine-grained sport actions (SLJD, Diving48) and Something-Something V2. A clip is T segments of L neighbouring frames; every segment
-gives one image of its first frame and its motion maps, and the ResNet sees the T images, which meet in DPTAM alone. The published code
+For fine-grained sport actions (SLJD, Diving48) and Something-Something V2. A clip is T segments of L neighbouring
+frames; every segment
+gives one image of its first frame and its motion maps, and the ResNet sees the T images, which meet in DPTAM alone. The
+published code
 does not run as it is; what this computes is what it computes once repaired.
 """
 
@@ -52,17 +55,21 @@ def spread_over_channels(filters: Tensor, channels: int) -> Tensor:
 
 
 class MieNet(Backbone):
-    """MIE-Net and its relatives: AFM only (``dptam=False``), DPTAM behind plain concatenation (``fusion="concat"``), RGB + DPTAM, TSN.
+    """MIE-Net and its relatives: AFM only (``dptam=False``), DPTAM behind plain concatenation (``fusion="concat"``),
+    RGB + DPTAM, TSN.
 
     Args:
-        frames_per_segment: L. A clip is a whole number of segments, T = frames / L; train and test with the same number.
-        fusion: "afm", "concat" (picture and motion maps side by side, as PAN-Lite), "none" (the first frame of a segment alone).
+        frames_per_segment: L. A clip is a whole number of segments, T = frames / L; train and test with the same
+            number.
+        fusion: "afm", "concat" (picture and motion maps side by side, as PAN-Lite), "none" (the first frame of a
+            segment alone).
         dptam: DPTAM in every block.
         blocks: blocks of each of the ResNet's four stages.
         width: of the bottlenecks in the first stage; the published nets have 64.
         dropout_rate: before the head.
         consensus: "avg" or "max" of the segments' logits. The published nets take the average.
-        partial_bn: the ResNet's BatchNorms except the first keep their statistics, scales and shifts. DPTAM's always learn.
+        partial_bn: the ResNet's BatchNorms except the first keep their statistics, scales and shifts. DPTAM's always
+            learn.
         train_mix: see ``AFM``. pa_init: see ``PA``.
         fast_head: the head learns at 5 (bias: 10) times the rate, unless its weights come from the same data set.
         recompute_blocks: how many blocks of each stage are computed again in the backward pass instead of kept.
@@ -90,7 +97,10 @@ class MieNet(Backbone):
             if value not in known:
                 raise ModelError(f"MieNet {name} '{value}' is not known; known: {', '.join(known)}")
         if fusion == "afm" and frames_per_segment != 4:
-            raise ModelError(f"MieNet fusion 'afm' needs 4 frames per segment, for one motion map per colour; got {frames_per_segment}")
+            raise ModelError(
+                "MieNet fusion 'afm' needs 4 frames per segment, for one motion map per colour; got "
+                f"{frames_per_segment}"
+            )
         self.frames_per_segment, self.consensus = frames_per_segment, consensus
         self.fast_head, self.recompute_blocks = fast_head, blocks_to_recompute(recompute_blocks)
         self.pa = None if fusion == "none" else PA(frames_per_segment, init=pa_init)
@@ -131,7 +141,7 @@ class MieNet(Backbone):
             norm.eval()
         return self
 
-    # ------------------------------------------------------------------------------------------------------- forward pass
+    # ----------------------------------------------------------------------------------------------------- forward pass
     def images(self, clips: Tensor) -> Tensor:
         """What the ResNet sees of every segment: (N, 3, T*L, H, W) -> (N*T, C, H, W), C = 3 or 3 + L - 1"""
         pictures = clips[:, :, :: self.frames_per_segment].transpose(1, 2).flatten(0, 1)  # (N*T, 3, H, W)
@@ -162,7 +172,7 @@ class MieNet(Backbone):
             raise ModelError(f"clips must be {wanted}; got a tensor of shape {tuple(clips.shape)}")
         return clips
 
-    # --------------------------------------------------------------------------------------- published weights, learning rates
+    # -------------------------------------------------------------------------------- published weights, learning rates
     def rename_published(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
         """Takes the files of MIE-Net, TSN, TSM, TAM and torchvision. What they carry unused is left out."""
         ours = {rename(key): value for key, value in state.items() if not UNUSED.match(key)}
@@ -176,8 +186,10 @@ class MieNet(Backbone):
     def optimizer_groups(self) -> list[dict]:
         """The published groups of parameters: the rate and the weight decay of a group over those of the run.
 
-        The new convolution of PA learns faster, the widened first convolution of the ResNet does not: as published. What stands in no
-        published group is the mix of AFM, which the published code forgets; here it learns at the rate of the run, without decay.
+        The new convolution of PA learns faster, the widened first convolution of the ResNet does not: as published.
+        What stands in no
+        published group is the mix of AFM, which the published code forgets; here it learns at the rate of the run,
+        without decay.
 
         Raises:
             ModelError: a module with parameters that no rule knows.
@@ -216,7 +228,11 @@ class MieNet(Backbone):
 
     def timed_parts(self) -> dict[str, list[nn.Module]]:
         parts = {"PA": [self.pa], "AFM": [self.afm], "DPTAM": [block.temporal for block in chain(*self.stages())]}
-        return {name: present for name, modules in parts.items() if (present := [module for module in modules if module is not None])}
+        return {
+            name: present
+            for name, modules in parts.items()
+            if (present := [module for module in modules if module is not None])
+        }
 
 
 @MODELS.register("MieNet")

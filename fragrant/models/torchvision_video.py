@@ -1,4 +1,5 @@
-"""torchvision's video classifiers R(2+1)D-18, S3D and MViTv2-S as backbones: its layers, its weights, our feature maps."""
+"""torchvision's video classifiers R(2+1)D-18, S3D and MViTv2-S as backbones: its layers, its weights, our feature
+maps."""
 
 import re
 from collections.abc import Sequence
@@ -20,7 +21,8 @@ class TorchvisionVideo(Backbone):
     """One of torchvision's networks without its classifier, ``net``, and a head of ours.
 
     Args:
-        recompute_blocks: how many blocks of each of the four stages are computed again in the backward pass instead of kept.
+        recompute_blocks: how many blocks of each of the four stages are computed again in the backward pass instead of
+            kept.
 
     Attributes:
         published_head: what the names of the classifier begin with in torchvision's files.
@@ -57,15 +59,20 @@ class TorchvisionVideo(Backbone):
     def rename_published(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
         """The names of torchvision's own files; ours stay."""
         theirs = re.compile(rf"^{re.escape(self.published_head)}\.")
-        renamed = {theirs.sub("head.", name) if not name.startswith("net.") else name: value for name, value in state.items()}
+        renamed = {
+            theirs.sub("head.", name) if not name.startswith("net.") else name: value for name, value in state.items()
+        }
         return {
-            name if name.startswith(("net.", "head.")) else f"net.{name}": value.flatten(1) if name == "head.weight" else value
+            name if name.startswith(("net.", "head.")) else f"net.{name}": value.flatten(1)
+            if name == "head.weight"
+            else value
             for name, value in renamed.items()
         }
 
 
 class R2Plus1D(TorchvisionVideo):
-    """R(2+1)D (Tran et al. 2018), a ResNet whose 3D filters are split into space and time: 31.5 M parameters with 2 blocks per stage."""
+    """R(2+1)D (Tran et al. 2018), a ResNet whose 3D filters are split into space and time: 31.5 M parameters with 2
+    blocks per stage."""
 
     published_head = "fc"
 
@@ -124,20 +131,25 @@ class S3D(TorchvisionVideo):
     def forward_features(self, clips: Tensor) -> Tensor:
         """(N, 3, T, H, W) -> (N, 1024, T / 8, H / 32, W / 32)"""
         if clips.ndim != 5 or clips.shape[2] < 7 or min(clips.shape[3:]) < 32:
-            raise ModelError(f"S3D takes clips (N, 3, T, H, W) of at least 7 frames of 32 x 32 pixels; got shape {tuple(clips.shape)}")
+            raise ModelError(
+                "S3D takes clips (N, 3, T, H, W) of at least 7 frames of 32 x 32 pixels; got shape "
+                f"{tuple(clips.shape)}"
+            )
         x = clips
         for part, recomputed in zip(self.parts(), self.recomputed, strict=True):
             x = recompute(part, x) if recomputed else part(x)
         return x
 
     def forward_head(self, features: Tensor) -> Tensor:
-        """(N, D, T', H', W') -> (N, K): the mean over all windows of 2 x 7 x 7, so the middle of a larger map counts more."""
+        """(N, D, T', H', W') -> (N, K): the mean over all windows of 2 x 7 x 7, so the middle of a larger map counts
+        more."""
         window = tuple(map(min, (2, 7, 7), features.shape[2:]))
         return self.head(self.dropout(F.avg_pool3d(features, window, stride=1).mean((2, 3, 4))))
 
 
 class MViTv2(TorchvisionVideo):
-    """MViTv2-S (Li et al. 2022): 34.5 M parameters. Its weights were trained at 16 x 224 x 224; relative positions fit other clips too.
+    """MViTv2-S (Li et al. 2022): 34.5 M parameters. Its weights were trained at 16 x 224 x 224; relative positions fit
+    other clips too.
 
     It classifies by a class token, which is not in the feature map.
     """

@@ -1,4 +1,5 @@
-"""TSM, the temporal shift module (Lin et al. 2019): a ResNet on single frames whose blocks look at the frames beside theirs for free."""
+"""TSM, the temporal shift module (Lin et al. 2019): a ResNet on single frames whose blocks look at the frames beside
+theirs for free."""
 
 import re
 from collections.abc import Sequence

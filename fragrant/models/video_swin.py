@@ -1,4 +1,5 @@
-"""Video Swin Transformer (Liu et al. 2022, arXiv 2106.13230), on torchvision's SwinTransformer3d, which computes the published model.
+"""Video Swin Transformer (Liu et al. 2022, arXiv 2106.13230), on torchvision's SwinTransformer3d, which computes the
+published model.
 
 The names of the modules, and so the keys of the state dict, are torchvision's.
 """
@@ -31,7 +32,8 @@ SIZES = {
 
 
 class VideoSwin(Backbone):
-    """Patches of pixels, four stages of attention in shifted windows. Space shrinks to 1/32, time to 1/patch_size[0]; both rounded up.
+    """Patches of pixels, four stages of attention in shifted windows. Space shrinks to 1/32, time to 1/patch_size[0];
+    both rounded up.
 
     Args:
         num_classes: K; 0 gives an Identity head.
@@ -40,7 +42,8 @@ class VideoSwin(Backbone):
         window_size: frames, rows and columns of patches that attend to each other.
         drop_path_rate: probability of skipping a branch of the last block; grows linearly from 0 at the first.
         dropout_rate: before the head.
-        frozen_stages: how many of the first stages, with the patch embedding, keep their weights; 4 leaves only norm and head. -1: none.
+        frozen_stages: how many of the first stages, with the patch embedding, keep their weights; 4 leaves only norm
+            and head. -1: none.
         recompute_blocks: how many of a stage's first blocks keep no activations for the backward pass.
         backbone_lr_scale: learning rate of everything but the head over that of the run.
 
@@ -65,7 +68,11 @@ class VideoSwin(Backbone):
         if not -1 <= frozen_stages <= 4:
             raise ModelError(f"frozen_stages {frozen_stages} must be from -1 (nothing is frozen) to 4")
         net = SwinTransformer3d(
-            list(patch_size), *map(_as_list, size), list(window_size), stochastic_depth_prob=drop_path_rate, num_classes=max(num_classes, 1)
+            list(patch_size),
+            *map(_as_list, size),
+            list(window_size),
+            stochastic_depth_prob=drop_path_rate,
+            num_classes=max(num_classes, 1),
         )
         self.patch_embed, self.features, self.norm = net.patch_embed, net.features, net.norm
         self.num_features = net.num_features
@@ -106,7 +113,8 @@ class VideoSwin(Backbone):
         return self.head(self.dropout(features.mean(dim=(2, 3, 4))))
 
     def optimizer_groups(self) -> list[dict]:
-        """Vectors (norms, biases) and position biases do not decay; the published rules mean norms and position biases."""
+        """Vectors (norms, biases) and position biases do not decay; the published rules mean norms and position
+        biases."""
         members = {"backbone": [], "backbone without decay": [], "head": [], "head without decay": []}
         for name, parameter in self.named_parameters():
             part = "head" if name.startswith("head.") else "backbone"
@@ -130,7 +138,9 @@ class VideoSwin(Backbone):
         tables = {key: value for key, value in state.items() if key.endswith("relative_position_bias_table")}
         flat = 2 * self.window_size[0] - 1
         rows = flat * (2 * self.window_size[1] - 1) * (2 * self.window_size[2] - 1)
-        return state | {key: inflate_table(table, self.window_size) for key, table in tables.items() if len(table) != rows}
+        return state | {
+            key: inflate_table(table, self.window_size) for key, table in tables.items() if len(table) != rows
+        }
 
 
 def _as_list(value: int | Sequence[int]) -> int | list[int]:
@@ -140,7 +150,8 @@ def _as_list(value: int | Sequence[int]) -> int | list[int]:
 def inflate_table(table: Tensor, window_size: Sequence[int]) -> Tensor:
     """Position biases of an image model (rows, heads) -> (frames * rows, heads), the same for every distance in time.
 
-    Another window is resized to this one (bicubic), as published; a table that is no square is left alone, and so does not fit.
+    Another window is resized to this one (bicubic), as published; a table that is no square is left alone, and so does
+    not fit.
     """
     frames, height, width = (2 * size - 1 for size in window_size)
     side = round(len(table) ** 0.5)
@@ -152,7 +163,7 @@ def inflate_table(table: Tensor, window_size: Sequence[int]) -> Tensor:
     return table.repeat(frames, 1)
 
 
-# --------------------------------------------------------------------------------------------------------- published layouts
+# ---------------------------------------------------------------------------------------------------- published layouts
 def layout_of(state: Mapping[str, Tensor]) -> str:
     """Who wrote a state dict, told by its names; "" = somebody else."""
     if "features.0.0.norm1.weight" in state:

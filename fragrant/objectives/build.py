@@ -25,7 +25,11 @@ from fragrant.objectives.sv_mix import SvMix, draw
 from fragrant.registry import Registry
 
 LOSSES = Registry("MODEL.LOSS_FUNC")
-for name in ("cross_entropy", "soft_cross_entropy", "focal"):  # published files with mixup ask for the second: the first takes shares too
+for name in (
+    "cross_entropy",
+    "soft_cross_entropy",
+    "focal",
+):  # published files with mixup ask for the second: the first takes shares too
     LOSSES.register(name)(cross_entropy)
 LOSSES.register("bce_logit")(binary_cross_entropy)
 ENHANCEMENTS = {"equalize": equalize, "clahe": clahe}
@@ -61,7 +65,13 @@ def build_sv_mix(cfg, model: nn.Module, rng: random.Random) -> SvMix:
     sv = cfg.SVMIX
     rate = {"lr_scale": sv.MODULE_LR / cfg.SOLVER.BASE_LR} if sv.LR_SCHEDULED else {"fixed_lr": sv.MODULE_LR}
     settings = {"momentum": 0.9, "nesterov": False, "dampening": 0.0} if sv.MODULE_OPT == "sgd" else {}
-    learning = {"optimizer": sv.MODULE_OPT, "weight_decay": sv.MODULE_WD, "clip_norm": sv.MODULE_CLIP, **rate, **settings}
+    learning = {
+        "optimizer": sv.MODULE_OPT,
+        "weight_decay": sv.MODULE_WD,
+        "clip_norm": sv.MODULE_CLIP,
+        **rate,
+        **settings,
+    }
     draws = partial(
         draw,
         rng=rng,
@@ -95,7 +105,8 @@ def build_enhancement(teacher_cfg) -> Callable[[Tensor], Tensor]:
     data = teacher_cfg.DATA
     if not data.GAMMA and data.ENHANCE == "none":
         raise UserError(
-            "DISTILL.INPUT enhanced, but DISTILL.CHECKPOINT was trained with DATA.ENHANCE none and DATA.GAMMA []; allowed: dark"
+            "DISTILL.INPUT enhanced, but DISTILL.CHECKPOINT was trained with DATA.ENHANCE none and DATA.GAMMA "
+            "[]; allowed: dark"
         )
     gamma = sum(data.GAMMA) / len(data.GAMMA) if data.GAMMA else 1
     enhance = ENHANCEMENTS.get(data.ENHANCE, lambda frames: frames)
@@ -111,10 +122,14 @@ def build_distill(cfg, model: nn.Module, teacher: Teacher, **options) -> Distill
     """Raises UserError where the teacher knows other classes."""
     found, wanted = teacher.cfg.MODEL.NUM_CLASSES, cfg.MODEL.NUM_CLASSES
     if found != wanted:
-        raise UserError(f"DISTILL.CHECKPOINT '{cfg.DISTILL.CHECKPOINT}' knows {found} classes; allowed: the {wanted} of MODEL.NUM_CLASSES")
+        raise UserError(
+            f"DISTILL.CHECKPOINT '{cfg.DISTILL.CHECKPOINT}' knows {found} classes; allowed: the {wanted} of "
+            "MODEL.NUM_CLASSES"
+        )
     device = next(teacher.model.parameters()).device
     normalizations = [
-        ClipNormalize(data.MEAN, data.STD, reverse_channels=data.REVERSE_INPUT_CHANNEL).to(device) for data in (cfg.DATA, teacher.cfg.DATA)
+        ClipNormalize(data.MEAN, data.STD, reverse_channels=data.REVERSE_INPUT_CHANNEL).to(device)
+        for data in (cfg.DATA, teacher.cfg.DATA)
     ]
     enhance = [build_enhancement(teacher.cfg)] if cfg.DISTILL.INPUT == "enhanced" else []
     return Distill(
@@ -132,11 +147,14 @@ def build_classify(cfg, model: nn.Module, **options) -> Classify:
     dgam = cfg.DGAM
     if cfg.MODEL.MODEL_NAME != "DGAM" or "gate" in dgam.FREEZE:
         return Classify(model, build_loss(cfg), **options)
-    return (ExpectedLoss if dgam.SELECT == "expected" else Gated)(model, build_loss(cfg), balance=dgam.BALANCE, **options)
+    return (ExpectedLoss if dgam.SELECT == "expected" else Gated)(
+        model, build_loss(cfg), balance=dgam.BALANCE, **options
+    )
 
 
 def build_objective(cfg, model: nn.Module, *, teacher: Teacher | None = None) -> Objective:
-    """The objective around ``model``, which holds the weights that training starts with: averages and teachers begin as copies.
+    """The objective around ``model``, which holds the weights that training starts with: averages and teachers begin as
+    copies.
 
     What it draws at random comes from this process's own generator, the module ``random``: checkpoints hold its state.
 
@@ -154,7 +172,8 @@ def build_objective(cfg, model: nn.Module, *, teacher: Teacher | None = None) ->
 
 
 def part_to_test(cfg) -> str:
-    """Whose weights a test takes from a checkpoint: what their names in the objective's state begin with; "" = the model's."""
+    """Whose weights a test takes from a checkpoint: what their names in the objective's state begin with; "" = the
+    model's."""
     if cfg.MIXUP.ENABLE and cfg.MIXUP.TYPE == "svmix":
         return "teacher." if cfg.SVMIX.EVAL == "teacher" else ""
     return "averaged." if cfg.TRAIN.EMA.ENABLE and cfg.TRAIN.EMA.EVAL == "ema" else ""

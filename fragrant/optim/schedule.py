@@ -34,16 +34,26 @@ def relative_steps(epoch: float, *, base_lr: float, steps: Sequence[float], lrs:
     if not steps or steps[0] != 0 or any(after <= before for before, after in zip(steps, steps[1:], strict=False)):
         raise UserError(f"SOLVER.STEPS {steps} with a LR_POLICY of steps; allowed: rising epochs, the first of them 0")
     if len(lrs) != len(steps):
-        raise UserError(f"SOLVER.LRS {lrs} has {len(lrs)} factors for the {len(steps)} epochs of SOLVER.STEPS {steps}; allowed: one each")
+        raise UserError(
+            f"SOLVER.LRS {lrs} has {len(lrs)} factors for the {len(steps)} epochs of SOLVER.STEPS {steps}; "
+            "allowed: one each"
+        )
     return base_lr * lrs[bisect_right(steps, epoch) - 1]
 
 
 def warmup_times_steps(
-    epoch: float, *, base_lr: float, steps: Sequence[float], lrs: Sequence[float], warmup_epochs: float, warmup_start_lr: float
+    epoch: float,
+    *,
+    base_lr: float,
+    steps: Sequence[float],
+    lrs: Sequence[float],
+    warmup_epochs: float,
+    warmup_start_lr: float,
 ) -> float:
     """The relative steps times a warm-up that may go on behind them; the same rate for a whole epoch.
 
-    As mmaction2 trains with a LinearLR and a MultiStepLR, both by epoch. Its LinearLR with ``end`` E is full at epoch E - 1:
+    As mmaction2 trains with a LinearLR and a MultiStepLR, both by epoch. Its LinearLR with ``end`` E is full at epoch E
+    - 1:
     ``warmup_epochs`` here is E - 1.
     """
     epoch = math.floor(epoch)
@@ -67,8 +77,10 @@ def lr_at(
 ) -> float:
     """The learning rate at ``epoch`` = finished epochs + share of the running one (2.5: the middle of the third).
 
-    But for "warmup_times_steps", which see, warm-up is a straight line from ``warmup_start_lr`` to what the policy says at
-    ``warmup_epochs``. A cosine that does not start after the warm-up (``cosine_after_warmup`` False) has come down a little
+    But for "warmup_times_steps", which see, warm-up is a straight line from ``warmup_start_lr`` to what the policy says
+    at
+    ``warmup_epochs``. A cosine that does not start after the warm-up (``cosine_after_warmup`` False) has come down a
+    little
     by then, so its peak is below ``base_lr``; published SlowFast runs have it so.
 
     Raises:
@@ -81,7 +93,9 @@ def lr_at(
             return cosine(epoch, base_lr=base_lr, end_lr=end_lr, start_epoch=start_epoch, max_epoch=max_epoch)
         if policy == "steps_with_relative_lrs":
             return relative_steps(epoch, base_lr=base_lr, steps=steps, lrs=lrs)
-        raise UserError(f"SOLVER.LR_POLICY '{policy}' is not known; {did_you_mean(policy, POLICIES)}Known: {', '.join(POLICIES)}")
+        raise UserError(
+            f"SOLVER.LR_POLICY '{policy}' is not known; {did_you_mean(policy, POLICIES)}Known: {', '.join(POLICIES)}"
+        )
 
     if policy == "warmup_times_steps":
         warmup = {"warmup_epochs": warmup_epochs, "warmup_start_lr": warmup_start_lr}

@@ -24,10 +24,13 @@ def maps_of(
 
     Args:
         what: one of ``MAPS``.
-        layer: part of the model, for grad-cam and attention. class_name: for grad-cam. at: place in the clip, for attention and ram.
+        layer: part of the model, for grad-cam and attention. class_name: for grad-cam. at: place in the clip, for
+            attention and ram.
     """
     if what == "grad-cam":
-        return grad_cam_maps(model, clip, layer=layer, class_number=class_number(class_name, class_names), class_names=class_names)
+        return grad_cam_maps(
+            model, clip, layer=layer, class_number=class_number(class_name, class_names), class_names=class_names
+        )
     if what == "attention":
         return attention_maps(model, clip, layer=layer, at=at)
     return fam_maps(model, clip) if what == "fam" else ram_maps(model, clip, at=tuple(at or (0.5, 0.5, 0.5)))

@@ -32,7 +32,8 @@ def plot_runs(folders: Sequence[str | Path], path: str | Path, *, names: Sequenc
         folders: the OUTPUT_DIRs, or ``metrics.jsonl`` files.
 
     Raises:
-        LogError: a log cannot be read, or holds no curve. PictureError: no matplotlib, or the picture cannot be written.
+        LogError: a log cannot be read, or holds no curve. PictureError: no matplotlib, or the picture cannot be
+            written.
     """
     folders, path = [Path(folder) for folder in folders], Path(path)
     if path.suffix.lower() not in KINDS:
@@ -57,8 +58,8 @@ def _draw(logs: Sequence[list[dict]], names: Sequence[str]):
         from matplotlib.figure import Figure  # not pyplot: no window, no global state
     except ImportError as error:
         raise PictureError("curves need matplotlib: pip install -e '.[report]'") from error
-    several = any(curve(records, "validation mAP").epochs for records in logs)
-    panels = (*PANELS[:-1], *([SEVERAL_LABELS] if several else []), PANELS[-1])
+    multi_label = any(curve(records, "validation mAP").epochs for records in logs)
+    panels = (*PANELS[:-1], *([SEVERAL_LABELS] if multi_label else []), PANELS[-1])
     figure = Figure(figsize=(5.2 * len(panels), 4.4), layout="constrained")
     for axes, (title, lines) in zip(figure.subplots(1, len(panels)), panels, strict=True):
         for number, (records, name) in enumerate(zip(logs, names, strict=True)):
@@ -72,5 +73,7 @@ def _draw(logs: Sequence[list[dict]], names: Sequence[str]):
         axes.set_xlabel("epoch")
         axes.grid(alpha=0.3)
         axes.spines[["top", "right"]].set_visible(False)
-    figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=min(4, len(names)), frameon=False)
+    figure.legend(
+        *axes.get_legend_handles_labels(), loc="outside lower center", ncols=min(4, len(names)), frameon=False
+    )
     return figure

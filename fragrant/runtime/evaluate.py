@@ -14,7 +14,8 @@ from fragrant.metrics import complete_order
 class Scored(NamedTuple):
     """Every video that can be read exactly once, in the order of the list.
 
-    labels (n,) or (n, K) bool, logits (n, V, K) float32, mean brightness (n,), place in the list (n,), and what the model says that it
+    labels (n,) or (n, K) bool, logits (n, V, K) float32, mean brightness (n,), place in the list (n,), and what the
+    model says that it
     chose for every view (n, V), by name; on the CPU.
     """
 
@@ -44,7 +45,7 @@ def score_videos(
     prepare: Callable[[Tensor], Tensor],
     autocast: Callable[[], AbstractContextManager],
     device: torch.device,
-    several: bool = False,  # labels of a video
+    multi_label: bool = False,  # labels of a video
     watch: Callable = iter,
 ) -> Scored:
     """Logits of all views of all videos, gathered from all ranks.
@@ -54,7 +55,7 @@ def score_videos(
     """
     names = list(getattr(model.eval(), "choices", {}))  # of a Backbone
     ids = [torch.empty(0, dtype=torch.long, device=device)]  # zero rows first: a rank may have no video
-    labels = [torch.empty(0, num_classes, dtype=torch.bool, device=device) if several else ids[0]]
+    labels = [torch.empty(0, num_classes, dtype=torch.bool, device=device) if multi_label else ids[0]]
     logits = [torch.empty(0, loader.num_views, num_classes + len(names), device=device)]  # and the choices behind them
     luma = [torch.empty(0, device=device)]
     for batch in watch(loader):
@@ -65,7 +66,9 @@ def score_videos(
         scores = scores.unflatten(0, batch.clips.shape[:2])  # (B, clips, K')
         ids.append(batch.ids)
         labels.append(batch.labels)
-        logits.append(scores.take_along_dim(batch.views.unsqueeze(-1), dim=1))  # (B, V, K'); equal views were scored once
+        logits.append(
+            scores.take_along_dim(batch.views.unsqueeze(-1), dim=1)
+        )  # (B, V, K'); equal views were scored once
         luma.append(batch.luma)
     ids, labels, logits, luma = (gather_rows(torch.cat(rows)).cpu() for rows in (ids, labels, logits, luma))
     skipped = gather_rows(torch.tensor(sorted(loader.skipped), dtype=torch.long, device=device)).cpu()

@@ -30,11 +30,14 @@ def weights_for_test(*, output_dir: str, checkpoint: str, best: bool, train_chec
         return str(latest)
     if train_checkpoint:
         return existing(train_checkpoint, "TRAIN.CHECKPOINT_FILE_PATH")
-    raise CheckpointError(f"no weights to test: TEST.CHECKPOINT_FILE_PATH is empty and there is no checkpoint in {output_dir}/checkpoints")
+    raise CheckpointError(
+        f"no weights to test: TEST.CHECKPOINT_FILE_PATH is empty and there is no checkpoint in {output_dir}/checkpoints"
+    )
 
 
 def weights_of_part(state: dict, part: str) -> dict:
-    """A checkpoint with the weights that stand under ``part`` in the objective's state (a teacher, an average) as the model's.
+    """A checkpoint with the weights that stand under ``part`` in the objective's state (a teacher, an average) as the
+    model's.
 
     Files without such weights, published ones for example, stay as they are.
     """
@@ -52,10 +55,13 @@ def load_for_test(
         part: see ``weights_of_part``.
 
     Raises:
-        CheckpointError: a tensor of the model is missing in the file or has another shape, and ``allow_partial`` is False.
+        CheckpointError: a tensor of the model is missing in the file or has another shape, and ``allow_partial`` is
+            False.
     """
     state = from_main(lambda: load_checkpoint(path))
-    return fill_for_test(model, state, path, clear_patterns=clear_patterns, allow_partial=allow_partial, part=part), state
+    return fill_for_test(
+        model, state, path, clear_patterns=clear_patterns, allow_partial=allow_partial, part=part
+    ), state
 
 
 def fill_for_test(

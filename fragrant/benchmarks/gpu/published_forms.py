@@ -110,8 +110,17 @@ def as_published(model: nn.Module) -> list[str]:
     return sorted(set(swapped))
 
 
-def plain_attention(q: Tensor, k: Tensor, v: Tensor, attn_mask: Tensor | None = None, dropout_p: float = 0.0, is_causal=False, scale=None):
-    """softmax(q k^T) v, each product kept: how the published networks write it. (..., L, D) three times -> (..., L, D)"""
+def plain_attention(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    attn_mask: Tensor | None = None,
+    dropout_p: float = 0.0,
+    is_causal=False,
+    scale=None,
+):
+    """softmax(q k^T) v, each product kept: how the published networks write it. (..., L, D) three times -> (..., L,
+    D)"""
     weights = q @ k.transpose(-2, -1) * (q.shape[-1] ** -0.5 if scale is None else scale)
     if attn_mask is not None:
         weights = weights + attn_mask

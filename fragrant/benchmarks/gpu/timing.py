@@ -23,13 +23,20 @@ def synchronize(device: torch.device) -> None:
 
 
 def timed(
-    function: Callable[[], object], device: torch.device, *, rounds: int = 20, seconds: float = 2.0, warmup: int = 3, span: float = 0.0
+    function: Callable[[], object],
+    device: torch.device,
+    *,
+    rounds: int = 20,
+    seconds: float = 2.0,
+    warmup: int = 3,
+    span: float = 0.0,
 ) -> Timed:
     """Runs ``function`` until ``rounds`` are counted or ``seconds`` are spent, at least three rounds.
 
     Args:
         warmup: calls before, which count for nothing: compilation, search for algorithms.
-        span: seconds that a round takes at least, in several calls: for functions that are short against the distance of two events.
+        span: seconds that a round takes at least, in several calls: for functions that are short against the distance
+            of two events.
     """
     for _ in range(warmup):
         function()

@@ -45,7 +45,8 @@ def find_class_file(folder: str | os.PathLike) -> str | None:
 
 
 def read_class_table(path: str | os.PathLike) -> ClassTable:
-    """One name per line, ``5<TAB>Run``, ``riding a bike<TAB>0``, or JSON: names, ``{"name": "0"}``, ``{"0": "name"}``, lists of parts.
+    """One name per line, ``5<TAB>Run``, ``riding a bike<TAB>0``, or JSON: names, ``{"name": "0"}``, ``{"0": "name"}``,
+    lists of parts.
 
     Raises:
         ListError: the file cannot be read, has no names, or gives a name or a label twice.
@@ -96,6 +97,10 @@ def _literal_pairs(text: str) -> list[tuple[int, str]]:
     """JSON of texts and lists is Python as well, and one published file is Python only."""
     content = ast.literal_eval(text)
     if isinstance(content, dict):
-        pairs = content.items() if all(str(key).isdecimal() for key in content) else ((label, name) for name, label in content.items())
+        pairs = (
+            content.items()
+            if all(str(key).isdecimal() for key in content)
+            else ((label, name) for name, label in content.items())
+        )
         return [(int(label), str(name)) for label, name in pairs]
     return list(enumerate("+".join(item) if isinstance(item, list) else str(item) for item in content))

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 
 
 def hold_out(labels: Sequence[int], share: float, *, seed: int) -> tuple[list[int], list[int]]:
-    """Ids of the videos that stay for training, and of those held out: ``share`` of every class, at least one of two, in list order.
+    """Ids of the videos that stay for training, and of those held out: ``share`` of every class, at least one of two,
+    in list order.
 
     The same for every process, every run and every epoch: it depends on the list and the seed alone.
     """

@@ -50,7 +50,9 @@ class FrameFolder(Frames):
             first = min(numbered) if base is None else base
             self._files = [numbered.get(number) for number in range(first, max(numbered) + 1)]
             if None in self._files or not self._files:
-                raise CannotRead(f"frame '{template}' number {first + self._files.index(None) if self._files else first} is missing")
+                raise CannotRead(
+                    f"frame '{template}' number {first + self._files.index(None) if self._files else first} is missing"
+                )
 
     def __len__(self) -> int:
         return len(self._files)

@@ -1,7 +1,9 @@
 """A video as an indexable row of frames: exact frame numbers, at the cost of the frames that are asked for.
 
-Decoding is nearly all of that cost. ``readers.Seeker`` decodes as little as possible and compares what it gets with what the
-packets of the file promise; where the two differ, or nothing can be promised, ``readers.Counter`` decodes from the start.
+Decoding is nearly all of that cost. ``readers.Seeker`` decodes as little as possible and compares what it gets with
+what the
+packets of the file promise; where the two differ, or nothing can be promised, ``readers.Counter`` decodes from the
+start.
 """
 
 import os
@@ -22,7 +24,8 @@ from fragrant.data.video.tensor_file import SUFFIXES, TensorFile
 
 __all__ = ["Frames", "OpenFrames", "VideoError", "VideoFile", "open_frames"]
 
-# Colours are converted by one thread: PyAV's default from version 17 on, one per core, takes longer to start than to convert.
+# Colours are converted by one thread: PyAV's default from version 17 on, one per core, takes longer to start than to
+# convert.
 ONE_THREAD = {"threads": 1} if int(av.__version__.split(".")[0]) >= 17 else {}
 
 OpenFrames = Callable[[str], Frames]
@@ -65,7 +68,9 @@ class VideoFile(Frames):
         self._reader.close()
         self._reader = Counter(self._open_source)
         if numbers[-1] >= len(self):
-            raise CannotRead(f"it is damaged, only {len(self)} of its {promised} frames decode and frame {numbers[-1]} does not")
+            raise CannotRead(
+                f"it is damaged, only {len(self)} of its {promised} frames decode and frame {numbers[-1]} does not"
+            )
         return self._fill(numbers)
 
     def _fill(self, numbers: list[int]) -> Tensor:
@@ -102,12 +107,16 @@ def open_frames(
     template: str = "{:05d}.jpg",
     base: int | None = None,
 ) -> Frames:
-    """Opens a video file, a folder of pictures or a tensor: ``len(frames)``, ``frames.read([0, 8, 16])``, ``frames.fps``.
+    """Opens a video file, a folder of pictures or a tensor: ``len(frames)``, ``frames.read([0, 8, 16])``,
+    ``frames.fps``.
 
     Args:
-        backend: what decodes the frames of a video file, "pyav", "torchcodec" or "decord"; which frame is which says PyAV.
-        multi_thread: let PyAV's decoder use threads. It then cannot leave frames out: more workers are faster than threads.
-        short_side: larger frames are reduced to it while their colours are converted: faster, but other pixels than those of a
+        backend: what decodes the frames of a video file, "pyav", "torchcodec" or "decord"; which frame is which says
+            PyAV.
+        multi_thread: let PyAV's decoder use threads. It then cannot leave frames out: more workers are faster than
+            threads.
+        short_side: larger frames are reduced to it while their colours are converted: faster, but other pixels than
+            those of a
             later resize; 0 = no.
         template, base: of a folder, see ``FrameFolder``.
 

@@ -1,4 +1,5 @@
-"""The packets of a video stream, listed without decoding: which one holds frame number i, and from which key frame it can be reached."""
+"""The packets of a video stream, listed without decoding: which one holds frame number i, and from which key frame it
+can be reached."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -15,7 +16,8 @@ class Doubtful(Exception):
 
 
 def has_table(head: bytes) -> bool:
-    """Whether a file that begins with these 12 bytes is a container whose header lists its streams: MP4, MOV, MKV, WebM, AVI."""
+    """Whether a file that begins with these 12 bytes is a container whose header lists its streams: MP4, MOV, MKV,
+    WebM, AVI."""
     is_mov = head[4:8] in (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot")
     return is_mov or head[:4] == b"\x1aE\xdf\xa3" or head[:4] + head[8:12] == b"RIFFAVI "
 
@@ -55,9 +57,10 @@ class PacketTable(NamedTuple):
         return int(found[0])
 
 
-# ---------------------------------------------------------------------------- does a packet hold exactly one frame? (bytes -> answer)
+# -------------------------------------------------------------- does a packet hold exactly one frame? (bytes -> answer)
 def fills_with_slices(data: memoryview, *, length_bytes: int, is_slice: Callable[[int], bool]) -> bool:
-    """H.264, HEVC: units, each behind its length, fill the packet to the last byte, and one of them is a part of a picture.
+    """H.264, HEVC: units, each behind its length, fill the packet to the last byte, and one of them is a part of a
+    picture.
 
     Overwritten or torn files fail here, before anything is decoded.
     """
@@ -69,7 +72,8 @@ def fills_with_slices(data: memoryview, *, length_bytes: int, is_slice: Callable
 
 
 def is_one_forward_frame(data: memoryview) -> bool:
-    """MPEG-4 part 2: one I- or P-frame. B-frames and what packs them (DivX) make the time stamps of an AVI useless, and a
+    """MPEG-4 part 2: one I- or P-frame. B-frames and what packs them (DivX) make the time stamps of an AVI useless, and
+    a
     frame of a few bytes is a placeholder that decodes to nothing."""
     data = bytes(data)
     start = data.find(VOP)
