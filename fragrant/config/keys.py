@@ -33,15 +33,18 @@ class Allowed:
     needed: str = ""  # what an empty value lacks, in words that follow "give"
     contains: str = ""  # a piece of every text, in words and quotes that follow "has no"
 
-    def problems(self, name: str, value: object) -> Iterator[str]:
-        """One line for each rule that ``value`` breaks."""
+    def problems(self, name: str, value: object, *, more: Sequence = (), hint: str = "") -> Iterator[str]:
+        """One line for each rule that ``value`` breaks.
+
+        Args:
+            more: further choices, those of plug-ins.
+            hint: why a choice may be unknown, instead of the closest known one.
+        """
         elements = value if isinstance(value, list) else [value]
         if self.one_of is not None:
-            yield from (
-                f"{name} {element!r} is not known; {self._known(element)}"
-                for element in elements
-                if element not in self.one_of
-            )
+            known = list(dict.fromkeys([*self.one_of, *more]))
+            unknown = [element for element in elements if element not in known]
+            yield from (f"{name} {element!r} is not known{_explained(element, known, hint)}" for element in unknown)
         if not all(element is None or self._in_range(element) for element in elements):
             yield f"{name} {value} must be {self.limits()}"
         if self.needed and not value:
@@ -50,9 +53,6 @@ class Allowed:
             yield f"{name} {value} must {self.form}"
         if self.contains and self.contains not in value:
             yield f"{name} {value!r} has no {self.contains}"
-
-    def _known(self, element: object) -> str:
-        return f"{did_you_mean(str(element), map(str, self.one_of))}Known: {', '.join(map(str, self.one_of))}"
 
     def _in_range(self, number: float) -> bool:
         return (
@@ -79,6 +79,12 @@ class Allowed:
         parts += ["not empty"] if self.needed else []
         parts += [f"contains {self.contains}"] if self.contains else []
         return "; ".join(parts)
+
+
+def _explained(element: object, known: list, hint: str) -> str:
+    if hint:
+        return f": {hint}"
+    return f"; {did_you_mean(str(element), map(str, known))}Known: {', '.join(map(str, known))}"
 
 
 @dataclass(frozen=True)
