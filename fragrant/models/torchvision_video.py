@@ -6,6 +6,7 @@ import re
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torchvision.models.video import S3D as TorchvisionS3D
+from torchvision.models.video import MViT as TorchvisionMViT
 from torchvision.models.video import mvit_v2_s
 from torchvision.models.video.resnet import BasicBlock, Conv2Plus1D, R2Plus1dStem, VideoResNet
 
@@ -21,6 +22,7 @@ class TorchvisionVideo(Backbone):
     """
 
     published_head: str
+    net: nn.Module
 
     def __init__(self, net: nn.Module, num_features: int, *, num_classes: int, dropout_rate: float):
         super().__init__()
@@ -47,6 +49,7 @@ class R2Plus1D(TorchvisionVideo):
     blocks per stage."""
 
     published_head = "fc"
+    net: VideoResNet
 
     def __init__(
         self, *, num_classes: int, blocks: tuple[int, int, int, int] = (2, 2, 2, 2), dropout_rate: float = 0.0
@@ -71,6 +74,7 @@ class S3D(TorchvisionVideo):
     """S3D (Xie et al. 2018), a separable Inception network: 8.3 M parameters."""
 
     published_head = "classifier.1"
+    net: TorchvisionS3D
 
     def __init__(self, *, num_classes: int, dropout_rate: float = 0.2):
         net = TorchvisionS3D()
@@ -101,19 +105,21 @@ class MViTv2(TorchvisionVideo):
     """
 
     published_head = "head.1"
+    net: TorchvisionMViT
 
     def __init__(self, *, num_classes: int, drop_path_rate: float = 0.2, dropout_rate: float = 0.5):
         net = mvit_v2_s(stochastic_depth_prob=drop_path_rate)
         net.head = nn.Identity()
         super().__init__(net, 768, num_classes=num_classes, dropout_rate=dropout_rate)
-        if num_classes:
+        if isinstance(self.head, nn.Linear):
             nn.init.trunc_normal_(self.head.weight, std=0.02)
             nn.init.zeros_(self.head.bias)
 
     def tokens(self, clips: Tensor) -> tuple[Tensor, tuple[int, int, int]]:
         """(N, 3, T, H, W) -> class token and the others (N, 1 + L, D), L = T'*H'*W', and (T', H', W')"""
         x = self.net.conv_proj(clips)  # (N, C, T / 2, H / 4, W / 4)
-        size = tuple(x.shape[2:])
+        frames, height, width = x.shape[2:]
+        size = (frames, height, width)
         x = self.net.pos_encoding(x.flatten(2).transpose(1, 2))  # (N, 1 + L, C)
         for block in self.net.blocks:
             x, size = block(x, size)
