@@ -32,7 +32,7 @@ def measure(
     variants: Mapping[str, Callable[[], object]], *, device: torch.device, rounds: int = 5, warmup: int = 1
 ) -> dict[str, Measured]:
     """Runs every variant once per round, in turn; the warm-up rounds count for nothing but the peak of memory."""
-    peaks: dict[str, float] = {}
+    peaks: dict[str, int] = {}
     for _ in range(max(warmup, 1)):
         for name, function in variants.items():
             with peak_memory(device) as peak:

@@ -62,17 +62,18 @@ def parallelize(
         accum_steps: batches per optimiser step.
     """
     if sharding == "fsdp":
-        fully_shard(objective, mesh=init_device_mesh(device.type, (world_size(),)))
-        return Parallel(objective, lambda wanted: objective.set_requires_gradient_sync(wanted))
+        sharded = fully_shard(objective, mesh=init_device_mesh(device.type, (world_size(),)))  # objective itself
+        return Parallel(objective, lambda wanted: sharded.set_requires_gradient_sync(wanted))
     if world_size() == 1:
         return Parallel(objective, lambda wanted: None)
     # The strides of depthwise filters, whose second dimension is 1 long, can be written in two ways; torch copies them
     # as it should.
     warnings.filterwarnings("ignore", message="Grad strides do not match bucket view strides")
+    keep_buffers: dict[str, Any] = {KEEP_BUFFERS: False}
     replicated = _Replicated(
         objective,
         device_ids=[device] if device.type == "cuda" else None,
-        **{KEEP_BUFFERS: False},
+        **keep_buffers,
         gradient_as_bucket_view=True,  # no second copy of all gradients
         static_graph=accum_steps == 1 and objective.same_graph_every_step,  # torch: not together with skipped averaging
     )

@@ -2,13 +2,14 @@
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
 
 from fragrant.distributed import gather_rows
 from fragrant.metrics import complete_order
+from fragrant.models.backbone import Backbone
 
 
 class Scored(NamedTuple):
@@ -30,7 +31,7 @@ def answers(model: nn.Module, clips: Tensor, names: Sequence[str]) -> Tensor:
     """(N, C, T, H, W) -> (N, K + choices) float32: the logits, then what the model chose for each clip, by name."""
     if not names:
         return model(clips).float()
-    logits, choices = model.score(clips)
+    logits, choices = cast(Backbone, model).score(clips)
     return torch.cat([logits.float(), *(choices[name].float().unsqueeze(1) for name in names)], 1)
 
 
