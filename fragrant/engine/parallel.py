@@ -3,7 +3,7 @@
 import warnings
 from collections.abc import Callable
 from inspect import signature
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -38,7 +38,7 @@ class _Replicated(DistributedDataParallel):
 class Parallel(NamedTuple):
     """``trained`` is called instead of the objective; ``average_gradients``: see Stepper."""
 
-    trained: nn.Module
+    trained: Objective
     average_gradients: Callable[[bool], None]
 
 
@@ -85,7 +85,7 @@ def parallelize(
             wanted  # what its no_sync() does, without a block around forward and backward
         )
 
-    return Parallel(replicated, average_gradients)
+    return Parallel(cast(Objective, replicated), average_gradients)  # with its face, see above
 
 
 def share_buffers(objective: nn.Module) -> None:

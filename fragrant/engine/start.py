@@ -97,6 +97,6 @@ def _taken_up(model: nn.Module, state: dict, path: str | Path) -> Start:
     return Start(str(path), state["epoch"] + 1, state.get("batch", 0), {**state, "path": path})
 
 
-def of_another(path: Path, error: Exception) -> CheckpointError:
+def of_another(path: str | Path, error: Exception) -> CheckpointError:
     reason = " ".join(str(error).split())[:300]
     return CheckpointError(f"{path} is of another model or optimiser, it cannot be taken up again: {reason}")

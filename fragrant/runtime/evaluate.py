@@ -71,9 +71,10 @@ def score_videos(
             scores.take_along_dim(batch.views.unsqueeze(-1), dim=1)
         )  # (B, V, K'); equal views were scored once
         luma.append(batch.luma)
-    ids, labels, logits, luma = (gather_rows(torch.cat(rows)).cpu() for rows in (ids, labels, logits, luma))
+    video, label, answer, light = (gather_rows(torch.cat(rows)).cpu() for rows in (ids, labels, logits, luma))
     skipped = gather_rows(torch.tensor(sorted(loader.skipped), dtype=torch.long, device=device)).cpu()
-    order = complete_order(torch.cat([ids, skipped]), num_videos)
-    order = order[order < len(ids)]
-    logits, choices = logits[order].split([num_classes, len(names)], dim=-1)
-    return Scored(labels[order], logits, luma[order], ids[order], dict(zip(names, choices.unbind(-1), strict=True)))
+    order = complete_order(torch.cat([video, skipped]), num_videos)
+    order = order[order < len(video)]
+    own, chosen = answer[order].split([num_classes, len(names)], dim=-1)  # (n, V, K) and (n, V, choices)
+    choices = dict(zip(names, chosen.unbind(-1), strict=True))
+    return Scored(label[order], own, light[order], video[order], choices)
