@@ -5,10 +5,9 @@ from contextlib import contextmanager
 from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode
 
+from fragrant.layers.fused_attention import AttentionAs
 from fragrant.models.complexity import count_macs
 
 
@@ -38,17 +37,6 @@ class _FusedAttention(torch.autograd.Function):
 
 def _fused_attention(q: Tensor, k: Tensor, v: Tensor, *_, **__) -> Tensor:
     return _FusedAttention.apply(q, k, v)
-
-
-class _AttentionAs(TorchFunctionMode):
-    """Within it, fused attention is what is given."""
-
-    def __init__(self, attention: Callable):
-        super().__init__()
-        self.attention = attention
-
-    def __torch_function__(self, func, types, args=(), kwargs=None):
-        return (self.attention if func is F.scaled_dot_product_attention else func)(*args, **(kwargs or {}))
 
 
 def stages(model: nn.Module, clip_shape: Sequence[int]) -> list[Stage]:
@@ -110,7 +98,7 @@ def _forward(
         _watched(model, parts, current, outputs),
         torch.autograd.graph.saved_tensors_hooks(keep, lambda kept: kept),
     )
-    with torch.enable_grad(), _AttentionAs(attention), watched, counted:
+    with torch.enable_grad(), AttentionAs(attention), watched, counted:
         model(clips)
     return kept, outputs
 

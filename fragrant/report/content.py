@@ -98,15 +98,16 @@ def report_content(
             "confidence": rounded(scores.probs.gather(1, guess.clamp(min=0)[:, None])[:, 0].tolist()),
             "luma": None if bool(scores.luma.isnan().all()) else rounded(scores.luma.tolist()),
         },
-        "mistakes": [
-            {
-                "video": m.row,
-                "top": likeliest(scores.probs[m.row]),
-                "strips": [s._asdict() for s in m.strips],
-                "why": m.why,
-            }
-            for m in mistakes
-        ],
+        "mistakes": [mistake_content(mistake, scores) for mistake in mistakes],
+    }
+
+
+def mistake_content(mistake: Mistake, scores: VideoScores) -> dict:
+    return {
+        "video": mistake.row,
+        "top": likeliest(scores.probs[mistake.row]),
+        "strips": [strip._asdict() for strip in mistake.strips],
+        "why": mistake.why,
     }
 
 

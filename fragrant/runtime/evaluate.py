@@ -55,10 +55,10 @@ def score_videos(
         ValueError: a video came twice, or is missing though the loader did not skip it.
     """
     names = list(getattr(model.eval(), "choices", {}))  # of a Backbone
-    ids = [torch.empty(0, dtype=torch.long, device=device)]  # zero rows first: a rank may have no video
+    ids = [torch.empty(0, dtype=torch.long, device=device)]
     labels = [torch.empty(0, num_classes, dtype=torch.bool, device=device) if multi_label else ids[0]]
     logits = [torch.empty(0, loader.num_views, num_classes + len(names), device=device)]  # and the choices behind them
-    luma = [torch.empty(0, device=device)]
+    luma = [torch.empty(0, device=device)]  # zero rows first: a rank may have no video
     for batch in watch(loader):
         batch = batch.to(device)
         parts = batch.clips.flatten(0, 1).split(clips_per_forward)  # (B*clips, C, T, H, W) in parts
@@ -67,9 +67,7 @@ def score_videos(
         scores = scores.unflatten(0, batch.clips.shape[:2])  # (B, clips, K')
         ids.append(batch.ids)
         labels.append(batch.labels)
-        logits.append(
-            scores.take_along_dim(batch.views.unsqueeze(-1), dim=1)
-        )  # (B, V, K'); equal views were scored once
+        logits.append(scores.take_along_dim(batch.views.unsqueeze(-1), dim=1))  # equal views were scored once
         luma.append(batch.luma)
     video, label, answer, light = (gather_rows(torch.cat(rows)).cpu() for rows in (ids, labels, logits, luma))
     skipped = gather_rows(torch.tensor(sorted(loader.skipped), dtype=torch.long, device=device)).cpu()

@@ -9,9 +9,9 @@ from conftest import golden
 from fragrant.data import sampling
 from fragrant.data.views import (
     View,
+    evaluation_plan,
     frame_plan,
     result_file_name,
-    evaluation_plan,
     train_plan,
     views_label,
     views_of_windows,

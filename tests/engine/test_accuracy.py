@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from fragrant.engine.accuracy import best_fields, best_so_far, in_words, measure, scalars, evaluation_report
+from fragrant.engine.accuracy import best_fields, best_so_far, evaluation_report, in_words, measure, scalars
 from fragrant.scores import ScoreTable, ensemble_views, grid_views, summarise
 
 SCORES = torch.tensor([[3.0, 1.0, 0.0], [0.0, 2.0, 1.0], [1.0, 2.0, 0.0], [0.0, 1.0, 3.0]])

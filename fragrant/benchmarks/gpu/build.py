@@ -5,6 +5,7 @@ import itertools
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -168,13 +169,28 @@ def waiting(
         for _ in loader:
             pass
     loader.set_epoch(1)
+    waited, total, counted = waits_between(loader, step, ahead=ahead)
+    done = counted * videos
+    return {
+        "share_waited": waited / total,
+        "videos_per_second": done / total,
+        "clips_per_second": done * views / total,
+        "views": views,
+        "workers": workers,
+        "batches": counted,
+        "files": len(paths),
+    }
+
+
+def waits_between(loader: ClipLoader, step: Callable[[Any], None], *, ahead: int) -> tuple[float, float, int]:
+    """Seconds waited for batches, seconds in all, and batches, after the first ``ahead``, which fill the pipeline."""
     waited, counted, began = 0.0, 0, time.perf_counter()
-    batches_of_epoch = iter(loader)
+    batches = iter(loader)
     while True:
         asked = time.perf_counter()
-        loaded = next(batches_of_epoch, None)
+        loaded = next(batches, None)
         if loaded is None:
-            break
+            return waited, time.perf_counter() - began, counted - ahead
         got = time.perf_counter()
         step(loaded)
         counted += 1
@@ -182,14 +198,3 @@ def waiting(
             waited, began = 0.0, time.perf_counter()
         elif counted > ahead:
             waited += got - asked
-    total = time.perf_counter() - began
-    done = (counted - ahead) * videos
-    return {
-        "share_waited": waited / total,
-        "videos_per_second": done / total,
-        "clips_per_second": done * views / total,
-        "views": views,
-        "workers": workers,
-        "batches": counted - ahead,
-        "files": len(paths),
-    }

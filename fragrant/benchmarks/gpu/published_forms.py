@@ -1,8 +1,6 @@
 """A network of this package back in the order of operations of the published code, weights and all."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from unittest import mock
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
@@ -13,6 +11,7 @@ from fragrant.benchmarks.published.fam import published_fam
 from fragrant.benchmarks.published.rsa import PublishedRSA
 from fragrant.layers.depthwise_conv import DepthwiseConv3d
 from fragrant.layers.fam import FAM
+from fragrant.layers.fused_attention import AttentionAs
 from fragrant.layers.gamma_experts import GAMMAS, PUBLISHED_TAU, Choice, GammaExperts, one_hot
 from fragrant.layers.pa import EPSILON, PA
 from fragrant.layers.ram import RAM
@@ -127,8 +126,6 @@ def plain_attention(
     return F.dropout(weights.softmax(-1), dropout_p) @ v
 
 
-@contextmanager
-def unfused_attention() -> Iterator[None]:
+def unfused_attention() -> AttentionAs:
     """Within, attention is computed as published."""
-    with mock.patch.object(F, "scaled_dot_product_attention", plain_attention):
-        yield
+    return AttentionAs(plain_attention)
