@@ -193,7 +193,8 @@ def _ranges(flat: dict[str, object]) -> Iterator[str]:
     ]
     for keys, holds, wanted in rules:
         for key in keys:
-            numbers = flat[key] if isinstance(flat[key], list) else [flat[key]]
+            value = flat[key]
+            numbers = value if isinstance(value, list) else [value]
             if not all(number is None or holds(number) for number in numbers):
                 yield f"{key} {flat[key]} must be {wanted}"
 

@@ -103,7 +103,7 @@ def load_trained(
     return cfg, model, state.get("class_names") or [f"class {number}" for number in range(cfg.MODEL.NUM_CLASSES)]
 
 
-def objective_on_device(cfg, model: nn.Module, device: torch.device) -> Objective:
+def objective_on_device(cfg: CfgNode, model: Backbone, device: torch.device) -> Objective:
     """The objective around ``model``, with the teacher that DISTILL.CHECKPOINT names.
 
     Raises:
