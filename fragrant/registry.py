@@ -1,7 +1,7 @@
 """A name table whose error lists the names and the closest match."""
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import fvcore.common.registry as fvcore_registry
 
@@ -15,12 +15,25 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     return f"did you mean '{by_lower[close[0]]}'? " if close else ""
 
 
+_BY_KEY: dict[str, "Registry"] = {}  # config key -> the registry that it picks an entry of
+
+
+def registered_names(key: str) -> list[str]:
+    """The names that a config key may have as far as their files are imported: those of plug-ins among them."""
+    return _BY_KEY[key].names() if key in _BY_KEY else []
+
+
 class Registry(fvcore_registry.Registry):
     """fvcore's registry with names given in full: ``@MODELS.register("Uniformer")``.
 
     Args:
         name: the config key that picks an entry, for error messages (``"MODEL.MODEL_NAME"``).
+        keys: the config keys whose allowed values are the names of this registry, beside those that the config knows by itself.
     """
+
+    def __init__(self, name: str, *, keys: Sequence[str] = ()):
+        super().__init__(name)
+        _BY_KEY.update(dict.fromkeys(keys, self))
 
     def register(self, name: str):
         def keep(entry):

@@ -6,7 +6,7 @@ from fvcore.common.config import CfgNode
 
 from fragrant.config.defaults import leaves
 from fragrant.config.errors import ConfigError
-from fragrant.registry import did_you_mean
+from fragrant.registry import did_you_mean, registered_names
 
 _PRECISIONS = ("auto", "bf16", "fp16", "fp32")
 
@@ -154,8 +154,9 @@ def _raise_if_any(problems: list[str]) -> None:
 
 
 def _choices(flat: dict[str, object]) -> Iterator[str]:
-    for key, allowed in _CHOICES.items():
+    for key, built_in in _CHOICES.items():
         value = flat[key]
+        allowed = (*built_in, *(name for name in registered_names(key) if name not in built_in))
         if value not in allowed:
             yield f"{key} {value!r} is not known; {did_you_mean(str(value), map(str, allowed))}Known: {', '.join(map(str, allowed))}"
 

@@ -144,6 +144,7 @@ _C.DATA.STD = [0.225, 0.225, 0.225]  # as MEAN
 _C.DATA.GAMMA = []  # 255 * (pixel / 255) ** (1 / gamma): [] none | [3] fixed | [1, 5] drawn per training clip; a test takes the middle
 _C.DATA.GAMMA_IN = "both"  # where it is applied: both | train | test (with validation); MEAN and STD are those of pixels after it
 _C.DATA.ENHANCE = "none"  # before gamma: none | equalize | clahe: histogram equalisation of the brightness, one curve per clip
+_C.DATA.TRANSFORMS = []  # what else is done to training clips, in this order, by name: reverse_half, or what a plug-in registers
 _C.DATA.INPUT_CHANNEL_NUM = [3, 3]  # channels of a clip, one number per pathway; only the first counts here
 _C.DATA.REVERSE_INPUT_CHANNEL = False  # hand BGR to the model
 _C.DATA.TRAIN_CROP_SIZE = 224  # side of a training crop
@@ -226,6 +227,7 @@ _C.DISTILL.INPUT = "dark"  # the teacher sees: dark (the student's clips) | enha
 _C.TRAIN = CfgNode()
 _C.TRAIN.ENABLE = True  # run the training stage
 _C.TRAIN.DATASET = "kinetics"  # name of the training and validation set in the registry
+_C.TRAIN.OBJECTIVE = ""  # what a step minimises; "" = classify, distill or svmix, as MIXUP and DISTILL say; or the name of a plug-in's
 _C.TRAIN.BATCH_SIZE = 64  # videos of a batch on this machine, all its GPUs together
 _C.TRAIN.ACCUM_STEPS = 1  # batches whose gradients are added up for one optimiser step
 _C.TRAIN.PRECISION = "auto"  # autocast of the forward pass: auto (bf16 on CUDA, fp32 on the CPU) | bf16 | fp16 | fp32
@@ -346,6 +348,7 @@ _KINDS = {
     "DATA.MAX_BAD_FRACTION": Kind("number"),
     "DATA.TARGET_FPS": Kind("number"),
     "DGAM.FREEZE": Kind(str, is_list=True),
+    "DATA.TRANSFORMS": Kind(str, is_list=True),
     "DGAM.FIXED": Kind("number", may_be_none=True),
     "DEMO_SET.EXPOSURES": Kind(float, is_list=True),
     "DATA.ROOT_REPLACE": Kind(str, is_list=True),
