@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 import fvcore.common.registry as fvcore_registry
 
 from fragrant.errors import UserError
+from fragrant.plugins import missing_hint
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
@@ -52,5 +53,7 @@ class Registry(fvcore_registry.Registry):
             UserError: the name is not known.
         """
         if name not in self:
+            if hint := missing_hint():
+                raise UserError(f"{self._name} '{name}' is not known: {hint}")
             raise UserError(f"{self._name} '{name}' is not known; {did_you_mean(name, self.names())}Known: {', '.join(self.names())}")
         return super().get(name)

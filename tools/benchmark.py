@@ -53,7 +53,7 @@ def start(words: list[str]) -> int:
     parser.add_argument("--batch-size", type=int, metavar="N", help="clips (loader: files); default TRAIN.BATCH_SIZE, 8, 4 or 24")
     parser.add_argument("--rounds", type=int, default=5, metavar="N", help="counted rounds")
     arguments = parser.parse_intermixed_args(words)
-    return exit_code(lambda: print(WHAT[arguments.what](config_of(arguments), arguments)), debug=arguments.debug)
+    return exit_code(lambda: print(WHAT[arguments.what](config_of(arguments), arguments)), debug=arguments.debug, plugins=arguments.plugins)
 
 
 if __name__ == "__main__":

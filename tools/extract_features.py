@@ -26,7 +26,7 @@ def start(words: list[str]) -> int:
     which.add_argument("--frames", action="store_true", help="an image network on single frames (FEATURES.*), the default")
     which.add_argument("--clips", action="store_true", help="the backbone MODEL.MODEL_NAME on the views of a test (DATA.*, TEST.*)")
     arguments = parser.parse_intermixed_args(words)
-    return exit_code(lambda: main(arguments), debug=arguments.debug)
+    return exit_code(lambda: main(arguments), debug=arguments.debug, plugins=arguments.plugins)
 
 
 if __name__ == "__main__":

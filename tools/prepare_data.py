@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from fragrant.errors import RunStopped
-from fragrant.launch import exit_code
+from fragrant.launch import add_common_arguments, exit_code
 
 
 def main(arguments) -> None:
@@ -42,7 +42,7 @@ def start(words: list[str]) -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, epilog=f"sets and editions:\n{editions}", formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("set", choices=[*SETS.names(), LISTS], metavar="SET", help=", ".join([*SETS.names(), LISTS]))
+    parser.add_argument("set", metavar="SET", help=", ".join([*SETS.names(), LISTS]))
     parser.add_argument("--root", required=True, metavar="DIR", help="the folder that the set was unpacked in")
     parser.add_argument("--out", required=True, metavar="DIR", help="where train.csv, val.csv, test.csv and classes.txt are written")
     parser.add_argument("--edition", nargs="+", default=[""], metavar="NAME", help="editions, several go into folders of their own")
@@ -51,9 +51,9 @@ def start(words: list[str]) -> int:
     parser.add_argument("--frames", default="", metavar="DIR", help="unpack the videos into folders of pictures below it, and list those")
     parser.add_argument("--template", default="img_{:05d}.jpg", metavar="NAME", help="what pictures are called (default: img_{:05d}.jpg)")
     parser.add_argument("--workers", type=int, default=usable_cores(), metavar="N", help="unpacking processes (default: one per core)")
-    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    add_common_arguments(parser)
     arguments = parser.parse_args(words)
-    return exit_code(lambda: main(arguments), debug=arguments.debug)
+    return exit_code(lambda: main(arguments), debug=arguments.debug, plugins=arguments.plugins)
 
 
 if __name__ == "__main__":

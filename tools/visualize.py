@@ -48,7 +48,7 @@ def start(words: list[str]) -> int:
     parser.add_argument("--lam", type=float, default=0.5, help="mix: the share of the first video that is asked for; default 0.5")
     parser.add_argument("--out", metavar="PNG", help="picture to write, the mp4 beside it; default <video>_<what>.png")
     arguments = parser.parse_intermixed_args(words)
-    return exit_code(lambda: main(arguments), debug=arguments.debug)
+    return exit_code(lambda: main(arguments), debug=arguments.debug, plugins=arguments.plugins)
 
 
 if __name__ == "__main__":

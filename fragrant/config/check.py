@@ -1,11 +1,12 @@
 """Rules about several keys, or about the values of one: every broken rule in one error, no value changed."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from fvcore.common.config import CfgNode
 
 from fragrant.config.defaults import leaves
 from fragrant.config.errors import ConfigError
+from fragrant.plugins import missing_hint
 from fragrant.registry import did_you_mean, registered_names
 
 _PRECISIONS = ("auto", "bf16", "fp16", "fp32")
@@ -57,6 +58,8 @@ _CHOICES = {
     "TRAIN.PRECISION": _PRECISIONS,
 }
 
+DECLARED: dict[str, Collection] = {}  # allowed values of the keys that plug-ins declare
+
 _POSITIVE = """
     DISTILL.TEMPERATURE SVMIX.ALPHA_SPATIAL SVMIX.ALPHA_TEMPORAL SVMIX.MODULE_LR
     DGAM.GAMMAS DGAM.TAU SWIN.PATCH_SIZE SWIN.WINDOW_SIZE
@@ -101,7 +104,7 @@ def check_cfg(cfg: CfgNode) -> None:
     """
     flat = leaves(cfg)
     rules = (_data, _solver, _processes, _mie_net, _objective, _others)
-    _raise_if_any([*_choices(flat), *_ranges(flat), *(problem for rule in rules for problem in rule(cfg))])
+    _raise_if_any([*_choices(flat), *_declared(flat), *_ranges(flat), *(problem for rule in rules for problem in rule(cfg))])
 
 
 def check_training(cfg: CfgNode) -> None:
@@ -157,8 +160,19 @@ def _choices(flat: dict[str, object]) -> Iterator[str]:
     for key, built_in in _CHOICES.items():
         value = flat[key]
         allowed = (*built_in, *(name for name in registered_names(key) if name not in built_in))
-        if value not in allowed:
+        if value not in allowed and (hint := missing_hint()):
+            yield f"{key} {value!r} is not known: {hint}"
+        elif value not in allowed:
             yield f"{key} {value!r} is not known; {did_you_mean(str(value), map(str, allowed))}Known: {', '.join(map(str, allowed))}"
+
+
+def _declared(flat: dict[str, object]) -> Iterator[str]:
+    for key, allowed in DECLARED.items():
+        values = flat[key] if isinstance(flat[key], list) else [flat[key]]
+        if not all(value in allowed for value in values):
+            is_range = isinstance(allowed, range) and allowed.step == 1
+            wanted = f"{allowed.start} to {allowed.stop - 1}" if is_range else ", ".join(map(str, allowed))
+            yield f"{key} {flat[key]!r} is not allowed; allowed: {wanted}"
 
 
 def _ranges(flat: dict[str, object]) -> Iterator[str]:

@@ -85,7 +85,7 @@ def _transform(cfg, split: str) -> TrainTransform | TestTransform:
         short_side=data.TRAIN_SHORT_SIDE,
         augment=_augment(cfg),
         augment_first=cfg.AUG.ORDER == "published",
-        then=transforms_of(data.TRANSFORMS),
+        **({"then": transforms_of(data.TRANSFORMS)} if data.TRANSFORMS else {}),
         dtype=dtype,
     )
 

@@ -147,14 +147,17 @@ def build_classify(cfg, model: nn.Module) -> Classify:
     return (ExpectedLoss if dgam.SELECT == "expected" else Gated)(model, build_loss(cfg), balance=dgam.BALANCE, mix=mix)
 
 
-def objective_name(cfg) -> str:
+def objective_name(cfg, *, taught: bool = False) -> str:
     """The entry of ``OBJECTIVES`` that a config asks for: by name, or through its keys MIXUP and DISTILL.
+
+    Args:
+        taught: there is a teacher at hand, whether DISTILL.CHECKPOINT names it or not.
 
     Raises:
         UserError: these two contradict each other.
     """
     svmix = cfg.MIXUP.ENABLE and cfg.MIXUP.TYPE == "svmix"
-    follows = "svmix" if svmix else "distill" if cfg.DISTILL.CHECKPOINT else "classify"
+    follows = "svmix" if svmix else "distill" if taught or cfg.DISTILL.CHECKPOINT else "classify"
     name = cfg.TRAIN.OBJECTIVE or follows
     if name != follows and (svmix or name in BUILT_IN):
         raise UserError(
@@ -174,7 +177,7 @@ def build_objective(cfg, model: nn.Module, *, teacher: Teacher | None = None) ->
     Raises:
         UserError: MODEL.LOSS_FUNC or TRAIN.OBJECTIVE is not known, or the teacher does not fit.
     """
-    name = objective_name(cfg)
+    name = objective_name(cfg, taught=teacher is not None)
     make = OBJECTIVES.get(name)
     if teacher and "teacher" not in inspect.signature(make).parameters:
         raise UserError(
