@@ -28,11 +28,15 @@ def declare_key(
     """
     known = defaults.leaves(defaults.default_cfg())
     if not re.fullmatch(r"[A-Z][A-Z0-9_]*(\.[A-Z][A-Z0-9_]*)*", key):
-        raise ConfigError([f"declare_key: '{key}' cannot be a key; allowed: capital letters, digits, _ and dots, MY_NET.WIDTH"])
+        raise ConfigError(
+            [f"declare_key: '{key}' cannot be a key; allowed: capital letters, digits, _ and dots, MY_NET.WIDTH"]
+        )
     if any(other == key or other.startswith(f"{key}.") or key.startswith(f"{other}.") for other in known):
         raise ConfigError([f"declare_key: {key} is a key or a block of keys already"])
     if kind is None and (default is None or default == []):
-        raise ConfigError([f"declare_key: {key} with the default {default} needs a kind: kind=Kind(float, is_list=True)"])
+        raise ConfigError(
+            [f"declare_key: {key} with the default {default} needs a kind: kind=Kind(float, is_list=True)"]
+        )
     *blocks, name = key.split(".")
     node = defaults._C
     for block in blocks:
