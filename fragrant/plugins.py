@@ -1,6 +1,7 @@
-"""Files and modules from outside the package that register things when they are imported: ``--import``, FRAGRANT_IMPORT, entry points.
+"""Files and modules from outside the package that register things: ``--import``, FRAGRANT_IMPORT, entry points.
 
-Never from a config file or a checkpoint: these name the plug-ins they were made with, so that an error can say which one is missing.
+Never from a config file or a checkpoint: these only name the plug-ins that they were made with, so that an error can
+say which one is missing.
 """
 
 import argparse
@@ -37,7 +38,7 @@ def add_import_argument(parser: argparse.ArgumentParser) -> None:
 
 
 def load_plugins(given: Sequence[str] = ()) -> None:
-    """Imports those of installed packages, of FRAGRANT_IMPORT, and the given ones, each once; child processes inherit them.
+    """Imports those of installed packages, of FRAGRANT_IMPORT, and the given ones; child processes inherit them.
 
     Raises:
         PluginError: one is missing, or fails.
@@ -88,7 +89,7 @@ def _import(module: str, where: str) -> None:
 
 
 class _PluginFinder(importlib.abc.MetaPathFinder):
-    """Finds the files of FRAGRANT_IMPORT by their module names, also where a child process unpickles something of theirs."""
+    """Finds the files of FRAGRANT_IMPORT by their module names, also where a child process unpickles."""
 
     def find_spec(self, name: str, path=None, target=None):
         if not name.startswith(_PREFIX):
@@ -100,7 +101,7 @@ class _PluginFinder(importlib.abc.MetaPathFinder):
 sys.meta_path.append(_PluginFinder())
 
 
-# ------------------------------------------------------------------------------------------------ what a file was made with
+# -------------------------------------------------------------------------------------------- what a file was made with
 def plugin_header() -> str:
     """The first line of a config's text, "" without plug-ins."""
     return f"{MARK}{json.dumps(loaded_plugins())}\n" if loaded_plugins() else ""
@@ -127,6 +128,6 @@ def missing_plugins() -> list[str]:
 
 
 def missing_hint() -> str:
-    """``"the file was made with a plug-in that is not imported here; add --import my_net.py"``, or "" where none is missing."""
+    """``"... a plug-in that is not imported here; add --import my_net.py"``; "" where none is missing."""
     missing = " ".join(f"--import {name}" for name in missing_plugins())
     return f"what was read was made with a plug-in that is not imported here; add {missing}" if missing else ""

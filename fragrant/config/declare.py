@@ -20,7 +20,7 @@ def declare_key(
         key: ``"MY_NET.WIDTH"``, capital letters, digits and _.
         default: bool, int, float, text or a list of these.
         meaning: one line.
-        allowed: its values, or those of a list's entries: ``range(1, 4097)``, ``("a", "b")``; None = all of the default's kind.
+        allowed: its values, or those of a list's entries: ``range(1, 4097)``, ``("a", "b")``; None = all.
         kind: needed where the default is None or []: what the key holds.
 
     Raises:
