@@ -8,7 +8,9 @@ HERE = Path(__file__).parent
 
 
 def requirements() -> list[str]:
-    lines = (line.split("#")[0].strip() for line in (HERE / "requirements.txt").read_text(encoding="utf-8").splitlines())
+    lines = (
+        line.split("#")[0].strip() for line in (HERE / "requirements.txt").read_text(encoding="utf-8").splitlines()
+    )
     return [line for line in lines if line]
 
 
@@ -28,6 +30,18 @@ setup(
         "torchcodec": ["torchcodec>=0.4"],  # DATA.DECODING_BACKEND torchcodec
         "decord": ["decord>=0.6"],  # DATA.DECODING_BACKEND decord
         "report": ["matplotlib>=3.8"],  # tools/plot.py; the HTML report needs nothing
-        "test": ["pytest>=8", "pytest-xdist>=3.5", "ruff>=0.6", "matplotlib>=3.8", "scikit-learn>=1.4", "selenium>=4.20"],
+        "docs": [
+            "mkdocs>=1.6",
+            "mkdocs-material>=9.5",
+            "mkdocstrings[python]>=0.26",
+        ],  # the site: mkdocs build --strict
+        "test": [
+            "pytest>=8",
+            "pytest-xdist>=3.5",
+            "ruff>=0.6",
+            "matplotlib>=3.8",
+            "scikit-learn>=1.4",
+            "selenium>=4.20",
+        ],
     },
 )

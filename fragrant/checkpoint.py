@@ -72,9 +72,10 @@ def find_latest(output_dir: str | Path) -> Path | None:
 
 
 def drop_old_batches(output_dir: str | Path, keep: int = 2) -> None:
-    """Deletes the checkpoints from within an epoch that are not among the newest ``keep``; those of whole epochs stay."""
+    """Deletes the checkpoints from within an epoch that are not among the newest ``keep``; those of whole epochs
+    stay."""
     for path in _all_checkpoints(output_dir)[keep:]:
-        if NAME.fullmatch(path.name)[2]:
+        if (name := NAME.fullmatch(path.name)) and name[2]:
             path.unlink(missing_ok=True)
 
 
@@ -82,7 +83,8 @@ def drop_old_batches(output_dir: str | Path, keep: int = 2) -> None:
 
 
 def _assert_plain(value: Any, where: str) -> None:
-    """Only what can be read back without unpickling arbitrary classes goes into a file: found out now, not at the resume."""
+    """Only what can be read back without unpickling arbitrary classes goes into a file: found out now, not at the
+    resume."""
     if type(value) in (dict, OrderedDict):
         for key, inner in value.items():
             _assert_plain(key, f"a key of {where}")
@@ -91,12 +93,15 @@ def _assert_plain(value: Any, where: str) -> None:
         for index, inner in enumerate(value):
             _assert_plain(inner, f"{where}[{index}]")
     else:
-        assert type(value) in PLAIN, f"{where} is a {type(value).__name__}: a checkpoint holds tensors and plain Python values only"
+        assert type(value) in PLAIN, (
+            f"{where} is a {type(value).__name__}: a checkpoint holds tensors and plain Python values only"
+        )
 
 
 @contextlib.contextmanager
 def _replacing(path: Path) -> Iterator[IO[bytes]]:
-    """A file to write that becomes ``path`` at the end in one move, on the disk for good; after an error, ``path`` is as before.
+    """A file to write that becomes ``path`` at the end in one move, on the disk for good; after an error, ``path`` is
+    as before.
 
     The temporary name is the same every time: what a kill leaves behind is overwritten by the next save of that file.
     """
@@ -105,7 +110,9 @@ def _replacing(path: Path) -> Iterator[IO[bytes]]:
         with open(temporary, "wb") as file:
             yield file
             file.flush()
-            os.fsync(file.fileno())  # the bytes before the name: else a power cut can leave a whole name with half a file
+            os.fsync(
+                file.fileno()
+            )  # the bytes before the name: else a power cut can leave a whole name with half a file
         os.replace(temporary, path)
     except BaseException:
         with contextlib.suppress(OSError):
@@ -119,7 +126,8 @@ def _replacing(path: Path) -> Iterator[IO[bytes]]:
 
 
 def _reason(error: BaseException) -> str:
-    """One sentence; the system's own words (disk full, no permission) where torch has buried them under an error of its own."""
+    """One sentence; the system's own words (disk full, no permission) where torch has buried them under an error of its
+    own."""
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, OSError) and cause.strerror:
@@ -143,11 +151,14 @@ def save_checkpoint(path: str | Path, state: dict[str, Any]) -> None:
         with _replacing(path) as file:
             torch.save(state, file)
     except (OSError, RuntimeError) as error:  # torch turns a failed write into a RuntimeError
-        raise CheckpointError(f"cannot write checkpoint {path}: {_reason(error)}; earlier checkpoints are untouched") from error
+        raise CheckpointError(
+            f"cannot write checkpoint {path}: {_reason(error)}; earlier checkpoints are untouched"
+        ) from error
 
 
 def save_best(output_dir: str | Path, state: dict[str, Any]) -> Path:
-    """Writes best.pyth: ``state`` without what only a resume needs (optimiser, scaler, RNG, meters), a third of the size.
+    """Writes best.pyth: ``state`` without what only a resume needs (optimiser, scaler, RNG, meters), a third of the
+    size.
 
     Raises:
         CheckpointError: as save_checkpoint; the previous best.pyth stays.
@@ -173,6 +184,18 @@ def _verify(path: Path) -> None:
         raise zipfile.BadZipFile(f"wrong checksum of {damaged}")
 
 
+def read_verified(path: str | Path) -> Any:
+    """What ``torch.save`` wrote, on the CPU: every byte is compared with its checksum, no code from the file is run.
+
+    The one reader of weights and checkpoints: whoever calls it says in its own words what was to be read.
+
+    Raises:
+        OSError, BadZipFile, UnpicklingError, RuntimeError, ...: a damaged file can fail in any way.
+    """
+    _verify(Path(path))
+    return torch.load(path, map_location="cpu", weights_only=True)
+
+
 def load_checkpoint(path: str | Path) -> dict[str, Any]:
     """What a checkpoint, or a file of weights alone, holds; tensors on the CPU, no code from the file is run.
 
@@ -183,14 +206,15 @@ def load_checkpoint(path: str | Path) -> dict[str, Any]:
     """
     path = Path(path)
     try:
-        _verify(path)
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        state = read_verified(path)
     except (FileNotFoundError, IsADirectoryError, PermissionError) as error:
         raise CheckpointError(f"cannot read checkpoint {path}: {error.strerror}") from error
     except Exception as error:  # a damaged file can fail in any way
         raise CheckpointError(f"checkpoint {path} is damaged or not a checkpoint: {_reason(error)}") from error
     if not isinstance(state, dict):
-        raise CheckpointError(f"checkpoint {path} holds a {type(state).__name__}; allowed: a dict of tensors or of a training run")
+        raise CheckpointError(
+            f"checkpoint {path} holds a {type(state).__name__}; allowed: a dict of tensors or of a training run"
+        )
     return state
 
 
@@ -207,7 +231,8 @@ def checkpoint_hash(path: str | Path) -> str:
 
 
 def load_latest(output_dir: str | Path) -> Checkpoint | None:
-    """The newest readable checkpoint of a run, with a warning for every newer one that is not; None when there is none at all.
+    """The newest readable checkpoint of a run, with a warning for every newer one that is not; None when there is none
+    at all.
 
     Raises:
         CheckpointError: there are checkpoints and none can be read: not a reason to start over in silence.
@@ -235,7 +260,8 @@ def load_latest(output_dir: str | Path) -> Checkpoint | None:
 
 
 def rng_state() -> dict[str, Any]:
-    """Where this process stands in its random numbers: Python, torch, and torch on the current GPU (None without one)."""
+    """Where this process stands in its random numbers: Python, torch, and torch on the current GPU (None without
+    one)."""
     return {
         "python": random.getstate(),
         "torch": torch.get_rng_state(),

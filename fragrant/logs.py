@@ -59,7 +59,9 @@ class RunLog:
         main: False on ranks other than 0, which stay silent.
     """
 
-    def __init__(self, output_dir: str | Path | None = None, *, tensorboard_dir: str | Path | None = None, main: bool = True):
+    def __init__(
+        self, output_dir: str | Path | None = None, *, tensorboard_dir: str | Path | None = None, main: bool = True
+    ):
         self.terminal = main and sys.stdout.isatty()
         self._handlers: list[logging.Handler] = []
         self._metrics = self._board = None
@@ -79,7 +81,9 @@ class RunLog:
             self._board = SummaryWriter(str(tensorboard_dir))
 
     def _keep(self, handler: logging.Handler) -> None:
-        handler.setFormatter(logging.Formatter("%(message)s" if self._plain(handler) else LINE, datefmt="%m/%d %H:%M:%S"))
+        handler.setFormatter(
+            logging.Formatter("%(message)s" if self._plain(handler) else LINE, datefmt="%m/%d %H:%M:%S")
+        )
         LOGGER.addHandler(handler)
         self._handlers.append(handler)
 
@@ -122,16 +126,21 @@ class RunLog:
         return self._board is not None
 
     def picture(self, name: str, data: bytes, size: tuple[int, int], step: int) -> None:
-        """An encoded picture of this (width, height) for TensorBoard, a GIF that plays among them; nothing when it is off."""
+        """An encoded picture of this (width, height) for TensorBoard, a GIF that plays among them; nothing when it is
+        off."""
         if self._board is not None:
             from tensorboard.compat.proto.summary_pb2 import Summary
 
             image = Summary.Image(width=size[0], height=size[1], colorspace=3, encoded_image_string=data)
-            self._board.file_writer.add_summary(Summary(value=[Summary.Value(tag=name, image=image)]), step)
+            writer = self._board.file_writer
+            assert writer is not None  # SummaryWriter makes it at once, and takes it away in close()
+            writer.add_summary(Summary(value=[Summary.Value(tag=name, image=image)]), step)
 
     def bar(self, steps: Iterator, *, total: int, title: str) -> tqdm:
         """A progress bar on a terminal; elsewhere an iterator that prints nothing."""
-        return tqdm(steps, total=total, desc=title, disable=not self.terminal, leave=False, dynamic_ncols=True, file=sys.stdout)
+        return tqdm(
+            steps, total=total, desc=title, disable=not self.terminal, leave=False, dynamic_ncols=True, file=sys.stdout
+        )
 
     def close(self) -> None:
         for handler in self._handlers:

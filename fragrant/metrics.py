@@ -21,9 +21,11 @@ class ScoreError(UserError):
 
 
 def topk_correct(scores: Tensor, labels: Tensor, ks: Sequence[int] = (1, 5)) -> Tensor:
-    """(N, K), class numbers (N,) -> (len(ks), N) bool: is the label among the k best classes? With K < k classes, k is K.
+    """(N, K), class numbers (N,) -> (len(ks), N) bool: is the label among the k best classes? With K < k classes, k is
+    K.
 
-    Equal scores rank by class number, as argmax has it, so the answer is the same on every device. A row with a NaN is never
+    Equal scores rank by class number, as argmax has it, so the answer is the same on every device. A row with a NaN is
+    never
     correct. Does not wait for the GPU.
     """
     assert scores.ndim == 2 and labels.shape == scores.shape[:1] and min(ks) >= 1, (scores.shape, labels.shape, ks)
@@ -36,7 +38,8 @@ def topk_correct(scores: Tensor, labels: Tensor, ks: Sequence[int] = (1, 5)) -> 
 
 
 def topk_accuracy(scores: Tensor, labels: Tensor, ks: Sequence[int] = (1, 5)) -> Tensor:
-    """(N, K), (N,) -> (len(ks),) float64: percent of the rows that are correct within k; NaN for a table without rows."""
+    """(N, K), (N,) -> (len(ks),) float64: percent of the rows that are correct within k; NaN for a table without
+    rows."""
     return 100 * topk_correct(scores, labels, ks).double().mean(1)
 
 
@@ -44,8 +47,10 @@ def ensemble(logits: Tensor, *, space: str = "logits", method: str = "sum") -> T
     """(N, V, K), the logits of every view of N videos -> (N, K): one score per video and class, float32 or better.
 
     Args:
-        space: "logits" combines raw logits, as UniFormer's published numbers do; "softmax" combines probabilities, as SlowFast's
-            heads do; "relu" combines logits of which those below 0 count 0, as TDN does for several models; "sigmoid" combines a
+        space: "logits" combines raw logits, as UniFormer's published numbers do; "softmax" combines probabilities, as
+            SlowFast's
+            heads do; "relu" combines logits of which those below 0 count 0, as TDN does for several models; "sigmoid"
+            combines a
             probability of each class on its own, for videos with several labels. They predict differently.
         method: "sum" and "mean" over the views predict alike; "max" takes the best view of each class.
 
@@ -53,9 +58,13 @@ def ensemble(logits: Tensor, *, space: str = "logits", method: str = "sum") -> T
         UserError: space or method is not known.
     """
     if space not in SPACES:
-        raise UserError(f"TEST.ENSEMBLE_SPACE '{space}' is not known; {did_you_mean(space, SPACES)}Known: {', '.join(SPACES)}")
+        raise UserError(
+            f"TEST.ENSEMBLE_SPACE '{space}' is not known; {did_you_mean(space, SPACES)}Known: {', '.join(SPACES)}"
+        )
     if method not in METHODS:
-        raise UserError(f"DATA.ENSEMBLE_METHOD '{method}' is not known; {did_you_mean(method, METHODS)}Known: {', '.join(METHODS)}")
+        raise UserError(
+            f"DATA.ENSEMBLE_METHOD '{method}' is not known; {did_you_mean(method, METHODS)}Known: {', '.join(METHODS)}"
+        )
     assert logits.ndim == 3 and logits.shape[1] >= 1, logits.shape
     scores = logits.to(torch.promote_types(logits.dtype, torch.float32))
     if space == "softmax":
@@ -87,14 +96,16 @@ def complete_order(ids: Tensor, num_videos: int) -> Tensor:
         "not in the list": found[~known].tolist(),
     }
     text = "; ".join(f"{len(wrong)} {fault} (ids {_some(wrong)})" for fault, wrong in faults.items() if wrong)
-    raise ScoreError(f"score table of {len(ids)} rows for {num_videos} videos: {text}; allowed: every video exactly once")
+    raise ScoreError(
+        f"score table of {len(ids)} rows for {num_videos} videos: {text}; allowed: every video exactly once"
+    )
 
 
 def _some(numbers: list[int], most: int = 10) -> str:
     return ", ".join(map(str, numbers[:most])) + (", ..." if len(numbers) > most else "")
 
 
-# ------------------------------------------------------------------------------------------------- one number, and how sure it is
+# --------------------------------------------------------------------------------------- one number, and how sure it is
 class Share(NamedTuple):
     """So many of so many, with the Wilson interval of the percentage."""
 
@@ -109,7 +120,8 @@ class Share(NamedTuple):
 
 
 def share(correct: int, total: int, *, z: float = 1.959964) -> Share:
-    """The Wilson (1927) score interval, 95 % for the default ``z``: it fits small sets, where the usual +- does not. In percent."""
+    """The Wilson (1927) score interval, 95 % for the default ``z``: it fits small sets, where the usual +- does not. In
+    percent."""
     if not total:
         return Share(correct, total, math.nan, 0.0, 100.0)
     p, z2 = correct / total, z * z
@@ -120,7 +132,8 @@ def share(correct: int, total: int, *, z: float = 1.959964) -> Share:
 
 
 class McNemar(NamedTuple):
-    """Two models on the same videos: what only one of them has right, and how likely that is if they are equally good."""
+    """Two models on the same videos: what only one of them has right, and how likely that is if they are equally
+    good."""
 
     both: int
     only_first: int
@@ -130,7 +143,8 @@ class McNemar(NamedTuple):
 
 
 def mcnemar(first: Tensor, second: Tensor) -> McNemar:
-    """(N,), (N,) bool: is each video right? Exact two-sided test (McNemar 1947): binomial with 1/2 over the videos that differ."""
+    """(N,), (N,) bool: is each video right? Exact two-sided test (McNemar 1947): binomial with 1/2 over the videos that
+    differ."""
     a, b = first.bool(), second.bool()
     only_a, only_b = int((a & ~b).sum()), int((~a & b).sum())
     differing, fewer = only_a + only_b, min(only_a, only_b)
@@ -139,21 +153,23 @@ def mcnemar(first: Tensor, second: Tensor) -> McNemar:
     return McNemar(int((a & b).sum()), only_a, only_b, int((~a & ~b).sum()), p_value)
 
 
-# ---------------------------------------------------------------------------------------------------------------- by class
+# ------------------------------------------------------------------------------------------------------------- by class
 def predicted(scores: Tensor) -> Tensor:
     """(N, K) -> (N,) class numbers; of equal scores the lower class; -1 for a row with a NaN."""
     return scores.argmax(1).masked_fill(scores.isnan().any(1), -1)
 
 
 def confusion_matrix(predictions: Tensor, labels: Tensor, num_classes: int) -> Tensor:
-    """(N,), (N,) -> (K, K) long: row = true class, column = predicted class. A prediction of -1 (no score) is in no column."""
+    """(N,), (N,) -> (K, K) long: row = true class, column = predicted class. A prediction of -1 (no score) is in no
+    column."""
     keep = predictions >= 0
     cells = labels[keep] * num_classes + predictions[keep]
     return cells.bincount(minlength=num_classes**2).unflatten(0, (num_classes, num_classes))
 
 
 class ClassCounts(NamedTuple):
-    """Of every class: its videos, those of them that were recognised, and how often it was predicted; (K,) long each."""
+    """Of every class: its videos, those of them that were recognised, and how often it was predicted; (K,) long
+    each."""
 
     videos: Tensor
     correct: Tensor
@@ -171,19 +187,25 @@ def mean_class_accuracy(counts: ClassCounts, *, empty: str = "left out") -> floa
     """Mean over the classes of the share of recognised videos, in percent; NaN where nothing counts.
 
     Args:
-        empty: a class without a video is "left out" (the usual definition), or counts 0 if it "is predicted" at all (mmaction2's
+        empty: a class without a video is "left out" (the usual definition), or counts 0 if it "is predicted" at all
+            (mmaction2's
             numbers), or counts 0 "always". On small test sets these differ by points.
     """
     if empty not in EMPTY_CLASSES:
         raise UserError(f"empty classes '{empty}' is not known; Known: {', '.join(EMPTY_CLASSES)}")
-    counted = {"left out": counts.videos > 0, "is predicted": counts.videos + counts.predicted > 0, "always": counts.videos >= 0}[empty]
+    counted = {
+        "left out": counts.videos > 0,
+        "is predicted": counts.videos + counts.predicted > 0,
+        "always": counts.videos >= 0,
+    }[empty]
     recalls = counts.correct.double() / counts.videos.clamp(min=1)
     return 100 * float(recalls[counted].mean())
 
 
-# -------------------------------------------------------------------------------------------------- probabilities, many labels
+# ------------------------------------------------------------------------------------------- probabilities, many labels
 def calibration_error(probs: Tensor, right: Tensor, *, bins: int = 15) -> float:
-    """Expected calibration error (Guo et al. 2017) in percent: |accuracy - confidence| of ``bins`` equal ranges of confidence, by size.
+    """Expected calibration error (Guo et al. 2017) in percent: |accuracy - confidence| of ``bins`` equal ranges of
+    confidence, by size.
 
     Args:
         probs: (N, K), rows sum to 1.
@@ -196,7 +218,8 @@ def calibration_error(probs: Tensor, right: Tensor, *, bins: int = 15) -> float:
 
 
 def average_precision(scores: Tensor, targets: Tensor) -> Tensor:
-    """(N, K) scores, (N, K) bool -> (K,) float64 in percent: area under each class's precision-recall steps; NaN without a positive.
+    """(N, K) scores, (N, K) bool -> (K,) float64 in percent: area under each class's precision-recall steps; NaN
+    without a positive.
 
     Equal scores count as one step, so that the order of the videos does not matter.
     """
@@ -209,12 +232,14 @@ def _average_precision(scores: Tensor, positive: Tensor) -> float:
         return math.nan
     order = scores.argsort(descending=True, stable=True)
     hits, ranked = positive[order].double().cumsum(0), scores[order]
-    ends = torch.cat([(ranked[1:] != ranked[:-1]).nonzero().flatten(), torch.tensor([len(ranked) - 1])])  # last of equal scores
+    ends = torch.cat(
+        [(ranked[1:] != ranked[:-1]).nonzero().flatten(), torch.tensor([len(ranked) - 1])]
+    )  # last of equal scores
     precision, recall = hits[ends] / (ends + 1), hits[ends] / hits[-1]
     return float((recall.diff(prepend=torch.zeros(1, dtype=torch.float64)) * precision).sum())
 
 
-# ------------------------------------------------------------------------------------------------------------- by brightness
+# -------------------------------------------------------------------------------------------------------- by brightness
 class Group(NamedTuple):
     """Videos of similar brightness: from ``low`` to ``high``, and how many of them are right."""
 
@@ -224,7 +249,8 @@ class Group(NamedTuple):
 
 
 def by_quantile(values: Tensor, right: Tensor, *, groups: int = 4) -> list[Group]:
-    """(N,) values, (N,) bool -> equally many videos per group, from the lowest values to the highest; equal values stay together.
+    """(N,) values, (N,) bool -> equally many videos per group, from the lowest values to the highest; equal values stay
+    together.
 
     Videos without a value (NaN) are in no group; fewer different values than groups give fewer groups.
     """
@@ -236,16 +262,19 @@ def by_quantile(values: Tensor, right: Tensor, *, groups: int = 4) -> list[Group
     edges = {0, len(values)}
     for number in range(1, groups):
         cut = round(len(values) * number / groups)
-        edges.add(int(torch.searchsorted(values, values[cut : cut + 1], right=False)) if cut < len(values) else len(values))
-    edges = sorted(edges)
+        edges.add(
+            int(torch.searchsorted(values, values[cut : cut + 1], right=False)) if cut < len(values) else len(values)
+        )
+    bounds = sorted(edges)
     return [
         Group(float(values[start]), float(values[end - 1]), share(int(right[start:end].sum()), end - start))
-        for start, end in zip(edges, edges[1:], strict=False)
+        for start, end in zip(bounds, bounds[1:], strict=False)
     ]
 
 
 def rank_correlation(first: Tensor, second: Tensor) -> float:
-    """(N,), (N,) -> Spearman's rank correlation, -1 .. 1; equal values share their mean rank. NaN where one of both does not vary."""
+    """(N,), (N,) -> Spearman's rank correlation, -1 .. 1; equal values share their mean rank. NaN where one of both
+    does not vary."""
     ranks = torch.stack([_ranks(first), _ranks(second)])
     ranks -= ranks.mean(1, keepdim=True)
     lengths = ranks.norm(dim=1)

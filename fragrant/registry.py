@@ -29,7 +29,8 @@ class Registry(fvcore_registry.Registry):
 
     Args:
         name: the config key that picks an entry, for error messages (``"MODEL.MODEL_NAME"``).
-        keys: the config keys whose allowed values are the names of this registry, beside those that the config knows by itself.
+        keys: the config keys whose allowed values are the names of this registry, beside those that the config knows by
+            itself.
     """
 
     def __init__(self, name: str, *, keys: Sequence[str] = ()):
@@ -55,5 +56,8 @@ class Registry(fvcore_registry.Registry):
         if name not in self:
             if hint := missing_hint():
                 raise UserError(f"{self._name} '{name}' is not known: {hint}")
-            raise UserError(f"{self._name} '{name}' is not known; {did_you_mean(name, self.names())}Known: {', '.join(self.names())}")
+            raise UserError(
+                f"{self._name} '{name}' is not known; {did_you_mean(name, self.names())}Known: "
+                f"{', '.join(self.names())}"
+            )
         return super().get(name)

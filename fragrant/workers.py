@@ -24,7 +24,8 @@ def usable_cores() -> int:
 
 
 def keep_freed_memory() -> None:
-    """Memory that is freed stays with this process, up to 256 MB: the next clip needs it again, and new pages from the system cost more
+    """Memory that is freed stays with this process, up to 256 MB: the next clip needs it again, and new pages from the
+    system cost more
     than most of what is done with them. For glibc; elsewhere it does nothing."""
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
     if mallopt:
@@ -33,7 +34,8 @@ def keep_freed_memory() -> None:
 
 
 def start_worker() -> None:
-    """One thread: more would stand in the way of the other processes. And a worker whose parent was killed would wait for work for ever."""
+    """One thread: more would stand in the way of the other processes. And a worker whose parent was killed would wait
+    for work for ever."""
     torch.set_num_threads(1)
     load_plugins()  # a forked worker has them already
     parent = multiprocessing.parent_process()
@@ -47,7 +49,8 @@ def worker_pool(workers: int) -> ProcessPoolExecutor:
 
 
 def results_of(function: Callable, items: Sequence, *, workers: int, title: str) -> Iterator[tuple]:
-    """(item, ``function(item)``) as they get ready, with a progress bar; None in place of a result whose process died on the way.
+    """(item, ``function(item)``) as they get ready, with a progress bar; None in place of a result whose process died
+    on the way.
 
     A process that dies takes no other item with it.
     """
@@ -85,4 +88,6 @@ def _in_pool(function: Callable, items: list, workers: int) -> Iterator[tuple]:
             except BrokenProcessPool:
                 broken = True
         if broken:
-            yield from ((item, None) for future, item in futures.items() if isinstance(future.exception(), BrokenProcessPool))
+            yield from (
+                (item, None) for future, item in futures.items() if isinstance(future.exception(), BrokenProcessPool)
+            )

@@ -1,4 +1,5 @@
-"""The house rules that a machine can check: imports go down only, cfg stays at the edges, loops stay short, rooms have a purpose."""
+"""The house rules that a machine can check: imports go down only, cfg stays at the edges, loops stay short, rooms have
+a purpose."""
 
 import ast
 from pathlib import Path
@@ -42,7 +43,9 @@ def imported_rooms(tree: ast.AST):
     for node in ast.walk(tree):
         names = []
         if isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
-            names = [f"{node.module}.{alias.name}" if node.module == "fragrant" else node.module for alias in node.names]
+            names = [
+                f"{node.module}.{alias.name}" if node.module == "fragrant" else node.module for alias in node.names
+            ]
         elif isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
         for name in names:
@@ -100,7 +103,11 @@ def is_adapter(node: ast.AST) -> bool:
 
 
 def cfg_lines(node: ast.AST) -> list[int]:
-    return [n.lineno for n in ast.walk(node) if (isinstance(n, ast.Name) and n.id == "cfg") or (isinstance(n, ast.arg) and n.arg == "cfg")]
+    return [
+        n.lineno
+        for n in ast.walk(node)
+        if (isinstance(n, ast.Name) and n.id == "cfg") or (isinstance(n, ast.arg) and n.arg == "cfg")
+    ]
 
 
 @pytest.mark.parametrize("path", FILES, ids=relative)
@@ -112,7 +119,9 @@ def test_cfg_stays_at_the_edges(path):
     if name.startswith(ADAPTER_FILES):
         adapters = [i for i, node in enumerate(body) if is_adapter(node)]
         classes = [i for i, node in enumerate(body) if isinstance(node, ast.ClassDef)]
-        assert not adapters or not classes or min(adapters) > max(classes), f"{name}: cfg adapters come after the classes"
+        assert not adapters or not classes or min(adapters) > max(classes), (
+            f"{name}: cfg adapters come after the classes"
+        )
         body = [node for node in body if not is_adapter(node)]
     lines = [line for node in body for line in cfg_lines(node)]
     assert not lines, f"{name} sees cfg at lines {lines}"
@@ -130,7 +139,9 @@ def test_no_room_without_a_purpose():
     assert not [relative(p) for p in FILES if bad & {part.removesuffix(".py") for part in p.relative_to(PACKAGE).parts}]
 
 
-@pytest.mark.parametrize("file, name", [("engine/train.py", "train_one_epoch"), ("runtime/evaluate.py", "score_videos")])
+@pytest.mark.parametrize(
+    "file, name", [("engine/train.py", "train_one_epoch"), ("runtime/evaluate.py", "score_videos")]
+)
 def test_the_two_loops_stay_short(file, name):
     functions = {node.name: node for node in ast.walk(parsed(PACKAGE / file)) if isinstance(node, ast.FunctionDef)}
     loop = functions[name]
@@ -157,9 +168,13 @@ def test_nothing_is_loaded_unsafely():
     for path in FILES + sorted((ROOT / "tools").glob("*.py")):
         for node in ast.walk(parsed(path)):
             if isinstance(node, ast.Call) and ast.unparse(node.func) == "torch.load":
-                safe = [k for k in node.keywords if k.arg == "weights_only" and getattr(k.value, "value", False) is True]
+                safe = [
+                    k for k in node.keywords if k.arg == "weights_only" and getattr(k.value, "value", False) is True
+                ]
                 assert safe, f"{relative(path)}:{node.lineno}: torch.load without weights_only=True"
             if isinstance(node, ast.Call) and ast.unparse(node.func) in ("pickle.load", "pickle.loads"):
-                raise AssertionError(f"{relative(path)}:{node.lineno}: pickles run code; read_pickle of scores/pickles.py does not")
+                raise AssertionError(
+                    f"{relative(path)}:{node.lineno}: pickles run code; read_pickle of scores/pickles.py does not"
+                )
             if isinstance(node, ast.keyword) and node.arg == "allow_pickle":
                 assert getattr(node.value, "value", True) is False, f"{relative(path)}:{node.lineno}: allow_pickle"

@@ -111,7 +111,9 @@ def test_a_file_of_weights_alone_is_read_too(tmp_path):
 
 
 def test_a_checkpoint_is_a_file_of_weights(tmp_path):
-    trained, model = (UniFormer(num_classes=3, embed_dim=(8, 8, 16, 16), depth=(1, 1, 1, 1), head_dim=8) for _ in range(2))
+    trained, model = (
+        UniFormer(num_classes=3, embed_dim=(8, 8, 16, 16), depth=(1, 1, 1, 1), head_dim=8) for _ in range(2)
+    )
     save_checkpoint(checkpoint_path(tmp_path, 1), {**training_state(0), "model_state": trained.state_dict()})
     report = load_weights(model, checkpoint_path(tmp_path, 1))
     assert not report.missing and not report.unexpected and not report.dropped
@@ -178,8 +180,27 @@ def test_what_could_not_be_read_back_is_not_written(tmp_path, value, message):
 
 
 def test_all_that_may_be_written_can_be_read(tmp_path):
-    values = [None, True, 1, 2**70, 1.5, float("inf"), 1j, "ä", b"b", torch.Size([2]), torch.float16, torch.device("cpu"), (1, [2, ()])]
-    state = {"values": values, "map": OrderedDict(a={1: 2}), "parameter": nn.Parameter(torch.ones(2)), "bf16": torch.ones(2).bfloat16()}
+    values = [
+        None,
+        True,
+        1,
+        2**70,
+        1.5,
+        float("inf"),
+        1j,
+        "ä",
+        b"b",
+        torch.Size([2]),
+        torch.float16,
+        torch.device("cpu"),
+        (1, [2, ()]),
+    ]
+    state = {
+        "values": values,
+        "map": OrderedDict(a={1: 2}),
+        "parameter": nn.Parameter(torch.ones(2)),
+        "bf16": torch.ones(2).bfloat16(),
+    }
     save_checkpoint(tmp_path / "a.pyth", state)
     assert same(load_checkpoint(tmp_path / "a.pyth"), state)
     assert {type(value) for value in values} | {torch.Tensor, nn.Parameter} == checkpoint.PLAIN | {tuple}
@@ -290,14 +311,19 @@ def test_file_and_folder_reach_the_disk_in_order(tmp_path, monkeypatch):
 def test_a_folder_that_cannot_be_made(tmp_path):
     (tmp_path / "checkpoints").write_text("a file in the way")
     path = checkpoint_path(tmp_path, 1)
-    with pytest.raises(CheckpointError, match=f"^cannot write checkpoint {re.escape(str(path))}: (File exists|Not a directory); earlier"):
+    with pytest.raises(
+        CheckpointError,
+        match=f"^cannot write checkpoint {re.escape(str(path))}: (File exists|Not a directory); earlier",
+    ):
         save_checkpoint(path, {"epoch": 0})
 
 
 @pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="nothing is forbidden to root")
 def test_a_folder_without_permission(tmp_path):
     tmp_path.chmod(0o555)
-    with pytest.raises(CheckpointError, match="cannot write checkpoint .*: Permission denied; earlier checkpoints are untouched"):
+    with pytest.raises(
+        CheckpointError, match="cannot write checkpoint .*: Permission denied; earlier checkpoints are untouched"
+    ):
         save_checkpoint(tmp_path / "a.pyth", {"epoch": 0})
 
 
@@ -370,7 +396,9 @@ def test_nothing_but_damaged_ones_is_no_fresh_start(tmp_path):
     for path in save_epochs(tmp_path, 0, 1):
         path.write_bytes(b"")
     folder = tmp_path / "checkpoints"
-    message = f"no checkpoint in {folder} can be resumed (2 tried); to start over, delete them or set TRAIN.AUTO_RESUME False"
+    message = (
+        f"no checkpoint in {folder} can be resumed (2 tried); to start over, delete them or set TRAIN.AUTO_RESUME False"
+    )
     with pytest.raises(CheckpointError, match=re.escape(message)):
         load_latest(tmp_path)
 
@@ -391,8 +419,16 @@ class Evil:
         ("cut.pyth", DAMAGES["cut in half"], DAMAGED + "its end is missing"),
         ("bit.pyth", flip_a_byte, DAMAGED + "wrong checksum of "),
         ("page.pyth", DAMAGES["an error page"], DAMAGED + "it holds something else than tensors and plain values"),
-        ("list.pyth", DAMAGES["no dict"], "checkpoint {path} holds a list; allowed: a dict of tensors or of a training run"),
-        ("evil.pyth", lambda path: torch.save({"a": Evil()}, path), "it holds something else than tensors and plain values"),
+        (
+            "list.pyth",
+            DAMAGES["no dict"],
+            "checkpoint {path} holds a list; allowed: a dict of tensors or of a training run",
+        ),
+        (
+            "evil.pyth",
+            lambda path: torch.save({"a": Evil()}, path),
+            "it holds something else than tensors and plain values",
+        ),
     ],
 )
 def test_reading_errors_are_one_line(tmp_path, monkeypatch, name, write, message):

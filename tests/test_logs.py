@@ -7,7 +7,9 @@ from conftest import golden
 from fragrant.logs import RunLog, duration, host_memory, json_stats
 
 
-@pytest.mark.parametrize("case", golden("framework/log_lines")["lines"], ids=lambda c: c["stats"].get("_type", c["stats"].get("split")))
+@pytest.mark.parametrize(
+    "case", golden("framework/log_lines")["lines"], ids=lambda c: c["stats"].get("_type", c["stats"].get("split"))
+)
 def test_lines_are_the_published_ones(case):
     assert json_stats(case["stats"]) == case["line"]
 

@@ -183,7 +183,10 @@ def test_ensemble_precision(dtype):
 @pytest.mark.parametrize(
     "options, message",
     [
-        ({"space": "logit"}, "TEST.ENSEMBLE_SPACE 'logit' is not known; did you mean 'logits'? Known: logits, softmax, relu"),
+        (
+            {"space": "logit"},
+            "TEST.ENSEMBLE_SPACE 'logit' is not known; did you mean 'logits'? Known: logits, softmax, relu",
+        ),
         ({"method": "avg"}, "DATA.ENSEMBLE_METHOD 'avg' is not known; Known: sum, mean, max"),
     ],
 )
@@ -200,7 +203,7 @@ def test_the_same_on_the_gpu():
     assert complete_order(torch.tensor([1, 0]).cuda(), 2).tolist() == [1, 0]
 
 
-# ---------------------------------------------------------------------------------------------------------- intervals, tests
+# ----------------------------------------------------------------------------------------------------- intervals, tests
 @pytest.mark.parametrize(
     "correct, total, low, high",
     [  # scipy.stats.binomtest(correct, total).proportion_ci(method="wilson")
@@ -232,7 +235,7 @@ def test_mcnemar(only_first, only_second, p_value):
     assert mcnemar(first, second) == pytest.approx((2, only_first, only_second, 1, p_value), rel=1e-4)
 
 
-# ------------------------------------------------------------------------------------------------------------------ by class
+# ------------------------------------------------------------------------------------------------------------- by class
 SCORES = torch.tensor([[3.0, 1, 0], [0, 2, 1], [1, 2, 0], [0, 1, 3], [2, 2, 1], [NAN, 1, 1]])
 LABELS = torch.tensor([0, 0, 1, 1, 1, 0])
 
@@ -256,7 +259,7 @@ def test_empty_classes_that_nothing_predicts():
         mean_class_accuracy(counts, empty="skip")
 
 
-# -------------------------------------------------------------------------------------------------- probabilities, many labels
+# ------------------------------------------------------------------------------------------- probabilities, many labels
 def test_calibration_error_by_hand():
     probs = torch.tensor([[0.9, 0.1], [0.95, 0.05], [0.4, 0.6], [1.0, 0.0]], dtype=torch.float64)
     right = torch.tensor([True, False, True, True])
@@ -290,7 +293,7 @@ def test_average_precision_is_that_of_scikit_learn():
     assert average_precision(scores, targets).tolist() == pytest.approx(100 * reference(targets, scores, average=None))
 
 
-# -------------------------------------------------------------------------------------------------------------- by brightness
+# -------------------------------------------------------------------------------------------------------- by brightness
 def test_by_quantile_makes_groups_of_equal_size():
     values = torch.tensor([0.5, 0.1, 0.3, NAN, 0.2, 0.4, 0.7, 0.6, 0.8])
     right = torch.tensor([False, True, True, True, False, True, False, False, True])
@@ -329,4 +332,6 @@ def test_by_quantile_of_few_or_equal_values(values, sizes):
     ],
 )
 def test_rank_correlation(first, second, expected):
-    assert rank_correlation(torch.tensor(first), torch.tensor(second)) == pytest.approx(expected, abs=1e-12, nan_ok=True)
+    assert rank_correlation(torch.tensor(first), torch.tensor(second)) == pytest.approx(
+        expected, abs=1e-12, nan_ok=True
+    )

@@ -1,11 +1,17 @@
 """Times the parts, each against its plain form in the same run.
 
-python tools/benchmark.py model --cfg FILE KEY VALUE ...   forward, forward + backward, whole step of a config's model; ratio: plain / it
-python tools/benchmark.py objective --cfg FILE ...         a training step plain, with Mixup and with SV-Mix; ratio: to plain
-python tools/benchmark.py gpu --minutes 8 --out DIR        all that a GPU is judged by, the most important first, into DIR
-python tools/benchmark.py ram, or fam                      RAM or FAM next to its published form; ram TRAIN.PRECISION bf16: in that
-python tools/benchmark.py dgam                             gamma experts next to their published form; a GPU: their share of Swin-B's step
-python tools/benchmark.py loader --cfg FILE KEY VALUE ...  items next to reading alone: generated files, the training list
+python tools/benchmark.py model --cfg FILE KEY VALUE ...   forward, forward + backward, whole step of a config's model;
+ratio: plain / it
+python tools/benchmark.py objective --cfg FILE ...         a training step plain, with Mixup and with SV-Mix; ratio: to
+plain
+python tools/benchmark.py gpu --minutes 8 --out DIR        all that a GPU is judged by, the most important first, into
+DIR
+python tools/benchmark.py ram, or fam                      RAM or FAM next to its published form; ram TRAIN.PRECISION
+bf16: in that
+python tools/benchmark.py dgam                             gamma experts next to their published form; a GPU: their
+share of Swin-B's step
+python tools/benchmark.py loader --cfg FILE KEY VALUE ...  items next to reading alone: generated files, the training
+list
 """
 
 import sys
@@ -25,7 +31,10 @@ def steps(cfg, arguments) -> str:
     settings, benchmark = STEPS[arguments.what]
     batch = build.benchmark_batch(cfg, arguments.batch_size or cfg.TRAIN.BATCH_SIZE, device)
     print(machine(device))
-    print(f"{cfg.MODEL.MODEL_NAME}, clips {tuple(batch[0].shape)}; median [min, max] of {arguments.rounds} rounds, the settings in turn")
+    print(
+        f"{cfg.MODEL.MODEL_NAME}, clips {tuple(batch[0].shape)}; median [min, max] of {arguments.rounds} rounds, "
+        "the settings in turn"
+    )
     return benchmark(settings(cfg, device), *batch, clip_norm=cfg.SOLVER.CLIP_GRADIENT, rounds=arguments.rounds)
 
 
@@ -42,7 +51,10 @@ def beside_published(cfg, arguments) -> str:
     return benchmark_ram(cases, device=device, rounds=rounds, autocast=DTYPES.get(cfg.TRAIN.PRECISION))
 
 
-STEPS = {"model": (build.build_settings, benchmark_model), "objective": (build.build_objective_settings, benchmark_objective)}
+STEPS = {
+    "model": (build.build_settings, benchmark_model),
+    "objective": (build.build_objective_settings, benchmark_objective),
+}
 WHAT = {"model": steps, "objective": steps, **dict.fromkeys(("ram", "fam", "dgam", "loader"), beside_published)}
 
 
@@ -50,10 +62,16 @@ def start(words: list[str]) -> int:
     if words[:1] == ["gpu"]:
         return exit_code(lambda: print(gpu_command(words[1:])), debug="--debug" in words)
     parser = argument_parser(__doc__, what=list(WHAT))
-    parser.add_argument("--batch-size", type=int, metavar="N", help="clips (loader: files); default TRAIN.BATCH_SIZE, 8, 4 or 24")
+    parser.add_argument(
+        "--batch-size", type=int, metavar="N", help="clips (loader: files); default TRAIN.BATCH_SIZE, 8, 4 or 24"
+    )
     parser.add_argument("--rounds", type=int, default=5, metavar="N", help="counted rounds")
     arguments = parser.parse_intermixed_args(words)
-    return exit_code(lambda: print(WHAT[arguments.what](config_of(arguments), arguments)), debug=arguments.debug, plugins=arguments.plugins)
+    return exit_code(
+        lambda: print(WHAT[arguments.what](config_of(arguments), arguments)),
+        debug=arguments.debug,
+        plugins=arguments.plugins,
+    )
 
 
 if __name__ == "__main__":

@@ -1,4 +1,5 @@
-"""Reads every video of a config's lists, or of one list, before a run does: python tools/check_data.py --cfg FILE KEY VALUE ..."""
+"""Reads every video of a config's lists, or of one list, before a run does: python tools/check_data.py --cfg FILE KEY
+VALUE ..."""
 
 import sys
 from functools import partial
@@ -22,7 +23,13 @@ def main(arguments) -> None:
     problems, trained = 0, {}
     for name, split, path in lists:
         records, faults = records_and_faults(cfg, split, path)
-        options = {"min_frames": min_frames, "workers": arguments.workers, "known": trained, "title": name, "open_frames": opened}
+        options = {
+            "min_frames": min_frames,
+            "workers": arguments.workers,
+            "known": trained,
+            "title": name,
+            "open_frames": opened,
+        }
         checked = check_list(records, faults, **options)
         if split == "train":
             trained = places(records)
@@ -41,13 +48,30 @@ def start(words: list[str]) -> int:
 
     parser = argument_parser(__doc__)
     parser.add_argument(
-        "--list", action="append", default=[], metavar="FILE", help="a list file instead of those of the config; may be repeated"
+        "--list",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="a list file instead of those of the config; may be repeated",
     )
-    parser.add_argument("--split", action="append", choices=["train", "val", "test"], help="only this list of the config; may be repeated")
-    parser.add_argument("--out", default="check", metavar="DIR", help="folder for <list>.table.csv and the clean lists (default: check)")
-    parser.add_argument("--min-frames", type=int, metavar="N", help="shorter videos are problems (default: DATA.NUM_FRAMES)")
-    parser.add_argument("--workers", type=int, default=usable_cores(), metavar="N", help="reading processes (default: one per core)")
-    parser.add_argument("--write-clean-list", action="store_true", help="also write <list>.csv without the rows that have a problem")
+    parser.add_argument(
+        "--split",
+        action="append",
+        choices=["train", "val", "test"],
+        help="only this list of the config; may be repeated",
+    )
+    parser.add_argument(
+        "--out", default="check", metavar="DIR", help="folder for <list>.table.csv and the clean lists (default: check)"
+    )
+    parser.add_argument(
+        "--min-frames", type=int, metavar="N", help="shorter videos are problems (default: DATA.NUM_FRAMES)"
+    )
+    parser.add_argument(
+        "--workers", type=int, default=usable_cores(), metavar="N", help="reading processes (default: one per core)"
+    )
+    parser.add_argument(
+        "--write-clean-list", action="store_true", help="also write <list>.csv without the rows that have a problem"
+    )
     arguments = parser.parse_intermixed_args(words)
     return exit_code(lambda: main(arguments), debug=arguments.debug, plugins=arguments.plugins)
 

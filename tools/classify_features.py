@@ -1,4 +1,5 @@
-"""Classifies videos by their frozen features, made where they are missing: python tools/classify_features.py --cfg FILE KEY VALUE ..."""
+"""Classifies videos by their frozen features, made where they are missing: python tools/classify_features.py --cfg FILE
+KEY VALUE ..."""
 
 import sys
 from pathlib import Path
@@ -27,15 +28,24 @@ def main(arguments) -> None:
         results = study.run(**tables)
         lines = describe_results(results, tables["test"].class_names)
     print("\n".join(lines))
-    print(f"Results are in {save_results(Path(cfg.OUTPUT_DIR), 'tables' if arguments.tables else 'classified', results, lines)}")
+    print(
+        "Results are in "
+        f"{save_results(Path(cfg.OUTPUT_DIR), 'tables' if arguments.tables else 'classified', results, lines)}"
+    )
 
 
 def start(words: list[str]) -> int:
     parser = argument_parser(__doc__)
     which = parser.add_mutually_exclusive_group()
-    which.add_argument("--frames", action="store_true", help="an image network on single frames (FEATURES.*), the default")
-    which.add_argument("--clips", action="store_true", help="the backbone MODEL.MODEL_NAME on the views of a test (DATA.*, TEST.*)")
-    which.add_argument("--tables", action="store_true", help="tables 1 to 3 of the report on the dark: sampling, gamma, classifier")
+    which.add_argument(
+        "--frames", action="store_true", help="an image network on single frames (FEATURES.*), the default"
+    )
+    which.add_argument(
+        "--clips", action="store_true", help="the backbone MODEL.MODEL_NAME on the views of a test (DATA.*, TEST.*)"
+    )
+    which.add_argument(
+        "--tables", action="store_true", help="tables 1 to 3 of the report on the dark: sampling, gamma, classifier"
+    )
     arguments = parser.parse_intermixed_args(words)
     return exit_code(lambda: main(arguments), debug=arguments.debug, plugins=arguments.plugins)
 

@@ -1,4 +1,5 @@
-"""Puts score tables together and says what follows: python tools/ensemble.py A/scores.npz B/scores.npz:0.5 --rule mean-softmax"""
+"""Puts score tables together and says what follows: python tools/ensemble.py A/scores.npz B/scores.npz:0.5 --rule
+mean-softmax"""
 
 import argparse
 import sys
@@ -22,7 +23,12 @@ def main(arguments) -> None:
 
     separator = arguments.separator
     paths = [record.path for record in read_list(arguments.list, separator=separator)] if arguments.list else None
-    options = {"paths": paths, "rule": arguments.rule, "views": arguments.views, "allow_missing": arguments.allow_missing}
+    options = {
+        "paths": paths,
+        "rule": arguments.rule,
+        "views": arguments.views,
+        "allow_missing": arguments.allow_missing,
+    }
     if arguments.compare:
         print("\n".join(compare(arguments.tables, **options)))
         return
@@ -31,16 +37,25 @@ def main(arguments) -> None:
 
 
 def start(words: list[str]) -> int:
-    parser = argparse.ArgumentParser(description=__doc__, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("tables", nargs="+", metavar="[NAME=]FILE[:WEIGHT]", help="score tables; * and ? are expanded")
-    parser.add_argument("--rule", help="{sum,mean,max}-{logits,softmax,relu}; default: that of the first table's test, else mean-softmax")
-    parser.add_argument("--views", nargs="+", default=[], metavar="VIEW", help="clip numbers, crops (left centre right), enhancements")
+    parser.add_argument(
+        "--rule",
+        help="{sum,mean,max}-{logits,softmax,relu}; default: that of the first table's test, else mean-softmax",
+    )
+    parser.add_argument(
+        "--views", nargs="+", default=[], metavar="VIEW", help="clip numbers, crops (left centre right), enhancements"
+    )
     parser.add_argument("--list", metavar="FILE", help="the tested list, for pickles, which do not name their rows")
     parser.add_argument("--separator", default=" ", help="between path and label in --list")
     parser.add_argument("--allow-missing", action="store_true", help="go on without videos or views that are missing")
     parser.add_argument("--compare", action="store_true", help="McNemar's test between two runs")
     parser.add_argument("--per-class", action="store_true", help="also the table of the classes")
-    parser.add_argument("--out", metavar="FILE.npz", help="write the merged table, or of several runs the ensembled one")
+    parser.add_argument(
+        "--out", metavar="FILE.npz", help="write the merged table, or of several runs the ensembled one"
+    )
     parser.add_argument("--json", metavar="FILE", help="write all numbers, also the confusion matrix")
     add_common_arguments(parser)
     arguments = parser.parse_intermixed_args(words)

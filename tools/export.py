@@ -22,7 +22,9 @@ def main(arguments) -> None:
     suffix = FORMATS[arguments.to].suffix
     path = Path(arguments.out) if arguments.out else Path(arguments.checkpoint).with_suffix(suffix)
     done = export_model(model, facts["clip_shape"], path, to=arguments.to)
-    path.with_name(path.name + ".json").write_text(json.dumps(facts | {"num_clips": done.num_clips or "any"}, indent=1), encoding="utf-8")
+    path.with_name(path.name + ".json").write_text(
+        json.dumps(facts | {"num_clips": done.num_clips or "any"}, indent=1), encoding="utf-8"
+    )
     number = "one clip at a time" if done.num_clips else "any number of clips"
     shape = " x ".join(map(str, facts["clip_shape"]))
     print(f"{done.path}: {arguments.to}, {number} of {shape}, {len(facts['class_names'])} classes")
@@ -30,12 +32,16 @@ def main(arguments) -> None:
 
 
 def start(words: list[str]) -> int:
-    parser = argparse.ArgumentParser(description=__doc__, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--checkpoint", required=True, metavar="FILE", help="trained weights; the config is inside")
     parser.add_argument("--to", required=True, choices=("onnx", "torch.export", "torchscript"), help="the format")
     parser.add_argument("--out", metavar="FILE", help="default: beside the checkpoint")
     parser.add_argument("--cfg", metavar="FILE", help="a config in place of the checkpoint's, for files from elsewhere")
-    parser.add_argument("--opts", nargs="*", default=[], metavar="KEY VALUE", help="overrides, for example DATA.TEST_CROP_SIZE 224")
+    parser.add_argument(
+        "--opts", nargs="*", default=[], metavar="KEY VALUE", help="overrides, for example DATA.TEST_CROP_SIZE 224"
+    )
     add_common_arguments(parser)
     arguments = parser.parse_args(words)
     return exit_code(lambda: main(arguments), debug=arguments.debug, plugins=arguments.plugins)

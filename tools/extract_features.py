@@ -1,4 +1,5 @@
-"""Turns the videos of a config into feature vectors: python tools/extract_features.py --cfg FILE [--frames | --clips] KEY VALUE ..."""
+"""Turns the videos of a config into feature vectors: python tools/extract_features.py --cfg FILE [--frames | --clips]
+KEY VALUE ..."""
 
 import sys
 
@@ -17,14 +18,21 @@ def main(arguments) -> None:
 
     prepare_device(cfg, device)
     for split, table in build_features(cfg, "clips" if arguments.clips else "frames", device, print).items():
-        print(f"{cfg.OUTPUT_DIR}/features_{split}.npz: {table.features.shape[0]} videos x {table.features.shape[1]} features")
+        print(
+            f"{cfg.OUTPUT_DIR}/features_{split}.npz: {table.features.shape[0]} videos x {table.features.shape[1]} "
+            "features"
+        )
 
 
 def start(words: list[str]) -> int:
     parser = argument_parser(__doc__)
     which = parser.add_mutually_exclusive_group()
-    which.add_argument("--frames", action="store_true", help="an image network on single frames (FEATURES.*), the default")
-    which.add_argument("--clips", action="store_true", help="the backbone MODEL.MODEL_NAME on the views of a test (DATA.*, TEST.*)")
+    which.add_argument(
+        "--frames", action="store_true", help="an image network on single frames (FEATURES.*), the default"
+    )
+    which.add_argument(
+        "--clips", action="store_true", help="the backbone MODEL.MODEL_NAME on the views of a test (DATA.*, TEST.*)"
+    )
     arguments = parser.parse_intermixed_args(words)
     return exit_code(lambda: main(arguments), debug=arguments.debug, plugins=arguments.plugins)
 

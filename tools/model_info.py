@@ -1,4 +1,5 @@
-"""Parameters, multiply-adds and activation memory: python tools/model_info.py --cfg configs/arid/uniformer_s.yaml KEY VALUE ..."""
+"""Parameters, multiply-adds and activation memory: python tools/model_info.py --cfg configs/arid/uniformer_s.yaml KEY
+VALUE ..."""
 
 import argparse
 import sys
@@ -23,8 +24,12 @@ def main(arguments) -> None:
 
 def start(words: list[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--cfg", metavar="FILE", help="one config, in parts; without it the others are yaml files, a line each")
-    parser.add_argument("--write", metavar="FILE", help="write the lines as a README: --write configs/README.md configs/*/*.yaml")
+    parser.add_argument(
+        "--cfg", metavar="FILE", help="one config, in parts; without it the others are yaml files, a line each"
+    )
+    parser.add_argument(
+        "--write", metavar="FILE", help="write the lines as a README: --write configs/README.md configs/*/*.yaml"
+    )
     parser.add_argument("rest", nargs="*", metavar="KEY VALUE | FILE", help="overrides of --cfg, or yaml files")
     add_common_arguments(parser)
     arguments = parser.parse_intermixed_args(words)

@@ -16,7 +16,9 @@ def main(arguments) -> None:
 def start(words: list[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("runs", nargs="+", metavar="RUN", help="OUTPUT_DIR of a run, or its metrics.jsonl")
-    parser.add_argument("--to", default="curves.png", metavar="FILE", help="where to write: .png, .svg or .pdf; default curves.png")
+    parser.add_argument(
+        "--to", default="curves.png", metavar="FILE", help="where to write: .png, .svg or .pdf; default curves.png"
+    )
     parser.add_argument("--names", nargs="+", metavar="NAME", help="what to call the runs; default: their folders")
     add_common_arguments(parser)
     arguments = parser.parse_args(words)

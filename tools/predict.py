@@ -15,12 +15,16 @@ def main(arguments) -> None:
     from fragrant.inference.formats import WRITERS, csv_header
     from fragrant.inference.predictor import find_videos
 
-    predictor = load_predictor(arguments.checkpoint, cfg_path=arguments.cfg, pairs=arguments.opts, device=arguments.device)
+    predictor = load_predictor(
+        arguments.checkpoint, cfg_path=arguments.cfg, pairs=arguments.opts, device=arguments.device
+    )
     paths, began, clips, failed = find_videos(arguments.videos), time.perf_counter(), 0, 0
     if arguments.sliding is None:
         found = predictor.predict_all(paths, top=arguments.top, num_workers=arguments.workers)
     else:
-        found = predictor.windows_of_all(paths, seconds=arguments.sliding or None, step=arguments.step, top=arguments.top)
+        found = predictor.windows_of_all(
+            paths, seconds=arguments.sliding or None, step=arguments.step, top=arguments.top
+        )
     if arguments.form == "csv":
         print(csv_header(min(arguments.top, len(predictor.class_names)), predictor.choices))
     for prediction in tqdm(found, total=len(paths), unit="video", disable=not sys.stderr.isatty(), leave=False):
@@ -39,13 +43,23 @@ def main(arguments) -> None:
 def start(words: list[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("videos", nargs="+", metavar="VIDEO", help="video files, or folders of them")
-    parser.add_argument("--checkpoint", required=True, metavar="FILE", help="trained weights; config and class names are inside")
+    parser.add_argument(
+        "--checkpoint", required=True, metavar="FILE", help="trained weights; config and class names are inside"
+    )
     parser.add_argument("--cfg", metavar="FILE", help="a config in place of the checkpoint's, for files from elsewhere")
-    parser.add_argument("--opts", nargs="*", default=[], metavar="KEY VALUE", help="overrides, for example TEST.NUM_ENSEMBLE_VIEWS 1")
+    parser.add_argument(
+        "--opts", nargs="*", default=[], metavar="KEY VALUE", help="overrides, for example TEST.NUM_ENSEMBLE_VIEWS 1"
+    )
     parser.add_argument("--top", type=int, default=5, metavar="K", help="classes per video")
-    parser.add_argument("--json", dest="form", action="store_const", const="json", default="text", help="one JSON line per video")
-    parser.add_argument("--csv", dest="form", action="store_const", const="csv", help="a table; windows have a row each")
-    parser.add_argument("--sliding", type=float, nargs="?", const=0.0, metavar="SECONDS", help="long videos in windows; default: a clip")
+    parser.add_argument(
+        "--json", dest="form", action="store_const", const="json", default="text", help="one JSON line per video"
+    )
+    parser.add_argument(
+        "--csv", dest="form", action="store_const", const="csv", help="a table; windows have a row each"
+    )
+    parser.add_argument(
+        "--sliding", type=float, nargs="?", const=0.0, metavar="SECONDS", help="long videos in windows; default: a clip"
+    )
     parser.add_argument("--step", type=float, metavar="SECONDS", help="from window to window; default: half a window")
     parser.add_argument("--workers", type=int, default=2, metavar="N", help="processes that read videos; 0 = this one")
     parser.add_argument("--device", metavar="NAME", help="cpu, cuda:1, ...; default: the first GPU if there is one")

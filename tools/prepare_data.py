@@ -1,4 +1,5 @@
-"""Writes lists and class names of a set as it is distributed: python tools/prepare_data.py arid --root /data/ARID --out lists/arid"""
+"""Writes lists and class names of a set as it is distributed: python tools/prepare_data.py arid --root /data/ARID --out
+lists/arid"""
 
 import argparse
 import sys
@@ -40,17 +41,39 @@ def start(words: list[str]) -> int:
 
     editions = "\n".join(f"  {name:9} {' '.join(SETS.get(name).editions)}" for name in SETS.names())
     parser = argparse.ArgumentParser(
-        description=__doc__, epilog=f"sets and editions:\n{editions}", formatter_class=argparse.RawDescriptionHelpFormatter
+        description=__doc__,
+        epilog=f"sets and editions:\n{editions}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("set", metavar="SET", help=", ".join([*SETS.names(), LISTS]))
     parser.add_argument("--root", required=True, metavar="DIR", help="the folder that the set was unpacked in")
-    parser.add_argument("--out", required=True, metavar="DIR", help="where train.csv, val.csv, test.csv and classes.txt are written")
-    parser.add_argument("--edition", nargs="+", default=[""], metavar="NAME", help="editions, several go into folders of their own")
-    parser.add_argument("--videos", default="", metavar="DIR", help="the folder of the videos, where it is not found below --root")
-    parser.add_argument("--list", action="append", default=[], metavar="SPLIT=FILE", help=f"a list of a {LISTS}, paths from --root")
-    parser.add_argument("--frames", default="", metavar="DIR", help="unpack the videos into folders of pictures below it, and list those")
-    parser.add_argument("--template", default="img_{:05d}.jpg", metavar="NAME", help="what pictures are called (default: img_{:05d}.jpg)")
-    parser.add_argument("--workers", type=int, default=usable_cores(), metavar="N", help="unpacking processes (default: one per core)")
+    parser.add_argument(
+        "--out", required=True, metavar="DIR", help="where train.csv, val.csv, test.csv and classes.txt are written"
+    )
+    parser.add_argument(
+        "--edition", nargs="+", default=[""], metavar="NAME", help="editions, several go into folders of their own"
+    )
+    parser.add_argument(
+        "--videos", default="", metavar="DIR", help="the folder of the videos, where it is not found below --root"
+    )
+    parser.add_argument(
+        "--list", action="append", default=[], metavar="SPLIT=FILE", help=f"a list of a {LISTS}, paths from --root"
+    )
+    parser.add_argument(
+        "--frames",
+        default="",
+        metavar="DIR",
+        help="unpack the videos into folders of pictures below it, and list those",
+    )
+    parser.add_argument(
+        "--template",
+        default="img_{:05d}.jpg",
+        metavar="NAME",
+        help="what pictures are called (default: img_{:05d}.jpg)",
+    )
+    parser.add_argument(
+        "--workers", type=int, default=usable_cores(), metavar="N", help="unpacking processes (default: one per core)"
+    )
     add_common_arguments(parser)
     arguments = parser.parse_args(words)
     return exit_code(lambda: main(arguments), debug=arguments.debug, plugins=arguments.plugins)

@@ -1,10 +1,13 @@
 """Draws what a trained model looks at in one video: frames above, maps below, as a PNG and an mp4.
 
   python tools/visualize.py --checkpoint best.pyth --video x.mp4 --layer blocks3.0 --class jump   (Grad-CAM, any model)
-  python tools/visualize.py --what attention --checkpoint best.pyth --video x.mp4 --layer blocks3                   (UniFormer)
+  python tools/visualize.py --what attention --checkpoint best.pyth --video x.mp4 --layer blocks3
+  (UniFormer)
   python tools/visualize.py --what fam --checkpoint output/demo_fragrant_xs/checkpoints/best.pyth --video x.mp4
-  python tools/visualize.py --what ram --at 0.5 0.4 0.6 --checkpoint output/demo_fragrant_xs/checkpoints/best.pyth --video x.mp4
-  python tools/visualize.py --what mix --with y.mp4 --lam 0.5 --checkpoint best.pyth --video x.mp4   (SV-Mix: a PNG alone)
+  python tools/visualize.py --what ram --at 0.5 0.4 0.6 --checkpoint output/demo_fragrant_xs/checkpoints/best.pyth
+  --video x.mp4
+  python tools/visualize.py --what mix --with y.mp4 --lam 0.5 --checkpoint best.pyth --video x.mp4   (SV-Mix: a PNG
+  alone)
 
 The checkpoint knows its config; KEY VALUE pairs override it.
 """
@@ -32,7 +35,12 @@ def main(arguments) -> None:
         return
     clip = predictor.middle_clip(arguments.video)  # (1, C, T, S, S)
     look = dict(class_names=predictor.class_names, layer=arguments.layer, class_name=arguments.class_, at=arguments.at)
-    save_maps(out, clip[0], maps_of(arguments.what, predictor.model, predictor.prepare(clip), **look), name=Path(arguments.video).name)
+    save_maps(
+        out,
+        clip[0],
+        maps_of(arguments.what, predictor.model, predictor.prepare(clip), **look),
+        name=Path(arguments.video).name,
+    )
     print(f"{out} and {out.stem}.mp4: {arguments.what} of {model} {source}")
 
 
@@ -40,12 +48,25 @@ def start(words: list[str]) -> int:
     parser = argument_parser(__doc__)
     parser.add_argument("--checkpoint", required=True, metavar="FILE", help="a trained model")
     parser.add_argument("--video", required=True, metavar="FILE", help="the video to look at")
-    parser.add_argument("--what", choices=[*MAPS, "mix"], default="grad-cam", help="default grad-cam; of FAM the gain, of RAM the kernels")
-    parser.add_argument("--layer", help="grad-cam, attention: part of the model, named as in its state dict; default: the last")
-    parser.add_argument("--class", dest="class_", metavar="CLASS", help="grad-cam: name or number; default: what the model says")
-    parser.add_argument("--at", type=float, nargs=3, metavar=("T", "Y", "X"), help="attention, ram: of one place, from 0 to 1")
+    parser.add_argument(
+        "--what",
+        choices=[*MAPS, "mix"],
+        default="grad-cam",
+        help="default grad-cam; of FAM the gain, of RAM the kernels",
+    )
+    parser.add_argument(
+        "--layer", help="grad-cam, attention: part of the model, named as in its state dict; default: the last"
+    )
+    parser.add_argument(
+        "--class", dest="class_", metavar="CLASS", help="grad-cam: name or number; default: what the model says"
+    )
+    parser.add_argument(
+        "--at", type=float, nargs=3, metavar=("T", "Y", "X"), help="attention, ram: of one place, from 0 to 1"
+    )
     parser.add_argument("--with", dest="partner", metavar="FILE", help="mix: the video to mix with")
-    parser.add_argument("--lam", type=float, default=0.5, help="mix: the share of the first video that is asked for; default 0.5")
+    parser.add_argument(
+        "--lam", type=float, default=0.5, help="mix: the share of the first video that is asked for; default 0.5"
+    )
     parser.add_argument("--out", metavar="PNG", help="picture to write, the mp4 beside it; default <video>_<what>.png")
     arguments = parser.parse_intermixed_args(words)
     return exit_code(lambda: main(arguments), debug=arguments.debug, plugins=arguments.plugins)

@@ -10,7 +10,8 @@ def heading(title: str) -> str:
 
 
 def rows(title: str, results: dict[str, Measured], outputs: dict[str, Tensor]) -> list[str]:
-    """One line per form. Faster, smaller: the published figure over this one's; difference: the largest, over the standard deviation."""
+    """One line per form. Faster, smaller: the published figure over this one's; difference: the largest, over the
+    standard deviation."""
     first, expected = results["published"], outputs["published"].float()
     lines = []
     for name, result in results.items():

@@ -41,7 +41,9 @@ def build_settings(cfg, device: torch.device) -> list[Setting]:
     for name, channels_last, compiled in choices:
         precision = pick_precision(name, device, key="TRAIN.PRECISION")
         torch.manual_seed(cfg.RNG_SEED)  # the same weights in both
-        objective = objective_on_device(cfg, model_on_device(cfg, device, channels_last=channels_last, compiled=compiled), device)
+        objective = objective_on_device(
+            cfg, model_on_device(cfg, device, channels_last=channels_last, compiled=compiled), device
+        )
         settings.append(
             Setting(
                 describe_setting(precision, channels_last=channels_last, compiled=compiled),
@@ -72,7 +74,8 @@ def dgam_step(cfg):
 
 
 def dgam_benchmark(cfg, device: torch.device, *, clips: int, rounds: int) -> str:
-    """The table of ``benchmark_dgam``; then, on a GPU or where the config's model is DGAM, the share of its training step."""
+    """The table of ``benchmark_dgam``; then, on a GPU or where the config's model is DGAM, the share of its training
+    step."""
     table = benchmark_dgam(dark_clips(clips, device=device), rounds=rounds)
     if device.type == "cpu" and cfg.MODEL.MODEL_NAME != "DGAM":
         return f"{table}\nshare of a training step: on a GPU, or with MODEL.MODEL_NAME DGAM and its sizes"
@@ -82,7 +85,7 @@ def dgam_benchmark(cfg, device: torch.device, *, clips: int, rounds: int) -> str
     return f"{table}\n\n{title}\n{benchmark_shares(setting, *batch, clip_norm=cfg.SOLVER.CLIP_GRADIENT, rounds=rounds)}"
 
 
-LOADER_WORKS = {
+LOADER_WORKS: dict[str, tuple[str, dict[str, object]]] = {
     "train, 1 view": ("train", {"AUG.ENABLE": False, "AUG.NUM_SAMPLE": 1}),
     "train, RandAugment m7-n4, 2 views": (
         "train",
@@ -110,12 +113,14 @@ def build_works(cfg) -> list[Work]:
 
 
 def loader_benchmark(cfg, *, rounds: int, list_files: int) -> str:
-    """The table of ``benchmark_loader`` over generated files and, where there is one, the first files of the training list."""
+    """The table of ``benchmark_loader`` over generated files and, where there is one, the first files of the training
+    list."""
     torch.set_num_threads(1)  # both as in a reading process
     keep_freed_memory()
     workers = min(cfg.DATA_LOADER.NUM_WORKERS, usable_cores())
     notes = [
-        f"CPU time on one core, {rounds} rounds, everything in turn; clips/s of the whole loader by the clock on the wall, "
+        f"CPU time on one core, {rounds} rounds, everything in turn; clips/s of the whole loader by the clock on "
+        "the wall, "
         f"DATA_LOADER.NUM_WORKERS {workers}; {machine(torch.device('cpu'))}"
     ]
     with tempfile.TemporaryDirectory() as folder:
@@ -130,7 +135,7 @@ def loader_benchmark(cfg, *, rounds: int, list_files: int) -> str:
 
 def build_objective_settings(cfg, device: torch.device) -> list[Setting]:
     """The config's model trained plainly, with Mixup and with SV-Mix, everything else alike."""
-    ways = {
+    ways: dict[str, dict[str, object]] = {
         "plain": {"MIXUP.ENABLE": False},
         "mixup": {"MIXUP.ENABLE": True, "MIXUP.TYPE": "mixup"},
         "svmix": {"MIXUP.ENABLE": True, "MIXUP.TYPE": "svmix"},

@@ -1,6 +1,7 @@
 """The depthwise 3D convolution on a GPU: the Triton kernels next to cuDNN, and next to what the chip allows."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -17,7 +18,8 @@ FMA_PER_CLOCK = 128  # of one multiprocessor, in float32
 
 
 class Ceilings(NamedTuple):
-    """What the GPU does at most: bytes per second (a copy, measured), float32 multiply-adds per second (by its data sheet)."""
+    """What the GPU does at most: bytes per second (a copy, measured), float32 multiply-adds per second (by its data
+    sheet)."""
 
     bytes: float
     multiply_adds: float
@@ -53,7 +55,8 @@ class Layer(NamedTuple):
 
     @property
     def out(self) -> Size:
-        return tuple(-(-length // step) for length, step in zip(self.map, self.stride, strict=True))
+        frames, height, width = (-(-length // step) for length, step in zip(self.map, self.stride, strict=True))
+        return frames, height, width
 
     @property
     def inputs(self) -> int:
@@ -101,8 +104,8 @@ def passes_of(layer: Layer, dtype: torch.dtype, device: torch.device) -> dict[st
             return F.conv3d(x, weight, bias, layer.stride, padding, 1, layer.channels)
 
         runs["forward"][name] = forward
-        runs["input gradient"][name] = lambda backward=backward: backward([True, False, False])
-        runs["filter gradient"][name] = lambda backward=backward: backward([False, True, layer.has_bias])
+        runs["input gradient"][name] = partial(backward, [True, False, False])
+        runs["filter gradient"][name] = partial(backward, [False, True, layer.has_bias])
     x, grad = x.contiguous(memory_format=last), grad.contiguous(memory_format=last)
     runs["forward"]["triton"] = lambda: depthwise_triton.depthwise_conv3d(x, weight, bias, layer.stride)
     runs["input gradient"]["triton"] = lambda: depthwise_triton.input_grad(grad, weight, layer.map, layer.stride)
@@ -111,7 +114,8 @@ def passes_of(layer: Layer, dtype: torch.dtype, device: torch.device) -> dict[st
 
 
 def benchmark_depthwise(*, clips: int, device: torch.device, dtype: torch.dtype | None = None) -> str:
-    """A table: milliseconds of each pass, how often the kernels fit into the better cuDNN's time, and their multiple of the floor.
+    """A table: milliseconds of each pass, how often the kernels fit into the better cuDNN's time, and their multiple of
+    the floor.
 
     Args:
         dtype: None is bfloat16.
@@ -120,7 +124,9 @@ def benchmark_depthwise(*, clips: int, device: torch.device, dtype: torch.dtype 
         UserError: no GPU, or no Triton.
     """
     if device.type != "cuda" or not triton_is_installed():
-        raise UserError("the depthwise kernels are timed on a CUDA GPU with the package triton; one of them is missing here")
+        raise UserError(
+            "the depthwise kernels are timed on a CUDA GPU with the package triton; one of them is missing here"
+        )
     from fragrant.kernels.depthwise_triton import NETWORK_LAYERS
 
     ceilings, dtype = Ceilings.of(device), dtype or torch.bfloat16

@@ -16,26 +16,33 @@ from fragrant.layers.normalize import ClipNormalize
 
 
 def dark_clips(n: int, *, num_frames: int = 32, size: int = 224, device: torch.device) -> Tensor:
-    """Normalised clips (N, 3, T, S, S) of whole pixel values, each with an exposure of its own, most of their pixels dark."""
+    """Normalised clips (N, 3, T, S, S) of whole pixel values, each with an exposure of its own, most of their pixels
+    dark."""
     exposures = torch.linspace(0.05, 1, n, device=device).view(-1, 1, 1, 1, 1)
     generator = torch.Generator(device).manual_seed(0)
-    pixels = (256 * exposures * torch.rand(n, 3, num_frames, size, size, device=device, generator=generator) ** 3).floor()
+    pixels = (
+        256 * exposures * torch.rand(n, 3, num_frames, size, size, device=device, generator=generator) ** 3
+    ).floor()
     return ClipNormalize((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)).to(device)(pixels)
 
 
 def benchmark_dgam(clips: Tensor, *, rounds: int = 5) -> str:
-    """A table of the statistics alone and of statistics, gate and experts together, under the published rule of choice."""
+    """A table of the statistics alone and of statistics, gate and experts together, under the published rule of
+    choice."""
     num_frames = clips.shape[2]
     torch.manual_seed(0)
     published = PublishedGammaExperts(num_frames, tau=PUBLISHED_TAU).to(clips.device)
-    statistics, experts = {"published": published_statistics}, {"published": published}
-    implementations = {"PyTorch": "torch"} | ({"Triton": "triton"} if clips.device.type == "cuda" and triton_is_installed() else {})
+    statistics: dict[str, Callable] = {"published": published_statistics}
+    experts: dict[str, Callable] = {"published": published}
+    implementations = {"PyTorch": "torch"} | (
+        {"Triton": "triton"} if clips.device.type == "cuda" and triton_is_installed() else {}
+    )
     for name, impl in implementations.items():
         ours = GammaExperts(num_frames, select="hard", tau=PUBLISHED_TAU, dropout=0.0, impl=impl).to(clips.device)
         ours.load_state_dict(published.state_dict())
         statistics[name], experts[name] = partial(frame_statistics, impl=impl), partial(brightened, ours)
     grad = torch.randn_like(clips)
-    cases = (
+    cases: tuple[tuple[str, dict[str, Callable], Callable], ...] = (
         ("statistics, forward", statistics, lambda form: _forward(form, clips)),
         ("statistics + experts, forward", experts, lambda form: _forward(form, clips)),
         ("statistics + experts, forward + backward", experts, lambda form: form(clips).backward(grad)),

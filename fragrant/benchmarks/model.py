@@ -26,21 +26,26 @@ class Setting(NamedTuple):
     prepare: Callable[[Tensor], Tensor]  # uint8 clips -> normalised clips in this setting's memory format
 
 
-def random_batch(n: int, *, num_frames: int, size: int, num_classes: int, device: torch.device) -> tuple[Tensor, Tensor]:
+def random_batch(
+    n: int, *, num_frames: int, size: int, num_classes: int, device: torch.device
+) -> tuple[Tensor, Tensor]:
     """Clips (N, 3, T, S, S) of uint8, channels last in memory as the loader delivers them, and labels (N,)."""
     frames = torch.randint(0, 256, (n, num_frames, size, size, 3), dtype=torch.uint8, device=device)
     return frames.permute(0, 4, 1, 2, 3), torch.randint(0, num_classes, (n,), device=device)
 
 
-def benchmark_model(settings: list[Setting], clips: Tensor, labels: Tensor, *, clip_norm: float | None, rounds: int) -> str:
-    """A table of times and memory; the last column is the first setting's figure over the last one's. Then, where the model names
+def benchmark_model(
+    settings: list[Setting], clips: Tensor, labels: Tensor, *, clip_norm: float | None, rounds: int
+) -> str:
+    """A table of times and memory; the last column is the first setting's figure over the last one's. Then, where the
+    model names
     parts of itself, their shares of a step with the last setting.
 
     Args:
         clips, labels: as of :func:`random_batch`.
         settings: the plain one first.
     """
-    results = {part: {} for part in PARTS}
+    results: dict[str, dict[str, Measured]] = {part: {} for part in PARTS}
     runs = {setting.name: _parts(setting, clips, labels, clip_norm) for setting in settings}
     for part in PARTS:
         results[part] = measure({name: parts[part] for name, parts in runs.items()}, device=clips.device, rounds=rounds)
@@ -59,12 +64,18 @@ def benchmark_shares(setting: Setting, clips: Tensor, labels: Tensor, *, clip_no
             model.forward(setting.prepare(clips))  # not as compiled: the modules are called one by one
 
     step = _parts(setting, clips, labels, clip_norm)["whole step"]
-    return benchmark_parts(parts, forward=forward, whole_step=step, autocast=autocast, device=clips.device, rounds=rounds) if parts else ""
+    return (
+        benchmark_parts(parts, forward=forward, whole_step=step, autocast=autocast, device=clips.device, rounds=rounds)
+        if parts
+        else ""
+    )
 
 
 def _parts(setting: Setting, clips: Tensor, labels: Tensor, clip_norm: float | None) -> dict[str, Callable[[], object]]:
     objective = setting.objective.train()
-    stepper = Stepper(objective, setting.optimizer, scaler=setting.precision.grad_scaler(), clip_norm=clip_norm, max_bad_steps=10**9)
+    stepper = Stepper(
+        objective, setting.optimizer, scaler=setting.precision.grad_scaler(), clip_norm=clip_norm, max_bad_steps=10**9
+    )
     ids = torch.arange(len(clips))
 
     def forward() -> Tensor:
@@ -96,7 +107,13 @@ def _table(results: dict[str, dict[str, Measured]], names: list[str], *, num_cli
             lines.append(_row("clips / s", *(f"{num_clips / v.median:.2f}" for v in values), _ratio(values, "median")))
     for part in PARTS:
         values = [results[part][name] for name in names]
-        lines.append(_row(f"peak memory, {part} (MiB)", *(f"{v.peak_bytes / 2**20:.0f}" for v in values), _ratio(values, "peak_bytes")))
+        lines.append(
+            _row(
+                f"peak memory, {part} (MiB)",
+                *(f"{v.peak_bytes / 2**20:.0f}" for v in values),
+                _ratio(values, "peak_bytes"),
+            )
+        )
     return "\n".join(lines)
 
 

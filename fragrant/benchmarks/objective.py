@@ -11,7 +11,9 @@ from fragrant.objectives.sv_mix import SvMix
 from fragrant.optim.step import Stepper
 
 
-def benchmark_objective(settings: list[Setting], clips: Tensor, labels: Tensor, *, clip_norm: float | None, rounds: int) -> str:
+def benchmark_objective(
+    settings: list[Setting], clips: Tensor, labels: Tensor, *, clip_norm: float | None, rounds: int
+) -> str:
     """Time and memory of a step, each next to the first setting's, taken in turn; then the parts of an SV-Mix step.
 
     Args:
@@ -23,13 +25,19 @@ def benchmark_objective(settings: list[Setting], clips: Tensor, labels: Tensor, 
     for setting in settings:
         if isinstance(setting.objective, SvMix):
             parts = measure(sv_mix_parts(setting, clips), device=clips.device, rounds=rounds)
-            lines += ["", f"parts of a step of {setting.name}; ratio: of the student's pass", *_rows(parts, of=next(iter(parts)))]
+            lines += [
+                "",
+                f"parts of a step of {setting.name}; ratio: of the student's pass",
+                *_rows(parts, of=next(iter(parts))),
+            ]
     return "\n".join(lines)
 
 
 def _step(setting: Setting, clips: Tensor, labels: Tensor, clip_norm: float | None) -> Callable[[], None]:
     objective = setting.objective.train()
-    stepper = Stepper(objective, setting.optimizer, scaler=setting.precision.grad_scaler(), clip_norm=clip_norm, max_bad_steps=10**9)
+    stepper = Stepper(
+        objective, setting.optimizer, scaler=setting.precision.grad_scaler(), clip_norm=clip_norm, max_bad_steps=10**9
+    )
 
     def step() -> None:
         stepper.begin(1e-6, remaining=1)
@@ -43,7 +51,9 @@ def _step(setting: Setting, clips: Tensor, labels: Tensor, clip_norm: float | No
 
 def sv_mix_parts(setting: Setting, clips: Tensor) -> dict[str, Callable[[], object]]:
     """The three passes through a network and the rest that make a step."""
-    objective, partner = setting.objective.train(), torch.arange(len(clips), device=clips.device).flip(0)
+    objective = setting.objective.train()
+    assert isinstance(objective, SvMix)
+    partner = torch.arange(len(clips), device=clips.device).flip(0)
     prepared = setting.prepare(clips)
     with torch.no_grad(), setting.precision.autocast():
         features = objective.features(prepared)

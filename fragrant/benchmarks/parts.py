@@ -19,7 +19,7 @@ class Call(NamedTuple):
 
 def calls_of(parts: dict[str, list[nn.Module]], forward: Callable[[], object]) -> dict[str, list[Call]]:
     """The calls of every part's modules in one forward pass."""
-    calls = {name: [] for name in parts}
+    calls: dict[str, list[Call]] = {name: [] for name in parts}
     hooks = []
     for name, modules in parts.items():
 
@@ -77,5 +77,7 @@ def parts_table(results: dict[str, Measured]) -> str:
         parts.append((" + ".join(name for name, _ in parts), sum(seconds for _, seconds in parts)))
     lines = [f"{'part of the whole step':<40}{'seconds':>12}{'share':>12}{'on top':>12}"]
     for name, seconds in parts:
-        lines.append(f"{name:<40}{seconds:>12.3f}{seconds / whole[1]:>12.1%}{seconds / max(whole[1] - seconds, 1e-9):>12.1%}")
+        lines.append(
+            f"{name:<40}{seconds:>12.3f}{seconds / whole[1]:>12.1%}{seconds / max(whole[1] - seconds, 1e-9):>12.1%}"
+        )
     return "\n".join([*lines, f"{whole[0]:<40}{whole[1]:>12.3f}"])

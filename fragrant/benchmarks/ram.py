@@ -1,7 +1,7 @@
 """What FAM and RAM cost, forward and backward, next to the published order of operations in the same run."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -28,9 +28,10 @@ class Case(NamedTuple):
 def ram_cases(*, clips: int, clips_of_relational_features: int) -> list[Case]:
     """The maps after stage 2 and stage 3 of a 16 x 224 x 224 clip, four kinds of relations.
 
-    ``clips_of_relational_features``: with many value channels the published form takes up to 1.4 GB for each clip there.
+    ``clips_of_relational_features``: with many value channels the published form takes up to 1.4 GB for each clip
+    there.
     """
-    kinds = {
+    kinds: dict[str, dict[str, Any]] = {
         "V/V, 1 head": dict(key_dim=16),
         "VplusR/V, 1 head": dict(key_dim=16, kernel_type="VplusR"),
         "VplusR/R, 1 head": dict(key_dim=16, kernel_type="VplusR", feature_type="R"),
@@ -47,13 +48,18 @@ def fam_cases(*, clips: int) -> list[Case]:
     return [Case("FAM", clips, channels, size, {}) for channels, size in ((128, 28), (320, 14))]
 
 
-def benchmark_ram(cases: list[Case], *, device: torch.device, rounds: int = 5, autocast: torch.dtype | None = None) -> str:
+def benchmark_ram(
+    cases: list[Case], *, device: torch.device, rounds: int = 5, autocast: torch.dtype | None = None
+) -> str:
     """A table with a row for every form of RAM in every case."""
 
     def forms(case: Case) -> dict[str, nn.Module]:
         torch.manual_seed(0)
         dims = (case.channels, case.channels)
-        forms = {"published": PublishedRSA(*dims, **case.settings), "PyTorch": RAM(*dims, **case.settings, impl="torch")}
+        forms = {
+            "published": PublishedRSA(*dims, **case.settings),
+            "PyTorch": RAM(*dims, **case.settings, impl="torch"),
+        }
         if device.type == "cuda" and triton_is_installed():
             forms["Triton"] = RAM(*dims, **case.settings, impl="triton")
         for form in forms.values():
@@ -83,10 +89,13 @@ def _benchmark(
     for case in cases:
         forms = {name: form.to(device) for name, form in forms_of(case).items()}
         x = torch.randn(case.clips, case.channels, 8, case.size, case.size, device=device)
-        outputs, variants = {}, {}
+        outputs: dict[str, Tensor] = {}
+        variants: dict[str, Callable[[], object]] = {}
         for name, form in forms.items():
             outputs[name] = _output(form, x, autocast)  # also the first run, which sets up what is used ever after
-            variants[name] = _forward_backward(form, x.clone().requires_grad_(), torch.randn_like(outputs[name]), autocast)
+            variants[name] = _forward_backward(
+                form, x.clone().requires_grad_(), torch.randn_like(outputs[name]), autocast
+            )
         if device.type == "cuda" and isinstance(forms["PyTorch"], RAM):
             variants["floor"] = _memory_floor(forms["PyTorch"], outputs["PyTorch"])
         title = f"{case.title}, {case.clips} x {case.channels} x 8 x {case.size} x {case.size}"
@@ -112,7 +121,8 @@ def _forward_backward(form: nn.Module, x: Tensor, grad: Tensor, autocast: torch.
 
 
 def _memory_floor(ram: RAM, y: Tensor) -> Callable[[], Tensor]:
-    """Copies as many bytes as any form reads and writes: q, v, y forward; q, v and the gradients of y, q, v backward."""
+    """Copies as many bytes as any form reads and writes: q, v, y forward; q, v and the gradients of y, q, v
+    backward."""
     h, dk, dv, _ = ram.dims
     numbers = y[:, 0].numel() * (3 * (h * dk + dv) + 2 * h * dv)
     source, target = y.new_empty(2, numbers // 2)

@@ -4,7 +4,7 @@ import ast
 import math
 import re
 
-from fragrant.config.defaults import Kind
+from fragrant.config.keys import Kind
 from fragrant.registry import did_you_mean
 
 _BOOLS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
@@ -45,7 +45,9 @@ def _is_none(value: object, kind: Kind) -> bool:
 
 def _named(name: str, known: dict[str, list[float]]) -> list[float]:
     if name not in known:
-        raise ValueError(f"{name!r} is not known; {did_you_mean(name, known)}known: {', '.join(known)}; or write the numbers, [...]")
+        raise ValueError(
+            f"{name!r} is not known; {did_you_mean(name, known)}known: {', '.join(known)}; or write the numbers, [...]"
+        )
     return list(known[name])
 
 
@@ -98,7 +100,7 @@ def _number(value: object, element: type | str) -> int | float:
         raise ValueError(f"{value!r} is not {wanted}")
     if element is int and number != int(number):
         raise ValueError(f"{value!r} is not {wanted}")
-    return number if element == "number" else element(number)
+    return element(number) if isinstance(element, type) else number
 
 
 def _parse_number(text: str) -> int | float | None:

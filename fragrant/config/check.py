@@ -104,7 +104,9 @@ def check_cfg(cfg: CfgNode) -> None:
     """
     flat = leaves(cfg)
     rules = (_data, _solver, _processes, _mie_net, _objective, _others)
-    _raise_if_any([*_choices(flat), *_declared(flat), *_ranges(flat), *(problem for rule in rules for problem in rule(cfg))])
+    _raise_if_any(
+        [*_choices(flat), *_declared(flat), *_ranges(flat), *(problem for rule in rules for problem in rule(cfg))]
+    )
 
 
 def check_training(cfg: CfgNode) -> None:
@@ -114,12 +116,23 @@ def check_training(cfg: CfgNode) -> None:
         ConfigError: names all broken rules.
     """
     problems = [*_several_labels(cfg)]
-    if cfg.MIXUP.ENABLE and cfg.MIXUP.TYPE == "svmix" and cfg.TRAIN.BATCH_SIZE * (cfg.AUG.NUM_SAMPLE if cfg.AUG.ENABLE else 1) < 2:
-        problems.append(f"MIXUP.TYPE svmix mixes the clips of a batch: TRAIN.BATCH_SIZE {cfg.TRAIN.BATCH_SIZE} must be 2 or more")
+    if (
+        cfg.MIXUP.ENABLE
+        and cfg.MIXUP.TYPE == "svmix"
+        and cfg.TRAIN.BATCH_SIZE * (cfg.AUG.NUM_SAMPLE if cfg.AUG.ENABLE else 1) < 2
+    ):
+        problems.append(
+            f"MIXUP.TYPE svmix mixes the clips of a batch: TRAIN.BATCH_SIZE {cfg.TRAIN.BATCH_SIZE} must be 2 or more"
+        )
     problems += _gate(cfg) if cfg.MODEL.MODEL_NAME == "DGAM" else ()
     short_side = min(cfg.DATA.TRAIN_JITTER_SCALES)
-    if not (cfg.DATA.TRAIN_JITTER_SCALES_RELATIVE or cfg.DATA.TRAIN_MULTI_SCALE) and cfg.DATA.TRAIN_CROP_SIZE > short_side:
-        problems.append(f"DATA.TRAIN_JITTER_SCALES begins at {short_side}, below DATA.TRAIN_CROP_SIZE {cfg.DATA.TRAIN_CROP_SIZE}")
+    if (
+        not (cfg.DATA.TRAIN_JITTER_SCALES_RELATIVE or cfg.DATA.TRAIN_MULTI_SCALE)
+        and cfg.DATA.TRAIN_CROP_SIZE > short_side
+    ):
+        problems.append(
+            f"DATA.TRAIN_JITTER_SCALES begins at {short_side}, below DATA.TRAIN_CROP_SIZE {cfg.DATA.TRAIN_CROP_SIZE}"
+        )
     _raise_if_any(problems)
 
 
@@ -131,24 +144,34 @@ def _gate(cfg: CfgNode) -> Iterator[str]:
         return
     if cfg.DGAM.SELECT == "expected" and not {"backbone", "heads"} <= set(frozen):
         yield (
-            f"DGAM.SELECT expected trains the gate alone or the rest alone, got DGAM.FREEZE {frozen}; allowed: [backbone, heads], "
+            f"DGAM.SELECT expected trains the gate alone or the rest alone, got DGAM.FREEZE {frozen}; allowed: "
+            "[backbone, heads], "
             "or with gate (each clip then draws its expert)"
         )
     if cfg.DGAM.SELECT == "expected" and cfg.DISTILL.CHECKPOINT:
         yield f"DGAM.SELECT expected with DISTILL.CHECKPOINT '{cfg.DISTILL.CHECKPOINT}': give one of them"
     if cfg.MIXUP.ENABLE and cfg.MIXUP.TYPE == "svmix" and (cfg.DGAM.SELECT == "expected" or cfg.DGAM.BALANCE):
-        yield "MIXUP.TYPE svmix has an objective of its own: allowed is DGAM.SELECT st_gumbel, hard or soft with DGAM.BALANCE 0"
+        yield (
+            "MIXUP.TYPE svmix has an objective of its own: allowed is DGAM.SELECT st_gumbel, hard or soft with "
+            "DGAM.BALANCE 0"
+        )
 
 
 def _several_labels(cfg: CfgNode) -> Iterator[str]:
     if not cfg.DATA.MULTI_LABEL:
         return
     if cfg.MODEL.LOSS_FUNC != "bce_logit":
-        yield f"DATA.MULTI_LABEL True needs MODEL.LOSS_FUNC bce_logit, a yes or no for each class; got {cfg.MODEL.LOSS_FUNC}"
+        yield (
+            "DATA.MULTI_LABEL True needs MODEL.LOSS_FUNC bce_logit, a yes or no for each class; got "
+            f"{cfg.MODEL.LOSS_FUNC}"
+        )
     if cfg.MIXUP.ENABLE and cfg.MIXUP.TYPE == "svmix":
         yield "DATA.MULTI_LABEL True with MIXUP.TYPE svmix, which mixes clips of one class each: allowed is mixup"
     if cfg.DISTILL.CHECKPOINT:
-        yield f"DATA.MULTI_LABEL True with DISTILL.CHECKPOINT '{cfg.DISTILL.CHECKPOINT}', which teaches one class: give one of them"
+        yield (
+            f"DATA.MULTI_LABEL True with DISTILL.CHECKPOINT '{cfg.DISTILL.CHECKPOINT}', which teaches one class: give "
+            "one of them"
+        )
 
 
 def _raise_if_any(problems: list[str]) -> None:
@@ -163,7 +186,10 @@ def _choices(flat: dict[str, object]) -> Iterator[str]:
         if value not in allowed and (hint := missing_hint()):
             yield f"{key} {value!r} is not known: {hint}"
         elif value not in allowed:
-            yield f"{key} {value!r} is not known; {did_you_mean(str(value), map(str, allowed))}Known: {', '.join(map(str, allowed))}"
+            yield (
+                f"{key} {value!r} is not known; {did_you_mean(str(value), map(str, allowed))}Known: "
+                f"{', '.join(map(str, allowed))}"
+            )
 
 
 def _declared(flat: dict[str, object]) -> Iterator[str]:
@@ -196,20 +222,29 @@ def _data(cfg: CfgNode) -> Iterator[str]:
         yield "DATA.INPUT_CHANNEL_NUM is empty; give the channels of a clip, [3]"
     for key in ("MEAN", "STD"):
         if channels and len(data[key]) != channels[0]:
-            yield f"DATA.{key} {data[key]} has {len(data[key])} values for the {channels[0]} channels of DATA.INPUT_CHANNEL_NUM"
+            yield (
+                f"DATA.{key} {data[key]} has {len(data[key])} values for the {channels[0]} channels of "
+                "DATA.INPUT_CHANNEL_NUM"
+            )
     for key in ("TRAIN_JITTER_SCALES", "TRAIN_JITTER_SCALES_RELATIVE", "TRAIN_JITTER_ASPECT_RELATIVE"):
         limits = data[key]
         may_be_empty = key.endswith("RELATIVE")
         if not (may_be_empty and not limits) and (len(limits) != 2 or limits[0] > limits[1]):
             yield f"DATA.{key} {limits} must be [smallest, largest]{' or []' if may_be_empty else ''}"
     if bool(data.TRAIN_JITTER_SCALES_RELATIVE) != bool(data.TRAIN_JITTER_ASPECT_RELATIVE):
-        yield "DATA.TRAIN_JITTER_SCALES_RELATIVE and DATA.TRAIN_JITTER_ASPECT_RELATIVE belong together: give both or neither"
+        yield (
+            "DATA.TRAIN_JITTER_SCALES_RELATIVE and DATA.TRAIN_JITTER_ASPECT_RELATIVE belong together: give both or "
+            "neither"
+        )
     if len(data.ROOT_REPLACE) not in (0, 2):
         yield f"DATA.ROOT_REPLACE {data.ROOT_REPLACE} must be [old, new] or []"
     if "{}" not in data.LABEL_PATH_TEMPLATE:
         yield f"DATA.LABEL_PATH_TEMPLATE {data.LABEL_PATH_TEMPLATE!r} has no {{}} for the name of the split"
     if data.TRAIN_MULTI_SCALE and data.TRAIN_JITTER_SCALES_RELATIVE:
-        yield "DATA.TRAIN_MULTI_SCALE and DATA.TRAIN_JITTER_SCALES_RELATIVE are two kinds of random crop: give one of them"
+        yield (
+            "DATA.TRAIN_MULTI_SCALE and DATA.TRAIN_JITTER_SCALES_RELATIVE are two kinds of random crop: give one of "
+            "them"
+        )
     if len(data.GAMMA) > 2 or data.GAMMA != sorted(data.GAMMA):
         yield f"DATA.GAMMA {data.GAMMA} must be [] (none), [gamma] or [smallest, largest]"
     if len(cfg.AUG.BRI_CON_SAT) not in (0, 3):
@@ -236,13 +271,22 @@ def _solver(cfg: CfgNode) -> Iterator[str]:
         if len(solver.LRS) != len(solver.STEPS):
             yield f"SOLVER.LRS {solver.LRS} must have one value for each of SOLVER.STEPS {solver.STEPS}"
     if solver.AUTO_SCALE_LR and solver.REFERENCE_BATCH == 0:
-        yield "SOLVER.AUTO_SCALE_LR True needs SOLVER.REFERENCE_BATCH, the clips per step that SOLVER.BASE_LR is meant for"
+        yield (
+            "SOLVER.AUTO_SCALE_LR True needs SOLVER.REFERENCE_BATCH, the clips per step that SOLVER.BASE_LR is meant "
+            "for"
+        )
     if solver.AUTO_SCALE_LR and solver.BASE_LR_SCALE_NUM_SHARDS:
-        yield "SOLVER.AUTO_SCALE_LR and SOLVER.BASE_LR_SCALE_NUM_SHARDS both scale the learning rate; set one of them False"
+        yield (
+            "SOLVER.AUTO_SCALE_LR and SOLVER.BASE_LR_SCALE_NUM_SHARDS both scale the learning rate; set one of them "
+            "False"
+        )
     if len(solver.BETAS) != 2:
         yield f"SOLVER.BETAS {solver.BETAS} must be two numbers"
     if solver.OPTIMIZING_METHOD == "sgd" and solver.NESTEROV and not (solver.MOMENTUM > 0 and solver.DAMPENING == 0):
-        yield f"SOLVER.NESTEROV needs SOLVER.MOMENTUM above 0 and SOLVER.DAMPENING 0, got {solver.MOMENTUM} and {solver.DAMPENING}"
+        yield (
+            f"SOLVER.NESTEROV needs SOLVER.MOMENTUM above 0 and SOLVER.DAMPENING 0, got {solver.MOMENTUM} and "
+            f"{solver.DAMPENING}"
+        )
 
 
 def _processes(cfg: CfgNode) -> Iterator[str]:
@@ -255,13 +299,22 @@ def _processes(cfg: CfgNode) -> Iterator[str]:
     if cfg.TRAIN.ENABLE and cfg.NUM_GPUS > 1 and cfg.TRAIN.BATCH_SIZE % cfg.NUM_GPUS:
         yield f"TRAIN.BATCH_SIZE {cfg.TRAIN.BATCH_SIZE} must be a multiple of NUM_GPUS {cfg.NUM_GPUS}"
     if cfg.BN.NORM_TYPE == "sync_batchnorm" and cfg.NUM_GPUS == 0:
-        yield "BN.NORM_TYPE sync_batchnorm needs GPUs (NUM_GPUS 0 is the CPU); on the CPU take MODEL.FROZEN_BN True or batchnorm"
+        yield (
+            "BN.NORM_TYPE sync_batchnorm needs GPUs (NUM_GPUS 0 is the CPU); on the CPU take MODEL.FROZEN_BN True or "
+            "batchnorm"
+        )
     if cfg.BN.NORM_TYPE == "sync_batchnorm" and cfg.MODEL.FROZEN_BN:
-        yield "BN.NORM_TYPE sync_batchnorm and MODEL.FROZEN_BN True contradict each other: frozen statistics are not measured"
+        yield (
+            "BN.NORM_TYPE sync_batchnorm and MODEL.FROZEN_BN True contradict each other: frozen statistics are not "
+            "measured"
+        )
     if cfg.TRAIN.SHARDING == "fsdp" and cfg.TRAIN.CHANNELS_LAST:
         yield "TRAIN.SHARDING fsdp needs TRAIN.CHANNELS_LAST False: FSDP2 takes contiguous weights only"
     if cfg.TRAIN.SHARDING == "fsdp" and cfg.SOLVER.OPTIMIZING_METHOD == "sgd":
-        yield "TRAIN.SHARDING fsdp needs SOLVER.OPTIMIZING_METHOD adam or adamw: torch's fused sgd takes no sharded weights"
+        yield (
+            "TRAIN.SHARDING fsdp needs SOLVER.OPTIMIZING_METHOD adam or adamw: torch's fused sgd takes no sharded "
+            "weights"
+        )
     if cfg.TRAIN.SHARDING == "fsdp" and cfg.DIST.GRADIENT_COMPRESSION != "none":
         yield f"DIST.GRADIENT_COMPRESSION {cfg.DIST.GRADIENT_COMPRESSION} is for TRAIN.SHARDING none"
 
@@ -271,9 +324,15 @@ def _mie_net(cfg: CfgNode) -> Iterator[str]:
         return
     segments, frames = cfg.MIE.NUM_SEGMENTS, cfg.MIE.FRAMES_PER_SEGMENT
     if cfg.DATA.NUM_FRAMES != segments * frames:
-        yield f"DATA.NUM_FRAMES {cfg.DATA.NUM_FRAMES} must be MIE.NUM_SEGMENTS {segments} * MIE.FRAMES_PER_SEGMENT {frames}"
+        yield (
+            f"DATA.NUM_FRAMES {cfg.DATA.NUM_FRAMES} must be MIE.NUM_SEGMENTS {segments} * MIE.FRAMES_PER_SEGMENT "
+            f"{frames}"
+        )
     if cfg.DATA.SEGMENT_LENGTH != frames:
-        yield f"DATA.SEGMENT_LENGTH {cfg.DATA.SEGMENT_LENGTH} must be MIE.FRAMES_PER_SEGMENT {frames}: the model reads what is sampled"
+        yield (
+            f"DATA.SEGMENT_LENGTH {cfg.DATA.SEGMENT_LENGTH} must be MIE.FRAMES_PER_SEGMENT {frames}: the model reads "
+            "what is sampled"
+        )
     if cfg.MIE.FUSION == "afm" and frames != 4:
         yield f"MIE.FRAMES_PER_SEGMENT {frames} must be 4 with MIE.FUSION afm: one motion map for each colour"
     if cfg.MIE.FUSION == "concat" and frames < 2:
@@ -283,20 +342,35 @@ def _mie_net(cfg: CfgNode) -> Iterator[str]:
 def _objective(cfg: CfgNode) -> Iterator[str]:
     weights, classes = cfg.LOSS.CLASS_WEIGHTS, cfg.MODEL.NUM_CLASSES
     if weights and (len(weights) != classes or not any(weights)):
-        yield f"LOSS.CLASS_WEIGHTS has {len(weights)} values; allowed: one for each of the {classes} classes, not all 0, or []"
+        yield (
+            f"LOSS.CLASS_WEIGHTS has {len(weights)} values; allowed: one for each of the {classes} classes, not all "
+            "0, or []"
+        )
     if cfg.MIXUP.ENABLE and cfg.LOSS.LABEL_SMOOTHING:
-        yield f"LOSS.LABEL_SMOOTHING {cfg.LOSS.LABEL_SMOOTHING} with MIXUP.ENABLE True: set MIXUP.LABEL_SMOOTH_VALUE alone"
+        yield (
+            f"LOSS.LABEL_SMOOTHING {cfg.LOSS.LABEL_SMOOTHING} with MIXUP.ENABLE True: set MIXUP.LABEL_SMOOTH_VALUE "
+            "alone"
+        )
     if cfg.MIXUP.ENABLE and cfg.MIXUP.TYPE == "svmix":
         if cfg.TRAIN.EMA.ENABLE:
-            yield "TRAIN.EMA.ENABLE True with MIXUP.TYPE svmix, which has a moving average of its own: SVMIX.EMA and SVMIX.EVAL"
+            yield (
+                "TRAIN.EMA.ENABLE True with MIXUP.TYPE svmix, which has a moving average of its own: SVMIX.EMA and "
+                "SVMIX.EVAL"
+            )
         if cfg.DISTILL.CHECKPOINT:
             yield f"DISTILL.CHECKPOINT '{cfg.DISTILL.CHECKPOINT}' with MIXUP.TYPE svmix: give one of them"
         if cfg.TRAIN.SHARDING == "fsdp" and cfg.SVMIX.MODULE_OPT == "sgd":
             yield "TRAIN.SHARDING fsdp needs SVMIX.MODULE_OPT adam or adamw: torch's fused sgd takes no sharded weights"
     if cfg.DATA.MULTI_LABEL and cfg.TEST.ENSEMBLE_SPACE not in ("logits", "sigmoid"):
-        yield f"DATA.MULTI_LABEL True with TEST.ENSEMBLE_SPACE {cfg.TEST.ENSEMBLE_SPACE}: its classes stand alone, allowed: logits, sigmoid"
+        yield (
+            f"DATA.MULTI_LABEL True with TEST.ENSEMBLE_SPACE {cfg.TEST.ENSEMBLE_SPACE}: its classes stand alone, "
+            "allowed: logits, sigmoid"
+        )
     if cfg.DISTILL.CHECKPOINT and cfg.DISTILL.INPUT == "enhanced" and (cfg.DATA.GAMMA or cfg.DATA.ENHANCE != "none"):
-        yield "DISTILL.INPUT enhanced brightens the student's clips for the teacher: set DATA.ENHANCE none and DATA.GAMMA []"
+        yield (
+            "DISTILL.INPUT enhanced brightens the student's clips for the teacher: set DATA.ENHANCE none and "
+            "DATA.GAMMA []"
+        )
 
 
 def _others(cfg: CfgNode) -> Iterator[str]:
@@ -308,4 +382,7 @@ def _others(cfg: CfgNode) -> Iterator[str]:
     if cfg.FEATURES.FOLDS < 2:
         yield f"FEATURES.FOLDS {cfg.FEATURES.FOLDS} must be 2 or more"
     if len(cfg.UNIFORMER.DEPTH) != 4 or len(cfg.UNIFORMER.EMBED_DIM) != 4:
-        yield f"UNIFORMER.DEPTH {cfg.UNIFORMER.DEPTH} and UNIFORMER.EMBED_DIM {cfg.UNIFORMER.EMBED_DIM} must have 4 values, one per stage"
+        yield (
+            f"UNIFORMER.DEPTH {cfg.UNIFORMER.DEPTH} and UNIFORMER.EMBED_DIM {cfg.UNIFORMER.EMBED_DIM} must have 4 "
+            "values, one per stage"
+        )

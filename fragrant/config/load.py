@@ -24,7 +24,8 @@ def load_cfg(path: str | os.PathLike | None, pairs: Sequence[str] = ()) -> CfgNo
     """The config of a run, frozen: defaults, overridden by a yaml file, overridden by pairs.
 
     Args:
-        path: a yaml file, which may name files to start from with ``_BASE_`` (relative to itself); None = defaults only.
+        path: a yaml file, which may name files to start from with ``_BASE_`` (relative to itself); None = defaults
+            only.
         pairs: ``["TRAIN.BATCH_SIZE", "8", ...]``. Values are text; values of Python types are fine, too.
 
     Raises:
@@ -34,12 +35,14 @@ def load_cfg(path: str | os.PathLike | None, pairs: Sequence[str] = ()) -> CfgNo
 
 
 def cfg_from_text(text: str, pairs: Sequence[str] = (), *, where: str = "config text") -> CfgNode:
-    """The same from the text of a yaml file, as checkpoints and score tables carry it; ``where`` it stands, for errors."""
+    """The same from the text of a yaml file, as checkpoints and score tables carry it; ``where`` it stands, for
+    errors."""
     return _from_settings(read_yaml_text(text, where), pairs)
 
 
 def changed(cfg: CfgNode, settings: dict[str, object]) -> CfgNode:
-    """A frozen copy with other values of some keys, ``{"MODEL.NUM_CLASSES": 0}``; what is asked of a user's config is not asked of it."""
+    """A frozen copy with other values of some keys, ``{"MODEL.NUM_CLASSES": 0}``; what is asked of a user's config is
+    not asked of it."""
     copy = cfg.clone()
     copy.defrost()
     copy.merge_from_list([part for pair in settings.items() for part in pair])
@@ -71,7 +74,12 @@ def read_pairs(pairs: Sequence[str], known: dict[str, object]) -> list[Setting]:
     where = "KEY VALUE pairs"
     flags = [token for token in pairs if isinstance(token, str) and re.match(r"--[A-Za-z]", token)]
     if flags:
-        raise ConfigError([f"{where}: '{flags[0]}' is not known as a flag; flags stand before the pairs, keys look like TRAIN.BATCH_SIZE"])
+        raise ConfigError(
+            [
+                f"{where}: '{flags[0]}' is not known as a flag; flags stand before the pairs, keys look like "
+                "TRAIN.BATCH_SIZE"
+            ]
+        )
     if len(pairs) % 2:
         raise ConfigError([f"{where}: {_lonely(list(map(str, pairs)), known)}"])
     return [Setting(str(key), _unquoted(value), where) for key, value in zip(pairs[::2], pairs[1::2], strict=True)]
@@ -156,7 +164,11 @@ def _nearest(key: str, known: dict[str, object]) -> str:
     best = max(likeness.values())
     if best >= 0.8:
         close = [other for other in known if likeness[other] > best - 0.05]
-        return "did you mean " + " or ".join(f"'{other}'" for other in sorted(close, key=likeness.get, reverse=True)[:3]) + "?"
+        return (
+            "did you mean "
+            + " or ".join(f"'{other}'" for other in sorted(close, key=likeness.get, reverse=True)[:3])
+            + "?"
+        )
     inside = [other.rpartition(".")[2] for other in known if other.rpartition(".")[0] == block]
     if inside:
         return f"{block or 'the top level'} holds {', '.join(inside)}"

@@ -1,11 +1,13 @@
-"""Published keys that are not in the tree: which are ignored, which work at their default only, which are not supported.
+"""Published keys that are not in the tree: which are ignored, which work at their default only, which are not
+supported.
 
 A key that gets a reader moves from here to defaults.py; nothing else has to change.
 """
 
 from typing import NamedTuple
 
-# Accepted whatever the value, with one line that names the key: nothing reads it, here or in the published code for these models.
+# Accepted whatever the value, with one line that names the key: nothing reads it, here or in the published code for
+# these models.
 IGNORED = {
     "AUG.COLOR_JITTER": "video data sets never read it",
     "AUG.RE_SPLIT": "nothing ever read it",
@@ -43,7 +45,9 @@ ONLY_DEFAULT = {
     "DATA.THERMAL_PATH_TO_DATA_DIR": _PAIRED,
     "DATA.TRAIN_JITTER_FPS": OnlyDefault(0.0, "speed jitter is not built yet"),
     "DATA.TRAIN_JITTER_MOTION_SHIFT": OnlyDefault(False, "the moving random crop is not built yet"),
-    "SOLVER.CLIP_GRAD_VAL": OnlyDefault(None, "clipping by value is not built yet; SOLVER.CLIP_GRADIENT clips the norm"),
+    "SOLVER.CLIP_GRAD_VAL": OnlyDefault(
+        None, "clipping by value is not built yet; SOLVER.CLIP_GRADIENT clips the norm"
+    ),
     "SOLVER.LAYER_DECAY": OnlyDefault(1.0, "layer-wise learning rates are not built yet"),
     "TENSORBOARD.CATEGORIES_PATH": OnlyDefault("", _TENSORBOARD),
     "TENSORBOARD.CLASS_NAMES_PATH": OnlyDefault("", _TENSORBOARD),
@@ -57,11 +61,14 @@ ONLY_DEFAULT = {
     "TEST.CHECKPOINT_TYPE": _CHECKPOINT_TYPE,
     "TEST.NUM_TEMPORAL_CLIPS": OnlyDefault([], "testing several numbers of views in one run is not built yet"),
     "TRAIN.CHECKPOINT_TYPE": _CHECKPOINT_TYPE,
-    "TRAIN.KILL_LOSS_EXPLOSION_FACTOR": OnlyDefault(0.0, "not built yet; TRAIN.MAX_BAD_STEPS stops a run whose loss is not finite"),
+    "TRAIN.KILL_LOSS_EXPLOSION_FACTOR": OnlyDefault(
+        0.0, "not built yet; TRAIN.MAX_BAD_STEPS stops a run whose loss is not finite"
+    ),
     "UNIFORMER.HEAD_DROPOUT_RATE": OnlyDefault(0, "dropout before UniFormer's classifier is not built yet"),
 }
 
-# Always an error: families of keys for something that this project leaves out. "SSL_" stands for all keys that begin so.
+# Always an error: families of keys for something that this project leaves out. "SSL_" stands for all keys that begin
+# so.
 UNSUPPORTED = {
     "AVA": "detection",
     "CONTRASTIVE": "self-supervised training",
@@ -92,4 +99,6 @@ INSTEAD = {
 
 def entry_of(key: str, table: dict) -> str | None:
     """The name in ``table`` that is ``key`` itself or a family that it belongs to."""
-    return next((name for name in table if key == name or key.startswith(name if name.endswith("_") else name + ".")), None)
+    return next(
+        (name for name in table if key == name or key.startswith(name if name.endswith("_") else name + ".")), None
+    )

@@ -23,7 +23,8 @@ class Setting(NamedTuple):
 def read_yaml(path: str, chain: tuple[str, ...] = ()) -> list[Setting]:
     """The settings of a file, those of its ``_BASE_`` files first.
 
-    The text is only split into keys and values, nothing in it is ever constructed or executed. fvcore's own reader is not used
+    The text is only split into keys and values, nothing in it is ever constructed or executed. fvcore's own reader is
+    not used
     because it takes the second of two equal keys silently and forgets the lines.
 
     Args:
@@ -80,7 +81,9 @@ class _Dumper(yaml.SafeDumper):
     """Lists in one line: ``MEAN: [0.45, 0.45, 0.45]``."""
 
 
-_Dumper.add_representer(list, lambda dumper, items: dumper.represent_sequence("tag:yaml.org,2002:seq", items, flow_style=True))
+_Dumper.add_representer(
+    list, lambda dumper, items: dumper.represent_sequence("tag:yaml.org,2002:seq", items, flow_style=True)
+)
 
 
 def _plain(node: object) -> object:

@@ -11,17 +11,17 @@ from fragrant.data.clips import ClipDataset
 from fragrant.data.datasets.build import DATASETS, VideoSet
 from fragrant.data.lists.hold_out import hold_out
 from fragrant.data.lists.records import ListError, VideoRecord
-from fragrant.data.loader import ClipLoader, TestBatches, TrainBatches
+from fragrant.data.loader import ClipLoader, EvaluationBatches, TrainBatches
 from fragrant.data.sampling import clip_span
 from fragrant.data.transforms.clip_transforms import transforms_of
 from fragrant.data.transforms.color_jitter import ColorJitter
 from fragrant.data.transforms.enhance import enhancement_of
 from fragrant.data.transforms.randaugment import parse_randaugment
-from fragrant.data.transforms.view_transforms import TestTransform, TrainTransform
+from fragrant.data.transforms.view_transforms import EvaluationTransform, TrainTransform
 from fragrant.data.video.cache import CachedFrames
 from fragrant.data.video.frames import OpenFrames, open_frames
 from fragrant.data.video.other_decoders import require
-from fragrant.data.views import ViewPlan, test_plan, train_plan
+from fragrant.data.views import ViewPlan, evaluation_plan, train_plan
 from fragrant.distributed import rank, shard, world_size
 
 SPLITS = ("train", "val", "test")
@@ -41,7 +41,7 @@ def _plan(cfg, split: str) -> tuple[ViewPlan, int]:
     if split == "train":
         return train_plan(**clip, views=cfg.AUG.NUM_SAMPLE), cfg.AUG.NUM_SAMPLE
     clips, crops = (cfg.TEST.NUM_ENSEMBLE_VIEWS, cfg.TEST.NUM_SPATIAL_CROPS) if split == "test" else (1, 1)
-    return test_plan(**clip, clips=clips, crops=crops, offset=data.USE_OFFSET_SAMPLING), clips * crops
+    return evaluation_plan(**clip, clips=clips, crops=crops, offset=data.USE_OFFSET_SAMPLING), clips * crops
 
 
 def gamma_range(cfg, split: str) -> tuple[float, float]:
@@ -61,11 +61,11 @@ def _augment(cfg) -> list[Callable]:
     return steps + ([parse_randaugment(aug.AA_TYPE, interpolation=aug.INTERPOLATION)] if aug.AA_TYPE else [])
 
 
-def _transform(cfg, split: str) -> TrainTransform | TestTransform:
+def _transform(cfg, split: str) -> TrainTransform | EvaluationTransform:
     data, dtype, gamma = cfg.DATA, getattr(torch, cfg.DATA.CLIP_DTYPE), gamma_range(cfg, split)
     if split != "train":
         short_side = cfg.TEST.SHORT_SIDE or data.TEST_CROP_SIZE
-        return TestTransform(
+        return EvaluationTransform(
             crop_size=data.TEST_CROP_SIZE,
             short_side=short_side,
             enhance=enhancement_of(data.ENHANCE),
@@ -90,14 +90,17 @@ def _transform(cfg, split: str) -> TrainTransform | TestTransform:
     )
 
 
-def _batches(cfg, split: str, num_videos: int, num_views: int) -> TrainBatches | TestBatches:
-    """TRAIN.BATCH_SIZE counts videos and TEST.BATCH_SIZE counts views, both of all processes of this machine together."""
+def _batches(cfg, split: str, num_videos: int, num_views: int) -> TrainBatches | EvaluationBatches:
+    """TRAIN.BATCH_SIZE counts videos and TEST.BATCH_SIZE counts views, both of all processes of this machine
+    together."""
     processes = max(1, world_size() // cfg.NUM_SHARDS)
     place = {"rank": rank(), "world_size": world_size()}
     if split == "train":
-        return TrainBatches(num_videos, batch_size=max(1, cfg.TRAIN.BATCH_SIZE // processes), seed=cfg.RNG_SEED, **place)
+        return TrainBatches(
+            num_videos, batch_size=max(1, cfg.TRAIN.BATCH_SIZE // processes), seed=cfg.RNG_SEED, **place
+        )
     videos = cfg.TRAIN.BATCH_SIZE if split == "val" else cfg.TEST.BATCH_SIZE // num_views
-    return TestBatches(num_videos, batch_size=max(1, videos // processes), **place)
+    return EvaluationBatches(num_videos, batch_size=max(1, videos // processes), **place)
 
 
 def frame_opener(cfg) -> OpenFrames:
@@ -131,12 +134,17 @@ class ClipSource(NamedTuple):
     num_views: int
     window: ViewPlan
     window_frames: Callable[[float | None], int]
-    transform: TestTransform
+    transform: EvaluationTransform
     open_frames: OpenFrames
 
     def dataset(self, paths: Sequence[str], plan: ViewPlan) -> ClipDataset:
         return ClipDataset(
-            [VideoRecord(path, -1) for path in paths], plan, self.transform, seed=0, open_frames=self.open_frames, measure_luma=True
+            [VideoRecord(path, -1) for path in paths],
+            plan,
+            self.transform,
+            seed=0,
+            open_frames=self.open_frames,
+            measure_luma=True,
         )
 
 
@@ -147,7 +155,11 @@ def build_source(cfg) -> ClipSource:
     def window_frames(fps: float | None) -> int:
         if data.SAMPLING != "dense":  # frames from all over the video: what is asked is how long an action may be
             return round(SPARSE_WINDOW_SECONDS * (fps or 30))
-        return math.ceil(clip_span(data.NUM_FRAMES, data.SAMPLING_RATE, fps=fps, target_fps=data.TARGET_FPS if data.FPS_CONVERT else None))
+        return math.ceil(
+            clip_span(
+                data.NUM_FRAMES, data.SAMPLING_RATE, fps=fps, target_fps=data.TARGET_FPS if data.FPS_CONVERT else None
+            )
+        )
 
     whole, num_views = _plan(cfg, "test")
     return ClipSource(whole, num_views, _plan(cfg, "val")[0], window_frames, _transform(cfg, "test"), frame_opener(cfg))
@@ -156,13 +168,19 @@ def build_source(cfg) -> ClipSource:
 def build_dataset(cfg, split: str, records: Sequence[VideoRecord]) -> tuple[ClipDataset, int]:
     """The clips of these videos as a split makes them, and how many views each has."""
     plan, num_views = _plan(cfg, split)
-    options = {"seed": cfg.RNG_SEED, "open_frames": frame_opener(cfg), "measure_luma": split == "test", "replace": split == "train"}
+    options = {
+        "seed": cfg.RNG_SEED,
+        "open_frames": frame_opener(cfg),
+        "measure_luma": split == "test",
+        "replace": split == "train",
+    }
     several_of = cfg.MODEL.NUM_CLASSES if cfg.DATA.MULTI_LABEL else None
     return ClipDataset(records, plan, _transform(cfg, split), several_of=several_of, **options), num_views
 
 
 def build_records(cfg, split: str) -> VideoSet:
-    """The videos of "train", "val" or "test"; with DATA.HOLD_OUT the training list serves for both training and validation.
+    """The videos of "train", "val" or "test"; with DATA.HOLD_OUT the training list serves for both training and
+    validation.
 
     Raises:
         ListError, DemoSetError: the lists are missing or wrong, or cannot be made.

@@ -3,8 +3,8 @@
 import itertools
 import math
 import random
-from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple, Protocol, cast
 
 import numpy as np
 import torch
@@ -22,8 +22,10 @@ class Batch(NamedTuple):
     """Videos with all their views.
 
     Attributes:
-        clips: (B, V, C, T, H, W) pixel values 0..255, uint8 or float32; channels last in memory, so that ``flatten(0, 1)`` is a
-            channels_last_3d tensor without a copy. Views that show the same share a clip: there are as many as the video with
+        clips: (B, V, C, T, H, W) pixel values 0..255, uint8 or float32; channels last in memory, so that
+            ``flatten(0, 1)`` is a
+            channels_last_3d tensor without a copy. Views that show the same share a clip: there are as many as the
+            video with
             the most needs, and what others have more than they need is a repetition.
         labels: (B,) long; or (B, K) bool where a video has several, no True in a row: nobody knows.
         ids: (B,) place of each video in its list.
@@ -43,10 +45,21 @@ class Batch(NamedTuple):
 
 
 class Skipped(NamedTuple):
-    """A video that could not be read: travels from a worker as a value, since a raised error would arrive as a long text."""
+    """A video that could not be read: travels from a worker as a value, since a raised error would arrive as a long
+    text."""
 
     id: int
     message: str
+
+
+class ViewTransform(Protocol):
+    """Frames of a video -> one of its views."""
+
+    def prepare(self, frames: Tensor, /) -> Tensor:
+        """What all views have in common: (T, H, W, C) uint8 -> (T, H', W', C)"""
+
+    def __call__(self, frames: Tensor, where: Any, rng: random.Random, /) -> Tensor:
+        """(T, H', W', C) -> (T, S, S, C); where: see View."""
 
 
 class VideoClips(NamedTuple):
@@ -89,9 +102,11 @@ class Loaded(NamedTuple):
 
 
 def mean_luma(frames: Tensor) -> float:
-    """(T, H, W, 3) uint8 RGB -> brightness 0..1 by the weights of BT.601; exact sums, about 0.4 ms for 16 frames of 320 x 240."""
+    """(T, H, W, 3) uint8 RGB -> brightness 0..1 by the weights of BT.601; exact sums, about 0.4 ms for 16 frames of 320
+    x 240."""
     rows = frames.numpy().reshape(-1, frames.shape[2] * 3)
-    # 257 values of 255 are the most that 16 bits hold; whole rows in 16 bits take a thirtieth of the time of torch's sum.
+    # 257 values of 255 are the most that 16 bits hold; whole rows in 16 bits take a thirtieth of the time of torch's
+    # sum.
     columns = sum(rows[at : at + 257].sum(0, dtype=np.uint16).astype(np.uint64) for at in range(0, len(rows), 257))
     red, green, blue = columns.reshape(-1, 3).sum(0).tolist()
     return (0.299 * red + 0.587 * green + 0.114 * blue) / (255 * (frames.numel() // 3))
@@ -105,7 +120,8 @@ class ClipDataset(Dataset):
     Args:
         records: the videos; compact in memory when they come from ``read_list``.
         plan: which views of a video.
-        transform: has ``prepare(frames)`` for what all views share and ``(frames, where, rng) -> frames`` for one, both on all frames
+        transform: has ``prepare(frames)`` for what all views share and ``(frames, where, rng) -> frames`` for one, both
+            on all frames
             (T, H, W, C) that any view needs, each once.
         open_frames: path -> the frames of a video: ``frames.open_frames`` or something that behaves alike.
         measure_luma: measure the brightness of every video, for a test.
@@ -117,7 +133,7 @@ class ClipDataset(Dataset):
         self,
         records: Sequence[VideoRecord],
         plan: ViewPlan,
-        transform: Callable,
+        transform: ViewTransform,
         *,
         seed: int,
         open_frames: OpenFrames = open_frames,
@@ -139,7 +155,8 @@ class ClipDataset(Dataset):
 
     def __getitem__(self, key: tuple[int, int]) -> VideoClips | Unreadable:
         epoch, video_id = key
-        seed, skipped = f"{self.seed}-{epoch}-{video_id}", []
+        seed = f"{self.seed}-{epoch}-{video_id}"
+        skipped: list[Skipped] = []
         for candidate in itertools.chain([video_id], self._others(video_id, seed)):
             try:
                 return self._clips(candidate, seed)._replace(skipped=tuple(skipped))
@@ -159,18 +176,22 @@ class ClipDataset(Dataset):
         place = {number: at for at, number in enumerate(numbers)}
         luma = mean_luma(pixels) if self.measure_luma else math.nan
         pixels = self.transform.prepare(pixels)
-        keys = [at if view.where is None else view for at, view in enumerate(views)]  # placed views of a short video are often the same
+        keys = [
+            at if view.where is None else view for at, view in enumerate(views)
+        ]  # placed views of a short video are often the same
         clip_of = {key: number for number, key in enumerate(dict.fromkeys(keys))}
         shown = []
         for at in map(keys.index, clip_of):
             frames = self.transform(pixels, views[at].where, random.Random(f"{seed}-{at}"))
             shown += [frames[place[number]] for number in views[at].frames]
-        clips = torch.stack(shown).unflatten(0, (len(clip_of), -1))  # copied once, out of the frames: the crops of a clip overlap
+        clips = torch.stack(shown).unflatten(
+            0, (len(clip_of), -1)
+        )  # copied once, out of the frames: the crops of a clip overlap
         return VideoClips(clips, tuple(clip_of[key] for key in keys), self._label(record), video_id, luma)
 
     def _label(self, record: VideoRecord) -> int | Tensor:
         if self.several_of is None:
-            return record.label
+            return cast(int, record.label)
         shown = torch.zeros(self.several_of, dtype=torch.bool)
         shown[[label for label in each_label(record.label) if label >= 0]] = True
         return shown
@@ -186,7 +207,10 @@ class ClipDataset(Dataset):
 def make_batch(items: list[VideoClips]) -> Batch:
     """Videos with equally many views -> one batch."""
     most = max(len(item.clips) for item in items)
-    filled = [item.clips if len(item.clips) == most else item.clips[[i % len(item.clips) for i in range(most)]] for item in items]
+    filled = [
+        item.clips if len(item.clips) == most else item.clips[[i % len(item.clips) for i in range(most)]]
+        for item in items
+    ]
     clips = torch.stack(filled) if len(items) > 1 else filled[0].unsqueeze(0)  # (B, clips, T, H, W, C)
     views, ids, luma = (torch.tensor([getattr(item, name) for item in items]) for name in ("views", "id", "luma"))
     labels = torch.stack([torch.as_tensor(item.label) for item in items])  # (B,) or (B, K)

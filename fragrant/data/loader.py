@@ -17,8 +17,10 @@ from fragrant.workers import keep_freed_memory
 class TrainBatches(Sampler):
     """Shuffled batches of (epoch, id) for one rank.
 
-    The order is a pure function of (seed, epoch); batch number s holds the same videos on any number of ranks, whose batches
-    are equally many and equally large. What does not fill a batch is left out, but a short list gives one smaller batch.
+    The order is a pure function of (seed, epoch); batch number s holds the same videos on any number of ranks, whose
+    batches
+    are equally many and equally large. What does not fill a batch is left out, but a short list gives one smaller
+    batch.
 
     Args:
         batch_size: of one rank.
@@ -45,10 +47,8 @@ class TrainBatches(Sampler):
             yield [(self.epoch, order[at % self.num_videos]) for at in range(first, first + self.batch_size)]
 
 
-class TestBatches(Sampler):
+class EvaluationBatches(Sampler):
     """Every video exactly once over all ranks, in the order of the list."""
-
-    __test__ = False  # pytest: this is no test
 
     def __init__(self, num_videos: int, *, batch_size: int, rank: int = 0, world_size: int = 1):
         self.share = shard(num_videos, rank, world_size)
@@ -102,7 +102,7 @@ class ClipLoader:
     def __init__(
         self,
         dataset: ClipDataset,
-        batches: TrainBatches | TestBatches,
+        batches: TrainBatches | EvaluationBatches,
         *,
         num_workers: int = 0,
         pin_memory: bool = False,
@@ -134,7 +134,8 @@ class ClipLoader:
         return len(self.batches)
 
     def set_epoch(self, epoch: int, first: int = 0) -> None:
-        """Which epoch the next iteration is: its order and its random clips follow from it. ``first``: the batch it begins with."""
+        """Which epoch the next iteration is: its order and its random clips follow from it. ``first``: the batch it
+        begins with."""
         self.batches.epoch = epoch
         self.batches.first = first
 
@@ -142,9 +143,14 @@ class ClipLoader:
         self.skipped = {}
         for loaded in self._loader:  # workers use one thread each: torch sees to it
             self._note(loaded.skipped)
-            if self.dataset.replace and loaded.incomplete:  # a smaller batch on one rank would let the others wait for ever
+            if (
+                self.dataset.replace and loaded.incomplete
+            ):  # a smaller batch on one rank would let the others wait for ever
                 last = loaded.skipped[-1].message
-                raise RunStopped(f"a training video cannot be read, nor any of its class that were tried in its place; the last: {last}")
+                raise RunStopped(
+                    "a training video cannot be read, nor any of its class that were tried in its place; the "
+                    f"last: {last}"
+                )
             if loaded.batch is not None:
                 yield loaded.batch
 

@@ -1,7 +1,9 @@
 """Frame numbers of a clip: numbers in, integers out.
 
-Four kinds of clip: dense (neighbouring frames, a fixed step apart), and three that spread over the whole video: sparse and
-uniform (one frame from each part of it) and segment (a run of neighbours from each part). All frame numbers count from 0;
+Four kinds of clip: dense (neighbouring frames, a fixed step apart), and three that spread over the whole video: sparse
+and
+uniform (one frame from each part of it) and segment (a run of neighbours from each part). All frame numbers count from
+0;
 every kind takes videos of one frame upwards.
 """
 
@@ -19,12 +21,13 @@ WINDOW = 64  # frames of a looped clip: published
 TEST_SEED = 255  # of the draws that a uniform test clip is made with: published
 
 
-# ------------------------------------------------------------------------------------------------------------------- dense
+# ---------------------------------------------------------------------------------------------------------------- dense
 def clip_span(length: int, stride: float, *, fps: float | None = None, target_fps: float | None = None) -> float:
     """Frames of the video that a dense clip covers: ``length * stride``.
 
     Args:
-        fps: frames per second of the video; with ``target_fps`` the clip covers ``length * stride / target_fps`` seconds instead.
+        fps: frames per second of the video; with ``target_fps`` the clip covers ``length * stride / target_fps``
+            seconds instead.
     """
     if fps is None or target_fps is None:
         return length * stride
@@ -50,17 +53,20 @@ def placed_start(num_frames: int, span: float, *, view: int, views: int, offset:
 
 
 def dense(num_frames: int, *, length: int, span: float, start: float) -> tuple[int, ...]:
-    """``length`` frame numbers, evenly from ``start`` to ``start + span - 1``; behind the end the last frame is repeated.
+    """``length`` frame numbers, evenly from ``start`` to ``start + span - 1``; behind the end the last frame is
+    repeated.
 
-    The distance is ``(span - 1) / (length - 1)``, not the stride, and the sum is float32: both as published, to the frame.
+    The distance is ``(span - 1) / (length - 1)``, not the stride, and the sum is float32: both as published, to the
+    frame.
     """
     numbers = torch.linspace(start, start + span - 1, length, dtype=torch.float32)
     return tuple(numbers.clamp(0, num_frames - 1).long().tolist())
 
 
-# ------------------------------------------------------------------------------------------------------------------ sparse
+# --------------------------------------------------------------------------------------------------------------- sparse
 def segments(num_frames: int, length: int) -> list[tuple[int, int]]:
-    """First and last frame of ``length`` equal parts of the video; both ends belong to the part, so that neighbours share one."""
+    """First and last frame of ``length`` equal parts of the video; both ends belong to the part, so that neighbours
+    share one."""
     size = (num_frames - 1) / length
     return [(round(size * i), round(size * (i + 1))) for i in range(length)]  # halves to the even number
 
@@ -81,12 +87,15 @@ def sparse_middle(num_frames: int, *, length: int) -> tuple[int, ...]:
     return tuple((first + last) // 2 for first, last in segments(num_frames, length))
 
 
-# ----------------------------------------------------------------------------------------------------------------- segment
+# -------------------------------------------------------------------------------------------------------------- segment
 def segment_starts(num_frames: int, *, segments: int, run: int, rng: np.random.RandomState) -> tuple[int, ...]:
-    """Where each run of ``run`` frames begins in a training clip (TSN, PAN, MIE-Net): a random place of each part of the video.
+    """Where each run of ``run`` frames begins in a training clip (TSN, PAN, MIE-Net): a random place of each part of
+    the video.
 
-    Where the parts would be empty, ``segments`` places of the whole video in ascending order; one run of them all where the video is
-    no longer than the clip. The published code draws those places from too few (TSN) or too many frames (MIE-Net); here from all.
+    Where the parts would be empty, ``segments`` places of the whole video in ascending order; one run of them all where
+    the video is
+    no longer than the clip. The published code draws those places from too few (TSN) or too many frames (MIE-Net); here
+    from all.
     """
     size = (num_frames - run + 1) // segments
     if size > 0:
@@ -96,10 +105,13 @@ def segment_starts(num_frames: int, *, segments: int, run: int, rng: np.random.R
     return (0,) * segments
 
 
-def segment_starts_placed(num_frames: int, *, segments: int, run: int, view: int = 0, views: int = 1) -> tuple[int, ...]:
+def segment_starts_placed(
+    num_frames: int, *, segments: int, run: int, view: int = 0, views: int = 1
+) -> tuple[int, ...]:
     """Where the runs of test clip ``view`` begin.
 
-    One clip: the middle of each part. Two: the middles, then the first frames (MIE-Net's "twice"). More: evenly from the first frame of
+    One clip: the middle of each part. Two: the middles, then the first frames (MIE-Net's "twice"). More: evenly from
+    the first frame of
     each part to its last.
     """
     size = (num_frames - run + 1) / segments
@@ -108,7 +120,8 @@ def segment_starts_placed(num_frames: int, *, segments: int, run: int, view: int
 
 
 def looped_starts(num_frames: int, *, segments: int, start: int) -> tuple[int, ...]:
-    """Where the runs of a clip from a window of 64 frames begin (TSN's "dense"): evenly from ``start``, behind the end from frame 0."""
+    """Where the runs of a clip from a window of 64 frames begin (TSN's "dense"): evenly from ``start``, behind the end
+    from frame 0."""
     stride = max(1, WINDOW // segments)
     return tuple((start + stride * i) % num_frames for i in range(segments))
 
@@ -119,7 +132,8 @@ def random_window(num_frames: int, rng: np.random.RandomState) -> int:
 
 
 def placed_window(num_frames: int, *, view: int = 0, views: int = 1) -> int:
-    """The first frame of a window in test clip ``view``: evenly from the first to the last one; one clip has the middle one."""
+    """The first frame of a window in test clip ``view``: evenly from the first to the last one; one clip has the middle
+    one."""
     last = max(0, num_frames - WINDOW)
     return last // 2 if views == 1 else int(np.linspace(0, last, views)[view])
 
@@ -129,11 +143,12 @@ def runs(starts: tuple[int, ...], num_frames: int, *, run: int) -> tuple[int, ..
     return tuple(min(start + step, num_frames - 1) for start in starts for step in range(run))
 
 
-# ----------------------------------------------------------------------------------------------------------------- uniform
+# -------------------------------------------------------------------------------------------------------------- uniform
 def uniform(num_frames: int, *, length: int, rng: np.random.RandomState, start: int | None = None) -> tuple[int, ...]:
     """One frame of each of ``length`` parts of the video, drawn (UniformSampleFrames of MMAction2, to the draw).
 
-    A video shorter than the clip is repeated from its beginning; one shorter than two clips leaves frames out at random places.
+    A video shorter than the clip is repeated from its beginning; one shorter than two clips leaves frames out at random
+    places.
 
     Args:
         start: frame that a repeated video begins with; None = a random one.
@@ -156,7 +171,7 @@ def uniform_placed(num_frames: int, *, length: int, views: int = 1) -> list[tupl
     return [uniform(num_frames, length=length, rng=rng, start=start) for start in starts]
 
 
-# ----------------------------------------------------------------------------------------------------------- frames, no clip
+# ------------------------------------------------------------------------------------------------------ frames, no clip
 def every(num_frames: int, *, interval: int) -> tuple[int, ...]:
     """0, interval, 2 * interval, ..."""
     return tuple(range(0, num_frames, interval))
@@ -167,7 +182,7 @@ def drawn(num_frames: int, *, count: int, rng: random.Random) -> tuple[int, ...]
     return tuple(sorted(rng.sample(range(num_frames), min(count, num_frames))))
 
 
-# ------------------------------------------------------------------------------------------------------ kinds of clip by name
+# ------------------------------------------------------------------------------------------------ kinds of clip by name
 class ClipSettings(NamedTuple):
     """What a kind of clip may depend on.
 

@@ -56,12 +56,15 @@ def train_plan(
     """A random clip with random crops.
 
     Args:
-        views: the clip comes so many times, each transformed in its own way: repeated augmentation. The others: see ``sampling.ClipSettings``.
+        views: the clip comes so many times, each transformed in its own way: repeated augmentation. The others: see
+            ``sampling.ClipSettings``.
     """
-    return partial(_train_views, sampler=Sampler(mode, sampling.ClipSettings(length, stride, run, target_fps)), views=views)
+    return partial(
+        _train_views, sampler=Sampler(mode, sampling.ClipSettings(length, stride, run, target_fps)), views=views
+    )
 
 
-def test_plan(
+def evaluation_plan(
     *,
     length: int,
     stride: int = 1,
@@ -72,15 +75,13 @@ def test_plan(
     clips: int = 1,
     crops: int = 1,
 ) -> ViewPlan:
-    """Every video in ``clips`` x ``crops`` views: view r is crop ``r % crops`` of clip ``r // crops``; one crop is the centre.
+    """Every video in ``clips`` x ``crops`` views: view r is crop ``r % crops`` of clip ``r // crops``; one crop is the
+    centre.
 
     The other arguments: see ``sampling.ClipSettings``.
     """
     settings = sampling.ClipSettings(length, stride, run, target_fps, offset)
     return partial(_test_views, sampler=Sampler(mode, settings), clips=clips, crops=crops)
-
-
-test_plan.__test__ = False  # pytest: this is no test
 
 
 def _frame_views(num_frames, rng, *, fps=None, mode: str, interval: int, count: int) -> list[View]:
@@ -94,13 +95,15 @@ def _frame_views(num_frames, rng, *, fps=None, mode: str, interval: int, count: 
 
 
 def frame_plan(mode: str, *, interval: int, count: int) -> ViewPlan:
-    """Single frames of a video, each a view: every ``interval``-th ("interval"), or ``count`` of them ("random", "uniform")."""
+    """Single frames of a video, each a view: every ``interval``-th ("interval"), or ``count`` of them ("random",
+    "uniform")."""
     assert mode in FRAME_MODES, mode
     return partial(_frame_views, mode=mode, interval=interval, count=count)
 
 
 def windows(num_frames: int, *, length: int, step: int) -> list[range]:
-    """Frame ranges that cover a long video from its first frame to its last: every ``step`` frames, the last one ends with the video."""
+    """Frame ranges that cover a long video from its first frame to its last: every ``step`` frames, the last one ends
+    with the video."""
     length, last = min(length, num_frames), max(num_frames - length, 0)
     starts = [*range(0, last, step), last]
     return [range(start, start + length) for start in starts]

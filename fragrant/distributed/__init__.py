@@ -1,4 +1,5 @@
-"""One process is the general case: who this process is, how processes meet, what they tell each other, which signals end them."""
+"""One process is the general case: who this process is, how processes meet, what they tell each other, which signals
+end them."""
 
 from fragrant.distributed.communication import (
     any_rank,

@@ -39,14 +39,16 @@ class Launched(NamedTuple):
 
 
 def launched(environ: Mapping[str, str]) -> Launched | None:
-    """What the environment of torchrun, or of a SLURM step with several tasks, says; None where neither has started this process.
+    """What the environment of torchrun, or of a SLURM step with several tasks, says; None where neither has started
+    this process.
 
     Raises:
         UserError: the variables are incomplete, or the machines have different numbers of processes.
     """
     if "RANK" in environ or "WORLD_SIZE" in environ:
         return _torchrun(environ)
-    # Only srun sets SLURM_STEP_NUM_TASKS. In the batch script itself SLURM_NTASKS counts processes that nobody has started.
+    # Only srun sets SLURM_STEP_NUM_TASKS. In the batch script itself SLURM_NTASKS counts processes that nobody has
+    # started.
     if int(environ.get("SLURM_STEP_NUM_TASKS", "1")) > 1:
         return _slurm(environ)
     return None
@@ -55,7 +57,9 @@ def launched(environ: Mapping[str, str]) -> Launched | None:
 def _numbers(environ: Mapping[str, str], names: tuple[str, ...], by: str) -> list[int]:
     missing = [name for name in names if name not in environ]
     if missing:
-        raise UserError(f"this looks like a process of {by}, but {', '.join(missing)} is not set; {by} sets {', '.join(names)}")
+        raise UserError(
+            f"this looks like a process of {by}, but {', '.join(missing)} is not set; {by} sets {', '.join(names)}"
+        )
     wrong = [f"{name}={environ[name]}" for name in names if not environ[name].isdecimal()]
     if wrong:
         raise UserError(f"{', '.join(wrong)}, set by {by}, is no number")
@@ -81,9 +85,13 @@ def _slurm(environ: Mapping[str, str]) -> Launched:
     names = ("SLURM_PROCID", "SLURM_STEP_NUM_TASKS", "SLURM_LOCALID", "SLURM_STEP_NUM_NODES", "SLURM_JOB_ID")
     rank, world_size, local_rank, num_nodes, job = _numbers(environ, names, "srun")
     host = environ.get("MASTER_ADDR") or slurm_address(environ["SLURM_STEP_NODELIST"])
-    port = environ.get("MASTER_PORT") or 20000 + (job * 37 + int(environ.get("SLURM_STEP_ID", 0))) % 10000  # two jobs may share a node
+    port = (
+        environ.get("MASTER_PORT") or 20000 + (job * 37 + int(environ.get("SLURM_STEP_ID", 0))) % 10000
+    )  # two jobs may share a node
     if world_size % num_nodes:
-        raise UserError(f"srun started {world_size} tasks on {num_nodes} nodes; allowed: equally many on each (--ntasks-per-node)")
+        raise UserError(
+            f"srun started {world_size} tasks on {num_nodes} nodes; allowed: equally many on each (--ntasks-per-node)"
+        )
     environment = Environment(
         rank,
         world_size,
@@ -96,9 +104,14 @@ def _slurm(environ: Mapping[str, str]) -> Launched:
 
 
 def _equal_machines(environment: Environment, first: int, by: str) -> Environment:
-    if environment.world_size % environment.local_size or first % environment.local_size or environment.local_rank >= environment.local_size:
+    if (
+        environment.world_size % environment.local_size
+        or first % environment.local_size
+        or environment.local_rank >= environment.local_size
+    ):
         raise UserError(
-            f"{by} started {environment.local_size} of {environment.world_size} processes on the machine of rank {environment.rank}, number "
+            f"{by} started {environment.local_size} of {environment.world_size} processes on the machine of rank "
+            f"{environment.rank}, number "
             f"{environment.local_rank} there; allowed: equally many on every machine, the ranks of a machine in a row"
         )
     return environment
@@ -120,7 +133,9 @@ def _scontrol(*words: str) -> str:
         return subprocess.run(["scontrol", *words], capture_output=True, text=True, check=True, timeout=60).stdout
     except (OSError, subprocess.SubprocessError) as error:
         reason = (getattr(error, "stderr", "") or str(error)).strip()
-        raise UserError(f"'scontrol {' '.join(words)}' failed: {reason}; set MASTER_ADDR to the first node's address instead") from error
+        raise UserError(
+            f"'scontrol {' '.join(words)}' failed: {reason}; set MASTER_ADDR to the first node's address instead"
+        ) from error
 
 
 def own_environments(*, num_gpus: int, num_shards: int, shard_id: int, init_method: str | None) -> list[Environment]:
@@ -132,15 +147,22 @@ def own_environments(*, num_gpus: int, num_shards: int, shard_id: int, init_meth
     local_size = max(1, num_gpus)
     world_size = local_size * num_shards
     if num_shards > 1 and not init_method:
-        raise UserError(f"NUM_SHARDS {num_shards} machines need --init_method tcp://HOST:PORT, with the address of machine 0")
+        raise UserError(
+            f"NUM_SHARDS {num_shards} machines need --init_method tcp://HOST:PORT, with the address of machine 0"
+        )
     address = init_method or (free_address() if world_size > 1 else "")
     first = shard_id * local_size
-    return [Environment(first + local_rank, world_size, local_rank, local_size, address=address) for local_rank in range(local_size)]
+    return [
+        Environment(first + local_rank, world_size, local_rank, local_size, address=address)
+        for local_rank in range(local_size)
+    ]
 
 
 def free_address() -> str:
     """A rendezvous for processes of this machine alone."""
-    for port in random.SystemRandom().sample(range(20000, 30000), 100):  # below those that connections are given while one waits
+    for port in random.SystemRandom().sample(
+        range(20000, 30000), 100
+    ):  # below those that connections are given while one waits
         with contextlib.suppress(OSError), socket.socket() as probe:
             probe.bind(("localhost", port))
             return f"tcp://localhost:{port}"

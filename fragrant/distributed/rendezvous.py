@@ -31,7 +31,13 @@ def joined(environment: Environment, *, backend: str, timeout: float) -> Iterato
         return
     wait = timedelta(seconds=timeout)
     store = _meet(environment, wait)
-    dist.init_process_group(backend, store=dist.PrefixStore("group", store), rank=environment.rank, world_size=environment.world_size, timeout=wait)
+    dist.init_process_group(
+        backend,
+        store=dist.PrefixStore("group", store),
+        rank=environment.rank,
+        world_size=environment.world_size,
+        timeout=wait,
+    )
     try:
         yield
         dist.barrier()  # rank 0 keeps the store: it must not leave first
@@ -48,7 +54,8 @@ def _lost_contact(error: RuntimeError, environment: Environment, timeout: float)
         return error  # torch has no class of its own for all of these
     reason = str(error).strip().splitlines()[0][:200]
     return RunStopped(
-        f"rank {environment.rank} of {environment.world_size} lost contact: another rank ended or hangs, its own message tells more "
+        f"rank {environment.rank} of {environment.world_size} lost contact: another rank ended or hangs, its own "
+        "message tells more "
         f"(DIST.TIMEOUT {timeout:g} s; {reason})"
     )
 
@@ -58,7 +65,8 @@ def _meet(environment: Environment, wait: timedelta) -> dist.Store:
     store = dist.PrefixStore(environment.attempt, _open_store(environment, wait))
     if store.add(f"here/{environment.rank}", 1) > 1:
         raise UserError(
-            f"rank {environment.rank} is there twice at {environment.address}: give every machine its own --shard_id; a file as rendezvous must be new"
+            f"rank {environment.rank} is there twice at {environment.address}: give every machine its own "
+            "--shard_id; a file as rendezvous must be new"
         )
     if environment.rank == 0:
         _wait_for_others(environment, store, wait)
@@ -66,10 +74,14 @@ def _meet(environment: Environment, wait: timedelta) -> dist.Store:
         store.wait(["missing"], 2 * wait)  # rank 0 may have started later
         missing = store.get("missing").decode()
     except RuntimeError as error:
-        raise RunStopped(f"rank {environment.rank} was at {environment.address}, but rank 0 left or did not answer in {_seconds(wait)}") from error
+        raise RunStopped(
+            f"rank {environment.rank} was at {environment.address}, but rank 0 left or did not answer in "
+            f"{_seconds(wait)}"
+        ) from error
     if missing:
         raise RunStopped(
-            f"{environment.world_size - len(missing.split(','))} of {environment.world_size} ranks met at {environment.address} within {_seconds(wait)} "
+            f"{environment.world_size - len(missing.split(','))} of {environment.world_size} ranks met at "
+            f"{environment.address} within {_seconds(wait)} "
             f"(DIST.TIMEOUT); missing: rank {missing}"
         )
     return store
@@ -94,15 +106,23 @@ def _open_store(environment: Environment, wait: timedelta) -> dist.Store:
     except ValueError:
         port = None
     if url.scheme != "tcp" or not url.hostname or port is None:
-        raise UserError(f"rendezvous '{environment.address}' is not understood; allowed: tcp://host:port or file:///a/new/file")
+        raise UserError(
+            f"rendezvous '{environment.address}' is not understood; allowed: tcp://host:port or file:///a/new/file"
+        )
     opens = environment.rank == 0 and not environment.store_is_up
     try:
-        return dist.TCPStore(url.hostname, port, environment.world_size, is_master=opens, timeout=wait, wait_for_workers=False)
+        return dist.TCPStore(
+            url.hostname, port, environment.world_size, is_master=opens, timeout=wait, wait_for_workers=False
+        )
     except RuntimeError as error:
         if opens:
-            raise UserError(f"rank 0 cannot open {environment.address} on {socket.gethostname()}: {str(error).splitlines()[0][:200]}") from error
+            raise UserError(
+                f"rank 0 cannot open {environment.address} on {socket.gethostname()}: "
+                f"{str(error).splitlines()[0][:200]}"
+            ) from error
         raise RunStopped(
-            f"rank {environment.rank} found nobody at {environment.address} within {_seconds(wait)} (DIST.TIMEOUT); missing: rank 0"
+            f"rank {environment.rank} found nobody at {environment.address} within {_seconds(wait)} "
+            "(DIST.TIMEOUT); missing: rank 0"
         ) from error
 
 

@@ -1,4 +1,5 @@
-"""What a validation and a test say in numbers: accuracies, or mean average precision where videos have several labels."""
+"""What a validation and a test say in numbers: accuracies, or mean average precision where videos have several
+labels."""
 
 import math
 from typing import NamedTuple
@@ -23,12 +24,17 @@ def best_so_far(best: dict, epoch: int, numbers: Numbers) -> dict:
     if "map" in numbers:
         return best if best.get("map", -math.inf) >= numbers["map"] else {"epoch": epoch, **numbers}
     smallest = {"top5_err": min(numbers["top5_err"], best.get("top5_err", 100.0))}
-    return {**(best if best.get("top1_err", math.inf) <= numbers["top1_err"] else {"epoch": epoch, **numbers}), **smallest}
+    return {
+        **(best if best.get("top1_err", math.inf) <= numbers["top1_err"] else {"epoch": epoch, **numbers}),
+        **smallest,
+    }
 
 
 def best_fields(best: dict) -> Numbers:
     """The best so far as the log names it."""
-    return {"max_map": best["map"]} if "map" in best else {f"min_{name}": best[name] for name in ("top1_err", "top5_err")}
+    return (
+        {"max_map": best["map"]} if "map" in best else {f"min_{name}": best[name] for name in ("top1_err", "top5_err")}
+    )
 
 
 def figure(numbers: Numbers) -> str:
@@ -44,8 +50,9 @@ def scalars(split: str, numbers: Numbers) -> dict[str, float]:
     return {f"{split}/{'mAP' if name == 'map' else name.capitalize()}": value for name, value in numbers.items()}
 
 
-class Told(NamedTuple):
-    """The last line of a test: for the published log, with the numbers that are not rounded, for people, for TensorBoard."""
+class EvaluationReport(NamedTuple):
+    """The last line of a test: for the published log, with the numbers that are not rounded, for people, for
+    TensorBoard."""
 
     stats: dict[str, str]
     numbers: dict[str, float]
@@ -53,14 +60,14 @@ class Told(NamedTuple):
     scalars: dict[str, float]
 
 
-def tell_test(summary: dict) -> Told:
+def evaluation_report(summary: dict) -> EvaluationReport:
     """From ``scores.summarise``."""
     if "mean_average_precision" in summary:
         value = summary["mean_average_precision"]
         text = f"mAP {value:.2f} % of {summary['videos']} videos"
-        return Told({"map": f"{value:.2f}"}, {"map": value}, text, {"Test/mAP": value})
+        return EvaluationReport({"map": f"{value:.2f}"}, {"map": value}, text, {"Test/mAP": value})
     top1, top5, k = Share(**summary["top1"]), Share(**summary["top5"]), summary["top5_k"]
     stats = {"top1_acc": f"{top1.percent:.2f}", "top5_acc": f"{top5.percent:.2f}"}
     numbers = {"top1": top1.percent, f"top{k}": top5.percent}
     scalars = {"Test/Top1_acc": top1.percent, "Test/Top5_acc": top5.percent}
-    return Told(stats, numbers, f"top-1 {top1}, top-{k} {top5}", scalars)
+    return EvaluationReport(stats, numbers, f"top-1 {top1}, top-{k} {top5}", scalars)

@@ -11,7 +11,7 @@ METHODS = {"sum": "sum", "mean": "mean", "max": "maximum"}
 SPACES = {"logits": "logits", "softmax": "softmax probabilities", "relu": "logits, those below 0 counting 0,"}
 
 
-def test_lines(
+def evaluation_lines(
     weights: str,
     report: LoadReport,
     *,
@@ -34,12 +34,10 @@ def test_lines(
         f"Testing {weights}: {matched}; {report.summary()}",
         f"{num_videos} test videos, #Frame = {frames} x {crops} x {clips}: {passes}",
         f"short side {short_side}, crop {crop_size} ({places})",
-        f"{METHODS[method]} of {SPACES[space]} over the views (DATA.ENSEMBLE_METHOD {method}, TEST.ENSEMBLE_SPACE {space})",
+        f"{METHODS[method]} of {SPACES[space]} over the views (DATA.ENSEMBLE_METHOD {method}, TEST.ENSEMBLE_SPACE "
+        f"{space})",
         f"classes: {classes}",
     ]
-
-
-test_lines.__test__ = False  # pytest: this is no test
 
 
 def compare_class_names(trained: Sequence[str] | None, listed: Sequence[str] | None, weights: str) -> str:
@@ -50,11 +48,14 @@ def compare_class_names(trained: Sequence[str] | None, listed: Sequence[str] | N
     """
     if not trained or not listed:
         silent = [name for name, names in ((weights, trained), ("the test list", listed)) if not names]
-        return f"{' and '.join(silent)} name{'s' if len(silent) == 1 else ''} no classes, so their order cannot be checked"
+        return (
+            f"{' and '.join(silent)} name{'s' if len(silent) == 1 else ''} no classes, so their order cannot be checked"
+        )
     for number, (old, new) in enumerate(zip(trained, listed, strict=False)):
         if _plain(old) != _plain(new):
             raise UserError(
-                f"class {number} is '{old}' in {weights}, but '{new}' in the class names of the test list; the orders must agree"
+                f"class {number} is '{old}' in {weights}, but '{new}' in the class names of the test list; the "
+                "orders must agree"
             )
     if len(trained) != len(listed):
         raise UserError(f"{weights} has {len(trained)} class names, the test list {len(listed)}")

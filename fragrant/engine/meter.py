@@ -2,7 +2,7 @@
 
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 import torch
 from torch import Tensor
@@ -36,7 +36,10 @@ class Average:
 
     def read(self) -> dict[str, float]:
         """Means over all ranks, which must all ask. Waits for the GPU. A mean of nothing is NaN."""
-        return {name: float(sum_over_ranks(total) / sum_over_ranks(self._weights[name])) for name, total in self._sums.items()}
+        return {
+            name: float(sum_over_ranks(total) / sum_over_ranks(self._weights[name]))
+            for name, total in self._sums.items()
+        }
 
     def state_dict(self) -> dict[str, list[float]]:
         """Waits for the GPU."""
@@ -59,7 +62,9 @@ class TrainMeter:
         self.window, self.whole = Average(), Average()
         self.seconds_before = 0.0  # of this epoch, before it was interrupted
         self.started = time.perf_counter()
-        self.times: deque[tuple[float, float]] = deque(maxlen=max(period, 1))  # seconds: (step, of which waiting for data)
+        self.times: deque[tuple[float, float]] = deque(
+            maxlen=max(period, 1)
+        )  # seconds: (step, of which waiting for data)
 
     def _seconds(self) -> float:
         return self.seconds_before + time.perf_counter() - self.started
@@ -73,10 +78,12 @@ class TrainMeter:
         self.whole.load_state_dict(state["whole"], self.device)
         self.seconds_before = state["seconds"]
 
-    def watch(self, loader: Iterable) -> Iterator:
+    def watch(self, loader: Collection) -> Iterator:
         """The batches of the loader, with the time they let the step wait."""
         self.num_steps = len(loader)
-        self.bar = self.log.bar(self._timed(loader), total=self.num_steps, title=f"epoch {self.epoch + 1}/{self.max_epoch}")
+        self.bar = self.log.bar(
+            self._timed(loader), total=self.num_steps, title=f"epoch {self.epoch + 1}/{self.max_epoch}"
+        )
         return iter(self.bar)
 
     def _timed(self, loader: Iterable) -> Iterator:
@@ -88,7 +95,9 @@ class TrainMeter:
             self.times.append((now - begin, waited))
             begin = now
 
-    def update(self, step: int, *, lr: float, loss: Tensor, logged: dict[str, Tensor], grad_norm: Tensor | None, weight: int) -> None:
+    def update(
+        self, step: int, *, lr: float, loss: Tensor, logged: dict[str, Tensor], grad_norm: Tensor | None, weight: int
+    ) -> None:
         values = {"loss": loss, **logged}
         self.window.add(values, weight)
         self.whole.add(values, weight)
@@ -115,7 +124,9 @@ class TrainMeter:
         norm = {"grad_norm": float("nan") if grad_norm is None else float(grad_norm)}
         self.log.record(stats, more=norm)
         self.log.scalars(_train_scalars(values | norm, lr), self.epoch * self.num_steps + step)
-        self.bar.set_postfix_str(f"loss {values['loss']:.3f}, lr {lr:.2e}, step {dt:.3f} s, data {dt_data:.3f} s, ETA {stats['eta']}")
+        self.bar.set_postfix_str(
+            f"loss {values['loss']:.3f}, lr {lr:.2e}, step {dt:.3f} s, data {dt_data:.3f} s, ETA {stats['eta']}"
+        )
 
     def _seconds_per_step(self) -> tuple[float, float]:
         """Means over the last steps; the running step is not among them yet."""

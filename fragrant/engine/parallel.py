@@ -3,7 +3,7 @@
 import warnings
 from collections.abc import Callable
 from inspect import signature
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -17,7 +17,11 @@ from fragrant.distributed import copy_from_main, world_size
 from fragrant.objectives import Objective
 
 # Newer versions of torch call it by the first name.
-KEEP_BUFFERS = next(name for name in ("forward_sync_buffers", "broadcast_buffers") if name in signature(DistributedDataParallel).parameters)
+KEEP_BUFFERS = next(
+    name
+    for name in ("forward_sync_buffers", "broadcast_buffers")
+    if name in signature(DistributedDataParallel).parameters
+)
 
 
 class _Replicated(DistributedDataParallel):
@@ -34,16 +38,22 @@ class _Replicated(DistributedDataParallel):
 class Parallel(NamedTuple):
     """``trained`` is called instead of the objective; ``average_gradients``: see Stepper."""
 
-    trained: nn.Module
+    trained: Objective
     average_gradients: Callable[[bool], None]
 
 
 def parallelize(
-    objective: Objective, device: torch.device, *, sharding: str = "none", compression: str = "none", accum_steps: int = 1
+    objective: Objective,
+    device: torch.device,
+    *,
+    sharding: str = "none",
+    compression: str = "none",
+    accum_steps: int = 1,
 ) -> Parallel:
     """The objective as the loop calls it; the objective itself for a process that is alone and not sharded.
 
-    Sharding replaces the parameters by sharded ones: build the optimiser after it. Buffers (BatchNorm statistics) stay each
+    Sharding replaces the parameters by sharded ones: build the optimiser after it. Buffers (BatchNorm statistics) stay
+    each
     rank's own between evaluations; those of rank 0 count, see ``share_buffers``.
 
     Args:
@@ -52,16 +62,18 @@ def parallelize(
         accum_steps: batches per optimiser step.
     """
     if sharding == "fsdp":
-        fully_shard(objective, mesh=init_device_mesh(device.type, (world_size(),)))
-        return Parallel(objective, lambda wanted: objective.set_requires_gradient_sync(wanted))
+        sharded = fully_shard(objective, mesh=init_device_mesh(device.type, (world_size(),)))  # objective itself
+        return Parallel(objective, lambda wanted: sharded.set_requires_gradient_sync(wanted))
     if world_size() == 1:
         return Parallel(objective, lambda wanted: None)
-    # The strides of depthwise filters, whose second dimension is 1 long, can be written in two ways; torch copies them as it should.
+    # The strides of depthwise filters, whose second dimension is 1 long, can be written in two ways; torch copies them
+    # as it should.
     warnings.filterwarnings("ignore", message="Grad strides do not match bucket view strides")
+    keep_buffers: dict[str, Any] = {KEEP_BUFFERS: False}
     replicated = _Replicated(
         objective,
         device_ids=[device] if device.type == "cuda" else None,
-        **{KEEP_BUFFERS: False},
+        **keep_buffers,
         gradient_as_bucket_view=True,  # no second copy of all gradients
         static_graph=accum_steps == 1 and objective.same_graph_every_step,  # torch: not together with skipped averaging
     )
@@ -69,9 +81,11 @@ def parallelize(
         replicated.register_comm_hook(None, bf16_compress_hook)
 
     def average_gradients(wanted: bool) -> None:
-        replicated.require_backward_grad_sync = wanted  # what its no_sync() does, without a block around forward and backward
+        replicated.require_backward_grad_sync = (
+            wanted  # what its no_sync() does, without a block around forward and backward
+        )
 
-    return Parallel(replicated, average_gradients)
+    return Parallel(cast(Objective, replicated), average_gradients)  # with its face, see above
 
 
 def share_buffers(objective: nn.Module) -> None:
@@ -79,7 +93,7 @@ def share_buffers(objective: nn.Module) -> None:
     copy_from_main(list(objective.buffers()))
 
 
-# ------------------------------------------------------------------------------------- state that is spread over the ranks
+# ---------------------------------------------------------------------------------- state that is spread over the ranks
 def whole_state(state: Any) -> Any:
     """A state dict as one process has it: the pieces of sharded tensors put together. Every rank must call it."""
     if isinstance(state, DTensor):
@@ -102,5 +116,8 @@ def cut_like(value: Any, like: Any) -> Any:
 def sharded_optimizer_state(state: dict, optimizer: torch.optim.Optimizer) -> dict:
     """The state of an optimiser as one process has it, cut up as the optimiser's parameters are."""
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
-    moments = {at: {name: cut_like(value, parameters[at]) for name, value in values.items()} for at, values in state["state"].items()}
+    moments = {
+        at: {name: cut_like(value, parameters[at]) for name, value in values.items()}
+        for at, values in state["state"].items()
+    }
     return {**state, "state": moments}

@@ -9,10 +9,15 @@ from torch import Tensor, nn
 
 
 @torch.no_grad()
-def update_batch_norm(model: nn.Module, loader, prepare: Callable[[Tensor], Tensor], device: torch.device, *, num_batches: int) -> None:
-    """Replaces the running mean and variance of every BatchNorm layer by averages over up to ``num_batches`` batches."""
+def update_batch_norm(
+    model: nn.Module, loader, prepare: Callable[[Tensor], Tensor], device: torch.device, *, num_batches: int
+) -> None:
+    """Replaces the running mean and variance of every BatchNorm layer by averages over up to ``num_batches``
+    batches."""
     if not get_bn_modules(model):
         return
     num_batches = min(num_batches, len(loader))
-    clips = (prepare(clips_of.clips.to(device, non_blocking=True).flatten(0, 1)) for clips_of in islice(loader, num_batches))
+    clips = (
+        prepare(clips_of.clips.to(device, non_blocking=True).flatten(0, 1)) for clips_of in islice(loader, num_batches)
+    )
     update_bn_stats(model.train(), clips, num_batches)

@@ -1,4 +1,5 @@
-"""What a test leaves in OUTPUT_DIR: the score table, the numbers that follow from it, the pickles that older scripts read."""
+"""What a test leaves in OUTPUT_DIR: the score table, the numbers that follow from it, the pickles that older scripts
+read."""
 
 import os
 import pickle
@@ -8,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import IO
 
@@ -20,7 +22,8 @@ from fragrant.scores.predictions import predictions_csv
 
 
 def run_facts() -> dict[str, str]:
-    """Command, commit of the source tree (empty where it is none), time and versions, for the header of a score table."""
+    """Command, commit of the source tree (empty where it is none), time and versions, for the header of a score
+    table."""
     git = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
     try:
         commit = subprocess.run(git, capture_output=True, text=True, timeout=10).stdout.strip()
@@ -35,7 +38,8 @@ def run_facts() -> dict[str, str]:
 
 
 def save_results(folder: Path, table: ScoreTable, scores: VideoScores, summary: dict, *, name: str = "scores") -> None:
-    """``scores.npz``, and for people: ``scores.json``, the table's header and all numbers; ``scores.csv``, what each video got."""
+    """``scores.npz``, and for people: ``scores.json``, the table's header and all numbers; ``scores.csv``, what each
+    video got."""
     save_table(folder / f"{name}.npz", table)
     header = {key: value for key, value in table.header.items() if key != "config"}  # it stands in config.yaml
     text = simplejson.dumps({"header": header, "summary": summary}, indent=1, ignore_nan=True)
@@ -46,15 +50,15 @@ def save_results(folder: Path, table: ScoreTable, scores: VideoScores, summary: 
 def save_pickles(folder: Path, scores: VideoScores, *, uniformer_name: str, slowfast_name: str) -> list[Path]:
     """The result files of UniFormer (always) and SlowFast (where TEST.SAVE_RESULTS_PATH names one)."""
     numbers, labels = scores.scores.float().numpy(), scores.labels.numpy()
-    contents = {uniformer_name: {"video_preds": numbers, "video_labels": labels}}
+    contents: dict[str, object] = {uniformer_name: {"video_preds": numbers, "video_labels": labels}}
     if slowfast_name:
         contents[slowfast_name] = [numbers, labels]
     for name, content in contents.items():
-        _write(folder / name, lambda file, content=content: pickle.dump(content, file))
+        _write(folder / name, partial(pickle.dump, content))
     return [folder / name for name in contents]
 
 
-def _write(path: Path, fill: Callable[[IO[bytes]], None]) -> None:
+def _write(path: Path, fill: Callable[[IO[bytes]], object]) -> None:
     """Whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(path.name + ".tmp")

@@ -19,11 +19,14 @@ from fragrant.runtime.build import build_preparation, prepare_device
 
 
 def run(cfg: CfgNode, device: torch.device) -> None:
-    """Trains and tests, as TRAIN.ENABLE and TEST.ENABLE say; ends early, and well, when SIGTERM or SIGUSR1 asks for it."""
+    """Trains and tests, as TRAIN.ENABLE and TEST.ENABLE say; ends early, and well, when SIGTERM or SIGUSR1 asks for
+    it."""
     if cfg.TRAIN.ENABLE:
         check_training(cfg)
     from_main(partial(open_output_dir, cfg))
-    board = Path(cfg.OUTPUT_DIR, cfg.TENSORBOARD.LOG_DIR or f"runs-{cfg.TRAIN.DATASET}") if cfg.TENSORBOARD.ENABLE else None
+    board = (
+        Path(cfg.OUTPUT_DIR, cfg.TENSORBOARD.LOG_DIR or f"runs-{cfg.TRAIN.DATASET}") if cfg.TENSORBOARD.ENABLE else None
+    )
     with RunLog(cfg.OUTPUT_DIR, tensorboard_dir=board, main=is_main()) as log, StopRequest() as stop:
         prepare_device(cfg, device)
         job = Job(cfg, device, log, build_preparation(cfg, device, channels_last=cfg.TRAIN.CHANNELS_LAST), stop)

@@ -8,11 +8,14 @@ from fragrant.distributed.signals import Interrupted, StopRequest
 from fragrant.errors import RunStopped
 from fragrant.logs import RunLog
 
-StateOf = Callable[[int, int], dict]  # (finished epochs, batches done in the next) -> all that a resumed run needs; every rank calls it
+StateOf = Callable[
+    [int, int], dict
+]  # (finished epochs, batches done in the next) -> all that a resumed run needs; every rank calls it
 
 
 class Saver:
-    """Writes the run's checkpoints. A disk that is full does not end the run: what stands there stays, and every failure is said.
+    """Writes the run's checkpoints. A disk that is full does not end the run: what stands there stays, and every
+    failure is said.
 
     Args:
         every_steps: save also every so many optimiser steps, counted from the start of the training; 0 = not.
@@ -21,7 +24,15 @@ class Saver:
     """
 
     def __init__(
-        self, output_dir: str, *, log: RunLog, stop: StopRequest, state_of: StateOf, every_steps: int, accum_steps: int, num_batches: int
+        self,
+        output_dir: str,
+        *,
+        log: RunLog,
+        stop: StopRequest,
+        state_of: StateOf,
+        every_steps: int,
+        accum_steps: int,
+        num_batches: int,
     ):
         self.output_dir, self.log, self.stop, self.state_of = output_dir, log, stop, state_of
         self.every_steps, self.accum_steps, self.num_batches = every_steps, accum_steps, num_batches
@@ -38,7 +49,9 @@ class Saver:
             Interrupted: stopped, and saved.
             RunStopped: asked to end, but it could not be saved.
         """
-        if done == self.num_batches or done % self.accum_steps:  # the epoch has a checkpoint of its own; gradients are not saved
+        if (
+            done == self.num_batches or done % self.accum_steps
+        ):  # the epoch has a checkpoint of its own; gradients are not saved
             return
         heard = self.stop.agreed()
         if heard or self._is_due(epoch, done):
@@ -49,7 +62,8 @@ class Saver:
         """After the last batch of ``epoch``; ``due``: a checkpoint is wanted.
 
         Raises:
-            Interrupted, RunStopped: as ``between_steps``; RunStopped also when the last checkpoint of the run could not be saved.
+            Interrupted, RunStopped: as ``between_steps``; RunStopped also when the last checkpoint of the run could not
+                be saved.
         """
         heard = self.stop.agreed()
         if heard or due or self._is_due(epoch, self.num_batches):
@@ -57,11 +71,13 @@ class Saver:
             self._end_if_asked(heard, saved, f"after epoch {epoch + 1}")
             if last and not saved:
                 raise RunStopped(
-                    "the end of the training could not be saved, see the warning above; the same command repeats what is missing"
+                    "the end of the training could not be saved, see the warning above; the same command repeats "
+                    "what is missing"
                 )
 
     def in_validation(self, epoch: int) -> None:
-        """Saves the finished ``epoch`` and stops, when a signal came during its validation; resuming repeats the validation."""
+        """Saves the finished ``epoch`` and stops, when a signal came during its validation; resuming repeats the
+        validation."""
         self._end_if_asked(self.stop.agreed(), self._save(epoch + 1, 0), f"in the validation of epoch {epoch + 1}")
 
     def keep_best(self, finished_epochs: int, best: dict) -> None:

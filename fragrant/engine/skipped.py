@@ -14,7 +14,7 @@ class SkipReport:
         self.loader = loader
         self.told: set[int] = set()
 
-    def tell(self, title: str, *, device: torch.device) -> list[str]:
+    def report(self, title: str, *, device: torch.device) -> list[str]:
         """To be called on every rank after a pass over the loader; the paths that were skipped on any of them."""
         rows = torch.tensor(sorted(self.loader.skipped), dtype=torch.long, device=device)
         ids = sorted(gather_rows(rows).unique().tolist())

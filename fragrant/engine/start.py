@@ -7,6 +7,7 @@ from torch import nn
 
 from fragrant.checkpoint import CheckpointError, load_checkpoint, load_latest
 from fragrant.distributed import from_main
+from fragrant.models.backbone import Backbone
 from fragrant.models.weights import load_weights
 from fragrant.runtime.weights import existing
 
@@ -33,14 +34,17 @@ class Sources(NamedTuple):
     checkpoint: str  # TRAIN.CHECKPOINT_FILE_PATH
     epoch_reset: bool  # TRAIN.CHECKPOINT_EPOCH_RESET
     clear_patterns: tuple[str, ...]  # TRAIN.CHECKPOINT_CLEAR_NAME_PATTERN
-    inflation: str | None  # TRAIN.CHECKPOINT_INFLATE: image filters of ``checkpoint`` are spread over time, or not taken
+    inflation: (
+        str | None
+    )  # TRAIN.CHECKPOINT_INFLATE: image filters of ``checkpoint`` are spread over time, or not taken
     pretrained: str  # image or video weights of the published model
 
 
-def load_start(model: nn.Module, sources: Sources, *, max_epoch: int) -> Start:
+def load_start(model: Backbone, sources: Sources, *, max_epoch: int) -> Start:
     """Fills the model, before anything else is built on it; ``take_up`` brings the rest back.
 
-    The first of these that applies: a checkpoint in the output folder (resume), ``checkpoint`` with its epoch and optimiser
+    The first of these that applies: a checkpoint in the output folder (resume), ``checkpoint`` with its epoch and
+    optimiser
     (continue) or without (fine-tune), ``pretrained``, nothing.
 
     Raises:
@@ -61,24 +65,31 @@ def load_start(model: nn.Module, sources: Sources, *, max_epoch: int) -> Start:
     return Start("Starting from random weights")
 
 
-def _from_file(model: nn.Module, sources: Sources, max_epoch: int) -> Start:
+def _from_file(model: Backbone, sources: Sources, max_epoch: int) -> Start:
     path = existing(sources.checkpoint, "TRAIN.CHECKPOINT_FILE_PATH")
     state = load_checkpoint(path)
-    report = load_weights(model, state, where=path, clear_name_patterns=sources.clear_patterns, inflation=sources.inflation)
+    report = load_weights(
+        model, state, where=path, clear_name_patterns=sources.clear_patterns, inflation=sources.inflation
+    )
     complete = not (report.missing or report.dropped)
     if sources.epoch_reset or "optimizer_state" not in state or not complete:
-        why = "" if sources.epoch_reset or complete else " (it does not fit completely, so its epoch and optimiser are not taken over)"
+        why = (
+            ""
+            if sources.epoch_reset or complete
+            else " (it does not fit completely, so its epoch and optimiser are not taken over)"
+        )
         return Start(f"Fine-tuning from {path}{why}, epoch 1 of {max_epoch}: {report.summary()}")
     if state["epoch"] + 1 >= max_epoch:
         raise CheckpointError(
-            f"TRAIN.CHECKPOINT_FILE_PATH {path} has finished {state['epoch'] + 1} of SOLVER.MAX_EPOCH {max_epoch} epochs, nothing is left "
+            f"TRAIN.CHECKPOINT_FILE_PATH {path} has finished {state['epoch'] + 1} of SOLVER.MAX_EPOCH {max_epoch} "
+            "epochs, nothing is left "
             "to train; to fine-tune from it set TRAIN.CHECKPOINT_EPOCH_RESET True"
         )
     start = _taken_up(model, state, path)
     return start._replace(message=f"Continuing {path} with its optimiser: {start.epoch} of {max_epoch} epochs are done")
 
 
-def _taken_up(model: nn.Module, state: dict, path: Path) -> Start:
+def _taken_up(model: nn.Module, state: dict, path: str | Path) -> Start:
     try:
         model.load_state_dict(state["model_state"])
     except RuntimeError as error:
@@ -86,6 +97,6 @@ def _taken_up(model: nn.Module, state: dict, path: Path) -> Start:
     return Start(str(path), state["epoch"] + 1, state.get("batch", 0), {**state, "path": path})
 
 
-def of_another(path: Path, error: Exception) -> CheckpointError:
+def of_another(path: str | Path, error: Exception) -> CheckpointError:
     reason = " ".join(str(error).split())[:300]
     return CheckpointError(f"{path} is of another model or optimiser, it cannot be taken up again: {reason}")

@@ -1,4 +1,5 @@
-"""Everything that a checkpoint of a training run holds: how it is written, taken up again, compared with the run of today."""
+"""Everything that a checkpoint of a training run holds: how it is written, taken up again, compared with the run of
+today."""
 
 import torch
 from torch import nn
@@ -32,7 +33,13 @@ class RunState:
         videos: int,
         facts: dict,
     ):
-        self.model, self.objective, self.optimizer, self.scaler, self.stepper = model, objective, optimizer, scaler, stepper
+        self.model, self.objective, self.optimizer, self.scaler, self.stepper = (
+            model,
+            objective,
+            optimizer,
+            scaler,
+            stepper,
+        )
         self.num_batches, self.videos, self.facts = num_batches, videos, facts
         self.best: dict = {}
         self.meter: TrainMeter | None = None  # of the epoch at work
@@ -42,7 +49,11 @@ class RunState:
 
         ``best`` is as it was before this epoch's validation, which resuming repeats.
         """
-        share = {"rng": rng_state(), "meter": self.meter.state_dict() if done else None}
+        averaged = None
+        if done:
+            assert self.meter is not None  # an epoch is at work
+            averaged = self.meter.state_dict()
+        share = {"rng": rng_state(), "meter": averaged}
         shares = gather_objects(share)
         return {
             "epoch": finished_epochs - 1,
@@ -59,18 +70,21 @@ class RunState:
         }
 
     def take_up(self, start: Start) -> None:
-        """All but the model back as it was when the checkpoint was written: nothing may draw random numbers after it."""
+        """All but the model back as it was when the checkpoint was written: nothing may draw random numbers after
+        it."""
         take_up(start, self.objective, self.optimizer, self.scaler, self.stepper)
         self.best = start.best
 
     def take_up_meter(self, start: Start) -> None:
         """The averages of an epoch that was interrupted."""
         if averaged := of_this_rank(start.state["meter"]):
+            assert self.meter is not None  # the epoch is at work
             self.meter.load_state_dict(averaged)
 
 
 def states(model: nn.Module, objective: Objective, optimizer: torch.optim.Optimizer) -> dict:
-    """Weights and optimiser as one process has them, and what the objective holds besides the model (a mixer, a teacher)."""
+    """Weights and optimiser as one process has them, and what the objective holds besides the model (a mixer, a
+    teacher)."""
     of_model = {id(tensor) for tensor in model.state_dict(keep_vars=True).values()}
     further = {name: value for name, value in objective.state_dict(keep_vars=True).items() if id(value) not in of_model}
     return {
@@ -80,7 +94,9 @@ def states(model: nn.Module, objective: Objective, optimizer: torch.optim.Optimi
     }
 
 
-def take_up(start: Start, objective: nn.Module, optimizer: torch.optim.Optimizer, scaler: torch.amp.GradScaler, stepper: Stepper) -> None:
+def take_up(
+    start: Start, objective: nn.Module, optimizer: torch.optim.Optimizer, scaler: torch.amp.GradScaler, stepper: Stepper
+) -> None:
     """All but the model back as it was when the checkpoint was written: nothing may draw random numbers after it.
 
     ``objective`` as one process has it. Random numbers come back only on as many ranks as there were.
@@ -108,13 +124,15 @@ def take_up(start: Start, objective: nn.Module, optimizer: torch.optim.Optimizer
 
 
 def of_this_rank(values: list | dict) -> dict | None:
-    """This rank's entry of what every rank has saved; None when there were other numbers of ranks. A dict is from a single process."""
+    """This rank's entry of what every rank has saved; None when there were other numbers of ranks. A dict is from a
+    single process."""
     values = values if isinstance(values, list) else [values]
     return values[rank()] if len(values) == world_size() else None
 
 
 def check_same_batches(start: Start, *, num_batches: int, videos: int) -> str:
-    """What a user should know about a run that goes on with other processes or batches than it had; "" where all is equal.
+    """What a user should know about a run that goes on with other processes or batches than it had; "" where all is
+    equal.
 
     Args:
         num_batches: of an epoch. videos: of a batch, on all ranks together.
@@ -125,13 +143,17 @@ def check_same_batches(start: Start, *, num_batches: int, videos: int) -> str:
     had = start.state.get("batches", [num_batches, videos])
     if had != [num_batches, videos] and start.batch:
         raise CheckpointError(
-            f"{start.state['path']} stands in the middle of an epoch of {had[0]} batches of {had[1]} videos on all processes together, now "
-            f"they are {num_batches} of {videos}; keep TRAIN.BATCH_SIZE x NUM_SHARDS at {had[1]} until the epoch is done"
+            f"{start.state['path']} stands in the middle of an epoch of {had[0]} batches of {had[1]} videos on "
+            "all processes together, now "
+            f"they are {num_batches} of {videos}; keep TRAIN.BATCH_SIZE x NUM_SHARDS at {had[1]} until the epoch "
+            "is done"
         )
     notes = []
     if had != [num_batches, videos]:
         notes.append(f"a batch had {had[1]} videos, now it has {videos}: steps and learning rates are others")
     before = len(start.state["rng"]) if isinstance(start.state.get("rng"), list) else 1
     if start.state and before != world_size():
-        notes.append(f"{before} processes before, {world_size()} now: the result is as good, but not the same bit for bit")
+        notes.append(
+            f"{before} processes before, {world_size()} now: the result is as good, but not the same bit for bit"
+        )
     return "; ".join(notes)

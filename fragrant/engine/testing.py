@@ -7,20 +7,20 @@ from pathlib import Path
 
 import torch
 from fvcore.common.config import CfgNode
-from torch import nn
 
 from fragrant.checkpoint import checkpoint_hash
 from fragrant.config import changed, dump_cfg
 from fragrant.data import build_loader
 from fragrant.data.views import result_file_name, views_label
 from fragrant.distributed import from_main, is_main
-from fragrant.engine.accuracy import tell_test
-from fragrant.engine.announce import compare_class_names, test_lines
+from fragrant.engine.accuracy import evaluation_report
+from fragrant.engine.announce import compare_class_names, evaluation_lines
 from fragrant.engine.build import OPTIMISTIC, Job, build_job_model, score
 from fragrant.engine.results import run_facts, save_pickles, save_results
 from fragrant.engine.skipped import SkipReport
 from fragrant.errors import RunStopped
 from fragrant.logs import duration
+from fragrant.models.backbone import Backbone
 from fragrant.objectives import part_to_test
 from fragrant.report.build import present_test
 from fragrant.runtime.evaluate import Scored
@@ -42,7 +42,7 @@ def test(job: Job) -> None:
     began = time.perf_counter()
     protocol = {"protocol": OPTIMISTIC} if "test" in (cfg.TEST.SELECT_ON, state.get("selected_on")) else {}
     scored = score(job, model, loader, title="test")
-    missing = SkipReport(log, loader).tell("test", device=job.device)
+    missing = SkipReport(log, loader).report("test", device=job.device)
     names = loader.class_names or state.get("class_names")
     choices = {"choices": {name: list(values) for name, values in model.choices.items()}} if model.choices else {}
     table = score_table(job, loader, scored, weights, class_names=names, more_header=choices | protocol)
@@ -65,13 +65,13 @@ def weights_of_the_test(cfg: CfgNode) -> str:
     )
 
 
-def announce_test(job: Job, model: nn.Module, loader, weights: str) -> dict:
+def announce_test(job: Job, model: Backbone, loader, weights: str) -> dict:
     """Loads the weights and says everything that decides which number comes out; the content of the checkpoint."""
     cfg = job.cfg
     patterns = tuple(cfg.TRAIN.CHECKPOINT_CLEAR_NAME_PATTERN)
     fit = dict(part=part_to_test(cfg), clear_patterns=patterns, allow_partial=cfg.TEST.ALLOW_PARTIAL_LOAD)
     report, state = load_for_test(model, weights, **fit)
-    lines = test_lines(
+    lines = evaluation_lines(
         weights,
         report,
         num_videos=len(loader.dataset.records),
@@ -105,11 +105,12 @@ def report_test(job: Job, table: ScoreTable, protocol: dict[str, str], seconds: 
     for line in describe_summary(summary):
         if not line.startswith(("top-", "mAP ")):  # these come last
             log.say(line)
-    told = tell_test(summary)
+    told = evaluation_report(summary)
     title = f"Test ({OPTIMISTIC})" if protocol else "Test"
     log.say(f"{title}: {told.text}, in {duration(seconds)}")
     log.record(
-        {"split": "test_final", **told.stats, **protocol}, more=told.numbers | {"videos": len(table), "seconds": seconds}
+        {"split": "test_final", **told.stats, **protocol},
+        more=told.numbers | {"videos": len(table), "seconds": seconds},
     )
     log.scalars(told.scalars, cfg.SOLVER.MAX_EPOCH)
     if is_main() and whole:  # of parts: tools/report.py, when they are put together
@@ -117,7 +118,9 @@ def report_test(job: Job, table: ScoreTable, protocol: dict[str, str], seconds: 
         present_test(cfg, table, out / "report.html", **page)
 
 
-def score_table(job: Job, loader, scored: Scored, weights: str, *, class_names: Sequence[str] | None, more_header: dict) -> ScoreTable:
+def score_table(
+    job: Job, loader, scored: Scored, weights: str, *, class_names: Sequence[str] | None, more_header: dict
+) -> ScoreTable:
     """What a test leaves on disk, with all that is needed to know later what it was."""
     cfg = changed(job.cfg, {"TEST.PART": 0, "TEST.NUM_PARTS": 1})  # a part says of what it is a part
     share, num_videos = loader.share
@@ -134,13 +137,20 @@ def score_table(job: Job, loader, scored: Scored, weights: str, *, class_names: 
         **run_facts(),
     }
     ids = torch.tensor(share)[scored.ids]
-    more = {"ids": ids, "luma": scored.luma, "choices": scored.choices, "class_names": tuple(class_names or ()) or None, "header": header}
+    more = {
+        "ids": ids,
+        "luma": scored.luma,
+        "choices": scored.choices,
+        "class_names": tuple(class_names or ()) or None,
+        "header": header,
+    }
     paths = [loader.dataset.records[i].path for i in scored.ids.tolist()]
     return ScoreTable.whole(paths, scored.labels, scored.logits, grid_views(clips, crops, enhancement(cfg)), **more)
 
 
 def enhancement(cfg: CfgNode) -> str:
-    """What a test does to the pixels of its views, ``"clahe gamma=3"``: views of another enhancement are other views."""
+    """What a test does to the pixels of its views, ``"clahe gamma=3"``: views of another enhancement are other
+    views."""
     data = cfg.DATA
     words = [data.ENHANCE] if data.ENHANCE != "none" else []
     if data.GAMMA and data.GAMMA_IN in ("both", "test"):

@@ -25,10 +25,12 @@ def train_one_epoch(
     first: int = 0,
     between_steps: Callable[[int], None] = lambda done: None,
 ) -> None:
-    """Every batch from number ``first`` on, at ``lr_at(fractional epoch)``; RunStopped after too many non-finite steps in a row.
+    """Every batch from number ``first`` on, at ``lr_at(fractional epoch)``; RunStopped after too many non-finite steps
+    in a row.
 
     Args:
-        prepare: uint8 clips (N, C, T, H, W), ids of their videos, epoch -> normalised float clips, on the device; may erase at random.
+        prepare: uint8 clips (N, C, T, H, W), ids of their videos, epoch -> normalised float clips, on the device; may
+            erase at random.
         between_steps: called after every batch with the number of batches done; may save, may end the run.
     """
     objective.train()

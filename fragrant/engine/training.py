@@ -109,9 +109,7 @@ def build_training(job: Job) -> Training:
     state.take_up(start)
     saver = build_saver(job, state)
     skips, val_skips = SkipReport(job.log, train_loader), SkipReport(job.log, val_loader)
-    return Training(
-        job, start, state, trained, train_loader, val_loader, precision, lr_at, saver, skips, val_skips
-    )
+    return Training(job, start, state, trained, train_loader, val_loader, precision, lr_at, saver, skips, val_skips)
 
 
 def build_saver(job: Job, state: RunState) -> Saver:
@@ -147,8 +145,10 @@ def one_epoch(training: Training, epoch: int, prepare: Callable[[Tensor, Sequenc
         first=first,
         between_steps=partial(saver.between_steps, epoch),
     )
-    training.skips.tell(f"training epoch {epoch + 1}/{max_epoch}", device=job.device)
-    save_due, val_due = (is_due(epoch, max_epoch, period) for period in (cfg.TRAIN.CHECKPOINT_PERIOD, cfg.TRAIN.EVAL_PERIOD))
+    training.skips.report(f"training epoch {epoch + 1}/{max_epoch}", device=job.device)
+    save_due, val_due = (
+        is_due(epoch, max_epoch, period) for period in (cfg.TRAIN.CHECKPOINT_PERIOD, cfg.TRAIN.EVAL_PERIOD)
+    )
     if cfg.BN.USE_PRECISE_STATS and (save_due or val_due):
         measure_batch_norm(job, state.objective, training.train_loader, epoch)
     saver.after_epoch(epoch, due=save_due, last=epoch + 1 == max_epoch)
@@ -167,7 +167,7 @@ def keep_best(training: Training, epoch: int) -> None:
     now = validate(job, scorable(job, objective.eval_model), training.val_loader, epoch, state.best)
     for name, beside in objective.scored_beside.items():
         validate_beside(job, scorable(job, beside), training.val_loader, epoch, name)
-    training.val_skips.tell(f"validation after epoch {epoch + 1}", device=job.device)
+    training.val_skips.report(f"validation after epoch {epoch + 1}", device=job.device)
     if now["epoch"] == epoch:
         training.saver.keep_best(epoch + 1, now)
     state.best = now
@@ -184,7 +184,8 @@ def scorable(job: Job, model: nn.Module) -> nn.Module:
 
 
 def measure_batch_norm(job: Job, objective: Objective, loader, epoch: int) -> None:
-    """Precise BatchNorm statistics: each rank measures its share of the epoch's batches, the means of all ranks count."""
+    """Precise BatchNorm statistics: each rank measures its share of the epoch's batches, the means of all ranks
+    count."""
     loader.set_epoch(epoch)
     update_batch_norm(objective.eval_model, loader, job.prepare, job.device, num_batches=job.cfg.BN.NUM_BATCHES_PRECISE)
     for buffer in objective.eval_model.buffers():
@@ -199,7 +200,8 @@ def refuse_hidden_selection(cfg: CfgNode) -> None:
     val, test = ({record.path for record in build_records(cfg, split).records} for split in ("val", "test"))
     if val & test:
         raise UserError(
-            f"TEST.TEST_BEST True, but {len(val & test)} of the {len(test)} test videos are validation videos: the best epoch would be "
+            f"TEST.TEST_BEST True, but {len(val & test)} of the {len(test)} test videos are validation videos: "
+            "the best epoch would be "
             "picked on them; give another validation list or DATA.HOLD_OUT 0.2, or say it with TEST.SELECT_ON test"
         )
 
@@ -221,14 +223,21 @@ def introduce(job: Job, model: nn.Module, train_loader, val_loader, origin: str,
     cfg = job.cfg
     if cfg.LOG_MODEL_INFO:
         size = cfg.DATA.TRAIN_CROP_SIZE
-        job.log.say(f"{cfg.MODEL.MODEL_NAME}: {describe(model, (cfg.DATA.INPUT_CHANNEL_NUM[0], cfg.DATA.NUM_FRAMES, size, size))}")
+        job.log.say(
+            f"{cfg.MODEL.MODEL_NAME}: "
+            f"{describe(model, (cfg.DATA.INPUT_CHANNEL_NUM[0], cfg.DATA.NUM_FRAMES, size, size))}"
+        )
     clips = train_loader.batches.batch_size * world_size()  # of all processes on all machines
     accumulated = f" ({cfg.TRAIN.ACCUM_STEPS} batches of {clips})" if cfg.TRAIN.ACCUM_STEPS > 1 else ""
     processes = f"{world_size()} processes on {cfg.NUM_SHARDS} machine(s), " if world_size() > 1 else ""
     job.log.say(
         f"{len(train_loader.dataset.records)} training and {len(val_loader.dataset.records)} validation videos; "
         f"{clips * cfg.TRAIN.ACCUM_STEPS} clips per step{accumulated}, {describe_peak(cfg)}; {processes}"
-        + (f"cpu, {torch.get_num_threads()} threads, " if job.device.type == "cpu" else f"{torch.cuda.get_device_name(job.device)}, ")
+        + (
+            f"cpu, {torch.get_num_threads()} threads, "
+            if job.device.type == "cpu"
+            else f"{torch.cuda.get_device_name(job.device)}, "
+        )
         + describe_setting(precision, channels_last=cfg.TRAIN.CHANNELS_LAST, compiled=cfg.TRAIN.COMPILE)
     )
     job.log.say(origin)

@@ -26,15 +26,48 @@ from fragrant.version import __version__
 
 SPLITS = ("train", "test")
 
-# What features do not depend on. A key that is not named here changes the name of every cached file: new keys are safe by default.
+# What features do not depend on. A key that is not named here changes the name of every cached file: new keys are safe
+# by default.
 NO_MATTER = (
-    *("AUG.", "BN.", "DATA_LOADER.", "DEMO_SET.", "MIXUP.", "SVMIX.", "DISTILL.", "LOSS.", "SOLVER.", "TENSORBOARD.", "TRAIN."),
+    *(
+        "AUG.",
+        "BN.",
+        "DATA_LOADER.",
+        "DEMO_SET.",
+        "MIXUP.",
+        "SVMIX.",
+        "DISTILL.",
+        "LOSS.",
+        "SOLVER.",
+        "TENSORBOARD.",
+        "TRAIN.",
+    ),
     *("OUTPUT_DIR", "NUM_GPUS", "NUM_SHARDS", "SHARD_ID", "DIST_BACKEND", "LOG_PERIOD", "LOG_MODEL_INFO"),
-    *("DATA.PATH_", "DATA.TRAIN_", "DATA.VAL_LIST", "DATA.TEST_LIST", "DATA.CLASSES_FILE", "DATA.HOLD_OUT", "DATA.RANDOM_FLIP"),
+    *(
+        "DATA.PATH_",
+        "DATA.TRAIN_",
+        "DATA.VAL_LIST",
+        "DATA.TEST_LIST",
+        "DATA.CLASSES_FILE",
+        "DATA.HOLD_OUT",
+        "DATA.RANDOM_FLIP",
+    ),
     "DATA.TRANSFORMS",
     *("DATA.ENSEMBLE_METHOD", "TEST.ENABLE", "TEST.DATASET", "TEST.BATCH_SIZE", "TEST.TEST_BEST", "TEST.SELECT_ON"),
-    *("TEST.ENSEMBLE_SPACE", "TEST.SAVE_RESULTS_PATH", "TEST.ALLOW_PARTIAL_LOAD", "TEST.CHECKPOINT_FILE_PATH"),  # the file's hash counts
-    *("FEATURES.CACHE_DIR", "FEATURES.CLASSIFIERS", "FEATURES.SEEDS", "FEATURES.STANDARDIZE", "FEATURES.TUNE", "FEATURES.FOLDS"),
+    *(
+        "TEST.ENSEMBLE_SPACE",
+        "TEST.SAVE_RESULTS_PATH",
+        "TEST.ALLOW_PARTIAL_LOAD",
+        "TEST.CHECKPOINT_FILE_PATH",
+    ),  # the file's hash counts
+    *(
+        "FEATURES.CACHE_DIR",
+        "FEATURES.CLASSIFIERS",
+        "FEATURES.SEEDS",
+        "FEATURES.STANDARDIZE",
+        "FEATURES.TUNE",
+        "FEATURES.FOLDS",
+    ),
     *("FEATURES.LR_RULE", "FEATURES.WEIGHTS"),  # the weights themselves count
 )
 
@@ -46,17 +79,23 @@ def settings_of(cfg, *, mode: str, weights: str) -> dict:
 
 
 def build_features(cfg, mode: str, device: torch.device, say: Callable[[str], None]) -> dict[str, FeatureTable]:
-    """The features of the training and the test list, made or found; also written to OUTPUT_DIR/features_{train,test}.npz.
+    """The features of the training and the test list, made or found; also written to
+    OUTPUT_DIR/features_{train,test}.npz.
 
     Args:
         mode: "frames" = an image network on single frames, "clips" = MODEL.MODEL_NAME on the views of a test.
 
     Raises:
-        FeatureError, WeightsError, ListError, VideoError: what is wrong with the settings, the weights, the lists, a video.
+        FeatureError, WeightsError, ListError, VideoError: what is wrong with the settings, the weights, the lists, a
+            video.
     """
     if cfg.DATA.MULTI_LABEL:
-        raise FeatureError("DATA.MULTI_LABEL True: classifiers of frozen features take one label per video; allowed: False")
-    cfg = changed(cfg, {"DATA.HOLD_OUT": 0.0})  # all training videos: cross-validation takes the place of a validation list
+        raise FeatureError(
+            "DATA.MULTI_LABEL True: classifiers of frozen features take one label per video; allowed: False"
+        )
+    cfg = changed(
+        cfg, {"DATA.HOLD_OUT": 0.0}
+    )  # all training videos: cross-validation takes the place of a validation list
     videos = {split: build_records(cfg, split) for split in SPLITS}
     refuse_shared_videos(*({record.path for record in videos[split].records} for split in SPLITS))
     datasets, network, weights = (frames_of if mode == "frames" else clips_of)(cfg, videos)
@@ -74,7 +113,9 @@ def build_features(cfg, mode: str, device: torch.device, say: Callable[[str], No
     for split in SPLITS:
         records, class_names = videos[split]
         features = extract(datasets[split], extractor, cache, title=f"{split} features", say=say)
-        tables[split] = FeatureTable(features, records.labels, [record.path for record in records], class_names, settings)
+        tables[split] = FeatureTable(
+            features, records.labels, [record.path for record in records], class_names, settings
+        )
         tables[split].save(Path(cfg.OUTPUT_DIR, f"features_{split}.npz"))
     return tables
 
@@ -83,7 +124,10 @@ def describe(cfg, mode: str) -> str:
     """``"resnet50 logits of frames, interval 2, gamma [3.0]"``"""
     gamma = f"gamma {cfg.DATA.GAMMA}" if cfg.DATA.GAMMA else "no gamma"
     if mode == "clips":
-        return f"{cfg.MODEL.MODEL_NAME} {cfg.FEATURES.OUTPUT} of clips, {cfg.DATA.NUM_FRAMES} frames {cfg.DATA.SAMPLING}, {gamma}"
+        return (
+            f"{cfg.MODEL.MODEL_NAME} {cfg.FEATURES.OUTPUT} of clips, {cfg.DATA.NUM_FRAMES} frames "
+            f"{cfg.DATA.SAMPLING}, {gamma}"
+        )
     amount = cfg.FEATURES.INTERVAL if cfg.FEATURES.SAMPLING == "interval" else cfg.FEATURES.NUM_FRAMES
     return f"{cfg.FEATURES.NETWORK} {cfg.FEATURES.OUTPUT} of frames, {cfg.FEATURES.SAMPLING} {amount}, {gamma}"
 
@@ -92,14 +136,17 @@ def refuse_shared_videos(train: set[str], test: set[str]) -> None:
     """Raises FeatureError where a video is in both lists: a classifier would be tested on what it has learned."""
     if train & test:
         raise FeatureError(
-            f"{len(train & test)} videos are in the training list and in the test list, '{min(train & test)}' is one of them"
+            f"{len(train & test)} videos are in the training list and in the test list, '{min(train & test)}' is "
+            "one of them"
         )
 
 
 def frames_of(cfg, videos: dict) -> tuple[dict, torch.nn.Module, str]:
     """Data sets of frames, the image network, what its weights are."""
     options = cfg.FEATURES
-    network, preset, weights = frame_network(options.NETWORK, weights=options.WEIGHTS, output=options.OUTPUT, seed=cfg.RNG_SEED)
+    network, preset, weights = frame_network(
+        options.NETWORK, weights=options.WEIGHTS, output=options.OUTPUT, seed=cfg.RNG_SEED
+    )
     gamma = sum(gamma_range(cfg, "test")) / 2  # of a range the middle, as in every test
     transform = FrameTransform(preset, enhance=enhancement_of(cfg.DATA.ENHANCE), gamma=gamma)
     plan = frame_plan(options.SAMPLING, interval=options.INTERVAL, count=options.NUM_FRAMES)
@@ -142,8 +189,10 @@ def build_study(cfg) -> Study:
     ).checked()
 
 
-# ------------------------------------------------------------------------------------------- the tables of the published study
-TABLES = [  # table, row, settings other than the config's, classifier, published top-1 of 96 test and 150 training videos in percent
+# ------------------------------------------------------------------------------------ the tables of the published study
+# table, row, settings other than the config's, classifier, published top-1 of 96 test and 150 training videos in
+# percent
+TABLES = [
     ("1 sampling", "every n-th frame", {}, "two_layer", (25.00, 94.67)),
     ("1 sampling", "random frames", {"FEATURES.SAMPLING": "random"}, "two_layer", (23.95, 94.00)),
     ("2 gamma", "gamma 3", {}, "two_layer", (25.00, 94.67)),
@@ -158,7 +207,8 @@ STANDARD = {"FEATURES.SAMPLING": "interval", "DATA.GAMMA": [3.0]}
 def compare_rows(cfg, device: torch.device, say: Callable[[str], None]) -> list[dict]:
     """Tables 1 to 3 of the report on the config's lists: its rows, with what is found here and what was published.
 
-    Sampling, gamma and classifier are the row's; network, output, interval, number of random frames and seeds are the config's.
+    Sampling, gamma and classifier are the row's; network, output, interval, number of random frames and seeds are the
+    config's.
     """
     rows, made = [], {}
     for table, row, settings, classifier, published in TABLES:

@@ -18,8 +18,10 @@ class FeatureError(UserError):
 class FeatureCache:
     """``numpy.load(file)`` of a file gives features (V, D) float32, one row per view; video; settings (JSON text).
 
-    The name of a file is the video's and a hash of all settings and of the video (path, size, time of change): other settings never find
-    it, and nothing is ever overwritten by other settings. A file is there whole or not at all, so that an interrupted run goes on.
+    The name of a file is the video's and a hash of all settings and of the video (path, size, time of change): other
+    settings never find
+    it, and nothing is ever overwritten by other settings. A file is there whole or not at all, so that an interrupted
+    run goes on.
     """
 
     def __init__(self, folder: str | Path, settings: dict):
@@ -56,4 +58,6 @@ class FeatureCache:
                 np.savez(file, features=features, video=np.array(video), settings=np.array(self.settings))
             os.replace(unfinished, path)
         except OSError as error:
-            raise FeatureError(f"FEATURES.CACHE_DIR '{self.folder}' cannot be written: {error.strerror or error}") from error
+            raise FeatureError(
+                f"FEATURES.CACHE_DIR '{self.folder}' cannot be written: {error.strerror or error}"
+            ) from error

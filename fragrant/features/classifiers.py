@@ -63,7 +63,9 @@ def two_layer(num_classes: int, seed: int, **parameters):
 COSTS = [0.001, 0.01, 0.1, 1.0, 10.0, 100.0]  # 1 is scikit-learn's default, and published for the linear SVC
 CLASSIFIERS.register("svc_linear")(Classifier(svc_linear, {"C": COSTS}))
 CLASSIFIERS.register("svc_rbf")(Classifier(svc, {"C": COSTS, "gamma": ["scale", 0.0001, 0.001, 0.01]}))
-CLASSIFIERS.register("random_forest")(Classifier(random_forest, {"n_estimators": [100, 300], "max_depth": [None, 4, 8]}, seeded=True))
+CLASSIFIERS.register("random_forest")(
+    Classifier(random_forest, {"n_estimators": [100, 300], "max_depth": [None, 4, 8]}, seeded=True)
+)
 CLASSIFIERS.register("logistic_regression")(Classifier(logistic_regression, {"C": COSTS}))
 CLASSIFIERS.register("knn")(Classifier(knn, {"n_neighbors": [1, 3, 5, 9], "weights": ["uniform", "distance"]}))
 CLASSIFIERS.register("two_layer")(Classifier(two_layer, {"epochs": [5, 10, 15, 20]}, seeded=True))

@@ -34,7 +34,9 @@ class Extractor(NamedTuple):
 
 
 @torch.inference_mode()
-def extract(dataset: ClipDataset, extractor: Extractor, cache: FeatureCache, *, title: str, say: Callable[[str], None]) -> np.ndarray:
+def extract(
+    dataset: ClipDataset, extractor: Extractor, cache: FeatureCache, *, title: str, say: Callable[[str], None]
+) -> np.ndarray:
     """(n, D) float32 of all videos of ``dataset``, each the mean over its rows.
 
     What is missing in the cache is computed, and stored video by video: an interrupted run goes on where it was.
@@ -46,13 +48,18 @@ def extract(dataset: ClipDataset, extractor: Extractor, cache: FeatureCache, *, 
     paths = cache_paths(dataset, extractor, cache)
     means = {video_id: mean_of(rows) for video_id, path in enumerate(paths) if (rows := cache.read(path)) is not None}
     missing = [video_id for video_id in range(len(dataset)) if video_id not in means]
-    for video_id, clips in tqdm(watched(dataset, missing, extractor), total=len(missing), desc=title, disable=None, leave=False):
+    for video_id, clips in tqdm(
+        watched(dataset, missing, extractor), total=len(missing), desc=title, disable=None, leave=False
+    ):
         parts = clips.split(extractor.clips_per_forward)  # (V, C, T, H, W) in parts
         rows = torch.cat([extractor.network(part.to(extractor.device)) for part in parts]).float().cpu().numpy()
         cache.write(paths[video_id], rows, video=dataset.records[video_id].path)
         means[video_id] = mean_of(rows)
     seconds = time.perf_counter() - began
-    say(f"{title}: {len(dataset)} videos, {len(dataset) - len(missing)} from the cache, {len(missing)} computed in {seconds:.1f} s")
+    say(
+        f"{title}: {len(dataset)} videos, {len(dataset) - len(missing)} from the cache, {len(missing)} computed "
+        f"in {seconds:.1f} s"
+    )
     return np.stack([means[video_id] for video_id in range(len(dataset))])
 
 
@@ -79,7 +86,9 @@ def cache_paths(dataset: ClipDataset, extractor: Extractor, cache: FeatureCache)
 def watched(dataset: ClipDataset, ids: list[int], extractor: Extractor) -> Iterator[tuple[int, Tensor]]:
     """(id, clips (V, C, T, H, W) uint8) of the videos, read ahead by worker processes."""
     keys = [(0, video_id) for video_id in ids]
-    loader = DataLoader(dataset, batch_size=None, sampler=keys, num_workers=min(extractor.num_workers, len(keys)), collate_fn=as_it_is)
+    loader = DataLoader(
+        dataset, batch_size=None, sampler=keys, num_workers=min(extractor.num_workers, len(keys)), collate_fn=as_it_is
+    )
     for item in loader:
         if isinstance(item, Unreadable):
             raise VideoError(item.message)

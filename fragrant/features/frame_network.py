@@ -18,7 +18,8 @@ OUTPUTS = ("logits", "pooled")
 
 
 class FrameTransform:
-    """What a network's own preset does to an image, but for the normalisation: resize, centre crop; before it enhancement and gamma.
+    """What a network's own preset does to an image, but for the normalisation: resize, centre crop; before it
+    enhancement and gamma.
 
     The interface is that of the clip transforms.
     """
@@ -35,7 +36,9 @@ class FrameTransform:
     def __call__(self, frames: Tensor, where: float | None, rng) -> Tensor:
         """(T, H, W, C) uint8 -> (T, S, S, C) uint8"""
         images = frames.permute(0, 3, 1, 2)  # (T, C, H, W)
-        images = TF.resize(images, self.preset.resize_size, interpolation=self.preset.interpolation, antialias=True)  # as PIL
+        images = TF.resize(
+            images, self.preset.resize_size, interpolation=self.preset.interpolation, antialias=True
+        )  # as PIL
         return TF.center_crop(images, self.preset.crop_size).permute(0, 2, 3, 1)
 
 
@@ -46,6 +49,9 @@ class FrameNetwork(nn.Module):
         network: (N, C, S, S) -> (N, D).
         preset: its ``weights.transforms()``.
     """
+
+    mean: Tensor  # (1, C, 1, 1)
+    std: Tensor
 
     def __init__(self, network: nn.Module, preset):
         super().__init__()
@@ -85,12 +91,14 @@ def frame_network(name: str, *, weights: str, output: str, seed: int) -> tuple[F
     """The network in evaluation mode, its preset, and what its weights are, for the hash.
 
     Args:
-        weights: a name of torchvision ("DEFAULT", "IMAGENET1K_V1"), "random", or a file with a state dict of the network.
+        weights: a name of torchvision ("DEFAULT", "IMAGENET1K_V1"), "random", or a file with a state dict of the
+            network.
         output: "logits" or "pooled", what the last linear layer sees.
         seed: of random weights.
 
     Raises:
-        FeatureError: unknown name, weights that can be neither read nor fetched, or a network without a linear layer at its end.
+        FeatureError: unknown name, weights that can be neither read nor fetched, or a network without a linear layer at
+            its end.
     """
     published = weights_of(name)
     entry = published[weights] if weights in published.__members__ else published.DEFAULT
@@ -116,7 +124,8 @@ def published_state(name: str, entry) -> dict[str, Tensor]:
     except (urllib.error.URLError, OSError, RuntimeError) as error:  # not reachable; disk full; damaged
         reason = " ".join(str(getattr(error, "reason", error)).split())
         raise FeatureError(
-            f"FEATURES.WEIGHTS {entry.name} of {name} are not usable: {reason}; put {entry.url} to {cached}, give a file, "
+            f"FEATURES.WEIGHTS {entry.name} of {name} are not usable: {reason}; put {entry.url} to {cached}, give "
+            "a file, "
             "or set FEATURES.WEIGHTS random"
         ) from error
 
@@ -125,11 +134,15 @@ def fill_from_file(network: nn.Module, name: str, path: str, published) -> str:
     """Loads a state dict, all of it; the file's hash."""
     if not Path(path).is_file():
         names = ", ".join(published.__members__)
-        raise FeatureError(f"FEATURES.WEIGHTS '{path}' is neither a file nor weights of {name}; allowed: {names}, random, a path")
+        raise FeatureError(
+            f"FEATURES.WEIGHTS '{path}' is neither a file nor weights of {name}; allowed: {names}, random, a path"
+        )
     try:
         network.load_state_dict(load_checkpoint(path))
     except RuntimeError as error:  # names or shapes
-        raise FeatureError(f"FEATURES.WEIGHTS '{path}' does not fit {name}: {' '.join(str(error).split())[:300]}") from error
+        raise FeatureError(
+            f"FEATURES.WEIGHTS '{path}' does not fit {name}: {' '.join(str(error).split())[:300]}"
+        ) from error
     return checkpoint_hash(path)
 
 
@@ -137,6 +150,8 @@ def cut_head(network: nn.Module, name: str) -> None:
     """Replaces the last linear layer: the network then puts out what that layer saw."""
     linear = [path for path, module in network.named_modules() if isinstance(module, nn.Linear)]
     if not linear:
-        raise FeatureError(f"FEATURES.OUTPUT pooled: {name} has no linear layer at its end; use logits, or another network")
+        raise FeatureError(
+            f"FEATURES.OUTPUT pooled: {name} has no linear layer at its end; use logits, or another network"
+        )
     parent, _, leaf = linear[-1].rpartition(".")
     setattr(network.get_submodule(parent), leaf, nn.Identity())

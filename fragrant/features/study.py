@@ -22,7 +22,8 @@ class Study(NamedTuple):
         standardize: every feature to mean 0 and deviation 1 of the training videos.
         tune: choose hyper-parameters from the classifier's grid.
         folds: of the cross-validation that chooses them.
-        select_on: "val" = by cross-validation inside the training list; "test" = by the test list, as published, optimistic.
+        select_on: "val" = by cross-validation inside the training list; "test" = by the test list, as published,
+            optimistic.
         options: hyper-parameters of a classifier that are not chosen.
     """
 
@@ -50,13 +51,16 @@ class Study(NamedTuple):
             UserError: a classifier is not known or not installed, or the settings contradict each other.
         """
         if self.select_on == "test" and not self.tune:
-            raise FeatureError("TEST.SELECT_ON test picks hyper-parameters on the test list, but FEATURES.TUNE is False; set it True")
+            raise FeatureError(
+                "TEST.SELECT_ON test picks hyper-parameters on the test list, but FEATURES.TUNE is False; set it True"
+            )
         for name in self.classifiers:
             CLASSIFIERS.get(name).make(self.num_classes, self.seeds[0])
         return self
 
     def run(self, train: FeatureTable, test: FeatureTable) -> list[dict]:
-        """One entry per classifier and seed: hyper-parameters, how they were chosen, shares of right videos, confusion matrix.
+        """One entry per classifier and seed: hyper-parameters, how they were chosen, shares of right videos, confusion
+        matrix.
 
         Videos of unknown class (label -1) neither teach nor count.
 
@@ -80,12 +84,17 @@ class Study(NamedTuple):
             "protocol": self.protocol,
             "train": share(int((on_train == train.labels).sum()), len(train.labels))._asdict(),
             "test": share(int((on_test == test.labels).sum()), len(test.labels))._asdict(),
-            "confusion": confusion_matrix(torch.as_tensor(on_test), torch.as_tensor(test.labels), self.num_classes).tolist(),
+            "confusion": confusion_matrix(
+                torch.as_tensor(on_test), torch.as_tensor(test.labels), self.num_classes
+            ).tolist(),
         }
 
-    def _predictions(self, name: str, seed: int, chosen: dict, train: FeatureTable, asked: list[np.ndarray]) -> list[np.ndarray]:
+    def _predictions(
+        self, name: str, seed: int, chosen: dict, train: FeatureTable, asked: list[np.ndarray]
+    ) -> list[np.ndarray]:
         """Learns from ``train`` alone, then predicts each of ``asked`` (n, D) -> (n,)."""
-        mean, scale = 0.0, 1.0
+        mean: np.ndarray | float = 0.0
+        scale: np.ndarray | float = 1.0
         if self.standardize:
             mean, scale = train.features.mean(0), train.features.std(0)
             scale = np.where(scale > 0, scale, 1).astype(np.float32)  # a feature that never changes says nothing
@@ -111,7 +120,9 @@ class Study(NamedTuple):
         smallest = np.unique(train.labels, return_counts=True)[1].min()
         if smallest < self.folds:
             raise FeatureError(
-                f"FEATURES.FOLDS {self.folds}: the smallest class of the training list has {smallest} videos, fewer than folds"
+                f"FEATURES.FOLDS {self.folds}: the smallest class of the training list has {smallest} videos, "
+                "fewer than folds"
             )
         folds = sklearn("model_selection", "StratifiedKFold")(self.folds, shuffle=True, random_state=seed)
-        return [tuple(train.pick(ids) for ids in pair) for pair in folds.split(train.features, train.labels)]
+        pairs = folds.split(train.features, train.labels)
+        return [(train.pick(learned), train.pick(asked)) for learned, asked in pairs]

@@ -10,7 +10,8 @@ LR_RULES = ("step", "epoch", "constant")
 
 
 def lr_factor(count: int) -> float:
-    """Factor of the learning rate after ``count`` steps, or epochs: a ramp from 1 to 10, then 0.8, then 0.5, as published."""
+    """Factor of the learning rate after ``count`` steps, or epochs: a ramp from 1 to 10, then 0.8, then 0.5, as
+    published."""
     if count < 30:
         return 1 + 9 * count / 30
     return 0.8 if count < 40 else 0.5
@@ -23,7 +24,8 @@ class TwoLayer:
         num_classes: K.
         seed: initial weights, order and dropout follow from it.
         epochs: 20 as published.
-        lr_rule: what ``lr_factor`` counts: "step" is what the published code does (0.5 from the second epoch on), "epoch" what it may
+        lr_rule: what ``lr_factor`` counts: "step" is what the published code does (0.5 from the second epoch on),
+            "epoch" what it may
             have meant; "constant" leaves the learning rate alone.
     """
 

@@ -44,7 +44,7 @@ def load_predictor(
         autocast=pick_precision(cfg.TEST.PRECISION, device, key="TEST.PRECISION").autocast,
         clips_per_forward=cfg.TEST.BATCH_SIZE,
         device=device,
-        several=cfg.DATA.MULTI_LABEL,
+        multi_label=cfg.DATA.MULTI_LABEL,
     )
 
 
@@ -54,7 +54,7 @@ def load_mixer(checkpoint: str | os.PathLike, device: torch.device) -> Selective
     Raises:
         UserError: there is none in the file.
     """
-    state = weights_of_part(load_checkpoint(checkpoint), "mixer.").get("model_state", {})
+    state = weights_of_part(load_checkpoint(os.fspath(checkpoint)), "mixer.").get("model_state", {})
     if "query.weight" not in state:
         raise CheckpointError(f"checkpoint {checkpoint} holds no mixer; allowed: one of a run with MIXUP.TYPE svmix")
     dim, width = state["query.weight"].shape
@@ -66,13 +66,19 @@ def load_mixer(checkpoint: str | os.PathLike, device: torch.device) -> Selective
 def load_deployed(
     checkpoint: str | os.PathLike, *, cfg_path: str | os.PathLike | None = None, pairs: Sequence[str] = ()
 ) -> tuple[Deployed, dict]:
-    """A trained model that takes pixels, for ``export_model``, and what a user of the exported file has to know; see ``load_predictor``."""
+    """A trained model that takes pixels, for ``export_model``, and what a user of the exported file has to know; see
+    ``load_predictor``."""
     cfg, model, names = load_trained(checkpoint, cfg_path, pairs, torch.device("cpu"))
     normalize = ClipNormalize(cfg.DATA.MEAN, cfg.DATA.STD, reverse_channels=cfg.DATA.REVERSE_INPUT_CHANNEL)
     facts = {
         "input": "clips: float32 (N, C, T, H, W), pixel values 0..255, RGB",
         "output": "logits: float32 (N, K)",
-        "clip_shape": [cfg.DATA.INPUT_CHANNEL_NUM[0], cfg.DATA.NUM_FRAMES, cfg.DATA.TEST_CROP_SIZE, cfg.DATA.TEST_CROP_SIZE],
+        "clip_shape": [
+            cfg.DATA.INPUT_CHANNEL_NUM[0],
+            cfg.DATA.NUM_FRAMES,
+            cfg.DATA.TEST_CROP_SIZE,
+            cfg.DATA.TEST_CROP_SIZE,
+        ],
         "sampling": f"{cfg.DATA.SAMPLING}, {cfg.DATA.NUM_FRAMES} frames x rate {cfg.DATA.SAMPLING_RATE}",
         "short_side": cfg.TEST.SHORT_SIDE or cfg.DATA.TEST_CROP_SIZE,
         "model": cfg.MODEL.MODEL_NAME,

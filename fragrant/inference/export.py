@@ -1,4 +1,5 @@
-"""A trained model as a file for other programs: ONNX, torch.export or TorchScript, checked against the model it came from."""
+"""A trained model as a file for other programs: ONNX, torch.export or TorchScript, checked against the model it came
+from."""
 
 import contextlib
 import io
@@ -47,7 +48,7 @@ class Exported(NamedTuple):
     num_clips: int | None  # that the file takes at a time; None = any
 
 
-# ------------------------------------------------------------------------------------------------------------------- formats
+# -------------------------------------------------------------------------------------------------------------- formats
 def _free(any_number: bool) -> tuple[dict] | None:
     return ({0: torch.export.Dim("n", min=1)},) if any_number else None
 
@@ -114,12 +115,15 @@ def _needs_extra(packages: str) -> Iterator[None]:
         raise MissingPackage(f'--to onnx needs {packages}; install them with: pip install -e ".[export]"') from error
 
 
-# -------------------------------------------------------------------------------------------------------------------- export
+# --------------------------------------------------------------------------------------------------------------- export
 @torch.no_grad()
-def export_model(model: Deployed, clip_shape: Sequence[int], path: str | Path, *, to: str, limit: float = LIMIT) -> Exported:
+def export_model(
+    model: Deployed, clip_shape: Sequence[int], path: str | Path, *, to: str, limit: float = LIMIT
+) -> Exported:
     """Writes the file, reads it back and compares its logits with the model's on random clips.
 
-    Layers that work through a batch in groups cannot be written for any number of clips: then the file takes one at a time.
+    Layers that work through a batch in groups cannot be written for any number of clips: then the file takes one at a
+    time.
 
     Args:
         clip_shape: (C, T, H, W) of every clip that the file will take.
@@ -142,7 +146,10 @@ def export_model(model: Deployed, clip_shape: Sequence[int], path: str | Path, *
             difference, num_clips = _write_or_name_part(form, model, clip_shape, path, to), 1
     if not difference < limit:  # also NaN
         path.unlink(missing_ok=True)
-        raise ExportError(f"the {to} file computes something else: its logits differ by up to {difference:.2g}, allowed: below {limit:g}")
+        raise ExportError(
+            f"the {to} file computes something else: its logits differ by up to {difference:.2g}, allowed: below "
+            f"{limit:g}"
+        )
     return Exported(path, difference, num_clips)
 
 
@@ -162,7 +169,9 @@ def _write_or_name_part(form: Format, model: nn.Module, clip_shape: Sequence[int
         name, reason = unsupported_part(model, example, lambda part, clips: form.write(part, clips, path, False), error)
         path.unlink(missing_ok=True)
         kind = type(model.get_submodule(name)).__name__
-        raise ExportError(f"{to} cannot hold {repr(name) if name else 'the model'} ({kind}): {_one_line(reason)}") from error
+        raise ExportError(
+            f"{to} cannot hold {repr(name) if name else 'the model'} ({kind}): {_one_line(reason)}"
+        ) from error
 
 
 def _random_clips(n: int, clip_shape: Sequence[int]) -> Tensor:
@@ -201,7 +210,9 @@ def _inputs_of_parts(module: nn.Module, example: Tensor) -> dict[str, Tensor]:
         if len(args) == 1 and isinstance(args[0], Tensor):
             seen.setdefault(name, args[0].clone())
 
-    hooks = [part.register_forward_pre_hook(lambda _, args, name=name: remember(name, args)) for name, part in _parts(module)]
+    hooks = [
+        part.register_forward_pre_hook(lambda _, args, name=name: remember(name, args)) for name, part in _parts(module)
+    ]
     try:
         module(example)
     finally:

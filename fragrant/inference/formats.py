@@ -17,21 +17,28 @@ def as_text(prediction: Prediction) -> str:
 
 
 def as_json(prediction: Prediction) -> str:
-    """One line: {"path", "top": [{"name", "number", "prob"}], "choices": {...}, "windows": [...]} or {"path", "error"}"""
+    """One line: {"path", "top": [{"name", "number", "prob"}], "choices": {...}, "windows": [...]} or {"path",
+    "error"}"""
     if prediction.error:
         return simplejson.dumps({"path": prediction.path, "error": prediction.error})
     row = {"path": prediction.path, **_answer(prediction)}
     if prediction.windows:
-        row["windows"] = [{"start": window.start, "end": window.end, **_answer(window)} for window in prediction.windows]
+        row["windows"] = [
+            {"start": window.start, "end": window.end, **_answer(window)} for window in prediction.windows
+        ]
     return simplejson.dumps(row)
 
 
 def as_csv(prediction: Prediction) -> str:
-    """path, start, end (empty for a whole video), error, what the model chose, then name and probability of each rank; a row per window
+    """path, start, end (empty for a whole video), error, what the model chose, then name and probability of each rank;
+    a row per window
     where there are some.
     """
-    parts = prediction.windows or [Window("", "", prediction.top, prediction.choices)]
-    rows = [[prediction.path, start, end, prediction.error, *choices.values(), *_cells(top)] for start, end, top, choices in parts]
+    parts: Sequence[tuple] = prediction.windows or [("", "", prediction.top, prediction.choices)]
+    rows = [
+        [prediction.path, start, end, prediction.error, *choices.values(), *_cells(top)]
+        for start, end, top, choices in parts
+    ]
     return _csv_lines(rows)
 
 

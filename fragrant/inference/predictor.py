@@ -18,7 +18,9 @@ from fragrant.errors import UserError
 from fragrant.runtime.evaluate import Scored, score_videos
 from fragrant.scores.ensemble import probabilities
 
-VIDEO_SUFFIXES = set(".3gp .asf .avi .flv .h264 .h265 .m2ts .m4v .mkv .mov .mp4 .mpeg .mpg .mts .ogv .ts .webm .wmv".split())
+VIDEO_SUFFIXES = set(
+    ".3gp .asf .avi .flv .h264 .h265 .m2ts .m4v .mkv .mov .mp4 .mpeg .mpg .mts .ogv .ts .webm .wmv".split()
+)
 
 
 class Ranked(NamedTuple):
@@ -37,7 +39,8 @@ class Window(NamedTuple):
 
 
 class Prediction(NamedTuple):
-    """What a video shows, the most likely first; or why it cannot be said. ``choices``: see ``Predictor.choices``, mean over the clips."""
+    """What a video shows, the most likely first; or why it cannot be said. ``choices``: see ``Predictor.choices``, mean
+    over the clips."""
 
     path: str
     top: list[Ranked] = []
@@ -80,7 +83,7 @@ class Predictor:
         autocast: Callable[[], AbstractContextManager],
         clips_per_forward: int,
         device: torch.device,
-        several: bool = False,
+        multi_label: bool = False,
     ):
         self.model = model.eval()
         self.source = source
@@ -90,8 +93,10 @@ class Predictor:
         self.autocast = autocast
         self.clips_per_forward = clips_per_forward
         self.device = device
-        self.several = several
-        self.choices = tuple(getattr(model, "choices", {}))  # names of what the model decides for every clip: ("gamma",)
+        self.multi_label = multi_label
+        self.choices = tuple(
+            getattr(model, "choices", {})
+        )  # names of what the model decides for every clip: ("gamma",)
 
     def predict(self, path: str | os.PathLike, *, top: int = 5) -> Prediction:
         """
@@ -103,23 +108,26 @@ class Predictor:
             raise VideoError(prediction.error)
         return prediction
 
-    def predict_all(self, paths: Sequence[str | os.PathLike], *, top: int = 5, num_workers: int = 0) -> Iterator[Prediction]:
-        """One answer per video, in order, while reading processes fetch the next ones; what cannot be read has an ``error``."""
-        paths = [os.fspath(path) for path in paths]
-        dataset = self.source.dataset(paths, self.source.whole)
+    def predict_all(
+        self, paths: Sequence[str | os.PathLike], *, top: int = 5, num_workers: int = 0
+    ) -> Iterator[Prediction]:
+        """One answer per video, in order, while reading processes fetch the next ones; what cannot be read has an
+        ``error``."""
+        names = [os.fspath(path) for path in paths]
+        dataset = self.source.dataset(names, self.source.whole)
         items = DataLoader(
             dataset,
-            sampler=[(0, number) for number in range(len(paths))],
+            sampler=[(0, number) for number in range(len(names))],
             batch_size=None,
-            num_workers=min(num_workers, len(paths)),
+            num_workers=min(num_workers, len(names)),
             generator=torch.Generator(),
         )
-        for path, item in zip(paths, items, strict=True):
+        for path, item in zip(names, items, strict=True):
             if isinstance(item, Unreadable):
                 yield Prediction(path, error=_without_place(item.message))
                 continue
             scored = self._score(item)
-            probs = probabilities(scored.logits, self.rule, several=self.several)[0]
+            probs = probabilities(scored.logits, self.rule, multi_label=self.multi_label)[0]
             choices = {name: float(taken.mean()) for name, taken in scored.choices.items()}
             yield Prediction(path, self._ranked(probs, top), probs, num_clips=scored.logits.shape[1], choices=choices)
 
@@ -149,7 +157,7 @@ class Predictor:
                 raise VideoError(_without_place(item.message))
             scored = self._score(item)
             for at, part in enumerate(group):
-                probs = probabilities(scored.logits[:, at : at + 1], self.rule, several=self.several)[0]
+                probs = probabilities(scored.logits[:, at : at + 1], self.rule, multi_label=self.multi_label)[0]
                 choices = {name: float(taken[0, at]) for name, taken in scored.choices.items()}
                 sums += probs
                 found.append(Window(part.start / rate, part.stop / rate, self._ranked(probs, top), choices))

@@ -1,11 +1,15 @@
 """The depthwise 3D convolution as Triton kernels for CUDA: forward, input gradient and filter gradient, channels last.
 
-No product with a matrix is in it: its floor is one multiply-add per output and tap, beside one read and one write of the maps.
-What costs beyond that is loading and converting inputs, so each thread holds GROUP neighbouring outputs of a row (times 4 or 8
-channels, 16 bytes wide): an input column that it loads feeds up to kW of them. The rows and frames above and below come from the
+No product with a matrix is in it: its floor is one multiply-add per output and tap, beside one read and one write of
+the maps.
+What costs beyond that is loading and converting inputs, so each thread holds GROUP neighbouring outputs of a row (times
+4 or 8
+channels, 16 bytes wide): an input column that it loads feeds up to kW of them. The rows and frames above and below come
+from the
 caches; a program's tile is shaped so that little is fetched twice. Sums are float32.
 
-The filter gradient is deterministic: a few hundred programs each sum over a part of the positions, PyTorch adds up their sums.
+The filter gradient is deterministic: a few hundred programs each sum over a part of the positions, PyTorch adds up
+their sums.
 
 The functions are custom operators, so that torch.compile takes each as it is. Import this module only where Triton is
 installed; ``depthwise.py`` does.
@@ -76,7 +80,8 @@ def forward_kernel(
     GROUP: tl.constexpr, POSITIONS: tl.constexpr, CHANNELS: tl.constexpr,
     HAS_BIAS: tl.constexpr,
 ):  # fmt: skip
-    """y[n] = bias + sum_m taps[m] * x[stride * n + m - kernel // 2], for one tile of one frame and CHANNELS channels."""
+    """y[n] = bias + sum_m taps[m] * x[stride * n + m - kernel // 2], for one tile of one frame and CHANNELS
+    channels."""
     program = tl.program_id(0)
     blocks, tiles_x, tiles_y = tl.cdiv(C, CHANNELS), tl.cdiv(W_OUT, groups * GROUP), tl.cdiv(H_OUT, POSITIONS // groups)
     c, exists = channels_at(program % blocks, C, CHANNELS)
@@ -113,13 +118,19 @@ def input_grad_kernel(
     C: tl.constexpr, KT: tl.constexpr, KH: tl.constexpr, KW: tl.constexpr, ST: tl.constexpr, SH: tl.constexpr, SW: tl.constexpr,
     GROUP: tl.constexpr, POSITIONS: tl.constexpr, CHANNELS: tl.constexpr,
 ):  # fmt: skip
-    """x_grad[n] = sum over outputs o and taps m with stride * o + m - kernel // 2 = n of taps[m] * grad[o], for one tile and one frame.
+    """x_grad[n] = sum over outputs o and taps m with stride * o + m - kernel // 2 = n of taps[m] * grad[o], for one
+    tile and one frame.
 
-    With a stride only every SH-th tap of a filter's column meets a row of outputs. A tile takes the rows of equal remainder, so that
+    With a stride only every SH-th tap of a filter's column meets a row of outputs. A tile takes the rows of equal
+    remainder, so that
     it skips the same taps everywhere; frames likewise, and GROUP is a multiple of SW.
     """
     program = tl.program_id(0)
-    blocks, tiles_x, tiles_y = tl.cdiv(C, CHANNELS), tl.cdiv(W, groups * GROUP), tl.cdiv(tl.cdiv(H, SH), POSITIONS // groups)
+    blocks, tiles_x, tiles_y = (
+        tl.cdiv(C, CHANNELS),
+        tl.cdiv(W, groups * GROUP),
+        tl.cdiv(tl.cdiv(H, SH), POSITIONS // groups),
+    )
     c, exists = channels_at(program % blocks, C, CHANNELS)
     program = program // blocks
     position = tl.arange(0, POSITIONS)
@@ -130,7 +141,10 @@ def input_grad_kernel(
     t = frame % T + KT // 2
     first_dt, first_dy = t % ST, (row_rest + KH // 2) % SH
     steps_t, steps_y = (KT - first_dt + ST - 1) // ST, (KH - first_dy + SH - 1) // SH
-    last_t, last_row = t // ST, row_step + (row_rest + KH // 2) // SH  # frame and row of the outputs that the first tap meets
+    last_t, last_row = (
+        t // ST,
+        row_step + (row_rest + KH // 2) // SH,
+    )  # frame and row of the outputs that the first tap meets
     totals = (tl.zeros((POSITIONS, CHANNELS), tl.float32),) * GROUP
     for step in range(tl.maximum(0, last_t - T_OUT + 1) * steps_y, tl.minimum(steps_t, last_t + 1) * steps_y):
         step_t, step_y = step // steps_y, step % steps_y
@@ -161,7 +175,8 @@ def filter_grad_kernel(
 ):  # fmt: skip
     """sums[part, m] = sum of grad[o] * x[stride * o + m - kernel // 2] over one of ``parts`` parts of the outputs o.
 
-    For CHANNELS channels, one frame offset dt and TAP_ROWS rows of the filter, whose sums stay in registers. One row further,
+    For CHANNELS channels, one frame offset dt and TAP_ROWS rows of the filter, whose sums stay in registers. One row
+    further,
     sums[part, kT*kH*kW], is the bias gradient.
     """
     program = tl.program_id(0)
@@ -225,7 +240,8 @@ class Tile(NamedTuple):
         return triton.cdiv(height, self.rows) * triton.cdiv(width, self.groups * self.group)
 
     def work(self, height: int, width: int, size: Size, stride: Size) -> int:
-        """What a frame costs, in multiply-adds: the filter's, two instructions for each load, and what comes from the L2 cache."""
+        """What a frame costs, in multiply-adds: the filter's, two instructions for each load, and what comes from the
+        L2 cache."""
         loads = size[1] * ((self.group - 1) * stride[2] + size[2])
         products = self.positions * (self.group * size[1] * size[2] + 2 * loads)
         window = (self.rows * stride[1] + size[1] - 1) * (self.groups * self.group * stride[2] + size[2] - 1)
@@ -275,7 +291,9 @@ class Shapes(NamedTuple):
         return min(128 // self.dtype.itemsize, triton.next_power_of_2(self.channels))
 
     def _arguments(self, tile: Tile) -> dict[str, Any]:
-        lengths = zip(("T", "H", "W", "C", "T_OUT", "H_OUT", "W_OUT"), (*self.map, self.channels, *self.out), strict=True)
+        lengths = zip(
+            ("T", "H", "W", "C", "T_OUT", "H_OUT", "W_OUT"), (*self.map, self.channels, *self.out), strict=True
+        )
         filters = zip(("KT", "KH", "KW", "ST", "SH", "SW"), (*self.size, *self.stride), strict=True)
         tiles = {"groups": tile.groups, "GROUP": tile.group, "POSITIONS": tile.positions}
         return dict([*lengths, *filters]) | tiles | {"CHANNELS": self.block}
@@ -394,7 +412,9 @@ def checked(x: Tensor) -> Tensor:
         known = ", ".join(str(dtype).removeprefix("torch.") for dtype in TRITON_DTYPES)
         raise KernelError(f"the Triton kernels compute in {known}; got {x.dtype}; use the implementation 'torch'")
     if x.numel() >= 2**31:
-        raise KernelError(f"the Triton kernels take fewer than 2^31 numbers; got {tuple(x.shape)}; use the implementation 'torch'")
+        raise KernelError(
+            f"the Triton kernels take fewer than 2^31 numbers; got {tuple(x.shape)}; use the implementation 'torch'"
+        )
     return x.contiguous(memory_format=torch.channels_last_3d)
 
 
@@ -425,13 +445,16 @@ NETWORK_LAYERS = [
 
 
 def variants() -> list[Variant]:
-    """One clip of every layer of the networks in bfloat16, as in training, and in float32, as in tests; of two also in float16."""
+    """One clip of every layer of the networks in bfloat16, as in training, and in float32, as in tests; of two also in
+    float16."""
     return [
         variant
         for layer, (channels, map, size, stride, has_bias) in enumerate(NETWORK_LAYERS)
         for dtype in (torch.bfloat16, torch.float32, *((torch.float16,) if layer < 2 else ()))
         for variant in layer_variants(
-            Shapes(1, channels, map, size, stride, dtype), has_bias, quick=dtype == torch.bfloat16 and layer in (0, 1, 6)
+            Shapes(1, channels, map, size, stride, dtype),
+            has_bias,
+            quick=dtype == torch.bfloat16 and layer in (0, 1, 6),
         )
     ]
 
@@ -439,7 +462,9 @@ def variants() -> list[Variant]:
 def layer_variants(shapes: Shapes, has_bias: bool, *, quick: bool = False) -> list[Variant]:
     """Forward and both gradients."""
     pointer = {torch.bfloat16: "*bf16", torch.float16: "*fp16", torch.float32: "*fp32"}[shapes.dtype]
-    inputs, outputs = (torch.Size((shapes.clips, shapes.channels, *sizes)).numel() for sizes in (shapes.map, shapes.out))
+    inputs, outputs = (
+        torch.Size((shapes.clips, shapes.channels, *sizes)).numel() for sizes in (shapes.map, shapes.out)
+    )
     found = []
     for kernel, launch in (
         (forward_kernel, shapes.forward(has_bias)),
@@ -448,7 +473,10 @@ def layer_variants(shapes: Shapes, has_bias: bool, *, quick: bool = False) -> li
     ):
         tensors = {name: pointer for name in kernel.arg_names if name not in launch.arguments}
         arguments = tensors | ({"sums": "*fp32"} if "sums" in tensors else {}) | launch.arguments
-        name = f"depthwise {kernel.__name__.removesuffix('_kernel')} {shapes.size} {shapes.map}x{shapes.channels} {pointer[1:]}"
+        name = (
+            f"depthwise {kernel.__name__.removesuffix('_kernel')} {shapes.size} {shapes.map}x{shapes.channels} "
+            f"{pointer[1:]}"
+        )
         bytes_moved = (inputs + outputs) * shapes.dtype.itemsize
         found.append(Variant(name, kernel, arguments, num_warps=launch.num_warps, bytes_moved=bytes_moved, quick=quick))
     return found

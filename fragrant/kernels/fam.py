@@ -1,11 +1,13 @@
-"""Where FAM's frequency gain runs as Triton kernels (``fam_triton.py``); everywhere else it is the PyTorch of ``layers/fam.py``."""
+"""Where FAM's frequency gain runs as Triton kernels (``fam_triton.py``); everywhere else it is the PyTorch of
+``layers/fam.py``."""
 
 from torch import Tensor
 
 from fragrant.kernels.taps import TRITON_DTYPES, has_operators, picks_triton
 
 MOST_FRAMES = 32  # that the registers of a thread hold
-NOISE = 8.0  # in rounding errors of the column: a bin below counts as zero, as it is in an FFT, where equal numbers cancel exactly
+# in rounding errors of the column: a bin below counts as zero, as it is in an FFT, where equal numbers cancel exactly
+NOISE = 8.0
 
 
 def has_kernels_for(x: Tensor) -> bool:
@@ -14,7 +16,8 @@ def has_kernels_for(x: Tensor) -> bool:
 
 
 def gains_by_triton(name: str, x: Tensor) -> bool:
-    """Whether the implementation ``name`` computes with the kernels; where they lack the size of x, ``auto`` is PyTorch.
+    """Whether the implementation ``name`` computes with the kernels; where they lack the size of x, ``auto`` is
+    PyTorch.
 
     Raises:
         KernelError: Triton was asked for, but cannot run on this device.

@@ -1,10 +1,14 @@
-"""FAM's frequency gain as Triton kernels for CUDA: forward reads and writes every number once, backward reads two and writes one.
+"""FAM's frequency gain as Triton kernels for CUDA: forward reads and writes every number once, backward reads two and
+writes one.
 
-A thread holds all T frames of its columns in registers. Frames t and T - t have the same cosines and opposite sines, so the sums of the two
-go through the cosines alone and their differences through the sines alone: T products per bin instead of 2T, with factors that are
+A thread holds all T frames of its columns in registers. Frames t and T - t have the same cosines and opposite sines, so
+the sums of the two
+go through the cosines alone and their differences through the sines alone: T products per bin instead of 2T, with
+factors that are
 compiled in. What is computed is said in ``layers/fam.py``; sums are float32.
 
-The operators are custom ones, so that torch.compile takes each as it is. Import this module only where Triton is installed.
+The operators are custom ones, so that torch.compile takes each as it is. Import this module only where Triton is
+installed.
 """
 
 import math
@@ -67,7 +71,8 @@ def noise_power(k, T, EXPONENT):
 def column_places(groups, chunks, T: tl.constexpr, VECTOR: tl.constexpr, BLOCK: tl.constexpr):
     """Where the first frames of a block of columns lie, which of the columns exist, and the step to the next frame.
 
-    Columns of (G, T, L), L = chunks * VECTOR, are counted over all groups; written like this, the compiler sees that VECTOR of
+    Columns of (G, T, L), L = chunks * VECTOR, are counted over all groups; written like this, the compiler sees that
+    VECTOR of
     them are neighbours.
     """
     length = chunks * VECTOR
@@ -137,7 +142,8 @@ def gain_kernel(
 def grad_kernel(
     x, grad, grad_x, groups, chunks, T: tl.constexpr, EXPONENT: tl.constexpr, VECTOR: tl.constexpr, BLOCK: tl.constexpr
 ):  # fmt: skip
-    """Through the factor x: grad * gain. Through the gain of bin k, which scales the frames k and T - k: back through the transform."""
+    """Through the factor x: grad * gain. Through the gain of bin k, which scales the frames k and T - k: back through
+    the transform."""
     first, exists, length = column_places(groups, chunks, T, VECTOR, BLOCK)
     frames = load_frames(x, first, exists, length, T)
     cosines, sines, gains = transform(frames, T, EXPONENT)
@@ -206,7 +212,14 @@ def launch(kernel, tensors: tuple[Tensor, ...], exponent: int, numbers: int, gro
     block = 32 * WARPS * vector
     with on_device(x):
         kernel[(triton.cdiv(groups * length, block),)](
-            *tensors, groups, length // vector, T=x.shape[2], EXPONENT=exponent, VECTOR=vector, BLOCK=block, num_warps=WARPS
+            *tensors,
+            groups,
+            length // vector,
+            T=x.shape[2],
+            EXPONENT=exponent,
+            VECTOR=vector,
+            BLOCK=block,
+            num_warps=WARPS,
         )
 
 
@@ -258,7 +271,8 @@ frequency_gain.register_autograd(input_gradient, setup_context=keep_input)
 def checked(x: Tensor) -> Tensor:
     if not has_kernels_for(x):
         raise KernelError(
-            f"FAM's Triton kernels take 1 to {MOST_FRAMES} frames of float32, bfloat16 or float16, fewer than 2^31 columns; "
+            f"FAM's Triton kernels take 1 to {MOST_FRAMES} frames of float32, bfloat16 or float16, fewer than "
+            "2^31 columns; "
             f"got {tuple(x.shape)} in {str(x.dtype).removeprefix('torch.')}; use the implementation 'torch'"
         )
     return x
@@ -269,11 +283,21 @@ def variants() -> list[Variant]:
     found = []
     sizes = [(8, "bf16", 32, 14 * 14 * 320), (16, "bf16", 8, 14 * 14 * 320), (8, "fp32", 8, 7 * 7 * 512)]
     for num_frames, number_format, groups, length in sizes:
-        for kernel, direction, numbers in ((gain_kernel, "forward", FORWARD_NUMBERS), (grad_kernel, "backward", BACKWARD_NUMBERS)):
+        for kernel, direction, numbers in (
+            (gain_kernel, "forward", FORWARD_NUMBERS),
+            (grad_kernel, "backward", BACKWARD_NUMBERS),
+        ):
             element_bytes = 4 if number_format == "fp32" else 2
             vector = vector_width(length, num_frames, numbers, element_bytes)
             tensors = {name: f"*{number_format}" for name in kernel.arg_names[: kernel.arg_names.index("groups")]}
-            constants = dict(groups=groups, chunks=length // vector, T=num_frames, EXPONENT=1, VECTOR=vector, BLOCK=32 * WARPS * vector)
+            constants = dict(
+                groups=groups,
+                chunks=length // vector,
+                T=num_frames,
+                EXPONENT=1,
+                VECTOR=vector,
+                BLOCK=32 * WARPS * vector,
+            )
             name = f"FAM {direction} T={num_frames} {number_format}"
             bytes_moved = len(tensors) * groups * num_frames * length * element_bytes
             found.append(Variant(name, kernel, tensors | constants, num_warps=WARPS, bytes_moved=bytes_moved))

@@ -1,4 +1,5 @@
-"""Where DGAM's passes over clips run as Triton kernels (``gamma_triton.py``); everywhere else they are the PyTorch of two layers.
+"""Where DGAM's passes over clips run as Triton kernels (``gamma_triton.py``); everywhere else they are the PyTorch of
+two layers.
 
 Those are ``layers/frame_statistics.py`` and ``layers/gamma_experts.py``.
 """

@@ -1,11 +1,16 @@
-"""DGAM's passes over clips as Triton kernels for CUDA: the range and statistics of every frame, the experts, and the experts' gradient.
+"""DGAM's passes over clips as Triton kernels for CUDA: the range and statistics of every frame, the experts, and the
+experts' gradient.
 
-A clip lies in memory as segments of neighbouring values, each within one frame: one segment per frame if it is channels last, else
-one per frame and channel. A program takes a block of a segment; what concerns a whole frame is put together from the numbers of its
-blocks, in an order that is always the same. Two reads give all statistics, one read and one write the brightened clips. What is
+A clip lies in memory as segments of neighbouring values, each within one frame: one segment per frame if it is channels
+last, else
+one per frame and channel. A program takes a block of a segment; what concerns a whole frame is put together from the
+numbers of its
+blocks, in an order that is always the same. Two reads give all statistics, one read and one write the brightened clips.
+What is
 computed is said in ``layers/frame_statistics.py`` and ``layers/gamma_experts.py``; arithmetic is float32.
 
-The operators are custom ones, so that torch.compile takes each as it is. Import this module only where Triton is installed.
+The operators are custom ones, so that torch.compile takes each as it is. Import this module only where Triton is
+installed.
 """
 
 import torch
@@ -63,7 +68,8 @@ def load_parts(parts, frame, row, blocks, BLOCKS: tl.constexpr, other):
 
 @triton.jit
 def histogram_kernel(clips, parts, counts, T, S, L, BLOCK: tl.constexpr, REPEATS: tl.constexpr, BLOCKS: tl.constexpr):
-    """Adds REPEATS blocks to counts (F, 256); the order of operations is that of ``histogram_counts``, every division the exact one."""
+    """Adds REPEATS blocks to counts (F, 256); the order of operations is that of ``histogram_counts``, every division
+    the exact one."""
     frame, _, segment, start = block_of_frame(tl.program_id(0), T, S, L, BLOCK * REPEATS)
     blocks = S * tl.cdiv(L, BLOCK)
     low = tl.min(load_parts(parts, frame, 0, blocks, BLOCKS, float("inf")), 0)
@@ -85,7 +91,8 @@ def statistics_kernel(
     parts, counts, statistics, ranges, S, L, BLOCK: tl.constexpr, BLOCKS: tl.constexpr,
     WIDTH: tl.constexpr, MEAN: tl.constexpr, STD: tl.constexpr, ENTROPY: tl.constexpr,
 ):  # fmt: skip
-    """One frame: its parts and counts -> ranges (F, 2) and statistics (F, WIDTH), each of them in its column, -1 = not asked for."""
+    """One frame: its parts and counts -> ranges (F, 2) and statistics (F, WIDTH), each of them in its column, -1 = not
+    asked for."""
     frame = tl.program_id(0)
     blocks_per_segment = tl.cdiv(L, BLOCK)
     blocks = S * blocks_per_segment
@@ -117,7 +124,9 @@ def load_range(ranges, frame):
 
 
 @triton.jit
-def brighten_kernel(clips, ranges, weights, exponents, brightened, T, S, L, exponent_step, EXPERTS: tl.constexpr, BLOCK: tl.constexpr):
+def brighten_kernel(
+    clips, ranges, weights, exponents, brightened, T, S, L, exponent_step, EXPERTS: tl.constexpr, BLOCK: tl.constexpr
+):
     """sum_j weights[n, j] * (share ** exponents[n, j] * span + low); exponents of clip n begin at n * exponent_step."""
     frame, _, segment, start = block_of_frame(tl.program_id(0), T, S, L, BLOCK)
     values, exists = load_block(clips, segment, start, L, BLOCK)
@@ -164,7 +173,9 @@ def dense(clips: Tensor) -> Tensor:
     """
     if clips.dtype not in TRITON_DTYPES or clips.numel() >= 2**31 * BLOCK or clips[0].numel() >= 2**31:
         dtype = str(clips.dtype).removeprefix("torch.")
-        raise KernelError(f"DGAM's Triton kernels take float32, bfloat16 or float16; got {tuple(clips.shape)} in {dtype}")
+        raise KernelError(
+            f"DGAM's Triton kernels take float32, bfloat16 or float16; got {tuple(clips.shape)} in {dtype}"
+        )
     return clips.contiguous(memory_format=memory_format(clips))
 
 
@@ -185,13 +196,16 @@ def histogram_counts(clips: Tensor, parts: Tensor) -> Tensor:
     grid = (n * t * s * triton.cdiv(length, BLOCK * HISTOGRAM_BLOCKS),)
     merged = triton.next_power_of_2(parts.shape[2])
     with on_device(clips):
-        histogram_kernel[grid](clips, parts, counts, t, s, length, BLOCK=BLOCK, REPEATS=HISTOGRAM_BLOCKS, BLOCKS=merged, num_warps=WARPS)
+        histogram_kernel[grid](
+            clips, parts, counts, t, s, length, BLOCK=BLOCK, REPEATS=HISTOGRAM_BLOCKS, BLOCKS=merged, num_warps=WARPS
+        )
     return counts
 
 
 @torch.library.custom_op("fragrant::measure_frames", mutates_args=())
 def measure_frames(clips: Tensor, names: str) -> tuple[Tensor, Tensor]:
-    """(N, C, T, H, W) -> statistics (N, T*S), see ``frame_statistics``; smallest and largest value of every frame (N, T, 2). Both float32.
+    """(N, C, T, H, W) -> statistics (N, T*S), see ``frame_statistics``; smallest and largest value of every frame (N,
+    T, 2). Both float32.
 
     Args:
         names: S of mean, std and entropy, with spaces between them; may be empty.
@@ -206,7 +220,17 @@ def measure_frames(clips: Tensor, names: str) -> tuple[Tensor, Tensor]:
     merged = triton.next_power_of_2(parts.shape[2])
     with on_device(clips):
         statistics_kernel[(n * t,)](
-            parts, counts, statistics, ranges, s, length, BLOCK=BLOCK, BLOCKS=merged, WIDTH=len(wanted), **columns, num_warps=WARPS
+            parts,
+            counts,
+            statistics,
+            ranges,
+            s,
+            length,
+            BLOCK=BLOCK,
+            BLOCKS=merged,
+            WIDTH=len(wanted),
+            **columns,
+            num_warps=WARPS,
         )
     return statistics, ranges
 
@@ -252,7 +276,8 @@ def _(clips: Tensor, ranges: Tensor, weights: Tensor, exponents: Tensor, one_eac
 
 @torch.library.custom_op("fragrant::expert_products", mutates_args=())
 def expert_products(clips: Tensor, grad: Tensor, ranges: Tensor, exponents: Tensor) -> Tensor:
-    """The gradient of the weights (N, E): ``products`` over all frames; clips, and the gradient of the brightened ones, (N, C, T, H, W)."""
+    """The gradient of the weights (N, E): ``products`` over all frames; clips, and the gradient of the brightened ones,
+    (N, C, T, H, W)."""
     clips = dense(clips)
     grad = grad.contiguous(memory_format=memory_format(clips))
     n, t, s, length = segments(clips)
@@ -290,7 +315,13 @@ def weights_gradient(ctx, grad: Tensor) -> tuple:
         raise KernelError("DGAM's Triton kernels have no gradient of the clips; use the implementation 'torch'")
     clips, ranges, exponents = ctx.saved_tensors
     needed = ctx.needs_input_grad[2]
-    return None, None, expert_products(clips, grad, ranges, exponents).to(ctx.weights_dtype) if needed else None, None, None
+    return (
+        None,
+        None,
+        expert_products(clips, grad, ranges, exponents).to(ctx.weights_dtype) if needed else None,
+        None,
+        None,
+    )
 
 
 brighten_clips.register_autograd(weights_gradient, setup_context=keep_inputs)
@@ -305,7 +336,9 @@ def layout_variants(layout: str, s: int, length: int, n: int = 8, t: int = 32) -
     """All kernels for n clips of t frames with s segments of ``length`` values."""
     clip_bytes, merged = 4 * n * t * s * length, triton.next_power_of_2(s * triton.cdiv(length, BLOCK))
     tensors = ("clips", "grad", "parts", "statistics", "ranges", "weights", "exponents", "brightened")
-    arguments = dict.fromkeys(tensors, "*fp32") | dict(counts="*i32", T=t, S=s, L=length, BLOCKS=merged, REPEATS=HISTOGRAM_BLOCKS)
+    arguments = dict.fromkeys(tensors, "*fp32") | dict(
+        counts="*i32", T=t, S=s, L=length, BLOCKS=merged, REPEATS=HISTOGRAM_BLOCKS
+    )
     arguments |= dict(WIDTH=3, MEAN=0, STD=1, ENTROPY=2)
     kernels = [
         ("moments", moments_kernel, 1, dict(BLOCK=BLOCK)),
@@ -318,5 +351,7 @@ def layout_variants(layout: str, s: int, length: int, n: int = 8, t: int = 32) -
     found = []
     for name, kernel, passes, special in kernels:
         its_own = {key: value for key, value in (arguments | special).items() if key in kernel.arg_names}
-        found.append(Variant(f"DGAM {name}, {layout}", kernel, its_own, num_warps=WARPS, bytes_moved=passes * clip_bytes))
+        found.append(
+            Variant(f"DGAM {name}, {layout}", kernel, its_own, num_warps=WARPS, bytes_moved=passes * clip_bytes)
+        )
     return found

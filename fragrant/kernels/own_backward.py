@@ -1,4 +1,5 @@
-"""What every hand-written backward pass needs: ``@one_node`` above the class, ``@own_backward`` above its backward, ``applied`` to call it."""
+"""What every hand-written backward pass needs: ``@one_node`` above the class, ``@own_backward`` above its backward,
+``applied`` to call it."""
 
 import contextlib
 import functools
@@ -10,7 +11,8 @@ from torch.autograd.function import once_differentiable
 
 
 def own_backward(function: Callable) -> Callable:
-    """Decorates ``backward(ctx, grad)``: no second derivative, and no autocast, in case the loss is differentiated inside of it."""
+    """Decorates ``backward(ctx, grad)``: no second derivative, and no autocast, in case the loss is differentiated
+    inside of it."""
 
     @functools.wraps(function)
     def backward(ctx, grad):
@@ -37,7 +39,8 @@ _forward_alone = False
 
 @contextlib.contextmanager
 def forward_alone() -> Iterator[None]:
-    """Within it, ``applied`` runs forward passes only: for files for inference, since no format holds a hand-written backward pass."""
+    """Within it, ``applied`` runs forward passes only: for files for inference, since no format holds a hand-written
+    backward pass."""
     global _forward_alone
     before, _forward_alone = _forward_alone, True
     try:

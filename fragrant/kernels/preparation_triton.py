@@ -1,10 +1,14 @@
-"""Clips from pixels as a Triton kernel for CUDA: normalised, erased, in the memory and number format of the model, each value written once.
+"""Clips from pixels as a Triton kernel for CUDA: normalised, erased, in the memory and number format of the model, each
+value written once.
 
-A program computes a block of one clip in the order in which the result lies in memory. Erased boxes are a small table; their noise
-comes from Philox counters, so that it follows from the seed of a box and the place in the clip alone. What is computed is said in
+A program computes a block of one clip in the order in which the result lies in memory. Erased boxes are a small table;
+their noise
+comes from Philox counters, so that it follows from the seed of a box and the place in the clip alone. What is computed
+is said in
 ``layers/preparation.py``; arithmetic is float32, every division the exact one.
 
-The operator is a custom one, so that torch.compile takes it as it is. Import this module only where Triton is installed.
+The operator is a custom one, so that torch.compile takes it as it is. Import this module only where Triton is
+installed.
 """
 
 import torch
@@ -25,7 +29,8 @@ FILLS = ("pixel", "rand", "const")  # of an erased box: normal noise per value, 
 
 @triton.jit
 def normal_noise(seed, counter):
-    """Box and Muller's, from Philox. The cosine is 1 - 2 sin^2 of the half angle, a series: the library's takes angles of any size."""
+    """Box and Muller's, from Philox. The cosine is 1 - 2 sin^2 of the half angle, a series: the library's takes angles
+    of any size."""
     uniform, turn, _, _ = tl.rand4x(seed, counter)
     angle = 3.141592653589793 * (turn - 0.5)
     square = angle * angle
@@ -57,7 +62,8 @@ def prepare_kernel(
     CHANNELS: tl.constexpr, FROM_LAST: tl.constexpr, TO_LAST: tl.constexpr, REVERSE: tl.constexpr, BOXES: tl.constexpr,
     FILL: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
-    """clips = (pixels / 255 - mean) / std, boxes erased; FROM_LAST, TO_LAST: channels last in memory; BOXES of every clip."""
+    """clips = (pixels / 255 - mean) / std, boxes erased; FROM_LAST, TO_LAST: channels last in memory; BOXES of every
+    clip."""
     positions = frames * height * width
     blocks = tl.cdiv(positions * CHANNELS, BLOCK)
     clip = tl.program_id(0) // blocks
@@ -89,7 +95,14 @@ def prepare_kernel(
 
 @torch.library.custom_op("fragrant::prepare_clips", mutates_args=())
 def prepare_clips(
-    pixels: Tensor, mean: Tensor, std: Tensor, boxes: Tensor, fill: str, reverse: bool, channels_last: bool, dtype: torch.dtype
+    pixels: Tensor,
+    mean: Tensor,
+    std: Tensor,
+    boxes: Tensor,
+    fill: str,
+    reverse: bool,
+    channels_last: bool,
+    dtype: torch.dtype,
 ) -> Tensor:
     """(N, C, T, H, W) uint8 or float, 0..255 -> normalised and erased, in ``dtype`` and the memory format asked for.
 
@@ -103,14 +116,23 @@ def prepare_clips(
     """
     if pixels.dtype not in PIXEL_DTYPES or dtype not in TRITON_DTYPES or pixels[:1].numel() >= 2**31:
         formats = " to ".join(str(name).removeprefix("torch.") for name in (pixels.dtype, dtype))
-        raise KernelError(f"clips of {tuple(pixels.shape)} from {formats} cannot be prepared by Triton; use the implementation 'torch'")
+        raise KernelError(
+            f"clips of {tuple(pixels.shape)} from {formats} cannot be prepared by Triton; use the implementation "
+            "'torch'"
+        )
     from_last = is_channels_last(pixels)
     pixels = pixels if from_last else pixels.contiguous()
     n, c, t, h, w = pixels.shape
     clips = torch.empty(pixels.shape, dtype=dtype, device=pixels.device, memory_format=result_format(channels_last))
     grid = (n * triton.cdiv(c * t * h * w, BLOCK),)
     constants = dict(
-        CHANNELS=c, FROM_LAST=from_last, TO_LAST=channels_last, REVERSE=reverse, BOXES=boxes.shape[1], FILL=FILLS.index(fill), BLOCK=BLOCK
+        CHANNELS=c,
+        FROM_LAST=from_last,
+        TO_LAST=channels_last,
+        REVERSE=reverse,
+        BOXES=boxes.shape[1],
+        FILL=FILLS.index(fill),
+        BLOCK=BLOCK,
     )
     with on_device(pixels):
         prepare_kernel[grid](pixels, mean, std, boxes.contiguous(), clips, t, h, w, **constants, num_warps=WARPS)
@@ -119,7 +141,14 @@ def prepare_clips(
 
 @prepare_clips.register_fake
 def _(
-    pixels: Tensor, mean: Tensor, std: Tensor, boxes: Tensor, fill: str, reverse: bool, channels_last: bool, dtype: torch.dtype
+    pixels: Tensor,
+    mean: Tensor,
+    std: Tensor,
+    boxes: Tensor,
+    fill: str,
+    reverse: bool,
+    channels_last: bool,
+    dtype: torch.dtype,
 ) -> Tensor:
     return torch.empty(pixels.shape, dtype=dtype, device=pixels.device, memory_format=result_format(channels_last))
 
@@ -133,7 +162,9 @@ def variants() -> list[Variant]:
     return [prepare_variant("*fp32", True, 4), prepare_variant("*bf16", True, 2), prepare_variant("*fp32", False, 4)]
 
 
-def prepare_variant(number_format: str, channels_last: bool, element_bytes: int, n: int = 16, frames: int = 16, side: int = 224) -> Variant:
+def prepare_variant(
+    number_format: str, channels_last: bool, element_bytes: int, n: int = 16, frames: int = 16, side: int = 224
+) -> Variant:
     tensors = dict(pixels="*u8", mean="*fp32", std="*fp32", boxes="*i64", clips=number_format)
     constants = dict(CHANNELS=3, FROM_LAST=True, TO_LAST=channels_last, REVERSE=False, BOXES=1, FILL=0, BLOCK=BLOCK)
     name = f"preparation to {number_format.strip('*')}, {'channels last' if channels_last else 'contiguous'}"

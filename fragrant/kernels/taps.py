@@ -1,6 +1,7 @@
 """Which implementation of the sums over kernel taps runs: PyTorch anywhere, Triton on CUDA.
 
-Both offer ``apply_taps``, ``correlate_taps`` and ``scatter_taps``, with the same arguments; see ``taps_torch.py`` for what they compute.
+Both offer ``apply_taps``, ``correlate_taps`` and ``scatter_taps``, with the same arguments; see ``taps_torch.py`` for
+what they compute.
 """
 
 import importlib
@@ -32,7 +33,8 @@ def check_implementation(name: str) -> str:
         raise KernelError(f"the implementation '{name}' is not known; known: {', '.join(IMPLEMENTATIONS)}")
     if name == "triton" and not triton_is_installed():
         raise KernelError(
-            "the implementation 'triton' needs the package triton, which is not installed; use 'auto' or 'torch', or install it"
+            "the implementation 'triton' needs the package triton, which is not installed; use 'auto' or "
+            "'torch', or install it"
         )
     return name
 
@@ -56,7 +58,9 @@ def picks_triton(name: str, x: Tensor, dtypes: Sequence[torch.dtype] = TRITON_DT
     """
     on_gpu = x.device.type == "cuda"
     if check_implementation(name) == "triton" and not (on_gpu or triton_is_interpreted()):
-        raise KernelError(f"the implementation 'triton' needs tensors on a CUDA GPU, got {x.device}; use 'auto' or 'torch'")
+        raise KernelError(
+            f"the implementation 'triton' needs tensors on a CUDA GPU, got {x.device}; use 'auto' or 'torch'"
+        )
     able = on_gpu and x.dtype in dtypes and not torch.compiler.is_exporting()
     return name == "triton" or (name == "auto" and able and triton_is_installed())
 

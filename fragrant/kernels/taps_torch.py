@@ -1,9 +1,12 @@
-"""The three sums over kernel taps in plain PyTorch: exact, on any device, as dense matrix products over small tiles of the map.
+"""The three sums over kernel taps in plain PyTorch: exact, on any device, as dense matrix products over small tiles of
+the map.
 
 A tile of ``R = height * width * h`` outputs sees, in each of the kT frames around it, a window of
-``K = (height + kH - 1) * (width + kW - 1)`` pixels. The kernels of the tile, written into a zero matrix A (R, K) per frame,
+``K = (height + kH - 1) * (width + kW - 1)`` pixels. The kernels of the tile, written into a zero matrix A (R, K) per
+frame,
 turn the sum over taps into ``A @ window``. Where a tap lands in A is plain stride arithmetic, so A is filled and read
-through one strided view, without an index. Most entries of A stay zero: for 7 x 7 taps a tile of 4 x 7 multiplies 2.7 times
+through one strided view, without an index. Most entries of A stay zero: for 7 x 7 taps a tile of 4 x 7 multiplies 2.7
+times
 what is needed, at a speed that loops over taps do not come near.
 
 Letters: N clips, T H W the map, h heads, M = kT*kH*kW taps, U channels of v, b tiles at work together.
@@ -67,7 +70,8 @@ def correlate_taps(y: Tensor, v: Tensor, size: Size) -> Tensor:
 
 @torch.no_grad()
 def scatter_taps(kernels: Tensor, y: Tensor, size: Size) -> Tensor:
-    """The transpose of :func:`apply_taps`: ``v[n, u] = sum_{h, m} kernels[n - m, h, m] * y[n - m, h, u]`` over n - m inside the map.
+    """The transpose of :func:`apply_taps`: ``v[n, u] = sum_{h, m} kernels[n - m, h, m] * y[n - m, h, u]`` over n - m
+    inside the map.
 
     (N, T, H, W, h, M), (N, T, H, W, h, U) -> (N, T, H, W, U)
     """
@@ -143,10 +147,19 @@ class Tiling:
     def add_windows(self, block: TileBlock, windows: Tensor, padded: Tensor) -> None:
         """The transpose of :meth:`windows`: adds every window to its place.
 
-        Windows overlap, but their parts of at most the size of a tile, at the same offset, do not: one addition per offset.
+        Windows overlap, but their parts of at most the size of a tile, at the same offset, do not: one addition per
+        offset.
         """
         window_height, window_width = self.window((block.height, block.width))
-        shape = (padded.shape[1], len(padded), block.tiles_y, block.tiles_x, window_height, window_width, padded.shape[-1])
+        shape = (
+            padded.shape[1],
+            len(padded),
+            block.tiles_y,
+            block.tiles_x,
+            window_height,
+            window_width,
+            padded.shape[-1],
+        )
         windows = windows.view(shape)
         for y in range(0, window_height, block.height):
             for x in range(0, window_width, block.width):
@@ -164,7 +177,9 @@ class Tiling:
     def matrix(self, block: TileBlock, batch: int) -> Tensor:
         """Zeros (kT, T*b, R, K)."""
         window_height, window_width = self.window((block.height, block.width))
-        return self.like.new_zeros(self.size[0], batch, block.height * block.width * self.heads, window_height * window_width)
+        return self.like.new_zeros(
+            self.size[0], batch, block.height * block.width * self.heads, window_height * window_width
+        )
 
     def kernel_matrix(self, block: TileBlock, kernels: Tensor) -> Tensor:
         """(n, T, H, W, h, M) -> (kT, T*b, R, K); valid until the next call, which reuses the zeros between the taps."""
@@ -184,7 +199,8 @@ class Tiling:
     def taps_in_matrix(self, block: TileBlock, matrix: Tensor) -> Tensor:
         """The taps' entries of a matrix (kT, T*b, R, K), a view shaped like :meth:`cut_taps`.
 
-        The taps of a position begin at the window's pixel of the position: one row or column further, one pixel row or pixel further.
+        The taps of a position begin at the window's pixel of the position: one row or column further, one pixel row or
+        pixel further.
         """
         _, batch, outputs, pixels = matrix.shape
         window_width = block.width + self.size[2] - 1
@@ -193,6 +209,23 @@ class Tiling:
         per_tile = outputs * pixels
         per_head, per_tap_row = pixels, window_width
         per_column, per_row = self.heads * pixels + 1, block.width * self.heads * pixels + window_width
-        shape = (self.num_frames, clips, block.tiles_y, block.tiles_x, block.height, block.width, self.heads, *self.size)
-        strides = (clips * tiles * per_tile, tiles * per_tile, block.tiles_x * per_tile, per_tile, per_row, per_column, per_head)
+        shape = (
+            self.num_frames,
+            clips,
+            block.tiles_y,
+            block.tiles_x,
+            block.height,
+            block.width,
+            self.heads,
+            *self.size,
+        )
+        strides = (
+            clips * tiles * per_tile,
+            tiles * per_tile,
+            block.tiles_x * per_tile,
+            per_tile,
+            per_row,
+            per_column,
+            per_head,
+        )
         return matrix.as_strided(shape, (*strides, batch * per_tile, per_tap_row, 1))

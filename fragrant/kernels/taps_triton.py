@@ -1,8 +1,11 @@
 """The three sums over kernel taps as Triton kernels for CUDA: arguments and results of ``taps_torch.py``, no buffers.
 
-One program computes the R = HEADS * ROWS * COLUMNS outputs of a tile. All of them see the same window, so every sum is a
-product with a banded matrix: tap (dy, dx) of the output at (y, x) stands in the column of window pixel (y + dy, x + dx), the
-rest of the matrix is zero. It is put together in registers and multiplied on tensor cores; float32 in three TF32 products,
+One program computes the R = HEADS * ROWS * COLUMNS outputs of a tile. All of them see the same window, so every sum is
+a
+product with a banded matrix: tap (dy, dx) of the output at (y, x) stands in the column of window pixel (y + dy, x +
+dx), the
+rest of the matrix is zero. It is put together in registers and multiplied on tensor cores; float32 in three TF32
+products,
 which keeps float32 accuracy. Sums are float32.
 
 The functions are custom operators, so that torch.compile takes each as it is. Import this module only where Triton is
@@ -23,7 +26,9 @@ from fragrant.kernels.variants import Variant
 
 OUTPUTS = 64  # of a tile
 TILE_WIDTH = 8
-MOST_WINDOW_PIXELS = 128  # of a correlation: columns of a product that fits the registers without spilling; float32: half
+MOST_WINDOW_PIXELS = (
+    128  # of a correlation: columns of a product that fits the registers without spilling; float32: half
+)
 SMALLEST_SIDE = 16  # of a product on tensor cores
 
 
@@ -54,7 +59,8 @@ def apply_kernel(
     HEADS: tl.constexpr, ROWS: tl.constexpr, COLUMNS: tl.constexpr,
     WINDOW: tl.constexpr, CHANNELS: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
-    """y[n, h, u] = sum_m kernels[n, h, m] * v[n + m, u], for one tile and CHANNELS channels; WINDOW pixels of a window row at a time."""
+    """y[n, h, u] = sum_m kernels[n, h, m] * v[n + m, u], for one tile and CHANNELS channels; WINDOW pixels of a window
+    row at a time."""
     frame, y0, x0, head0 = tile_at(tl.program_id(0), H, W, heads, HEADS, ROWS, COLUMNS)
     t = frame % T
     r = tl.arange(0, HEADS * ROWS * COLUMNS)
@@ -78,7 +84,9 @@ def apply_kernel(
             source = ((frame + dt - KT // 2) * H + window_y) * W + window_x
             values = tl.load(v + source[:, None] * U + u[None, :], mask=inside[:, None] & (u < U)[None, :], other=0.0)
             total = tl.dot(banded, values, total, input_precision=PRECISION)
-    tl.store(y + output[:, None] * U + u[None, :], total.to(y.dtype.element_ty), mask=is_output[:, None] & (u < U)[None, :])
+    tl.store(
+        y + output[:, None] * U + u[None, :], total.to(y.dtype.element_ty), mask=is_output[:, None] & (u < U)[None, :]
+    )
 
 
 @triton.jit
@@ -118,7 +126,9 @@ def scatter_kernel(
                 place = (source * heads + head)[:, None]
                 values = tl.load(y + place * U + u[None, :], mask=inside[:, None] & (u < U)[None, :], other=0.0)
                 total = tl.dot(banded, values, total, input_precision=PRECISION)
-    tl.store(v + output[:, None] * U + u[None, :], total.to(v.dtype.element_ty), mask=is_output[:, None] & (u < U)[None, :])
+    tl.store(
+        v + output[:, None] * U + u[None, :], total.to(v.dtype.element_ty), mask=is_output[:, None] & (u < U)[None, :]
+    )
 
 
 @triton.jit
@@ -171,7 +181,9 @@ class Tile(NamedTuple):
         return cls(heads, OUTPUTS // (TILE_WIDTH * heads), TILE_WIDTH, window)
 
     def count(self, frames: int, height: int, width: int, heads: int) -> int:
-        return frames * triton.cdiv(height, self.rows) * triton.cdiv(width, self.columns) * triton.cdiv(heads, self.heads)
+        return (
+            frames * triton.cdiv(height, self.rows) * triton.cdiv(width, self.columns) * triton.cdiv(heads, self.heads)
+        )
 
     def window_rows(self, kernel_height: int, most_pixels: int) -> int:
         """Rows of the window that a correlation computes at once."""
@@ -179,7 +191,8 @@ class Tile(NamedTuple):
 
 
 class Shapes(NamedTuple):
-    """Of one call: y (N, T, H, W, h, U) and the kernel size (kT, kH, kW). Each method: a kernel's grid, and its arguments by name.
+    """Of one call: y (N, T, H, W, h, U) and the kernel size (kT, kH, kW). Each method: a kernel's grid, and its
+    arguments by name.
 
     ``precision``: of float32 products.
     """
@@ -280,7 +293,9 @@ def checked(x: Tensor) -> Tensor:
         known = ", ".join(str(dtype).removeprefix("torch.") for dtype in TRITON_DTYPES)
         raise KernelError(f"the Triton kernels compute in {known}; got {x.dtype}; use the implementation 'torch'")
     if x.numel() >= 2**31:
-        raise KernelError(f"the Triton kernels take fewer than 2^31 numbers; got {tuple(x.shape)}; use the implementation 'torch'")
+        raise KernelError(
+            f"the Triton kernels take fewer than 2^31 numbers; got {tuple(x.shape)}; use the implementation 'torch'"
+        )
     return x.contiguous()
 
 
@@ -290,7 +305,9 @@ def channel_block(channels: int) -> int:
 
 def precision(x: Tensor) -> str:
     """Of float32 products: three TF32 products, or plain ones where the GPU has no TF32."""
-    has_tf32 = x.device.type == "cuda" and torch.version.hip is None and torch.cuda.get_device_capability(x.device) >= (8, 0)
+    has_tf32 = (
+        x.device.type == "cuda" and torch.version.hip is None and torch.cuda.get_device_capability(x.device) >= (8, 0)
+    )
     return "tf32x3" if has_tf32 else "ieee"
 
 
@@ -308,7 +325,9 @@ def variants() -> list[Variant]:
         launches = {apply_kernel: shapes.apply, correlate_kernel: shapes.correlate, scatter_kernel: shapes.scatter}
         numbers = 8 * 14 * 14 * (heads * channels + channels + heads * 3 * 7 * 7)  # y, v and a kernel at every position
         for kernel, launch in launches.items():
-            name = f"ram {kernel.__name__.removesuffix('_kernel')} (3, 7, 7) (8, 14, 14)x{heads}x{channels} {pointer[1:]}"
+            name = (
+                f"ram {kernel.__name__.removesuffix('_kernel')} (3, 7, 7) (8, 14, 14)x{heads}x{channels} {pointer[1:]}"
+            )
             arguments = dict.fromkeys(kernel.arg_names[:3], pointer) | launch()[1]
             quick = heads == 8 and dtype == torch.bfloat16 or kernel is scatter_kernel and dtype == torch.float32
             found.append(Variant(name, kernel, arguments, bytes_moved=numbers * dtype.itemsize, quick=quick))

@@ -29,11 +29,14 @@ class TileBlock(NamedTuple):
         return x.movedim((1, 0, 2, 4), (0, 1, 2, 3))
 
     def cut_windows(self, padded: Tensor, window_height: int, window_width: int) -> Tensor:
-        """What each tile sees, an overlapping view: (N, T, Hp, Wp, U) -> (T, N, tiles_y, tiles_x, window_height, window_width, U)"""
+        """What each tile sees, an overlapping view: (N, T, Hp, Wp, U) -> (T, N, tiles_y, tiles_x, window_height,
+        window_width, U)"""
         bottom = self.top + (self.tiles_y - 1) * self.height + window_height
         right = self.left + (self.tiles_x - 1) * self.width + window_width
         windows = padded[:, :, self.top : bottom, self.left : right]
-        windows = windows.unfold(2, window_height, self.height).unfold(3, window_width, self.width)  # (N, T, ty, tx, U, wh, ww)
+        windows = windows.unfold(2, window_height, self.height).unfold(
+            3, window_width, self.width
+        )  # (N, T, ty, tx, U, wh, ww)
         return windows.permute(1, 0, 2, 3, 5, 6, 4)
 
 
@@ -56,7 +59,8 @@ def tile_blocks(height: int, width: int, tile: tuple[int, int], rows_at_once: in
 
 @functools.lru_cache(maxsize=256)
 def best_tile(height: int, width: int, heads: int, kernel_height: int, kernel_width: int) -> tuple[int, int]:
-    """The tile (height, width) with the least work: window pixels times (outputs of the tile + overhead), over the whole map."""
+    """The tile (height, width) with the least work: window pixels times (outputs of the tile + overhead), over the
+    whole map."""
 
     def block_work(b: TileBlock) -> int:
         window = (b.height + kernel_height - 1) * (b.width + kernel_width - 1)

@@ -40,17 +40,25 @@ def argument_parser(description: str, *, what: Sequence[str] = (), many: bool = 
         many: the tool can be many processes.
     """
     epilog = EPILOG + (FOUR_WAYS if many else "")
-    parser = argparse.ArgumentParser(description=description, epilog=epilog, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=description, epilog=epilog, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     if what:
         parser.add_argument("what", choices=sorted(what), help="what to do")
     parser.add_argument("--cfg", metavar="FILE", help="a yaml file, merged over the defaults")
     parser.add_argument("--num_shards", type=int, metavar="N", help="machines that take part (NUM_SHARDS)")
     parser.add_argument("--shard_id", type=int, metavar="I", help="which of them this one is (SHARD_ID)")
     if many:
-        parser.add_argument("--init_method", metavar="URL", help="where machines meet: tcp://host:port, or file:///a/new/file they share")
+        parser.add_argument(
+            "--init_method",
+            metavar="URL",
+            help="where machines meet: tcp://host:port, or file:///a/new/file they share",
+        )
     parser.add_argument("--print-config", action="store_true", help="print the effective config and stop")
     add_common_arguments(parser)
-    parser.add_argument("--opts", nargs="*", default=[], metavar="KEY VALUE", help="overrides, the same as behind the other arguments")
+    parser.add_argument(
+        "--opts", nargs="*", default=[], metavar="KEY VALUE", help="overrides, the same as behind the other arguments"
+    )
     parser.add_argument("pairs", nargs="*", metavar="KEY VALUE", help="overrides")
     return parser
 
@@ -80,12 +88,14 @@ def config_of(arguments: argparse.Namespace, launcher: Launched | None = None):
     processes = launcher.environment.local_size
     if cfg.NUM_GPUS and given.get("NUM_GPUS", str(processes)) != str(processes):
         raise UserError(
-            f"NUM_GPUS {cfg.NUM_GPUS} and the {processes} processes that {launcher.by} started on this machine contradict each other; "
+            f"NUM_GPUS {cfg.NUM_GPUS} and the {processes} processes that {launcher.by} started on this machine "
+            "contradict each other; "
             f"leave NUM_GPUS out, or set it to {processes} (GPUs) or 0 (the CPU)"
         )
     if getattr(arguments, "init_method", None):
         raise UserError(
-            f"--init_method {arguments.init_method} and {launcher.by} contradict each other: {launcher.by} has its own rendezvous"
+            f"--init_method {arguments.init_method} and {launcher.by} contradict each other: {launcher.by} has "
+            "its own rendezvous"
         )
     return load_cfg(arguments.cfg, [*pairs, "NUM_GPUS", str(processes)]) if cfg.NUM_GPUS not in (0, processes) else cfg
 
@@ -105,5 +115,7 @@ def config_and_environments(arguments: argparse.Namespace):
         environments = own_environments(num_gpus=cfg.NUM_GPUS, init_method=arguments.init_method, **shards)
     processes = environments[0].local_size
     if cfg.TRAIN.ENABLE and cfg.TRAIN.BATCH_SIZE % processes:
-        raise UserError(f"TRAIN.BATCH_SIZE {cfg.TRAIN.BATCH_SIZE} must be a multiple of the {processes} processes of this machine")
+        raise UserError(
+            f"TRAIN.BATCH_SIZE {cfg.TRAIN.BATCH_SIZE} must be a multiple of the {processes} processes of this machine"
+        )
     return cfg, environments

@@ -9,15 +9,21 @@ from fragrant.plugins import load_plugins
 
 
 def exit_code(main: Callable[[], int | None], *, debug: bool, plugins: Sequence[str] = ()) -> int:
-    """Imports the plug-ins and runs ``main``: what it returns, 0 when done, 2 after one line on stderr for wrong input, 1 for a run that had to stop."""
-    warnings.filterwarnings("ignore", message=".*torch.jit.script.* is deprecated", category=FutureWarning)  # fvcore's, not the user's
+    """Imports the plug-ins and runs ``main``: what it returns, 0 when done, 2 after one line on stderr for wrong input,
+    1 for a run that had to stop."""
+    warnings.filterwarnings(
+        "ignore", message=".*torch.jit.script.* is deprecated", category=FutureWarning
+    )  # fvcore's, not the user's
     try:
         load_plugins(plugins)
         return main() or 0
     except (UserError, RunStopped) as error:
         if debug:
             raise
-        print(f"{'error' if isinstance(error, UserError) else 'stopped'}: {' '.join(str(error).splitlines())}", file=sys.stderr)
+        print(
+            f"{'error' if isinstance(error, UserError) else 'stopped'}: {' '.join(str(error).splitlines())}",
+            file=sys.stderr,
+        )
         return 2 if isinstance(error, UserError) else 1
     except KeyboardInterrupt:
         print("stopped: interrupted from the keyboard; the last checkpoint stays", file=sys.stderr)

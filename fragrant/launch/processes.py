@@ -23,7 +23,9 @@ def pick_device(num_gpus: int, num_shards: int = 1) -> torch.device:
     """
     device = device_of(Environment(local_size=max(1, num_gpus)), num_gpus)
     if num_gpus > 1 or num_shards > 1:
-        raise UserError(f"NUM_GPUS {num_gpus}, NUM_SHARDS {num_shards}: this tool is one process; allowed: 0 or 1 GPU, 1 shard")
+        raise UserError(
+            f"NUM_GPUS {num_gpus}, NUM_SHARDS {num_shards}: this tool is one process; allowed: 0 or 1 GPU, 1 shard"
+        )
     return device
 
 
@@ -37,7 +39,9 @@ def device_of(environment: Environment, num_gpus: int) -> torch.device:
         return torch.device("cpu")
     found = torch.cuda.device_count()
     if (1 if environment.own_gpu else environment.local_size) > found:
-        raise UserError(f"NUM_GPUS {num_gpus}, but this machine has {found} CUDA GPU(s); allowed: 0 (the CPU) to {found}")
+        raise UserError(
+            f"NUM_GPUS {num_gpus}, but this machine has {found} CUDA GPU(s); allowed: 0 (the CPU) to {found}"
+        )
     return torch.device("cuda", 0 if environment.own_gpu else environment.local_rank)
 
 
@@ -46,7 +50,7 @@ def gpu_if_any(num_gpus: int) -> torch.device:
     return pick_device(min(num_gpus, torch.cuda.device_count(), 1))
 
 
-# --------------------------------------------------------------------------------------------------------------- processes
+# ------------------------------------------------------------------------------------------------------------ processes
 def launch(job: Callable, cfg, environments: Sequence[Environment], *, debug: bool = False) -> int:
     """Runs ``job(cfg, device)`` here, or in one new process for each of several environments; the exit code."""
     for environment in environments:
@@ -54,7 +58,9 @@ def launch(job: Callable, cfg, environments: Sequence[Environment], *, debug: bo
     if len(environments) == 1:
         _run(job, cfg, environments[0])
         return 0
-    children = start_processes(_child, args=(job, cfg, tuple(environments), debug), nprocs=len(environments), join=False, start_method="spawn")
+    children = start_processes(
+        _child, args=(job, cfg, tuple(environments), debug), nprocs=len(environments), join=False, start_method="spawn"
+    )
     with forwarded(children.pids()):
         return _watch(children.processes, first_rank=environments[0].rank)
 
@@ -78,7 +84,8 @@ def _watch(processes: Sequence, *, first_rank: int, grace: float = 20.0) -> int:
     Wrong input on one rank is loss of contact on the others, whoever ends first: the exit code is 2 when any has 2.
     """
     running = {process.sentinel: process for process in processes}
-    codes, deadline = set(), None
+    codes: set[int] = set()
+    deadline: float | None = None
     while running:
         left = None if deadline is None else max(0.0, deadline - time.monotonic())
         ended = connection.wait(list(running), left)
@@ -90,7 +97,10 @@ def _watch(processes: Sequence, *, first_rank: int, grace: float = 20.0) -> int:
                 codes.add(process.exitcode)
             if process.exitcode < 0:
                 rank = first_rank + list(processes).index(process)
-                print(f"stopped: rank {rank} was ended by {signal.Signals(-process.exitcode).name}; the others end too", file=sys.stderr)
+                print(
+                    f"stopped: rank {rank} was ended by {signal.Signals(-process.exitcode).name}; the others end too",
+                    file=sys.stderr,
+                )
         if not ended:
             for process in running.values():
                 process.kill()

@@ -14,7 +14,8 @@ class AFM(nn.Module):
         gate = sigmoid(mean over space of (R + P)),    fused = [a1 * gate * R, a2 * gate * P]
 
     Args:
-        train_mix: whether w learns. The published code leaves it out of its optimiser, so that both halves keep their weight of 0.5.
+        train_mix: whether w learns. The published code leaves it out of its optimiser, so that both halves keep their
+            weight of 0.5.
     """
 
     def __init__(self, *, train_mix: bool = True):
@@ -22,12 +23,14 @@ class AFM(nn.Module):
         self.w = nn.Parameter(torch.ones(2), requires_grad=train_mix)
 
     def forward(self, pictures: Tensor, maps: Tensor) -> Tensor:
-        """(M, 3, H, W) twice -> (M, 6, H, W), the pictures first; in float32 at least, since six channels cost little."""
+        """(M, 3, H, W) twice -> (M, 6, H, W), the pictures first; in float32 at least, since six channels cost
+        little."""
         with autocast_off(pictures):
             scales = self.w.softmax(0)[:, None, None] * self.gate(pictures, maps)  # (2, M, 3)
             scales = scales[..., None, None]  # (2, M, 3, 1, 1)
             return torch.cat([pictures * scales[0], maps * scales[1]], 1)
 
     def gate(self, pictures: Tensor, maps: Tensor) -> Tensor:
-        """(M, 3, H, W) twice -> (M, 3); the mean of the sum as the sum of the means, which needs no sum of whole pictures."""
+        """(M, 3, H, W) twice -> (M, 3); the mean of the sum as the sum of the means, which needs no sum of whole
+        pictures."""
         return torch.sigmoid(pictures.mean((2, 3)) + maps.mean((2, 3)))

@@ -35,13 +35,16 @@ class Attention(nn.Module):
         return tuple(part.transpose(1, 2) for part in qkv.unbind(2))  # unbinding this axis saves backward a copy
 
     def weights(self, x: Tensor) -> Tensor:
-        """(N, L, D) -> (N, heads, L, L), rows sum to 1: how much each token looks at each; to be looked at, ``forward`` never has it."""
+        """(N, L, D) -> (N, heads, L, L), rows sum to 1: how much each token looks at each; to be looked at, ``forward``
+        never has it."""
         q, k, _ = self.queries_keys_values(x)
         return (q @ k.transpose(2, 3) * self.scale).softmax(-1)
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, L, D) -> (N, L, D)"""
         q, k, v = self.queries_keys_values(x)
-        y = F.scaled_dot_product_attention(q, k, v, dropout_p=self.attention_dropout if self.training else 0.0, scale=self.scale)
+        y = F.scaled_dot_product_attention(
+            q, k, v, dropout_p=self.attention_dropout if self.training else 0.0, scale=self.scale
+        )
         y = y.transpose(1, 2).flatten(2)  # (N, L, D)
         return self.dropout(self.proj(y))

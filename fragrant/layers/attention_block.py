@@ -10,7 +10,8 @@ from fragrant.layers.tokens import to_tokens, to_volume
 
 
 class AttentionBlock(nn.Module):
-    """Position from a 3x3x3 depthwise convolution, then attention and an MLP on LayerNormed tokens; each with a residual.
+    """Position from a 3x3x3 depthwise convolution, then attention and an MLP on LayerNormed tokens; each with a
+    residual.
 
     UniFormer (Li et al. 2022), the block of its last two stages ("SABlock").
 
@@ -34,7 +35,12 @@ class AttentionBlock(nn.Module):
         self.pos_embed = DepthwiseConv3d(dim, kernel_size=3)
         self.norm1 = nn.LayerNorm(dim, eps=1e-6)
         self.attn = Attention(
-            dim, num_heads=num_heads, qkv_bias=qkv_bias, qk_scale=qk_scale, attention_dropout=attention_dropout, dropout=dropout
+            dim,
+            num_heads=num_heads,
+            qkv_bias=qkv_bias,
+            qk_scale=qk_scale,
+            attention_dropout=attention_dropout,
+            dropout=dropout,
         )
         self.norm2 = nn.LayerNorm(dim, eps=1e-6)
         self.mlp = Mlp(dim, int(dim * mlp_ratio), dropout=dropout)

@@ -7,7 +7,8 @@ from torch import Tensor
 
 
 def autocast_dtype(x: Tensor) -> torch.dtype | None:
-    """What autocast computes in where ``x`` lies; None where it is off, or ``x`` is on "meta", where sizes are measured."""
+    """What autocast computes in where ``x`` lies; None where it is off, or ``x`` is on "meta", where sizes are
+    measured."""
     device = x.device.type
     return torch.get_autocast_dtype(device) if device != "meta" and torch.is_autocast_enabled(device) else None
 

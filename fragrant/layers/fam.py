@@ -1,10 +1,14 @@
-"""FAM, the frequency-auxiliary module: every frame is scaled by the strength of the motion frequency that has its index.
+"""FAM, the frequency-auxiliary module: every frame is scaled by the strength of the motion frequency that has its
+index.
 
-    FAM(x)[t] = x[t] * f[t]^2 * A[t],   A[k] = |sum_t x[t] exp(-2 pi i k t / T)| / sqrt(T),   f = 0, 1/T, 2/T, .., -2/T, -1/T
+    FAM(x)[t] = x[t] * f[t]^2 * A[t],   A[k] = |sum_t x[t] exp(-2 pi i k t / T)| / sqrt(T),   f = 0, 1/T, 2/T, .., -2/T,
+    -1/T
 
-per channel and pixel; the index t counts frames in x and frequencies in f and A. So frame 0 becomes zero, and everything does for T = 1.
+per channel and pixel; the index t counts frames in x and frequencies in f and A. So frame 0 becomes zero, and
+everything does for T = 1.
 
-The bins k and T - k share f^2 and A, so bins 1 .. K = T // 2 are enough, as one small matrix product: row k of a cosine and a
+The bins k and T - k share f^2 and A, so bins 1 .. K = T // 2 are enough, as one small matrix product: row k of a cosine
+and a
 sine matrix, with f folded in, gives the pair (a_k, b_k) whose length is the gain f[k]^2 * A[k].
 """
 
@@ -21,7 +25,9 @@ from fragrant.kernels.own_backward import applied, one_node, own_backward
 from fragrant.kernels.taps import check_implementation
 from fragrant.layers.autocast import autocast_off
 
-CPU_WORK_NUMBERS = 1 << 18  # frames x columns at work together: a buffer of 1 MB in float32, the fastest of 2^15 .. 2^22
+CPU_WORK_NUMBERS = (
+    1 << 18
+)  # frames x columns at work together: a buffer of 1 MB in float32, the fastest of 2^15 .. 2^22
 GPU_WORK_NUMBERS = 1 << 25
 
 
@@ -39,7 +45,9 @@ class FAM(nn.Module):
     def __init__(self, *, amplitude_exponent: int = 1, impl: str = "auto"):
         super().__init__()
         if amplitude_exponent not in (1, 2):
-            raise UserError(f"FAM amplitude_exponent must be 1 (published code) or 2 (published figure); got {amplitude_exponent}")
+            raise UserError(
+                f"FAM amplitude_exponent must be 1 (published code) or 2 (published figure); got {amplitude_exponent}"
+            )
         self.amplitude_exponent, self.impl = amplitude_exponent, check_implementation(impl)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -80,7 +88,8 @@ class FrequencyGain(torch.autograd.Function):
     @staticmethod
     @own_backward
     def backward(ctx, grad: Tensor) -> tuple[Tensor, None]:
-        """Through the factor x: grad * gain. Through the gain of bin k, which scales the frames k and T - k: see Bins.to_frames."""
+        """Through the factor x: grad * gain. Through the gain of bin k, which scales the frames k and T - k: see
+        Bins.to_frames."""
         (x,) = ctx.saved_tensors
         columns, restore = as_columns(x)  # (G, T, L)
         grads, _ = as_columns(grad, like=x)
@@ -109,7 +118,9 @@ class Fourier(NamedTuple):
         """For columns (G, T, L)."""
         num_frames, dtype = columns.shape[1], torch.promote_types(columns.dtype, torch.float32)
         k = torch.arange(1, num_frames // 2 + 1, device=columns.device)
-        turn = k[:, None] * torch.arange(num_frames, device=columns.device) % num_frames  # whole turns come off while exact
+        turn = (
+            k[:, None] * torch.arange(num_frames, device=columns.device) % num_frames
+        )  # whole turns come off while exact
         angle = turn.double() * (2 * math.pi / num_frames)
         scale = (k.double() / num_frames) ** (2 if exponent == 1 else 1) / math.sqrt(num_frames)
         rows = torch.cat([angle.cos(), angle.sin()]) * scale.repeat(2)[:, None]
@@ -120,7 +131,8 @@ class Fourier(NamedTuple):
 class Bins:
     """Frequencies 1 .. K of columns (g, T, l).
 
-    The first frame is taken off, which changes no bin but makes constant columns exactly zero; the gradient of that term vanishes.
+    The first frame is taken off, which changes no bin but makes constant columns exactly zero; the gradient of that
+    term vanishes.
     """
 
     def __init__(self, columns: Tensor, fourier: Fourier):
@@ -132,7 +144,8 @@ class Bins:
         self.gain = power.sqrt_() if fourier.exponent == 1 else power  # (g, K, l)
 
     def to_frames(self, grad_gain: Tensor, *, add_to: Tensor) -> Tensor:
-        """Gradient of the frames from that of the gain: (g, K, l), (g, T, l) -> (g, T, l). Where the gain is zero, its gradient is."""
+        """Gradient of the frames from that of the gain: (g, K, l), (g, T, l) -> (g, T, l). Where the gain is zero, its
+        gradient is."""
         # d sqrt(a^2 + b^2) = (a, b) / gain, d (a^2 + b^2) = 2 (a, b)
         grad_gain = grad_gain.div_(self.gain) if self.fourier.exponent == 1 else grad_gain.mul_(2)
         grad_gain.masked_fill_(self.gain == 0, 0)
@@ -169,7 +182,8 @@ def mirrored(gain: Tensor, num_frames: int) -> Tensor:
 
 
 def as_columns(x: Tensor, *, like: Tensor | None = None) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
-    """(N, C, T, H, W) -> (G, T, L), a view if x is dense: G = N*C, L = H*W; channels last: G = N, L = H*W*C. And the way back.
+    """(N, C, T, H, W) -> (G, T, L), a view if x is dense: G = N*C, L = H*W; channels last: G = N, L = H*W*C. And the
+    way back.
 
     ``like``: the tensor whose memory format decides (default x).
     """

@@ -6,19 +6,23 @@ from torchvision.models.resnet import Bottleneck
 
 
 def shift_in_time(x: Tensor, num_frames: int) -> Tensor:
-    """(N*T, C, H, W) -> the same: the first eighth of the channels from the next frame, the second from the one before, 0 at the ends."""
+    """(N*T, C, H, W) -> the same: the first eighth of the channels from the next frame, the second from the one before,
+    0 at the ends."""
     clips = x.unflatten(0, (-1, num_frames))  # (N, T, C, H, W)
     fold = clips.shape[2] // 8
     early, late, rest = clips.split([fold, fold, clips.shape[2] - 2 * fold], 2)
     nothing = torch.zeros_like(early[:, :1])
-    return torch.cat([torch.cat([early[:, 1:], nothing], 1), torch.cat([nothing, late[:, :-1]], 1), rest], 2).flatten(0, 1)
+    return torch.cat([torch.cat([early[:, 1:], nothing], 1), torch.cat([nothing, late[:, :-1]], 1), rest], 2).flatten(
+        0, 1
+    )
 
 
 class FrameBottleneck(Bottleneck):
     """torchvision's bottleneck, built as such; its parts, their names and their initial values are torchvision's.
 
     Attributes:
-        temporal: (N, C, T, H, W) -> the same, set from outside, works on the narrow maps between the first and the second
+        temporal: (N, C, T, H, W) -> the same, set from outside, works on the narrow maps between the first and the
+            second
             convolution; C is ``width``. None: nothing.
     """
 
@@ -47,7 +51,8 @@ class FrameBottleneck(Bottleneck):
 
 
 class ShiftBottleneck(FrameBottleneck):
-    """TSM's block (Lin et al. 2019): its first convolution sees an eighth of the channels one frame late, an eighth one early."""
+    """TSM's block (Lin et al. 2019): its first convolution sees an eighth of the channels one frame late, an eighth one
+    early."""
 
     def seen(self, x: Tensor, num_frames: int) -> Tensor:
         return shift_in_time(x, num_frames)

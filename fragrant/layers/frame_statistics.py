@@ -1,6 +1,7 @@
 """How bright, how contrasted and how varied every frame is: mean, deviation, histogram entropy, on the clip's device.
 
-The features that the gate of DGAM (Jeong et al., ELLAR, ACCV 2024) decides by. The published code takes them with numpy, frame by
+The features that the gate of DGAM (Jeong et al., ELLAR, ACCV 2024) decides by. The published code takes them with
+numpy, frame by
 frame on the CPU; these are the same numbers.
 """
 
@@ -16,9 +17,11 @@ STATISTICS = ("mean", "std", "entropy")
 
 
 def pieces(clips: Tensor) -> Iterator[tuple[slice, slice]]:
-    """Cuts (N, C, T, H, W) for many passes over it: on the CPU a frame for each thread, whose cache holds one; into clips elsewhere.
+    """Cuts (N, C, T, H, W) for many passes over it: on the CPU a frame for each thread, whose cache holds one; into
+    clips elsewhere.
 
-    Yields the places n, t of each piece ``clips[n, :, t]``. What compilers and exports see is one piece, or their graph would repeat.
+    Yields the places n, t of each piece ``clips[n, :, t]``. What compilers and exports see is one piece, or their graph
+    would repeat.
     """
     if torch.compiler.is_compiling():
         yield slice(None), slice(None)
@@ -35,7 +38,8 @@ def frame_statistics(clips: Tensor, names: Sequence[str] = STATISTICS, *, impl: 
     """(N, C, T, H, W) -> (N, T*S): those of the first frame, then of the second, ... over all C*H*W values of each.
 
     Args:
-        names: S of mean; std, the unbiased one; entropy, in nats, of ``histogram_counts``. What is not asked for costs nothing.
+        names: S of mean; std, the unbiased one; entropy, in nats, of ``histogram_counts``. What is not asked for costs
+            nothing.
         impl: auto, torch or triton.
     """
     if passes_by_triton(impl, clips.detach()):
@@ -61,7 +65,9 @@ def _operator(clips: Tensor, names: str) -> Tensor:
 
 @_operator.register_fake
 def _(clips: Tensor, names: str) -> Tensor:
-    return clips.new_empty(len(clips), len(names.split()) * clips.shape[2], dtype=torch.promote_types(clips.dtype, torch.float32))
+    return clips.new_empty(
+        len(clips), len(names.split()) * clips.shape[2], dtype=torch.promote_types(clips.dtype, torch.float32)
+    )
 
 
 def _statistics(frames: Tensor, names: Sequence[str]) -> Tensor:
@@ -77,14 +83,19 @@ def _statistics(frames: Tensor, names: Sequence[str]) -> Tensor:
 
 
 def histogram_counts(frames: Tensor) -> Tensor:
-    """Counts of 256 even bins over each frame's own range: (F, P) float32 -> (F, 256) float64, equal to numpy's to the last count.
+    """Counts of 256 even bins over each frame's own range: (F, P) float32 -> (F, 256) float64, equal to numpy's to the
+    last count.
 
-    Values are stretched to 0..255 in float32; of numbers that rounding puts above 255 (the frame's maximum may be one) numpy takes none,
+    Values are stretched to 0..255 in float32; of numbers that rounding puts above 255 (the frame's maximum may be one)
+    numpy takes none,
     so they are counted nowhere. A bin holds its lower edge, the last one both.
     """
     low, high = frames.amin(1, keepdim=True), frames.amax(1, keepdim=True)
-    width = torch.full((), 255 / BINS, dtype=frames.dtype, device=frames.device)  # a GPU multiplies by the inverse of a plain number
-    # In this order. The last division gives a whole number or more exactly where a value has reached that edge: both are exact in float32,
+    width = torch.full(
+        (), 255 / BINS, dtype=frames.dtype, device=frames.device
+    )  # a GPU multiplies by the inverse of a plain number
+    # In this order. The last division gives a whole number or more exactly where a value has reached that edge: both
+    # are exact in float32,
     # and the number before an edge is more than one rounding away from it.
     places = (frames - low).mul_(255).div_(high - low + 1e-10).div_(width)  # (F, P), 0 .. 256
     first_bins = torch.arange(0, len(frames) * (BINS + 1), BINS + 1, dtype=torch.int32, device=frames.device)
@@ -96,7 +107,12 @@ def histogram_counts(frames: Tensor) -> Tensor:
 
 
 def _count(places: Tensor, length: int) -> Tensor:
-    """How often each of 0 .. length-1 occurs. On a GPU without waiting for it, and the same every time: the counts are whole numbers."""
-    if places.device.type == "cpu" and not torch.compiler.is_exporting():  # torch.export of torch 2.11 expects another type of it
+    """How often each of 0 .. length-1 occurs. On a GPU without waiting for it, and the same every time: the counts are
+    whole numbers."""
+    if (
+        places.device.type == "cpu" and not torch.compiler.is_exporting()
+    ):  # torch.export of torch 2.11 expects another type of it
         return torch.bincount(places, minlength=length)
-    return torch.zeros(length, dtype=torch.int32, device=places.device).scatter_add_(0, places.long(), torch.ones_like(places))
+    return torch.zeros(length, dtype=torch.int32, device=places.device).scatter_add_(
+        0, places.long(), torch.ones_like(places)
+    )

@@ -1,11 +1,13 @@
 """Gamma experts: a gate picks, clip by clip, how strongly dark frames are brightened before a network sees them.
 
-DGAM (Jeong et al., "ELLAR: An Action Recognition Dataset for Extremely Low-Light Conditions with Dual Gamma Adaptive Modulation",
+DGAM (Jeong et al., "ELLAR: An Action Recognition Dataset for Extremely Low-Light Conditions with Dual Gamma Adaptive
+Modulation",
 ACCV 2024). Expert k brightens with exponent 1 / gamma_k, every frame within its own range:
 
     E_k(f) = ((f - min) / (max - min + 1e-5)) ** (1 / gamma_k) * (max - min) + min
 
-The published gate takes softmax(p / 1e-6) as weights, whose gradient is zero but for near ties; it practically cannot learn. The
+The published gate takes softmax(p / 1e-6) as weights, whose gradient is zero but for near ties; it practically cannot
+learn. The
 rules here have the same forward pass and a gradient of choice.
 """
 
@@ -29,7 +31,8 @@ PUBLISHED_TAU = 1e-6
 
 
 class Choice(NamedTuple):
-    """What the gate says of every clip: probabilities (N, E), the expert taken (N,), weights (N, E) that the gradient flows through."""
+    """What the gate says of every clip: probabilities (N, E), the expert taken (N,), weights (N, E) that the gradient
+    flows through."""
 
     probs: Tensor
     expert: Tensor
@@ -37,9 +40,12 @@ class Choice(NamedTuple):
 
 
 class Gate(nn.Module):
-    """Statistics of T frames, S of each, (N, T*S) -> probabilities of E experts (N, E). Layers and their names are the published ones."""
+    """Statistics of T frames, S of each, (N, T*S) -> probabilities of E experts (N, E). Layers and their names are the
+    published ones."""
 
-    def __init__(self, num_frames: int, num_experts: int, *, num_statistics: int = len(STATISTICS), dropout: float = 0.1):
+    def __init__(
+        self, num_frames: int, num_experts: int, *, num_statistics: int = len(STATISTICS), dropout: float = 0.1
+    ):
         super().__init__()
         self.linear1, self.batchnorm1 = nn.Linear(num_statistics * num_frames, 128), nn.BatchNorm1d(128)
         self.linear2, self.batchnorm2 = nn.Linear(128, 256), nn.BatchNorm1d(256)
@@ -56,7 +62,9 @@ class Gate(nn.Module):
         """A batch of one has no statistics of its own: then the running ones."""
         if len(x) > 1:
             return norm(x)
-        return F.batch_norm(x, norm.running_mean, norm.running_var, norm.weight, norm.bias, training=False, eps=norm.eps)
+        return F.batch_norm(
+            x, norm.running_mean, norm.running_var, norm.weight, norm.bias, training=False, eps=norm.eps
+        )
 
 
 class GammaExperts(nn.Module):
@@ -72,11 +80,15 @@ class GammaExperts(nn.Module):
         tau: temperature of hard and st_gumbel.
         statistics: of every frame, that the gate decides by: mean, std, entropy.
         fixed: the gamma that every clip gets, whatever the gate says; None = the gate decides.
-        impl: of the passes over the clips: auto, torch or triton; ``auto`` is Triton's kernels on CUDA for clips that need no gradient.
+        impl: of the passes over the clips: auto, torch or triton; ``auto`` is Triton's kernels on CUDA for clips that
+            need no gradient.
 
     Raises:
-        UserError: settings that do not exist, or a clip of another length; KernelError: Triton was asked for and is missing.
+        UserError: settings that do not exist, or a clip of another length; KernelError: Triton was asked for and is
+            missing.
     """
+
+    gammas: Tensor  # (E,)
 
     def __init__(
         self,
@@ -96,9 +108,13 @@ class GammaExperts(nn.Module):
         if not statistics or not set(statistics) <= set(STATISTICS):
             raise UserError(f"DGAM.STATISTICS {list(statistics)} must be one or more of {', '.join(STATISTICS)}")
         if not gammas or min(gammas) <= 0 or tau <= 0:
-            raise UserError(f"gammas and tau of the gamma experts must be above 0; got gammas={list(gammas)}, tau={tau}")
+            raise UserError(
+                f"gammas and tau of the gamma experts must be above 0; got gammas={list(gammas)}, tau={tau}"
+            )
         if fixed is not None and fixed not in gammas:
-            raise UserError(f"DGAM.FIXED {fixed} is no gamma of the experts; allowed: {', '.join(map(str, gammas))} (DGAM.GAMMAS)")
+            raise UserError(
+                f"DGAM.FIXED {fixed} is no gamma of the experts; allowed: {', '.join(map(str, gammas))} (DGAM.GAMMAS)"
+            )
         self.num_frames, self.select, self.tau, self.impl = num_frames, select, tau, check_implementation(impl)
         self.fixed = None if fixed is None else list(gammas).index(fixed)
         self.statistics = tuple(statistics)
@@ -117,7 +133,9 @@ class GammaExperts(nn.Module):
 
     def _check_length(self, clips: Tensor) -> None:
         if clips.shape[2] != self.num_frames:
-            raise UserError(f"the gate of the gamma experts takes {self.num_frames} frames (DATA.NUM_FRAMES); got {clips.shape[2]}")
+            raise UserError(
+                f"the gate of the gamma experts takes {self.num_frames} frames (DATA.NUM_FRAMES); got {clips.shape[2]}"
+            )
 
     def _choose(self, statistics: Tensor) -> Choice:
         """(N, T*S) -> the gate's choice."""
@@ -155,9 +173,13 @@ class GammaExperts(nn.Module):
         """The same; every frame's range is found together with its statistics."""
         if expert is None:
             self._check_length(clips)
-        statistics, ranges = torch.ops.fragrant.measure_frames(clips, " ".join(self.statistics) if expert is None else "")
+        statistics, ranges = torch.ops.fragrant.measure_frames(
+            clips, " ".join(self.statistics) if expert is None else ""
+        )
         choice = self._choose(statistics) if expert is None else self._told(expert)
-        return torch.ops.fragrant.brighten_clips(clips, ranges, choice.weights, self.exponents, not self._mixes(expert)), choice
+        return torch.ops.fragrant.brighten_clips(
+            clips, ranges, choice.weights, self.exponents, not self._mixes(expert)
+        ), choice
 
     def _told(self, expert: Tensor) -> Choice:
         return one_hot(F.one_hot(expert, len(self.gammas)).float(), expert)
@@ -171,7 +193,8 @@ def one_hot(probs: Tensor, expert: Tensor) -> Choice:
 
 
 def stretch(clips: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """(N, C, T, H, W) -> every frame within its own range, 0 .. 1, of the same shape; its darkest value and its range, (N, 1, T, 1, 1)."""
+    """(N, C, T, H, W) -> every frame within its own range, 0 .. 1, of the same shape; its darkest value and its range,
+    (N, 1, T, 1, 1)."""
     low, high = clips.amin((1, 3, 4), keepdim=True), clips.amax((1, 3, 4), keepdim=True)
     span = high - low
     return (clips - low).div(span + 1e-5), low, span
@@ -190,19 +213,24 @@ def brighten(clips: Tensor, exponents: Tensor) -> Tensor:
 
 
 def products(clips: Tensor, grad: Tensor, exponents: Tensor) -> Tensor:
-    """What each expert would make of the clips, times ``grad``, summed: two tensors (N, C, T, H, W), exponents (E,) -> (N, E)."""
+    """What each expert would make of the clips, times ``grad``, summed: two tensors (N, C, T, H, W), exponents (E,) ->
+    (N, E)."""
     share, low, span = stretch(clips)
     logs = share.log2()  # once for all experts: their powers then cost little
-    powers = [(logs * exponent).exp2_().mul_(grad).sum((1, 3, 4), keepdim=True) for exponent in exponents]  # (N, 1, T, 1, 1) each
+    powers = [
+        (logs * exponent).exp2_().mul_(grad).sum((1, 3, 4), keepdim=True) for exponent in exponents
+    ]  # (N, 1, T, 1, 1) each
     constant = grad.sum((1, 3, 4), keepdim=True) * low
     return torch.cat(powers, 1).mul(span).add(constant).sum((2, 3, 4))
 
 
 @one_node
 class Brighten(torch.autograd.Function):
-    """``sum_j weights[n, j] * E_j(clips[n])``; where every clip has one expert, of weight 1, that one alone is computed.
+    """``sum_j weights[n, j] * E_j(clips[n])``; where every clip has one expert, of weight 1, that one alone is
+    computed.
 
-    (N, C, T, H, W), (N, E), exponents (E,) -> (N, C, T, H, W). The weights' gradient asks what each expert would have made of the clip,
+    (N, C, T, H, W), (N, E), exponents (E,) -> (N, C, T, H, W). The weights' gradient asks what each expert would have
+    made of the clip,
     piece by piece, so that nothing but the clips is kept.
     """
 
@@ -211,7 +239,11 @@ class Brighten(torch.autograd.Function):
         ctx.save_for_backward(clips, weights, exponents)
         brightened, own_exponents = torch.empty_like(clips), exponents[weights.argmax(1)]
         for n, t in pieces(clips):
-            brightened[n, :, t] = brighten(clips[n, :, t], own_exponents[n]) if one_each else mixture(clips[n, :, t], weights[n], exponents)
+            brightened[n, :, t] = (
+                brighten(clips[n, :, t], own_exponents[n])
+                if one_each
+                else mixture(clips[n, :, t], weights[n], exponents)
+            )
         return brightened
 
     @staticmethod
@@ -222,16 +254,21 @@ class Brighten(torch.autograd.Function):
         grad_clips = torch.empty_like(clips) if needs_clips else None
         grad_weights = torch.zeros_like(weights) if needs_weights else None
         for n, t in pieces(clips):
-            if needs_weights:
+            if grad_weights is not None:
                 grad_weights[n] += products(clips[n, :, t], grad[n, :, t], exponents)
-            if needs_clips:
+            if grad_clips is not None:
                 with torch.enable_grad():
                     source = clips[n, :, t].detach().requires_grad_()
-                    grad_clips[n, :, t] = torch.autograd.grad(mixture(source, weights[n].detach(), exponents), source, grad[n, :, t])[0]
+                    grad_clips[n, :, t] = torch.autograd.grad(
+                        mixture(source, weights[n].detach(), exponents), source, grad[n, :, t]
+                    )[0]
         return grad_clips, grad_weights, None, None
 
 
 def mixture(clips: Tensor, weights: Tensor, exponents: Tensor) -> Tensor:
     """All experts, weighted: the plain form of ``Brighten``."""
-    parts = [w.view(-1, 1, 1, 1, 1) * brighten(clips, e.expand(len(clips))) for w, e in zip(weights.unbind(1), exponents, strict=True)]
+    parts = [
+        w.view(-1, 1, 1, 1, 1) * brighten(clips, e.expand(len(clips)))
+        for w, e in zip(weights.unbind(1), exponents, strict=True)
+    ]
     return torch.stack(parts).sum(0)

@@ -1,4 +1,7 @@
-"""H2CN's hourglass convolution, which looks at more of the frames before and after than of its own, and the gate made of it."""
+"""H2CN's hourglass convolution, which looks at more of the frames before and after than of its own, and the gate made
+of it."""
+
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -6,7 +9,8 @@ from torch import Tensor, nn
 
 
 class Hourglass(nn.Module):
-    """A temporal convolution of every channel whose two outer taps see a spatially enlarged neighbourhood (H2CN, MM 2022).
+    """A temporal convolution of every channel whose two outer taps see a spatially enlarged neighbourhood (H2CN, MM
+    2022).
 
     Args:
         out_channels: a multiple of the channels.
@@ -30,7 +34,7 @@ class Hourglass(nn.Module):
         repeats = self.over_time.out_channels // x.shape[1]
         x, around = (part.repeat_interleave(repeats, 1) for part in (x, around))  # (N, C', T, H, W)
         taps = zip((before, now, after), (around[:, :, :-2], x[:, :, 1:-1], around[:, :, 2:]), strict=True)
-        return sum(weight[:, None] * frames for weight, frames in taps)
+        return cast(Tensor, sum(weight[:, None] * frames for weight, frames in taps))
 
 
 class HourglassGate(nn.Module):
@@ -54,5 +58,7 @@ class HourglassGate(nn.Module):
         frames = x.shape[2]
         narrow = self.norm(self.reduce(x.transpose(1, 2).flatten(0, 1)))  # (N*T, c, H, W)
         moving = self.hourglass(narrow.unflatten(0, (-1, frames)).transpose(1, 2)).mean((3, 4))  # (N, c, T)
-        gate = self.gate_norm(self.expand(moving.transpose(1, 2).flatten(0, 1)[..., None, None])).sigmoid()  # (N*T, C, 1, 1)
+        gate = self.gate_norm(
+            self.expand(moving.transpose(1, 2).flatten(0, 1)[..., None, None])
+        ).sigmoid()  # (N*T, C, 1, 1)
         return x * gate.unflatten(0, (-1, frames)).transpose(1, 2)

@@ -5,7 +5,8 @@ from torch import nn
 
 
 def to_channels_last(module: nn.Module) -> nn.Module:
-    """Filters for clips (5 dimensions) to channels_last_3d, filters for frames (4) to channels_last; in place, same numbers.
+    """Filters for clips (5 dimensions) to channels_last_3d, filters for frames (4) to channels_last; in place, same
+    numbers.
 
     ``module.to(memory_format=...)`` takes one format for all and fails where a model has both kinds of filters.
     """

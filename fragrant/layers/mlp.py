@@ -12,7 +12,9 @@ class Mlp(nn.Module):
         linear: makes one of the two maps from (in, out): ``nn.Linear`` for tokens, a 1x1x1 convolution for volumes.
     """
 
-    def __init__(self, dim: int, hidden_dim: int, *, linear: Callable[[int, int], nn.Module] = nn.Linear, dropout: float = 0.0):
+    def __init__(
+        self, dim: int, hidden_dim: int, *, linear: Callable[[int, int], nn.Module] = nn.Linear, dropout: float = 0.0
+    ):
         super().__init__()
         self.fc1 = linear(dim, hidden_dim)
         self.act = nn.GELU()

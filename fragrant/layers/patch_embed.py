@@ -15,7 +15,9 @@ class PatchEmbed(nn.Module):
         patch_size: edge of the square of pixels that becomes one position.
     """
 
-    def __init__(self, in_channels: int, out_channels: int, *, patch_size: int, time_kernel: int = 1, time_stride: int = 1):
+    def __init__(
+        self, in_channels: int, out_channels: int, *, patch_size: int, time_kernel: int = 1, time_stride: int = 1
+    ):
         super().__init__()
         self.norm = ChannelNorm(out_channels)  # eps 1e-5, unlike the 1e-6 inside the blocks
         self.proj = nn.Conv3d(

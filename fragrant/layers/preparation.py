@@ -1,6 +1,8 @@
-"""What the device makes of pixels before a network sees them: normalised clips, erased in training, in the model's memory format.
+"""What the device makes of pixels before a network sees them: normalised clips, erased in training, in the model's
+memory format.
 
-On CUDA one Triton kernel does all of it; what is computed is the same as the steps of ``ClipNormalize`` and ``RandomErasing`` in turn.
+On CUDA one Triton kernel does all of it; what is computed is the same as the steps of ``ClipNormalize`` and
+``RandomErasing`` in turn.
 """
 
 from collections.abc import Sequence
@@ -45,7 +47,9 @@ class ClipPreparation:
         """``keys``: one per clip; what is erased follows from it alone. None = nothing is."""
         if picks_triton(self.impl, pixels, PIXEL_DTYPES) and has_operators("preparation_triton"):
             return self._by_triton(pixels, keys)
-        clips = self.normalize(pixels).contiguous(memory_format=torch.channels_last_3d if self.channels_last else torch.contiguous_format)
+        clips = self.normalize(pixels).contiguous(
+            memory_format=torch.channels_last_3d if self.channels_last else torch.contiguous_format
+        )
         if self.erasing and keys is not None:
             clips = self.erasing(clips, keys)
         return clips.to(self.dtype)
@@ -53,7 +57,8 @@ class ClipPreparation:
     def _by_triton(self, pixels: Tensor, keys: Sequence[str] | None) -> Tensor:
         boxes, fill = torch.zeros(len(pixels), 0, 5, dtype=torch.int64), "const"
         if self.erasing and keys is not None:
-            boxes, fill = self.erasing.table(*pixels.shape[3:], keys), self.erasing.mode
+            height, width = pixels.shape[3:]
+            boxes, fill = self.erasing.table(height, width, keys), self.erasing.mode
         normalize = self.normalize
         return torch.ops.fragrant.prepare_clips(
             pixels,

@@ -1,25 +1,29 @@
 """RAM, the relational attention module: every position builds its own kernel and its own features out of its relations.
 
 Relational self-attention (Kim et al., "Relational Self-Attention: What's Missing in Attention for Video Understanding",
-NeurIPS 2021), as FRAGRANT uses it. With q, k, v of unit length at every position n, taps m of a kT x kH x kW neighbourhood
+NeurIPS 2021), as FRAGRANT uses it. With q, k, v of unit length at every position n, taps m of a kT x kH x kW
+neighbourhood
 and heads h:
 
     relational kernel   kernel[n, h, m] = sum_d c[n, h, d] * H2[d, m]
         type V          c[n, h, d] = q[n, h, d]
-        type R          c[n, h, d] = sum_j q[n, h, j] * R[n, j, d],              R[n, j, d] = sum_m H1[j, d, m] * k[n + m, j]
+        type R          c[n, h, d] = sum_j q[n, h, j] * R[n, j, d],              R[n, j, d] = sum_m H1[j, d, m] * k[n +
+        m, j]
         type VplusR     c[n, h, d] = sum_j q[n, h, j] * (R[n, j, d] + P1[j, d])
     basic context       y0[n, h, u] = sum_m kernel[n, h, m] * v[n + m, u]
     relational context
         type V          y[n, h, w] = y0[n, h, w]
-        type R          y[n, h, w] = sum_u y0[n, h, u] * S[n, u, w],             S[n, u, w] = sum_m G[w, m] * v[n + m, u]
+        type R          y[n, h, w] = sum_u y0[n, h, u] * S[n, u, w],             S[n, u, w] = sum_m G[w, m] * v[n + m,
+        u]
         type VplusR     y[n, h, w] = sum_u y0[n, h, u] * (S[n, u, w] + I[u, w])
 
-The published module convolves v with H2 and G before anything else. Here the sums are taken in an order in which nothing
+The published module convolves v with H2 and G before anything else. Here the sums are taken in an order in which
+nothing
 larger than the kernels exists; or, where the values have few channels for the number of heads, in an order with small
 convolutions. See ``relation.py``.
 """
 
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -51,14 +55,18 @@ class RamDims(NamedTuple):
 
 
 def resolve_dims(d_out: int, *, heads: int, key_dim: int, value_dim: int, latent_dim: int) -> RamDims:
-    """The published rule for dims given as 0: value_dim = d_out // heads, then key_dim = value_dim, then latent_dim = key_dim.
+    """The published rule for dims given as 0: value_dim = d_out // heads, then key_dim = value_dim, then latent_dim =
+    key_dim.
 
     If heads does not divide d_out, the module returns fewer channels: heads * (d_out // heads).
     """
     given = {"d_out": d_out, "key_dim": key_dim, "value_dim": value_dim, "latent_dim": latent_dim}
     wrong = [f"{name}={value}" for name, value in given.items() if value < 0]
     if heads < 1 or wrong or (value_dim or d_out // heads) < 1:
-        raise RamError(f"RAM needs heads >= 1, dims >= 0 and d_out >= heads; got heads={heads}, {', '.join(wrong) or f'd_out={d_out}'}")
+        raise RamError(
+            f"RAM needs heads >= 1, dims >= 0 and d_out >= heads; got heads={heads}, "
+            f"{', '.join(wrong) or f'd_out={d_out}'}"
+        )
     value_dim = value_dim or d_out // heads
     key_dim = key_dim or value_dim
     return RamDims(heads, key_dim, value_dim, latent_dim or key_dim)
@@ -68,8 +76,10 @@ def kernels_come_first(dims: RamDims, *, relational_features: bool, on_cpu: bool
     """Whether building the kernels and applying them costs less than convolving the values and contracting.
 
     Products per position and tap: h*(d + u), with relational features h*(d + 3u), against d*u, with features d*u + u*u.
-    On the CPU, writing a kernel into the matrix of its tile and reading it back costs more than these products: per head and
-    sum as much as 100 products of a convolution (measured for h = 1 .. 8, d and u = 4 .. 64; the orders cost the same near
+    On the CPU, writing a kernel into the matrix of its tile and reading it back costs more than these products: per
+    head and
+    sum as much as 100 products of a convolution (measured for h = 1 .. 8, d and u = 4 .. 64; the orders cost the same
+    near
     h = 8, d = u = 32).
     """
     h, d, u = dims.heads, dims.latent_dim, dims.value_dim
@@ -82,18 +92,23 @@ def kernels_come_first(dims: RamDims, *, relational_features: bool, on_cpu: bool
 class RAM(nn.Module):
     """y (N, h*dv, T, H, W) from x (N, d_in, T, H, W); no residual inside, no bias anywhere.
 
-    State, in the published order and under the published names (dk, dv, dd: key, value, latent dim): P1 (1, dk, dd) with
-    kernel type VplusR, I (1, dv, dv) with feature type VplusR, projection.weight, H1.weight (dk*dd, 1, kT, kH, kW) with kernel
-    types R and VplusR, H2.weight (dd, 1, ...), G.weight (dv, 1, ...) with feature types R and VplusR. The published I is
+    State, in the published order and under the published names (dk, dv, dd: key, value, latent dim): P1 (1, dk, dd)
+    with
+    kernel type VplusR, I (1, dv, dv) with feature type VplusR, projection.weight, H1.weight (dk*dd, 1, kT, kH, kW) with
+    kernel
+    types R and VplusR, H2.weight (dd, 1, ...), G.weight (dv, 1, ...) with feature types R and VplusR. The published I
+    is
     (1, dk, dk), which only works for dk == dv.
 
     Args:
         heads, key_dim, value_dim, latent_dim: 0 = derived, see :func:`resolve_dims`.
         kernel_size: odd numbers (kT, kH, kW).
-        stride: as published, a number above 1 halves the map (average over 3 x 3 pixels, zeros outside counted), whichever it is.
+        stride: as published, a number above 1 halves the map (average over 3 x 3 pixels, zeros outside counted),
+            whichever it is.
         kernel_type, feature_type: V, R or VplusR.
         impl: of the sums over taps: auto, torch or triton.
-        order: of the sums: ``kernels`` first, ``convolutions`` first, or ``auto``, the cheaper one. The result is the same.
+        order: of the sums: ``kernels`` first, ``convolutions`` first, or ``auto``, the cheaper one. The result is the
+            same.
 
     Raises:
         RamError: settings that do not fit together; KernelError: Triton was asked for and is missing.
@@ -117,7 +132,8 @@ class RAM(nn.Module):
     ):
         super().__init__()
         self.dims = resolve_dims(d_out, heads=heads, key_dim=key_dim, value_dim=value_dim, latent_dim=latent_dim)
-        self.kernel_size, self.kernel_type, self.feature_type = tuple(kernel_size), kernel_type, feature_type
+        self.kernel_size = cast(Size, tuple(kernel_size))  # checked below
+        self.kernel_type, self.feature_type = kernel_type, feature_type
         self.impl = check_implementation(impl)
         self.order = order
         self._check()
@@ -141,7 +157,10 @@ class RAM(nn.Module):
 
     def extra_repr(self) -> str:
         dims = ", ".join(f"{name}={value}" for name, value in self.dims._asdict().items())
-        return f"{dims}, kernel_type={self.kernel_type}, feature_type={self.feature_type}, impl={self.impl}, order={self.order}"
+        return (
+            f"{dims}, kernel_type={self.kernel_type}, feature_type={self.feature_type}, impl={self.impl}, "
+            f"order={self.order}"
+        )
 
     def _check(self) -> None:
         for name, value, known in (
@@ -156,7 +175,8 @@ class RAM(nn.Module):
         if self.kernel_type == "V" and self.dims.latent_dim != self.dims.key_dim:
             raise RamError(
                 f"RAM kernel_type V uses the query as kernel coefficients and needs latent_dim == key_dim; "
-                f"got {self.dims.latent_dim} and {self.dims.key_dim}; set latent_dim to 0, or kernel_type to R or VplusR"
+                f"got {self.dims.latent_dim} and {self.dims.key_dim}; set latent_dim to 0, or kernel_type to R or "
+                "VplusR"
             )
 
     def _parts(self) -> list[int]:
@@ -165,7 +185,8 @@ class RAM(nn.Module):
         return [h * dk, 0 if self.kernel_type == "V" else dk, dv]
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, d_in, T, H, W) -> (N, h*dv, T, H, W), halved H W with a stride; output channel w*h + head, in the memory format of x."""
+        """(N, d_in, T, H, W) -> (N, h*dv, T, H, W), halved H W with a stride; output channel w*h + head, in the memory
+        format of x."""
         parts = self.projection(x).permute(0, 2, 3, 4, 1).split(self._parts(), -1)  # each (N, T, H, W, ...)
         with autocast_off(x):  # from here on in the number format that the projection returned
             v = applied(UnitLength, parts[2])  # (N, T, H, W, dv)

@@ -24,7 +24,8 @@ class RandomErasing:
 
     Args:
         prob: of erasing anything.
-        mode: "pixel" = normal noise for every pixel | "rand" = one normal colour per frame and box | "const" = 0, the mean colour.
+        mode: "pixel" = normal noise for every pixel | "rand" = one normal colour per frame and box | "const" = 0, the
+            mean colour.
         max_count: most boxes of a clip; as many as that or fewer are drawn.
     """
 
@@ -46,10 +47,12 @@ class RandomErasing:
         """Normalised clips (N, C, T, H, W), in place.
 
         Args:
-            keys: one per clip; what is erased and with which noise follows from it alone (the noise of a GPU is not that of a CPU).
+            keys: one per clip; what is erased and with which noise follows from it alone (the noise of a GPU is not
+                that of a CPU).
         """
+        height, width = clips.shape[3:]
         for clip, key in zip(clips, keys, strict=True):
-            for box, seed in self.plan(*clip.shape[2:], key):
+            for box, seed in self.plan(height, width, key):
                 part = clip[..., box.top : box.top + box.height, box.left : box.left + box.width]  # (C, T, h, w)
                 part.copy_(self._fill(part, seed))
         return clips
@@ -60,7 +63,8 @@ class RandomErasing:
         return [(box, rng.getrandbits(63)) for box in self.draw(height, width, rng)]
 
     def table(self, height: int, width: int, keys: Sequence[str]) -> Tensor:
-        """The plans of N clips: (N, max_count, 5) int64: top, left, height, width, seed of a box; zeros where a clip has fewer."""
+        """The plans of N clips: (N, max_count, 5) int64: top, left, height, width, seed of a box; zeros where a clip
+        has fewer."""
         table = torch.zeros(len(keys), self.max_count, 5, dtype=torch.int64)
         for row, key in zip(table, keys, strict=True):
             for place, (box, seed) in zip(row, self.plan(height, width, key), strict=False):

@@ -33,4 +33,6 @@ def recompute(block: nn.Module, x: Tensor, *settings) -> Tensor:
         return block(x, *settings)
     if torch.compiler.is_compiling():  # compiled code does not repeat the update of the statistics
         return checkpoint(block, x, *settings, use_reentrant=False)
-    return checkpoint(block, x, *settings, use_reentrant=False, context_fn=lambda: (nullcontext(), frozen_statistics(block)))
+    return checkpoint(
+        block, x, *settings, use_reentrant=False, context_fn=lambda: (nullcontext(), frozen_statistics(block))
+    )

@@ -1,11 +1,15 @@
 """The steps of relational attention that contract large tensors, with backward passes that never keep one.
 
-The published module builds, at every position, matrices of key x latent, value x latent and value x value entries, and keeps
-them for the backward pass. Here each step makes what it needs for a few clips at a time, uses it while it is in the caches,
+The published module builds, at every position, matrices of key x latent, value x latent and value x value entries, and
+keeps
+them for the backward pass. Here each step makes what it needs for a few clips at a time, uses it while it is in the
+caches,
 and makes it again in the backward pass.
 
-Letters: N clips, T H W the map, M = kT*kH*kW taps, h heads, d latent entries, u and w channels of the values. ``q[n, .]`` is
-an entry at position n, ``v[n + m, .]`` one at the position that tap m reaches, zero outside the map. Everything is channels
+Letters: N clips, T H W the map, M = kT*kH*kW taps, h heads, d latent entries, u and w channels of the values.
+    ``q[n, .]`` is
+an entry at position n, ``v[n + m, .]`` one at the position that tap m reaches, zero outside the map. Everything is
+channels
 last, (N, T, H, W, ...).
 """
 
@@ -14,6 +18,7 @@ from collections.abc import Iterator
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.nn.grad import conv3d_input, conv3d_weight
 
 from fragrant.kernels.own_backward import one_node, own_backward
 from fragrant.kernels.taps import pick_taps
@@ -34,7 +39,8 @@ def clip_groups(x: Tensor, numbers_per_position: int) -> Iterator[slice]:
 
 @one_node
 class UnitLength(torch.autograd.Function):
-    """``u / sqrt(sum u^2 + 1e-6)`` over the last dimension: the published norm, epsilon inside the root. In float32 at least."""
+    """``u / sqrt(sum u^2 + 1e-6)`` over the last dimension: the published norm, epsilon inside the root. In float32 at
+    least."""
 
     @staticmethod
     def forward(ctx, u: Tensor) -> Tensor:
@@ -55,9 +61,11 @@ class UnitLength(torch.autograd.Function):
 
 @one_node
 class ApplyKernels(torch.autograd.Function):
-    """``y[n, h, u] = sum_m kernel[n, h, m] * v[n + m, u]`` with ``kernel[n, h, m] = sum_d coefficients[n, h, d] * filters[d, m]``.
+    """``y[n, h, u] = sum_m kernel[n, h, m] * v[n + m, u]`` with
+    ``kernel[n, h, m] = sum_d coefficients[n, h, d] * filters[d, m]``.
 
-    (N, T, H, W, h, d), (N, T, H, W, U), (d, M) -> (N, T, H, W, h, U). Instead of convolutions to a d x U matrix per position.
+    (N, T, H, W, h, d), (N, T, H, W, U), (d, M) -> (N, T, H, W, h, U). Instead of convolutions to a d x U matrix per
+    position.
     """
 
     @staticmethod
@@ -94,7 +102,8 @@ class ApplyKernels(torch.autograd.Function):
 class CorrelateValues(torch.autograd.Function):
     """``y[n, h, w] = sum_m filters[w, m] * s[n, h, m]`` with ``s[n, h, m] = sum_u x[n, h, u] * v[n + m, u]``.
 
-    (N, T, H, W, h, U), (N, T, H, W, U), (w, M) -> (N, T, H, W, h, w). Instead of convolutions to a U x w matrix per position.
+    (N, T, H, W, h, U), (N, T, H, W, U), (w, M) -> (N, T, H, W, h, w). Instead of convolutions to a U x w matrix per
+    position.
     """
 
     @staticmethod
@@ -134,7 +143,8 @@ class ContractConvolved(torch.autograd.Function):
 
     ``R[n, a, b] = sum_m filters[a, b, m] * z[n + m, a] + offset[a, b]``
 
-    (N, T, H, W, h, A), (N, T, H, W, A), (A, B, kT, kH, kW), (A, B) or None -> (N, T, H, W, h, B); transposed: (.., h, B) -> (.., h, A).
+    (N, T, H, W, h, A), (N, T, H, W, A), (A, B, kT, kH, kW), (A, B) or None -> (N, T, H, W, h, B); transposed: (.., h,
+    B) -> (.., h, A).
     """
 
     @staticmethod
@@ -161,27 +171,44 @@ class ContractConvolved(torch.autograd.Function):
                 matrices = position_matrices(z[clips], filters, offset)  # (p, A, B)
                 torch.bmm(grad_rows, matrices if ctx.transposed else matrices.mT, out=by_position(grad_x[clips]))
             if needs_z or needs_filters or needs_offset:
-                grad_matrices = torch.bmm(grad_rows.mT, x_rows) if ctx.transposed else torch.bmm(x_rows.mT, grad_rows)  # (p, A, B)
+                grad_matrices = (
+                    torch.bmm(grad_rows.mT, x_rows) if ctx.transposed else torch.bmm(x_rows.mT, grad_rows)
+                )  # (p, A, B)
                 grad_offset += grad_matrices.sum(0, dtype=grad_offset.dtype)
                 add_to = grad_filters if needs_filters else None
-                convolution_gradients(grad_matrices, z[clips], filters, grad_z=grad_z[clips] if needs_z else None, grad_filters=add_to)
-        return grad_x, grad_z, grad_filters.to(filters.dtype), grad_offset.to(filters.dtype) if needs_offset else None, None
+                convolution_gradients(
+                    grad_matrices, z[clips], filters, grad_z=grad_z[clips] if needs_z else None, grad_filters=add_to
+                )
+        return (
+            grad_x,
+            grad_z,
+            grad_filters.to(filters.dtype),
+            grad_offset.to(filters.dtype) if needs_offset else None,
+            None,
+        )
 
 
 def position_matrices(z: Tensor, filters: Tensor, offset: Tensor | None) -> Tensor:
-    """(n, T, H, W, A), (A, B, kT, kH, kW) -> (p, A, B) for the p = n*T*H*W positions: A channels, each convolved with its own B filters."""
+    """(n, T, H, W, A), (A, B, kT, kH, kW) -> (p, A, B) for the p = n*T*H*W positions: A channels, each convolved with
+    its own B filters."""
     channels, matrix_width = filters.shape[:2]
     padding = [k // 2 for k in filters.shape[2:]]
-    planes = F.conv3d(channels_first(z), filters.flatten(0, 1).unsqueeze(1), padding=padding, groups=channels)  # (n, A*B, T, H, W)
+    planes = F.conv3d(
+        channels_first(z), filters.flatten(0, 1).unsqueeze(1), padding=padding, groups=channels
+    )  # (n, A*B, T, H, W)
     matrices = planes.permute(0, 2, 3, 4, 1).reshape(-1, channels, matrix_width)
     return matrices if offset is None else matrices.add_(offset)
 
 
-def convolution_gradients(grad: Tensor, z: Tensor, filters: Tensor, *, grad_z: Tensor | None, grad_filters: Tensor | None) -> None:
+def convolution_gradients(
+    grad: Tensor, z: Tensor, filters: Tensor, *, grad_z: Tensor | None, grad_filters: Tensor | None
+) -> None:
     """Backward of :func:`position_matrices` from grad (p, A, B): writes grad_z, adds to grad_filters.
 
-    Each gradient in the memory format that is fast for it on the CPU, which makes 5 to 10 times: the filters' channels last,
-    the input's channels first. There the filters' is taken in float32: in bfloat16 oneDNN's is wrong, even not finite, where
+    Each gradient in the memory format that is fast for it on the CPU, which makes 5 to 10 times: the filters' channels
+    last,
+    the input's channels first. There the filters' is taken in float32: in bfloat16 oneDNN's is wrong, even not finite,
+    where
     clips are shorter than filters (seen with torch 2.15).
     """
     channels = len(filters)
@@ -191,12 +218,12 @@ def convolution_gradients(grad: Tensor, z: Tensor, filters: Tensor, *, grad_z: T
     if grad_filters is not None:
         dtype = torch.promote_types(z.dtype, torch.float32) if z.device.type == "cpu" else z.dtype
         inputs, shape = channels_first(z).to(dtype), weight.shape
-        step = torch.nn.grad.conv3d_weight(inputs, shape, planes.to(dtype), padding=padding, groups=channels)
+        step = conv3d_weight(inputs, shape, planes.to(dtype), padding=padding, groups=channels)
         grad_filters += step.view(grad_filters.shape)
     if grad_z is not None:
         if planes.device.type == "cpu":
             planes = planes.contiguous()
-        step = torch.nn.grad.conv3d_input(channels_first(z).shape, weight, planes, padding=padding, groups=channels)
+        step = conv3d_input(channels_first(z).shape, weight, planes, padding=padding, groups=channels)
         grad_z.copy_(step.permute(0, 2, 3, 4, 1))
 
 
@@ -216,7 +243,8 @@ def rows(x: Tensor) -> Tensor:
 
 
 def empty(x: Tensor) -> Tensor:
-    """To be filled with the gradient of x; contiguous, whatever x is. What nobody needs stays unfilled; autograd drops it."""
+    """To be filled with the gradient of x; contiguous, whatever x is. What nobody needs stays unfilled; autograd drops
+    it."""
     return x.new_empty(x.shape)
 
 

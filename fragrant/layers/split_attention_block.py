@@ -36,7 +36,13 @@ class SplitAttentionBlock(nn.Module):
     ):
         super().__init__()
         attention = partial(
-            Attention, dim, num_heads=num_heads, qkv_bias=qkv_bias, qk_scale=qk_scale, attention_dropout=attention_dropout, dropout=dropout
+            Attention,
+            dim,
+            num_heads=num_heads,
+            qkv_bias=qkv_bias,
+            qk_scale=qk_scale,
+            attention_dropout=attention_dropout,
+            dropout=dropout,
         )
         self.pos_embed = DepthwiseConv3d(dim, kernel_size=3)
         self.t_norm = nn.LayerNorm(dim, eps=1e-6)

@@ -14,7 +14,8 @@ def to_tokens(volume: Tensor) -> Tensor:
 
 
 def to_volume(tokens: Tensor, like: Tensor) -> Tensor:
-    """(N, L, C) -> (N, C, T, H, W): sizes and memory format of ``like``, so that one choice at the input holds throughout."""
+    """(N, L, C) -> (N, C, T, H, W): sizes and memory format of ``like``, so that one choice at the input holds
+    throughout."""
     volume = tokens.transpose(1, 2).unflatten(2, like.shape[2:])
     if like.is_contiguous(memory_format=torch.channels_last_3d):
         return volume.contiguous(memory_format=torch.channels_last_3d)  # free where the tokens are contiguous

@@ -11,6 +11,17 @@ class ModelError(UserError):
     """Model arguments that do not fit together, or a clip that the model cannot take."""
 
 
+def blocks_to_recompute(recompute_blocks: Sequence[int]) -> tuple[int, ...]:
+    """How many of the first blocks of each of the four stages are computed again in the backward pass instead of kept.
+
+    Raises:
+        ModelError: not four numbers.
+    """
+    if len(recompute_blocks) != 4:
+        raise ModelError(f"MODEL.CHECKPOINT_NUM {list(recompute_blocks)} needs one value for each of the 4 stages")
+    return tuple(recompute_blocks)
+
+
 class Backbone(nn.Module):
     """A video classifier: feature maps, their mean over space and time, a linear head.
 
@@ -40,15 +51,18 @@ class Backbone(nn.Module):
 
     @property
     def choices(self) -> dict[str, Sequence[float]]:
-        """What the model decides for every clip by itself, and the values there are: {"gamma": (1.0, 1.5)}; most decide nothing."""
+        """What the model decides for every clip by itself, and the values there are: {"gamma": (1.0, 1.5)}; most decide
+        nothing."""
         return {}
 
     def score(self, clips: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        """(N, C, T, H, W) -> logits (N, K), and of each of ``choices`` the value taken for every clip (N,): what a score table holds."""
+        """(N, C, T, H, W) -> logits (N, K), and of each of ``choices`` the value taken for every clip (N,): what a
+        score table holds."""
         return self(clips), {}
 
     def layout_of(self, state: Mapping[str, Tensor]) -> str:
-        """Who wrote a file, told by the names in it, for the report: "mmaction2"; "" where there is one layout only, or nobody knows."""
+        """Who wrote a file, told by the names in it, for the report: "mmaction2"; "" where there is one layout only, or
+        nobody knows."""
         return ""
 
     def rename_published(self, state: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -26,7 +26,8 @@ def attention_macs(inputs: list, outputs: list) -> int:
 
 
 def tap_macs(inputs: list, outputs: list) -> int:
-    """RAM's sums over the neighbours of a position, and the product with the filters (D, M) that makes or takes their weights."""
+    """RAM's sums over the neighbours of a position, and the product with the filters (D, M) that makes or takes their
+    weights."""
     values, (num_filters, num_taps) = inputs[1].type().sizes(), inputs[2].type().sizes()
     *positions_and_heads, _ = inputs[0].type().sizes()
     return math.prod(positions_and_heads) * num_taps * (values[-1] + num_filters)
@@ -46,7 +47,8 @@ def frequency_macs(inputs: list, outputs: list) -> int:
 
 
 def motion_map_macs(inputs: list, outputs: list) -> int:
-    """PA by its definition, a convolution of every frame, as published tables count it; computed are those of the differences."""
+    """PA by its definition, a convolution of every frame, as published tables count it; computed are those of the
+    differences."""
     (n, _, frames, *size), filters = inputs[0].type().sizes(), inputs[1].type().sizes()
     return n * frames * math.prod(size) * math.prod(filters)
 
@@ -63,7 +65,8 @@ UNSEEN = {  # by fvcore
 
 
 def count_macs(model: nn.Module, clip_shape: Sequence[int]) -> FlopCountAnalysis:
-    """fvcore's counter after it has counted one clip of shape (C, T, H, W). Costs one forward pass, where the model lies."""
+    """fvcore's counter after it has counted one clip of shape (C, T, H, W). Costs one forward pass, where the model
+    lies."""
     parameter = next(model.parameters())
     counter = FlopCountAnalysis(model, torch.zeros(1, *clip_shape, device=parameter.device, dtype=parameter.dtype))
     counter.set_op_handle(**UNSEEN)

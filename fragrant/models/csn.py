@@ -1,6 +1,7 @@
 """CSN, the channel-separated 3D ResNet (Tran et al. 2019, arXiv 1904.02811), on torchvision's VideoResNet.
 
-The names of the modules, and so the keys of the state dict, are those of torchvision and VMZ but for the head ("fc" there).
+The names of the modules, and so the keys of the state dict, are those of torchvision and VMZ but for the head ("fc"
+there).
 """
 
 import re
@@ -13,10 +14,15 @@ from torchvision.models.video.resnet import Bottleneck, VideoResNet
 
 from fragrant.layers.depthwise_conv import DepthwiseConv3d
 from fragrant.layers.recompute import recompute
-from fragrant.models.backbone import Backbone, ModelError
-from fragrant.models.build import MODELS
+from fragrant.models.backbone import Backbone, ModelError, blocks_to_recompute
+from fragrant.models.build import MODELS, recompute_blocks
 
-BLOCKS = {26: (2, 2, 2, 2), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}  # depth -> blocks of the four stages
+BLOCKS = {
+    26: (2, 2, 2, 2),
+    50: (3, 4, 6, 3),
+    101: (3, 4, 23, 3),
+    152: (3, 8, 36, 3),
+}  # depth -> blocks of the four stages
 BATCH_NORM_EPS = 1e-3  # as in Caffe2, where the published weights come from; torch's 1e-5 moves logits by up to 0.8 %
 
 
@@ -65,7 +71,8 @@ class CSN(Backbone):
     Args:
         num_classes: K; 0 gives an Identity head.
         depth: 26, 50, 101 or 152.
-        bottleneck: "ir" (3 x 3 x 3 convolutions replaced by depthwise ones) or "ip" (a 1 x 1 x 1 convolution before them).
+        bottleneck: "ir" (3 x 3 x 3 convolutions replaced by depthwise ones) or "ip" (a 1 x 1 x 1 convolution before
+            them).
         pool2: halve time once more, after the first stage; no published model does.
         frozen_bn: BatchNorm keeps its statistics, scales and shifts, as in all published fine-tuning.
         dropout_rate: before the head.
@@ -88,20 +95,26 @@ class CSN(Backbone):
     ):
         super().__init__()
         if depth not in BLOCKS:
-            raise ModelError(f"CSN.DEPTH {depth} is not known; allowed: {', '.join(map(str, BLOCKS))}")
+            raise ModelError(f"CSN depth {depth} is not known; allowed: {', '.join(map(str, BLOCKS))}")
         if bottleneck not in BOTTLENECKS:
-            raise ModelError(f"CSN.BOTTLENECK '{bottleneck}' is not known; allowed: {', '.join(BOTTLENECKS)}")
-        if len(recompute_blocks) != 4:
-            raise ModelError(f"MODEL.CHECKPOINT_NUM {list(recompute_blocks)} needs one value for each of the 4 stages")
+            raise ModelError(f"CSN bottleneck '{bottleneck}' is not known; allowed: {', '.join(BOTTLENECKS)}")
         self.depth, self.bottleneck = depth, bottleneck
         self.frozen_bn = frozen_bn
-        self.recompute_blocks = tuple(recompute_blocks)
+        self.recompute_blocks = blocks_to_recompute(recompute_blocks)
         net = VideoResNet(Bottleneck, [BOTTLENECKS[bottleneck]] * 4, list(BLOCKS[depth]), stem, max(num_classes, 1))
-        self.stem, self.layer1, self.layer2, self.layer3, self.layer4 = net.stem, net.layer1, net.layer2, net.layer3, net.layer4
+        self.stem, self.layer1, self.layer2, self.layer3, self.layer4 = (
+            net.stem,
+            net.layer1,
+            net.layer2,
+            net.layer3,
+            net.layer4,
+        )
         self.pool2 = nn.MaxPool3d((2, 1, 1), stride=(2, 1, 1)) if pool2 else nn.Identity()
         self.num_features = net.fc.in_features
         self.dropout = nn.Dropout(dropout_rate)
-        self.head = net.fc if num_classes else nn.Identity()  # VideoResNet initialises it as published: std 0.01, bias 0
+        self.head = (
+            net.fc if num_classes else nn.Identity()
+        )  # VideoResNet initialises it as published: std 0.01, bias 0
         for norm in self._batch_norms():
             norm.eps = BATCH_NORM_EPS
             for parameter in norm.parameters() if frozen_bn else ():
@@ -141,21 +154,27 @@ class CSN(Backbone):
         Raises:
             ModelError: the file's network is a CSN of the other kind or another depth: most names would still fit.
         """
-        if any(re.search(r"(^|\.)layer1\.0\.conv2\.0\.weight$", key) for key in state) and layout_of(state).startswith("mmaction2"):
+        if any(re.search(r"(^|\.)layer1\.0\.conv2\.0\.weight$", key) for key in state) and layout_of(state).startswith(
+            "mmaction2"
+        ):
             raise ModelError(
-                "the weights are of an old mmaction2 (before mid-2021), whose ip-CSN has no BatchNorm between the two convolutions of a "
+                "the weights are of an old mmaction2 (before mid-2021), whose ip-CSN has no BatchNorm between "
+                "the two convolutions of a "
                 "block: another network; allowed: today's mmaction2 files, VMZ and torchvision files"
             )
         state = renamed_csn(state)
         found, own = network_of(state), f"{self.bottleneck}-CSN-{self.depth}"
         if found and found != own:
-            raise ModelError(f"the weights are those of {found}, the model is {own}; set CSN.BOTTLENECK and CSN.DEPTH as in the file")
+            raise ModelError(
+                f"the weights are those of {found}, the model is {own}; set CSN.BOTTLENECK and CSN.DEPTH as in the file"
+            )
         return state
 
 
-# --------------------------------------------------------------------------------------------------------- published layouts
+# ---------------------------------------------------------------------------------------------------- published layouts
 def layout_of(state: Mapping[str, Tensor]) -> str:
-    """Who wrote a state dict, told by its names: mmaction2, VMZ and torchvision, or this package; "" = somebody else."""
+    """Who wrote a state dict, told by its names: mmaction2, VMZ and torchvision, or this package; "" = somebody
+    else."""
     if "backbone.conv1.conv.weight" in state:
         return "mmaction2 recogniser"
     if "conv1.conv.weight" in state:
@@ -184,7 +203,8 @@ _RENAMES_IP = [
 
 
 def renamed_csn(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The tensors of any known layout under the names of this package; mmaction2's preprocessing constants are left out."""
+    """The tensors of any known layout under the names of this package; mmaction2's preprocessing constants are left
+    out."""
     is_ip = any(".conv2.1.conv." in key for key in state)
     renames = [(re.compile(pattern), new) for pattern, new in [*_RENAMES, *(_RENAMES_IP if is_ip else _RENAMES_IR)]]
     result = {}
@@ -201,7 +221,7 @@ def network_of(state: Mapping[str, Tensor]) -> str:
     """``"ir-CSN-152"``, read off the blocks of a renamed state dict; "" where they are those of no known CSN."""
     firsts = [re.fullmatch(r"layer([1-4])\.\d+\.conv1\.0\.weight", key) for key in state]
     counts = Counter(match[1] for match in firsts if match)
-    depths = {blocks: depth for depth, blocks in BLOCKS.items()}
+    depths: dict[tuple[int, ...], int] = {blocks: depth for depth, blocks in BLOCKS.items()}
     depth = depths.get(tuple(counts[stage] for stage in "1234"))
     if depth is None or "layer1.0.conv3.0.weight" not in state:
         return ""
@@ -217,5 +237,5 @@ def csn(cfg) -> CSN:
         pool2=cfg.CSN.POOL2,
         frozen_bn=cfg.CSN.FROZEN_BN,
         dropout_rate=cfg.MODEL.DROPOUT_RATE,
-        recompute_blocks=cfg.MODEL.CHECKPOINT_NUM if cfg.MODEL.USE_CHECKPOINT else (0, 0, 0, 0),
+        recompute_blocks=recompute_blocks(cfg),
     )

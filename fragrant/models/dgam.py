@@ -1,7 +1,9 @@
-"""DGAM (Jeong et al., ELLAR, ACCV 2024): gamma experts in front of any backbone, and a classifier for each of them behind it."""
+"""DGAM (Jeong et al., ELLAR, ACCV 2024): gamma experts in front of any backbone, and a classifier for each of them
+behind it."""
 
 import re
 from collections.abc import Mapping, Sequence
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -55,13 +57,17 @@ class DGAM(Backbone):
         for name, values, known in (("DGAM.HEADS", [heads], HEADS), ("DGAM.FREEZE", frozen, PARTS)):
             if unknown := [value for value in values if value not in known]:
                 raise ModelError(f"{name} '{unknown[0]}' is not known; allowed: {', '.join(known)}")
-        options = dict(gammas=gammas, select=select, tau=tau, statistics=statistics, fixed=fixed, dropout=gate_dropout)
-        self.experts = GammaExperts(num_frames, **options)
+        self.experts = GammaExperts(
+            num_frames, gammas=gammas, select=select, tau=tau, statistics=statistics, fixed=fixed, dropout=gate_dropout
+        )
         self.gammas = tuple(gammas)
         self.backbone = backbone
         self.num_features = backbone.num_features
-        self.heads = nn.ModuleList(nn.Linear(self.num_features, num_classes) for _ in (gammas if heads == "matched" else [1]))
+        self.heads = nn.ModuleList(
+            nn.Linear(self.num_features, num_classes) for _ in (gammas if heads == "matched" else [1])
+        )
         for head in self.heads:
+            assert isinstance(head, nn.Linear)
             nn.init.normal_(head.weight, std=0.01)
             nn.init.zeros_(head.bias)
         self.lr_scales = {"backbone": backbone_lr_scale, "gate": gate_lr_scale}
@@ -71,9 +77,9 @@ class DGAM(Backbone):
         self.train()
 
     @property
-    def head(self) -> nn.Linear:
+    def head(self) -> nn.Linear:  # type: ignore[override]  # one of several: nobody sets it
         """The classifier of the first gamma."""
-        return self.heads[0]
+        return cast(nn.Linear, self.heads[0])
 
     def _frozen(self) -> list[nn.Module]:
         parts = {"backbone": self.backbone, "heads": self.heads, "gate": self.experts.gating}
@@ -109,8 +115,10 @@ class DGAM(Backbone):
     def classify(self, pooled: Tensor, choice: Choice) -> Tensor:
         """(N, D) -> (N, K) by the classifier of each clip's expert; a mixture of experts has a mixture of classifiers.
 
-        All of them take part in every step, those that no clip has taken with a gradient of zero, not none: nothing waits for the GPU
-        to tell which, and all processes have gradients of the same tensors. So AdamW decays them too, by 1 - rate * decay per step,
+        All of them take part in every step, those that no clip has taken with a gradient of zero, not none: nothing
+        waits for the GPU
+        to tell which, and all processes have gradients of the same tensors. So AdamW decays them too, by 1 - rate *
+        decay per step,
         which the published code, where they have none, does not.
         """
         if len(self.heads) == 1:
@@ -129,17 +137,18 @@ class DGAM(Backbone):
         """
         if len(self.heads) > 1:
             raise ModelError(
-                "DGAM with a classifier for each gamma has no logits of features alone; call the model, or take DGAM.HEADS shared"
+                "DGAM with a classifier for each gamma has no logits of features alone; call the model, or take "
+                "DGAM.HEADS shared"
             )
         return self.heads[0](self.backbone.forward_head(features))
 
     def timed_parts(self) -> dict[str, list[nn.Module]]:
         return {"frame statistics, gate, experts": [self.experts]}
 
-    # --------------------------------------------------------------------------------------- published weights, learning rates
+    # -------------------------------------------------------------------------------- published weights, learning rates
     def optimizer_groups(self) -> list[dict]:
         """Backbone, classifiers, gate; vectors and tables of position biases do not decay."""
-        members = {}
+        members: dict[tuple[str, bool], list[nn.Parameter]] = {}
         for name, parameter in self.named_parameters():
             part = {"backbone": "backbone", "heads": "heads"}.get(name.split(".")[0], "gate")
             decays = parameter.ndim > 1 and not name.endswith("relative_position_bias_table")

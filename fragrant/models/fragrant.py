@@ -1,4 +1,5 @@
-"""FRAGRANT: UniFormer with the frequency-auxiliary module (FAM) and the relational attention module (RAM) between its stages.
+"""FRAGRANT: UniFormer with the frequency-auxiliary module (FAM) and the relational attention module (RAM) between its
+stages.
 
 The published file holds both modules, but calls neither; its figure shows FAM after stage 2 and RAM after stage 3, its
 commented-out calls show others. So the places are arguments, and the figure is the default.
@@ -16,7 +17,9 @@ FIGURE_RAM = dict(heads=8, key_dim=0, kernel_type="VplusR", feature_type="VplusR
 
 
 def check_places(name: str, places: Sequence[str]) -> None:
-    wrong = [place for place in places if place not in PLACES] or [place for place in places if list(places).count(place) > 1]
+    wrong = [place for place in places if place not in PLACES] or [
+        place for place in places if list(places).count(place) > 1
+    ]
     if wrong:
         raise ModelError(f"{name} {list(places)}: '{wrong[0]}' must be one of {', '.join(PLACES)}, each at most once")
 
@@ -25,11 +28,13 @@ def build_ram(place: str, width: int, *, residual: bool, ram: dict) -> RAM:
     module = RAM(width, width, **ram)
     if module.out_channels != width:
         raise ModelError(
-            f"RAM at {place}: {module.out_channels} channels come out of {width}; heads ({module.dims.heads}) must divide {width}"
+            f"RAM at {place}: {module.out_channels} channels come out of {width}; heads ({module.dims.heads}) "
+            f"must divide {width}"
         )
     if residual and max(ram.get("stride", (1,))) > 1:
         raise ModelError(
-            f"RAM at {place}: stride {list(ram['stride'])} halves the map, so that nothing can be added to it; set residual off"
+            f"RAM at {place}: stride {list(ram['stride'])} halves the map, so that nothing can be added to it; "
+            "set residual off"
         )
     return module
 
@@ -48,7 +53,9 @@ def arrange(
     check_places("fam_at", fam_at)
     check_places("ram_at", ram_at)
     if len(first) not in (1, len(fam_at)) or any(word not in ("fam", "ram") for word in first):
-        raise ModelError(f"first must be fam or ram, once or once for each place of fam_at ({len(fam_at)}); got {list(first)}")
+        raise ModelError(
+            f"first must be fam or ram, once or once for each place of fam_at ({len(fam_at)}); got {list(first)}"
+        )
     first_at = dict(zip(fam_at, first if len(first) == len(fam_at) else list(first) * len(fam_at), strict=True))
     fam = FAM(amplitude_exponent=amplitude_exponent)
     chain, names = [], set()
@@ -67,13 +74,16 @@ def arrange(
 class Fragrant(UniFormer):
     """UniFormer, whose arguments it takes too, with FAM and RAM at places of choice.
 
-    A place is ``embed1`` .. ``embed4`` (right after the patch embedding of that stage) or ``stage1`` .. ``stage4`` (after its
-    blocks). The parameters of RAM have the published names, ``rsa_attn1`` .. ``rsa_attn4`` by stage; a second RAM in a stage is
+    A place is ``embed1`` .. ``embed4`` (right after the patch embedding of that stage) or ``stage1`` .. ``stage4``
+    (after its
+    blocks). The parameters of RAM have the published names, ``rsa_attn1`` .. ``rsa_attn4`` by stage; a second RAM in a
+    stage is
     ``rsa_attn3_after``. FAM has no parameters. Published checkpoints of UniFormer fit; RAM is then reported as missing.
 
     Args:
         fam_at, ram_at: the places; empty for none.
-        first: which of the two comes first where both stand at one place, ``fam`` or ``ram``: one for all places of fam_at, or
+        first: which of the two comes first where both stand at one place, ``fam`` or ``ram``: one for all places of
+            fam_at, or
             one for each.
         residual: x + module(x) instead of module(x).
         amplitude_exponent: of FAM: 1 as in the published code, 2 as in the published figure.
@@ -97,8 +107,15 @@ class Fragrant(UniFormer):
     ):
         widths = per_stage("embed_dim", embed_dim)
         ram = FIGURE_RAM if ram is None else ram
-        where = dict(fam_at=fam_at, ram_at=ram_at, first=first, residual=residual)
-        insertions = arrange(widths, **where, amplitude_exponent=amplitude_exponent, ram=ram)
+        insertions = arrange(
+            widths,
+            fam_at=fam_at,
+            ram_at=ram_at,
+            first=first,
+            residual=residual,
+            amplitude_exponent=amplitude_exponent,
+            ram=ram,
+        )
         super().__init__(embed_dim=widths, insertions=insertions, **uniformer)
 
 

@@ -1,4 +1,5 @@
-"""H2CN, the hierarchical hourglass network (MM 2022): TSM with large displacements, between neighbouring frames and between segments."""
+"""H2CN, the hierarchical hourglass network (MM 2022): TSM with large displacements, between neighbouring frames and
+between segments."""
 
 from collections.abc import Sequence
 from itertools import chain
@@ -8,14 +9,15 @@ from torch import Tensor, nn
 
 from fragrant.layers.hourglass import Hourglass, HourglassGate
 from fragrant.models.backbone import ModelError
-from fragrant.models.build import MODELS
+from fragrant.models.build import MODELS, recompute_blocks
 from fragrant.models.tsm import RENAMES, TSM
 
 FRAMES = 5  # of a segment; the middle one is the picture
 
 
 class H2CN(TSM):
-    """TSM on segments of 5 neighbouring frames: a stem that sees all of them, and in every block a gate between the segments.
+    """TSM on segments of 5 neighbouring frames: a stem that sees all of them, and in every block a gate between the
+    segments.
 
     Sample with DATA.SAMPLING segment, DATA.SEGMENT_LENGTH 5: clips of 5 T frames.
     """
@@ -36,10 +38,20 @@ class H2CN(TSM):
         *RENAMES,
     ]
 
-    def __init__(self, *, num_classes: int, blocks: Sequence[int] = (3, 4, 6, 3), width: int = 64, dropout_rate: float = 0.5):
-        super().__init__(num_classes=num_classes, blocks=blocks, width=width, dropout_rate=dropout_rate)
+    def __init__(
+        self,
+        *,
+        num_classes: int,
+        blocks: Sequence[int] = (3, 4, 6, 3),
+        width: int = 64,
+        dropout_rate: float = 0.5,
+        recompute_blocks: Sequence[int] = (0, 0, 0, 0),
+    ):
+        options = dict(blocks=blocks, width=width, dropout_rate=dropout_rate, recompute_blocks=recompute_blocks)
+        super().__init__(num_classes=num_classes, **options)
         net = self.resnet
-        net.conv1 = nn.Conv2d(3, 64, 7, stride=2, padding=3)  # its ImageNet ancestor has biases here and beside the blocks
+        # Its ImageNet ancestor has biases here and beside the blocks.
+        net.conv1 = nn.Conv2d(3, 64, 7, stride=2, padding=3)
         for block in chain(*self.stages()):
             block.temporal = HourglassGate(block.width)
             if block.downsample is not None:
@@ -56,17 +68,20 @@ class H2CN(TSM):
 
     def motion(self, frames: Tensor) -> Tensor:
         """(M, 3, 5, H, W), M segments -> (M, 64, H / 8, W / 8)"""
-        part = self.short_term
+        part, step_1, step_2 = self.short_term, self.short_term["1"], self.short_term["2"]
+        assert isinstance(step_1, nn.ModuleDict) and isinstance(step_2, nn.ModuleDict)
         x = F.avg_pool3d(frames, (1, 2, 2))  # (M, 3, 5, H / 2, W / 2)
-        x = part["1"]["norm"](part["1"]["hourglass"](x)).relu()  # (M, 3, 3, ...)
-        x = part["2"]["norm"](part["2"]["hourglass"](x)).relu()  # (M, 9, 1, ...)
+        x = step_1["norm"](step_1["hourglass"](x)).relu()  # (M, 3, 3, ...)
+        x = step_2["norm"](step_2["hourglass"](x)).relu()  # (M, 9, 1, ...)
         x = part["norm"](part["conv"](x.squeeze(2))).relu()  # (M, 64, H / 4, W / 4)
         return F.max_pool2d(x, 3, stride=2, padding=1)
 
     def stem(self, clips: Tensor) -> tuple[Tensor, int]:
         """(N, 3, 5*T, H, W) -> (N*T, 64, H / 4, W / 4), T"""
         if clips.shape[2] % FRAMES:
-            raise ModelError(f"H2CN takes clips of a multiple of {FRAMES} frames, the segments; got {clips.shape[2]} frames")
+            raise ModelError(
+                f"H2CN takes clips of a multiple of {FRAMES} frames, the segments; got {clips.shape[2]} frames"
+            )
         segments = clips.shape[2] // FRAMES
         frames = clips.unflatten(2, (segments, FRAMES)).transpose(1, 2).flatten(0, 1)  # (N*T, 3, 5, H, W)
         pictures = frames[:, :, FRAMES // 2].unsqueeze(2)  # (N*T, 3, 1, H, W): clips of one frame
@@ -74,9 +89,17 @@ class H2CN(TSM):
         return 0.5 * still + 0.5 * F.interpolate(self.motion(frames), size=still.shape[2:]), segments
 
     def rename_published(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
-        return {name: value for name, value in super().rename_published(state).items() if not name.startswith("base_model.conv1_temp.")}
+        return {
+            name: value
+            for name, value in super().rename_published(state).items()
+            if not name.startswith("base_model.conv1_temp.")
+        }
 
 
 @MODELS.register("H2CN")
 def h2cn(cfg) -> H2CN:
-    return H2CN(num_classes=cfg.MODEL.NUM_CLASSES, dropout_rate=cfg.MODEL.DROPOUT_RATE)
+    return H2CN(
+        num_classes=cfg.MODEL.NUM_CLASSES,
+        dropout_rate=cfg.MODEL.DROPOUT_RATE,
+        recompute_blocks=recompute_blocks(cfg),
+    )

@@ -1,7 +1,10 @@
-"""MIE-Net, motion information enhancement: motion maps (PA) fused with the picture (AFM), and DPTAM in every block of a ResNet.
+"""MIE-Net, motion information enhancement: motion maps (PA) fused with the picture (AFM), and DPTAM in every block of a
+ResNet.
 
-For fine-grained sport actions (SLJD, Diving48) and Something-Something V2. A clip is T segments of L neighbouring frames; every segment
-gives one image of its first frame and its motion maps, and the ResNet sees the T images, which meet in DPTAM alone. The published code
+For fine-grained sport actions (SLJD, Diving48) and Something-Something V2. A clip is T segments of L neighbouring
+frames; every segment
+gives one image of its first frame and its motion maps, and the ResNet sees the T images, which meet in DPTAM alone. The
+published code
 does not run as it is; what this computes is what it computes once repaired.
 """
 
@@ -18,8 +21,8 @@ from fragrant.layers.dptam import DPTAM
 from fragrant.layers.frame_bottleneck import FrameBottleneck
 from fragrant.layers.pa import PA
 from fragrant.layers.recompute import recompute
-from fragrant.models.backbone import Backbone, ModelError
-from fragrant.models.build import MODELS
+from fragrant.models.backbone import Backbone, ModelError, blocks_to_recompute
+from fragrant.models.build import MODELS, recompute_blocks
 
 FUSIONS = ("afm", "concat", "none")
 CONSENSUS = {"avg": lambda logits: logits.mean(1), "max": lambda logits: logits.amax(1)}  # (N, T, K) -> (N, K)
@@ -52,17 +55,21 @@ def spread_over_channels(filters: Tensor, channels: int) -> Tensor:
 
 
 class MieNet(Backbone):
-    """MIE-Net and its relatives: AFM only (``dptam=False``), DPTAM behind plain concatenation (``fusion="concat"``), RGB + DPTAM, TSN.
+    """MIE-Net and its relatives: AFM only (``dptam=False``), DPTAM behind plain concatenation (``fusion="concat"``),
+    RGB + DPTAM, TSN.
 
     Args:
-        frames_per_segment: L. A clip is a whole number of segments, T = frames / L; train and test with the same number.
-        fusion: "afm", "concat" (picture and motion maps side by side, as PAN-Lite), "none" (the first frame of a segment alone).
+        frames_per_segment: L. A clip is a whole number of segments, T = frames / L; train and test with the same
+            number.
+        fusion: "afm", "concat" (picture and motion maps side by side, as PAN-Lite), "none" (the first frame of a
+            segment alone).
         dptam: DPTAM in every block.
         blocks: blocks of each of the ResNet's four stages.
         width: of the bottlenecks in the first stage; the published nets have 64.
         dropout_rate: before the head.
         consensus: "avg" or "max" of the segments' logits. The published nets take the average.
-        partial_bn: the ResNet's BatchNorms except the first keep their statistics, scales and shifts. DPTAM's always learn.
+        partial_bn: the ResNet's BatchNorms except the first keep their statistics, scales and shifts. DPTAM's always
+            learn.
         train_mix: see ``AFM``. pa_init: see ``PA``.
         fast_head: the head learns at 5 (bias: 10) times the rate, unless its weights come from the same data set.
         recompute_blocks: how many blocks of each stage are computed again in the backward pass instead of kept.
@@ -90,9 +97,12 @@ class MieNet(Backbone):
             if value not in known:
                 raise ModelError(f"MieNet {name} '{value}' is not known; known: {', '.join(known)}")
         if fusion == "afm" and frames_per_segment != 4:
-            raise ModelError(f"MieNet fusion 'afm' needs 4 frames per segment, for one motion map per colour; got {frames_per_segment}")
+            raise ModelError(
+                "MieNet fusion 'afm' needs 4 frames per segment, for one motion map per colour; got "
+                f"{frames_per_segment}"
+            )
         self.frames_per_segment, self.consensus = frames_per_segment, consensus
-        self.fast_head, self.recompute_blocks = fast_head, tuple(recompute_blocks)
+        self.fast_head, self.recompute_blocks = fast_head, blocks_to_recompute(recompute_blocks)
         self.pa = None if fusion == "none" else PA(frames_per_segment, init=pa_init)
         self.afm = AFM(train_mix=train_mix) if fusion == "afm" else None
         self.resnet = ResNet(FrameBottleneck, list(blocks), width_per_group=width)
@@ -105,7 +115,7 @@ class MieNet(Backbone):
                 block.temporal = DPTAM(block.width)
         self.dropout = nn.Dropout(dropout_rate)
         self.head = nn.Linear(self.num_features, num_classes) if num_classes else nn.Identity()
-        if num_classes:
+        if isinstance(self.head, nn.Linear):
             nn.init.normal_(self.head.weight, std=0.001)
             nn.init.zeros_(self.head.bias)
         self.frozen_norms = self._freeze_norms() if partial_bn else []
@@ -131,7 +141,7 @@ class MieNet(Backbone):
             norm.eval()
         return self
 
-    # ------------------------------------------------------------------------------------------------------- forward pass
+    # ----------------------------------------------------------------------------------------------------- forward pass
     def images(self, clips: Tensor) -> Tensor:
         """What the ResNet sees of every segment: (N, 3, T*L, H, W) -> (N*T, C, H, W), C = 3 or 3 + L - 1"""
         pictures = clips[:, :, :: self.frames_per_segment].transpose(1, 2).flatten(0, 1)  # (N*T, 3, H, W)
@@ -162,7 +172,7 @@ class MieNet(Backbone):
             raise ModelError(f"clips must be {wanted}; got a tensor of shape {tuple(clips.shape)}")
         return clips
 
-    # --------------------------------------------------------------------------------------- published weights, learning rates
+    # -------------------------------------------------------------------------------- published weights, learning rates
     def rename_published(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
         """Takes the files of MIE-Net, TSN, TSM, TAM and torchvision. What they carry unused is left out."""
         ours = {rename(key): value for key, value in state.items() if not UNUSED.match(key)}
@@ -176,8 +186,10 @@ class MieNet(Backbone):
     def optimizer_groups(self) -> list[dict]:
         """The published groups of parameters: the rate and the weight decay of a group over those of the run.
 
-        The new convolution of PA learns faster, the widened first convolution of the ResNet does not: as published. What stands in no
-        published group is the mix of AFM, which the published code forgets; here it learns at the rate of the run, without decay.
+        The new convolution of PA learns faster, the widened first convolution of the ResNet does not: as published.
+        What stands in no
+        published group is the mix of AFM, which the published code forgets; here it learns at the rate of the run,
+        without decay.
 
         Raises:
             ModelError: a module with parameters that no rule knows.
@@ -192,7 +204,7 @@ class MieNet(Backbone):
             "lr10_bias": (10, 0),
             "afm": (1, 0),
         }
-        members = {name: [] for name in scales}
+        members: dict[str, list[nn.Parameter]] = {name: [] for name in scales}
         for module in self.modules():
             for name, parameter in module.named_parameters(recurse=False):
                 members[self._group_of(module, name)].append(parameter)
@@ -215,8 +227,16 @@ class MieNet(Backbone):
         raise ModelError(f"MieNet has no learning rate for the parameter '{name}' of a {type(module).__name__}")
 
     def timed_parts(self) -> dict[str, list[nn.Module]]:
-        parts = {"PA": [self.pa], "AFM": [self.afm], "DPTAM": [block.temporal for block in chain(*self.stages())]}
-        return {name: present for name, modules in parts.items() if (present := [module for module in modules if module is not None])}
+        parts: dict[str, list[nn.Module | None]] = {
+            "PA": [self.pa],
+            "AFM": [self.afm],
+            "DPTAM": [block.temporal for block in chain(*self.stages())],
+        }
+        return {
+            name: present
+            for name, modules in parts.items()
+            if (present := [module for module in modules if module is not None])
+        }
 
 
 @MODELS.register("MieNet")
@@ -233,5 +253,5 @@ def mie_net(cfg) -> MieNet:
         train_mix=not cfg.MIE.FREEZE_MIX,
         pa_init=cfg.MIE.PA_INIT,
         fast_head=cfg.MIE.FAST_HEAD,
-        recompute_blocks=cfg.MODEL.CHECKPOINT_NUM if cfg.MODEL.USE_CHECKPOINT else (0, 0, 0, 0),
+        recompute_blocks=recompute_blocks(cfg),
     )

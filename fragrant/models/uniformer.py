@@ -4,7 +4,7 @@ The names of the modules, and so the keys of the state dict, are those of the pu
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -15,7 +15,7 @@ from fragrant.layers.patch_embed import PatchEmbed
 from fragrant.layers.recompute import recompute
 from fragrant.layers.split_attention_block import SplitAttentionBlock
 from fragrant.models.backbone import Backbone, ModelError
-from fragrant.models.build import MODELS
+from fragrant.models.build import MODELS, recompute_blocks
 
 STAGES = (1, 2, 3, 4)
 PLACES = tuple(f"{where}{stage}" for stage in STAGES for where in ("embed", "stage"))  # in the order a clip meets them
@@ -34,7 +34,8 @@ class Insertion(NamedTuple):
 
 
 def init_linear(module: nn.Module) -> None:
-    """As published: normal with std 0.02 (cut at +-2, so hardly), bias 0. Convolutions and norms keep PyTorch's defaults."""
+    """As published: normal with std 0.02 (cut at +-2, so hardly), bias 0. Convolutions and norms keep PyTorch's
+    defaults."""
     if isinstance(module, nn.Linear):
         nn.init.trunc_normal_(module.weight, std=0.02)
         if module.bias is not None:
@@ -42,7 +43,8 @@ def init_linear(module: nn.Module) -> None:
 
 
 def init_time_attention(module: nn.Module) -> None:
-    """As published: attention over time adds exactly 0 at first, but its values already get a gradient (proj is all ones)."""
+    """As published: attention over time adds exactly 0 at first, but its values already get a gradient (proj is all
+    ones)."""
     if isinstance(module, SplitAttentionBlock):
         for parameter in module.t_attn.parameters():
             nn.init.zeros_(parameter)
@@ -53,7 +55,9 @@ def per_stage(name: str, values: float | Sequence) -> tuple:
     """One value for every stage: four are given, or one for all."""
     values = tuple(values) if isinstance(values, Sequence) else (values,) * len(STAGES)
     if len(values) != len(STAGES):
-        raise ModelError(f"{name} needs one value for each of the {len(STAGES)} stages; got {len(values)}: {list(values)}")
+        raise ModelError(
+            f"{name} needs one value for each of the {len(STAGES)} stages; got {len(values)}: {list(values)}"
+        )
     return values
 
 
@@ -79,7 +83,8 @@ class UniFormer(Backbone):
         qk_scale: factor of the attention logits; None means 1 / sqrt(head width).
         drop_path_rate: probability of skipping a branch of the last block; grows linearly from 0 at the first.
         split: attention first over time, then over space, instead of both at once.
-        std: patch embeddings 2-4 see three frames instead of one. They do not shorten time, in spite of the published comment.
+        std: patch embeddings 2-4 see three frames instead of one. They do not shorten time, in spite of the published
+            comment.
         recompute_blocks: how many of a stage's first blocks keep no activations for the backward pass.
         insertions: modules between the stages, applied at each place in the order given.
 
@@ -107,7 +112,11 @@ class UniFormer(Backbone):
         insertions: Sequence[Insertion] = (),
     ):
         super().__init__()
-        dims, depths, ratios = per_stage("embed_dim", embed_dim), per_stage("depth", depth), per_stage("mlp_ratio", mlp_ratio)
+        dims, depths, ratios = (
+            per_stage("embed_dim", embed_dim),
+            per_stage("depth", depth),
+            per_stage("mlp_ratio", mlp_ratio),
+        )
         self.in_channels = in_channels
         self.recompute_blocks = per_stage("recompute_blocks", recompute_blocks)
         self.patch_embed1 = PatchEmbed(in_channels, dims[0], patch_size=4, time_kernel=3, time_stride=2)
@@ -117,12 +126,15 @@ class UniFormer(Backbone):
         self.pos_drop = nn.Dropout(dropout_rate)
         drop_path_rates = torch.linspace(0, drop_path_rate, sum(depths), device="cpu").split(depths)
         for stage, dim, ratio, rates in zip(STAGES, dims, ratios, drop_path_rates, strict=True):
-            block, options = ConvBlock, dict(mlp_ratio=ratio, dropout=dropout_rate)
+            block: type[nn.Module] = ConvBlock
+            options: dict[str, Any] = dict(mlp_ratio=ratio, dropout=dropout_rate)
             if stage > 2:
                 block = SplitAttentionBlock if split else AttentionBlock
                 options |= dict(num_heads=num_heads_of(dim, head_dim), qkv_bias=qkv_bias, qk_scale=qk_scale)
                 options |= dict(attention_dropout=attention_dropout_rate)
-            self.add_module(f"blocks{stage}", nn.ModuleList(block(dim, drop_path=rate, **options) for rate in rates.tolist()))
+            self.add_module(
+                f"blocks{stage}", nn.ModuleList(block(dim, drop_path=rate, **options) for rate in rates.tolist())
+            )
         self.num_features = dims[-1]
         self.norm = nn.BatchNorm3d(self.num_features)
         self.head = nn.Linear(self.num_features, num_classes) if num_classes else nn.Identity()
@@ -131,12 +143,15 @@ class UniFormer(Backbone):
         self._insert(insertions)
 
     def _insert(self, insertions: Sequence[Insertion]) -> None:
-        self.inserted = {place: [] for place in PLACES}  # place -> (name, residual) of its modules
+        # place -> (name, residual) of its modules
+        self.inserted: dict[str, list[tuple[str, bool]]] = {place: [] for place in PLACES}
         for place, name, module, residual in insertions:
             if place not in self.inserted:
                 raise ModelError(f"insertion '{name}': place '{place}' is not known; allowed: {', '.join(PLACES)}")
             if getattr(self, name, module) is not module:
-                raise ModelError(f"insertion '{name}' at '{place}': this name already belongs to another part of the model")
+                raise ModelError(
+                    f"insertion '{name}' at '{place}': this name already belongs to another part of the model"
+                )
             self.add_module(name, module)
             self.inserted[place].append((name, residual))
 
@@ -162,7 +177,8 @@ class UniFormer(Backbone):
     def _checked(self, clips: Tensor) -> Tensor:
         if clips.ndim != 5 or clips.shape[1] != self.in_channels or min(clips.shape[3:]) < 32:
             raise ModelError(
-                f"clips must be (N, {self.in_channels}, T, H, W) with at least 32 x 32 pixels; got a tensor of shape {tuple(clips.shape)}"
+                f"clips must be (N, {self.in_channels}, T, H, W) with at least 32 x 32 pixels; got a tensor of "
+                f"shape {tuple(clips.shape)}"
             )
         return clips
 
@@ -198,7 +214,7 @@ def uniformer_arguments(cfg) -> dict:
         drop_path_rate=cfg.UNIFORMER.DROP_DEPTH_RATE,
         split=cfg.UNIFORMER.SPLIT,
         std=cfg.UNIFORMER.STD,
-        recompute_blocks=cfg.MODEL.CHECKPOINT_NUM if cfg.MODEL.USE_CHECKPOINT else (0, 0, 0, 0),
+        recompute_blocks=recompute_blocks(cfg),
     )
 
 

@@ -1,4 +1,5 @@
-"""Video Swin Transformer (Liu et al. 2022, arXiv 2106.13230), on torchvision's SwinTransformer3d, which computes the published model.
+"""Video Swin Transformer (Liu et al. 2022, arXiv 2106.13230), on torchvision's SwinTransformer3d, which computes the
+published model.
 
 The names of the modules, and so the keys of the state dict, are torchvision's.
 """
@@ -12,8 +13,8 @@ from torch import Tensor, nn
 from torchvision.models.video.swin_transformer import SwinTransformer3d
 
 from fragrant.layers.recompute import recompute
-from fragrant.models.backbone import Backbone, ModelError
-from fragrant.models.build import MODELS
+from fragrant.models.backbone import Backbone, ModelError, blocks_to_recompute
+from fragrant.models.build import MODELS, recompute_blocks
 
 
 class Size(NamedTuple):
@@ -31,7 +32,8 @@ SIZES = {
 
 
 class VideoSwin(Backbone):
-    """Patches of pixels, four stages of attention in shifted windows. Space shrinks to 1/32, time to 1/patch_size[0]; both rounded up.
+    """Patches of pixels, four stages of attention in shifted windows. Space shrinks to 1/32, time to 1/patch_size[0];
+    both rounded up.
 
     Args:
         num_classes: K; 0 gives an Identity head.
@@ -40,7 +42,8 @@ class VideoSwin(Backbone):
         window_size: frames, rows and columns of patches that attend to each other.
         drop_path_rate: probability of skipping a branch of the last block; grows linearly from 0 at the first.
         dropout_rate: before the head.
-        frozen_stages: how many of the first stages, with the patch embedding, keep their weights; 4 leaves only norm and head. -1: none.
+        frozen_stages: how many of the first stages, with the patch embedding, keep their weights; 4 leaves only norm
+            and head. -1: none.
         recompute_blocks: how many of a stage's first blocks keep no activations for the backward pass.
         backbone_lr_scale: learning rate of everything but the head over that of the run.
 
@@ -62,21 +65,23 @@ class VideoSwin(Backbone):
         backbone_lr_scale: float = 1.0,
     ):
         super().__init__()
-        if len(recompute_blocks) != 4:
-            raise ModelError(f"MODEL.CHECKPOINT_NUM {list(recompute_blocks)} needs one value for each of the 4 stages")
         if not -1 <= frozen_stages <= 4:
             raise ModelError(f"frozen_stages {frozen_stages} must be from -1 (nothing is frozen) to 4")
         net = SwinTransformer3d(
-            list(patch_size), *map(_as_list, size), list(window_size), stochastic_depth_prob=drop_path_rate, num_classes=max(num_classes, 1)
+            list(patch_size),
+            *(_as_list(value) for value in size),
+            list(window_size),
+            stochastic_depth_prob=drop_path_rate,
+            num_classes=max(num_classes, 1),
         )
         self.patch_embed, self.features, self.norm = net.patch_embed, net.features, net.norm
         self.num_features = net.num_features
         self.window_size = tuple(window_size)
         self.dropout = nn.Dropout(dropout_rate)
         self.head = net.head if num_classes else nn.Identity()
-        if num_classes:
+        if isinstance(self.head, nn.Linear):
             nn.init.normal_(self.head.weight, std=0.01)
-        self.recompute_blocks, self.frozen_stages = tuple(recompute_blocks), frozen_stages
+        self.recompute_blocks, self.frozen_stages = blocks_to_recompute(recompute_blocks), frozen_stages
         self.backbone_lr_scale = backbone_lr_scale
         for part in self._frozen():
             part.requires_grad_(False)
@@ -108,8 +113,14 @@ class VideoSwin(Backbone):
         return self.head(self.dropout(features.mean(dim=(2, 3, 4))))
 
     def optimizer_groups(self) -> list[dict]:
-        """Vectors (norms, biases) and position biases do not decay; the published rules mean norms and position biases."""
-        members = {"backbone": [], "backbone without decay": [], "head": [], "head without decay": []}
+        """Vectors (norms, biases) and position biases do not decay; the published rules mean norms and position
+        biases."""
+        members: dict[str, list[nn.Parameter]] = {
+            "backbone": [],
+            "backbone without decay": [],
+            "head": [],
+            "head without decay": [],
+        }
         for name, parameter in self.named_parameters():
             part = "head" if name.startswith("head.") else "backbone"
             decays = parameter.ndim > 1 and not name.endswith("relative_position_bias_table")
@@ -132,7 +143,9 @@ class VideoSwin(Backbone):
         tables = {key: value for key, value in state.items() if key.endswith("relative_position_bias_table")}
         flat = 2 * self.window_size[0] - 1
         rows = flat * (2 * self.window_size[1] - 1) * (2 * self.window_size[2] - 1)
-        return state | {key: inflate_table(table, self.window_size) for key, table in tables.items() if len(table) != rows}
+        return state | {
+            key: inflate_table(table, self.window_size) for key, table in tables.items() if len(table) != rows
+        }
 
 
 def _as_list(value: int | Sequence[int]) -> int | list[int]:
@@ -142,7 +155,8 @@ def _as_list(value: int | Sequence[int]) -> int | list[int]:
 def inflate_table(table: Tensor, window_size: Sequence[int]) -> Tensor:
     """Position biases of an image model (rows, heads) -> (frames * rows, heads), the same for every distance in time.
 
-    Another window is resized to this one (bicubic), as published; a table that is no square is left alone, and so does not fit.
+    Another window is resized to this one (bicubic), as published; a table that is no square is left alone, and so does
+    not fit.
     """
     frames, height, width = (2 * size - 1 for size in window_size)
     side = round(len(table) ** 0.5)
@@ -154,7 +168,7 @@ def inflate_table(table: Tensor, window_size: Sequence[int]) -> Tensor:
     return table.repeat(frames, 1)
 
 
-# --------------------------------------------------------------------------------------------------------- published layouts
+# ---------------------------------------------------------------------------------------------------- published layouts
 def layout_of(state: Mapping[str, Tensor]) -> str:
     """Who wrote a state dict, told by its names; "" = somebody else."""
     if "features.0.0.norm1.weight" in state:
@@ -207,7 +221,7 @@ def video_swin_arguments(cfg) -> dict:
         dropout_rate=cfg.MODEL.DROPOUT_RATE,
         frozen_stages=swin.FROZEN_STAGES,
         backbone_lr_scale=swin.BACKBONE_LR_SCALE,
-        recompute_blocks=cfg.MODEL.CHECKPOINT_NUM if cfg.MODEL.USE_CHECKPOINT else (0, 0, 0, 0),
+        recompute_blocks=recompute_blocks(cfg),
     )
 
 

@@ -1,4 +1,5 @@
-"""Stored weights -> a model: finds the tensors in the file, renames, spreads image filters over time, says what fitted."""
+"""Stored weights -> a model: finds the tensors in the file, renames, spreads image filters over time, says what
+fitted."""
 
 import re
 from collections import Counter
@@ -7,10 +8,11 @@ from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
-import torch
 from torch import Tensor
 
+from fragrant.checkpoint import read_verified
 from fragrant.errors import UserError
 from fragrant.models.backbone import Backbone, ModelError
 
@@ -36,7 +38,10 @@ class LoadReport:
     layout: str = ""  # who wrote the file, told by its names
 
     def summary(self) -> str:
-        dropped = [f"{key} {found} does not fit {wanted or 'a model without it'}" for key, (found, wanted) in self.shapes.items()]
+        dropped = [
+            f"{key} {found} does not fit {wanted or 'a model without it'}"
+            for key, (found, wanted) in self.shapes.items()
+        ]
         lines = [f"layout: {self.layout}"] if self.layout else []
         lines += [f"{len(self.loaded)} of {len(self.loaded) + len(self.missing)} tensors loaded"]
         lines += [f"inflated over time: {len(self.inflated)}"] if self.inflated else []
@@ -53,17 +58,23 @@ def shortened(names: Iterable[str], most: int = 4) -> str:
 
 
 def read_checkpoint(path: str | PathLike) -> Any:
-    """What ``torch.save`` wrote, on the CPU; nothing but tensors and plain values is ever read."""
+    """What ``torch.save`` wrote, on the CPU, verified; nothing but tensors and plain values is ever read.
+
+    Raises:
+        WeightsError: there is no such file, it is damaged, or it holds more than that.
+    """
     if not Path(path).is_file():
         raise WeightsError(f"weights '{path}': no such file")
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        return read_verified(path)
     except Exception as error:  # a damaged file raises nearly anything
+        damage = error if isinstance(error, BadZipFile) else type(error).__name__
         unsafe = re.search(r"GLOBAL (\S+)", str(error))
         reason = (
-            f"holds a Python object ({unsafe[1]}) that could run code and is not read; save the file again with tensors alone"
+            f"holds a Python object ({unsafe[1]}) that could run code and is not read; save the file again with "
+            "tensors alone"
             if unsafe
-            else f"damaged, or not a PyTorch checkpoint ({type(error).__name__})"
+            else f"damaged, or not a PyTorch checkpoint ({damage})"
         )
         raise WeightsError(f"weights '{path}': {reason}") from error
 
@@ -78,7 +89,8 @@ def unwrapped(checkpoint: Any, where: str) -> dict[str, Any]:
     if not isinstance(found, Mapping) or not any(isinstance(value, Tensor) for value in found.values()):
         content = shortened(map(str, found)) if isinstance(found, Mapping) else type(found).__name__
         raise WeightsError(
-            f"weights '{where}': no tensors found; a state dict must lie at the top or under {', '.join(WRAPPERS)}; found {content}"
+            f"weights '{where}': no tensors found; a state dict must lie at the top or under "
+            f"{', '.join(WRAPPERS)}; found {content}"
         )
     return {str(key): value for key, value in found.items()}
 
@@ -89,7 +101,8 @@ def renamed(state: Mapping[str, Any], clear_name_patterns: Sequence[str] = ()) -
     Raises:
         WeightsError: two names become one.
     """
-    result, origin = {}, {}
+    result: dict[str, Any] = {}
+    origin: dict[str, str] = {}
     for key, value in state.items():
         name = key
         for pattern in clear_name_patterns:
@@ -97,7 +110,9 @@ def renamed(state: Mapping[str, Any], clear_name_patterns: Sequence[str] = ()) -
         while name.startswith(PREFIXES):
             name = name.split(".", 1)[1]
         if name in result:
-            raise WeightsError(f"weights: '{origin[name]}' and '{key}' both become '{name}' by TRAIN.CHECKPOINT_CLEAR_NAME_PATTERN")
+            raise WeightsError(
+                f"weights: '{origin[name]}' and '{key}' both become '{name}' by TRAIN.CHECKPOINT_CLEAR_NAME_PATTERN"
+            )
         result[name], origin[name] = value, key
     return result
 
@@ -125,7 +140,11 @@ def differs_in_time_only(found: Sequence[int], wanted: Sequence[int]) -> bool:
 
 
 def matched(
-    state: Mapping[str, Any], wanted: Mapping[str, Sequence[int]], *, head_name: str = "head", inflation: str | None = "repeat"
+    state: Mapping[str, Any],
+    wanted: Mapping[str, Sequence[int]],
+    *,
+    head_name: str = "head",
+    inflation: str | None = "repeat",
 ) -> tuple[dict[str, Tensor], LoadReport]:
     """The tensors of ``state`` that fit the shapes in ``wanted``, inflated where that helps, and the report.
 
@@ -147,7 +166,9 @@ def matched(
         others = [key for key in fits if is_head(key)]
         report.dropped += others
         fits = {key: value for key, value in fits.items() if key not in others}
-    report.shapes = {key: (tuple(state[key].shape), tuple(wanted[key]) if key in wanted else None) for key in report.dropped}
+    report.shapes = {
+        key: (tuple(state[key].shape), tuple(wanted[key]) if key in wanted else None) for key in report.dropped
+    }
     report.loaded = [key for key in wanted if key in fits]
     report.missing = [key for key in wanted if key not in fits]
     return fits, report
@@ -163,10 +184,15 @@ def require_most(state: Mapping[str, Any], backbone: Sequence[str], report: Load
     fitting = sum(key in loaded for key in backbone)
     if 2 * fitting >= len(backbone):
         return
-    message = f"weights '{where}': only {fitting} of the backbone's {len(backbone)} tensors fit this model, at least half must"
+    message = (
+        f"weights '{where}': only {fitting} of the backbone's {len(backbone)} tensors fit this model, at least half "
+        "must"
+    )
     message += f"; names found {shortened(state)}; names wanted {shortened(backbone)}"
     if report.shapes:
-        message += f"; other shapes {shortened(f'{key} {found} for {shape}' for key, (found, shape) in report.shapes.items())}"
+        message += (
+            f"; other shapes {shortened(f'{key} {found} for {shape}' for key, (found, shape) in report.shapes.items())}"
+        )
     prefixes = Counter(key.removesuffix(name) for key in state for name in backbone if key.endswith(f".{name}"))
     prefix, hits = max(prefixes.items(), key=lambda item: item[1], default=("", 0))
     if 2 * hits >= len(backbone):
@@ -195,7 +221,8 @@ def load_weights(
     Args:
         source: a file that ``torch.save`` wrote, or its content: a state dict, bare or under one of the usual names.
         clear_name_patterns: parts to cut out of every key name.
-        inflation: how filters for images, or for fewer frames, are spread over time: "repeat", "center", or None for not at all.
+        inflation: how filters for images, or for fewer frames, are spread over time: "repeat", "center", or None for
+            not at all.
         where: what error messages call the source; a file's own path unless given.
 
     Raises:
@@ -203,9 +230,8 @@ def load_weights(
     """
     if inflation not in INFLATIONS:
         raise ValueError(f"inflation '{inflation}' is not known; allowed: repeat, center, None")
-    in_memory = isinstance(source, Mapping)
-    where = str(where or ("given in memory" if in_memory else source))
-    state = unwrapped(source if in_memory else read_checkpoint(source), where)
+    where = str(where or ("given in memory" if isinstance(source, Mapping) else source))
+    state = unwrapped(source if isinstance(source, Mapping) else read_checkpoint(source), where)
     state = renamed(state, clear_name_patterns)
     layout = model.layout_of(state)
     state = renamed_by(model, state, where)

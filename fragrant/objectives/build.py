@@ -25,10 +25,15 @@ from fragrant.objectives.selective_module import SelectiveModule
 from fragrant.objectives.sv_mix import SvMix, draw
 from fragrant.registry import Registry
 
-# name -> function(cfg, model, *, teacher) -> Objective; a teacher is given where DISTILL.CHECKPOINT names one, and only then
+# name -> function(cfg, model, *, teacher) -> Objective; a teacher is given where DISTILL.CHECKPOINT names one, and only
+# then
 OBJECTIVES = Registry("TRAIN.OBJECTIVE")
 LOSSES = Registry("MODEL.LOSS_FUNC", keys=("MODEL.LOSS_FUNC",))
-for name in ("cross_entropy", "soft_cross_entropy", "focal"):  # published files with mixup ask for the second: the first takes shares too
+for name in (
+    "cross_entropy",
+    "soft_cross_entropy",
+    "focal",
+):  # published files with mixup ask for the second: the first takes shares too
     LOSSES.register(name)(cross_entropy)
 LOSSES.register("bce_logit")(binary_cross_entropy)
 BUILT_IN = ("classify", "distill", "svmix")  # objectives that follow from MIXUP and DISTILL
@@ -62,7 +67,8 @@ def build_mixup(cfg, rng: random.Random) -> Mixup:
 
 
 def build_mix(cfg) -> Mix:
-    """What MIXUP.ENABLE does to the clips and labels of a batch; nothing where it is False. Draws from the module ``random``."""
+    """What MIXUP.ENABLE does to the clips and labels of a batch; nothing where it is False. Draws from the module
+    ``random``."""
     return build_mixup(cfg, random) if cfg.MIXUP.ENABLE else unmixed
 
 
@@ -71,7 +77,13 @@ def build_sv_mix(cfg, model: nn.Module, rng: random.Random = random) -> SvMix:
     sv = cfg.SVMIX
     rate = {"lr_scale": sv.MODULE_LR / cfg.SOLVER.BASE_LR} if sv.LR_SCHEDULED else {"fixed_lr": sv.MODULE_LR}
     settings = {"momentum": 0.9, "nesterov": False, "dampening": 0.0} if sv.MODULE_OPT == "sgd" else {}
-    learning = {"optimizer": sv.MODULE_OPT, "weight_decay": sv.MODULE_WD, "clip_norm": sv.MODULE_CLIP, **rate, **settings}
+    learning = {
+        "optimizer": sv.MODULE_OPT,
+        "weight_decay": sv.MODULE_WD,
+        "clip_norm": sv.MODULE_CLIP,
+        **rate,
+        **settings,
+    }
     draws = partial(
         draw,
         rng=rng,
@@ -105,7 +117,8 @@ def build_enhancement(teacher_cfg) -> Callable[[Tensor], Tensor]:
     data = teacher_cfg.DATA
     if not data.GAMMA and data.ENHANCE == "none":
         raise UserError(
-            "DISTILL.INPUT enhanced, but DISTILL.CHECKPOINT was trained with DATA.ENHANCE none and DATA.GAMMA []; allowed: dark"
+            "DISTILL.INPUT enhanced, but DISTILL.CHECKPOINT was trained with DATA.ENHANCE none and DATA.GAMMA "
+            "[]; allowed: dark"
         )
     gamma = sum(data.GAMMA) / len(data.GAMMA) if data.GAMMA else 1
     enhance = enhancement_of(data.ENHANCE) or (lambda frames: frames)
@@ -122,10 +135,14 @@ def build_distill(cfg, model: nn.Module, teacher: Teacher) -> Distill:
     """Raises UserError where the teacher knows other classes."""
     found, wanted = teacher.cfg.MODEL.NUM_CLASSES, cfg.MODEL.NUM_CLASSES
     if found != wanted:
-        raise UserError(f"DISTILL.CHECKPOINT '{cfg.DISTILL.CHECKPOINT}' knows {found} classes; allowed: the {wanted} of MODEL.NUM_CLASSES")
+        raise UserError(
+            f"DISTILL.CHECKPOINT '{cfg.DISTILL.CHECKPOINT}' knows {found} classes; allowed: the {wanted} of "
+            "MODEL.NUM_CLASSES"
+        )
     device = next(teacher.model.parameters()).device
     normalizations = [
-        ClipNormalize(data.MEAN, data.STD, reverse_channels=data.REVERSE_INPUT_CHANNEL).to(device) for data in (cfg.DATA, teacher.cfg.DATA)
+        ClipNormalize(data.MEAN, data.STD, reverse_channels=data.REVERSE_INPUT_CHANNEL).to(device)
+        for data in (cfg.DATA, teacher.cfg.DATA)
     ]
     enhance = [build_enhancement(teacher.cfg)] if cfg.DISTILL.INPUT == "enhanced" else []
     return Distill(
@@ -161,13 +178,15 @@ def objective_name(cfg, *, taught: bool = False) -> str:
     name = cfg.TRAIN.OBJECTIVE or follows
     if name != follows and (svmix or name in BUILT_IN):
         raise UserError(
-            f"TRAIN.OBJECTIVE {name} contradicts the keys MIXUP and DISTILL, which say {follows}; allowed: '' or {follows}"
+            f"TRAIN.OBJECTIVE {name} contradicts the keys MIXUP and DISTILL, which say {follows}; allowed: '' or "
+            f"{follows}"
         )
     return name
 
 
 def build_objective(cfg, model: nn.Module, *, teacher: Teacher | None = None) -> Objective:
-    """The objective around ``model``, which holds the weights that training starts with: averages and teachers begin as copies.
+    """The objective around ``model``, which holds the weights that training starts with: averages and teachers begin as
+    copies.
 
     What it draws at random comes from this process's own generator, the module ``random``: checkpoints hold its state.
 
@@ -181,7 +200,8 @@ def build_objective(cfg, model: nn.Module, *, teacher: Teacher | None = None) ->
     make = OBJECTIVES.get(name)
     if teacher and "teacher" not in inspect.signature(make).parameters:
         raise UserError(
-            f"TRAIN.OBJECTIVE {name} takes no teacher, but DISTILL.CHECKPOINT is '{cfg.DISTILL.CHECKPOINT}'; give one of them"
+            f"TRAIN.OBJECTIVE {name} takes no teacher, but DISTILL.CHECKPOINT is '{cfg.DISTILL.CHECKPOINT}'; give "
+            "one of them"
         )
     objective = make(cfg, model, **({"teacher": teacher} if teacher else {}))
     if name == "svmix":  # it has a moving average of its own
@@ -190,7 +210,8 @@ def build_objective(cfg, model: nn.Module, *, teacher: Teacher | None = None) ->
 
 
 def part_to_test(cfg) -> str:
-    """Whose weights a test takes from a checkpoint: what their names in the objective's state begin with; "" = the model's."""
+    """Whose weights a test takes from a checkpoint: what their names in the objective's state begin with; "" = the
+    model's."""
     if objective_name(cfg) == "svmix":
         return "teacher." if cfg.SVMIX.EVAL == "teacher" else ""
     return "averaged." if cfg.TRAIN.EMA.ENABLE and cfg.TRAIN.EMA.EVAL == "ema" else ""

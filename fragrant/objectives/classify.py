@@ -11,11 +11,15 @@ from fragrant.objectives.objective import Objective, StepOutput
 
 
 def logged_errors(logits: Tensor, labels: Tensor) -> dict[str, Tensor]:
-    """(N, K), (N,) or (N, K) -> top1_err and top5_err () in percent; of shares, the largest is the label, of several labels any."""
+    """(N, K), (N,) or (N, K) -> top1_err and top5_err () in percent; of shares, the largest is the label, of several
+    labels any."""
     with torch.no_grad():
         if labels.dtype == torch.bool:
             hits = labels.gather(1, logits.topk(min(5, logits.shape[1])).indices)  # (N, 5)
-            return {"top1_err": 100 - 100 * hits[:, 0].float().mean(), "top5_err": 100 - 100 * hits.any(1).float().mean()}
+            return {
+                "top1_err": 100 - 100 * hits[:, 0].float().mean(),
+                "top5_err": 100 - 100 * hits.any(1).float().mean(),
+            }
         classes = labels if labels.ndim == 1 else labels.argmax(-1)  # (N,)
         top1_err, top5_err = 100 - 100 * topk_correct(logits, classes, ks=(1, 5)).float().mean(-1)
     return {"top1_err": top1_err, "top5_err": top5_err}

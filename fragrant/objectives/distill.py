@@ -13,7 +13,8 @@ from fragrant.objectives.objective import StepOutput
 
 
 def distillation_loss(logits: Tensor, teacher_logits: Tensor, *, temperature: float) -> Tensor:
-    """(N, K), (N, K) -> (): T^2 * KL(teacher || student) of the softened probabilities (Hinton et al. 2015), mean over the clips."""
+    """(N, K), (N, K) -> (): T^2 * KL(teacher || student) of the softened probabilities (Hinton et al. 2015), mean over
+    the clips."""
     log_probs, wanted = ((x.float() / temperature).log_softmax(-1) for x in (logits, teacher_logits))
     return temperature**2 * F.kl_div(log_probs, wanted, reduction="batchmean", log_target=True)
 
@@ -26,7 +27,12 @@ class TeacherInput:
         enhance: uint8 pixels (N, C, T, H, W) -> brighter ones.
     """
 
-    def __init__(self, student: ClipNormalize, teacher: ClipNormalize, enhance: Callable[[Tensor], Tensor] = lambda pixels: pixels):
+    def __init__(
+        self,
+        student: ClipNormalize,
+        teacher: ClipNormalize,
+        enhance: Callable[[Tensor], Tensor] = lambda pixels: pixels,
+    ):
         self.student, self.teacher, self.enhance = student, teacher, enhance
 
     def __call__(self, clips: Tensor) -> Tensor:
@@ -36,7 +42,8 @@ class TeacherInput:
 
 
 class Distill(Classify):
-    """(1 - alpha) * the loss against the labels + alpha * the loss against the teacher's probabilities, for the same clips.
+    """(1 - alpha) * the loss against the labels + alpha * the loss against the teacher's probabilities, for the same
+    clips.
 
     Args:
         teacher: on its device; no submodule, so that neither optimiser nor checkpoints see it.

@@ -22,7 +22,8 @@ def move_average(average: nn.Module, model: nn.Module, decay: float) -> None:
 class Ema(Objective):
     """Any objective, and the moving average of its model; BatchNorm statistics are not averaged but taken over.
 
-    The average starts as a copy, moves once per optimiser step and is never trained with. A step that was left out because it was
+    The average starts as a copy, moves once per optimiser step and is never trained with. A step that was left out
+    because it was
     not finite moves it too: towards the model as it was.
 
     Args:

@@ -9,15 +9,17 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from fragrant.models.dgam import DGAM
 from fragrant.objectives.classify import Classify, logged_errors, unmixed
 from fragrant.objectives.losses import Loss
 from fragrant.objectives.objective import StepOutput
 
 
 def balance_loss(probs: Tensor, expert: Tensor) -> Tensor:
-    """(N, E), (N,) -> (): E * sum over the experts of mean probability * share of the clips; 1 where all serve alike, E for one alone."""
-    shares = torch.nn.functional.one_hot(expert, probs.shape[1]).to(probs.dtype).mean(0)
-    return probs.shape[1] * (probs.mean(0) * shares).sum()
+    """(N, E), (N,) -> (): E * sum over the experts of mean probability * share of the clips; 1 where all serve alike, E
+    for one alone."""
+    soft_labels = torch.nn.functional.one_hot(expert, probs.shape[1]).to(probs.dtype).mean(0)
+    return probs.shape[1] * (probs.mean(0) * soft_labels).sum()
 
 
 class Gated(Classify):
@@ -26,6 +28,9 @@ class Gated(Classify):
     Args:
         balance: weight of ``balance_loss``.
     """
+
+    model: DGAM
+    loss_fn: Loss
 
     def __init__(
         self,
@@ -43,13 +48,17 @@ class Gated(Classify):
         clips, labels = self.mix(clips, labels)
         logits, choice = self.model.decide(clips)
         loss = self.loss_fn(logits, labels) + self.balance * balance_loss(choice.probs, choice.expert)
-        return StepOutput(loss, logged_errors(logits, labels) | {"gamma": self.model.experts.gammas[choice.expert].mean()})
+        return StepOutput(
+            loss, logged_errors(logits, labels) | {"gamma": self.model.experts.gammas[choice.expert].mean()}
+        )
 
 
 class ExpectedLoss(Gated):
-    """sum over the experts of (probability * loss of the clip brightened by it): trains the gate alone, everything else is frozen.
+    """sum over the experts of (probability * loss of the clip brightened by it): trains the gate alone, everything else
+    is frozen.
 
-    The exact gradient of the loss that a gate which draws by its probabilities has on average, classifiers included. Every expert's loss
+    The exact gradient of the loss that a gate which draws by its probabilities has on average, classifiers included.
+    Every expert's loss
     comes from a forward pass without a graph: five of them cost about what two steps through the backbone do.
     """
 
@@ -59,7 +68,9 @@ class ExpectedLoss(Gated):
         probs = self.model.experts.choose(clips).probs  # (N, E)
         with torch.no_grad():
             experts = torch.arange(probs.shape[1], device=clips.device)
-            logits = torch.stack([self.model.decide(clips, expert.expand(len(clips)))[0] for expert in experts])  # (E, N, K)
+            logits = torch.stack(
+                [self.model.decide(clips, expert.expand(len(clips)))[0] for expert in experts]
+            )  # (E, N, K)
             losses = torch.stack([self.loss_fn.each(by_expert, labels) for by_expert in logits], 1)  # (N, E)
         likeliest = probs.argmax(1)
         loss = (probs * losses).sum(1).mean() + self.balance * balance_loss(probs, likeliest)

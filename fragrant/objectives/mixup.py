@@ -6,25 +6,28 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from fragrant.objectives.losses import as_shares
+from fragrant.objectives.losses import as_soft_labels
 
 Box = tuple[int, int, int, int]  # rows from, to, columns from, to; of all frames
 
 
 class Mix(NamedTuple):
-    """What happens to one batch: share of the clip itself in the label, and the box that comes from its partner (None: mixup)."""
+    """What happens to one batch: share of the clip itself in the label, and the box that comes from its partner (None:
+    mixup)."""
 
     lam: float
     box: Box | None = None
 
 
 def cutmix_box(height: int, width: int, lam: float, *, centre: tuple[int, int]) -> Box:
-    """A box of ``1 - lam`` of the area around ``centre`` (row, column), cut off at the border; as published, odd sides lose a pixel."""
-    limits = []
+    """A box of ``1 - lam`` of the area around ``centre`` (row, column), cut off at the border; as published, odd sides
+    lose a pixel."""
+    limits: list[int] = []
     for size, middle in zip((height, width), centre, strict=True):
         half = int(size * math.sqrt(1 - lam)) // 2
         limits += [max(0, middle - half), min(size, middle + half)]
-    return tuple(limits)
+    top, bottom, left, right = limits
+    return top, bottom, left, right
 
 
 def box_mix(height: int, width: int, lam: float, *, centre: tuple[int, int], correct_lam: bool = True) -> Mix:
@@ -46,8 +49,8 @@ def mix_clips(clips: Tensor, mix: Mix) -> Tensor:
 
 def mix_labels(labels: Tensor, mix: Mix, *, num_classes: int, smoothing: float = 0.0) -> Tensor:
     """Class numbers (N,) or shares (N, K) -> shares (N, K)"""
-    shares = as_shares(labels, num_classes, smoothing=smoothing)
-    return shares.lerp(shares.flip(0), 1 - mix.lam)
+    soft_labels = as_soft_labels(labels, num_classes, smoothing=smoothing)
+    return soft_labels.lerp(soft_labels.flip(0), 1 - mix.lam)
 
 
 class Mixup:

@@ -8,7 +8,8 @@ from torch import Tensor, nn
 class StepOutput(NamedTuple):
     """The outcome of one forward pass.
 
-    loss: (), with its graph. logged: detached numbers () on the device; reading one waits for the GPU, so only when logging.
+    loss: (), with its graph. logged: detached numbers () on the device; reading one waits for the GPU, so only when
+        logging.
     """
 
     loss: Tensor
@@ -18,11 +19,13 @@ class StepOutput(NamedTuple):
 class Objective(nn.Module):
     """Everything a training step needs: the model, a loss, a learnable mixer, an EMA teacher.
 
-    All of these are submodules, so that `.to(device)`, the optimiser, checkpoints and DistributedDataParallel, which wraps the
+    All of these are submodules, so that `.to(device)`, the optimiser, checkpoints and DistributedDataParallel, which
+    wraps the
     whole objective, see them. The loop knows this class alone and has no branch for a method.
 
     Attributes:
-        same_graph_every_step: every step uses the same parameters, which makes training on several processes faster. An objective
+        same_graph_every_step: every step uses the same parameters, which makes training on several processes faster. An
+            objective
             with steps that leave some out (a mixer with a probability) says False.
     """
 
@@ -31,7 +34,8 @@ class Objective(nn.Module):
     def forward(self, clips: Tensor, labels: Tensor) -> StepOutput:
         """clips (N, C, T, H, W); labels (N,) class numbers or (N, K) shares -> loss (), logged numbers ().
 
-        Called in train mode under the loop's autocast; called several times per optimiser step with gradient accumulation.
+        Called in train mode under the loop's autocast; called several times per optimiser step with gradient
+        accumulation.
         """
         raise NotImplementedError
 

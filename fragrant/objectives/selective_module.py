@@ -8,9 +8,11 @@ from torch import Tensor, nn
 
 
 class SelectiveModule(nn.Module):
-    """Every place of a clip asks the places of its partner; answers become the partner's share there (SV-Mix, arXiv 2309.09534).
+    """Every place of a clip asks the places of its partner; answers become the partner's share there (SV-Mix, arXiv
+    2309.09534).
 
-    One set of weights serves two modes: spatial (the places of one frame of the feature map) and temporal (its frames). An extra
+    One set of weights serves two modes: spatial (the places of one frame of the feature map) and temporal (its frames).
+    An extra
     channel tells both clips which share is wanted.
 
     Args:
@@ -40,7 +42,9 @@ class SelectiveModule(nn.Module):
             else:
                 tokens = features.permute(0, 2, 3, 4, 1).flatten(2, 3)  # (N, t, h*w, C)
             own, other = F.pad(tokens, (0, 1), value=lam - 0.5), F.pad(tokens[partner], (0, 1), value=0.5 - lam)
-            answers = F.scaled_dot_product_attention(self.query(own), self.query(other), self.value(other))  # (..., L, 1)
+            answers = F.scaled_dot_product_attention(
+                self.query(own), self.query(other), self.value(other)
+            )  # (..., L, 1)
             mask = answers.squeeze(-1).sigmoid()
         _, _, t, h, w = features.shape
         return mask[..., None, None].expand(-1, t, h, w) if temporal else mask.unflatten(2, (h, w))

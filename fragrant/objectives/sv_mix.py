@@ -1,8 +1,9 @@
-"""Selective Volume Mixup (SV-Mix): a mixer that learns together with the network, judged by a moving average of the network."""
+"""Selective Volume Mixup (SV-Mix): a mixer that learns together with the network, judged by a moving average of the
+network."""
 
 import random
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import torch
 import torch.nn.functional as F
@@ -10,9 +11,10 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from fragrant.errors import UserError
+from fragrant.models.backbone import Backbone
 from fragrant.objectives.classify import logged_errors
 from fragrant.objectives.ema import frozen_copy, move_average
-from fragrant.objectives.losses import as_shares, cross_entropy
+from fragrant.objectives.losses import as_soft_labels, cross_entropy
 from fragrant.objectives.objective import Objective, StepOutput
 from fragrant.objectives.selective_module import SelectiveModule
 
@@ -41,7 +43,8 @@ def draw(
     alpha_temporal: float = 0.8,
     prob: float = 1.0,
 ) -> Draws:
-    """The draws for ``n`` clips. A step that does not mix (1 - ``prob``) shows the student clean clips; the mixer goes on, in time."""
+    """The draws for ``n`` clips. A step that does not mix (1 - ``prob``) shows the student clean clips; the mixer goes
+    on, in time."""
     mixed, temporal = rng.random() < prob, rng.random() >= spatial_prob
     alpha = alpha_temporal if temporal else alpha_spatial
     student = Draw(rng.betavariate(alpha, alpha) if mixed else 1.0, rng.sample(range(n), n))
@@ -61,9 +64,9 @@ def own_share(features: Tensor, partner: Tensor, mask: Tensor) -> Tensor:
     return own / (own + partners)
 
 
-def mixed_labels(shares: Tensor, partner: Tensor, lam: Tensor | float) -> Tensor:
+def mixed_labels(soft_labels: Tensor, partner: Tensor, lam: Tensor | float) -> Tensor:
     """Shares (N, K), weight of the own label (N, 1) or one for all -> (N, K)"""
-    return lam * shares + (1 - lam) * shares[partner]
+    return lam * soft_labels + (1 - lam) * soft_labels[partner]
 
 
 def mask_loss(mask: Tensor, lam: float, *, margin: float = 0.1) -> Tensor:
@@ -79,9 +82,11 @@ def all_but_batch_norms_to_eval(model: nn.Module) -> None:
 
 
 class SvMix(Objective):
-    """The student learns from clips that the mixer mixed; the mixer learns from what the teacher makes of others that it mixed.
+    """The student learns from clips that the mixer mixed; the mixer learns from what the teacher makes of others that
+    it mixed.
 
-    The teacher is the moving average of the student. It gives the mixer its feature maps and is not trained itself, but the mixer's
+    The teacher is the moving average of the student. It gives the mixer its feature maps and is not trained itself, but
+    the mixer's
     gradients flow through it. Student and mixer have no gradient in common.
 
     Args:
@@ -132,7 +137,7 @@ class SvMix(Objective):
 
     def features(self, clips: Tensor) -> Tensor:
         """The teacher's feature map (N, D, t, h, w), without a graph."""
-        features = self.teacher.forward_features(clips)
+        features = cast(Backbone, self.teacher).forward_features(clips)
         if features.ndim != 5:
             name, shape = type(self.model).__name__, tuple(features.shape)
             raise UserError(f"MIXUP.TYPE svmix needs a model with a feature map (N, D, T, H, W); {name} gives {shape}")
@@ -145,21 +150,22 @@ class SvMix(Objective):
         return self.mixer(features, step.lam, partner, temporal=temporal)
 
     def forward(self, clips: Tensor, labels: Tensor) -> StepOutput:
-        """(N, C, T, H, W), (N,) or (N, K) -> loss (), errors of the student in percent, the parts of the loss, share and mask."""
+        """(N, C, T, H, W), (N,) or (N, K) -> loss (), errors of the student in percent, the parts of the loss, share
+        and mask."""
         temporal, student, mixer = self.draws(len(clips))
-        shares = as_shares(labels, self.num_classes, smoothing=self.smoothing)  # (N, K)
+        soft_labels = as_soft_labels(labels, self.num_classes, smoothing=self.smoothing)  # (N, K)
         partner, mixers_partner = (torch.tensor(step.partner, device=clips.device) for step in (student, mixer))
         with torch.no_grad():
             features = self.features(clips)
             mask = self.student_mask(features, student, partner, temporal=temporal)
             student_clips = blend(clips, partner, mask)
-            target = mixed_labels(shares, partner, own_share(features, partner, mask)[:, None])
+            target = mixed_labels(soft_labels, partner, own_share(features, partner, mask)[:, None])
         mixers_mask = self.mixer(features, mixer.lam, mixers_partner, temporal=temporal)
         mixers_clips = blend(clips, mixers_partner, mixers_mask)
 
         logits = self.model(student_clips)  # (N, K)
         loss_student = self.loss_fn(logits, target)
-        loss_mixer = self.loss_fn(self.teacher(mixers_clips), mixed_labels(shares, mixers_partner, mixer.lam))
+        loss_mixer = self.loss_fn(self.teacher(mixers_clips), mixed_labels(soft_labels, mixers_partner, mixer.lam))
         loss_mask = self.mask_weight * mask_loss(mixers_mask, mixer.lam, margin=self.mask_margin)
         logged = {
             "loss_student": loss_student.detach(),

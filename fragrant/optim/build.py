@@ -18,7 +18,8 @@ OPTIMIZERS = Registry("SOLVER.OPTIMIZING_METHOD", keys=("SOLVER.OPTIMIZING_METHO
 def start_momentum_at_zero(optimizer: torch.optim.Optimizer, args: tuple, kwargs: dict) -> None:
     """A hook before every step: momentum buffers that do not exist yet are zeros.
 
-    Fused SGD allocates them at its first step and only fills them if that step is taken: skipped through ``found_inf``, it
+    Fused SGD allocates them at its first step and only fills them if that step is taken: skipped through ``found_inf``,
+    it
     leaves whatever lay in that memory, and the next step moves the weights by it. From zeros the first step is the
     same (momentum * 0 + gradient); only with SOLVER.DAMPENING it is damped like all the others, which torch's is not.
     """
@@ -61,8 +62,10 @@ def adamw(groups: list[dict], solver) -> torch.optim.Optimizer:
 def build_optimizer(cfg, module: nn.Module) -> torch.optim.Optimizer:
     """The optimiser of every trainable parameter of ``module``, which lies on its device already.
 
-    All are fused: one kernel for all tensors, and a step with ``optimizer.found_inf`` set to a float32 tensor of 1.0 on the
-    parameters' device changes no parameter and no state, so that a non-finite step is skipped without the host waiting to
+    All are fused: one kernel for all tensors, and a step with ``optimizer.found_inf`` set to a float32 tensor of 1.0 on
+    the
+    parameters' device changes no parameter and no state, so that a non-finite step is skipped without the host waiting
+    to
     know (0.0: the step is taken). A torch.amp.GradScaler sets and deletes that attribute itself.
 
     Raises:
@@ -85,7 +88,8 @@ def build_optimizer(cfg, module: nn.Module) -> torch.optim.Optimizer:
 
 
 def learning_rate_scale(cfg) -> float:
-    """What the learning rates of the config are multiplied by: the machines, or the clips of a step per REFERENCE_BATCH, or 1."""
+    """What the learning rates of the config are multiplied by: the machines, or the clips of a step per
+    REFERENCE_BATCH, or 1."""
     if cfg.SOLVER.AUTO_SCALE_LR:
         return cfg.TRAIN.BATCH_SIZE * cfg.NUM_SHARDS * cfg.TRAIN.ACCUM_STEPS / cfg.SOLVER.REFERENCE_BATCH
     return cfg.NUM_SHARDS if cfg.SOLVER.BASE_LR_SCALE_NUM_SHARDS else 1

@@ -1,23 +1,30 @@
 """Which parameters learn at which rate and decay how much."""
 
 from collections.abc import Iterator
+from typing import Protocol, cast
 
 from torch import nn
 
 BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 
 
-def parameter_groups(model: nn.Module, *, weight_decay: float, bn_weight_decay: float = 0.0, zero_wd_1d: bool = False) -> list[dict]:
+def parameter_groups(
+    model: nn.Module, *, weight_decay: float, bn_weight_decay: float = 0.0, zero_wd_1d: bool = False
+) -> list[dict]:
     """The parameter groups of an optimiser: every trainable parameter in exactly one, empty groups left out.
 
     The rule that the published UniFormer numbers were trained with, first match wins: a parameter of a
     BatchNorm -> ``bn_weight_decay``; a vector or a scalar (bias, LayerNorm, layer scale) with ``zero_wd_1d``
     -> 0; the rest -> ``weight_decay``. Convolutions that encode position are decayed like any other.
 
-    A module with a method ``optimizer_groups()`` names the groups of all its parameters itself: a list of dicts with name, params,
-    lr_scale and decay_scale, its share of ``weight_decay``. The rule, and so the other two arguments, then say nothing about them.
-    A group may also say weight_decay (instead of a share), fixed_lr (instead of a scale: no schedule), clip_norm (the largest norm of its
-    gradients, then clipped apart from the others; 0 = not), optimizer (a name of SOLVER.OPTIMIZING_METHOD) and that one's settings.
+    A module with a method ``optimizer_groups()`` names the groups of all its parameters itself: a list of dicts with
+    name, params,
+    lr_scale and decay_scale, its share of ``weight_decay``. The rule, and so the other two arguments, then say nothing
+    about them.
+    A group may also say weight_decay (instead of a share), fixed_lr (instead of a scale: no schedule), clip_norm (the
+    largest norm of its
+    gradients, then clipped apart from the others; 0 = not), optimizer (a name of SOLVER.OPTIMIZING_METHOD) and that
+    one's settings.
 
     Every group has an ``lr_scale``: the schedule's learning rate times this is the group's. It is 1.0 by the rule;
     named groups, layer decay or a learnable mixer change it.
@@ -45,16 +52,25 @@ def parameter_groups(model: nn.Module, *, weight_decay: float, bn_weight_decay: 
     return [group for group in groups if group["params"]]
 
 
+class NamesItsGroups(Protocol):
+    """A module that decides itself how its parameters learn."""
+
+    def optimizer_groups(self) -> list[dict]: ...
+
+
 def named_groups(model: nn.Module, weight_decay: float) -> Iterator[dict]:
-    """The groups of all modules that name their own, with what is trainable in them; the outermost module decides for its parts."""
-    decided = set()
+    """The groups of all modules that name their own, with what is trainable in them; the outermost module decides for
+    its parts."""
+    decided: set[int] = set()
     for module in model.modules():
         own = {id(parameter) for parameter in module.parameters()}
         if not hasattr(module, "optimizer_groups") or own <= decided:
             continue
-        groups = module.optimizer_groups()
+        groups = cast(NamesItsGroups, module).optimizer_groups()
         members = [id(parameter) for group in groups for parameter in group["params"]]
-        assert sorted(members) == sorted(own), f"{type(module).__name__}.optimizer_groups: every parameter belongs to exactly one group"
+        assert sorted(members) == sorted(own), (
+            f"{type(module).__name__}.optimizer_groups: every parameter belongs to exactly one group"
+        )
         decided |= own
         for group in groups:
             yield {

@@ -8,7 +8,8 @@ from functools import partial
 from fragrant.errors import UserError
 from fragrant.registry import Registry
 
-# name -> function(epoch, *, base_lr, end_lr, start_epoch, max_epoch, steps, lrs, warmup_epochs, warmup_start_lr) -> learning rate; an
+# name -> function(epoch, *, base_lr, end_lr, start_epoch, max_epoch, steps, lrs, warmup_epochs, warmup_start_lr) ->
+# learning rate; an
 # entry names those that it reads and takes the others as ``**_``.
 SCHEDULES = Registry("SOLVER.LR_POLICY", keys=("SOLVER.LR_POLICY",))
 OWN_WARM_UP = {
@@ -42,7 +43,10 @@ def relative_steps(epoch: float, *, base_lr: float, steps: Sequence[float], lrs:
     if not steps or steps[0] != 0 or any(after <= before for before, after in zip(steps, steps[1:], strict=False)):
         raise UserError(f"SOLVER.STEPS {steps} with a LR_POLICY of steps; allowed: rising epochs, the first of them 0")
     if len(lrs) != len(steps):
-        raise UserError(f"SOLVER.LRS {lrs} has {len(lrs)} factors for the {len(steps)} epochs of SOLVER.STEPS {steps}; allowed: one each")
+        raise UserError(
+            f"SOLVER.LRS {lrs} has {len(lrs)} factors for the {len(steps)} epochs of SOLVER.STEPS {steps}; "
+            "allowed: one each"
+        )
     return base_lr * lrs[bisect_right(steps, epoch) - 1]
 
 
@@ -59,7 +63,8 @@ def warmup_times_steps(
 ) -> float:
     """The relative steps times a warm-up that may go on behind them; the same rate for a whole epoch.
 
-    As mmaction2 trains with a LinearLR and a MultiStepLR, both by epoch. Its LinearLR with ``end`` E is full at epoch E - 1:
+    As mmaction2 trains with a LinearLR and a MultiStepLR, both by epoch. Its LinearLR with ``end`` E is full at epoch E
+    - 1:
     ``warmup_epochs`` here is E - 1.
     """
     epoch = math.floor(epoch)
@@ -83,8 +88,10 @@ def lr_at(
 ) -> float:
     """The learning rate at ``epoch`` = finished epochs + share of the running one (2.5: the middle of the third).
 
-    But for the policies of ``OWN_WARM_UP`` warm-up is a straight line from ``warmup_start_lr`` to what the policy says at
-    ``warmup_epochs``. A cosine that does not start after the warm-up (``cosine_after_warmup`` False) has come down a little
+    But for the policies of ``OWN_WARM_UP`` warm-up is a straight line from ``warmup_start_lr`` to what the policy says
+    at
+    ``warmup_epochs``. A cosine that does not start after the warm-up (``cosine_after_warmup`` False) has come down a
+    little
     by then, so its peak is below ``base_lr``; published SlowFast runs have it so.
 
     Raises:

@@ -1,6 +1,7 @@
 """One optimiser step: accumulate gradients, clip them, and leave a non-finite step out without waiting for the GPU."""
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -24,12 +25,15 @@ class Stepper:
 
     Args:
         module: what is trained, as one process has it; its buffers are put back after a bad step.
-        optimizer: a fused optimiser over parameters of ``module``; groups may carry ``lr_scale``, ``fixed_lr`` and ``clip_norm``.
-        clip_norm: largest L2 norm of all gradients together, but for groups with a limit of their own; None = no clipping.
+        optimizer: a fused optimiser over parameters of ``module``; groups may carry ``lr_scale``, ``fixed_lr`` and
+            ``clip_norm``.
+        clip_norm: largest L2 norm of all gradients together, but for groups with a limit of their own; None = no
+            clipping.
         accum_steps: batches per optimiser step; an epoch's last group may be smaller.
         max_bad_steps: so many bad steps in a row stop the run.
         name_clips: video ids -> text for the message.
-        average_gradients: called before every batch: will its backward pass average the gradients over the ranks? Only the last
+        average_gradients: called before every batch: will its backward pass average the gradients over the ranks? Only
+            the last
             batch of a step has to.
     """
 
@@ -56,10 +60,16 @@ class Stepper:
         self.grad_norm: Tensor | None = None  # of the last step, on the device
         groups = optimizer.param_groups
         together = [parameter for group in groups if "clip_norm" not in group for parameter in group["params"]]
-        self._clipped = [(together, clip_norm), *((group["params"], group["clip_norm"]) for group in groups if "clip_norm" in group)]
+        self._clipped = [
+            (together, clip_norm),
+            *((group["params"], group["clip_norm"]) for group in groups if "clip_norm" in group),
+        ]
         self._device = groups[0]["params"][0].device
         self._buffers = list(module.buffers())
-        self._unchecked = [(name, p) for name, p in module.named_parameters() if p.requires_grad] if world_size() > 1 else []
+        self._unchecked = (
+            [(name, p) for name, p in module.named_parameters() if p.requires_grad] if world_size() > 1 else []
+        )
+        self._group_size = accum_steps  # batches of the group at work
         self._ids: list[Tensor] = []
         self._question: tuple[Tensor, list[Tensor]] | None = None
 
@@ -81,7 +91,8 @@ class Stepper:
         self._before = [buffer.clone() for buffer in self._buffers]  # small: BatchNorm statistics
 
     def backward(self, loss: Tensor, ids: Tensor) -> bool:
-        """Call after the forward pass; updates the weights when the accumulation group is complete, and says whether it was."""
+        """Call after the forward pass; updates the weights when the accumulation group is complete, and says whether it
+        was."""
         self.scaler.scale(loss / self._group_size).backward()
         self._finite = self._finite & loss.detach().isfinite()
         self._ids.append(ids)
@@ -101,9 +112,10 @@ class Stepper:
             self.scaler.update()
         else:
             bad = bad | ~torch.stack(norms).isfinite().all()
-            self.optimizer.grad_scale, self.optimizer.found_inf = None, bad.float()
-            self.optimizer.step()
-            del self.optimizer.grad_scale, self.optimizer.found_inf
+            optimizer: Any = self.optimizer  # a fused one: it reads these two
+            optimizer.grad_scale, optimizer.found_inf = None, bad.float()
+            optimizer.step()
+            del optimizer.grad_scale, optimizer.found_inf
         self.optimizer.zero_grad(set_to_none=True)
         self._restore_buffers(bad)
         self.flush()
@@ -114,7 +126,9 @@ class Stepper:
     def _clip(parameters: Sequence[Tensor], limit: float | None) -> Tensor:
         """Scales the gradients down to a norm of ``limit``, if that is not None or 0; their norm before."""
         parameters = [parameter for parameter in parameters if parameter.grad is not None]
-        norm = _whole(nn.utils.get_total_norm([parameter.grad for parameter in parameters]))
+        norm = _whole(
+            nn.utils.get_total_norm([parameter.grad for parameter in parameters if parameter.grad is not None])
+        )
         if limit:
             nn.utils.clip_grads_with_norm_(parameters, limit, norm)
         return norm
@@ -130,7 +144,8 @@ class Stepper:
         if without:
             names = ", ".join(without[:20]) + (", ..." if len(without) > 20 else "")
             raise RunStopped(
-                f"{len(without)} parameters got no gradient in the first step, which several processes cannot train: {names}; "
+                f"{len(without)} parameters got no gradient in the first step, which several processes cannot "
+                f"train: {names}; "
                 "let the loss depend on them, or set requires_grad False"
             )
 
@@ -163,6 +178,7 @@ class Stepper:
         self.bad_in_a_row += 1
         if self.bad_in_a_row >= self.max_bad_steps:
             raise RunStopped(
-                f"the loss or its gradient was not finite for {self.bad_in_a_row} steps in a row (TRAIN.MAX_BAD_STEPS); "
+                f"the loss or its gradient was not finite for {self.bad_in_a_row} steps in a row "
+                "(TRAIN.MAX_BAD_STEPS); "
                 f"clips of the last batch: {self.name_clips(torch.cat(ids).tolist())}"
             )

@@ -5,10 +5,9 @@ from contextlib import contextmanager
 from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode
 
+from fragrant.layers.fused_attention import AttentionAs
 from fragrant.models.complexity import count_macs
 
 
@@ -21,13 +20,18 @@ class Stage(NamedTuple):
 
 
 class _FusedAttention(torch.autograd.Function):
-    """Keeps what fused attention keeps: on the meta device PyTorch takes the plain form, whose attention matrices nobody stores."""
+    """Keeps what fused attention keeps: on the meta device PyTorch takes the plain form, whose attention matrices
+    nobody stores."""
 
     @staticmethod
     def forward(ctx, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         *batch, heads, length, _ = q.shape
-        out = q.new_empty(*batch, length, heads, v.shape[-1]).transpose(-3, -2)  # the kernels' layout: joining the heads copies nothing
-        ctx.save_for_backward(q, k, v, out, q.new_empty(q.shape[:-1], dtype=torch.float32))  # the last: log of the softmax's sums
+        out = q.new_empty(*batch, length, heads, v.shape[-1]).transpose(
+            -3, -2
+        )  # the kernels' layout: joining the heads copies nothing
+        ctx.save_for_backward(
+            q, k, v, out, q.new_empty(q.shape[:-1], dtype=torch.float32)
+        )  # the last: log of the softmax's sums
         return out
 
 
@@ -35,21 +39,12 @@ def _fused_attention(q: Tensor, k: Tensor, v: Tensor, *_, **__) -> Tensor:
     return _FusedAttention.apply(q, k, v)
 
 
-class _AttentionAs(TorchFunctionMode):
-    """Within it, fused attention is what is given."""
-
-    def __init__(self, attention: Callable):
-        super().__init__()
-        self.attention = attention
-
-    def __torch_function__(self, func, types, args=(), kwargs=None):
-        return (self.attention if func is F.scaled_dot_product_attention else func)(*args, **(kwargs or {}))
-
-
 def stages(model: nn.Module, clip_shape: Sequence[int]) -> list[Stage]:
-    """One row per direct child in the order of use, what belongs to none last as "(rest)"; their sums are those of the model.
+    """One row per direct child in the order of use, what belongs to none last as "(rest)"; their sums are those of the
+    model.
 
-    Costs one forward pass for the multiply-adds; what is kept is counted on PyTorch's meta device, where nothing is computed. The
+    Costs one forward pass for the multiply-adds; what is kept is counted on PyTorch's meta device, where nothing is
+    computed. The
     model is moved there and is of no further use.
     """
     macs = count_macs(model, clip_shape).by_module()
@@ -99,14 +94,19 @@ def _forward(
             kept[current[-1]] = kept.get(current[-1], 0) + storage.nbytes()
         return tensor
 
-    watched, counted = _watched(model, parts, current, outputs), torch.autograd.graph.saved_tensors_hooks(keep, lambda kept: kept)
-    with torch.enable_grad(), _AttentionAs(attention), watched, counted:
+    watched, counted = (
+        _watched(model, parts, current, outputs),
+        torch.autograd.graph.saved_tensors_hooks(keep, lambda kept: kept),
+    )
+    with torch.enable_grad(), AttentionAs(attention), watched, counted:
         model(clips)
     return kept, outputs
 
 
 @contextmanager
-def _watched(model: nn.Module, parts: Sequence[str], current: list[str], outputs: dict[str, tuple[int, ...]]) -> Iterator[None]:
+def _watched(
+    model: nn.Module, parts: Sequence[str], current: list[str], outputs: dict[str, tuple[int, ...]]
+) -> Iterator[None]:
     """``current[-1]`` is the part that runs; ``outputs`` gets the shape of what each returned last."""
     hooks = []
 

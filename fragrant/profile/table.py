@@ -54,7 +54,14 @@ def part_table(cost: ModelCost) -> str:
 def config_table(costs: Sequence[ModelCost]) -> str:
     """Markdown, a row per config."""
     rows = [
-        [f"[{name}]({name})", cost.model, _by(cost.clip_shape[1:]), cost.parameters / 1e6, cost.gmacs, cost.kept_bytes / 2**20]
+        [
+            f"[{name}]({name})",
+            cost.model,
+            _by(cost.clip_shape[1:]),
+            cost.parameters / 1e6,
+            cost.gmacs,
+            cost.kept_bytes / 2**20,
+        ]
         for cost in costs
         for name in [cost.path.removeprefix("configs/")]
     ]

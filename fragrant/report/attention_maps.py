@@ -12,11 +12,13 @@ from fragrant.report.maps import FeatureMap, MapError, inputs_of
 def attention_maps(
     model: nn.Module, clip: Tensor, *, layer: str | None = None, at: tuple[float, float, float] | None = None
 ) -> list[FeatureMap]:
-    """How much attention every place gets, mean over the heads, 1 = its even share: normalised clip (1, C, T, H, W) -> a map per block.
+    """How much attention every place gets, mean over the heads, 1 = its even share: normalised clip (1, C, T, H, W) ->
+    a map per block.
 
     Args:
         layer: name of a block, or of a stage for all its blocks; None = the last block.
-        at: attention of this one place, as fractions of the clip's length, height and width; None = mean over all places.
+        at: attention of this one place, as fractions of the clip's length, height and width; None = mean over all
+            places.
 
     Raises:
         MapError: the model has no such block, or the place is outside of the clip.
@@ -26,7 +28,9 @@ def attention_maps(
     calls = list(inputs_of(model, clip, AttentionBlock, advice="take grad-cam, which works for any model"))
     chosen = [call for call in calls if f"{call[0]}.".startswith(f"{layer}.")] if layer else calls[-1:]
     if not chosen:
-        raise MapError(f"layer '{layer}' has no attention over space and time; there is {', '.join(name for name, *_ in calls)}")
+        raise MapError(
+            f"layer '{layer}' has no attention over space and time; there is {', '.join(name for name, *_ in calls)}"
+        )
     return [_map(name, block, x, at) for name, block, x in chosen]
 
 

@@ -21,13 +21,17 @@ NUM_BOARD_CLIPS = 4
 FRAMES, HEIGHT = 8, 128  # of a strip in the page: frames at most, pixels at most
 
 
-# ----------------------------------------------------------------------------------------------------------------- frames
+# --------------------------------------------------------------------------------------------------------------- frames
 def read_clips(cfg, paths: Sequence[str]) -> list[Tensor | str]:
-    """Of each video (T, S, S, C) of 0..255, what a validation sees of it, before normalisation; or why there is nothing to see."""
+    """Of each video (T, S, S, C) of 0..255, what a validation sees of it, before normalisation; or why there is nothing
+    to see."""
     source = build_source(cfg)
     dataset = source.dataset(paths, source.window)
     videos = (dataset[0, row] for row in range(len(paths)))
-    return [video.message.rpartition(" (record:")[0] if isinstance(video, Unreadable) else video.clips[0] for video in videos]
+    return [
+        video.message.rpartition(" (record:")[0] if isinstance(video, Unreadable) else video.clips[0]
+        for video in videos
+    ]
 
 
 def two_strips(clip: Tensor) -> list[Strip]:
@@ -38,10 +42,14 @@ def two_strips(clip: Tensor) -> list[Strip]:
     return [Strip(title, jpeg_source(scaled(row, min(HEIGHT, row.height)))) for title, row in rows.items()]
 
 
-# ------------------------------------------------------------------------------------------------------------------- page
-def test_facts(cfg, header: dict) -> list[tuple[str, str]]:
+# ----------------------------------------------------------------------------------------------------------------- page
+def evaluation_facts(cfg, header: dict) -> list[tuple[str, str]]:
     """What a reader must know to repeat the test; what nobody wrote down is left out."""
-    facts = [("model", header.get("model")), ("checkpoint", header.get("checkpoint")), ("its hash", header.get("checkpoint_hash"))]
+    facts = [
+        ("model", header.get("model")),
+        ("checkpoint", header.get("checkpoint")),
+        ("its hash", header.get("checkpoint_hash")),
+    ]
     if cfg is not None:
         clips, crops = cfg.TEST.NUM_ENSEMBLE_VIEWS, cfg.TEST.NUM_SPATIAL_CROPS
         size = f"short side {cfg.TEST.SHORT_SIDE or cfg.DATA.TEST_CROP_SIZE}, crop {cfg.DATA.TEST_CROP_SIZE}"
@@ -49,9 +57,6 @@ def test_facts(cfg, header: dict) -> list[tuple[str, str]]:
         facts += [("test set", f"{cfg.TEST.DATASET} in {cfg.DATA.PATH_TO_DATA_DIR}"), ("views of a video", views)]
     facts += [(name, header.get(name)) for name in ("command", "commit", "date", "versions")]
     return [(name, str(value)) for name, value in facts if value]
-
-
-test_facts.__test__ = False  # pytest: this is no test
 
 
 def page_of(cfg, table: ScoreTable, scores: VideoScores, clips: dict[int, Tensor | str], log: str | Path | None) -> str:
@@ -66,7 +71,7 @@ def page_of(cfg, table: ScoreTable, scores: VideoScores, clips: dict[int, Tensor
         title=table.header.get("model", "A model") + where,
         subtitle=f"Test of {len(scores.paths)} videos; of every video: {scores.rule.replace('-', ' of the ')} of its views",
         records=read_records(log) if log and Path(log).is_file() else (),
-        facts=test_facts(cfg, table.header),
+        facts=evaluation_facts(cfg, table.header),
         config="" if cfg is None else dump_cfg(cfg),
         mistakes=mistakes,
         warning=table.header.get("protocol", ""),
@@ -100,8 +105,10 @@ def present_test(
     scores = ensemble_views(table, rule or table.header.get("rule") or "sum-logits").labelled()
     rows = confident_mistakes(scores, num_mistakes)
     paths = [scores.paths[row] for row in rows]
-    clips = ["the score table has no config"] * len(rows) if cfg is None else read_clips(cfg, paths)
-    clips = dict(zip(rows, clips, strict=True))
+    read: Sequence[Tensor | str] = ["the score table has no config"] * len(rows)
+    if cfg is not None:
+        read = read_clips(cfg, paths)
+    clips = dict(zip(rows, read, strict=True))
     text = page_of(cfg, table, scores, clips, training_log)
     try:
         Path(path).parent.mkdir(parents=True, exist_ok=True)

@@ -1,7 +1,7 @@
 """What a report says, as plain values: the numbers of a test in words, tables and curves, for the page to draw."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -70,8 +70,19 @@ def report_content(
         raise ScoreError("the class of no video is known, so there is nothing to report")
     summary = summarise(scores)
     names = list(scores.class_names or [f"class {k}" for k in range(scores.scores.shape[1])])
-    content = {"title": title, "subtitle": subtitle, "classes": names, "sure": SURE, "config": config, "warning": warning}
-    content |= {"facts": [list(fact) for fact in facts], "curves": charts(records), "choices": choices_by_light(scores, summary)}
+    content: dict[str, Any] = {
+        "title": title,
+        "subtitle": subtitle,
+        "classes": names,
+        "sure": SURE,
+        "config": config,
+        "warning": warning,
+    }
+    content |= {
+        "facts": [list(fact) for fact in facts],
+        "curves": charts(records),
+        "choices": choices_by_light(scores, summary),
+    }
     if scores.labels.ndim > 1:
         return content | several_labels(summary, names)
     guess = predicted(scores.scores)
@@ -87,10 +98,16 @@ def report_content(
             "confidence": rounded(scores.probs.gather(1, guess.clamp(min=0)[:, None])[:, 0].tolist()),
             "luma": None if bool(scores.luma.isnan().all()) else rounded(scores.luma.tolist()),
         },
-        "mistakes": [
-            {"video": m.row, "top": likeliest(scores.probs[m.row]), "strips": [s._asdict() for s in m.strips], "why": m.why}
-            for m in mistakes
-        ],
+        "mistakes": [mistake_content(mistake, scores) for mistake in mistakes],
+    }
+
+
+def mistake_content(mistake: Mistake, scores: VideoScores) -> dict:
+    return {
+        "video": mistake.row,
+        "top": likeliest(scores.probs[mistake.row]),
+        "strips": [strip._asdict() for strip in mistake.strips],
+        "why": mistake.why,
     }
 
 
@@ -104,19 +121,28 @@ def likeliest(probs: Tensor, most: int = 3) -> list[list]:
     return [[k, p] for k, p in zip(top.indices.tolist(), rounded(top.values.tolist()), strict=True)]
 
 
-# --------------------------------------------------------------------------------------------------------------- in words
+# ------------------------------------------------------------------------------------------------------------- in words
 def headline(summary: dict) -> list[dict]:
     """The cards at the top."""
     cards = []
     for name, share in (("top-1 accuracy", summary["top1"]), (f"top-{summary['top5_k']} accuracy", summary["top5"])):
-        notes = [f"95 % interval {share['low']:.1f} – {share['high']:.1f} %", f"{share['correct']} of {share['total']} videos"]
+        notes = [
+            f"95 % interval {share['low']:.1f} – {share['high']:.1f} %",
+            f"{share['correct']} of {share['total']} videos",
+        ]
         cards.append({"name": name, "value": f"{share['percent']:.2f} %", "notes": notes, **share})
     counted = summary["classes"] - summary["empty_classes"]
-    classes = f"{counted} classes" if not summary["empty_classes"] else f"the {counted} of {summary['classes']} classes that have videos"
+    classes = (
+        f"{counted} classes"
+        if not summary["empty_classes"]
+        else f"the {counted} of {summary['classes']} classes that have videos"
+    )
     mean = f"{summary['mean_class']:.2f} %"
     cards.append({"name": "mean class accuracy", "value": mean, "notes": [f"every class counts the same, {classes}"]})
     calibration = "how far its confidence is from its accuracy, on average"
-    cards.append({"name": "calibration error", "value": f"{summary['calibration_error']:.2f} %", "notes": [calibration]})
+    cards.append(
+        {"name": "calibration error", "value": f"{summary['calibration_error']:.2f} %", "notes": [calibration]}
+    )
     return cards
 
 
@@ -124,13 +150,18 @@ def in_short(summary: dict, names: Sequence[str]) -> list[str]:
     """A few sentences for a reader who reads nothing else."""
     top1, rows = summary["top1"], [row for row in summary["per_class"] if row["total"]]
     lines = [
-        f"{top1['correct']} of {top1['total']} test videos are recognised. A test of this size says that the accuracy on "
+        f"{top1['correct']} of {top1['total']} test videos are recognised. A test of this size says that the "
+        "accuracy on "
         f"all such videos is between {top1['low']:.1f} and {top1['high']:.1f} % (95 % interval)."
     ]
     counts = torch.tensor(summary["confusion"]).fill_diagonal_(0)
     order = counts.flatten().argsort(descending=True, stable=True)[:2].tolist()
     pairs = [(*divmod(at, len(names)), int(counts.flatten()[at])) for at in order]
-    said = [f"“{names[a]}” is taken for “{names[b]}” ({n} of {summary['per_class'][a]['total']} videos)" for a, b, n in pairs if n]
+    said = [
+        f"“{names[a]}” is taken for “{names[b]}” ({n} of {summary['per_class'][a]['total']} videos)"
+        for a, b, n in pairs
+        if n
+    ]
     lines.append(f"Most often {', then '.join(said)}." if said else "It makes no mistake.")
     worst, best = min(rows, key=lambda row: row["percent"]), max(rows, key=lambda row: row["percent"])
     if worst["percent"] < best["percent"]:
@@ -141,7 +172,8 @@ def in_short(summary: dict, names: Sequence[str]) -> list[str]:
         apart = dark["high"] < bright["low"] or bright["high"] < dark["low"]
         verdict = "the intervals do not overlap" if apart else "the intervals overlap, so that may be chance"
         lines.append(
-            f"Of the {dark['total']} darkest videos it recognises {dark['percent']:.1f} %, of the {bright['total']} brightest "
+            f"Of the {dark['total']} darkest videos it recognises {dark['percent']:.1f} %, of the "
+            f"{bright['total']} brightest "
             f"{bright['percent']:.1f} %; {verdict}."
         )
     return lines
@@ -149,20 +181,26 @@ def in_short(summary: dict, names: Sequence[str]) -> list[str]:
 
 def several_labels(summary: dict, names: Sequence[str]) -> dict:
     """The part of the content that differs where videos have several labels: no class is taken for another."""
-    mean = {"name": "mean average precision", "value": f"{summary['mean_average_precision']:.2f} %"}
+    mean: dict[str, Any] = {"name": "mean average precision", "value": f"{summary['mean_average_precision']:.2f} %"}
     mean["notes"] = [f"{summary['videos']} videos, {summary['classes']} classes"]
-    known = [(value, name) for value, name in zip(summary["average_precision"], names, strict=True) if value is not None]
+    known = [
+        (value, name) for value, name in zip(summary["average_precision"], names, strict=True) if value is not None
+    ]
     hard, easy = min(known), max(known)
     return {
         "headline": [mean],
-        "short": [f"The hardest class is “{hard[1]}” (average precision {hard[0]:.1f} %), the easiest “{easy[1]}” ({easy[0]:.1f} %)."],
+        "short": [
+            f"The hardest class is “{hard[1]}” (average precision {hard[0]:.1f} %), the easiest “{easy[1]}” "
+            f"({easy[0]:.1f} %)."
+        ],
         "precision": summary["average_precision"],
     }
 
 
-# ---------------------------------------------------------------------------------------------------------------- choices
+# -------------------------------------------------------------------------------------------------------------- choices
 def choices_by_light(scores: VideoScores, summary: dict) -> list[dict]:
-    """Of everything that the model chose: the numbers of ``summarise``, and of each video drawn its path, luma and views of each value."""
+    """Of everything that the model chose: the numbers of ``summarise``, and of each video drawn its path, luma and
+    views of each value."""
     drawn = []
     for name, chosen in scores.choices.items():
         known = (~scores.luma.isnan() & (chosen.counts.sum(1) > 0)).nonzero().flatten().tolist()
@@ -172,7 +210,7 @@ def choices_by_light(scores: VideoScores, summary: dict) -> list[dict]:
     return drawn
 
 
-# ----------------------------------------------------------------------------------------------------------------- curves
+# --------------------------------------------------------------------------------------------------------------- curves
 def charts(records: Sequence[dict]) -> list[dict]:
     """The training curves that the log has; of two in one chart the first is the pale one."""
     plans = [
@@ -188,7 +226,9 @@ def charts(records: Sequence[dict]) -> list[dict]:
             points = thinned(curve(records, source), MOST_POINTS)
             pale, thin = name in ("every step", "training"), name == "every step"
             if points.epochs:
-                series.append({"name": name, "x": rounded(points.epochs), "y": points.values, "pale": pale, "thin": thin})
+                series.append(
+                    {"name": name, "x": rounded(points.epochs), "y": points.values, "pale": pale, "thin": thin}
+                )
         if series:
             drawn.append({"title": title, "range": span, "series": series})
     return drawn

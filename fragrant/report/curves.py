@@ -44,10 +44,14 @@ def read_records(path: str | Path) -> list[dict]:
     try:
         lines = Path(path).read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise LogError(f"log '{path}' cannot be read: {getattr(error, 'strerror', None) or 'it is no UTF-8 text'}") from error
+        raise LogError(
+            f"log '{path}' cannot be read: {getattr(error, 'strerror', None) or 'it is no UTF-8 text'}"
+        ) from error
     records = [record for line in lines if (record := _record(line)) is not None]
     if lines and not records:
-        raise LogError(f"log '{path}' holds no JSON record; allowed: what a run writes to metrics.jsonl, one object per line")
+        raise LogError(
+            f"log '{path}' holds no JSON record; allowed: what a run writes to metrics.jsonl, one object per line"
+        )
     return without_repeats(records)
 
 
@@ -62,8 +66,10 @@ def _record(line: str) -> dict | None:
 
 
 def without_repeats(records: Sequence[dict]) -> list[dict]:
-    """In the order of training, the others behind. What a run logged is void from where a resumed run went on, or started anew."""
-    kept, others = [], []
+    """In the order of training, the others behind. What a run logged is void from where a resumed run went on, or
+    started anew."""
+    kept: list[dict] = []
+    others: list[dict] = []
     for record in records:
         if record.get("_type") not in ORDER:
             others.append(record)

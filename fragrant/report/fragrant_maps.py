@@ -8,19 +8,23 @@ from fragrant.report.maps import FeatureMap, MapError, inputs_of
 
 
 def fam_maps(model: nn.Module, clip: Tensor) -> list[FeatureMap]:
-    """FAM's factor f^2 * A of every frame, mean over channels: normalised clip (1, C, T, H, W) -> one map for each time FAM is used.
+    """FAM's factor f^2 * A of every frame, mean over channels: normalised clip (1, C, T, H, W) -> one map for each time
+    FAM is used.
 
     Raises:
         MapError: the model has no FAM.
     """
     return [
         FeatureMap(f"FAM ({name}): gain of each frame, mean over {x.shape[1]} channels", fam.gain(x)[0].float().mean(0))
-        for name, fam, x in inputs_of(model, clip, FAM, advice="take a config with MODEL.MODEL_NAME Fragrant and FRAGRANT.FAM_AT")
+        for name, fam, x in inputs_of(
+            model, clip, FAM, advice="take a config with MODEL.MODEL_NAME Fragrant and FRAGRANT.FAM_AT"
+        )
     ]
 
 
 def ram_maps(model: nn.Module, clip: Tensor, *, at: tuple[float, float, float] = (0.5, 0.5, 0.5)) -> list[FeatureMap]:
-    """RAM's relational kernels: normalised clip (1, C, T, H, W) -> two maps for each RAM: how strong the kernel of every place is
+    """RAM's relational kernels: normalised clip (1, C, T, H, W) -> two maps for each RAM: how strong the kernel of
+    every place is
     (L2 norm over neighbours and heads), and how one place weighs its neighbours (mean magnitude over heads).
 
     Args:
@@ -32,7 +36,9 @@ def ram_maps(model: nn.Module, clip: Tensor, *, at: tuple[float, float, float] =
     if not all(0 <= part <= 1 for part in at):
         raise MapError(f"place {tuple(at)} is outside of the clip; give time, height and width from 0 to 1")
     maps = []
-    for name, ram, x in inputs_of(model, clip, RAM, advice="take a config with MODEL.MODEL_NAME Fragrant and FRAGRANT.RAM_AT"):
+    for name, ram, x in inputs_of(
+        model, clip, RAM, advice="take a config with MODEL.MODEL_NAME Fragrant and FRAGRANT.RAM_AT"
+    ):
         kernels = ram.kernels(x)[0].float()  # (T', H', W', h, kT, kH, kW)
         heads = f"{ram.dims.heads} head{'s' if ram.dims.heads > 1 else ''}"
         place = [min(int(part * size), size - 1) for part, size in zip(at, kernels.shape[:3], strict=True)]

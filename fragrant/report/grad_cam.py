@@ -1,11 +1,13 @@
 """Grad-CAM: where and when a model looks for a class (Selvaraju et al. 2017, arXiv 1610.02391)."""
 
 from collections.abc import Sequence
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 
 from fragrant.errors import UserError
+from fragrant.models.backbone import Backbone
 from fragrant.registry import did_you_mean
 from fragrant.report.maps import FeatureMap
 
@@ -26,7 +28,11 @@ def class_number(text: str | None, names: Sequence[str]) -> int | None:
         return list(names).index(text)
     if text.isdecimal() and (not names or int(text) < len(names)):
         return int(text)
-    known = f"Known: {', '.join(names)}, or their numbers" if names else "the checkpoint has no class names; give its number"
+    known = (
+        f"Known: {', '.join(names)}, or their numbers"
+        if names
+        else "the checkpoint has no class names; give its number"
+    )
     raise LayerError(f"class '{text}' is not known; {did_you_mean(text, names)}{known}")
 
 
@@ -40,12 +46,20 @@ def find_layer(model: nn.Module, name: str) -> nn.Module:
     if name not in layers:
         block = name.rpartition(".")[0]
         near = [other for other in layers if other.rpartition(".")[0] == (block if block in layers else "") and other]
-        raise LayerError(f"layer '{name}' is not in the model; {did_you_mean(name, list(layers))}Known there: {', '.join(near) or 'none'}")
+        raise LayerError(
+            f"layer '{name}' is not in the model; {did_you_mean(name, list(layers))}Known there: "
+            f"{', '.join(near) or 'none'}"
+        )
     return layers[name]
 
 
 def grad_cam_maps(
-    model: nn.Module, clip: Tensor, *, layer: str | None = None, class_number: int | None = None, class_names: Sequence[str] = ()
+    model: nn.Module,
+    clip: Tensor,
+    *,
+    layer: str | None = None,
+    class_number: int | None = None,
+    class_names: Sequence[str] = (),
 ) -> list[FeatureMap]:
     """One normalised clip (1, C, T, H, W) -> its map; None: the last layer, and the class that the model names.
 
@@ -60,15 +74,24 @@ def grad_cam_maps(
 
 
 def grad_cam(
-    model: nn.Module, clips: Tensor, layer: str | None = None, classes: Tensor | None = None, *, channels_last: bool = False
+    model: nn.Module,
+    clips: Tensor,
+    layer: str | None = None,
+    classes: Tensor | None = None,
+    *,
+    channels_last: bool = False,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Normalised clips (N, C, T, H, W) -> heat maps (N, T', H', W') of 0 or above, the classes (N,) they are for, their probabilities.
+    """Normalised clips (N, C, T, H, W) -> heat maps (N, T', H', W') of 0 or above, the classes (N,) they are for, their
+    probabilities.
 
-    The channels of the layer's output are added up, each with the mean of its gradient; what speaks against the class (below 0) is cut.
-    A clip in which nothing speaks for the class has a map of zeros. The model is used in eval mode; no gradient stays in it.
+    The channels of the layer's output are added up, each with the mean of its gradient; what speaks against the class
+    (below 0) is cut.
+    A clip in which nothing speaks for the class has a map of zeros. The model is used in eval mode; no gradient stays
+    in it.
 
     Args:
-        layer: dotted name of a part of the model that puts out (N, D, T', H', W'); None = what ``model.forward_features`` puts out, the
+        layer: dotted name of a part of the model that puts out (N, D, T', H', W'); None = what
+            ``model.forward_features`` puts out, the
             last and coarsest map there is.
         classes: (N,) class of each clip; None = the one that the model names.
         channels_last: the layer puts out (N, T', H', W', D).
@@ -83,7 +106,9 @@ def grad_cam(
             features, logits = _features_and_logits(model, clips, layer)
             classes = logits.argmax(1) if classes is None else classes.to(logits.device)
             if int(classes.max()) >= logits.shape[1]:
-                raise LayerError(f"class {int(classes.max())} is not known; the model has {logits.shape[1]} classes, from 0")
+                raise LayerError(
+                    f"class {int(classes.max())} is not known; the model has {logits.shape[1]} classes, from 0"
+                )
             chosen = logits.gather(1, classes[:, None])  # (N, 1)
             gradient = torch.autograd.grad(chosen.sum(), features, allow_unused=True)[0]
     finally:
@@ -101,13 +126,18 @@ def _features_and_logits(model: nn.Module, clips: Tensor, layer: str | None) -> 
     """The layer's output as a part of the graph, and the logits (N, K)."""
     clips = clips.detach().requires_grad_()  # a gradient to the layer, even if all weights are frozen
     if layer is None:
-        features = model.forward_features(clips)
-        return features, model.forward_head(features)
+        backbone = cast(Backbone, model)
+        features = backbone.forward_features(clips)
+        return features, backbone.forward_head(features)
     seen = []
 
     def keep(module: nn.Module, inputs: tuple, output: Tensor) -> Tensor:
         if not isinstance(output, Tensor) or output.ndim != 5:
-            got = f"a tensor of shape {tuple(output.shape)}" if isinstance(output, Tensor) else f"a {type(output).__name__}"
+            got = (
+                f"a tensor of shape {tuple(output.shape)}"
+                if isinstance(output, Tensor)
+                else f"a {type(output).__name__}"
+            )
             raise LayerError(f"layer '{layer}' puts out {got}; allowed: a map (N, D, T, H, W)")
         seen.append(output)
         return output.clone()  # what follows may work in place
@@ -118,5 +148,7 @@ def _features_and_logits(model: nn.Module, clips: Tensor, layer: str | None) -> 
     finally:
         handle.remove()
     if not seen:
-        raise LayerError(f"layer '{layer}' is not run in a forward pass; name one that is, for instance a single block of a stage")
+        raise LayerError(
+            f"layer '{layer}' is not run in a forward pass; name one that is, for instance a single block of a stage"
+        )
     return seen[0], logits

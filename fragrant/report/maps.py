@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -27,13 +27,19 @@ class FeatureMap(NamedTuple):
     values: Tensor  # (T', H', W'), 0 or above
 
 
+M = TypeVar("M", bound=nn.Module)
+
+
 @torch.no_grad()
-def inputs_of(model: nn.Module, clip: Tensor, kind: type[nn.Module], *, advice: str) -> Iterator[tuple[str, nn.Module, Tensor]]:
+def inputs_of(model: nn.Module, clip: Tensor, kind: type[M], *, advice: str) -> Iterator[tuple[str, M, Tensor]]:
     """Name, module and input (1, D, T', H', W') of every call of a kind of module, in the order of the forward pass."""
-    calls, hooks = [], []
+    calls: list[tuple[str, M, Tensor]] = []
+    hooks = []
     for name, module in model.named_modules():
         if isinstance(module, kind):
-            hooks.append(module.register_forward_pre_hook(lambda module, args, name=name: calls.append((name, module, args[0]))))
+            hooks.append(
+                module.register_forward_pre_hook(lambda module, args, name=name: calls.append((name, module, args[0])))
+            )
     if not hooks:
         raise MapError(f"{type(model).__name__} has no {kind.__name__} to look at; {advice}")
     was_training = model.training
@@ -48,16 +54,20 @@ def inputs_of(model: nn.Module, clip: Tensor, kind: type[nn.Module], *, advice: 
 
 
 def over_frames(values: Tensor, frames: Tensor) -> tuple[Tensor, Tensor, float]:
-    """A map (T', H', W') at the size of the frames (T, H, W, 3): the T' frames that it stands for, its values 0..1, and what 1 means."""
+    """A map (T', H', W') at the size of the frames (T, H, W, 3): the T' frames that it stands for, its values 0..1, and
+    what 1 means."""
     largest = values.max().item()
     count, height, width = len(values), *frames.shape[1:3]
     shown = frames[[index * len(frames) // count for index in range(count)]]
-    scaled = F.interpolate(values[:, None], size=(height, width), mode="nearest")[:, 0]  # (T', H, W): blocks, as the model sees them
+    scaled = F.interpolate(values[:, None], size=(height, width), mode="nearest")[
+        :, 0
+    ]  # (T', H, W): blocks, as the model sees them
     return shown, scaled / max(largest, torch.finfo(values.dtype).tiny), largest
 
 
 def map_rows(frames: Tensor, maps: Sequence[FeatureMap], *, name: str) -> list[tuple[str, Tensor]]:
-    """The rows of a picture: the frames (T, H, W, 3) uint8 as they are and brightened, then every map over the brightened ones.
+    """The rows of a picture: the frames (T, H, W, 3) uint8 as they are and brightened, then every map over the
+    brightened ones.
 
     Rows have T or T' frames. Where a map is 0, the frame stays as it is.
     """

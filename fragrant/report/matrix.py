@@ -13,7 +13,8 @@ SIDE = 640  # pixels of the matrix, about
 
 
 def matrix_picture(counts: Tensor, names: Sequence[str]) -> Image.Image:
-    """(K, K) videos, row = true class, column = what the model says -> blue: recognised, red: mistaken; darker: more of the row."""
+    """(K, K) videos, row = true class, column = what the model says -> blue: recognised, red: mistaken; darker: more of
+    the row."""
     classes = len(names)
     size, named = max(2, SIDE // classes), classes <= NAMED
     font, small = ImageFont.load_default(15), ImageFont.load_default(max(8, min(17, size * 0.42)))
@@ -33,24 +34,29 @@ def matrix_picture(counts: Tensor, names: Sequence[str]) -> Image.Image:
     for row, column in counts.nonzero().tolist():
         share = float(shares[row, column])
         x, y = margin + column * size, margin + row * size
-        colour = _shade(RIGHT if row == column else WRONG, share, least=0.16 if named else 0.45)
-        draw.rectangle((x + 1, y + 1, x + size - 1, y + size - 1) if named else (x, y, x + size - 1, y + size - 1), fill=colour)
+        color = _shade(RIGHT if row == column else WRONG, share, least=0.16 if named else 0.45)
+        draw.rectangle(
+            (x + 1, y + 1, x + size - 1, y + size - 1) if named else (x, y, x + size - 1, y + size - 1), fill=color
+        )
         if size >= 16:
             text = str(int(counts[row, column]))
             draw.text((x + size / 2, y + size / 2), text, fill=WHITE if share > 0.45 else INK, font=small, anchor="mm")
     return picture
 
 
-def _shade(colour: tuple[int, int, int], share: float, *, least: float) -> tuple[int, int, int]:
+def _shade(color: tuple[int, int, int], share: float, *, least: float) -> tuple[int, int, int]:
     """From nearly white to the colour; never quite white, so that one video of hundreds still shows."""
     part = least + (1 - least) * share
-    return tuple(round(255 + (channel - 255) * part) for channel in colour)
+    red, green, blue = (round(255 + (channel - 255) * part) for channel in color)
+    return red, green, blue
 
 
-def _upright(picture: Image.Image, text: str, bottom_left: tuple[int, int], font, colour, *, middle: bool = False) -> None:
+def _upright(
+    picture: Image.Image, text: str, bottom_left: tuple[int, int], font, color, *, middle: bool = False
+) -> None:
     """Text that reads from bottom to top."""
     box = Image.new("RGB", (round(font.getlength(text)) + 2, 20), WHITE)
-    ImageDraw.Draw(box).text((0, 1), text, fill=colour, font=font)
+    ImageDraw.Draw(box).text((0, 1), text, fill=color, font=font)
     box = box.rotate(90, expand=True)
     x, y = bottom_left
     picture.paste(box, (x, y - (box.height // 2 if middle else box.height)))

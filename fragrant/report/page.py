@@ -9,8 +9,12 @@ import simplejson
 
 def render(content: dict) -> str:
     """The page; ``content`` as ``content.report_content`` builds it. It is drawn by page.js in the reader's browser."""
-    parts = {name: files(__package__).joinpath(f"page.{name}").read_text(encoding="utf-8") for name in ("html", "css", "js")}
+    parts = {
+        name: files(__package__).joinpath(f"page.{name}").read_text(encoding="utf-8") for name in ("html", "css", "js")
+    }
     text = simplejson.dumps(content, ignore_nan=True, separators=(",", ":"))
     # Names and paths are foreign text: without < and & nothing in them can end the script element that they stand in.
     text = text.replace("&", "\\u0026").replace("<", "\\u003c")
-    return Template(parts["html"]).substitute(title=html.escape(content["title"]), style=parts["css"], script=parts["js"], data=text)
+    return Template(parts["html"]).substitute(
+        title=html.escape(content["title"]), style=parts["css"], script=parts["js"], data=text
+    )

@@ -32,18 +32,19 @@ def plot_runs(folders: Sequence[str | Path], path: str | Path, *, names: Sequenc
         folders: the OUTPUT_DIRs, or ``metrics.jsonl`` files.
 
     Raises:
-        LogError: a log cannot be read, or holds no curve. PictureError: no matplotlib, or the picture cannot be written.
+        LogError: a log cannot be read, or holds no curve. PictureError: no matplotlib, or the picture cannot be
+            written.
     """
-    folders, path = [Path(folder) for folder in folders], Path(path)
+    runs, path = [Path(folder) for folder in folders], Path(path)
     if path.suffix.lower() not in KINDS:
         raise PictureError(f"picture '{path}' has no known ending; allowed: {', '.join(KINDS)}")
-    if names is not None and len(names) != len(folders):
-        raise PictureError(f"{len(names)} names for {len(folders)} runs; allowed: one for each, in the same order")
-    logs = [read_records(folder / "metrics.jsonl" if folder.is_dir() else folder) for folder in folders]
-    for folder, records in zip(folders, logs, strict=True):
+    if names is not None and len(names) != len(runs):
+        raise PictureError(f"{len(names)} names for {len(runs)} runs; allowed: one for each, in the same order")
+    logs = [read_records(folder / "metrics.jsonl" if folder.is_dir() else folder) for folder in runs]
+    for folder, records in zip(runs, logs, strict=True):
         if not any(curve(records, name).epochs for _, lines in PANELS for name, _ in lines):
             raise LogError(f"log of '{folder}' has no training records; allowed: the OUTPUT_DIR of a training")
-    names = names or run_names([folder if folder.is_dir() else folder.parent for folder in folders])
+    names = names or run_names([folder if folder.is_dir() else folder.parent for folder in runs])
     figure = _draw(logs, names)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -57,8 +58,8 @@ def _draw(logs: Sequence[list[dict]], names: Sequence[str]):
         from matplotlib.figure import Figure  # not pyplot: no window, no global state
     except ImportError as error:
         raise PictureError("curves need matplotlib: pip install -e '.[report]'") from error
-    several = any(curve(records, "validation mAP").epochs for records in logs)
-    panels = (*PANELS[:-1], *([SEVERAL_LABELS] if several else []), PANELS[-1])
+    multi_label = any(curve(records, "validation mAP").epochs for records in logs)
+    panels = (*PANELS[:-1], *([SEVERAL_LABELS] if multi_label else []), PANELS[-1])
     figure = Figure(figsize=(5.2 * len(panels), 4.4), layout="constrained")
     for axes, (title, lines) in zip(figure.subplots(1, len(panels)), panels, strict=True):
         for number, (records, name) in enumerate(zip(logs, names, strict=True)):
@@ -72,5 +73,7 @@ def _draw(logs: Sequence[list[dict]], names: Sequence[str]):
         axes.set_xlabel("epoch")
         axes.grid(alpha=0.3)
         axes.spines[["top", "right"]].set_visible(False)
-    figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=min(4, len(names)), frameon=False)
+    figure.legend(
+        *axes.get_legend_handles_labels(), loc="outside lower center", ncols=min(4, len(names)), frameon=False
+    )
     return figure

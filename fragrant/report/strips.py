@@ -1,4 +1,5 @@
-"""Frames of a video as pictures: strips of frames side by side, brightened, with heat maps over them; as PNG, JPEG and mp4."""
+"""Frames of a video as pictures: strips of frames side by side, brightened, with heat maps over them; as PNG, JPEG and
+mp4."""
 
 import base64
 import io
@@ -20,19 +21,22 @@ WHITE = 255
 LUMA = torch.tensor([0.299, 0.587, 0.114])
 TARGET_LUMA = 0.4  # mean brightness that ``lift`` aims at
 # From cold to hot, dark to bright, also for readers who do not tell red from green; close to matplotlib's "inferno".
-HEAT = torch.tensor([[0, 0, 4], [66, 10, 104], [147, 38, 103], [221, 81, 58], [252, 165, 10], [252, 255, 164]], dtype=torch.float32)
+HEAT = torch.tensor(
+    [[0, 0, 4], [66, 10, 104], [147, 38, 103], [221, 81, 58], [252, 165, 10], [252, 255, 164]], dtype=torch.float32
+)
 
 
 class PictureError(UserError):
     """A picture that cannot be drawn or written."""
 
 
-# ------------------------------------------------------------------------------------------------------------------ pixels
+# --------------------------------------------------------------------------------------------------------------- pixels
 def lift(frames: Tensor, gamma: float | None = None) -> tuple[Tensor, float]:
     """Brightens (T, H, W, 3) uint8 by a power law; also returns the gamma that was used.
 
     Args:
-        gamma: pixels / 255 are raised to 1 / gamma; None = what brings the mean to ``TARGET_LUMA``, at least 1 and at most 5.
+        gamma: pixels / 255 are raised to 1 / gamma; None = what brings the mean to ``TARGET_LUMA``, at least 1 and at
+            most 5.
     """
     if gamma is None:
         mean = float((frames.float() @ LUMA).mean()) / 255
@@ -41,7 +45,7 @@ def lift(frames: Tensor, gamma: float | None = None) -> tuple[Tensor, float]:
     return table[frames.long()], gamma
 
 
-def heat_colours(maps: Tensor) -> Tensor:
+def heat_colors(maps: Tensor) -> Tensor:
     """(...) values 0..1 -> (..., 3) uint8"""
     at = maps.clamp(0, 1) * (len(HEAT) - 1)
     low = at.floor().long().clamp(max=len(HEAT) - 2)
@@ -52,15 +56,19 @@ def heat_colours(maps: Tensor) -> Tensor:
 def overlay(frames: Tensor, maps: Tensor, *, strength: float = 0.65) -> Tensor:
     """Heat maps (T, H, W) 0..1 over (T, H, W, 3) uint8 frames: the hotter, the less of the frame shows through."""
     weight = strength * maps.clamp(0, 1)[..., None].sqrt()
-    return (frames * (1 - weight) + heat_colours(maps) * weight).round().to(torch.uint8)
+    return (frames * (1 - weight) + heat_colors(maps) * weight).round().to(torch.uint8)
 
 
 def evenly(count: int, most: int) -> list[int]:
     """At most ``most`` of the numbers 0 .. count - 1, evenly, the first and the last among them."""
-    return [round(at * (count - 1) / (most - 1)) for at in range(most)] if count > most > 1 else list(range(min(count, most)))
+    return (
+        [round(at * (count - 1) / (most - 1)) for at in range(most)]
+        if count > most > 1
+        else list(range(min(count, most)))
+    )
 
 
-# ------------------------------------------------------------------------------------------------------------------ strips
+# --------------------------------------------------------------------------------------------------------------- strips
 def strip(frames: Tensor) -> Image.Image:
     """(T, H, W, 3) uint8 -> one row of frames."""
     count, height, width = frames.shape[:3]
@@ -91,10 +99,12 @@ def stacked(rows: Sequence[tuple[str, Tensor]], *, height: int = 160) -> Image.I
 
 def scaled(picture: Image.Image, height: int) -> Image.Image:
     width = max(1, round(picture.width * height / picture.height))
-    return picture.resize((width, height), Image.Resampling.BICUBIC if height > picture.height else Image.Resampling.LANCZOS)
+    return picture.resize(
+        (width, height), Image.Resampling.BICUBIC if height > picture.height else Image.Resampling.LANCZOS
+    )
 
 
-# ------------------------------------------------------------------------------------------------------------------- files
+# ---------------------------------------------------------------------------------------------------------------- files
 def jpeg_source(picture: Image.Image) -> str:
     """For the ``src`` of an HTML image."""
     data = io.BytesIO()
@@ -130,7 +140,9 @@ def save_video(path: str | Path, frames: Tensor, *, fps: float = 10.0, height: i
             # H.264 in its usual colour format takes even sizes only
             stream.width, stream.height, stream.pix_fmt = pictures[0].width // 2 * 2, height // 2 * 2, "yuv420p"
             for picture in pictures:
-                container.mux(stream.encode(av.VideoFrame.from_image(picture.crop((0, 0, stream.width, stream.height)))))
+                container.mux(
+                    stream.encode(av.VideoFrame.from_image(picture.crop((0, 0, stream.width, stream.height))))
+                )
             container.mux(stream.encode())
         os.replace(unfinished, path)
     except OSError as error:  # FFmpeg's errors are among them

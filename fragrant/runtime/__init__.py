@@ -1,1 +1,2 @@
-"""What any work with a model needs: its device, number format, preparation of clips, weights, and the loop that scores videos."""
+"""What any work with a model needs: its device, number format, preparation of clips, weights, and the loop that scores
+videos."""

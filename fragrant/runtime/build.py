@@ -1,4 +1,5 @@
-"""From the config to what any work with a model needs: device settings, clip preparation, the model and its objective on a device."""
+"""From the config to what any work with a model needs: device settings, clip preparation, the model and its objective
+on a device."""
 
 import os
 import random
@@ -26,7 +27,8 @@ from fragrant.workers import usable_cores
 
 
 def prepare_device(cfg, device: torch.device) -> None:
-    """Seeds. CUDA: fp32 that means fp32 (no TF32), the fastest convolution searched once per shape. CPU: cores left to the loader."""
+    """Seeds. CUDA: fp32 that means fp32 (no TF32), the fastest convolution searched once per shape. CPU: cores left to
+    the loader."""
     random.seed(cfg.RNG_SEED)
     np.random.seed(cfg.RNG_SEED % 2**32)
     torch.manual_seed(cfg.RNG_SEED)
@@ -34,7 +36,8 @@ def prepare_device(cfg, device: torch.device) -> None:
         torch.backends.cudnn.allow_tf32 = False
         torch.backends.cudnn.benchmark = True
     elif "OMP_NUM_THREADS" not in os.environ:
-        # A thread that has to wait for its core makes all others spin: with one process too many a step takes several times as long.
+        # A thread that has to wait for its core makes all others spin: with one process too many a step takes several
+        # times as long.
         cores = usable_cores() // max(1, world_size() // cfg.NUM_SHARDS)  # of each process of this machine
         torch.set_num_threads(max(1, cores - cfg.DATA_LOADER.NUM_WORKERS))
 
@@ -50,12 +53,15 @@ def build_preparation(cfg, device: torch.device, *, channels_last: bool) -> Clip
     """uint8 clips (N, C, T, H, W) on the device -> normalised float32 clips in the model's memory format."""
     normalize = ClipNormalize(cfg.DATA.MEAN, cfg.DATA.STD, reverse_channels=cfg.DATA.REVERSE_INPUT_CHANNEL).to(device)
     aug = cfg.AUG
-    erasing = RandomErasing(aug.RE_PROB, mode=aug.RE_MODE, max_count=aug.RE_COUNT) if aug.ENABLE and aug.RE_PROB else None
+    erasing = (
+        RandomErasing(aug.RE_PROB, mode=aug.RE_MODE, max_count=aug.RE_COUNT) if aug.ENABLE and aug.RE_PROB else None
+    )
     return ClipPreparation(normalize, erasing=erasing, channels_last=channels_last)
 
 
 def build_training_preparation(cfg, prepare: ClipPreparation) -> Callable[[Tensor, Sequence[int], int], Tensor]:
-    """(uint8 clips (B*V, C, T, H, W), ids of the B videos, epoch) -> normalised clips, erased at random if the config says so."""
+    """(uint8 clips (B*V, C, T, H, W), ids of the B videos, epoch) -> normalised clips, erased at random if the config
+    says so."""
     seed = cfg.RNG_SEED
 
     def prepare_videos(clips: Tensor, ids: Sequence[int], epoch: int) -> Tensor:
@@ -79,11 +85,15 @@ def model_on_device(cfg, device: torch.device, *, channels_last: bool, compiled:
     return model
 
 
-def load_trained(checkpoint, cfg_path, pairs: Sequence[str], device: torch.device) -> tuple[CfgNode, nn.Module, list[str]]:
+def load_trained(
+    checkpoint, cfg_path, pairs: Sequence[str], device: torch.device
+) -> tuple[CfgNode, nn.Module, list[str]]:
     """Config, model with the checkpoint's weights, class names."""
     state = load_checkpoint(checkpoint)
     if cfg_path is None and not isinstance(state.get("cfg"), str):
-        raise CheckpointError(f"checkpoint {checkpoint} carries no config, it was not written by this project; give one (--cfg FILE)")
+        raise CheckpointError(
+            f"checkpoint {checkpoint} carries no config, it was not written by this project; give one (--cfg FILE)"
+        )
     cfg = load_cfg(cfg_path, pairs) if cfg_path else cfg_from_text(state["cfg"], pairs, where=f"config in {checkpoint}")
     expect_plugins(state.get("plugins", ()))
     model = model_on_device(cfg, device, channels_last=cfg.TRAIN.CHANNELS_LAST, compiled=False)
@@ -101,7 +111,9 @@ def objective_on_device(cfg, model: nn.Module, device: torch.device) -> Objectiv
     """
     teacher = None
     if cfg.DISTILL.CHECKPOINT:
-        with torch.random.fork_rng():  # its first weights, which the checkpoint's replace, cost the run no random numbers
+        with (
+            torch.random.fork_rng()
+        ):  # its first weights, which the checkpoint's replace, cost the run no random numbers
             teacher_cfg, network, _ = load_trained(cfg.DISTILL.CHECKPOINT, None, (), device)
         teacher = Teacher(network, teacher_cfg)
     return build_objective(cfg, model, teacher=teacher).to(device)
@@ -109,4 +121,6 @@ def objective_on_device(cfg, model: nn.Module, device: torch.device) -> Objectiv
 
 def describe_setting(precision: Precision, *, channels_last: bool, compiled: bool) -> str:
     """``"bf16, channels_last_3d, compiled"``"""
-    return ", ".join([precision.name, "channels_last_3d" if channels_last else "contiguous", "compiled" if compiled else "eager"])
+    return ", ".join(
+        [precision.name, "channels_last_3d" if channels_last else "contiguous", "compiled" if compiled else "eager"]
+    )

@@ -2,19 +2,21 @@
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
 
 from fragrant.distributed import gather_rows
 from fragrant.metrics import complete_order
+from fragrant.models.backbone import Backbone
 
 
 class Scored(NamedTuple):
     """Every video that can be read exactly once, in the order of the list.
 
-    labels (n,) or (n, K) bool, logits (n, V, K) float32, mean brightness (n,), place in the list (n,), and what the model says that it
+    labels (n,) or (n, K) bool, logits (n, V, K) float32, mean brightness (n,), place in the list (n,), and what the
+    model says that it
     chose for every view (n, V), by name; on the CPU.
     """
 
@@ -29,7 +31,7 @@ def answers(model: nn.Module, clips: Tensor, names: Sequence[str]) -> Tensor:
     """(N, C, T, H, W) -> (N, K + choices) float32: the logits, then what the model chose for each clip, by name."""
     if not names:
         return model(clips).float()
-    logits, choices = model.score(clips)
+    logits, choices = cast(Backbone, model).score(clips)
     return torch.cat([logits.float(), *(choices[name].float().unsqueeze(1) for name in names)], 1)
 
 
@@ -44,7 +46,7 @@ def score_videos(
     prepare: Callable[[Tensor], Tensor],
     autocast: Callable[[], AbstractContextManager],
     device: torch.device,
-    several: bool = False,  # labels of a video
+    multi_label: bool = False,  # labels of a video
     watch: Callable = iter,
 ) -> Scored:
     """Logits of all views of all videos, gathered from all ranks.
@@ -53,10 +55,10 @@ def score_videos(
         ValueError: a video came twice, or is missing though the loader did not skip it.
     """
     names = list(getattr(model.eval(), "choices", {}))  # of a Backbone
-    ids = [torch.empty(0, dtype=torch.long, device=device)]  # zero rows first: a rank may have no video
-    labels = [torch.empty(0, num_classes, dtype=torch.bool, device=device) if several else ids[0]]
+    ids = [torch.empty(0, dtype=torch.long, device=device)]
+    labels = [torch.empty(0, num_classes, dtype=torch.bool, device=device) if multi_label else ids[0]]
     logits = [torch.empty(0, loader.num_views, num_classes + len(names), device=device)]  # and the choices behind them
-    luma = [torch.empty(0, device=device)]
+    luma = [torch.empty(0, device=device)]  # zero rows first: a rank may have no video
     for batch in watch(loader):
         batch = batch.to(device)
         parts = batch.clips.flatten(0, 1).split(clips_per_forward)  # (B*clips, C, T, H, W) in parts
@@ -65,11 +67,12 @@ def score_videos(
         scores = scores.unflatten(0, batch.clips.shape[:2])  # (B, clips, K')
         ids.append(batch.ids)
         labels.append(batch.labels)
-        logits.append(scores.take_along_dim(batch.views.unsqueeze(-1), dim=1))  # (B, V, K'); equal views were scored once
+        logits.append(scores.take_along_dim(batch.views.unsqueeze(-1), dim=1))  # equal views were scored once
         luma.append(batch.luma)
-    ids, labels, logits, luma = (gather_rows(torch.cat(rows)).cpu() for rows in (ids, labels, logits, luma))
+    video, label, answer, light = (gather_rows(torch.cat(rows)).cpu() for rows in (ids, labels, logits, luma))
     skipped = gather_rows(torch.tensor(sorted(loader.skipped), dtype=torch.long, device=device)).cpu()
-    order = complete_order(torch.cat([ids, skipped]), num_videos)
-    order = order[order < len(ids)]
-    logits, choices = logits[order].split([num_classes, len(names)], dim=-1)
-    return Scored(labels[order], logits, luma[order], ids[order], dict(zip(names, choices.unbind(-1), strict=True)))
+    order = complete_order(torch.cat([video, skipped]), num_videos)
+    order = order[order < len(video)]
+    own, chosen = answer[order].split([num_classes, len(names)], dim=-1)  # (n, V, K) and (n, V, choices)
+    choices = dict(zip(names, chosen.unbind(-1), strict=True))
+    return Scored(label[order], own, light[order], video[order], choices)

@@ -2,10 +2,9 @@
 
 from pathlib import Path
 
-from torch import nn
-
 from fragrant.checkpoint import CheckpointError, best_path, find_latest, load_checkpoint
 from fragrant.distributed import from_main
+from fragrant.models.backbone import Backbone
 from fragrant.models.weights import LoadReport, load_weights
 
 
@@ -30,11 +29,14 @@ def weights_for_test(*, output_dir: str, checkpoint: str, best: bool, train_chec
         return str(latest)
     if train_checkpoint:
         return existing(train_checkpoint, "TRAIN.CHECKPOINT_FILE_PATH")
-    raise CheckpointError(f"no weights to test: TEST.CHECKPOINT_FILE_PATH is empty and there is no checkpoint in {output_dir}/checkpoints")
+    raise CheckpointError(
+        f"no weights to test: TEST.CHECKPOINT_FILE_PATH is empty and there is no checkpoint in {output_dir}/checkpoints"
+    )
 
 
 def weights_of_part(state: dict, part: str) -> dict:
-    """A checkpoint with the weights that stand under ``part`` in the objective's state (a teacher, an average) as the model's.
+    """A checkpoint with the weights that stand under ``part`` in the objective's state (a teacher, an average) as the
+    model's.
 
     Files without such weights, published ones for example, stay as they are.
     """
@@ -44,7 +46,7 @@ def weights_of_part(state: dict, part: str) -> dict:
 
 
 def load_for_test(
-    model: nn.Module, path: str, *, clear_patterns: tuple[str, ...], allow_partial: bool, part: str = ""
+    model: Backbone, path: str, *, clear_patterns: tuple[str, ...], allow_partial: bool, part: str = ""
 ) -> tuple[LoadReport, dict]:
     """The file's weights in the model; the report, and the file's content.
 
@@ -52,14 +54,17 @@ def load_for_test(
         part: see ``weights_of_part``.
 
     Raises:
-        CheckpointError: a tensor of the model is missing in the file or has another shape, and ``allow_partial`` is False.
+        CheckpointError: a tensor of the model is missing in the file or has another shape, and ``allow_partial`` is
+            False.
     """
     state = from_main(lambda: load_checkpoint(path))
-    return fill_for_test(model, state, path, clear_patterns=clear_patterns, allow_partial=allow_partial, part=part), state
+    return fill_for_test(
+        model, state, path, clear_patterns=clear_patterns, allow_partial=allow_partial, part=part
+    ), state
 
 
 def fill_for_test(
-    model: nn.Module, state: dict, path: str, *, clear_patterns: tuple[str, ...], allow_partial: bool, part: str = ""
+    model: Backbone, state: dict, path: str, *, clear_patterns: tuple[str, ...], allow_partial: bool, part: str = ""
 ) -> LoadReport:
     """The same with the content of the file at hand."""
     report = load_weights(model, weights_of_part(state, part), where=path, clear_name_patterns=clear_patterns)

@@ -1,6 +1,7 @@
 """Score tables: what a test leaves on disk, and everything that is computed from it.
 
-table.py: ``load_table``, ``save_table``, ``merge``; ensemble.py: ``ensemble_views``, ``ensemble_runs``; summary.py: ``summarise``.
+table.py: ``load_table``, ``save_table``, ``merge``; ensemble.py: ``ensemble_views``, ``ensemble_runs``; summary.py:
+``summarise``.
 """
 
 from fragrant.scores.ensemble import VideoScores, ensemble_runs, ensemble_views, split_rule

@@ -1,4 +1,5 @@
-"""What a model chose for the views of each video, the gamma of DGAM for one: counted, and held against the light of the video."""
+"""What a model chose for the views of each video, the gamma of DGAM for one: counted, and held against the light of the
+video."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -35,21 +36,27 @@ def count_choices(choices: Mapping[str, Tensor], values: Mapping[str, Sequence[f
         named = list(values.get(name, ()))
         levels = sorted(named + [value for value in found if all(abs(value - other) > SAME for other in named)])
         counts = [((taken.double() - value).abs() < SAME).sum(1) for value in levels]
-        counted[name] = Chosen(tuple(levels), torch.stack(counts, 1) if counts else torch.zeros(len(taken), 0, dtype=torch.long))
+        counted[name] = Chosen(
+            tuple(levels), torch.stack(counts, 1) if counts else torch.zeros(len(taken), 0, dtype=torch.long)
+        )
     return counted
 
 
 def summarise_choices(choices: Mapping[str, Chosen], luma: Tensor) -> dict[str, dict]:
-    """Of each name: the values, the views that got each, the median luma of these, and how far the darker videos get the larger values.
+    """Of each name: the values, the views that got each, the median luma of these, and how far the darker videos get
+    the larger values.
 
-    "correlation_with_darkness" is Spearman's, of a video's luma, the other way round, and the mean over its views; None where one of them
+    "correlation_with_darkness" is Spearman's, of a video's luma, the other way round, and the mean over its views; None
+    where one of them
     is the same for all videos, or not known.
     """
     numbers = {}
     for name, (values, counts) in choices.items():
         mean = choices[name].mean()
         known = ~(luma.isnan() | mean.isnan())
-        correlation = rank_correlation(-luma[known], mean[known].float())  # float32: what rounding alone makes differ is equal again
+        correlation = rank_correlation(
+            -luma[known], mean[known].float()
+        )  # float32: what rounding alone makes differ is equal again
         light = [luma[known].repeat_interleave(column) for column in counts[known].unbind(1)]  # of every view
         numbers[name] = {
             "values": list(values),

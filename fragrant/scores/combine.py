@@ -31,7 +31,9 @@ def _prepared(
     if len(missing) > MOST_LINES:
         listed.append(f"missing: ... {len(missing)} lines in all")
     if missing and not allow_missing:
-        raise ScoreError(f"{len(missing)} videos are missing or lack views; --allow-missing goes on without; {'; '.join(listed)}")
+        raise ScoreError(
+            f"{len(missing)} videos are missing or lack views; --allow-missing goes on without; {'; '.join(listed)}"
+        )
     return runs, rule, lines + listed
 
 
@@ -63,11 +65,19 @@ def combine(
         numbers.parent.mkdir(parents=True, exist_ok=True)
         numbers.write_text(simplejson.dumps(summary, indent=1, ignore_nan=True), encoding="utf-8")
         lines.append(f"wrote {numbers}")
-    return [*lines, f"{rule} over the views of {summary['videos']} videos with a label:", *describe_summary(summary, per_class=per_class)]
+    return [
+        *lines,
+        f"{rule} over the views of {summary['videos']} videos with a label:",
+        *describe_summary(summary, per_class=per_class),
+    ]
 
 
 def _origin(run: Run) -> dict:
-    return {key: run.table.header[key] for key in ("checkpoint", "checkpoint_hash", "imported", "protocol") if key in run.table.header}
+    return {
+        key: run.table.header[key]
+        for key in ("checkpoint", "checkpoint_hash", "imported", "protocol")
+        if key in run.table.header
+    }
 
 
 def compare(
@@ -86,12 +96,19 @@ def compare(
     runs, rule, lines = _prepared(inputs, paths=paths, rule=rule, views=views, allow_missing=allow_missing)
     if len(runs) != 2:
         got = ", ".join(run.name for run in runs)
-        raise ScoreError(f"--compare takes two runs, got {len(runs)} ({got}); files of one model count as one, unless named: a=FILE b=FILE")
+        raise ScoreError(
+            f"--compare takes two runs, got {len(runs)} ({got}); files of one model count as one, unless named: "
+            "a=FILE b=FILE"
+        )
     names, tables, _ = zip(*runs, strict=True)
     if tables[0].labels.ndim > 1:
-        raise ScoreError("--compare counts videos that are right and wrong; of videos with several labels there is the mAP alone")
+        raise ScoreError(
+            "--compare counts videos that are right and wrong; of videos with several labels there is the mAP alone"
+        )
     aligned = on_the_same_videos(tables, names, common=allow_missing)
-    both = [ensemble_runs([table], rule=rule, names=[name]).labelled() for table, name in zip(aligned, names, strict=True)]
+    both = [
+        ensemble_runs([table], rule=rule, names=[name]).labelled() for table, name in zip(aligned, names, strict=True)
+    ]
     right = [predicted(video.scores) == video.labels for video in both]
     for name, video in zip(names, both, strict=True):
         lines.append(f"{name}: top-1 {Share(**summarise(video)['top1'])}")
@@ -99,6 +116,7 @@ def compare(
     verdict = "they differ" if test.p_value < 0.05 else "no difference can be told"
     return [
         *lines,
-        f"{rule}: both right {test.both}, only the first {test.only_first}, only the second {test.only_second}, neither {test.neither}",
+        f"{rule}: both right {test.both}, only the first {test.only_first}, only the second {test.only_second}, "
+        f"neither {test.neither}",
         f"McNemar, exact, two-sided: p = {test.p_value:.4g}; {verdict} at the 5 % level",
     ]

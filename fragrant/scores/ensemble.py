@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import reduce
-from typing import NamedTuple
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor
@@ -15,7 +15,10 @@ from fragrant.scores.table import ScoreTable, ViewName, contradicting, is_known,
 
 SEVERAL_SPACES = ("logits", "sigmoid")  # where a video may have several labels
 RULES = tuple(f"{method}-{space}" for space in SPACES for method in METHODS)
-PROBABILITIES, SUMMED_LOGITS = "probabilities", "summed logits"  # header["kind"] of a table whose views are ensembled already
+PROBABILITIES, SUMMED_LOGITS = (
+    "probabilities",
+    "summed logits",
+)  # header["kind"] of a table whose views are ensembled already
 SHORT = {"max": "max-softmax", "mean": "mean-softmax", "sum": "sum-softmax"}  # as SlowFast's meter has them
 
 
@@ -59,7 +62,8 @@ def split_rule(rule: str) -> tuple[str, str]:
     name = SHORT.get(rule, rule)
     if name not in RULES:
         raise ScoreError(f"rule '{rule}' is not known; {did_you_mean(rule, RULES)}Known: {', '.join(RULES)}")
-    return tuple(name.split("-"))
+    method, space = name.split("-")
+    return method, space
 
 
 def ensemble_views(table: ScoreTable, rule: str = "sum-logits") -> VideoScores:
@@ -78,8 +82,10 @@ def ensemble_runs(
     """Several models: the weighted sum of each one's video scores; videos are found by their path.
 
     Args:
-        rule: how one model's views become a score: "sum-logits" is UniFormer's and FRAGRANT's, "mean-softmax" TDN's, mmaction2's and
-            SV-Mix's, "sum-softmax" and "max-softmax" SlowFast's, "mean-relu" TDN's for several models (logits below 0 count 0);
+        rule: how one model's views become a score: "sum-logits" is UniFormer's and FRAGRANT's, "mean-softmax" TDN's,
+            mmaction2's and
+            SV-Mix's, "sum-softmax" and "max-softmax" SlowFast's, "mean-relu" TDN's for several models (logits below 0
+            count 0);
             videos with several labels have "sigmoid" and "logits" alone.
         common: take the videos that all have; False: it is an error if one lacks a video.
 
@@ -94,43 +100,58 @@ def ensemble_runs(
     for table, name in zip(tables, names, strict=True):
         _check_kind(table, space, name)
     first = tables[0]
-    scores = sum(weight * _score(table, method, space) for weight, table in zip(weights, tables, strict=True))
+    scores = cast(
+        Tensor, sum(weight * _score(table, method, space) for weight, table in zip(weights, tables, strict=True))
+    )
     # A sum grows with the views and every score with the weights: divided by both, logits are those of one view again.
-    scale = sum(weight * (table.present.sum(1) if method == "sum" else 1) for weight, table in zip(weights, tables, strict=True))
+    scale: Any = sum(  # (n,), or one number for all
+        weight * (table.present.sum(1) if method == "sum" else 1) for weight, table in zip(weights, tables, strict=True)
+    )
     mean = scores / (scale[:, None] if method == "sum" else scale)
     class_names = next((table.class_names for table in tables if table.class_names), None)
-    probs = as_probabilities(mean, space, several=first.labels.ndim > 1)
+    probs = as_probabilities(mean, space, multi_label=first.labels.ndim > 1)
     choices = count_choices(first.choices, first.header.get("choices", {})) if len(tables) == 1 else {}
     return VideoScores(first.paths, scores, probs, first.labels, first.luma, class_names, f"{method}-{space}", choices)
 
 
 def _check_kind(table: ScoreTable, space: str, name: str) -> None:
-    """What is ensembled already allows only the rules that take it as it is; several labels, none that weighs classes by each other."""
-    several, kind = table.labels.ndim > 1, table.header.get("kind")
-    if several and space not in SEVERAL_SPACES:
+    """What is ensembled already allows only the rules that take it as it is; several labels, none that weighs classes
+    by each other."""
+    multi_label, kind = table.labels.ndim > 1, table.header.get("kind")
+    if multi_label and space not in SEVERAL_SPACES:
         rules = ", ".join(rule for rule in RULES if rule.endswith(SEVERAL_SPACES))
         raise ScoreError(f"{name} is of videos with several labels; a rule on {space} does not fit, allowed: {rules}")
-    wanted = {PROBABILITIES: "sigmoid" if several else "softmax", SUMMED_LOGITS: "logits"}.get(kind, space)
+    wanted = {PROBABILITIES: "sigmoid" if multi_label else "softmax", SUMMED_LOGITS: "logits"}.get(kind or "", space)
     if space != wanted:
         rules = ", ".join(rule for rule in RULES if rule.endswith(wanted))
-        raise ScoreError(f"{name} holds {kind} ensembled over the views; a rule on {space} cannot be applied any more, allowed: {rules}")
+        raise ScoreError(
+            f"{name} holds {kind} ensembled over the views; a rule on {space} cannot be applied any more, "
+            f"allowed: {rules}"
+        )
 
 
 def as_table(video: VideoScores, header: dict) -> ScoreTable:
     """Video scores as a table of one view, which any rule on softmax (for several labels: sigmoid) gives back."""
     more = {"luma": video.luma, "class_names": video.class_names}
-    several = video.labels.ndim > 1
-    logits = (video.probs.logit() if several else video.probs.log()).float()[:, None]  # (n, 1, K)
-    rule = "mean-sigmoid" if several else "mean-softmax"
-    header = {**header, "kind": PROBABILITIES, "rule": rule, "ensemble_rule": video.rule, "num_videos": len(video.paths)}
+    multi_label = video.labels.ndim > 1
+    logits = (video.probs.logit() if multi_label else video.probs.log()).float()[:, None]  # (n, 1, K)
+    rule = "mean-sigmoid" if multi_label else "mean-softmax"
+    header = {
+        **header,
+        "kind": PROBABILITIES,
+        "rule": rule,
+        "ensemble_rule": video.rule,
+        "num_videos": len(video.paths),
+    }
     return ScoreTable.whole(video.paths, video.labels, logits, [ViewName(0, "all")], header=header, **more)
 
 
-def probabilities(logits: Tensor, rule: str = "sum-logits", *, several: bool = False) -> Tensor:
-    """(n, V, K), the logits of every view -> (n, K) float64: one probability per video and class, by a rule of ``ensemble_runs``."""
+def probabilities(logits: Tensor, rule: str = "sum-logits", *, multi_label: bool = False) -> Tensor:
+    """(n, V, K), the logits of every view -> (n, K) float64: one probability per video and class, by a rule of
+    ``ensemble_runs``."""
     method, space = split_rule(rule)
     scores = ensemble(logits.double(), space=space, method=method)
-    return as_probabilities(scores / logits.shape[1] if method == "sum" else scores, space, several=several)
+    return as_probabilities(scores / logits.shape[1] if method == "sum" else scores, space, multi_label=multi_label)
 
 
 def _score(table: ScoreTable, method: str, space: str) -> Tensor:
@@ -141,13 +162,16 @@ def _score(table: ScoreTable, method: str, space: str) -> Tensor:
     scores = torch.empty(len(table), table.num_classes, dtype=torch.float64)
     for pattern in table.present.unique(dim=0):  # one, unless views are missing
         rows = (table.present == pattern).all(1)
-        scores[rows] = ensemble(table.logits[rows][:, pattern].double(), space=space, method=method)  # (n', V', K) -> (n', K)
+        scores[rows] = ensemble(
+            table.logits[rows][:, pattern].double(), space=space, method=method
+        )  # (n', V', K) -> (n', K)
     return scores
 
 
-def as_probabilities(scores: Tensor, space: str, *, several: bool = False) -> Tensor:
-    """(n, K) -> (n, K): rows that sum to 1, in the same order as the scores; of several labels, each from 0 to 1 on its own."""
-    if several:
+def as_probabilities(scores: Tensor, space: str, *, multi_label: bool = False) -> Tensor:
+    """(n, K) -> (n, K): rows that sum to 1, in the same order as the scores; of several labels, each from 0 to 1 on its
+    own."""
+    if multi_label:
         return scores.sigmoid() if space == "logits" else scores
     if space == "logits":
         return scores.softmax(1)
@@ -163,7 +187,8 @@ def on_the_same_videos(tables: Sequence[ScoreTable], names: Sequence[str], *, co
         if len(shared) < len(own) and not common:
             lacking = next(key for key in own if key not in shared)
             raise ScoreError(
-                f"'{lacking[0]}' of {name} is not in all tables, {len(own) - len(shared)} of its {len(own)} videos are not; "
+                f"'{lacking[0]}' of {name} is not in all tables, {len(own) - len(shared)} of its {len(own)} "
+                "videos are not; "
                 "allow it to take those that all have"
             )
     if not shared:

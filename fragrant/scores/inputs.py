@@ -55,7 +55,8 @@ def open_table(path: str | Path, *, paths: Sequence[str] | None = None) -> Score
 
 
 def load_runs(inputs: Sequence[str], *, paths: Sequence[str] | None = None) -> list[Run]:
-    """The files of one model (the same checkpoint, or the same NAME) become one table, in the order of their first file.
+    """The files of one model (the same checkpoint, or the same NAME) become one table, in the order of their first
+    file.
 
     Raises:
         ScoreError: a file is no table, or the files of one run contradict each other.
@@ -70,7 +71,10 @@ def load_runs(inputs: Sequence[str], *, paths: Sequence[str] | None = None) -> l
     for key, members in groups.items():
         files, tables, weights = zip(*members, strict=True)
         if len(set(weights)) > 1:
-            raise ScoreError(f"{' and '.join(files)} are of one model but have weights {weights}; name them (one=FILE two=FILE) or agree")
+            raise ScoreError(
+                f"{' and '.join(files)} are of one model but have weights {weights}; name them (one=FILE "
+                "two=FILE) or agree"
+            )
         named = any(given.startswith(f"{key}=") for given in inputs)
         runs.append(Run(key if named else _short(files), merge(tables, names=files), weights[0]))
     return runs
@@ -86,10 +90,13 @@ def what_is_missing(runs: Sequence[Run]) -> list[str]:
 
 
 def with_views(run: Run, words: Sequence[str]) -> Run:
-    """Only the named views: numbers are clips, ``left centre right`` crops, anything else enhancements (``none`` = without)."""
+    """Only the named views: numbers are clips, ``left centre right`` crops, anything else enhancements (``none`` =
+    without)."""
     crops = {view.crop for view in run.table.views} | {"left", "centre", "right"}
     clips = [int(word) for word in words if word.isdecimal()]
     rest = [word for word in words if not word.isdecimal() and word not in crops]
     enhancements = ["" if word == "none" else word for word in rest]
-    table = pick_views(run.table, clips=clips, crops=[word for word in words if word in crops], enhancements=enhancements)
+    table = pick_views(
+        run.table, clips=clips, crops=[word for word in words if word in crops], enhancements=enhancements
+    )
     return run._replace(table=table)

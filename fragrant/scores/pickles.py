@@ -1,4 +1,5 @@
-"""Results of other projects as score tables: the pickles of SlowFast, UniFormer, mmaction2 and TDN, read without running code from them."""
+"""Results of other projects as score tables: the pickles of SlowFast, UniFormer, mmaction2 and TDN, read without
+running code from them."""
 
 import io
 import pickle
@@ -23,7 +24,7 @@ TDN_CROPS = {1: ("centre",), 3: ("left", "right", "centre")}  # its own order
 WHOLE = ViewName(0, "all")  # the views are ensembled already
 
 
-# ------------------------------------------------------------------------------------------------------------ safe unpickling
+# ------------------------------------------------------------------------------------------------------ safe unpickling
 def _storage(content: bytes) -> Any:
     """In place of torch.storage._load_from_bytes, which would unpickle anything."""
     return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
@@ -39,7 +40,11 @@ def _latin1(text: str, encoding: str) -> bytes:
 def _allowed() -> dict[str, Callable]:
     """All that a pickle of arrays, tensors, lists and dicts needs, by module.name."""
     numpy_made = {"_reconstruct": "multiarray", "scalar": "multiarray", "_frombuffer": "numeric"}
-    found = {"numpy.ndarray": np.ndarray, "numpy.dtype": np.dtype, "collections.OrderedDict": OrderedDict}
+    found: dict[str, Callable] = {
+        "numpy.ndarray": np.ndarray,
+        "numpy.dtype": np.dtype,
+        "collections.OrderedDict": OrderedDict,
+    }
     found |= {"torch._utils._rebuild_tensor_v2": torch._utils._rebuild_tensor_v2}
     found |= {"torch.storage._load_from_bytes": _storage, "_codecs.encode": _latin1}
     for name, module in numpy_made.items():
@@ -72,7 +77,7 @@ def read_pickle(path: str | Path) -> Any:
         raise ScoreError(f"'{path}' is no pickle of arrays, or is damaged{reason}") from error
 
 
-# ------------------------------------------------------------------------------------------------------------------- formats
+# -------------------------------------------------------------------------------------------------------------- formats
 def _array(value: Any) -> Tensor:
     """(N, ...) float32 or long"""
     array = np.asarray(value.numpy() if isinstance(value, Tensor) else value)
@@ -103,7 +108,10 @@ def _read(path: str | Path) -> tuple[Tensor, Tensor]:
         if scores.ndim != 2 or labels.shape != scores.shape[:1]:
             raise ValueError(f"scores {tuple(scores.shape)} and labels {tuple(labels.shape)}")
     except (ValueError, TypeError, KeyError, IndexError, RuntimeError) as error:
-        layouts = "SlowFast [preds, labels], UniFormer {video_preds, video_labels}, mmaction2 --dump, TDN [[scores, label], ...]"
+        layouts = (
+            "SlowFast [preds, labels], UniFormer {video_preds, video_labels}, mmaction2 --dump, TDN [[scores, "
+            "label], ...]"
+        )
         raise ScoreError(f"'{path}' has none of the known layouts ({layouts}): {error}") from error
     return scores, labels.long()
 
@@ -111,7 +119,8 @@ def _read(path: str | Path) -> tuple[Tensor, Tensor]:
 def import_pickle(path: str | Path, *, paths: Sequence[str] | None = None) -> ScoreTable:
     """A file of scores that were ensembled over the views already.
 
-    Rows that are shares of one sum are taken as probabilities (SlowFast, mmaction2), others as sums of logits (UniFormer): each
+    Rows that are shares of one sum are taken as probabilities (SlowFast, mmaction2), others as sums of logits
+    (UniFormer): each
     allows only the rules that fit it.
 
     Args:
@@ -132,20 +141,31 @@ def import_folder(folder: str | Path, *, paths: Sequence[str] | None = None) -> 
     Raises:
         ScoreError: there is no such file, or the files are of different videos.
     """
-    found = {(int(match[1]), int(match[2])): path for path in Path(folder).iterdir() if (match := TDN_FILE.fullmatch(path.name))}
+    found = {
+        (int(match[1]), int(match[2])): path
+        for path in Path(folder).iterdir()
+        if (match := TDN_FILE.fullmatch(path.name))
+    }
     if not found:
         raise ScoreError(f"folder '{folder}' has no file like 0_crop0.pkl; allowed: a folder of TDN's per-crop pickles")
     num_crops = 1 + max(crop for _, crop in found)
     if num_crops not in TDN_CROPS:
-        raise ScoreError(f"folder '{folder}' has crops 0 to {num_crops - 1}; allowed: crop 0 alone (centre), or 0 1 2 (left right centre)")
+        raise ScoreError(
+            f"folder '{folder}' has crops 0 to {num_crops - 1}; allowed: crop 0 alone (centre), or 0 1 2 (left "
+            "right centre)"
+        )
     views, columns, labels = [], [], None
     for (clip, crop), path in sorted(found.items()):
         logits, own = _read(path)
         if labels is not None and not torch.equal(labels, own):
-            raise ScoreError(f"'{path}' has other videos or labels than '{min(found.items())[1]}'; the files of a folder are of one list")
+            raise ScoreError(
+                f"'{path}' has other videos or labels than '{min(found.items())[1]}'; the files of a folder are "
+                "of one list"
+            )
         labels = own
         views.append(ViewName(clip, TDN_CROPS[num_crops][crop]))
         columns.append(logits)
+    assert labels is not None  # there is a file
     header = {"imported": str(folder), "num_videos": len(labels), "rule": "mean-softmax"}
     return ScoreTable.whole(_named(paths, len(labels), folder), labels, torch.stack(columns, 1), views, header=header)
 

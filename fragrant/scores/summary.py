@@ -25,10 +25,13 @@ def class_name(video: VideoScores, number: int) -> str:
 
 
 def summarise(scores: VideoScores, *, luma_groups: int = LUMA_GROUPS) -> dict:
-    """Everything that is reported about a test; percentages as numbers, shares as {"correct", "total", "percent", "low", "high"}.
+    """Everything that is reported about a test; percentages as numbers, shares as {"correct", "total", "percent",
+    "low", "high"}.
 
-    Videos of unknown class do not count. "top5" is top-k with k = min(5, K), k stands in "top5_k". Where videos have several labels:
-    "mean_average_precision", and "average_precision" of each class. "choices", where the model made any, as ``summarise_choices``.
+    Videos of unknown class do not count. "top5" is top-k with k = min(5, K), k stands in "top5_k". Where videos have
+    several labels:
+    "mean_average_precision", and "average_precision" of each class. "choices", where the model made any, as
+    ``summarise_choices``.
     """
     scores = scores.labelled()
     n, num_classes = scores.scores.shape
@@ -52,7 +55,10 @@ def summarise(scores: VideoScores, *, luma_groups: int = LUMA_GROUPS) -> dict:
         "empty_classes": int((counts.videos == 0).sum()),
         "mean_class_predicted_empty_as_0": mean_class_accuracy(counts, empty="is predicted"),
         "calibration_error": calibration_error(scores.probs, top1),
-        "by_luma": [group._asdict() | {"share": group.share._asdict()} for group in by_quantile(scores.luma, top1, groups=luma_groups)],
+        "by_luma": [
+            group._asdict() | {"share": group.share._asdict()}
+            for group in by_quantile(scores.luma, top1, groups=luma_groups)
+        ],
         "per_class": [
             {"class": class_name(scores, number), "predicted": given, **share(correct, videos)._asdict()}
             for number, (videos, correct, given) in enumerate(zip(*(column.tolist() for column in counts), strict=True))
@@ -67,7 +73,10 @@ def describe_summary(summary: dict, *, per_class: bool = False) -> list[str]:
         return ["no video with a known class"]
     choices = describe_choices(summary.get("choices", {}))
     if "mean_average_precision" in summary:
-        return [f"mAP {summary['mean_average_precision']:.2f} % of {summary['videos']} videos, {summary['rule']}", *choices]
+        return [
+            f"mAP {summary['mean_average_precision']:.2f} % of {summary['videos']} videos, {summary['rule']}",
+            *choices,
+        ]
     empty = f", {summary['empty_classes']} classes without a video left out" if summary["empty_classes"] else ""
     lines = [
         f"top-1 {Share(**summary['top1'])}",
@@ -82,6 +91,10 @@ def describe_summary(summary: dict, *, per_class: bool = False) -> list[str]:
         width = max(len(row["class"]) for row in summary["per_class"])
         for row in summary["per_class"]:
             numbers = Share(**{name: row[name] for name in Share._fields})
-            text = f"{numbers}, predicted {row['predicted']} times" if numbers.total else f"no video, predicted {row['predicted']} times"
+            text = (
+                f"{numbers}, predicted {row['predicted']} times"
+                if numbers.total
+                else f"no video, predicted {row['predicted']} times"
+            )
             lines.append(f"  {row['class']:{width}}  {text}")
     return lines

@@ -44,14 +44,16 @@ class ScoreTable:
     Attributes:
         paths: of each video, as the test list names it.
         ids: (n,) long, place of each video in the whole test list, also where this table is only a part of it.
-        labels: (n,) long, UNKNOWN where nobody knows; or (n, K) bool where a video has several, no True where nobody knows.
+        labels: (n,) long, UNKNOWN where nobody knows; or (n, K) bool where a video has several, no True where nobody
+            knows.
         logits: (n, V, K) float32; of a view that is not ``present``: NaN.
         present: (n, V) bool.
         views: name of each view.
         luma: (n,) float32, mean brightness 0..1 of the decoded frames before any enhancement; NaN = not measured.
         class_names: K names, None where nobody says.
         choices: name -> (n, V) float32, what the model chose for each view, the gamma of DGAM for one; NaN = not known.
-        header: what the scores are of: "checkpoint", "checkpoint_hash", "config" (yaml text), "rule" (how the run ensembled its
+        header: what the scores are of: "checkpoint", "checkpoint_hash", "config" (yaml text), "rule" (how the run
+            ensembled its
             views), "num_videos" (of the whole list), "choices" (name -> the values there are), ...; plain values.
     """
 
@@ -69,12 +71,19 @@ class ScoreTable:
     def __post_init__(self):
         n, views, classes = self.logits.shape
         wanted = {"paths": n, "ids": n, "labels": n, "luma": n, "present": n, "views": views}
-        wrong = [f"{name} {len(getattr(self, name))}" for name, length in wanted.items() if len(getattr(self, name)) != length]
+        wrong = [
+            f"{name} {len(getattr(self, name))}"
+            for name, length in wanted.items()
+            if len(getattr(self, name)) != length
+        ]
         if self.class_names is not None and len(self.class_names) != classes:
             wrong.append(f"class_names {len(self.class_names)}")
         wrong += [f"{name} {tuple(taken.shape)}" for name, taken in self.choices.items() if taken.shape != (n, views)]
         if wrong:
-            raise ScoreError(f"score table of logits {tuple(self.logits.shape)} (videos, views, classes) does not fit {', '.join(wrong)}")
+            raise ScoreError(
+                f"score table of logits {tuple(self.logits.shape)} (videos, views, classes) does not fit "
+                f"{', '.join(wrong)}"
+            )
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -91,8 +100,11 @@ class ScoreTable:
         return replace(self, paths=tuple(self.paths[i] for i in at.tolist()), choices=choices, **numbers)
 
     @classmethod
-    def whole(cls, paths: Sequence[str], labels: Tensor, logits: Tensor, views: Sequence[ViewName], **more) -> "ScoreTable":
-        """Of a list of which every view of every video was scored. ``more``: luma, class_names, choices, header, ids."""
+    def whole(
+        cls, paths: Sequence[str], labels: Tensor, logits: Tensor, views: Sequence[ViewName], **more
+    ) -> "ScoreTable":
+        """Of a list of which every view of every video was scored. ``more``: luma, class_names, choices, header,
+        ids."""
         n, num_views = logits.shape[:2]
         more.setdefault("ids", torch.arange(n))
         more.setdefault("luma", torch.full((n,), float("nan")))
@@ -100,10 +112,12 @@ class ScoreTable:
         return cls(paths=tuple(paths), labels=labels, logits=logits, views=tuple(views), present=present, **more)
 
 
-# --------------------------------------------------------------------------------------------------------------- on disk
+# -------------------------------------------------------------------------------------------------------------- on disk
 def save_table(path: str | Path, table: ScoreTable) -> None:
-    """A numpy file without pickles: ``numpy.load(path)`` gives paths, ids, labels, logits, present, luma, clip, crop, enhancement (of
-    each view), class_names (empty = not known), header (JSON text), choice_gamma or whatever else a model chose. Written whole or not at
+    """A numpy file without pickles: ``numpy.load(path)`` gives paths, ids, labels, logits, present, luma, clip, crop,
+    enhancement (of
+    each view), class_names (empty = not known), header (JSON text), choice_gamma or whatever else a model chose.
+    Written whole or not at
     all.
     """
     columns = {name: getattr(table, name).numpy() for name in ("ids", "labels", "logits", "present", "luma")}
@@ -136,21 +150,30 @@ def load_table(path: str | Path) -> ScoreTable:
             paths=tuple(columns["paths"].tolist()),
             views=tuple(ViewName(*view) for view in views),
             class_names=tuple(columns["class_names"].tolist()) or None,
-            choices={name.removeprefix(CHOICE): torch.from_numpy(columns[name]) for name in columns if name.startswith(CHOICE)},
+            choices={
+                name.removeprefix(CHOICE): torch.from_numpy(columns[name])
+                for name in columns
+                if name.startswith(CHOICE)
+            },
             header=simplejson.loads(str(columns["header"])),
             **number,
         )
     except OSError as error:
         raise ScoreError(f"score table '{path}' cannot be read: {error.strerror or error}") from error
     except KeyError as error:
-        raise ScoreError(f"'{path}' is no score table: {error} is missing; a test writes one to OUTPUT_DIR/scores.npz") from error
+        raise ScoreError(
+            f"'{path}' is no score table: {error} is missing; a test writes one to OUTPUT_DIR/scores.npz"
+        ) from error
     except (ValueError, TypeError, AttributeError, EOFError, zipfile.BadZipFile) as error:
-        raise ScoreError(f"'{path}' is no score table or is damaged; a test writes one to OUTPUT_DIR/scores.npz") from error
+        raise ScoreError(
+            f"'{path}' is no score table or is damaged; a test writes one to OUTPUT_DIR/scores.npz"
+        ) from error
 
 
-# --------------------------------------------------------------------------------------------------------------- together
+# ------------------------------------------------------------------------------------------------------------- together
 def merge(tables: Sequence[ScoreTable], *, names: Sequence[str] | None = None) -> ScoreTable:
-    """The tables of one model as one: parts of a list, further clips or crops of the same videos; ascending ids, then in order.
+    """The tables of one model as one: parts of a list, further clips or crops of the same videos; ascending ids, then
+    in order.
 
     What comes twice with the same logits (within 1e-3) is taken once.
 
@@ -172,7 +195,9 @@ def merge(tables: Sequence[ScoreTable], *, names: Sequence[str] | None = None) -
     merged = ScoreTable(
         paths=tuple(path for _, path in keys),
         ids=torch.tensor([number for number, _ in keys], dtype=torch.long),
-        labels=first.labels.new_full((len(keys), *first.labels.shape[1:]), UNKNOWN if first.labels.ndim == 1 else False),
+        labels=first.labels.new_full(
+            (len(keys), *first.labels.shape[1:]), UNKNOWN if first.labels.ndim == 1 else False
+        ),
         logits=torch.full((len(keys), len(views), first.num_classes), float("nan")),
         present=torch.zeros(len(keys), len(views), dtype=torch.bool),
         views=views,
@@ -201,27 +226,28 @@ def _fill(merged: ScoreTable, table: ScoreTable, rows: list[int], name: str) -> 
     """Writes ``table`` into the rows of ``merged``, in place."""
     if len(set(rows)) < len(rows):
         raise ScoreError(f"{name} has the same video twice; allowed: every video once")
-    rows = torch.tensor(rows, dtype=torch.long)
-    if wrong := contradicting(merged.labels[rows], table.labels).nonzero().flatten().tolist():
+    places = torch.tensor(rows, dtype=torch.long)
+    if wrong := contradicting(merged.labels[places], table.labels).nonzero().flatten().tolist():
         raise ScoreError(f"{name}: label of '{table.paths[wrong[0]]}' differs from that of the tables before it")
-    merged.labels[rows] = torch.maximum(merged.labels[rows], table.labels)  # -1 and False are unknown
-    merged.luma[rows] = torch.where(table.luma.isnan(), merged.luma[rows], table.luma)
+    merged.labels[places] = torch.maximum(merged.labels[places], table.labels)  # -1 and False are unknown
+    merged.luma[places] = torch.where(table.luma.isnan(), merged.luma[places], table.luma)
     for at, view in enumerate(table.views):
         column = merged.views.index(view)
-        new, old = table.logits[:, at].float(), merged.logits[rows, column]  # (n, K)
-        both = merged.present[rows, column] & table.present[:, at]
+        new, old = table.logits[:, at].float(), merged.logits[places, column]  # (n, K)
+        both = merged.present[places, column] & table.present[:, at]
         unequal = both & ((new - old).abs() > SAME).any(1)
         if unequal.any():
             video = table.paths[int(unequal.nonzero()[0])]
             raise ScoreError(
-                f"{name}: {view} of '{video}' was scored twice with different logits; name runs that differ: one=FILE two=FILE"
+                f"{name}: {view} of '{video}' was scored twice with different logits; name runs that differ: "
+                "one=FILE two=FILE"
             )
         take = table.present[:, at] & ~both
-        merged.logits[rows[take], column] = new[take]
-        merged.present[rows[take], column] = True
+        merged.logits[places[take], column] = new[take]
+        merged.present[places[take], column] = True
         for choice, taken in table.choices.items():
-            before = merged.choices[choice][rows, column]
-            merged.choices[choice][rows, column] = torch.where(taken[:, at].isnan(), before, taken[:, at])
+            before = merged.choices[choice][places, column]
+            merged.choices[choice][places, column] = torch.where(taken[:, at].isnan(), before, taken[:, at])
 
 
 def _common_header(headers: list[dict]) -> dict:
@@ -235,7 +261,10 @@ def same_classes(one: ScoreTable, other: ScoreTable, name: str, other_name: str)
         ScoreError: the tables are of other classes, or of the same in another order.
     """
     if one.num_classes != other.num_classes or one.labels.ndim != other.labels.ndim:
-        raise ScoreError(f"{name} has {one.num_classes} classes, {other_name} {other.num_classes}; tables of one problem belong together")
+        raise ScoreError(
+            f"{name} has {one.num_classes} classes, {other_name} {other.num_classes}; tables of one problem "
+            "belong together"
+        )
     if one.class_names and other.class_names:
         for number, (a, b) in enumerate(zip(one.class_names, other.class_names, strict=True)):
             if a != b:
@@ -252,14 +281,18 @@ def missing_views(table: ScoreTable) -> list[str]:
     return lines
 
 
-def pick_views(table: ScoreTable, *, clips: Sequence[int] = (), crops: Sequence[str] = (), enhancements: Sequence[str] = ()) -> ScoreTable:
+def pick_views(
+    table: ScoreTable, *, clips: Sequence[int] = (), crops: Sequence[str] = (), enhancements: Sequence[str] = ()
+) -> ScoreTable:
     """The views with one of these clip numbers, crops and enhancements; empty = all.
 
     Raises:
         ScoreError: there is no such view.
     """
     wanted = ((clips, "clip"), (crops, "crop"), (enhancements, "enhancement"))
-    keep = [at for at, view in enumerate(table.views) if all(not few or getattr(view, name) in few for few, name in wanted)]
+    keep = [
+        at for at, view in enumerate(table.views) if all(not few or getattr(view, name) in few for few, name in wanted)
+    ]
     if not keep:
         asked = "; ".join(f"{name} {', '.join(map(str, few))}" for few, name in wanted if few)
         raise ScoreError(f"no view has {asked}; there are {', '.join(map(str, table.views))}")

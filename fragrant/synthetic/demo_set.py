@@ -22,7 +22,7 @@ from fragrant.workers import usable_cores, worker_pool
 try:
     import fcntl
 except ImportError:  # Windows: two starts at once then write the same bytes twice
-    fcntl = None
+    fcntl = None  # type: ignore[assignment]  # a module elsewhere
 
 SPLITS = ("train", "val", "test")
 FPS = 30
@@ -65,7 +65,8 @@ def write_whole(path: Path, data: bytes) -> None:
 def encode(path: Path, clip: np.ndarray) -> None:
     """``clip`` (T, H, W, 3) uint8 RGB -> an H.264 file; the same frames give the same bytes."""
     part = unfinished(path)
-    # The bytes follow from the pictures alone: they change with the number of threads, and MB-tree (x264 core 165) reads memory
+    # The bytes follow from the pictures alone: they change with the number of threads, and MB-tree (x264 core 165)
+    # reads memory
     # that it never wrote, so that now and then a file came out different.
     options = {"preset": "veryfast", "crf": "24", "g": "16", "threads": "1", "mbtree": "0"}
     with av.open(str(part), "w") as container:
@@ -80,7 +81,8 @@ def encode(path: Path, clip: np.ndarray) -> None:
 def make_video(clip: Clip, folder: Path, settings: dict) -> None:
     """Draws, darkens and encodes one video.
 
-    The scene (person, room, light, exposure, timing) depends on split and number alone: video 7 of every class shows the same
+    The scene (person, room, light, exposure, timing) depends on split and number alone: video 7 of every class shows
+    the same
     person in the same room, so nothing but the motion tells the classes apart.
     """
     where = [settings["seed"], SPLITS.index(clip.split), clip.number]
@@ -121,14 +123,18 @@ def check_folder(folder: Path) -> None:
     if not folder.exists():
         return
     if not folder.is_dir():
-        raise DemoSetError(f"the demo set cannot be made in '{folder}': it is a file; DATA.PATH_TO_DATA_DIR must be a new or empty folder")
+        raise DemoSetError(
+            f"the demo set cannot be made in '{folder}': it is a file; DATA.PATH_TO_DATA_DIR must be a new or "
+            "empty folder"
+        )
     found = {entry.name for entry in folder.iterdir() if not entry.name.startswith(".")}
     foreign = sorted(found - OURS if found & {MARKER, LOCK} else found)
     if foreign:
         some = ", ".join(foreign[:3] + ["..."] * (len(foreign) > 3))
         raise DemoSetError(
             f"the demo set is not made in '{folder}': it holds other files ({some}); "
-            "set DATA.PATH_TO_DATA_DIR to a new or empty folder, or TRAIN.DATASET / TEST.DATASET to kinetics to use the lists there"
+            "set DATA.PATH_TO_DATA_DIR to a new or empty folder, or TRAIN.DATASET / TEST.DATASET to kinetics to "
+            "use the lists there"
         )
 
 
@@ -201,7 +207,8 @@ def make_demo_set(
     width: int = 128,
     exposures: Sequence[float] = (),
 ) -> None:
-    """Writes ``videos/<split>/<class>_<nnn>.mp4``, ``{train,val,test}.csv`` and ``classes.txt`` into ``folder``, unless they are there.
+    """Writes ``videos/<split>/<class>_<nnn>.mp4``, ``{train,val,test}.csv`` and ``classes.txt`` into ``folder``, unless
+    they are there.
 
     Safe to call from several processes at once; a set that was not finished, or made with other settings, is made anew.
 
@@ -213,7 +220,8 @@ def make_demo_set(
         num_frames: frames of every video, at 30 per second.
         height: of the pictures in pixels, even.
         width: likewise.
-        exposures: mean luma, 0 to 1, that the videos of a class have in turn, all in rooms with a strip light that stays white; none:
+        exposures: mean luma, 0 to 1, that the videos of a class have in turn, all in rooms with a strip light that
+            stays white; none:
             every video has its own, from 0.03 to 0.13, and no lamp.
 
     Raises:
@@ -228,7 +236,9 @@ def make_demo_set(
         "num_frames": num_frames,
         "height": height,
         "width": width,
-        **({"exposures": list(exposures)} if exposures else {}),  # named only where asked for: sets without stay as they are
+        **(
+            {"exposures": list(exposures)} if exposures else {}
+        ),  # named only where asked for: sets without stay as they are
     }
     if read_marker(folder) == settings:
         return
@@ -241,4 +251,6 @@ def make_demo_set(
                 clear(folder)
                 write_set(folder, settings)
     except OSError as error:
-        raise DemoSetError(f"the demo set cannot be written to '{folder}': {error.strerror or error}; set DATA.PATH_TO_DATA_DIR") from error
+        raise DemoSetError(
+            f"the demo set cannot be written to '{folder}': {error.strerror or error}; set DATA.PATH_TO_DATA_DIR"
+        ) from error

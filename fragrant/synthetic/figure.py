@@ -1,7 +1,9 @@
 """Moves the figures of the demo set: an action at a time becomes the joints of a body in space.
 
-Lengths are in body heights, times in seconds, angles in radians. A body looks forward along its own first axis; the axes are
-(forward, up, left). Every number that differs between two clips is drawn once per clip, in the same way for all six actions.
+Lengths are in body heights, times in seconds, angles in radians. A body looks forward along its own first axis; the
+axes are
+(forward, up, left). Every number that differs between two clips is drawn once per clip, in the same way for all six
+actions.
 """
 
 from typing import NamedTuple
@@ -187,7 +189,9 @@ def pose(action: str, time: np.ndarray, seconds: float, style: Style) -> Pose:
 def bone(length: float, angle: np.ndarray, outward: float = 0.0) -> np.ndarray:
     """The vector (T, 3) of a bone that hangs down at angle 0 and points forward at pi / 2."""
     flat = np.cos(outward) * length
-    return np.stack([flat * np.sin(angle), -flat * np.cos(angle), np.full_like(angle, np.sin(outward) * length)], axis=-1)
+    return np.stack(
+        [flat * np.sin(angle), -flat * np.cos(angle), np.full_like(angle, np.sin(outward) * length)], axis=-1
+    )
 
 
 def joints(pose: Pose, body: Body) -> dict[str, np.ndarray]:

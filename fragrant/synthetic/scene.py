@@ -1,6 +1,7 @@
 """Draws one clip of the demo set: a figure in a room, filmed in the dark.
 
-Colours are linear light, 0 black .. 1 white; a canvas is float32 (H, W, 3). Shapes are drawn by their distance to each pixel, so
+Colours are linear light, 0 black .. 1 white; a canvas is float32 (H, W, 3). Shapes are drawn by their distance to each
+pixel, so
 that edges are smooth. The room is dim and the figure stands in what light there is: brighter than the wall behind it.
 """
 
@@ -50,7 +51,10 @@ class Camera(NamedTuple):
     def project(self, points: np.ndarray) -> np.ndarray:
         """(..., 3) points (x, y, z) -> (..., 3): column, row, pixels per length there."""
         scale = self.focal / np.maximum(points[..., 2], 0.5)
-        return np.stack([self.column + scale * points[..., 0], self.horizon - scale * (points[..., 1] - self.height), scale], axis=-1)
+        return np.stack(
+            [self.column + scale * points[..., 0], self.horizon - scale * (points[..., 1] - self.height), scale],
+            axis=-1,
+        )
 
 
 class Scene(NamedTuple):
@@ -62,7 +66,7 @@ class Scene(NamedTuple):
     place: np.ndarray  # (x, y, z) of the figure
     yaw: float  # the direction it looks at first
     aside: float  # how far someone who walks passes beside the seat
-    colours: dict[str, np.ndarray]
+    colors: dict[str, np.ndarray]
     wall: float  # distance of the back wall
     shake: np.ndarray  # amplitudes and phases of the camera's sway
 
@@ -70,13 +74,14 @@ class Scene(NamedTuple):
 # ---- shapes
 
 
-def paint(canvas: np.ndarray, top: int, left: int, cover: np.ndarray, colour: np.ndarray) -> None:
+def paint(canvas: np.ndarray, top: int, left: int, cover: np.ndarray, color: np.ndarray) -> None:
     part = canvas[top : top + cover.shape[0], left : left + cover.shape[1]]
-    part += cover[..., None] * (colour - part)
+    part += cover[..., None] * (color - part)
 
 
 def window(canvas: np.ndarray, low: np.ndarray, high: np.ndarray) -> tuple[int, int, np.ndarray, np.ndarray] | None:
-    """The pixels between the points ``low`` and ``high`` (column, row): first row, first column, rows (h, 1), columns (1, w)."""
+    """The pixels between the points ``low`` and ``high`` (column, row): first row, first column, rows (h, 1), columns
+    (1, w)."""
     left, top = (int(x) for x in np.maximum(np.floor(low), 0))
     right, bottom = (int(x) for x in np.minimum(np.ceil(high) + 1, canvas.shape[1::-1]))
     if left >= right or top >= bottom:
@@ -84,7 +89,9 @@ def window(canvas: np.ndarray, low: np.ndarray, high: np.ndarray) -> tuple[int, 
     return top, left, np.arange(top, bottom, dtype=np.float32)[:, None], np.arange(left, right, dtype=np.float32)[None]
 
 
-def paint_limb(canvas: np.ndarray, start: np.ndarray, end: np.ndarray, radii: tuple[float, float], colour: np.ndarray) -> None:
+def paint_limb(
+    canvas: np.ndarray, start: np.ndarray, end: np.ndarray, radii: tuple[float, float], color: np.ndarray
+) -> None:
     """A round stick from ``start`` to ``end`` (column, row), darker towards its edges."""
     reach = max(radii) + 1
     seen = window(canvas, np.minimum(start, end) - reach, np.maximum(start, end) + reach)
@@ -97,10 +104,10 @@ def paint_limb(canvas: np.ndarray, start: np.ndarray, end: np.ndarray, radii: tu
     radius = radii[0] + (radii[1] - radii[0]) * along
     away = np.sqrt((x - along * dx) ** 2 + (y - along * dy) ** 2)
     shade = 1 - 0.5 * np.minimum(away / radius, 1) ** 2
-    paint(canvas, top, left, np.clip(radius - away + 0.5, 0, 1), shade[..., None] * colour)
+    paint(canvas, top, left, np.clip(radius - away + 0.5, 0, 1), shade[..., None] * color)
 
 
-def paint_face(canvas: np.ndarray, corners: np.ndarray, colour: np.ndarray) -> None:
+def paint_face(canvas: np.ndarray, corners: np.ndarray, color: np.ndarray) -> None:
     """A convex shape with ``corners`` (n, 2) (column, row) in either order."""
     seen = window(canvas, corners.min(0) - 1, corners.max(0) + 1)
     if seen is None:
@@ -112,13 +119,19 @@ def paint_face(canvas: np.ndarray, corners: np.ndarray, colour: np.ndarray) -> N
     for (px, py), (dx, dy) in zip(corners, edges * np.sign(area), strict=True):
         inside = ((y - py) * dx - (x - px) * dy) / max(float(np.hypot(dx, dy)), 1e-6)
         cover = np.minimum(cover, np.clip(inside + 0.5, 0, 1).astype(np.float32))
-    paint(canvas, top, left, cover, colour)
+    paint(canvas, top, left, cover, color)
 
 
 def paint_box(
-    canvas: np.ndarray, camera: Camera, centre: np.ndarray, yaw: float, size: tuple[float, float, float], colour: np.ndarray
+    canvas: np.ndarray,
+    camera: Camera,
+    centre: np.ndarray,
+    yaw: float,
+    size: tuple[float, float, float],
+    color: np.ndarray,
 ) -> None:
-    """A box (depth, height, width) that stands on the ground: the faces turned to the camera, each with its own brightness."""
+    """A box (depth, height, width) that stands on the ground: the faces turned to the camera, each with its own
+    brightness."""
     forward, left = np.array([np.cos(yaw), 0, np.sin(yaw)]), np.array([-np.sin(yaw), 0, np.cos(yaw)])
     up = np.array([0, 1.0, 0])
     axes = [(forward, size[0] / 2, 0.75), (left, size[2] / 2, 0.55), (up, size[1] / 2, 1.0)]
@@ -131,13 +144,13 @@ def paint_box(
         if np.dot(eye - face, towards) <= 0:
             continue
         corners = np.stack([face + sa * a * da + sb * b * db for sa, sb in ((-1, -1), (-1, 1), (1, 1), (1, -1))])
-        paint_face(canvas, camera.project(corners)[:, :2], bright * colour)
+        paint_face(canvas, camera.project(corners)[:, :2], bright * color)
 
 
 # ---- the room
 
 
-def draw_colour(rng: np.random.Generator, low: float, high: float, hue: float = 0.12) -> np.ndarray:
+def draw_color(rng: np.random.Generator, low: float, high: float, hue: float = 0.12) -> np.ndarray:
     """A colour of brightness low .. high; ``hue`` 0 is grey."""
     return (rng.uniform(low, high) * (1 + hue * rng.uniform(-1, 1, 3))).astype(np.float32)
 
@@ -174,21 +187,31 @@ def draw_room(rng: np.random.Generator, scene: Scene, height: int, width: int) -
     camera = scene.camera
     rows = np.arange(-MARGIN, height + MARGIN)[:, None] + np.zeros((1, width + 2 * MARGIN))
     cols = np.arange(-MARGIN, width + MARGIN)[None] + 0 * rows
-    x, y = (cols - camera.column) * scene.wall / camera.focal, camera.height - (rows - camera.horizon) * scene.wall / camera.focal
+    x, y = (
+        (cols - camera.column) * scene.wall / camera.focal,
+        camera.height - (rows - camera.horizon) * scene.wall / camera.focal,
+    )
     depth = camera.focal * camera.height / np.maximum(rows - camera.horizon, 1e-3)
-    wall = pattern(rng, x, y)[..., None] * scene.colours["wall"]
-    floor = pattern(rng, (cols - camera.column) * depth / camera.focal, depth)[..., None] * scene.colours["floor"]
+    wall = pattern(rng, x, y)[..., None] * scene.colors["wall"]
+    floor = pattern(rng, (cols - camera.column) * depth / camera.focal, depth)[..., None] * scene.colors["floor"]
     canvas = np.where((y > 0)[..., None], wall, floor) * mottle(rng, rows.shape, 6)[..., None]
     canvas = canvas.astype(np.float32)
     for _ in range(rng.integers(0, 4)):  # windows, doors, posters: dark or bright
         low = rng.choice([0.0, 0.5, 0.8])
         x0, w, h = rng.uniform(-2.2, 1.8), rng.uniform(0.2, 0.7), rng.uniform(0.3, 0.9)
-        corners = [(x0, low, scene.wall), (x0 + w, low, scene.wall), (x0 + w, low + h, scene.wall), (x0, low + h, scene.wall)]
-        paint_face(canvas, camera.project(np.array(corners))[:, :2] + MARGIN, draw_colour(rng, 0.02, 0.16))
+        corners = [
+            (x0, low, scene.wall),
+            (x0 + w, low, scene.wall),
+            (x0 + w, low + h, scene.wall),
+            (x0, low + h, scene.wall),
+        ]
+        paint_face(canvas, camera.project(np.array(corners))[:, :2] + MARGIN, draw_color(rng, 0.02, 0.16))
     for _ in range(rng.integers(0, 3)):
         centre = np.array([rng.uniform(-1.8, 1.8), 0, scene.wall - rng.uniform(0.2, 0.5)])
         shifted = camera._replace(column=camera.column + MARGIN, horizon=camera.horizon + MARGIN)
-        paint_box(canvas, shifted, centre, rng.uniform(0, np.pi), tuple(rng.uniform(0.2, 0.6, 3)), draw_colour(rng, 0.03, 0.14))
+        paint_box(
+            canvas, shifted, centre, rng.uniform(0, np.pi), tuple(rng.uniform(0.2, 0.6, 3)), draw_color(rng, 0.03, 0.14)
+        )
     return canvas
 
 
@@ -201,7 +224,9 @@ def draw_light(rng: np.random.Generator, canvas: np.ndarray) -> np.ndarray:
     light = rng.uniform(0.25, 0.8) + np.exp(-0.5 * (distance / wide) ** 2)
     lamp = rng.uniform(1.5, 6) if rng.random() < 0.3 and row < 0.35 * height else 0.0
     radius = rng.uniform(1.5, 4)
-    canvas += (lamp * np.clip(radius - distance + 0.5, 0, 1) + 0.1 * lamp * np.exp(-distance / (3 * radius)))[..., None].astype(np.float32)
+    canvas += (lamp * np.clip(radius - distance + 0.5, 0, 1) + 0.1 * lamp * np.exp(-distance / (3 * radius)))[
+        ..., None
+    ].astype(np.float32)
     return light[..., None].astype(np.float32)
 
 
@@ -211,16 +236,16 @@ def draw_scene(rng: np.random.Generator, height: int, width: int) -> Scene:
     feet = rng.uniform(0.86, 0.95) * height
     camera = Camera(size * far, camera_height, width / 2, feet - size * camera_height)
     skin = rng.uniform(0.15, 0.5) * np.array([1.15, 0.95, 0.8], dtype=np.float32)
-    colours = {
-        "wall": draw_colour(rng, 0.04, 0.12),
-        "floor": draw_colour(rng, 0.04, 0.14),
-        "seat": draw_colour(rng, 0.04, 0.15),
-        "shirt": draw_colour(rng, 0.3, 0.6, 0.4),
-        "trousers": draw_colour(rng, 0.2, 0.6, 0.4),
-        "print": draw_colour(rng, 0.02, 0.7, 0.5),
+    colors = {
+        "wall": draw_color(rng, 0.04, 0.12),
+        "floor": draw_color(rng, 0.04, 0.14),
+        "seat": draw_color(rng, 0.04, 0.15),
+        "shirt": draw_color(rng, 0.3, 0.6, 0.4),
+        "trousers": draw_color(rng, 0.2, 0.6, 0.4),
+        "print": draw_color(rng, 0.02, 0.7, 0.5),
         "skin": skin,
-        "hair": draw_colour(rng, 0.01, 0.06),
-        "shoes": draw_colour(rng, 0.02, 0.5),
+        "hair": draw_color(rng, 0.01, 0.06),
+        "shoes": draw_color(rng, 0.02, 0.5),
     }
     return Scene(
         style=draw_style(rng),
@@ -229,7 +254,7 @@ def draw_scene(rng: np.random.Generator, height: int, width: int) -> Scene:
         place=np.array([rng.uniform(-0.3, 0.3), 0, far]),
         yaw=np.pi * rng.integers(2) + rng.uniform(-SIDEWAYS, SIDEWAYS),
         aside=rng.uniform(0.38, 0.5) * rng.choice([-1, 1]),
-        colours=colours,
+        colors=colors,
         wall=far + rng.uniform(1.2, 2.5),
         shake=np.stack([rng.uniform(0, 1.3, 4), rng.uniform(0.2, 1.0, 4), rng.uniform(0, 2 * np.pi, 4)]),
     )
@@ -247,7 +272,8 @@ def figure_in_space(scene: Scene, action: str, time: np.ndarray, seconds: float)
     place = scene.place if moving.on_the_spot else scene.place + scene.aside * left
     up = np.array([0, 1.0, 0])
     return {
-        name: place + at[:, :1] * forward + at[:, 1:2] * up + at[:, 2:] * left for name, at in joints(moving, scene.body).items()
+        name: place + at[:, :1] * forward + at[:, 1:2] * up + at[:, 2:] * left
+        for name, at in joints(moving, scene.body).items()
     }  # (T, 3) each
 
 
@@ -278,20 +304,25 @@ def paint_shadow(canvas: np.ndarray, middle: np.ndarray) -> None:
 
 def paint_figure(canvas: np.ndarray, scene: Scene, camera: Camera, at: dict[str, np.ndarray]) -> None:
     """The limbs, far ones first; ``at`` holds the joints (3,) of one frame."""
-    for start, end, thick, thin, colour in sorted(LIMBS, key=lambda limb: -(at[limb[0]][2] + at[limb[1]][2])):
+    for start, end, thick, thin, color in sorted(LIMBS, key=lambda limb: -(at[limb[0]][2] + at[limb[1]][2])):
         a, b = camera.project(at[start]), camera.project(at[end])
         radii = (thick * scene.body.girth * a[2], thin * scene.body.girth * b[2])
-        paint_limb(canvas, a[:2], b[:2], radii, scene.colours[colour])
+        paint_limb(canvas, a[:2], b[:2], radii, scene.colors[color])
 
 
 def draw_frame(canvas: np.ndarray, scene: Scene, camera: Camera, at: dict[str, np.ndarray]) -> None:
     """Shadow, seat and figure on a canvas that holds the room."""
     under = np.mean([at["left ankle"], at["right ankle"], at["pelvis"]], axis=0) * [1, 0, 1]
     paint_shadow(canvas, camera.project(under))
-    seat = scene.place - 0.27 * np.array([np.cos(scene.yaw), 0, np.sin(scene.yaw)])  # where someone who sits down arrives
+    seat = scene.place - 0.27 * np.array(
+        [np.cos(scene.yaw), 0, np.sin(scene.yaw)]
+    )  # where someone who sits down arrives
     parts = [
-        (seat[2], lambda: paint_box(canvas, camera, seat, scene.yaw, SEAT, scene.colours["seat"])),
-        ((at["left knee"] + at["right knee"])[2] / 2, lambda: paint_figure(canvas, scene, camera, at)),  # knees are never in the seat
+        (seat[2], lambda: paint_box(canvas, camera, seat, scene.yaw, SEAT, scene.colors["seat"])),
+        (
+            (at["left knee"] + at["right knee"])[2] / 2,
+            lambda: paint_figure(canvas, scene, camera, at),
+        ),  # knees are never in the seat
     ]
     for _, paint_part in sorted(parts, key=lambda part: -part[0]):
         paint_part()
@@ -316,11 +347,13 @@ def draw_clip(rng: np.random.Generator, action: str, *, frames: int, fps: int, h
 def darken(rng: np.random.Generator, clip: np.ndarray, luma: float, *, lamp: bool = False) -> np.ndarray:
     """The clip as a small sensor sees it at night: uint8 (T, H, W, 3) with mean luma near ``luma`` (0..1).
 
-    Light is lowered by one gain per clip, then photons arrive by chance (Poisson), the read-out adds noise per pixel and per row
+    Light is lowered by one gain per clip, then photons arrive by chance (Poisson), the read-out adds noise per pixel
+    and per row
     (Gaussian), and 8 bits are kept after the usual 1 / 2.2 curve.
 
     Args:
-        lamp: a strip light under the ceiling, white at every gain: however dark the room, the range of the picture stays wide.
+        lamp: a strip light under the ceiling, white at every gain: however dark the room, the range of the picture
+            stays wide.
     """
     bright = np.minimum(clip, 1) ** (1 / GAMMA) @ LUMA
     gain = (luma / float(bright.mean())) ** GAMMA

@@ -1,4 +1,5 @@
-"""The benchmark of DGAM's statistics and experts sets ours beside the published loops, and builds the step that it is a share of."""
+"""The benchmark of DGAM's statistics and experts sets ours beside the published loops, and builds the step that it is a
+share of."""
 
 import torch
 from tiny import run_here
@@ -17,7 +18,10 @@ SMALL_STEP = """
 
 def test_dark_clips_have_exposures_of_their_own():
     clips = dark_clips(3, num_frames=2, size=16, device=CPU)
-    pixels = (clips * torch.tensor([0.229, 0.224, 0.225]).view(3, 1, 1, 1) + torch.tensor([0.485, 0.456, 0.406]).view(3, 1, 1, 1)) * 255
+    pixels = (
+        clips * torch.tensor([0.229, 0.224, 0.225]).view(3, 1, 1, 1)
+        + torch.tensor([0.485, 0.456, 0.406]).view(3, 1, 1, 1)
+    ) * 255
     torch.testing.assert_close(pixels, pixels.round(), rtol=0, atol=1e-3)
     dark, middle, bright = pixels.mean((1, 2, 3, 4))
     assert clips.shape == (3, 3, 2, 16, 16) and 0 < dark < middle < bright < 100

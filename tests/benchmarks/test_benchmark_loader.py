@@ -22,22 +22,61 @@ def path(tmp_path_factory):
     return str(path)
 
 
+HEADER = ["ms/item", "floor ms", "item/floor", "clip/floor", "plain/floor", "clips/s", "per core", *bench.STAGES]
+VIEWS = {"train, 1 view": 1, "train, RandAugment m7-n4, 2 views": 2, "the same, published order": 2}
+VIEWS |= {"test, 4 x 3 views": 12, "the same, resized while decoding": 12}
+
+
+def cells(line: str) -> dict[str, str]:
+    """The numbers of a row under their names: columns of 12 characters behind those of the files and the item."""
+    return dict(zip(HEADER, (line[at : at + 12].strip() for at in range(54, len(line), 12)), strict=True))
+
+
+def number(cell: str, unit: str = "") -> float:
+    assert cell.endswith(unit), cell
+    return float(cell.removesuffix(unit))
+
+
 def test_a_line_for_every_kind_of_item(path):
     text = bench.benchmark_loader({"noise": [path, path]}, build_works(load_cfg(None, CFG)), rounds=1, workers=1)
     lines = text.splitlines()
-    assert len(lines) == 6 and lines[1].startswith("noise")
-    header = lines[0].split()
-    assert header[-5:] == list(bench.STAGES)
-    for line in lines[1:]:
-        assert abs(sum(int(share[:-1]) for share in line.split()[-5:]) - 100) <= 3
-        assert line.split()[-6] == line.split()[-7]  # clips/s, per core: of one
-        assert line.count("x  ") + line.count("x ") >= 3
+    assert (lines[0][:54].split(), list(cells(lines[0]).values())) == (["files", "item"], HEADER)
+    assert [line[:20].strip() for line in lines[1:]] == ["noise", "", "", "", ""]
+    assert [line[20:54].strip() for line in lines[1:]] == list(VIEWS)
+    for line, views in zip(lines[1:], VIEWS.values(), strict=True):
+        row = cells(line)
+        item, floor = number(row["ms/item"]), number(row["floor ms"])
+        ratio, per_clip, plain = (number(row[name], "x") for name in ("item/floor", "clip/floor", "plain/floor"))
+        assert ratio == pytest.approx(
+            item / floor, abs=0.06 * (1 + ratio) / floor + 0.006
+        )  # of one round; both are rounded to 0.1 ms
+        assert per_clip == pytest.approx(ratio / views, abs=0.011) and plain > 0
+        assert number(row["clips/s"]) == number(row["per core"]) > 0  # of one core
+        shares = [number(row[stage], "%") for stage in bench.STAGES]
+        assert abs(sum(shares) - 100) <= 3 and min(shares) >= 0
+
+
+def test_numbers_of_a_line():
+    """Medians of the rounds' ratios, not ratios of medians."""
+    row = {
+        "name": "a",
+        "item": [0.004, 0.03, 0.004],
+        "floor": [0.002, 0.01, 0.001],
+        "plain": [0.006, 0.01, 0.002],
+        "views": 2,
+        "clips/s": 90,
+    }
+    row["stages"] = dict(zip(bench.STAGES, (1, 4, 2, 2, 1), strict=True))
+    expected = ["4.0", "2.0", "3.00x", "1.50x", "2.00x", "90.0", "45.0", "10%", "40%", "20%", "20%", "10%"]
+    assert list(cells(bench._line("files", row, cores=2)).values()) == expected
 
 
 def test_the_floor_reads_what_the_item_reads(path, monkeypatch):
     asked = []
     monkeypatch.setattr(
-        bench.VideoFile, "_load", lambda frames, numbers, load=bench.VideoFile._load: asked.append(numbers) or load(frames, numbers)
+        bench.VideoFile,
+        "_load",
+        lambda frames, numbers, load=bench.VideoFile._load: asked.append(numbers) or load(frames, numbers),
     )
     for work in build_works(load_cfg(None, CFG)):
         dataset = work.dataset_of([path])

@@ -16,7 +16,9 @@ TINY = """
 def test_parts_run_again_as_in_the_model():
     first, second = nn.Linear(3, 4), nn.Linear(4, 4)
     seen = []
-    second.register_forward_hook(lambda module, inputs, output: seen.append((inputs[0].detach().clone(), inputs[0].requires_grad)))
+    second.register_forward_hook(
+        lambda module, inputs, output: seen.append((inputs[0].detach().clone(), inputs[0].requires_grad))
+    )
     calls = calls_of({"first": [first], "second": [second]}, lambda: second(second(first(torch.ones(2, 3)))))
     assert [(call.module, call.inputs[0].requires_grad) for call in calls["first"]] == [(first, False)]
     assert [call.module for call in calls["second"]] == [second, second]

@@ -1,4 +1,5 @@
-"""The command that measures a GPU, rehearsed on the CPU at small sizes: what it records, what a failing row costs, what it leaves out."""
+"""The command that measures a GPU, rehearsed on the CPU at small sizes: what it records, what a failing row costs, what
+it leaves out."""
 
 import json
 import os
@@ -112,7 +113,10 @@ def test_a_row_that_kills_its_process_costs_itself(tmp_path, monkeypatch):
 
 def test_the_processes_measure_on_their_own(tmp_path):
     record = run_in_processes(tmp_path, device="cpu", minutes=2, sizes=SMALL, only=["kernels FAM"], workers=1)
-    assert [(row["name"], row["status"]) for row in record.data["rows"]] == [("device", "done"), ("kernels FAM", "done")]
+    assert [(row["name"], row["status"]) for row in record.data["rows"]] == [
+        ("device", "done"),
+        ("kernels FAM", "done"),
+    ]
 
 
 def test_waiting_for_the_loader(tmp_path, shared_clips):
@@ -128,7 +132,9 @@ def test_waiting_for_the_loader(tmp_path, shared_clips):
 def test_published_forms_compute_the_same():
     torch.manual_seed(0)
     x, clips = torch.randn(2, 8, 4, 6, 6), torch.rand(2, 3, 8, 12, 12)
-    model = torch.nn.ModuleDict({"fam": FAM(), "ram": RAM(8, 8, key_dim=4), "pa": PA(4), "dgam": GammaExperts(8).eval()})
+    model = torch.nn.ModuleDict(
+        {"fam": FAM(), "ram": RAM(8, 8, key_dim=4), "pa": PA(4), "dgam": GammaExperts(8).eval()}
+    )
     expected = model["fam"](x), model["ram"](x), model["pa"](clips), model["dgam"](clips)[0]
     assert as_published(model) == ["FAM", "GammaExperts", "PA", "RAM"]
     found = model["fam"](x), model["ram"](x), model["pa"](clips), model["dgam"].eval()(clips)[0]
@@ -152,7 +158,9 @@ def test_time_is_the_median_and_ends():
 def test_tests_of_a_gpu_are_found_and_counted(tmp_path):
     (tmp_path / "tests").mkdir()
     (tmp_path / "pyproject.toml").write_text('[tool.pytest.ini_options]\nmarkers = ["cuda: x"]\n')
-    marked = "import pytest\n@pytest.mark.cuda\ndef test_good(): pass\n@pytest.mark.cuda\ndef test_bad(): assert 1 == 2\n"
+    marked = (
+        "import pytest\n@pytest.mark.cuda\ndef test_good(): pass\n@pytest.mark.cuda\ndef test_bad(): assert 1 == 2\n"
+    )
     (tmp_path / "tests" / "test_a.py").write_text(marked)
     (tmp_path / "tests" / "test_b.py").write_text("def test_other(): assert False\n")
     assert [path.name for path in files_with_gpu_tests(tmp_path / "tests")] == ["test_a.py"]
@@ -174,4 +182,7 @@ def test_errors_in_one_line(tmp_path, capsys):
 
 
 def test_an_error_is_one_short_line():
-    assert kernels.one_line(ValueError("a\n  b")) == "ValueError: a b" and len(kernels.one_line(ValueError("x" * 1000))) == 300
+    assert (
+        kernels.one_line(ValueError("a\n  b")) == "ValueError: a b"
+        and len(kernels.one_line(ValueError("x" * 1000))) == 300
+    )

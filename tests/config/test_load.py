@@ -60,12 +60,21 @@ def test_frozen():
 
 
 def test_values_of_python_types():
-    cfg = load_cfg(None, ["TRAIN.ENABLE", False, "DATA.MEAN", (0.07, 0.07, 0.07), "SOLVER.CLIP_GRADIENT", None, "OUTPUT_DIR", 2024])
-    assert (cfg.TRAIN.ENABLE, cfg.DATA.MEAN, cfg.SOLVER.CLIP_GRADIENT, cfg.OUTPUT_DIR) == (False, [0.07] * 3, None, "2024")
+    cfg = load_cfg(
+        None, ["TRAIN.ENABLE", False, "DATA.MEAN", (0.07, 0.07, 0.07), "SOLVER.CLIP_GRADIENT", None, "OUTPUT_DIR", 2024]
+    )
+    assert (cfg.TRAIN.ENABLE, cfg.DATA.MEAN, cfg.SOLVER.CLIP_GRADIENT, cfg.OUTPUT_DIR) == (
+        False,
+        [0.07] * 3,
+        None,
+        "2024",
+    )
 
 
 def test_quotes_that_survived_the_shell():
-    cfg = load_cfg(None, ["DATA.PATH_LABEL_SEPARATOR", '"\\t"', "DATA.PATH_PREFIX", "'/my videos'", "OUTPUT_DIR", "it's"])
+    cfg = load_cfg(
+        None, ["DATA.PATH_LABEL_SEPARATOR", '"\\t"', "DATA.PATH_PREFIX", "'/my videos'", "OUTPUT_DIR", "it's"]
+    )
     assert (cfg.DATA.PATH_LABEL_SEPARATOR, cfg.DATA.PATH_PREFIX, cfg.OUTPUT_DIR) == ("\t", "/my videos", "it's")
 
 
@@ -90,26 +99,40 @@ BAD_PAIRS = [
     (["TRAIN.ENABLE"], "'TRAIN.ENABLE' has no value"),
     (["RNG_SEED", "3", "TRAIN.ENABLE"], "'TRAIN.ENABLE' has no value"),
     (["RNG_SEED", "3", "TRAIN.ENABLE", "SOLVER.MAX_EPOCH", "3"], "'TRAIN.ENABLE' has no value"),
-    (["DATA.PATH_PREFIX", "/my", "videos", "RNG_SEED", "3"], "'videos' stands where a key should be; does the value before it need"),
+    (
+        ["DATA.PATH_PREFIX", "/my", "videos", "RNG_SEED", "3"],
+        "'videos' stands where a key should be; does the value before it need",
+    ),
     (["--num_shards", "2"], "'--num_shards' is not known as a flag; flags stand before the pairs"),
     (["RNG_SEED", "1", "--debug"], "'--debug' is not known as a flag"),
     (["TRAIN.BATCH_SIZE", "8.5"], "TRAIN.BATCH_SIZE: '8.5' is not a whole number (default: 64)"),
     (["DATA.MEAN", "0.5"], "DATA.MEAN: '0.5' is not a list; write [0.5] (default: [0.45, 0.45, 0.45])"),
-    (["TEST.CHECKPOINT_FILE_PATH", "[]"], "TEST.CHECKPOINT_FILE_PATH: '[]' is a placeholder: put the path or name itself there"),
+    (
+        ["TEST.CHECKPOINT_FILE_PATH", "[]"],
+        "TEST.CHECKPOINT_FILE_PATH: '[]' is a placeholder: put the path or name itself there",
+    ),
     (["RESNET.DEPTH", "50"], "RESNET.DEPTH is not supported here: the SlowFast ResNet family is left out"),
     (["DETECTION.ENABLE", "False"], "DETECTION.ENABLE is not supported here: detection is left out"),
     (["MULTIGRID.SHORT_CYCLE", "True"], "MULTIGRID.SHORT_CYCLE is not supported here: multigrid training is left out"),
     (["DEMO.ENABLE", "True"], "DEMO.ENABLE is not supported here"),
     (["TENSORBOARD.MODEL_VIS.GRAD_CAM.ENABLE", "True"], "TENSORBOARD.MODEL_VIS.GRAD_CAM.ENABLE is not supported here"),
     (["DATA.SSL_COLOR_JITTER", "True"], "DATA.SSL_COLOR_JITTER is not supported here: self-supervised training"),
-    (["DATA.TRAIN_JITTER_FPS", "2"], "DATA.TRAIN_JITTER_FPS 2 is not supported, only 0.0: speed jitter is not built yet"),
-    (["TRAIN.CHECKPOINT_TYPE", "caffe2"], "TRAIN.CHECKPOINT_TYPE caffe2 is not supported, only 'pytorch': only PyTorch"),
+    (
+        ["DATA.TRAIN_JITTER_FPS", "2"],
+        "DATA.TRAIN_JITTER_FPS 2 is not supported, only 0.0: speed jitter is not built yet",
+    ),
+    (
+        ["TRAIN.CHECKPOINT_TYPE", "caffe2"],
+        "TRAIN.CHECKPOINT_TYPE caffe2 is not supported, only 'pytorch': only PyTorch",
+    ),
     (["UNIFORMER.HEAD_DROPOUT_RATE", "0.5"], "UNIFORMER.HEAD_DROPOUT_RATE 0.5 is not supported, only 0"),
     (["TEST.ADD_SOFTMAX", "True"], "TEST.ADD_SOFTMAX is not known; use TEST.ENSEMBLE_SPACE softmax"),
 ]
 
 
-@pytest.mark.parametrize("pairs, message", BAD_PAIRS, ids=lambda value: " ".join(value) if isinstance(value, list) else None)
+@pytest.mark.parametrize(
+    "pairs, message", BAD_PAIRS, ids=lambda value: " ".join(value) if isinstance(value, list) else None
+)
 def test_bad_pairs(pairs, message):
     with pytest.raises(ConfigError, match=re.escape(message)) as caught:
         load_cfg(None, pairs)
@@ -150,7 +173,9 @@ def test_not_built_yet_but_at_its_default(pair, caplog):
 
 def test_ignored_keys_are_named_in_one_line(caplog):
     with caplog.at_level(logging.WARNING):
-        cfg = load_cfg(None, "AUG.COLOR_JITTER 0.4 TRAIN.SAVE_LATEST False AUG.COLOR_JITTER 0.5 BENCHMARK.SHUFFLE True".split())
+        cfg = load_cfg(
+            None, "AUG.COLOR_JITTER 0.4 TRAIN.SAVE_LATEST False AUG.COLOR_JITTER 0.5 BENCHMARK.SHUFFLE True".split()
+        )
     assert cfg == default_cfg()
     assert [record.getMessage() for record in caplog.records] == [
         "config: ignored: AUG.COLOR_JITTER (video data sets never read it), TRAIN.SAVE_LATEST "
@@ -176,4 +201,6 @@ def test_a_changed_copy_leaves_the_config_as_it_is():
     cfg = load_cfg(None, ["MODEL.NUM_CLASSES", "5"])
     other = changed(cfg, {"MODEL.NUM_CLASSES": 0, "MODEL.MODEL_NAME": "CSN"})
     assert (cfg.MODEL.NUM_CLASSES, other.MODEL.NUM_CLASSES, other.MODEL.MODEL_NAME) == (5, 0, "CSN")
-    assert other.is_frozen() and changed(other, {"MODEL.NUM_CLASSES": 5, "MODEL.MODEL_NAME": cfg.MODEL.MODEL_NAME}) == cfg
+    assert (
+        other.is_frozen() and changed(other, {"MODEL.NUM_CLASSES": 5, "MODEL.MODEL_NAME": cfg.MODEL.MODEL_NAME}) == cfg
+    )

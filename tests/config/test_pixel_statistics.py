@@ -22,4 +22,6 @@ def test_a_name_becomes_its_numbers(name, tmp_path):
 
 def test_published_numbers():
     assert PIXEL_MEANS["arid"] == [0.079612, 0.073888, 0.072454] and PIXEL_STDS["arid_v15"][2] == 0.0695390
-    assert 255 * PIXEL_MEANS["imagenet"][0] == pytest.approx(123.675) and 255 * PIXEL_STDS["imagenet"][2] == pytest.approx(57.375)
+    assert 255 * PIXEL_MEANS["imagenet"][0] == pytest.approx(123.675) and 255 * PIXEL_STDS["imagenet"][
+        2
+    ] == pytest.approx(57.375)

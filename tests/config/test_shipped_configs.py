@@ -45,7 +45,9 @@ KEY_OF = {
     "seed": "RNG_SEED",
 }
 # What the run scripts pass behind the yaml file.
-ON_THE_COMMAND_LINE = "batch gpus num_classes frames rate drop_path pretrain base_lr warmup_epochs max_epoch views crops seed".split()
+ON_THE_COMMAND_LINE = (
+    "batch gpus num_classes frames rate drop_path pretrain base_lr warmup_epochs max_epoch views crops seed".split()
+)
 MIXUP_KEYS = ("MIXUP.ALPHA", "MIXUP.CUTMIX_ALPHA", "MIXUP.LABEL_SMOOTH_VALUE")
 
 # Further keys that published yaml files carry, with values of their kind.
@@ -95,7 +97,16 @@ def published(row: dict) -> tuple[str, list[str]]:
         tree["DATA"] |= SOMETHING
     if "light" in row["model"]:
         tree["UNIFORMER"] |= LIGHT
-    pairs = ["DATA.PATH_TO_DATA_DIR", "./data_list", "DATA.PATH_PREFIX", "/videos", "DATA.PATH_LABEL_SEPARATOR", ",", "OUTPUT_DIR", "./log"]
+    pairs = [
+        "DATA.PATH_TO_DATA_DIR",
+        "./data_list",
+        "DATA.PATH_PREFIX",
+        "/videos",
+        "DATA.PATH_LABEL_SEPARATOR",
+        ",",
+        "OUTPUT_DIR",
+        "./log",
+    ]
     for column, key in [*KEY_OF.items(), *zip((0, 1, 2), MIXUP_KEYS, strict=True)]:
         value = row["mixup"][column] if key in MIXUP_KEYS else row[column]
         if column in ON_THE_COMMAND_LINE:
@@ -206,17 +217,32 @@ def test_csn_in_the_dark_literally():
     # The published input of pixels in 0..255: (pixel - 0.07) / 0.1, with means of 1408 to 1748 at gamma 5.
     seen = [(200 / 255 - mean) / std for mean, std in zip(cfg.DATA.MEAN, cfg.DATA.STD, strict=True)]
     assert seen == pytest.approx([(200 - 0.07) / std for std in (0.1, 0.09, 0.08)], rel=1e-6)
-    assert (cfg.TEST.SELECT_ON, cfg.DATA.RANDOM_FLIP, cfg.MODEL.NUM_CLASSES, cfg.DATA.TRAIN_SHORT_SIDE) == ("test", False, 400, 64)
+    assert (cfg.TEST.SELECT_ON, cfg.DATA.RANDOM_FLIP, cfg.MODEL.NUM_CLASSES, cfg.DATA.TRAIN_SHORT_SIDE) == (
+        "test",
+        False,
+        400,
+        64,
+    )
 
 
 @pytest.mark.parametrize(
     "name, gamma, depth",
-    [("csn_har_dark", 5, 152), ("csn_har_dark_gamma1", 1, 152), ("csn_har_dark_gamma3", 3, 152), ("csn_har_dark_r50", 5, 50)],
+    [
+        ("csn_har_dark", 5, 152),
+        ("csn_har_dark_gamma1", 1, 152),
+        ("csn_har_dark_gamma3", 3, 152),
+        ("csn_har_dark_r50", 5, 50),
+    ],
 )
 def test_csn_in_the_dark_repaired(name, gamma, depth):
     cfg = load_cfg(ROOT / f"configs/arid/{name}.yaml")
     assert (cfg.DATA.GAMMA, cfg.CSN.DEPTH, cfg.CSN.FROZEN_BN) == ([gamma], depth, True)
-    assert (cfg.DATA.SAMPLING, cfg.DATA.NUM_FRAMES, cfg.DATA.TRAIN_CROP_SIZE, cfg.DATA.TEST_CROP_SIZE) == ("uniform", 40, 56, 64)
+    assert (cfg.DATA.SAMPLING, cfg.DATA.NUM_FRAMES, cfg.DATA.TRAIN_CROP_SIZE, cfg.DATA.TEST_CROP_SIZE) == (
+        "uniform",
+        40,
+        56,
+        64,
+    )
     assert (cfg.TEST.SELECT_ON, cfg.TEST.TEST_BEST, cfg.DATA.HOLD_OUT) == ("val", True, 0.2)
     assert max(rates(cfg)) == pytest.approx(5e-4 * 12 / 96)
 

@@ -60,7 +60,10 @@ BAD_FILES = [
     ("NUM_GPUS: 1\n bad\n: - x", "is not valid yaml"),
     ("- NUM_GPUS\n- 1\n", ": expected keys and values, got a sequence"),
     ("just text\n", ": expected keys and values, got a scalar"),
-    ("OUTPUT_DIR: !!python/object/apply:os.system [echo]\n", ":1: the yaml tag tag:yaml.org,2002:python/object/apply:os.system is"),
+    (
+        "OUTPUT_DIR: !!python/object/apply:os.system [echo]\n",
+        ":1: the yaml tag tag:yaml.org,2002:python/object/apply:os.system is",
+    ),
     ("OUTPUT_DIR: !path x\n", ":1: the yaml tag !path is not allowed: a config is data, never code"),
     ("DATA:\n  MEAN: &a [1, *a]\n", ":2: too many levels"),
     ("DATA: &a\n  B: *a\n", "too many levels"),
@@ -105,7 +108,16 @@ def test_not_utf8(tmp_path):
 ODD_VALUES = [
     [],
     ["OUTPUT_DIR", "2024", "DATA.PATH_LABEL_SEPARATOR", ",", "DATA.PATH_PREFIX", "päth with 'quotes' # and more"],
-    ["SOLVER.CLIP_GRADIENT", "None", "SOLVER.BASE_LR", "4e-4", "SOLVER.COSINE_END_LR", "1e-06", "UNIFORMER.QKV_SCALE", "0.125"],
+    [
+        "SOLVER.CLIP_GRADIENT",
+        "None",
+        "SOLVER.BASE_LR",
+        "4e-4",
+        "SOLVER.COSINE_END_LR",
+        "1e-06",
+        "UNIFORMER.QKV_SCALE",
+        "0.125",
+    ],
     ["OUTPUT_DIR", "true", "DATA.TRAIN_LIST", "1e5", "DATA.VAL_LIST", "007", "DATA.PATH_LABEL_SEPARATOR", "\t"],
     ["TRAIN.CHECKPOINT_CLEAR_NAME_PATTERN", "['module.', 'a, b']", "UNIFORMER.MLP_RATIO", "4.0"],
 ]
@@ -123,4 +135,9 @@ def test_written_config_reads_back_equal(write, pairs):
 
 def test_written_config_keeps_the_order_of_the_defaults():
     text = dump_cfg(load_cfg(None))
-    assert text.index("OUTPUT_DIR:") < text.index("MODEL:") < text.index("  MEAN: [0.45, 0.45, 0.45]\n") < text.index("TEST:")
+    assert (
+        text.index("OUTPUT_DIR:")
+        < text.index("MODEL:")
+        < text.index("  MEAN: [0.45, 0.45, 0.45]\n")
+        < text.index("TEST:")
+    )

@@ -9,11 +9,11 @@ from make_video import decode_all, encode
 
 from fragrant.data.clips import Batch, ClipDataset, Skipped, Unreadable, VideoClips, collate, mean_luma
 from fragrant.data.lists.records import VideoRecord, read_list
-from fragrant.data.transforms.view_transforms import TestTransform, TrainTransform
+from fragrant.data.transforms.view_transforms import EvaluationTransform, TrainTransform
 from fragrant.data.video.frames import open_frames
-from fragrant.data.views import View, test_plan, train_plan
+from fragrant.data.views import View, evaluation_plan, train_plan
 
-CROP = TestTransform(crop_size=48, short_side=48)
+CROP = EvaluationTransform(crop_size=48, short_side=48)
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +31,7 @@ def dataset_of(folder, plan, transform=CROP, seed=0, **options):
 
 
 def test_test_views_are_crops_of_the_right_frames(videos):
-    dataset = dataset_of(videos, test_plan(length=4, stride=4, clips=2, crops=3, offset=True))
+    dataset = dataset_of(videos, evaluation_plan(length=4, stride=4, clips=2, crops=3, offset=True))
     clips, views, label, video_id, _, _ = dataset[(0, 0)]
     assert (label, video_id) == (2, 0)
     assert views == (0, 1, 2, 3, 4, 5) and clips.shape == (6, 4, 48, 48, 3) and clips.dtype == torch.uint8
@@ -41,13 +41,13 @@ def test_test_views_are_crops_of_the_right_frames(videos):
 
 
 def test_tall_videos_are_cropped_from_top_to_bottom(videos):
-    clips = dataset_of(videos, test_plan(length=2, stride=2, crops=3))[(0, 2)].clips
+    clips = dataset_of(videos, evaluation_plan(length=2, stride=2, crops=3))[(0, 2)].clips
     frames = torch.from_numpy(decode_all(videos / "tall.mp4"))
     assert all(torch.equal(clips[row], frames[[0, 3], top : top + 48]) for row, top in enumerate((0, 8, 16)))
 
 
 def test_a_short_video_repeats_its_last_frame(videos):
-    clips = dataset_of(videos, test_plan(length=4, stride=4))[(0, 1)].clips
+    clips = dataset_of(videos, evaluation_plan(length=4, stride=4))[(0, 1)].clips
     frames = torch.from_numpy(decode_all(videos / "short.mp4"))
     assert torch.equal(clips[0], frames[[0, 4, 4, 4], :, 8:56])
 
@@ -61,19 +61,19 @@ def test_a_video_is_opened_once_and_the_union_of_its_frames_decoded_once(videos,
         monkeypatch.setattr(frames, "read", lambda numbers: asked.append(list(numbers)) or read(numbers))
         return frames
 
-    dataset_of(videos, test_plan(length=4, stride=10, clips=3, crops=3, offset=True), open_frames=watched)[(0, 0)]
+    dataset_of(videos, evaluation_plan(length=4, stride=10, clips=3, crops=3, offset=True), open_frames=watched)[(0, 0)]
     assert asked == [[0, 10, 13, 20, 23, 26, 33, 36, 39, 46, 49, 59]]
 
 
 def test_frames_that_a_view_repeats_are_transformed_once(videos):
     seen = []
 
-    class Watched(TestTransform):
+    class Watched(EvaluationTransform):
         def __call__(self, frames, where, rng):
             seen.append(len(frames))
             return super().__call__(frames, where, rng)
 
-    clips = dataset_of(videos, test_plan(length=8, stride=8), Watched(crop_size=48, short_side=48))[(0, 1)].clips
+    clips = dataset_of(videos, evaluation_plan(length=8, stride=8), Watched(crop_size=48, short_side=48))[(0, 1)].clips
     assert seen == [2] and clips.shape[1] == 8
 
 
@@ -102,33 +102,37 @@ def test_a_view_keeps_its_crop_when_others_are_added(videos):
 
 
 def test_clips_may_be_float_and_not_rounded(videos):
-    transform = TestTransform(crop_size=32, short_side=32, dtype=torch.float32)
-    clips = dataset_of(videos, test_plan(length=2, stride=2), transform)[(0, 0)].clips
+    transform = EvaluationTransform(crop_size=32, short_side=32, dtype=torch.float32)
+    clips = dataset_of(videos, evaluation_plan(length=2, stride=2), transform)[(0, 0)].clips
     assert clips.dtype == torch.float32 and (clips != clips.round()).any() and clips.max() > 1
 
 
 def test_seconds_instead_of_frames(tmp_path):
     encode(tmp_path / "fast.mp4", 60, fps=60)
-    dataset = ClipDataset([VideoRecord(str(tmp_path / "fast.mp4"), 0)], test_plan(length=3, stride=4, target_fps=30), CROP, seed=0)
+    dataset = ClipDataset(
+        [VideoRecord(str(tmp_path / "fast.mp4"), 0)], evaluation_plan(length=3, stride=4, target_fps=30), CROP, seed=0
+    )
     frames = torch.from_numpy(decode_all(tmp_path / "fast.mp4"))
     assert torch.equal(dataset[(0, 0)].clips[0], frames[[0, 11, 23], :, 8:56])
 
 
 def test_an_unreadable_video_is_a_value_that_says_where(tmp_path):
     (tmp_path / "list.txt").write_text("# ours\ngone.mp4 0\n")
-    item = dataset_of(tmp_path, test_plan(length=2, stride=2))[(0, 0)]
-    assert item == Unreadable((Skipped(0, f"video 'gone.mp4' cannot be read: no such file ({tmp_path / 'list.txt'}:2)"),))
+    item = dataset_of(tmp_path, evaluation_plan(length=2, stride=2))[(0, 0)]
+    assert item == Unreadable(
+        (Skipped(0, f"video 'gone.mp4' cannot be read: no such file ({tmp_path / 'list.txt'}:2)"),)
+    )
 
 
 def test_views_of_a_short_video_that_are_the_same_are_made_once(videos):
     made = []
 
-    class Watched(TestTransform):
+    class Watched(EvaluationTransform):
         def __call__(self, frames, where, rng):
             made.append(where)
             return super().__call__(frames, where, rng)
 
-    plan = test_plan(length=8, stride=8, clips=4, crops=3)
+    plan = evaluation_plan(length=8, stride=8, clips=4, crops=3)
     item = dataset_of(videos, plan, Watched(crop_size=48, short_side=48))[(0, 1)]  # 5 frames: all clips begin at 0
     assert made == [0, 0.5, 1] and len(item.clips) == 3 and item.views == (0, 1, 2) * 4
     made.clear()
@@ -136,7 +140,7 @@ def test_views_of_a_short_video_that_are_the_same_are_made_once(videos):
     assert len(made) == 3  # 60 frames, the clips span 64
 
 
-# ------------------------------------------------------------------------------------------------------------ replacement
+# ---------------------------------------------------------------------------------------------------------- replacement
 @pytest.fixture
 def partly_broken(tmp_path):
     """Videos 0, 2, 4, 6 of class 0, of which 2 and 4 are broken; 1, 3, 5, 7 of class 1."""
@@ -156,7 +160,9 @@ def test_another_of_its_class_takes_the_place_of_an_unreadable_video(partly_brok
         got = dataset[(epoch, 4)]
         assert got.label == 0 and got.id in (0, 6) and got.skipped[0].id == 4
         assert {skipped.id for skipped in got.skipped} <= {2, 4}
-        assert got.skipped[0].message.endswith(f"Invalid data found when processing input ({partly_broken / 'list.txt'}:5)")
+        assert got.skipped[0].message.endswith(
+            f"Invalid data found when processing input ({partly_broken / 'list.txt'}:5)"
+        )
         again = dataset_of(partly_broken, plan, TRAIN, replace=True)[(epoch, 4)]
         assert again.id == got.id and torch.equal(again.clips, got.clips)
         seen.add((got.id, len(got.skipped)))
@@ -166,7 +172,7 @@ def test_another_of_its_class_takes_the_place_of_an_unreadable_video(partly_brok
 
 def test_the_clip_of_a_replacement_is_of_the_video_that_it_names(partly_broken):
     """Its pixels, its id and its label belong together."""
-    dataset = dataset_of(partly_broken, test_plan(length=2, stride=2), replace=True)
+    dataset = dataset_of(partly_broken, evaluation_plan(length=2, stride=2), replace=True)
     got = dataset[(0, 4)]
     assert torch.equal(got.clips, dataset[(0, got.id)].clips)
 
@@ -177,7 +183,7 @@ def test_a_class_that_cannot_be_read_at_all(tmp_path):
     assert isinstance(got, Unreadable) and [skipped.id for skipped in got.skipped] == [0, 1]
 
 
-# ------------------------------------------------------------------------------------------------------------- brightness
+# ----------------------------------------------------------------------------------------------------------- brightness
 def test_mean_luma_is_that_of_the_pixels():
     frames = torch.zeros(2, 4, 6, 3, dtype=torch.uint8)
     for channel, weight in enumerate((0.299, 0.587, 0.114)):
@@ -189,13 +195,15 @@ def test_mean_luma_is_that_of_the_pixels():
 
 
 def test_luma_is_of_the_whole_decoded_frames_before_any_transform(videos):
-    class Brighter(TestTransform):
+    class Brighter(EvaluationTransform):
         def prepare(self, frames):
             return super().prepare(frames).fill_(255)
 
-    records, plan = read_list(videos / "list.txt"), test_plan(length=4, stride=4, clips=2)
+    records, plan = read_list(videos / "list.txt"), evaluation_plan(length=4, stride=4, clips=2)
     transform = Brighter(crop_size=48, short_side=48)
-    measured, plain = (ClipDataset(records, plan, transform, seed=0, measure_luma=luma)[(0, 0)] for luma in (True, False))
+    measured, plain = (
+        ClipDataset(records, plan, transform, seed=0, measure_luma=luma)[(0, 0)] for luma in (True, False)
+    )
     with open_frames(records[0].path) as frames:
         views = plan(len(frames), random.Random())
         used = frames.read(sorted({number for view in views for number in view.frames}))
@@ -203,7 +211,7 @@ def test_luma_is_of_the_whole_decoded_frames_before_any_transform(videos):
     assert collate([measured, plain]).batch.luma[0].item() == pytest.approx(measured.luma)
 
 
-# ---------------------------------------------------------------------------------------------------------------- batches
+# -------------------------------------------------------------------------------------------------------------- batches
 def item(video_id, label=1, views=(0, 1, 2)):
     return VideoClips(torch.randint(0, 256, (max(views) + 1, 4, 6, 6, 3), dtype=torch.uint8), views, label, video_id)
 
@@ -240,7 +248,7 @@ def test_unreadable_videos_are_left_out_of_the_batch():
 def test_several_labels_are_a_row_of_yes_and_no(videos):
     records = [record._replace(label=record.label or (0, 3)) for record in read_list(videos / "list.txt")]
     records.append(records[0]._replace(label=-1))
-    dataset = ClipDataset(records, test_plan(length=2, stride=2), CROP, seed=0, several_of=4)
+    dataset = ClipDataset(records, evaluation_plan(length=2, stride=2), CROP, seed=0, several_of=4)
     batch = collate([dataset[(0, i)] for i in range(4)]).batch
     assert batch.labels.dtype == torch.bool
     assert batch.labels.int().tolist() == [[0, 0, 1, 0], [1, 0, 0, 1], [0, 1, 0, 0], [0, 0, 0, 0]]

@@ -45,7 +45,9 @@ def cfg_of(folder, *pairs):
     return load_cfg(None, [str(text) for pair in base.items() for text in pair] + list(pairs))
 
 
-@pytest.mark.parametrize("split, num_views, sizes, side", [("train", 1, [2, 2], 32), ("val", 1, [2, 2, 1], 40), ("test", 6, [2, 2, 1], 40)])
+@pytest.mark.parametrize(
+    "split, num_views, sizes, side", [("train", 1, [2, 2], 32), ("val", 1, [2, 2, 1], 40), ("test", 6, [2, 2, 1], 40)]
+)
 def test_splits(folder, split, num_views, sizes, side):
     loader = build_loader(cfg_of(folder), split)
     batches = list(loader)
@@ -123,7 +125,13 @@ def test_transform_keys(folder, monkeypatch):
     }
 
 
-GAMMAS = [("[]", "both", (1, 1)), ("[3]", "both", (3, 3)), ("[1,5]", "both", (5, 3)), ("[2]", "train", (2, 1)), ("[2]", "test", (1, 2))]
+GAMMAS = [
+    ("[]", "both", (1, 1)),
+    ("[3]", "both", (3, 3)),
+    ("[1,5]", "both", (5, 3)),
+    ("[2]", "train", (2, 1)),
+    ("[2]", "test", (1, 2)),
+]
 
 
 @pytest.mark.parametrize("values, where, gammas", GAMMAS)
@@ -138,12 +146,23 @@ def test_gamma(folder, monkeypatch, values, where, gammas):
 
 
 def test_enhancement(folder):
-    pairs = ["DATA.TRAIN_CROP_SIZE", "48", "DATA.TEST_CROP_SIZE", "48", "DATA.TRAIN_JITTER_SCALES", "[48,48]", "DATA.RANDOM_FLIP", "False"]
+    pairs = [
+        "DATA.TRAIN_CROP_SIZE",
+        "48",
+        "DATA.TEST_CROP_SIZE",
+        "48",
+        "DATA.TRAIN_JITTER_SCALES",
+        "[48,48]",
+        "DATA.RANDOM_FLIP",
+        "False",
+    ]
     for name, enhance in (("equalize", equalize), ("clahe", clahe)):
         given = [*pairs, "DATA.SAMPLING", "sparse", "DATA.ENHANCE", name, "DATA.GAMMA", "[2]"]
         frames = torch.from_numpy(decode_all(folder / "0.mp4"))[[3, 10, 17, 25]]
         assert torch.equal(first_clip(folder, "val", *given), brighten(enhance(frames), 2)[:, :, 8:56])
-        assert not torch.equal(first_clip(folder, "train", *given), first_clip(folder, "train", *pairs, "DATA.SAMPLING", "sparse"))
+        assert not torch.equal(
+            first_clip(folder, "train", *given), first_clip(folder, "train", *pairs, "DATA.SAMPLING", "sparse")
+        )
 
 
 def test_multi_scale_crop(folder):
@@ -155,7 +174,10 @@ def test_multi_scale_crop(folder):
 def test_augmentation_keys(folder, monkeypatch):
     seen = {}
     monkeypatch.setattr("fragrant.data.build.TrainTransform", lambda **given: seen.update(given))
-    pairs = "AUG.ENABLE True AUG.ORDER published AUG.AA_TYPE rand-m7-n4 AUG.INTERPOLATION random AUG.BRI_CON_SAT [0.4,0.3,0.2] AUG.HUE 0.1"
+    pairs = (
+        "AUG.ENABLE True AUG.ORDER published AUG.AA_TYPE rand-m7-n4 AUG.INTERPOLATION random AUG.BRI_CON_SAT "
+        "[0.4,0.3,0.2] AUG.HUE 0.1"
+    )
     build_loader(cfg_of(folder, *pairs.split()), "train")
     jitter, augment = seen["augment"]
     assert [change[2] for change in jitter.changes] == [0.4, 0.3, 0.2, 0.1]
@@ -177,7 +199,9 @@ AUGMENTED = """AUG.ENABLE True AUG.NUM_SAMPLE 2 AUG.AA_TYPE rand-m9-n4-mstd0.5-i
 @pytest.mark.parametrize("order", ["crop_first", "published"])
 def test_augmentation_is_the_same_with_any_number_of_workers(folder, order):
     def two_epochs(num_workers):
-        loader = build_loader(cfg_of(folder, *AUGMENTED, "AUG.ORDER", order, "DATA_LOADER.NUM_WORKERS", str(num_workers)), "train")
+        loader = build_loader(
+            cfg_of(folder, *AUGMENTED, "AUG.ORDER", order, "DATA_LOADER.NUM_WORKERS", str(num_workers)), "train"
+        )
         batches = []
         for epoch in (0, 1):
             loader.set_epoch(epoch)
@@ -194,7 +218,9 @@ def test_augmentation_is_the_same_with_any_number_of_workers(folder, order):
 
 def test_validation_and_test_are_not_augmented(folder):
     for split in ("val", "test"):
-        plain, augmented = (first_clip(folder, split, *pairs) for pairs in ([], ["AUG.ENABLE", "True", "AUG.NUM_SAMPLE", "2"]))
+        plain, augmented = (
+            first_clip(folder, split, *pairs) for pairs in ([], ["AUG.ENABLE", "True", "AUG.NUM_SAMPLE", "2"])
+        )
         assert torch.equal(plain, augmented)
 
 
@@ -229,7 +255,11 @@ def test_capital_letters_of_a_set_do_not_matter(folder, name):
     [
         (["TEST.DATASET", "kinetic"], UserError, "did you mean 'kinetics'"),
         (["DATA.TEST_LIST", "gone.csv"], ListError, "no test list .*gone.csv'; it follows from DATA.PATH_TO_DATA_DIR"),
-        (["DATA.LIST_FORMAT", "path,label"], ListError, "test.csv:1: too few columns, the form of this list is 'path,label'; 'path "),
+        (
+            ["DATA.LIST_FORMAT", "path,label"],
+            ListError,
+            "test.csv:1: too few columns, the form of this list is 'path,label'; 'path ",
+        ),
         (["MODEL.NUM_CLASSES", "1"], ListError, r"test.csv:2: label 1 is not in 0..0 \(MODEL.NUM_CLASSES 1\)"),
         (["MODEL.NUM_CLASSES", "3"], ListError, "classes.txt' names 2 classes, MODEL.NUM_CLASSES is 3"),
     ],

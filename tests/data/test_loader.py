@@ -8,9 +8,9 @@ from make_video import encode
 
 from fragrant.data.clips import ClipDataset
 from fragrant.data.lists.records import read_list
-from fragrant.data.loader import ClipLoader, TestBatches, TrainBatches
-from fragrant.data.transforms.view_transforms import TestTransform, TrainTransform
-from fragrant.data.views import test_plan, train_plan
+from fragrant.data.loader import ClipLoader, EvaluationBatches, TrainBatches
+from fragrant.data.transforms.view_transforms import EvaluationTransform, TrainTransform
+from fragrant.data.views import evaluation_plan, train_plan
 from fragrant.errors import RunStopped
 
 
@@ -45,7 +45,9 @@ def test_only_full_batches_but_at_least_one(num_videos, batch_size, sizes):
 def test_a_training_batch_is_the_same_on_any_number_of_ranks(num_videos, world_size):
     alone = batches_of(TrainBatches(num_videos, batch_size=8, seed=5), epoch=2)
     ranks = [
-        batches_of(TrainBatches(num_videos, batch_size=8 // world_size, seed=5, rank=rank, world_size=world_size), epoch=2)
+        batches_of(
+            TrainBatches(num_videos, batch_size=8 // world_size, seed=5, rank=rank, world_size=world_size), epoch=2
+        )
         for rank in range(world_size)
     ]
     assert [sum(parts, []) for parts in zip(*ranks, strict=True)] == alone
@@ -53,7 +55,10 @@ def test_a_training_batch_is_the_same_on_any_number_of_ranks(num_videos, world_s
 
 @pytest.mark.parametrize("num_videos, world_size", [(1, 2), (3, 4), (5, 4), (7, 3)])
 def test_ranks_of_a_short_list_have_equally_many_equally_large_batches(num_videos, world_size):
-    ranks = [batches_of(TrainBatches(num_videos, batch_size=8, seed=0, rank=rank, world_size=world_size)) for rank in range(world_size)]
+    ranks = [
+        batches_of(TrainBatches(num_videos, batch_size=8, seed=0, rank=rank, world_size=world_size))
+        for rank in range(world_size)
+    ]
     assert len({tuple(len(batch) for batch in rank) for rank in ranks}) == 1
     assert all(rank and rank[0] for rank in ranks)
 
@@ -61,12 +66,15 @@ def test_ranks_of_a_short_list_have_equally_many_equally_large_batches(num_video
 @pytest.mark.parametrize("num_videos", [0, 1, 7, 12])
 @pytest.mark.parametrize("world_size", [1, 2, 3, 4])
 def test_every_test_video_exactly_once(num_videos, world_size):
-    ranks = [batches_of(TestBatches(num_videos, batch_size=2, rank=rank, world_size=world_size)) for rank in range(world_size)]
+    ranks = [
+        batches_of(EvaluationBatches(num_videos, batch_size=2, rank=rank, world_size=world_size))
+        for rank in range(world_size)
+    ]
     assert sum((sum(rank, []) for rank in ranks), []) == list(range(num_videos))
     assert all(len(batch) <= 2 for rank in ranks for batch in rank)
 
 
-# ------------------------------------------------------------------------------------------------------------ whole loader
+# --------------------------------------------------------------------------------------------------------- whole loader
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("videos")
@@ -118,14 +126,19 @@ def test_reading_draws_nothing_from_the_generator_of_the_model(folder):
 
 def test_all_views_of_all_videos_in_order(folder):
     records = read_list(folder / "list.txt")
-    dataset = ClipDataset(records, test_plan(length=4, stride=2, clips=2, crops=3), TestTransform(crop_size=32, short_side=32), seed=0)
-    batches = list(ClipLoader(dataset, TestBatches(5, batch_size=2), num_views=6))
+    dataset = ClipDataset(
+        records,
+        evaluation_plan(length=4, stride=2, clips=2, crops=3),
+        EvaluationTransform(crop_size=32, short_side=32),
+        seed=0,
+    )
+    batches = list(ClipLoader(dataset, EvaluationBatches(5, batch_size=2), num_views=6))
     assert [batch.ids.tolist() for batch in batches] == [[0, 1], [2, 3], [4]]
     assert [batch.labels.tolist() for batch in batches] == [[0, 1], [2, 0], [1]]
     assert batches[2].clips.shape == (1, 6, 3, 4, 32, 32)
 
 
-# -------------------------------------------------------------------------------------------------------- unreadable videos
+# ---------------------------------------------------------------------------------------------------- unreadable videos
 @pytest.fixture(scope="module")
 def torn(folder):
     (folder / "torn.mp4").write_bytes((folder / "0.mp4").read_bytes()[:300])
@@ -152,7 +165,10 @@ def test_too_many_unreadable_videos_stop_the_run_in_one_line(folder, torn, num_w
 
 def test_an_unreadable_class_stops_the_run(folder, torn):
     (folder / "lonely.txt").write_text("0.mp4 0\ntorn.mp4 1\n")
-    with pytest.raises(RunStopped, match="^a training video cannot be read, nor any of its class that were tried in its place; the last: "):
+    with pytest.raises(
+        RunStopped,
+        match="^a training video cannot be read, nor any of its class that were tried in its place; the last: ",
+    ):
         list(train_loader(folder, 0, "lonely.txt"))
 
 
@@ -160,8 +176,12 @@ def test_an_unreadable_class_stops_the_run(folder, torn):
 @pytest.mark.parametrize("batch_size", [1, 2, 4])
 def test_in_a_test_an_unreadable_video_is_left_out_and_named(folder, torn, num_workers, batch_size):
     records = read_list(folder / "bad.txt")
-    dataset = ClipDataset(records, test_plan(length=4, stride=2), TestTransform(crop_size=32, short_side=32), seed=0)
-    loader = ClipLoader(dataset, TestBatches(4, batch_size=batch_size), num_workers=num_workers, max_bad_fraction=0.0)
+    dataset = ClipDataset(
+        records, evaluation_plan(length=4, stride=2), EvaluationTransform(crop_size=32, short_side=32), seed=0
+    )
+    loader = ClipLoader(
+        dataset, EvaluationBatches(4, batch_size=batch_size), num_workers=num_workers, max_bad_fraction=0.0
+    )
     for _ in range(2):
         assert torch.cat([batch.ids for batch in loader]).tolist() == [0, 2, 3]
         assert loader.skipped == {1: torn}

@@ -80,7 +80,7 @@ def test_sparse_training_clips_draw_from_every_segment(num_frames):
     assert seen == [set(range(first, last + 1)) for first, last in bounds]
 
 
-# ----------------------------------------------------------------------------------------------------------------- segment
+# -------------------------------------------------------------------------------------------------------------- segment
 SEGMENTS = golden("mienet/sampling")
 
 
@@ -96,6 +96,15 @@ def test_segment_test_clips():
         assert counted_from_1(middle) == row["test_fixed"], row
         twice = [sampling.segment_starts_placed(num_frames, **parts, view=view, views=2) for view in (0, 1)]
         assert counted_from_1(twice[0] + twice[1]) == row["twice_fixed"], row
+        for name in ("test", "twice"):  # what the published code asks for: there is no frame below the first
+            assert [max(1, number) for number in row[name]] == row[f"{name}_fixed"], row
+        assert (min(row["test"]) < 1) == row["test_first_index_invalid"]
+        long_enough = num_frames - run + 1 > row["segments"]  # else published validation shows the first frames alone
+        published = counted_from_1(middle) if long_enough else [1] * row["segments"]
+        assert row["val"] == published, row
+        if "val_frames" in row:
+            seen = sampling.runs([number - 1 for number in published], num_frames, run=run)
+            assert counted_from_1(seen) == [number for frames in row["val_frames"] for number in frames], row
         if "test_fixed_frames" in row:
             published = [number for frames in row["test_fixed_frames"] for number in frames]
             assert counted_from_1(sampling.runs(middle, num_frames, run=run)) == published, row
@@ -107,14 +116,17 @@ def test_many_segment_clips_go_from_the_first_to_the_last_frame_of_each_part():
 
 
 def test_segment_training_clips_as_published():
-    """With the published generator, to the draw; where the published code draws from too few or too many frames, ours does not."""
+    """With the published generator, to the draw; where the published code draws from too few or too many frames, ours
+    does not."""
     compared = 0
     for row in SEGMENTS["train_seeded"]:
         num_frames, segments, run = row["num_frames"], row["segments"], row["new_length"]
         if num_frames - run + 1 < segments and run != 4:
             continue
         rng = np.random.RandomState(row["np_seed"])
-        assert counted_from_1(sampling.segment_starts(num_frames, segments=segments, run=run, rng=rng)) == row["train"], row
+        assert (
+            counted_from_1(sampling.segment_starts(num_frames, segments=segments, run=run, rng=rng)) == row["train"]
+        ), row
         compared += 1
     assert compared > 10
 
@@ -122,7 +134,10 @@ def test_segment_training_clips_as_published():
 def test_segment_training_clips_draw_from_every_part():
     for row in SEGMENTS["rows"]:
         num_frames, segments, run = row["num_frames"], row["segments"], row["new_length"]
-        draws = [sampling.segment_starts(num_frames, segments=segments, run=run, rng=np.random.RandomState(seed)) for seed in range(100)]
+        draws = [
+            sampling.segment_starts(num_frames, segments=segments, run=run, rng=np.random.RandomState(seed))
+            for seed in range(100)
+        ]
         low, high = np.min(draws, axis=0) + 1, np.max(draws, axis=0) + 1
         if row["train_branch"] == "sorted_random":
             assert 1 <= low[0] and high[-1] <= num_frames and all(list(draw) == sorted(draw) for draw in draws)
@@ -149,7 +164,7 @@ def test_a_run_repeats_the_last_frame():
     assert sampling.runs((0, 3), 5, run=3) == (0, 1, 2, 3, 4, 4)
 
 
-# ----------------------------------------------------------------------------------------------------------------- uniform
+# -------------------------------------------------------------------------------------------------------------- uniform
 def test_uniform_clips():
     for case in golden("frozen_features/sampling")["cases"]:
         if case["op"] != "UniformSampleFrames":
@@ -176,7 +191,8 @@ def test_uniform_clips_of_a_short_video_begin_at_different_frames():
 
 
 @pytest.mark.parametrize(
-    "num_frames, interval, frames", [(7, 2, (0, 2, 4, 6)), (6, 2, (0, 2, 4)), (1, 2, (0,)), (3, 5, (0,)), (4, 1, (0, 1, 2, 3))]
+    "num_frames, interval, frames",
+    [(7, 2, (0, 2, 4, 6)), (6, 2, (0, 2, 4)), (1, 2, (0,)), (3, 5, (0,)), (4, 1, (0, 1, 2, 3))],
 )
 def test_every_nth_frame(num_frames, interval, frames):
     assert sampling.every(num_frames, interval=interval) == frames

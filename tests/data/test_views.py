@@ -9,9 +9,9 @@ from conftest import golden
 from fragrant.data import sampling
 from fragrant.data.views import (
     View,
+    evaluation_plan,
     frame_plan,
     result_file_name,
-    test_plan,
     train_plan,
     views_label,
     views_of_windows,
@@ -23,8 +23,8 @@ ACCOUNTING = golden("framework/frame_accounting")
 
 
 def test_grid_is_clip_by_clip():
-    views = test_plan(length=8, stride=8, clips=4, crops=3, offset=True)(200, RNG)
-    clips = [view.frames for view in test_plan(length=8, stride=8, clips=4, offset=True)(200, RNG)]
+    views = evaluation_plan(length=8, stride=8, clips=4, crops=3, offset=True)(200, RNG)
+    clips = [view.frames for view in evaluation_plan(length=8, stride=8, clips=4, offset=True)(200, RNG)]
     assert len(set(clips)) == 4
     for row, clip, crop in ACCOUNTING["index_layout"]["example_views4_crops3"]:
         assert views[row].frames == clips[clip]
@@ -32,7 +32,7 @@ def test_grid_is_clip_by_clip():
 
 
 def test_one_crop_is_the_centre():
-    assert {view.where for view in test_plan(length=8, stride=8, clips=4)(200, RNG)} == {0.5}
+    assert {view.where for view in evaluation_plan(length=8, stride=8, clips=4)(200, RNG)} == {0.5}
 
 
 def test_names_of_a_grid():
@@ -41,19 +41,19 @@ def test_names_of_a_grid():
         crop_size = int(row["file"].split("x")[1])
         assert views_label(frames, crops, clips) == row["label"].split()[0]
         assert result_file_name(frames, crop_size, clips, crops) == row["file"]
-        views = test_plan(length=frames, stride=4, clips=clips, crops=crops)(300, RNG)
+        views = evaluation_plan(length=frames, stride=4, clips=clips, crops=crops)(300, RNG)
         assert len(views) == row["forward_passes_per_video"]
         assert sum(len(view.frames) for view in views) == row["frames_per_video"]
 
 
 def test_sampling_modes_reach_the_frame_numbers():
-    assert test_plan(length=4, stride=2)(100, RNG)[0].frames == (0, 2, 4, 7)
-    assert test_plan(length=4, stride=2, offset=True)(100, RNG)[0].frames == (46, 48, 50, 53)
-    assert test_plan(length=4, stride=2, target_fps=30)(100, RNG, fps=60)[0].frames == (0, 5, 10, 15)
-    assert test_plan(length=4, mode="sparse")(100, RNG)[0].frames == (12, 37, 62, 86)
-    assert test_plan(length=4, mode="segment")(100, RNG)[0].frames == (12, 37, 62, 87)
-    assert test_plan(length=4, mode="segment", run=2)(100, RNG)[0].frames == (24, 25, 74, 75)
-    assert test_plan(length=4, mode="uniform")(3, RNG)[0].frames == (0, 1, 2, 0)
+    assert evaluation_plan(length=4, stride=2)(100, RNG)[0].frames == (0, 2, 4, 7)
+    assert evaluation_plan(length=4, stride=2, offset=True)(100, RNG)[0].frames == (46, 48, 50, 53)
+    assert evaluation_plan(length=4, stride=2, target_fps=30)(100, RNG, fps=60)[0].frames == (0, 5, 10, 15)
+    assert evaluation_plan(length=4, mode="sparse")(100, RNG)[0].frames == (12, 37, 62, 86)
+    assert evaluation_plan(length=4, mode="segment")(100, RNG)[0].frames == (12, 37, 62, 87)
+    assert evaluation_plan(length=4, mode="segment", run=2)(100, RNG)[0].frames == (24, 25, 74, 75)
+    assert evaluation_plan(length=4, mode="uniform")(3, RNG)[0].frames == (0, 1, 2, 0)
 
 
 PLANS = [
@@ -70,7 +70,7 @@ PLANS = [
 def test_every_mode_takes_videos_of_any_length(options):
     for num_frames in (1, 2, 3, 7, 8, 9, 15, 16, 100):
         views = train_plan(length=8, **options)(num_frames, random.Random(num_frames))
-        views += test_plan(length=8, clips=3, **options)(num_frames, RNG)
+        views += evaluation_plan(length=8, clips=3, **options)(num_frames, RNG)
         for view in views:
             assert len(view.frames) == 8 and 0 <= min(view.frames) and max(view.frames) < num_frames, view
             assert all(type(number) is int for number in view.frames)
@@ -78,7 +78,7 @@ def test_every_mode_takes_videos_of_any_length(options):
 
 @pytest.mark.parametrize("options", PLANS, ids=str)
 def test_test_clips_are_the_same_every_time_and_differ_from_each_other(options):
-    plan = test_plan(length=8, clips=3, **options)
+    plan = evaluation_plan(length=8, clips=3, **options)
     clips = [view.frames for view in plan(100, random.Random(1))]
     assert clips == [view.frames for view in plan(100, random.Random(2))] and len(set(clips)) == 3
 
@@ -125,7 +125,7 @@ def test_windows_reach_from_the_first_frame_to_the_last(num_frames, length, step
 
 
 def test_a_window_is_a_video_of_its_own():
-    plan = test_plan(length=2, stride=2)
+    plan = evaluation_plan(length=2, stride=2)
     views = views_of_windows(plan, [range(0, 4), range(6, 10)])(10, random.Random(0))
     alone = plan(4, random.Random(0))[0]
     assert views == [alone, View(tuple(6 + number for number in alone.frames), 0.5)]

@@ -50,7 +50,9 @@ class Videos:
 def _check_exchange(rank: int, world_size: int) -> None:
     mine = torch.full((rank + 1, 2), float(rank))  # ranks hold different numbers of rows
     assert distributed.gather_rows(mine).tolist() == [[float(r)] * 2 for r in range(world_size) for _ in range(r + 1)]
-    assert len(distributed.gather_rows(mine[: 2 * rank])) == sum(min(2 * r, r + 1) for r in range(world_size))  # an empty shard
+    assert len(distributed.gather_rows(mine[: 2 * rank])) == sum(
+        min(2 * r, r + 1) for r in range(world_size)
+    )  # an empty shard
     assert distributed.mean_over_ranks(torch.tensor(float(rank))).item() == (world_size - 1) / 2
     assert distributed.any_rank(rank == 1) and not distributed.any_rank(False)
     assert distributed.gather_objects({"rank": rank}) == [{"rank": r} for r in range(world_size)]
@@ -73,7 +75,9 @@ def _check_scores(num_videos: int) -> None:
     from toy_loader import Choosing
 
     options = dict(num_videos=num_videos, num_classes=3, clips_per_forward=4, prepare=lambda clips: clips)
-    table = score_videos(Choosing(), Videos(num_videos), autocast=contextlib.nullcontext, device=torch.device("cpu"), **options)
+    table = score_videos(
+        Choosing(), Videos(num_videos), autocast=contextlib.nullcontext, device=torch.device("cpu"), **options
+    )
     assert table.logits.shape == (num_videos, 2, 3) and table.labels.tolist() == [i % 3 for i in range(num_videos)]
     assert table.choices["large"].tolist() == [
         [float(video >= 3)] * 2 for video in range(num_videos)
@@ -110,7 +114,9 @@ def test_missing_ranks_are_named():
 
 
 def test_a_missing_rank_0_is_named():
-    with pytest.raises(RunStopped, match=r"rank 1 found nobody at tcp://localhost:\d+ within 1 s \(DIST.TIMEOUT\); missing: rank 0"):
+    with pytest.raises(
+        RunStopped, match=r"rank 1 found nobody at tcp://localhost:\d+ within 1 s \(DIST.TIMEOUT\); missing: rank 0"
+    ):
         with joined(Environment(1, 2, address=free_address()), backend="gloo", timeout=1):
             pass
 
@@ -127,7 +133,9 @@ def test_the_same_rank_twice(tmp_path):
 
 @pytest.mark.parametrize("address", ["localhost:1234", "tcp://localhost", "tcp://localhost:many", "http://localhost:1"])
 def test_an_address_that_is_none(address):
-    with pytest.raises(UserError, match=f"rendezvous '{address}' is not understood; allowed: tcp://host:port or file:///a/new/file"):
+    with pytest.raises(
+        UserError, match=f"rendezvous '{address}' is not understood; allowed: tcp://host:port or file:///a/new/file"
+    ):
         with joined(Environment(0, 2, address=address), backend="gloo", timeout=1):
             pass
 

@@ -39,9 +39,15 @@ def test_torchrun_within_a_slurm_step_counts():
 def test_slurm():
     found = launched(SLURM)
     assert found.environment == Environment(5, 8, 1, 4, address=found.environment.address)
-    assert found.environment.address.startswith("tcp://n1:2") and (found.by, found.num_machines, found.machine) == ("srun", 2, 1)
+    assert found.environment.address.startswith("tcp://n1:2") and (found.by, found.num_machines, found.machine) == (
+        "srun",
+        2,
+        1,
+    )
     assert launched({**SLURM, "MASTER_PORT": "1234"}).environment.address == "tcp://n1:1234"
-    assert launched({**SLURM, "SLURM_JOB_ID": "18"}).environment.address != found.environment.address  # two jobs on one node
+    assert (
+        launched({**SLURM, "SLURM_JOB_ID": "18"}).environment.address != found.environment.address
+    )  # two jobs on one node
     assert launched({**SLURM, "SLURM_GPUS_PER_TASK": "1"}).environment.own_gpu
 
 
@@ -49,7 +55,11 @@ def test_slurm():
     "environ",
     [
         {},
-        {"SLURM_PROCID": "0", "SLURM_NTASKS": "8", "SLURM_JOB_ID": "17"},  # the batch script itself: nobody started 8 tasks
+        {
+            "SLURM_PROCID": "0",
+            "SLURM_NTASKS": "8",
+            "SLURM_JOB_ID": "17",
+        },  # the batch script itself: nobody started 8 tasks
         {**SLURM, "SLURM_STEP_NUM_TASKS": "1"},  # an interactive shell
     ],
 )
@@ -60,7 +70,10 @@ def test_no_launcher(environ):
 @pytest.mark.parametrize(
     "environ, message",
     [
-        ({"RANK": "0", "WORLD_SIZE": "2"}, "looks like a process of torchrun, but LOCAL_RANK, LOCAL_WORLD_SIZE, MASTER_PORT is not set"),
+        (
+            {"RANK": "0", "WORLD_SIZE": "2"},
+            "looks like a process of torchrun, but LOCAL_RANK, LOCAL_WORLD_SIZE, MASTER_PORT is not set",
+        ),
         ({**TORCHRUN, "WORLD_SIZE": "two"}, "WORLD_SIZE=two, set by torchrun, is no number"),
         ({**TORCHRUN, "WORLD_SIZE": "7"}, "torchrun started 4 of 7 processes on the machine of rank 5"),
         ({**SLURM, "SLURM_STEP_NUM_TASKS": "7"}, "srun started 7 tasks on 2 nodes; allowed: equally many on each"),
@@ -102,7 +115,9 @@ def test_places_of_this_machine():
     assert own_environments(num_gpus=1, num_shards=1, shard_id=0, init_method=None) == [Environment()]
     two = own_environments(num_gpus=2, num_shards=3, shard_id=1, init_method="tcp://h:1")
     assert two == [Environment(2, 6, 0, 2, address="tcp://h:1"), Environment(3, 6, 1, 2, address="tcp://h:1")]
-    assert own_environments(num_gpus=2, num_shards=1, shard_id=0, init_method=None)[1].address.startswith("tcp://localhost:")
+    assert own_environments(num_gpus=2, num_shards=1, shard_id=0, init_method=None)[1].address.startswith(
+        "tcp://localhost:"
+    )
 
 
 def placed(monkeypatch, environ, *words):
@@ -114,27 +129,45 @@ def placed(monkeypatch, environ, *words):
 
 
 @pytest.mark.parametrize("environ", [TORCHRUN, SLURM], ids=["torchrun", "slurm"])
-@pytest.mark.parametrize("pairs, num_gpus", [((), 4), (("NUM_GPUS", "4"), 4), (("NUM_GPUS", "0"), 0), (("NUM_SHARDS", "2"), 4)])
+@pytest.mark.parametrize(
+    "pairs, num_gpus", [((), 4), (("NUM_GPUS", "4"), 4), (("NUM_GPUS", "0"), 0), (("NUM_SHARDS", "2"), 4)]
+)
 def test_the_launcher_completes_the_config(monkeypatch, environ, pairs, num_gpus):
     cfg, environments = placed(monkeypatch, environ, "--num_shards", "2", *pairs)
-    assert (cfg.NUM_GPUS, cfg.NUM_SHARDS, cfg.SHARD_ID) == (num_gpus, 2, 1) and [environment.rank for environment in environments] == [5]
+    assert (cfg.NUM_GPUS, cfg.NUM_SHARDS, cfg.SHARD_ID) == (num_gpus, 2, 1) and [
+        environment.rank for environment in environments
+    ] == [5]
 
 
 CONTRADICTIONS = [
-    (TORCHRUN, ["NUM_GPUS", "2"], "NUM_GPUS 2 and the 4 processes that torchrun started on this machine contradict each other"),
-    (SLURM, ["NUM_GPUS", "8"], "NUM_GPUS 8 and the 4 processes that srun started on this machine contradict each other"),
+    (
+        TORCHRUN,
+        ["NUM_GPUS", "2"],
+        "NUM_GPUS 2 and the 4 processes that torchrun started on this machine contradict each other",
+    ),
+    (
+        SLURM,
+        ["NUM_GPUS", "8"],
+        "NUM_GPUS 8 and the 4 processes that srun started on this machine contradict each other",
+    ),
     (TORCHRUN, ["--num_shards", "4"], "NUM_SHARDS 2 of torchrun and --num_shards 4 contradict each other"),
     (SLURM, ["NUM_SHARDS", "4"], "NUM_SHARDS 2 of srun and NUM_SHARDS 4 contradict each other"),
     (TORCHRUN, ["--shard_id", "0"], "SHARD_ID 1 of torchrun and --shard_id 0 contradict each other"),
     (TORCHRUN, ["--init_method", "tcp://a:1"], "--init_method tcp://a:1 and torchrun contradict each other"),
-    (TORCHRUN, ["TRAIN.BATCH_SIZE", "6", "NUM_GPUS", "0"], "TRAIN.BATCH_SIZE 6 must be a multiple of the 4 processes of this machine"),
+    (
+        TORCHRUN,
+        ["TRAIN.BATCH_SIZE", "6", "NUM_GPUS", "0"],
+        "TRAIN.BATCH_SIZE 6 must be a multiple of the 4 processes of this machine",
+    ),
     ({}, ["--num_shards", "2", "NUM_SHARDS", "3"], "--num_shards 2 and NUM_SHARDS 3 contradict each other"),
     ({}, ["--num_shards", "2"], "NUM_SHARDS 2 machines need --init_method tcp://HOST:PORT"),
     ({}, ["--num_shards", "2", "--shard_id", "2"], "SHARD_ID 2 must be below NUM_SHARDS 2"),
 ]
 
 
-@pytest.mark.parametrize("environ, words, message", CONTRADICTIONS, ids=lambda value: " ".join(value) if isinstance(value, list) else None)
+@pytest.mark.parametrize(
+    "environ, words, message", CONTRADICTIONS, ids=lambda value: " ".join(value) if isinstance(value, list) else None
+)
 def test_contradictions(monkeypatch, environ, words, message):
     with pytest.raises(UserError, match=message):
         placed(monkeypatch, environ, *words)
@@ -145,7 +178,9 @@ def test_fewer_gpus_than_processes(monkeypatch):
     assert device_of(Environment(local_rank=1, local_size=2), 2) == torch.device("cuda", 1)
     assert device_of(Environment(local_rank=3, local_size=4, own_gpu=True), 4) == torch.device("cuda", 0)
     assert device_of(Environment(local_rank=3, local_size=4), 0) == torch.device("cpu")
-    with pytest.raises(UserError, match=r"NUM_GPUS 4, but this machine has 2 CUDA GPU\(s\); allowed: 0 \(the CPU\) to 2"):
+    with pytest.raises(
+        UserError, match=r"NUM_GPUS 4, but this machine has 2 CUDA GPU\(s\); allowed: 0 \(the CPU\) to 2"
+    ):
         device_of(Environment(local_rank=0, local_size=4), 4)
     with pytest.raises(UserError, match="NUM_GPUS 2, NUM_SHARDS 1: this tool is one process"):
         launch.pick_device(2)
@@ -161,5 +196,6 @@ def test_help_explains_the_four_ways(capsys):
         argument_parser("", many=True).parse_args(["--help"])
     text = capsys.readouterr().out.split("Four ways to start")[1]
     assert (
-        all(word in text for word in ("NUM_GPUS 8", "--num_shards N", "torchrun", "srun", "DIST.TIMEOUT")) and len(text.splitlines()) <= 10
+        all(word in text for word in ("NUM_GPUS 8", "--num_shards N", "torchrun", "srun", "DIST.TIMEOUT"))
+        and len(text.splitlines()) <= 10
     )

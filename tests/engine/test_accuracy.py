@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from fragrant.engine.accuracy import best_fields, best_so_far, in_words, measure, scalars, tell_test
+from fragrant.engine.accuracy import best_fields, best_so_far, evaluation_report, in_words, measure, scalars
 from fragrant.scores import ScoreTable, ensemble_views, grid_views, summarise
 
 SCORES = torch.tensor([[3.0, 1.0, 0.0], [0.0, 2.0, 1.0], [1.0, 2.0, 0.0], [0.0, 1.0, 3.0]])
@@ -20,13 +20,23 @@ def test_one_label():
 
 def test_several_labels():
     numbers = measure(SCORES, SEVERAL)
-    of_class = [1.0, (1 / 2 + 2 / 4) / 2, 1.0]  # class 1: one of two equally good videos has it, then two of two that follow
-    assert numbers == {"map": pytest.approx(100 * sum(of_class) / 3)} and scalars("Val", numbers) == {"Val/mAP": numbers["map"]}
+    of_class = [
+        1.0,
+        (1 / 2 + 2 / 4) / 2,
+        1.0,
+    ]  # class 1: one of two equally good videos has it, then two of two that follow
+    assert numbers == {"map": pytest.approx(100 * sum(of_class) / 3)} and scalars("Val", numbers) == {
+        "Val/mAP": numbers["map"]
+    }
     assert in_words(numbers) == "mAP 83.33 %"
 
 
 EPOCHS = {
-    "one label": [{"top1_err": 50.0, "top5_err": 9.0}, {"top1_err": 40.0, "top5_err": 12.0}, {"top1_err": 40.0, "top5_err": 8.0}],
+    "one label": [
+        {"top1_err": 50.0, "top5_err": 9.0},
+        {"top1_err": 40.0, "top5_err": 12.0},
+        {"top1_err": 40.0, "top5_err": 8.0},
+    ],
     "several": [{"map": 20.0}, {"map": 30.0}, {"map": 30.0}],
 }
 BEST = {
@@ -49,9 +59,13 @@ def test_the_best_epoch(kind):
 def test_the_last_line_of_a_test():
     logits = SCORES[:, None]
     for labels, text, stats in (
-        (torch.tensor([0, 1, 0, 2]), "top-1 75.00 % [30.1, 95.4] (3 of 4), top-3 100.00 %", {"top1_acc": "75.00", "top5_acc": "100.00"}),
+        (
+            torch.tensor([0, 1, 0, 2]),
+            "top-1 75.00 % [30.1, 95.4] (3 of 4), top-3 100.00 %",
+            {"top1_acc": "75.00", "top5_acc": "100.00"},
+        ),
         (SEVERAL, "mAP 83.33 % of 4 videos", {"map": "83.33"}),
     ):
-        told = tell_test(summarise(ensemble_views(ScoreTable.whole("abcd", labels, logits, grid_views(1, 1)))))
+        told = evaluation_report(summarise(ensemble_views(ScoreTable.whole("abcd", labels, logits, grid_views(1, 1)))))
         assert told.text.startswith(text) and told.stats == stats
         assert not any(math.isnan(value) for value in (*told.numbers.values(), *told.scalars.values()))

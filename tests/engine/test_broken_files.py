@@ -22,7 +22,9 @@ def folder(tmp_path_factory):
             encode(path, np.random.RandomState(number).randint(0, 256, (12, 48, 64, 3)).astype(np.uint8))
             if number in broken:
                 damage = BROKEN[broken.index(number) + (2 if split == "test" else 0)]
-                path.unlink() if damage is None else path.write_bytes(path.read_bytes()[:600] if damage == "half" else damage)
+                path.unlink() if damage is None else path.write_bytes(
+                    path.read_bytes()[:600] if damage == "half" else damage
+                )
             rows.append(f"{path.name} {number % 2}\n")
         (folder / f"{split}.csv").write_text("".join(rows))
     return folder
@@ -89,4 +91,6 @@ def test_a_test_of_nothing_readable(folder, tmp_path):
     (folder / "none.csv").write_text("test1.mp4 0\ntest6.mp4 1\n")
     done = run(folder, tmp_path, "TRAIN.ENABLE", "False", "DATA.TEST_LIST", "none.csv", "TEST.ALLOW_MISSING", "True")
     assert done.returncode == 1
-    assert done.stderr.startswith(f"stopped: test: not one of 2 videos can be read; the first: video '{folder}/test1.mp4' cannot be read: ")
+    assert done.stderr.startswith(
+        f"stopped: test: not one of 2 videos can be read; the first: video '{folder}/test1.mp4' cannot be read: "
+    )

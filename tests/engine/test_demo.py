@@ -35,7 +35,9 @@ def test_the_demo_learns_and_needs_the_order_of_the_frames(tmp_path):
     as_filmed = topk_accuracy(torch.from_numpy(scores["logits"]).sum(1), labels, [1]).item()
     assert as_filmed >= 90
 
-    cfg = load_cfg(CONFIG, [*pairs, "TEST.CHECKPOINT_FILE_PATH", str(tmp_path / "out/checkpoints/checkpoint_epoch_00050.pyth")])
+    cfg = load_cfg(
+        CONFIG, [*pairs, "TEST.CHECKPOINT_FILE_PATH", str(tmp_path / "out/checkpoints/checkpoint_epoch_00050.pyth")]
+    )
     model = build_model(cfg)
     load_weights(model, load_checkpoint(cfg.TEST.CHECKPOINT_FILE_PATH))
     prepare, generator = build_preparation(cfg, CPU, channels_last=True), torch.Generator().manual_seed(0)

@@ -1,4 +1,5 @@
-"""A checkpoint of DGAM as its authors publish it, tested on real clips from the command line: logits, probabilities, and every gamma."""
+"""A checkpoint of DGAM as its authors publish it, tested on real clips from the command line: logits, probabilities,
+and every gamma."""
 
 import csv
 import json
@@ -17,7 +18,11 @@ from fragrant.data.clips import make_batch
 from fragrant.inference.formats import as_csv, as_json, as_text
 from fragrant.scores import ensemble_views, load_table
 
-CLIPS = ["arid6/Walk_val_300.mp4", "weizmann4/shahar_walk.avi", "arid6/Jump_val_33.mp4"]  # dark, bright, shorter than a clip
+CLIPS = [
+    "arid6/Walk_val_300.mp4",
+    "weizmann4/shahar_walk.avi",
+    "arid6/Jump_val_33.mp4",
+]  # dark, bright, shorter than a clip
 CONFIG = ROOT / "configs" / "ellar" / "dgam_swin_b_published.yaml"
 # Swin-T, small frames and one process to be quick: rule, clips, crops and their average are the config's.
 DGAM = "SWIN.SIZE T TEST.DATASET video_list DATA.TEST_CROP_SIZE 32".split()
@@ -34,7 +39,14 @@ def folder(tmp_path_factory, shared_clips):
 
 
 def command(folder, *pairs):
-    files = ["DATA.PATH_TO_DATA_DIR", folder, "TEST.CHECKPOINT_FILE_PATH", folder / "DGAM_ELLAR.pth", "OUTPUT_DIR", folder / "out"]
+    files = [
+        "DATA.PATH_TO_DATA_DIR",
+        folder,
+        "TEST.CHECKPOINT_FILE_PATH",
+        folder / "DGAM_ELLAR.pth",
+        "OUTPUT_DIR",
+        folder / "out",
+    ]
     return run_here(*DGAM, *files, *pairs, arguments=("--cfg", str(CONFIG)))
 
 
@@ -56,9 +68,18 @@ def test_all_of_a_published_file_is_used_for_twelve_views_of_each_video(tested):
     assert "mean of softmax probabilities over the views" in said
     cfg = load_cfg(CONFIG, DGAM)
     assert (cfg.MODEL.MODEL_NAME, cfg.DGAM.SELECT, cfg.DGAM.TAU, cfg.DGAM.GAMMAS) == ("DGAM", "hard", 1e-6, GAMMAS)
-    assert (cfg.DATA.NUM_FRAMES, cfg.DATA.SAMPLING_RATE, cfg.TEST.NUM_ENSEMBLE_VIEWS, cfg.TEST.NUM_SPATIAL_CROPS) == (32, 2, 4, 3)
+    assert (cfg.DATA.NUM_FRAMES, cfg.DATA.SAMPLING_RATE, cfg.TEST.NUM_ENSEMBLE_VIEWS, cfg.TEST.NUM_SPATIAL_CROPS) == (
+        32,
+        2,
+        4,
+        3,
+    )
     table = load_table(out / "scores.npz")
-    assert table.logits.shape == (3, 12, 12) and table.choices["gamma"].shape == (3, 12) and table.header["rule"] == "mean-softmax"
+    assert (
+        table.logits.shape == (3, 12, 12)
+        and table.choices["gamma"].shape == (3, 12)
+        and table.header["rule"] == "mean-softmax"
+    )
     video = ensemble_views(table, table.header["rule"])
     torch.testing.assert_close(video.probs, table.logits.double().softmax(-1).mean(1))
     rows = list(csv.DictReader((out / "scores.csv").open()))
@@ -84,7 +105,10 @@ def test_the_gammas_are_told_everywhere(tested, predictor, folder):
     gammas = table.choices["gamma"]
     assert len(gammas.unique()) > 1 and any(len(row.unique()) > 1 for row in gammas)  # every view decides for itself
     counts = [int((gammas == gamma).sum()) for gamma in GAMMAS]
-    assert f"gamma: {', '.join(f'{gamma:g} in {count}' for gamma, count in zip(GAMMAS, counts, strict=True))} views of 3 videos" in said
+    assert (
+        f"gamma: {', '.join(f'{gamma:g} in {count}' for gamma, count in zip(GAMMAS, counts, strict=True))} views "
+        "of 3 videos" in said
+    )
     with np.load(out / "scores.npz") as file:
         assert np.array_equal(file["choice_gamma"], gammas.numpy())
     numbers = json.loads((out / "scores.json").read_text())
@@ -96,7 +120,17 @@ def test_the_gammas_are_told_everywhere(tested, predictor, folder):
     (drawn,) = data_of((out / "report.html").read_text())["choices"]
     assert drawn["name"] == "gamma" and [dot[0] for dot in drawn["dots"]] == list(table.paths)
     assert [dot[2] for dot in drawn["dots"]] == [[int((row == gamma).sum()) for gamma in GAMMAS] for row in gammas]
-    words = ("--checkpoint", folder / "DGAM_ELLAR.pth", "--cfg", CONFIG, "--device", "cpu", "--workers", "0", table.paths[2])
+    words = (
+        "--checkpoint",
+        folder / "DGAM_ELLAR.pth",
+        "--cfg",
+        CONFIG,
+        "--device",
+        "cpu",
+        "--workers",
+        "0",
+        table.paths[2],
+    )
     answer = run_here(tool="predict", arguments=(*map(str, words), "--csv", "--opts", *DGAM))
     (row,) = csv.DictReader(answer.stdout.splitlines())
     assert float(row["gamma"]) == pytest.approx(gammas[2].mean().item()) and row["class1"] == rows[2]["class1"]
@@ -111,7 +145,9 @@ def test_predictions_tell_the_gamma(tested, predictor):
     parts = predictor.predict_windows(table.paths[0], seconds=1.5)
     assert len(parts.windows) > 1 and all(window.choices["gamma"] in GAMMAS for window in parts.windows)
     assert parts.choices["gamma"] == pytest.approx(np.mean([window.choices["gamma"] for window in parts.windows]))
-    assert [row["choices"] for row in json.loads(as_json(parts))["windows"]] == [window.choices for window in parts.windows]
+    assert [row["choices"] for row in json.loads(as_json(parts))["windows"]] == [
+        window.choices for window in parts.windows
+    ]
     assert as_csv(parts).splitlines()[0].split(",")[4] == str(parts.windows[0].choices["gamma"])
 
 

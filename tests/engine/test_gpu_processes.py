@@ -1,4 +1,5 @@
-"""The parallel paths on the one GPU of a machine: NCCL with a single rank, bf16, synchronised and sharded, SIGTERM and resume."""
+"""The parallel paths on the one GPU of a machine: NCCL with a single rank, bf16, synchronised and sharded, SIGTERM and
+resume."""
 
 import os
 import signal

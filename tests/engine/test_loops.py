@@ -37,7 +37,9 @@ def test_every_video_is_scored_once_in_list_order(ids, views):
     table = score(ToyLoader(ids, views=views), len(ids))
     assert table.logits.shape == (len(ids), views, 3) and table.labels.tolist() == [i % 3 for i in range(len(ids))]
     for video in range(len(ids)):
-        assert table.logits[video, :, 0].tolist() == pytest.approx([video + 0.1 * view for view in range(views)], abs=1e-5)
+        assert table.logits[video, :, 0].tolist() == pytest.approx(
+            [video + 0.1 * view for view in range(views)], abs=1e-5
+        )
 
 
 @pytest.mark.parametrize("ids", [[], [4, 0, 2, 1, 3]], ids=len)
@@ -70,7 +72,9 @@ def test_views_that_share_a_clip_are_scored_once():
     table = score(Sharing([0, 1, 2], views=6), 3, model)
     assert sum(model.sizes) == 6
     for video in range(3):
-        assert table.logits[video, :, 0].tolist() == pytest.approx([video + 0.1 * clip for clip in (0, 1, 1, 0, 0, 1)], abs=1e-5)
+        assert table.logits[video, :, 0].tolist() == pytest.approx(
+            [video + 0.1 * clip for clip in (0, 1, 1, 0, 0, 1)], abs=1e-5
+        )
 
 
 def test_the_memory_of_a_forward_pass_is_bounded():
@@ -79,7 +83,9 @@ def test_the_memory_of_a_forward_pass_is_bounded():
     assert max(model.sizes) == 5 and sum(model.sizes) == 18 and not any(model.modes)
 
 
-@pytest.mark.parametrize("ids, message", [([0, 2], "1 missing (ids 1)"), ([0, 1, 1, 2], "1 scored more than once (ids 1)")])
+@pytest.mark.parametrize(
+    "ids, message", [([0, 2], "1 missing (ids 1)"), ([0, 1, 1, 2], "1 scored more than once (ids 1)")]
+)
 def test_a_wrong_set_of_videos_is_an_error(ids, message):
     with pytest.raises(ScoreError) as error:
         score(ToyLoader(ids), 3)

@@ -1,4 +1,5 @@
-"""MIE-Net from the command line on real clips: starts from image weights, trains, tests with 1 and 3 crops, takes published checkpoints."""
+"""MIE-Net from the command line on real clips: starts from image weights, trains, tests with 1 and 3 crops, takes
+published checkpoints."""
 
 import numpy as np
 import pytest
@@ -41,6 +42,8 @@ def test_trains_and_tests_with_1_and_3_crops(run, tmp_path):
 def test_a_published_checkpoint_is_tested_as_it_is(run, tmp_path):
     path = tmp_path / "ckpt.best.pth.tar"
     state = fill_v1(golden("mienet/mie_sljd_r50_t3_c10")["state"])
-    torch.save({"epoch": 60, "arch": "resnet50", "state_dict": state, "optimizer": {}, "best_prec1": torch.tensor(94.48)}, path)
+    torch.save(
+        {"epoch": 60, "arch": "resnet50", "state_dict": state, "optimizer": {}, "best_prec1": torch.tensor(94.48)}, path
+    )
     said = run("TRAIN.ENABLE", "False", "TEST.CHECKPOINT_FILE_PATH", path)
     assert "451 of 451 tensors loaded" in said and "not used" not in said

@@ -23,7 +23,10 @@ def lists(tmp_path_factory):
     folder = tmp_path_factory.mktemp("several")
     cfg = load_cfg(None, [*TINY, "DATA.PATH_TO_DATA_DIR", str(folder / "demo")])
     for split in ("train", "val", "test"):
-        rows = [f"{video.path} {video.label},{5 if video.label % 2 else 0}" for video in DATASETS.get("demo")(cfg, split).records]
+        rows = [
+            f"{video.path} {video.label},{5 if video.label % 2 else 0}"
+            for video in DATASETS.get("demo")(cfg, split).records
+        ]
         if split == "test":
             rows[0] = rows[0].replace(" 0,0", " -1")
         (folder / f"{split}.csv").write_text("\n".join(rows))
@@ -35,7 +38,16 @@ def lists(tmp_path_factory):
 @pytest.fixture(scope="module")
 def run(lists):
     out = lists / "out"
-    names = ["TRAIN.DATASET", "video_list", "TEST.DATASET", "video_list", "DATA.PATH_TO_DATA_DIR", lists, "OUTPUT_DIR", out]
+    names = [
+        "TRAIN.DATASET",
+        "video_list",
+        "TEST.DATASET",
+        "video_list",
+        "DATA.PATH_TO_DATA_DIR",
+        lists,
+        "OUTPUT_DIR",
+        out,
+    ]
     done = run_here(*TINY, *names, *SEVERAL, "TEST.TEST_BEST", "True", "TEST.SAVE_RESULTS_PATH", "results.pkl")
     assert done.returncode == 0, done.stderr
     return out, done.stdout
@@ -44,7 +56,11 @@ def run(lists):
 def test_the_numbers_are_those_of_the_table(run):
     out, said = run
     table = load_table(out / "scores.npz")
-    assert table.labels.dtype == torch.bool and table.labels.shape == (6, 6) and table.labels.sum(1).tolist() == [0, 2, 2, 2, 2, 1]
+    assert (
+        table.labels.dtype == torch.bool
+        and table.labels.shape == (6, 6)
+        and table.labels.sum(1).tolist() == [0, 2, 2, 2, 2, 1]
+    )
     value = float(average_precision(table.logits[1:].sum(1), table.labels[1:]).nanmean())
     assert f"Test: mAP {value:.2f} % of 5 videos" in said
     records = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
@@ -73,11 +89,16 @@ def test_report_prediction_and_ensemble(run):
     scores = str(out / "scores.npz")
     assert "mAP" in run_here(scores, tool="ensemble").stdout
     wrong = run_here(f"a={scores}", f"b={scores}", "--compare", tool="ensemble")
-    assert wrong.returncode == 2 and wrong.stderr.startswith("error: --compare counts videos that are right and wrong; of videos with")
+    assert wrong.returncode == 2 and wrong.stderr.startswith(
+        "error: --compare counts videos that are right and wrong; of videos with"
+    )
 
 
 WRONG = {
-    "another loss": (["MODEL.LOSS_FUNC", "cross_entropy"], "DATA.MULTI_LABEL True needs MODEL.LOSS_FUNC bce_logit, a yes or no for each"),
+    "another loss": (
+        ["MODEL.LOSS_FUNC", "cross_entropy"],
+        "DATA.MULTI_LABEL True needs MODEL.LOSS_FUNC bce_logit, a yes or no for each",
+    ),
     "without the key": (["DATA.MULTI_LABEL", "False"], "several labels of a video are read with DATA.MULTI_LABEL True"),
 }
 
@@ -92,4 +113,7 @@ def test_wrong_combinations_are_one_line(case, lists, tmp_path):
 
 def test_classifiers_of_frozen_features_take_one_label(lists, tmp_path):
     done = run_here(*TINY, *SEVERAL, "DATA.PATH_TO_DATA_DIR", lists, "OUTPUT_DIR", tmp_path, tool="extract_features")
-    assert done.returncode == 2 and "DATA.MULTI_LABEL True: classifiers of frozen features take one label per video" in done.stderr
+    assert (
+        done.returncode == 2
+        and "DATA.MULTI_LABEL True: classifiers of frozen features take one label per video" in done.stderr
+    )

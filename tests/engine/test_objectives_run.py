@@ -1,4 +1,5 @@
-"""Objectives from the command line: they train, go on exactly where they were interrupted, and test the weights they mean to."""
+"""Objectives from the command line: they train, go on exactly where they were interrupted, and test the weights they
+mean to."""
 
 import json
 from pathlib import Path
@@ -13,7 +14,10 @@ WAYS = {
     "mixup": "MIXUP.ENABLE True MODEL.LOSS_FUNC soft_cross_entropy",
     "ema": f"MIXUP.ENABLE True {EMA}",
     "svmix": "MIXUP.ENABLE True MIXUP.TYPE svmix SVMIX.EMA 0.8 TRAIN.ACCUM_STEPS 2",
-    "svmix_adamw": "MIXUP.ENABLE True MIXUP.TYPE svmix SVMIX.MODULE_OPT adamw SVMIX.MODULE_LR 5e-3 SVMIX.MODULE_CLIP 0 SVMIX.EVAL student",
+    "svmix_adamw": (
+        "MIXUP.ENABLE True MIXUP.TYPE svmix SVMIX.MODULE_OPT adamw SVMIX.MODULE_LR 5e-3 SVMIX.MODULE_CLIP 0 "
+        "SVMIX.EVAL student"
+    ),
 }
 
 
@@ -46,7 +50,9 @@ def test_a_resumed_run_ends_as_an_uninterrupted_one(folder, name):
     run(folder, name, f"{WAYS[name]} TEST.ENABLE False")
     first = folder / f"{name}_resumed" / "checkpoints"
     first.mkdir(parents=True)
-    (first / "checkpoint_epoch_00001.pyth").write_bytes((folder / name / "checkpoints" / "checkpoint_epoch_00001.pyth").read_bytes())
+    (first / "checkpoint_epoch_00001.pyth").write_bytes(
+        (folder / name / "checkpoints" / "checkpoint_epoch_00001.pyth").read_bytes()
+    )
     assert "1 of 2 epochs are done" in run(folder, f"{name}_resumed", f"{WAYS[name]} TEST.ENABLE False").stdout
     straight, resumed = checkpoint(folder, name), checkpoint(folder, f"{name}_resumed")
     for part in ("model_state", "optimizer_state", "objective_state", "best", "rng"):
@@ -54,9 +60,12 @@ def test_a_resumed_run_ends_as_an_uninterrupted_one(folder, name):
     assert bool(straight["objective_state"]) == (name != "mixup")
 
 
-@pytest.mark.parametrize("name, key, allowed", [("ema", "TRAIN.EMA.EVAL", ("ema", "raw")), ("svmix", "SVMIX.EVAL", ("teacher", "student"))])
+@pytest.mark.parametrize(
+    "name, key, allowed", [("ema", "TRAIN.EMA.EVAL", ("ema", "raw")), ("svmix", "SVMIX.EVAL", ("teacher", "student"))]
+)
 def test_the_weights_that_are_tested(folder, name, key, allowed):
-    """The test of the last epoch's checkpoint finds what validation found: for the average, then for the raw weights."""
+    """The test of the last epoch's checkpoint finds what validation found: for the average, then for the raw
+    weights."""
     if not (folder / name).exists():
         run(folder, name, f"{WAYS[name]} TEST.ENABLE False")
     state = checkpoint(folder, name)
@@ -70,7 +79,9 @@ def test_the_weights_that_are_tested(folder, name, key, allowed):
         torch.save({"model_state": dict(weights)}, folder / "alone.pyth")
         run(folder, f"{name}_{value}_alone", test.format(folder / "alone.pyth"))
         logits = [(folder / f"{name}_{value}{end}" / "scores.csv").read_text().splitlines() for end in ("", "_alone")]
-        assert [line for line in logits[0] if not line.startswith("#")] == [line for line in logits[1] if not line.startswith("#")]
+        assert [line for line in logits[0] if not line.startswith("#")] == [
+            line for line in logits[1] if not line.startswith("#")
+        ]
         scores.append([line for line in logits[0] if not line.startswith("#")])
     assert scores[0] != scores[1]
 
@@ -78,7 +89,11 @@ def test_the_weights_that_are_tested(folder, name, key, allowed):
 def test_both_weights_are_validated(folder):
     if not (folder / "ema").exists():
         run(folder, "ema", f"{WAYS['ema']} TEST.ENABLE False")
-    types = [json.loads(line)["_type"] for line in (folder / "ema" / "metrics.jsonl").read_text().splitlines() if '"val_epoch' in line]
+    types = [
+        json.loads(line)["_type"]
+        for line in (folder / "ema" / "metrics.jsonl").read_text().splitlines()
+        if '"val_epoch' in line
+    ]
     assert types == ["val_epoch", "val_epoch_raw"] * 2
 
 
@@ -104,7 +119,9 @@ def test_a_picture_of_a_mix(folder):
     done = run_here(tool="visualize", arguments=(*pictured, checkpoint_path, "--with", str(videos[1])))
     assert done.returncode == 0, done.stderr
     width, height = Image.open(out).size
-    assert 4 * 160 < width < 4 * 180 and 6 * 160 < height < 6 * 200  # 4 frames; two clips, and a mask and a mixed clip for both modes
+    assert (
+        4 * 160 < width < 4 * 180 and 6 * 160 < height < 6 * 200
+    )  # 4 frames; two clips, and a mask and a mixed clip for both modes
     done = run_here(tool="visualize", arguments=(*pictured, checkpoint_path))
     assert done.returncode == 2 and "--what mix needs a second video, --with FILE" in done.stderr
     if not (folder / "ema").exists():
@@ -119,14 +136,19 @@ WRONG = [
     ("MIXUP.ENABLE True MIXUP.TYPE svmx", ["MIXUP.TYPE 'svmx' is not known; did you mean 'svmix'?"]),
     ("MIXUP.ENABLE True MIXUP.TYPE svmix TRAIN.BATCH_SIZE 1", ["TRAIN.BATCH_SIZE 1 must be 2 or more"]),
     ("MIXUP.ENABLE True MIXUP.TYPE svmix TRAIN.EMA.ENABLE True", ["TRAIN.EMA.ENABLE True with MIXUP.TYPE svmix"]),
-    ("MIXUP.ENABLE True MIXUP.TYPE svmix TRAIN.SHARDING fsdp TRAIN.CHANNELS_LAST False", ["SVMIX.MODULE_OPT adam or adamw"]),
+    (
+        "MIXUP.ENABLE True MIXUP.TYPE svmix TRAIN.SHARDING fsdp TRAIN.CHANNELS_LAST False",
+        ["SVMIX.MODULE_OPT adam or adamw"],
+    ),
     ("DISTILL.CHECKPOINT x DISTILL.INPUT enhanced DATA.GAMMA [3]", ["DISTILL.INPUT enhanced", "DATA.GAMMA []"]),
 ]
 
 
 @pytest.mark.parametrize("text, parts", WRONG)
 def test_wrong_input_is_one_line(folder, text, parts):
-    done = run_here(*TINY, *text.split(), "DATA.PATH_TO_DATA_DIR", str(folder / "demo"), "OUTPUT_DIR", str(folder / "wrong"))
+    done = run_here(
+        *TINY, *text.split(), "DATA.PATH_TO_DATA_DIR", str(folder / "demo"), "OUTPUT_DIR", str(folder / "wrong")
+    )
     said = [line for line in done.stderr.splitlines() if not line.startswith("demo set: made")]
     assert done.returncode == 2 and len(said) == 1, done.stderr
     assert all(part in done.stderr for part in parts), done.stderr

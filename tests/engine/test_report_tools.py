@@ -19,7 +19,14 @@ def data_of(page: str) -> dict:
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     folder = tmp_path_factory.mktemp("run")
-    pairs = ["DATA.PATH_TO_DATA_DIR", str(folder / "demo"), "OUTPUT_DIR", str(folder / "out"), "TENSORBOARD.ENABLE", "true"]
+    pairs = [
+        "DATA.PATH_TO_DATA_DIR",
+        str(folder / "demo"),
+        "OUTPUT_DIR",
+        str(folder / "out"),
+        "TENSORBOARD.ENABLE",
+        "true",
+    ]
     done = run_here(*TINY, *pairs)
     assert done.returncode == 0, done.stderr
     return folder / "out"
@@ -39,7 +46,9 @@ def test_a_test_leaves_a_report(finished):
     validation = data["curves"][1]["series"][1]
     assert validation["y"] == [100 - record["top1_err"] for record in log if record.get("_type") == "val_epoch"]
     facts = dict(data["facts"])
-    assert facts["checkpoint"].endswith("checkpoint_epoch_00002.pyth") and "6 forward passes" in facts["views of a video"]
+    assert (
+        facts["checkpoint"].endswith("checkpoint_epoch_00002.pyth") and "6 forward passes" in facts["views of a video"]
+    )
     assert {"command", "date", "versions", "its hash"} <= set(facts) and "MAX_EPOCH: 2" in data["config"]
     wrong = sum(label != guess for label, guess in zip(data["videos"]["label"], data["videos"]["guess"], strict=True))
     assert len(data["mistakes"]) == wrong > 0 and sum(group["share"]["total"] for group in data["light"]) == 6
@@ -101,7 +110,13 @@ def test_wrong_input_is_one_line(words, parts, finished):
 
 def test_plot_command(finished, tmp_path):
     pytest.importorskip("matplotlib")
-    done = run_here(tool="plot", arguments=(str(finished), str(finished), "--names", "a", "b", "--to", str(tmp_path / "c.png")))
+    done = run_here(
+        tool="plot", arguments=(str(finished), str(finished), "--names", "a", "b", "--to", str(tmp_path / "c.png"))
+    )
     assert done.returncode == 0 and "The curves are in" in done.stdout and (tmp_path / "c.png").is_file()
     wrong = run_here(tool="plot", arguments=("nowhere",))
-    assert wrong.returncode == 2 and wrong.stderr.startswith("error: log 'nowhere' cannot be read") and wrong.stderr.count("\n") == 1
+    assert (
+        wrong.returncode == 2
+        and wrong.stderr.startswith("error: log 'nowhere' cannot be read")
+        and wrong.stderr.count("\n") == 1
+    )

@@ -15,7 +15,14 @@ from tiny import TINY, command, environment, run_here
 
 from fragrant.distributed import free_address
 
-LONGER = ["SOLVER.MAX_EPOCH", "4", "TEST.ENABLE", "False", "UNIFORMER.DROPOUT_RATE", "0.1"]  # dropout: the random state must come back too
+LONGER = [
+    "SOLVER.MAX_EPOCH",
+    "4",
+    "TEST.ENABLE",
+    "False",
+    "UNIFORMER.DROPOUT_RATE",
+    "0.1",
+]  # dropout: the random state must come back too
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +55,9 @@ def started(line: list[str], **more: str) -> subprocess.Popen:
     return subprocess.Popen(line, env={**environment(), **more}, start_new_session=True, **pipes)
 
 
-def send_at(processes: list[subprocess.Popen], out: Path, epoch: int, step: int, number: int, to: int = 0, group: bool = False) -> None:
+def send_at(
+    processes: list[subprocess.Popen], out: Path, epoch: int, step: int, number: int, to: int = 0, group: bool = False
+) -> None:
     """Sends a signal to one of the processes as soon as the log shows this step."""
     log, deadline = out / "stdout.log", time.monotonic() + 120
     while processes[to].poll() is None and time.monotonic() < deadline:
@@ -91,10 +100,14 @@ def test_sigkill_anywhere(straight, tmp_path, workers, every_steps):
     assert resumed.returncode == 0, resumed.stderr
     assert ("Resuming" if epoch or every_steps else "Starting from random weights") in resumed.stdout
     assert_same_end(straight / "out", out)
-    assert len([path for path in (out / "checkpoints").iterdir() if "_batch_" in path.name]) <= 1  # the other of the last two is whole
+    assert (
+        len([path for path in (out / "checkpoints").iterdir() if "_batch_" in path.name]) <= 1
+    )  # the other of the last two is whole
 
 
-@pytest.mark.parametrize("number, workers", [(signal.SIGTERM, 2), pytest.param(signal.SIGUSR1, 0, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "number, workers", [(signal.SIGTERM, 2), pytest.param(signal.SIGUSR1, 0, marks=pytest.mark.slow)]
+)
 def test_a_signal_to_the_whole_job_saves_and_ends_well(straight, tmp_path, number, workers):
     """The step is finished although the reading processes hear of it too; the resumed run knows no interruption."""
     out, (epoch, step) = tmp_path / "out", some_step()
@@ -122,7 +135,8 @@ def test_torchrun_is_asked_to_end(straight, tmp_path):
 
 
 def test_a_killed_rank_ends_the_run_and_both_resume(straight, tmp_path):
-    """Started as SlowFast starts several machines: the other rank says what happened, and the end is that of an unbroken run."""
+    """Started as SlowFast starts several machines: the other rank says what happened, and the end is that of an
+    unbroken run."""
 
     def run_two(out: Path) -> list[subprocess.Popen]:
         address = free_address()
@@ -135,7 +149,11 @@ def test_a_killed_rank_ends_the_run_and_both_resume(straight, tmp_path):
     send_at(processes, out, epoch + 1, step + 1, signal.SIGKILL, to=1)
     assert ended(processes[1])[0] == -signal.SIGKILL
     code, _, err = ended(processes[0])
-    assert code == 1 and "stopped: rank 0 of 2 lost contact: another rank ended or hangs" in err and "DIST.TIMEOUT 30 s" in err, err
+    assert (
+        code == 1
+        and "stopped: rank 0 of 2 lost contact: another rank ended or hangs" in err
+        and "DIST.TIMEOUT 30 s" in err
+    ), err
     assert not (out / "checkpoints/checkpoint_epoch_00004.pyth").exists()
     runs = [run_two(out), run_two(tmp_path / "unbroken")]
     for process in sum(runs, []):
@@ -163,12 +181,32 @@ def test_fine_tuning_is_not_resuming(straight, tmp_path):
     """Other classes: weights only, epoch 1, the head is new."""
     for split in ("train", "val"):
         rows = [line.split(" ") for line in (straight / "demo" / f"{split}.csv").read_text().splitlines()]
-        (tmp_path / f"{split}.csv").write_text("".join(f"{straight / 'demo' / path} {int(label) % 2}\n" for path, label in rows))
-    pairs = [*TINY, *LONGER, "TRAIN.DATASET", "kinetics", "DATA.PATH_TO_DATA_DIR", str(tmp_path), "MODEL.NUM_CLASSES", "2"]
-    pairs += ["SOLVER.MAX_EPOCH", "1", "TRAIN.CHECKPOINT_FILE_PATH", str(straight / "out/checkpoints/checkpoint_epoch_00004.pyth")]
+        (tmp_path / f"{split}.csv").write_text(
+            "".join(f"{straight / 'demo' / path} {int(label) % 2}\n" for path, label in rows)
+        )
+    pairs = [
+        *TINY,
+        *LONGER,
+        "TRAIN.DATASET",
+        "kinetics",
+        "DATA.PATH_TO_DATA_DIR",
+        str(tmp_path),
+        "MODEL.NUM_CLASSES",
+        "2",
+    ]
+    pairs += [
+        "SOLVER.MAX_EPOCH",
+        "1",
+        "TRAIN.CHECKPOINT_FILE_PATH",
+        str(straight / "out/checkpoints/checkpoint_epoch_00004.pyth"),
+    ]
     done = run_here(*pairs, "OUTPUT_DIR", str(tmp_path / "out"))
     assert done.returncode == 0, done.stderr
-    assert "Fine-tuning from" in done.stdout and "epoch 1 of 1" in done.stdout and "head.weight (6, 16) does not fit (2, 16)" in done.stdout
+    assert (
+        "Fine-tuning from" in done.stdout
+        and "epoch 1 of 1" in done.stdout
+        and "head.weight (6, 16) does not fit (2, 16)" in done.stdout
+    )
 
 
 @pytest.mark.parametrize("reset", [False, True])

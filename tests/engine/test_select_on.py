@@ -10,14 +10,22 @@ from tiny import TINY, run_here
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory):
-    return ["DATA.PATH_TO_DATA_DIR", str(tmp_path_factory.mktemp("select") / "demo"), "SOLVER.MAX_EPOCH", "1", "TEST.TEST_BEST", "True"]
+    return [
+        "DATA.PATH_TO_DATA_DIR",
+        str(tmp_path_factory.mktemp("select") / "demo"),
+        "SOLVER.MAX_EPOCH",
+        "1",
+        "TEST.TEST_BEST",
+        "True",
+    ]
 
 
 def test_the_test_list_as_validation_list_is_refused(demo, tmp_path):
     done = run_here(*TINY, *demo, "DATA.VAL_LIST", "test.csv", "OUTPUT_DIR", str(tmp_path))
     assert done.returncode == 2
     assert done.stderr.strip().splitlines()[-1] == (
-        "error: TEST.TEST_BEST True, but 6 of the 6 test videos are validation videos: the best epoch would be picked on them; "
+        "error: TEST.TEST_BEST True, but 6 of the 6 test videos are validation videos: the best epoch would be "
+        "picked on them; "
         "give another validation list or DATA.HOLD_OUT 0.2, or say it with TEST.SELECT_ON test"
     )
 
@@ -39,7 +47,16 @@ def test_selection_by_name_is_labelled_everywhere(demo, tmp_path):
     best = tmp_path / "checkpoints/best.pyth"
     assert torch.load(best, weights_only=True)["selected_on"] == "test"
     later = tmp_path / "later"  # the label stays with the weights
-    test_only = ["TRAIN.ENABLE", "False", "TEST.TEST_BEST", "False", "TEST.CHECKPOINT_FILE_PATH", str(best), "OUTPUT_DIR", str(later)]
+    test_only = [
+        "TRAIN.ENABLE",
+        "False",
+        "TEST.TEST_BEST",
+        "False",
+        "TEST.CHECKPOINT_FILE_PATH",
+        str(best),
+        "OUTPUT_DIR",
+        str(later),
+    ]
     assert run_here(*TINY, *demo, *test_only).returncode == 0
     assert json.loads((later / "scores.json").read_text())["summary"]["protocol"] == label
 

@@ -17,10 +17,14 @@ from torch import nn
 from fragrant.engine.saving import Saver
 from fragrant.runtime import build
 
-# Nothing that depends on how a batch is spread: no statistics of a batch, no random layers. SGD: Adam makes steps out of rounding errors.
+# Nothing that depends on how a batch is spread: no statistics of a batch, no random layers. SGD: Adam makes steps out
+# of rounding errors.
 EQUAL = "MODEL.FROZEN_BN True UNIFORMER.DROP_DEPTH_RATE 0 SOLVER.OPTIMIZING_METHOD sgd SOLVER.BASE_LR 0.05".split()
 # FSDP2 needs Adam; without the biases of keys, whose gradient is zero but for rounding.
-ADAM = [*EQUAL, *"SOLVER.OPTIMIZING_METHOD adamw SOLVER.BASE_LR 1e-3 UNIFORMER.QKV_BIAS False TRAIN.CHANNELS_LAST False".split()]
+ADAM = [
+    *EQUAL,
+    *"SOLVER.OPTIMIZING_METHOD adamw SOLVER.BASE_LR 1e-3 UNIFORMER.QKV_BIAS False TRAIN.CHANNELS_LAST False".split(),
+]
 # The gate alone, by its expected loss, without what a batch's composition decides.
 GATE = "MODEL.MODEL_NAME DGAM DGAM.BACKBONE Uniformer DGAM.SELECT expected DGAM.FREEZE [backbone,heads]".split()
 
@@ -90,7 +94,9 @@ def alone(pair):
     folder, _ = pair
     for name in ("equal", "accumulated", "adam", "averaged"):
         out = folder / f"alone_{name}"
-        done = run_here(*TINY, *SCENARIOS[name].pairs, "DATA.PATH_TO_DATA_DIR", str(folder / "demo"), "OUTPUT_DIR", str(out))
+        done = run_here(
+            *TINY, *SCENARIOS[name].pairs, "DATA.PATH_TO_DATA_DIR", str(folder / "demo"), "OUTPUT_DIR", str(out)
+        )
         assert done.returncode == 0, done.stderr
     return folder
 
@@ -123,7 +129,9 @@ def test_an_average_of_the_weights_is_that_of_one_process(pair, alone):
     assert any(name.startswith("averaged.") for name in weights(folder / "averaged", "objective_state"))
 
 
-@pytest.mark.parametrize("name, part, moves", [("mixed", "objective_state", "mixer."), ("gate", "model_state", "experts.gating.linear")])
+@pytest.mark.parametrize(
+    "name, part, moves", [("mixed", "objective_state", "mixer."), ("gate", "model_state", "experts.gating.linear")]
+)
 def test_objectives_with_parts_of_their_own_train(pair, name, part, moves):
     folder, done = pair
     assert [rank.returncode for rank in done[name]] == [0, 0], [rank.stderr for rank in done[name]]
@@ -169,7 +177,10 @@ def test_a_signal_to_one_rank_stops_both_and_resuming_changes_nothing(pair):
     folder, done = pair
     assert [rank.returncode for rank in done["stopped"]] == [0, 0], [rank.stderr for rank in done["stopped"]]
     assert "Stopped by SIGUSR1 after batch 1 of 3 of epoch 2, saved" in done["stopped"][0].stdout
-    assert "checkpoint_epoch_00001_batch_00001.pyth: 1 of 4 epochs and 1 batches of the next are done" in done["resumed"][0].stdout
+    assert (
+        "checkpoint_epoch_00001_batch_00001.pyth: 1 of 4 epochs and 1 batches of the next are done"
+        in done["resumed"][0].stdout
+    )
     assert_same_end(folder / "straight", folder / "resumed")
     for kind in ("train_iter", "train_epoch", "val_epoch"):
         assert records(folder / "straight", kind) == records(folder / "resumed", kind)
@@ -194,14 +205,20 @@ def test_another_number_of_processes_goes_on(pair):
 def test_parameters_without_gradient_are_named(pair):
     for rank in pair[1]["spare"]:
         assert rank.returncode == 1
-        assert rank.stderr.startswith("stopped: 1 parameters got no gradient in the first step") and "model.spare" in rank.stderr
+        assert (
+            rank.stderr.startswith("stopped: 1 parameters got no gradient in the first step")
+            and "model.spare" in rank.stderr
+        )
 
 
 def test_a_full_disk_does_not_end_the_run(pair):
     folder, done = pair
     said = done["disk"][0].stdout
     assert said.count("NOT SAVED: cannot write checkpoint") == 2 and '"epoch": "2/2"' in said
-    assert [rank.returncode for rank in done["disk"]] == [1, 1] and "the end of the training could not be saved" in done["disk"][0].stderr
+    assert [rank.returncode for rank in done["disk"]] == [
+        1,
+        1,
+    ] and "the end of the training could not be saved" in done["disk"][0].stderr
 
 
 def test_a_batch_that_cannot_be_shared(pair):

@@ -28,7 +28,10 @@ def test_a_picture_with_frames_above_and_maps_below(what, rows, trained, tmp_pat
     out = tmp_path / "picture.png"
     done = visualize(trained, "--what", what, "--video", str(video), "--out", str(out))
     assert done.returncode == 0, done.stderr
-    assert f"{out} and picture.mp4: {what} of Fragrant with the weights {trained / 'out/checkpoints/best.pyth'}" in done.stdout
+    assert (
+        f"{out} and picture.mp4: {what} of Fragrant with the weights {trained / 'out/checkpoints/best.pyth'}"
+        in done.stdout
+    )
     width, height = Image.open(out).size
     assert 2 * 160 < width < 2 * 180 and rows * 160 < height < rows * 200  # 2 frames of the map, 160 pixels each
     with av.open(str(out.with_suffix(".mp4"))) as container:
@@ -49,7 +52,10 @@ def test_grad_cam_of_a_layer_and_a_class(trained, tmp_path):
         (("--video", "{video}", "--checkpoint", "nowhere.pyth"), "nowhere.pyth"),
         (("--video", "{video}", "--at", "0.5", "0.5", "2"), "is outside of the clip"),
         (("--video", "{video}", "--out", "/dev/null/x.png"), "'/dev/null/x.png' cannot be written"),
-        (("--video", "{video}", "--what", "grad-cam", "--layer", "blocks9"), "layer 'blocks9' is not in the model; did you mean"),
+        (
+            ("--video", "{video}", "--what", "grad-cam", "--layer", "blocks9"),
+            "layer 'blocks9' is not in the model; did you mean",
+        ),
         (("--video", "{video}", "--what", "grad-cam", "--class", "fly"), "class 'fly' is not known; Known: jump, run"),
     ],
 )

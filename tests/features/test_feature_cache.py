@@ -65,7 +65,7 @@ def test_a_folder_that_cannot_be_written(video):
         cache.write(cache.folder / "x.npz", ROWS, video=video)
 
 
-# ---------------------------------------------------------------------------------------------------------------- all settings
+# --------------------------------------------------------------------------------------------------------- all settings
 def settings(*pairs, mode="frames", weights="random") -> dict:
     return settings_of(load_cfg(None, pairs), mode=mode, weights=weights)
 
@@ -78,7 +78,9 @@ MATTERS = """
 """
 
 
-@pytest.mark.parametrize("pair", [pair.strip() for line in MATTERS.splitlines() for pair in line.split("/") if pair.strip()])
+@pytest.mark.parametrize(
+    "pair", [pair.strip() for line in MATTERS.splitlines() for pair in line.split("/") if pair.strip()]
+)
 def test_a_key_that_matters_changes_the_settings(pair):
     assert settings(*pair.split()) != settings()
 
@@ -88,7 +90,10 @@ def test_mode_and_weights_matter():
 
 
 def test_what_does_not_matter_keeps_the_features():
-    pairs = "OUTPUT_DIR x TRAIN.BATCH_SIZE 3 DATA_LOADER.NUM_WORKERS 1 DATA.TRAIN_LIST a.txt FEATURES.TUNE True FEATURES.SEEDS [1,2]"
+    pairs = (
+        "OUTPUT_DIR x TRAIN.BATCH_SIZE 3 DATA_LOADER.NUM_WORKERS 1 DATA.TRAIN_LIST a.txt FEATURES.TUNE True "
+        "FEATURES.SEEDS [1,2]"
+    )
     assert settings(*pairs.split()) == settings()
 
 

@@ -1,4 +1,5 @@
-"""The two commands of frozen features as a user types them: never a stale feature, resumable, one command from video to table."""
+"""The two commands of frozen features as a user types them: never a stale feature, resumable, one command from video to
+table."""
 
 import json
 import shutil
@@ -37,7 +38,8 @@ def extract(demo, out, *pairs: str, arguments=()) -> tuple[np.ndarray, list[tupl
 
 
 def test_another_gamma_or_sampling_never_reuses_a_feature(demo, tmp_path):
-    """The published cache was named by the video alone: its comparison of gammas may have compared the same features."""
+    """The published cache was named by the video alone: its comparison of gammas may have compared the same
+    features."""
     settings = [
         ["DATA.GAMMA", "[3]"],
         ["DATA.GAMMA", "[1]"],
@@ -90,7 +92,9 @@ def test_a_study_from_video_to_table(demo, tmp_path):
     pairs = [*demo, "OUTPUT_DIR", str(tmp_path), "FEATURES.CLASSIFIERS", "[two_layer]", "FEATURES.SEEDS", "[1,2]"]
     done = run_here(*pairs, tool="classify_features")
     assert done.returncode == 0, done.stderr
-    assert "two_layer seed 1: test " in done.stdout and "of 6), train" in done.stdout and "mean of 2 seeds" in done.stdout
+    assert (
+        "two_layer seed 1: test " in done.stdout and "of 6), train" in done.stdout and "mean of 2 seeds" in done.stdout
+    )
     assert len(json.loads((tmp_path / "classified.json").read_text())) == 2
     done = run_here(*pairs, "TEST.SELECT_ON", "test", "FEATURES.TUNE", "True", tool="classify_features")
     assert done.returncode == 0, done.stderr
@@ -99,8 +103,16 @@ def test_a_study_from_video_to_table(demo, tmp_path):
 
 
 WRONG = [
-    (["FEATURES.NETWORK", "resnet51"], [], "FEATURES.NETWORK 'resnet51' is no image classifier of torchvision; did you mean 'resnet50'?"),
-    (["FEATURES.WEIGHTS", "nowhere.pth"], [], "FEATURES.WEIGHTS 'nowhere.pth' is neither a file nor weights of shufflenet_v2_x0_5"),
+    (
+        ["FEATURES.NETWORK", "resnet51"],
+        [],
+        "FEATURES.NETWORK 'resnet51' is no image classifier of torchvision; did you mean 'resnet50'?",
+    ),
+    (
+        ["FEATURES.WEIGHTS", "nowhere.pth"],
+        [],
+        "FEATURES.WEIGHTS 'nowhere.pth' is neither a file nor weights of shufflenet_v2_x0_5",
+    ),
     (["DATA.TEST_LIST", "train.csv"], [], "videos are in the training list and in the test list"),
     (["TEST.CHECKPOINT_FILE_PATH", "nowhere.pyth"], ["--clips"], "nowhere.pyth"),
     (["FEATURES.SAMPLING", "each"], [], "FEATURES.SAMPLING 'each' is not known"),
@@ -108,13 +120,15 @@ WRONG = [
 ]
 
 
-@pytest.mark.parametrize("pairs, arguments, message", WRONG, ids=lambda value: value[0] if isinstance(value, list) and value else "")
+@pytest.mark.parametrize(
+    "pairs, arguments, message", WRONG, ids=lambda value: value[0] if isinstance(value, list) and value else ""
+)
 def test_wrong_input_is_one_line(demo, tmp_path, pairs, arguments, message):
     done = run_here(*demo, "OUTPUT_DIR", str(tmp_path), *pairs, tool="classify_features", arguments=tuple(arguments))
     assert done.returncode == 2 and message in done.stderr.splitlines()[-1]
 
 
-# -------------------------------------------------------------------------------------------------------------- real dark clips
+# ------------------------------------------------------------------------------------------------------ real dark clips
 def real(shared_clips, out) -> list[str]:
     lists = "DATA.TRAIN_LIST arid6_train.txt DATA.TEST_LIST arid6_test.txt DATA.CLASSES_FILE arid6_classes.txt".split()
     return [*lists, "DATA.PATH_TO_DATA_DIR", str(shared_clips), "OUTPUT_DIR", str(out)]
@@ -134,8 +148,13 @@ def test_tables_of_the_report_on_real_clips(shared_clips, tmp_path):
 
 def test_csn_on_real_clips(shared_clips, tmp_path):
     budget = "NUM_GPUS 0 DATA_LOADER.NUM_WORKERS 0 CSN.DEPTH 26 DATA.NUM_FRAMES 8 SOLVER.MAX_EPOCH 1 DATA.HOLD_OUT 0.25".split()
-    done = run_here(*real(shared_clips, tmp_path), *budget, arguments=("--cfg", str(ROOT / "configs/arid/csn_har_dark.yaml")))
+    done = run_here(
+        *real(shared_clips, tmp_path), *budget, arguments=("--cfg", str(ROOT / "configs/arid/csn_har_dark.yaml"))
+    )
     assert done.returncode == 0, done.stderr
-    assert "18 training and 6 validation videos" in done.stdout and "12 test videos, #Frame = 8 x 3 x 1: 3 forward passes" in done.stdout
+    assert (
+        "18 training and 6 validation videos" in done.stdout
+        and "12 test videos, #Frame = 8 x 3 x 1: 3 forward passes" in done.stdout
+    )
     assert "mean of softmax probabilities over the views" in done.stdout and "optimistic" not in done.stdout
     assert np.load(tmp_path / "scores.npz")["logits"].shape == (12, 3, 6)

@@ -1,4 +1,5 @@
-"""Image networks of torchvision: their own preset, logits or pooled features, weights from a file, from torchvision, or random."""
+"""Image networks of torchvision: their own preset, logits or pooled features, weights from a file, from torchvision, or
+random."""
 
 import urllib.error
 
@@ -40,11 +41,15 @@ def test_gamma_comes_first():
     assert torch.equal(FrameTransform(preset).prepare(frames), frames)
 
 
-@pytest.mark.parametrize("name, width", [("resnet18", 512), (SMALL, 1024), ("mobilenet_v3_small", 1024), ("squeezenet1_1", None)])
+@pytest.mark.parametrize(
+    "name, width", [("resnet18", 512), (SMALL, 1024), ("mobilenet_v3_small", 1024), ("squeezenet1_1", None)]
+)
 def test_pooled_is_what_the_last_layer_sees(name, width):
     clips = torch.randint(0, 256, (2, 3, 1, 64, 64), dtype=torch.uint8)
     if width is None:
-        with pytest.raises(FeatureError, match=f"FEATURES.OUTPUT pooled: {name} has no linear layer at its end; use logits"):
+        with pytest.raises(
+            FeatureError, match=f"FEATURES.OUTPUT pooled: {name} has no linear layer at its end; use logits"
+        ):
             network(name, output="pooled")
         return
     logits, pooled = network(name)[0], network(name, output="pooled")[0]
@@ -74,7 +79,9 @@ def test_weights_from_a_file(tmp_path):
     torch.save({**source.state_dict(), "fc.bias": torch.zeros(1000)}, path)
     assert network(weights=str(path))[2] != identity  # the content counts, not the name
     torch.save({"conv1.weight": torch.zeros(1)}, path)
-    with pytest.raises(FeatureError, match=r"FEATURES.WEIGHTS '.*weights.pth' does not fit shufflenet_v2_x0_5: ") as error:
+    with pytest.raises(
+        FeatureError, match=r"FEATURES.WEIGHTS '.*weights.pth' does not fit shufflenet_v2_x0_5: "
+    ) as error:
         network(weights=str(path))
     assert "\n" not in str(error.value)
 
@@ -91,16 +98,23 @@ def test_published_weights_out_of_reach(monkeypatch):
 
 def test_published_weights_are_used_where_they_are(monkeypatch):
     source = torchvision.models.get_model(SMALL, weights=None)
-    monkeypatch.setattr(torchvision.models._api, "load_state_dict_from_url", lambda *args, **kwargs: source.state_dict())
+    monkeypatch.setattr(
+        torchvision.models._api, "load_state_dict_from_url", lambda *args, **kwargs: source.state_dict()
+    )
     built, _, identity = network(weights="DEFAULT")
-    assert torch.equal(built.network.fc.weight, source.fc.weight) and "ShuffleNet_V2_X0_5_Weights.IMAGENET1K_V1" in identity
+    assert (
+        torch.equal(built.network.fc.weight, source.fc.weight)
+        and "ShuffleNet_V2_X0_5_Weights.IMAGENET1K_V1" in identity
+    )
 
 
 @pytest.mark.parametrize("name", ["googlenet", "vit_b_16"])
 def test_built_as_torchvision_builds_it_for_published_weights(name, monkeypatch):
     """Its builders change the network where they load weights: another input, another image size."""
     with torch.device("meta"):
-        state = torchvision.models.get_model(name, weights=None, **options_of(name, weights_of(name).DEFAULT)).state_dict()
+        state = torchvision.models.get_model(
+            name, weights=None, **options_of(name, weights_of(name).DEFAULT)
+        ).state_dict()
     state = {key: torch.zeros(value.shape, dtype=value.dtype) for key, value in state.items()}
     monkeypatch.setattr(torchvision.models._api, "load_state_dict_from_url", lambda *args, **kwargs: state)
     published = torchvision.models.get_model(name, weights="DEFAULT")
@@ -121,7 +135,8 @@ def test_built_as_torchvision_builds_it_for_published_weights(name, monkeypatch)
         (dict(name="r3d_18"), "FEATURES.NETWORK 'r3d_18' is no image classifier"),
         (
             dict(weights="IMAGENET1K_V9"),
-            f"'IMAGENET1K_V9' is neither a file nor weights of {SMALL}; allowed: IMAGENET1K_V1, DEFAULT, random, a path",
+            f"'IMAGENET1K_V9' is neither a file nor weights of {SMALL}; allowed: IMAGENET1K_V1, DEFAULT, random, "
+            "a path",
         ),
     ],
 )

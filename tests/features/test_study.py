@@ -23,17 +23,25 @@ def table(n: int, seed: int, *, spread: float = 0.3, classes: int = 3) -> Featur
     labels = np.arange(n) % classes
     centres = 3 * np.eye(classes, 4)[labels]
     return FeatureTable(
-        (centres + spread * rng.standard_normal((n, 4))).astype(np.float32), labels, [f"{seed}-{i}" for i in range(n)], None, {}
+        (centres + spread * rng.standard_normal((n, 4))).astype(np.float32),
+        labels,
+        [f"{seed}-{i}" for i in range(n)],
+        None,
+        {},
     )
 
 
-# -------------------------------------------------------------------------------------------------------- the two-layer network
-@pytest.mark.parametrize("count, factor", [(0, 1.0), (15, 5.5), (29, 9.7), (30, 0.8), (39, 0.8), (40, 0.5), (5000, 0.5)])
+# ------------------------------------------------------------------------------------------------ the two-layer network
+@pytest.mark.parametrize(
+    "count, factor", [(0, 1.0), (15, 5.5), (29, 9.7), (30, 0.8), (39, 0.8), (40, 0.5), (5000, 0.5)]
+)
 def test_learning_rate_rule_of_the_report(count, factor):
     assert lr_factor(count) == pytest.approx(factor)
 
 
-@pytest.mark.parametrize("rule, wanted", [("step", [1, 1.3, 1.6, 1.9]), ("epoch", [1, 1, 1.3, 1.3]), ("constant", [1, 1, 1, 1])])
+@pytest.mark.parametrize(
+    "rule, wanted", [("step", [1, 1.3, 1.6, 1.9]), ("epoch", [1, 1, 1.3, 1.3]), ("constant", [1, 1, 1, 1])]
+)
 def test_what_the_rule_counts(rule, wanted, monkeypatch):
     rates, step = [], torch.optim.Adam.step
     monkeypatch.setattr(torch.optim.Adam, "step", lambda self: (rates.append(self.param_groups[0]["lr"]), step(self)))
@@ -47,12 +55,14 @@ def test_it_learns_follows_from_its_seed_and_disturbs_nobody():
     one, again, other = (TwoLayer(num_classes=3, seed=seed).fit(data.features, data.labels) for seed in (1, 1, 2))
     assert torch.equal(torch.get_rng_state(), state)
     assert (one.predict(table(30, 1).features) == data.labels).mean() > 0.9
-    assert torch.equal(one.network[0].weight, again.network[0].weight) and not torch.equal(one.network[0].weight, other.network[0].weight)
+    assert torch.equal(one.network[0].weight, again.network[0].weight) and not torch.equal(
+        one.network[0].weight, other.network[0].weight
+    )
     assert [type(layer).__name__ for layer in one.network] == ["Linear", "ReLU", "Dropout", "Linear"]
     assert (one.network[0].out_features, one.network[2].p) == (500, 0.5)
 
 
-# ------------------------------------------------------------------------------------------------------------------- the study
+# ------------------------------------------------------------------------------------------------------------ the study
 @pytest.mark.parametrize("name", [*NEEDS_SKLEARN, "two_layer"])
 def test_every_classifier_learns(name):
     if name in NEEDS_SKLEARN:
@@ -67,7 +77,11 @@ def test_every_classifier_learns(name):
 def test_published_settings():
     pytest.importorskip("sklearn")
     svc, forest = (CLASSIFIERS.get(name).make(6, 42) for name in ("svc_linear", "random_forest"))
-    assert (svc.kernel, svc.C, svc.decision_function_shape) == ("linear", 1.0, "ovr")  # libsvm is one-vs-one inside either way
+    assert (svc.kernel, svc.C, svc.decision_function_shape) == (
+        "linear",
+        1.0,
+        "ovr",
+    )  # libsvm is one-vs-one inside either way
     assert (forest.n_estimators, forest.random_state) == (100, 42)
 
 
@@ -136,14 +150,26 @@ def test_what_contradicts(options, message):
 
 def test_without_scikit_learn_the_extra_is_named(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "sklearn.svm", None)
-    with pytest.raises(FeatureError, match=r"scikit-learn is not installed; it comes with: pip install -e '.\[features\]'"):
+    with pytest.raises(
+        FeatureError, match=r"scikit-learn is not installed; it comes with: pip install -e '.\[features\]'"
+    ):
         Study(("svc_linear",), 3).run(table(6, 0), table(6, 1))
 
 
-# ------------------------------------------------------------------------------------------------------------------- in words
+# ------------------------------------------------------------------------------------------------------------- in words
 def result(**others) -> dict:
     share = dict(correct=24, total=96, percent=25.0, low=17.4, high=34.5)
-    return dict(classifier="two_layer", seed=42, hyper_parameters={"epochs": 5}, protocol=OPTIMISTIC, train=share, test=share) | others
+    return (
+        dict(
+            classifier="two_layer",
+            seed=42,
+            hyper_parameters={"epochs": 5},
+            protocol=OPTIMISTIC,
+            train=share,
+            test=share,
+        )
+        | others
+    )
 
 
 def test_lines_and_files(tmp_path):

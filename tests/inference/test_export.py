@@ -34,7 +34,9 @@ def need(to: str) -> None:
 def deployed(make=UniFormer, **options) -> Deployed:
     """A model whose logits are neither small nor equal."""
     model = make(**SMALL | options)
-    model.load_state_dict(fill_v1([(key, list(value.shape), str(value.dtype)[6:]) for key, value in model.state_dict().items()]))
+    model.load_state_dict(
+        fill_v1([(key, list(value.shape), str(value.dtype)[6:]) for key, value in model.state_dict().items()])
+    )
     return Deployed(ClipNormalize([0.1, 0.2, 0.3], [0.2, 0.2, 0.1]), model.to(memory_format=torch.channels_last_3d))
 
 
@@ -69,7 +71,9 @@ def small_dgam(**options) -> DGAM:
     return DGAM(UniFormer(**{**options, "num_classes": 0}), num_classes=6, num_frames=SHAPE[1])
 
 
-@pytest.mark.parametrize("to", ["torch.export", *(pytest.param(to, marks=pytest.mark.slow) for to in ("onnx", "torchscript"))])
+@pytest.mark.parametrize(
+    "to", ["torch.export", *(pytest.param(to, marks=pytest.mark.slow) for to in ("onnx", "torchscript"))]
+)
 def test_dgam_passes_parity_one_clip_at_a_time(to, tmp_path):
     need(to)
     model = deployed(small_dgam)
@@ -104,7 +108,8 @@ def test_an_unsupported_part_is_named(tmp_path):
 def test_a_file_that_computes_something_else_is_not_kept(tmp_path):
     model = deployed(insertions=[Insertion("stage4", "shifts", Shifts(), residual=False)])
     with pytest.raises(
-        ExportError, match=r"the torchscript file computes something else: its logits differ by up to .*, allowed: below 0.0001"
+        ExportError,
+        match=r"the torchscript file computes something else: its logits differ by up to .*, allowed: below 0.0001",
     ):
         export_model(model, SHAPE, tmp_path / "x.pt", to="torchscript")
     assert not list(tmp_path.iterdir())
@@ -122,7 +127,9 @@ def test_a_missing_package_names_the_extra(tmp_path, monkeypatch):
 def test_the_command(tmp_path):
     cfg = load_cfg(None, TINY)
     checkpoint = tmp_path / "best.pyth"
-    save_checkpoint(checkpoint, {"model_state": dict(build_model(cfg).state_dict()), "cfg": dump_cfg(cfg), "class_names": NAMES})
+    save_checkpoint(
+        checkpoint, {"model_state": dict(build_model(cfg).state_dict()), "cfg": dump_cfg(cfg), "class_names": NAMES}
+    )
     words = ("--checkpoint", str(checkpoint), "--to", "torchscript")
     done = run_here(tool="export", arguments=words)
     assert done.returncode == 0, done.stderr
@@ -140,4 +147,8 @@ def test_the_command(tmp_path):
     with torch.no_grad():
         torch.testing.assert_close(torch.jit.load(tmp_path / "best.pt")(clips), model.eval()(clips))
     wrong = run_here(tool="export", arguments=(*words[:3], "torchscript", "--checkpoint", str(tmp_path / "no.pyth")))
-    assert wrong.returncode == 2 and wrong.stderr.startswith("error: cannot read checkpoint") and wrong.stderr.count("\n") == 1
+    assert (
+        wrong.returncode == 2
+        and wrong.stderr.startswith("error: cannot read checkpoint")
+        and wrong.stderr.count("\n") == 1
+    )

@@ -1,4 +1,5 @@
-"""Using a trained model: the checkpoint alone is enough, the answers are those of a test, what cannot be read is one line."""
+"""Using a trained model: the checkpoint alone is enough, the answers are those of a test, what cannot be read is one
+line."""
 
 import csv
 import io
@@ -34,7 +35,14 @@ def folder(tmp_path_factory):
     state = {"model_state": dict(model.state_dict()), "cfg": dump_cfg(load_cfg(None, TINY)), "class_names": NAMES}
     save_checkpoint(folder / "best.pyth", state)
     save_checkpoint(folder / "bare.pyth", dict(model.state_dict()))
-    test = ["TRAIN.ENABLE", "False", "TEST.CHECKPOINT_FILE_PATH", folder / "best.pyth", "DATA.PATH_TO_DATA_DIR", folder / "demo"]
+    test = [
+        "TRAIN.ENABLE",
+        "False",
+        "TEST.CHECKPOINT_FILE_PATH",
+        folder / "best.pyth",
+        "DATA.PATH_TO_DATA_DIR",
+        folder / "demo",
+    ]
     done = run_here(*TINY, *test, "OUTPUT_DIR", folder / "out")
     assert done.returncode == 0, done.stderr
     return folder
@@ -42,7 +50,8 @@ def folder(tmp_path_factory):
 
 def predict(folder, *words) -> "tuple[int, str, str]":
     return run_here(
-        tool="predict", arguments=("--checkpoint", str(folder / "best.pyth"), "--device", "cpu", "--workers", "0", *map(str, words))
+        tool="predict",
+        arguments=("--checkpoint", str(folder / "best.pyth"), "--device", "cpu", "--workers", "0", *map(str, words)),
     )
 
 
@@ -55,13 +64,22 @@ def test_the_answer_is_that_of_a_test(folder):
         prediction = predictor.predict(path)
         torch.testing.assert_close(prediction.probs, probs, rtol=0, atol=1e-6)
         assert prediction.name == NAMES[int(probs.argmax())] and prediction.num_clips == 6
-        assert [ranked.prob for ranked in prediction.top] == pytest.approx(sorted(probs.tolist(), reverse=True)[:5], abs=1e-6)
+        assert [ranked.prob for ranked in prediction.top] == pytest.approx(
+            sorted(probs.tolist(), reverse=True)[:5], abs=1e-6
+        )
 
 
 def test_parts_of_a_test_are_the_whole(folder):
     """A job array: every run tests a part of the list, together they are the table of one run."""
     whole = load_table(folder / "out" / "scores.npz")
-    test = ["TRAIN.ENABLE", "False", "TEST.CHECKPOINT_FILE_PATH", folder / "best.pyth", "DATA.PATH_TO_DATA_DIR", folder / "demo"]
+    test = [
+        "TRAIN.ENABLE",
+        "False",
+        "TEST.CHECKPOINT_FILE_PATH",
+        folder / "best.pyth",
+        "DATA.PATH_TO_DATA_DIR",
+        folder / "demo",
+    ]
     for part in range(4):
         done = run_here(*TINY, *test, "OUTPUT_DIR", folder / "parts", "TEST.NUM_PARTS", "4", "TEST.PART", part)
         assert done.returncode == 0, done.stderr
@@ -72,14 +90,23 @@ def test_parts_of_a_test_are_the_whole(folder):
     assert merged.paths == whole.paths and not missing_views(merged)
     for name in ("ids", "labels", "logits", "luma", "present"):
         assert torch.equal(getattr(merged, name), getattr(whole, name)), name
-    assert merged.header["num_videos"] == 6 and merged.header["config"].replace("/parts", "/out") == whole.header["config"]
+    assert (
+        merged.header["num_videos"] == 6 and merged.header["config"].replace("/parts", "/out") == whole.header["config"]
+    )
     assert missing_views(merge([load_table(path) for path in files[:3]])) == [f"video {n} of the list" for n in (4, 5)]
 
 
 def test_enhanced_views_are_other_views_of_the_same_model(folder):
     """Tests of one checkpoint at several gammas are one run with more views; the brightness is that of the video."""
     plain = load_table(folder / "out" / "scores.npz")
-    test = ["TRAIN.ENABLE", "False", "TEST.CHECKPOINT_FILE_PATH", folder / "best.pyth", "DATA.PATH_TO_DATA_DIR", folder / "demo"]
+    test = [
+        "TRAIN.ENABLE",
+        "False",
+        "TEST.CHECKPOINT_FILE_PATH",
+        folder / "best.pyth",
+        "DATA.PATH_TO_DATA_DIR",
+        folder / "demo",
+    ]
     done = run_here(*TINY, *test, "OUTPUT_DIR", folder / "gamma", "DATA.GAMMA", "[2,4]", "DATA.ENHANCE", "equalize")
     assert done.returncode == 0, done.stderr
     lifted = load_table(folder / "gamma" / "scores.npz")
@@ -92,7 +119,10 @@ def test_enhanced_views_are_other_views_of_the_same_model(folder):
 
 @pytest.mark.parametrize("workers", [0, 2])
 def test_many_videos_come_in_their_order(folder, workers):
-    predictor, paths = fragrant.load_model(folder / "best.pyth", device="cpu"), list(load_table(folder / "out" / "scores.npz").paths)
+    predictor, paths = (
+        fragrant.load_model(folder / "best.pyth", device="cpu"),
+        list(load_table(folder / "out" / "scores.npz").paths),
+    )
     found = list(predictor.predict_all([*paths, "nowhere.mp4", paths[0]], num_workers=workers))
     assert [prediction.path for prediction in found] == [*paths, "nowhere.mp4", paths[0]]
     assert found[-2].error == "video 'nowhere.mp4' cannot be read: no such file" and not found[-2].top
@@ -101,7 +131,9 @@ def test_many_videos_come_in_their_order(folder, workers):
 
 def test_overrides_and_other_configs(folder):
     path = load_table(folder / "out" / "scores.npz").paths[0]
-    one = fragrant.load_model(folder / "best.pyth", device="cpu", pairs=["TEST.NUM_ENSEMBLE_VIEWS", "1", "TEST.NUM_SPATIAL_CROPS", "1"])
+    one = fragrant.load_model(
+        folder / "best.pyth", device="cpu", pairs=["TEST.NUM_ENSEMBLE_VIEWS", "1", "TEST.NUM_SPATIAL_CROPS", "1"]
+    )
     assert one.predict(path).num_clips == 1
     (folder / "tiny.yaml").write_text(dump_cfg(load_cfg(None, TINY)))
     bare = fragrant.load_model(folder / "bare.pyth", cfg_path=folder / "tiny.yaml", device="cpu").predict(path)
@@ -115,14 +147,21 @@ def test_windows_cover_a_long_video(folder, shared_clips):
     whole = predictor.predict_windows(path, seconds=2.0, step=1.5, top=2)
     starts = [round(window.start, 2) for window in whole.windows]
     assert starts == [0, 1.5, 3, 4.5, 6, 7.5, 8] and whole.windows[-1].end == pytest.approx(10)
-    assert all(len(window.top) == 2 for window in whole.windows) and len({window.top[0].prob for window in whole.windows}) > 1
+    assert (
+        all(len(window.top) == 2 for window in whole.windows)
+        and len({window.top[0].prob for window in whole.windows}) > 1
+    )
     assert whole.probs.sum().item() == pytest.approx(1) and whole.num_clips == 7
     clip = predictor.predict_windows(path)  # a window is what a clip covers: 4 frames x rate 2
-    assert clip.windows[0].end == pytest.approx(8 / 28, abs=1e-3) and clip.windows[1].start == pytest.approx(4 / 28, abs=1e-3)
+    assert clip.windows[0].end == pytest.approx(8 / 28, abs=1e-3) and clip.windows[1].start == pytest.approx(
+        4 / 28, abs=1e-3
+    )
 
 
 def test_every_real_clip_gets_an_answer(folder, shared_clips):
-    done = predict(folder, shared_clips / "misc", "--json", "--opts", "TEST.NUM_ENSEMBLE_VIEWS", "1", "TEST.NUM_SPATIAL_CROPS", "1")
+    done = predict(
+        folder, shared_clips / "misc", "--json", "--opts", "TEST.NUM_ENSEMBLE_VIEWS", "1", "TEST.NUM_SPATIAL_CROPS", "1"
+    )
     rows = [json.loads(line) for line in done.stdout.splitlines()]
     assert done.returncode == 0 and len(rows) == len(list((shared_clips / "misc").iterdir())) >= 26
     for row in rows:
@@ -131,7 +170,10 @@ def test_every_real_clip_gets_an_answer(folder, shared_clips):
 
 
 # What the clips' README calls a reasonable outcome: these still have frames that decode.
-READABLE = "corrupt_middle_third decord_corrupted header_claims_10x_frames jpeg_renamed one_frame truncated_60pct truncated_faststart_50pct"
+READABLE = (
+    "corrupt_middle_third decord_corrupted header_claims_10x_frames jpeg_renamed one_frame truncated_60pct "
+    "truncated_faststart_50pct"
+)
 EITHER = "corrupt_first_keyframe size_changes_midway jpeg_renamed"  # "... or error"
 
 
@@ -150,8 +192,12 @@ def test_every_broken_clip_is_one_line(folder, shared_clips):
 
 
 def test_windows_of_broken_clips_are_one_line_too(folder, shared_clips):
-    done = predict(folder, shared_clips / "broken" / "zero_bytes.mp4", shared_clips / "misc" / "surv_fi135.mp4", "--sliding")
-    assert done.returncode == 2 and "surv_fi135.mp4: " in done.stdout and re.search(r"0\.00 \.\. +0\.80 s: ", done.stdout)
+    done = predict(
+        folder, shared_clips / "broken" / "zero_bytes.mp4", shared_clips / "misc" / "surv_fi135.mp4", "--sliding"
+    )
+    assert (
+        done.returncode == 2 and "surv_fi135.mp4: " in done.stdout and re.search(r"0\.00 \.\. +0\.80 s: ", done.stdout)
+    )
     assert "error: video" in done.stderr and done.stderr.splitlines()[-1] == "error: 1 of 2 videos cannot be read"
 
 
@@ -160,14 +206,18 @@ def test_csv_has_a_row_per_video_or_window(folder):
     done = predict(folder, path, "nowhere,really.mp4", "--csv", "--top", "2")
     rows = list(csv.DictReader(io.StringIO(done.stdout)))
     assert (
-        [row["path"] for row in rows] == [path, "nowhere,really.mp4"] and rows[0]["class1"] in NAMES and "no such file" in rows[1]["error"]
+        [row["path"] for row in rows] == [path, "nowhere,really.mp4"]
+        and rows[0]["class1"] in NAMES
+        and "no such file" in rows[1]["error"]
     )
     windows = list(csv.DictReader(io.StringIO(predict(folder, path, "--csv", "--sliding", "0.2").stdout)))
     assert len(windows) > 1 and float(windows[1]["start"]) > 0 and float(windows[0]["prob1"]) > 0
 
 
 def test_texts(folder):
-    prediction = fragrant.load_model(folder / "best.pyth", device="cpu").predict(load_table(folder / "out" / "scores.npz").paths[0], top=1)
+    prediction = fragrant.load_model(folder / "best.pyth", device="cpu").predict(
+        load_table(folder / "out" / "scores.npz").paths[0], top=1
+    )
     percent = f"{100 * prediction.top[0].prob:.1f} %"
     assert as_text(prediction) == f"{prediction.path}: {prediction.name} {percent}"
     assert json.loads(as_json(prediction))["top"][0]["name"] == prediction.name
@@ -178,18 +228,37 @@ def test_folders_are_searched_for_videos(tmp_path):
     for name in ("b.mp4", "a.AVI", "notes.txt", "deep/c.mkv"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
-    assert [path.removeprefix(f"{tmp_path}/") for path in find_videos([tmp_path, "x.dat"])] == ["a.AVI", "b.mp4", "deep/c.mkv", "x.dat"]
+    assert [path.removeprefix(f"{tmp_path}/") for path in find_videos([tmp_path, "x.dat"])] == [
+        "a.AVI",
+        "b.mp4",
+        "deep/c.mkv",
+        "x.dat",
+    ]
     (tmp_path / "empty").mkdir()
-    with pytest.raises(UserError, match=re.escape(f"folder '{tmp_path / 'empty'}' has no videos; known suffixes: .3gp")):
+    with pytest.raises(
+        UserError, match=re.escape(f"folder '{tmp_path / 'empty'}' has no videos; known suffixes: .3gp")
+    ):
         find_videos([tmp_path / "empty"])
 
 
 WRONG = [
     (lambda folder: fragrant.load_model(folder / "nowhere.pyth"), CheckpointError, "cannot read checkpoint"),
-    (lambda folder: fragrant.load_model(folder / "bare.pyth"), CheckpointError, "carries no config, it was not written by this project"),
-    (lambda folder: fragrant.load_model(folder / "best.pyth", pairs=["MODEL.NUM_CLASSES", "7"]), CheckpointError, "does not fit the model"),
+    (
+        lambda folder: fragrant.load_model(folder / "bare.pyth"),
+        CheckpointError,
+        "carries no config, it was not written by this project",
+    ),
+    (
+        lambda folder: fragrant.load_model(folder / "best.pyth", pairs=["MODEL.NUM_CLASSES", "7"]),
+        CheckpointError,
+        "does not fit the model",
+    ),
     (lambda folder: fragrant.load_model(folder / "odd.pyth"), ConfigError, "config in "),
-    (lambda folder: fragrant.load_model(folder / "best.pyth", device="cpu").predict("no.mp4"), VideoError, "'no.mp4' cannot be read"),
+    (
+        lambda folder: fragrant.load_model(folder / "best.pyth", device="cpu").predict("no.mp4"),
+        VideoError,
+        "'no.mp4' cannot be read",
+    ),
 ]
 
 

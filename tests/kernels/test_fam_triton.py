@@ -1,6 +1,7 @@
 """FAM's Triton kernels equal their PyTorch twin: in Triton's interpreter on the CPU, and on a GPU.
 
-The interpreter is switched on before Triton is first imported, so these cases run in a process of their own, which a test below starts.
+The interpreter is switched on before Triton is first imported, so these cases run in a process of their own, which a
+test below starts.
 """
 
 import importlib.util
@@ -40,8 +41,13 @@ def worst_difference(x: torch.Tensor, exponent: int = 1) -> float:
     expected = with_gradient(FAM(amplitude_exponent=exponent, impl="torch"), x.double(), grad.double())
     for a, b in zip(found, expected, strict=True):
         assert a.shape == b.shape and a.dtype == x.dtype and a.isfinite().all()
-        assert a.is_contiguous(memory_format=torch.channels_last_3d) == b.is_contiguous(memory_format=torch.channels_last_3d)
-    return max(((a.double() - b).abs().max() / b.abs().max().clamp(min=1e-30)).item() for a, b in zip(found, expected, strict=True))
+        assert a.is_contiguous(memory_format=torch.channels_last_3d) == b.is_contiguous(
+            memory_format=torch.channels_last_3d
+        )
+    return max(
+        ((a.double() - b).abs().max() / b.abs().max().clamp(min=1e-30)).item()
+        for a, b in zip(found, expected, strict=True)
+    )
 
 
 @interpreted
@@ -49,18 +55,26 @@ def worst_difference(x: torch.Tensor, exponent: int = 1) -> float:
 def test_lengths_in_the_interpreter(num_frames):
     for exponent in (1, 2):
         for memory_format in FORMATS:
-            assert worst_difference(clips(2, 4, num_frames, 3, 5).contiguous(memory_format=memory_format), exponent) <= 2e-6
+            assert (
+                worst_difference(clips(2, 4, num_frames, 3, 5).contiguous(memory_format=memory_format), exponent)
+                <= 2e-6
+            )
 
 
 @interpreted
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 def test_half_precision_in_the_interpreter(dtype):
     for memory_format in FORMATS:
-        assert worst_difference(clips(1, 8, 8, 4, 2, dtype=dtype).contiguous(memory_format=memory_format)) <= ALLOWED[dtype]
+        assert (
+            worst_difference(clips(1, 8, 8, 4, 2, dtype=dtype).contiguous(memory_format=memory_format))
+            <= ALLOWED[dtype]
+        )
 
 
 @interpreted
-@pytest.mark.parametrize("shape", [(1, 1, 4, 1, 1), (1, 3, 4, 7, 50), (3, 1, 4, 33, 33), (2, 160, 4, 3, 3), (0, 3, 4, 2, 2)], ids=str)
+@pytest.mark.parametrize(
+    "shape", [(1, 1, 4, 1, 1), (1, 3, 4, 7, 50), (3, 1, 4, 33, 33), (2, 160, 4, 3, 3), (0, 3, 4, 2, 2)], ids=str
+)
 def test_sizes_in_the_interpreter(shape):
     """Columns that fill a block in part, and vectors of 1, 2 and 4 columns."""
     for memory_format in FORMATS:
@@ -78,12 +92,17 @@ def test_maps_anywhere_in_memory_in_the_interpreter():
         torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-6)
     strided = clips(2, 7, 6, 5, 8).permute(0, 4, 2, 1, 3)  # a gradient in a format of its own
     torch.testing.assert_close(
-        with_gradient(FAM(impl="triton"), x, strided), with_gradient(FAM(impl="torch"), x, strided), rtol=1e-5, atol=1e-6
+        with_gradient(FAM(impl="triton"), x, strided),
+        with_gradient(FAM(impl="torch"), x, strided),
+        rtol=1e-5,
+        atol=1e-6,
     )
 
 
 @interpreted
-@pytest.mark.parametrize("pattern", [[0.0], [1e4 / 3], [0.1, 0.7], [1 / 3, 1e3, 1 / 7, 5.0]], ids=["0", "const", "2", "4"])
+@pytest.mark.parametrize(
+    "pattern", [[0.0], [1e4 / 3], [0.1, 0.7], [1 / 3, 1e3, 1 / 7, 5.0]], ids=["0", "const", "2", "4"]
+)
 def test_silent_frequencies_are_zero_with_their_gradient_in_the_interpreter(pattern):
     """Columns of period p have T / p frequencies; the others cancel up to rounding."""
     for num_frames in (8, 12, 16):
@@ -121,9 +140,13 @@ def test_operators_in_the_interpreter():
 @pytest.mark.skipif(INTERPRETED, reason="this is that process")
 def test_interpreted():
     command = [sys.executable, "-m", "pytest", __file__, "-k", "interpreter", "-p", "no:cacheprovider", "-n", "0"]
-    done = subprocess.run(command, env={**os.environ, "TRITON_INTERPRET": "1"}, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        command, env={**os.environ, "TRITON_INTERPRET": "1"}, capture_output=True, text=True, check=False
+    )
     if "InterpreterError: TypeError('only 0-dimensional arrays can be converted" in done.stdout:
-        pytest.skip("this Triton's interpreter does not work with a numpy as new as this one")  # Triton 3.6 with numpy 2.5
+        pytest.skip(
+            "this Triton's interpreter does not work with a numpy as new as this one"
+        )  # Triton 3.6 with numpy 2.5
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-1000:]
     assert f"{len(LENGTHS) + 14} passed" in done.stdout
 
@@ -146,12 +169,15 @@ def test_triton_asked_for_on_the_cpu():
 
 @pytest.mark.cuda
 @pytest.mark.parametrize("dtype", ALLOWED, ids=str)
-@pytest.mark.parametrize("shape", [(2, 64, 8, 28, 28), (2, 320, 16, 14, 14), (1, 33, 32, 7, 7), (1, 5, 1, 9, 9), (3, 7, 5, 3, 5)], ids=str)
+@pytest.mark.parametrize(
+    "shape", [(2, 64, 8, 28, 28), (2, 320, 16, 14, 14), (1, 33, 32, 7, 7), (1, 5, 1, 9, 9), (3, 7, 5, 3, 5)], ids=str
+)
 def test_on_a_gpu(shape, dtype):
     for memory_format in FORMATS:
         for exponent in (1, 2):
             assert (
-                worst_difference(clips(*shape, dtype=dtype).cuda().contiguous(memory_format=memory_format), exponent) <= 4 * ALLOWED[dtype]
+                worst_difference(clips(*shape, dtype=dtype).cuda().contiguous(memory_format=memory_format), exponent)
+                <= 4 * ALLOWED[dtype]
             )
 
 
@@ -164,6 +190,9 @@ def test_long_clips_on_a_gpu():
 
 @pytest.mark.cuda
 def test_compiled_on_a_gpu():
-    module, x = FAM(), clips(2, 64, 8, 14, 14, dtype=torch.bfloat16).cuda().contiguous(memory_format=torch.channels_last_3d)
+    module, x = (
+        FAM(),
+        clips(2, 64, 8, 14, 14, dtype=torch.bfloat16).cuda().contiguous(memory_format=torch.channels_last_3d),
+    )
     compiled = torch.compile(lambda x: module(x * 2) + 1, fullgraph=True)
     torch.testing.assert_close(with_gradient(compiled, x, x), with_gradient(lambda x: module(x * 2) + 1, x, x))

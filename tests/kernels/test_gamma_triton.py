@@ -1,6 +1,7 @@
 """DGAM's Triton kernels equal their PyTorch twins: in Triton's interpreter on the CPU, and on a GPU.
 
-The interpreter is switched on before Triton is first imported, so these cases run in a process of their own, which a test below starts.
+The interpreter is switched on before Triton is first imported, so these cases run in a process of their own, which a
+test below starts.
 """
 
 import importlib.util
@@ -21,10 +22,18 @@ from fragrant.layers.gamma_experts import GAMMAS, Brighten, GammaExperts
 pytestmark = pytest.mark.skipif(importlib.util.find_spec("triton") is None, reason="Triton is not installed")
 INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
 interpreted = pytest.mark.skipif(not INTERPRETED, reason="runs in the process that test_interpreted starts")
-quiet = pytest.mark.filterwarnings("ignore:(divide by zero|invalid value|overflow) encountered:RuntimeWarning")  # log of 0, and of no value
+quiet = pytest.mark.filterwarnings(
+    "ignore:(divide by zero|invalid value|overflow) encountered:RuntimeWarning"
+)  # log of 0, and of no value
 
 FORMATS = [torch.contiguous_format, torch.channels_last_3d]
-SHAPES = [(1, 1, 1, 1, 2), (1, 3, 2, 7, 9), (2, 2, 1, 33, 5), (2, 3, 3, 64, 70), (1, 3, 1, 150, 120)]  # the last: several blocks
+SHAPES = [
+    (1, 1, 1, 1, 2),
+    (1, 3, 2, 7, 9),
+    (2, 2, 1, 33, 5),
+    (2, 3, 3, 64, 70),
+    (1, 3, 1, 150, 120),
+]  # the last: several blocks
 DISTRIBUTIONS = ["normal", "frames", "dark_u8", "edge_bins", "constant", "two_values"]
 EXPONENTS = 1 / torch.tensor(GAMMAS)
 
@@ -34,9 +43,12 @@ def clips(*shape: int) -> torch.Tensor:
 
 
 def frames_at_the_edges() -> torch.Tensor:
-    """(F, 1, 1, 1, P): values whose stretched ones are the edges of the bins and the numbers next to them, in other ranges."""
+    """(F, 1, 1, 1, P): values whose stretched ones are the edges of the bins and the numbers next to them, in other
+    ranges."""
     edges = (np.arange(257) * 255 / 256).astype(np.float32)
-    values = np.concatenate([edges, np.nextafter(edges, np.float32(-1)), np.nextafter(edges, np.float32(999))]).clip(0, 255)
+    values = np.concatenate([edges, np.nextafter(edges, np.float32(-1)), np.nextafter(edges, np.float32(999))]).clip(
+        0, 255
+    )
     scales = np.concatenate([[1, 0.5, 1 / 255, 1 / 3], np.random.RandomState(0).random_sample(28)]).astype(np.float32)
     return torch.from_numpy((values * scales[:, None]).astype(np.float32)).view(32, 1, 1, 1, -1)
 
@@ -52,7 +64,9 @@ def check_counts(clips: torch.Tensor) -> None:
 
 def check_statistics(clips: torch.Tensor, names=("mean", "std", "entropy")) -> None:
     wanted = frame_statistics(clips.cpu(), names)
-    torch.testing.assert_close(frame_statistics(clips, names, impl="triton").cpu(), wanted, rtol=2e-6, atol=1e-6, equal_nan=True)
+    torch.testing.assert_close(
+        frame_statistics(clips, names, impl="triton").cpu(), wanted, rtol=2e-6, atol=1e-6, equal_nan=True
+    )
 
 
 def check_experts(clips: torch.Tensor, *, one_each: bool) -> None:
@@ -81,7 +95,9 @@ def test_counts_in_the_interpreter(dist):
 @interpreted
 def test_counts_next_to_the_edges_in_the_interpreter():
     frames = frames_at_the_edges()
-    assert (histogram_counts(frames.flatten(1)).sum(1) < frames[0].numel()).any()  # some maximum rounds to more than 255
+    assert (
+        histogram_counts(frames.flatten(1)).sum(1) < frames[0].numel()
+    ).any()  # some maximum rounds to more than 255
     check_counts(frames)
 
 
@@ -100,7 +116,9 @@ def test_statistics_in_the_interpreter(shape):
 def test_clips_anywhere_in_memory_in_the_interpreter():
     for view in (clips(2, 6, 3, 8, 9)[:, ::2, :, 1:, :-1], clips(2, 3, 4, 8, 9).transpose(1, 2)):
         check_statistics(view)
-        torch.testing.assert_close(frame_statistics(view.half(), impl="triton"), frame_statistics(view.half()), rtol=2e-6, atol=1e-6)
+        torch.testing.assert_close(
+            frame_statistics(view.half(), impl="triton"), frame_statistics(view.half()), rtol=2e-6, atol=1e-6
+        )
 
 
 @interpreted
@@ -157,9 +175,13 @@ def test_compiled_in_the_interpreter():
 @pytest.mark.skipif(INTERPRETED, reason="this is that process")
 def test_interpreted():
     command = [sys.executable, "-m", "pytest", __file__, "-k", "interpreter", "-p", "no:cacheprovider", "-n", "0"]
-    done = subprocess.run(command, env={**os.environ, "TRITON_INTERPRET": "1"}, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        command, env={**os.environ, "TRITON_INTERPRET": "1"}, capture_output=True, text=True, check=False
+    )
     if "InterpreterError: TypeError('only 0-dimensional arrays can be converted" in done.stdout:
-        pytest.skip("this Triton's interpreter does not work with a numpy as new as this one")  # Triton 3.6 with numpy 2.5
+        pytest.skip(
+            "this Triton's interpreter does not work with a numpy as new as this one"
+        )  # Triton 3.6 with numpy 2.5
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-1000:]
     assert f"{len(DISTRIBUTIONS) + 2 * len(SHAPES) + 8} passed" in done.stdout
 
@@ -167,7 +189,9 @@ def test_interpreted():
 def test_what_the_kernels_lack():
     from fragrant.kernels.gamma_triton import measure_frames
 
-    with pytest.raises(KernelError, match=r"DGAM's Triton kernels take float32, bfloat16 or float16; got \(1, 1, 1, 1, 1\) in float64"):
+    with pytest.raises(
+        KernelError, match=r"DGAM's Triton kernels take float32, bfloat16 or float16; got \(1, 1, 1, 1, 1\) in float64"
+    ):
         measure_frames(torch.zeros(1, 1, 1, 1, 1, dtype=torch.double), "mean")
 
 
@@ -193,5 +217,7 @@ def test_clips_on_a_gpu(shape):
 def test_compiled_on_a_gpu():
     module, x = GammaExperts(4, select="soft", dropout=0.0).cuda(), clips(2, 3, 4, 32, 32).cuda()
     expected = torch.autograd.grad(module(x)[0].square().mean(), list(module.gating.parameters()))
-    found = torch.autograd.grad(torch.compile(lambda x: module(x)[0], fullgraph=True)(x).square().mean(), list(module.gating.parameters()))
+    found = torch.autograd.grad(
+        torch.compile(lambda x: module(x)[0], fullgraph=True)(x).square().mean(), list(module.gating.parameters())
+    )
     torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-5)

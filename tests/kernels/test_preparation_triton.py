@@ -1,6 +1,7 @@
 """Preparation in one Triton kernel equals its PyTorch steps: in Triton's interpreter on the CPU, and on a GPU.
 
-The interpreter is switched on before Triton is first imported, so these cases run in a process of their own, which a test below starts.
+The interpreter is switched on before Triton is first imported, so these cases run in a process of their own, which a
+test below starts.
 """
 
 import importlib.util
@@ -46,7 +47,10 @@ def check_formats(shape, dtype: torch.dtype, device: str = "cpu") -> None:
             for reverse in (False, True):
                 for out in outs:
                     options = dict(reverse=reverse, channels_last=channels_last, dtype=out)
-                    expected, found = prepared(pixels, "torch", **options), prepared(pixels.to(device), "triton", **options)
+                    expected, found = (
+                        prepared(pixels, "torch", **options),
+                        prepared(pixels.to(device), "triton", **options),
+                    )
                     assert found.dtype == out and torch.equal(found.cpu(), expected)
                     assert found.is_contiguous(memory_format=FORMATS[channels_last])
 
@@ -112,9 +116,13 @@ def test_operator_in_the_interpreter():
 @pytest.mark.skipif(INTERPRETED, reason="this is that process")
 def test_interpreted():
     command = [sys.executable, "-m", "pytest", __file__, "-k", "interpreter", "-p", "no:cacheprovider", "-n", "0"]
-    done = subprocess.run(command, env={**os.environ, "TRITON_INTERPRET": "1"}, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        command, env={**os.environ, "TRITON_INTERPRET": "1"}, capture_output=True, text=True, check=False
+    )
     if "InterpreterError: TypeError('only 0-dimensional arrays can be converted" in done.stdout:
-        pytest.skip("this Triton's interpreter does not work with a numpy as new as this one")  # Triton 3.6 with numpy 2.5
+        pytest.skip(
+            "this Triton's interpreter does not work with a numpy as new as this one"
+        )  # Triton 3.6 with numpy 2.5
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-1000:]
     assert f"{len(SHAPES) * len(DTYPES) + 5} passed" in done.stdout
 
@@ -122,9 +130,18 @@ def test_interpreted():
 def test_what_the_kernel_lacks():
     from fragrant.kernels.preparation_triton import prepare_clips
 
-    arguments = (torch.zeros(1), torch.zeros(1), torch.zeros(1, 0, 5, dtype=torch.int64), "const", False, False, torch.float32)
+    arguments = (
+        torch.zeros(1),
+        torch.zeros(1),
+        torch.zeros(1, 0, 5, dtype=torch.int64),
+        "const",
+        False,
+        False,
+        torch.float32,
+    )
     with pytest.raises(
-        KernelError, match=r"clips of \(1, 1, 1, 1, 1\) from float64 to float32 cannot be prepared by Triton; use .* 'torch'"
+        KernelError,
+        match=r"clips of \(1, 1, 1, 1, 1\) from float64 to float32 cannot be prepared by Triton; use .* 'torch'",
     ):
         prepare_clips(torch.zeros(1, 1, 1, 1, 1, dtype=torch.double), *arguments)
 

@@ -39,14 +39,20 @@ def test_what_cannot_run(monkeypatch):
         check_implementation("fast")
     monkeypatch.delenv("TRITON_INTERPRET", raising=False)
     monkeypatch.setattr(taps, "triton_is_installed", lambda: True)
-    with pytest.raises(KernelError, match="the implementation 'triton' needs tensors on a CUDA GPU, got cpu; use 'auto' or 'torch'"):
+    with pytest.raises(
+        KernelError, match="the implementation 'triton' needs tensors on a CUDA GPU, got cpu; use 'auto' or 'torch'"
+    ):
         pick_taps("triton", Like("cpu", torch.float32))
     monkeypatch.setattr(taps, "triton_is_installed", lambda: False)
-    with pytest.raises(KernelError, match="needs the package triton, which is not installed; use 'auto' or 'torch', or install it"):
+    with pytest.raises(
+        KernelError, match="needs the package triton, which is not installed; use 'auto' or 'torch', or install it"
+    ):
         pick_taps("triton", Like("cuda", torch.float32))
 
 
 def test_layers_do_not_import_triton():
     """Importing it costs a second, and it may be missing."""
-    code = "import sys, fragrant.layers.ram, fragrant.layers.fam; sys.exit('fragrant.kernels.taps_triton' in sys.modules)"
+    code = (
+        "import sys, fragrant.layers.ram, fragrant.layers.fam; sys.exit('fragrant.kernels.taps_triton' in sys.modules)"
+    )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

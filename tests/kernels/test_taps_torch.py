@@ -8,7 +8,14 @@ from fragrant.kernels import taps_torch
 from fragrant.kernels.taps_torch import apply_taps, correlate_taps, scatter_taps
 
 SIZES = [(3, 7, 7), (1, 1, 1), (5, 3, 1), (1, 3, 5)]
-SHAPES = [(2, 3, 9, 11, 2, 5), (1, 2, 7, 7, 1, 4), (2, 1, 5, 3, 3, 4), (5, 1, 1, 1, 1, 1), (1, 4, 17, 30, 1, 3), (3, 2, 4, 8, 8, 2)]
+SHAPES = [
+    (2, 3, 9, 11, 2, 5),
+    (1, 2, 7, 7, 1, 4),
+    (2, 1, 5, 3, 3, 4),
+    (5, 1, 1, 1, 1, 1),
+    (1, 4, 17, 30, 1, 3),
+    (3, 2, 4, 8, 8, 2),
+]
 
 
 def operands(shape, size, seed: int = 0):
@@ -44,7 +51,10 @@ def test_any_number_of_tiles_at_once(work_bytes, monkeypatch):
 def test_operands_may_lie_anywhere_in_memory():
     size = (3, 3, 3)
     kernels, v, y = (x.detach() for x in operands((2, 3, 6, 5, 2, 4), size))
-    strided = [x.permute(*range(x.dim() - 1, -1, -1)).contiguous().permute(*range(x.dim() - 1, -1, -1)) for x in (kernels, v, y)]
+    strided = [
+        x.permute(*range(x.dim() - 1, -1, -1)).contiguous().permute(*range(x.dim() - 1, -1, -1))
+        for x in (kernels, v, y)
+    ]
     assert not strided[0].is_contiguous()
     torch.testing.assert_close(apply_taps(strided[0], strided[1], size), apply_taps(kernels, v, size))
     torch.testing.assert_close(correlate_taps(strided[2], strided[1], size), correlate_taps(y, v, size))

@@ -1,6 +1,7 @@
 """The Triton kernels equal their PyTorch twin: in Triton's interpreter on the CPU, and on a GPU.
 
-The interpreter is switched on before Triton is first imported, so these cases run in a process of their own, which a test
+The interpreter is switched on before Triton is first imported, so these cases run in a process of their own, which a
+test
 below starts. The interpreter has no bfloat16 products; the 16-bit case there is float16.
 """
 
@@ -25,7 +26,12 @@ SMALL_CASES = [
     ((2, 1, 2, 3, 8, 20), (1, 3, 5)),
     ((1, 1, 3, 2, 1, 130), (1, 5, 11)),
 ]
-LARGE_CASES = [((2, 8, 28, 28, 1, 128), (3, 7, 7)), ((2, 8, 14, 14, 1, 320), (3, 7, 7)), ((3, 5, 15, 9, 8, 40), (5, 7, 7)), *SMALL_CASES]
+LARGE_CASES = [
+    ((2, 8, 28, 28, 1, 128), (3, 7, 7)),
+    ((2, 8, 14, 14, 1, 320), (3, 7, 7)),
+    ((3, 5, 15, 9, 8, 40), (5, 7, 7)),
+    *SMALL_CASES,
+]
 
 
 def worst_differences(shape, size, dtype: torch.dtype, device: str) -> list[float]:
@@ -38,7 +44,11 @@ def worst_differences(shape, size, dtype: torch.dtype, device: str) -> list[floa
     def random(*sizes: int) -> torch.Tensor:
         return torch.randn(*sizes, generator=generator).to(dtype)
 
-    kernels, v, y = random(*place, heads, size[0] * size[1] * size[2]), random(*place, channels), random(*place, heads, channels)
+    kernels, v, y = (
+        random(*place, heads, size[0] * size[1] * size[2]),
+        random(*place, channels),
+        random(*place, heads, channels),
+    )
     worst = []
     for name, operands in (("apply_taps", (kernels, v)), ("correlate_taps", (y, v)), ("scatter_taps", (kernels, y))):
         expected = getattr(taps_torch, name)(*(x.double() for x in operands), size)
@@ -63,19 +73,28 @@ def test_module_in_the_interpreter():
     torch.manual_seed(0)
     x = torch.randn(1, 6, 2, 3, 4)
     found = {}
-    module = RAM(6, 6, heads=2, key_dim=0, kernel_size=(3, 3, 3), kernel_type="VplusR", feature_type="VplusR", order="kernels")
+    module = RAM(
+        6, 6, heads=2, key_dim=0, kernel_size=(3, 3, 3), kernel_type="VplusR", feature_type="VplusR", order="kernels"
+    )
     for module.impl in ("torch", "triton"):
         leaf = x.clone().requires_grad_()
-        found[module.impl] = [module(leaf), *torch.autograd.grad(module(leaf).square().sum(), [leaf, *module.parameters()])]
+        found[module.impl] = [
+            module(leaf),
+            *torch.autograd.grad(module(leaf).square().sum(), [leaf, *module.parameters()]),
+        ]
     torch.testing.assert_close(found["triton"], found["torch"], rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.skipif(INTERPRETED, reason="this is that process")
 def test_interpreted():
     command = [sys.executable, "-m", "pytest", __file__, "-k", "interpreter", "-p", "no:cacheprovider", "-n", "0"]
-    done = subprocess.run(command, env={**os.environ, "TRITON_INTERPRET": "1"}, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        command, env={**os.environ, "TRITON_INTERPRET": "1"}, capture_output=True, text=True, check=False
+    )
     if "InterpreterError: TypeError('only 0-dimensional arrays can be converted" in done.stdout:
-        pytest.skip("this Triton's interpreter does not work with a numpy as new as this one")  # Triton 3.6 with numpy 2.5
+        pytest.skip(
+            "this Triton's interpreter does not work with a numpy as new as this one"
+        )  # Triton 3.6 with numpy 2.5
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-1000:]
     assert f"{2 * len(SMALL_CASES) + 1} passed" in done.stdout
 
@@ -84,15 +103,21 @@ def test_wrong_numbers_are_refused():
     from fragrant.kernels.taps import KernelError
     from fragrant.kernels.taps_triton import apply_taps
 
-    with pytest.raises(KernelError, match="compute in float32, bfloat16, float16; got torch.float64; use the implementation 'torch'"):
-        apply_taps(torch.zeros(1, 1, 1, 1, 1, 1, dtype=torch.double), torch.zeros(1, 1, 1, 1, 1, dtype=torch.double), (1, 1, 1))
+    with pytest.raises(
+        KernelError, match="compute in float32, bfloat16, float16; got torch.float64; use the implementation 'torch'"
+    ):
+        apply_taps(
+            torch.zeros(1, 1, 1, 1, 1, 1, dtype=torch.double), torch.zeros(1, 1, 1, 1, 1, dtype=torch.double), (1, 1, 1)
+        )
     too_many = torch.zeros(1, 1, 1, 1, 1, 1).expand(2**11, 2**10, 2**10, 1, 1, 1)
     with pytest.raises(KernelError, match=r"take fewer than 2\^31 numbers; got \(2048, 1024, 1024, 1, 1, 1\)"):
         apply_taps(too_many, torch.zeros(1, 1, 1, 1, 1), (1, 1, 1))
 
 
 @pytest.mark.cuda
-@pytest.mark.parametrize("dtype, allowed", [(torch.float32, 1e-5), (torch.bfloat16, 2e-2), (torch.float16, 5e-3)], ids=str)
+@pytest.mark.parametrize(
+    "dtype, allowed", [(torch.float32, 1e-5), (torch.bfloat16, 2e-2), (torch.float16, 5e-3)], ids=str
+)
 @pytest.mark.parametrize("shape, size", LARGE_CASES, ids=str)
 def test_on_a_gpu(shape, size, dtype, allowed):
     assert max(worst_differences(shape, size, dtype, "cuda")) <= allowed

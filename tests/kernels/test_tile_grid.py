@@ -45,7 +45,9 @@ def test_cut_and_its_windows():
     assert windows.data_ptr() == padded[:, :, 2:, 3:].data_ptr()
 
 
-@pytest.mark.parametrize("height, width, heads, tile", [(28, 28, 1, (4, 7)), (14, 14, 1, (7, 7)), (7, 7, 1, (7, 7)), (28, 28, 8, (2, 4))])
+@pytest.mark.parametrize(
+    "height, width, heads, tile", [(28, 28, 1, (4, 7)), (14, 14, 1, (7, 7)), (7, 7, 1, (7, 7)), (28, 28, 8, (2, 4))]
+)
 def test_best_tile(height, width, heads, tile):
     assert best_tile(height, width, heads, 7, 7) == tile
 

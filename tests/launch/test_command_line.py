@@ -20,7 +20,15 @@ ARID = str(ROOT / "configs/arid/uniformer_s.yaml")
 def finished(tmp_path_factory):
     """A whole run: demo set made, trained, validated, tested."""
     folder = tmp_path_factory.mktemp("run")
-    done = run_tool(*TINY, "DATA.PATH_TO_DATA_DIR", str(folder / "demo"), "OUTPUT_DIR", str(folder / "out"), "TENSORBOARD.ENABLE", "true")
+    done = run_tool(
+        *TINY,
+        "DATA.PATH_TO_DATA_DIR",
+        str(folder / "demo"),
+        "OUTPUT_DIR",
+        str(folder / "out"),
+        "TENSORBOARD.ENABLE",
+        "true",
+    )
     assert done.returncode == 0, done.stderr
     return folder, done
 
@@ -32,7 +40,9 @@ def test_says_what_it_does_and_where_the_results_lie(finished):
     assert "6 test videos, #Frame = 4 x 3 x 2: 6 forward passes per video" in done.stdout
     assert "short side 32, crop 32 (left, centre, right)" in done.stdout
     assert "sum of logits over the views" in done.stdout
-    assert "classes: the 6 names and their order agree with the checkpoint's (jump, run, sit, stand, ...)" in done.stdout
+    assert (
+        "classes: the 6 names and their order agree with the checkpoint's (jump, run, sit, stand, ...)" in done.stdout
+    )
     assert done.stdout.index("#Frame") < done.stdout.index("expected calibration error")
     assert f"Results are in {folder / 'out'}" in done.stdout
 
@@ -44,8 +54,14 @@ def test_leaves_everything_on_disk(finished):
     assert names == ["best.pyth", "checkpoint_epoch_00001.pyth", "checkpoint_epoch_00002.pyth"]
     records = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
     kinds = [record.get("_type") or record["split"] for record in records]
-    assert kinds == ["train_iter"] * 3 + ["train_epoch", "val_epoch"] + ["train_iter"] * 3 + ["train_epoch", "val_epoch", "test_final"]
-    assert set("dt dt_data dt_net epoch eta gpu_mem grad_norm iter loss lr top1_err top5_err".split()) <= set(records[0])
+    assert kinds == ["train_iter"] * 3 + ["train_epoch", "val_epoch"] + ["train_iter"] * 3 + [
+        "train_epoch",
+        "val_epoch",
+        "test_final",
+    ]
+    assert set("dt dt_data dt_net epoch eta gpu_mem grad_norm iter loss lr top1_err top5_err".split()) <= set(
+        records[0]
+    )
     assert (out / "config.yaml").is_file() and list(out.glob("runs-demo/events*"))
 
 
@@ -90,17 +106,32 @@ def test_class_names_in_another_order_are_an_error(finished, tmp_path):
     checkpoint = str(folder / "out/checkpoints/checkpoint_epoch_00002.pyth")
     test = [*TINY, "TEST.DATASET", "kinetics", "DATA.PATH_TO_DATA_DIR", str(tmp_path), "DATA.PATH_PREFIX", str(demo)]
     test += ["TRAIN.ENABLE", "False", "TEST.CHECKPOINT_FILE_PATH", checkpoint, "OUTPUT_DIR", str(tmp_path / "out")]
-    message = f"class 2 is 'sit' in {checkpoint}, but 'stand' in the class names of the test list; the orders must agree"
+    message = (
+        f"class 2 is 'sit' in {checkpoint}, but 'stand' in the class names of the test list; the orders must agree"
+    )
     one_line(run_here(*test), message)
     (tmp_path / "classes.txt").unlink()
     done = run_here(*test)
-    assert done.returncode == 0 and "classes: the test list names no classes, so their order cannot be checked" in done.stdout
+    assert (
+        done.returncode == 0
+        and "classes: the test list names no classes, so their order cannot be checked" in done.stdout
+    )
 
 
 def test_checkpoint_holds_everything(finished):
     folder, _ = finished
     state = torch.load(folder / "out/checkpoints/checkpoint_epoch_00002.pyth", weights_only=True)
-    assert {"epoch", "step", "model_state", "optimizer_state", "scaler_state", "rng", "best", "cfg", "class_names"} <= set(state)
+    assert {
+        "epoch",
+        "step",
+        "model_state",
+        "optimizer_state",
+        "scaler_state",
+        "rng",
+        "best",
+        "cfg",
+        "class_names",
+    } <= set(state)
     assert (state["epoch"], state["step"]) == (1, 6) and state["class_names"][2] == "sit"
 
 
@@ -116,7 +147,9 @@ def test_a_finished_run_started_again_only_tests(finished):
     folder, _ = finished
     again = run_here(*TINY, "DATA.PATH_TO_DATA_DIR", str(folder / "demo"), "OUTPUT_DIR", str(folder / "out"))
     assert again.returncode == 0
-    assert "2 of 2 epochs are done" in again.stdout and "train_iter" not in again.stdout and "test_final" in again.stdout
+    assert (
+        "2 of 2 epochs are done" in again.stdout and "train_iter" not in again.stdout and "test_final" in again.stdout
+    )
 
 
 def test_the_readme_example_of_fragrant(finished, tmp_path):
@@ -128,9 +161,32 @@ def test_the_readme_example_of_fragrant(finished, tmp_path):
     example = [
         *("DATA.PATH_TO_DATA_DIR", str(tmp_path), "DATA.PATH_PREFIX", str(demo), "DATA.PATH_LABEL_SEPARATOR", ","),
         *("TRAIN.EVAL_PERIOD", "1", "TRAIN.CHECKPOINT_PERIOD", "1", "TRAIN.BATCH_SIZE", "8", "NUM_GPUS", "0"),
-        *("UNIFORMER.DROP_DEPTH_RATE", "0.1", "SOLVER.MAX_EPOCH", "100", "SOLVER.BASE_LR", "4e-4", "SOLVER.WARMUP_EPOCHS", "10.0"),
-        *("DATA.TEST_CROP_SIZE", "32", "TEST.NUM_ENSEMBLE_VIEWS", "4", "TEST.NUM_SPATIAL_CROPS", "1", "RNG_SEED", "6666"),
-        *("TRAIN.ENABLE", "False", "TEST.CHECKPOINT_FILE_PATH", str(folder / "out/checkpoints/checkpoint_epoch_00002.pyth")),
+        *(
+            "UNIFORMER.DROP_DEPTH_RATE",
+            "0.1",
+            "SOLVER.MAX_EPOCH",
+            "100",
+            "SOLVER.BASE_LR",
+            "4e-4",
+            "SOLVER.WARMUP_EPOCHS",
+            "10.0",
+        ),
+        *(
+            "DATA.TEST_CROP_SIZE",
+            "32",
+            "TEST.NUM_ENSEMBLE_VIEWS",
+            "4",
+            "TEST.NUM_SPATIAL_CROPS",
+            "1",
+            "RNG_SEED",
+            "6666",
+        ),
+        *(
+            "TRAIN.ENABLE",
+            "False",
+            "TEST.CHECKPOINT_FILE_PATH",
+            str(folder / "out/checkpoints/checkpoint_epoch_00002.pyth"),
+        ),
         *("OUTPUT_DIR", str(tmp_path / "out"), "MODEL.NUM_CLASSES", "6", "UNIFORMER.EMBED_DIM", "[8,8,16,16]"),
         *("UNIFORMER.DEPTH", "[1,1,1,1]", "UNIFORMER.HEAD_DIM", "8"),
     ]
@@ -155,9 +211,15 @@ WRONG = [
     (["NUM_GPUS", "1"], ["NUM_GPUS 1", "0 CUDA GPU"]),
     (["OUTPUT_DIR", "/dev/null/out"], ["OUTPUT_DIR '/dev/null/out'", "Not a directory"]),
     (["TRAIN.CHECKPOINT_FILE_PATH", "nowhere.pyth"], ["TRAIN.CHECKPOINT_FILE_PATH 'nowhere.pyth'"]),
-    (["UNIFORMER.PRETRAIN_NAME", "uniformer_small_in1k"], ["UNIFORMER.PRETRAIN_NAME 'uniformer_small_in1k' is no file"]),
+    (
+        ["UNIFORMER.PRETRAIN_NAME", "uniformer_small_in1k"],
+        ["UNIFORMER.PRETRAIN_NAME 'uniformer_small_in1k' is no file"],
+    ),
     (["TRAIN.ENABLE", "False"], ["no weights to test", "TEST.CHECKPOINT_FILE_PATH"]),
-    (["TRAIN.ENABLE", "False", "TEST.CHECKPOINT_FILE_PATH", "nowhere.pyth"], ["TEST.CHECKPOINT_FILE_PATH 'nowhere.pyth'"]),
+    (
+        ["TRAIN.ENABLE", "False", "TEST.CHECKPOINT_FILE_PATH", "nowhere.pyth"],
+        ["TEST.CHECKPOINT_FILE_PATH 'nowhere.pyth'"],
+    ),
     (["DETECTION.ENABLE", "True"], ["DETECTION.ENABLE", "not supported here"]),
     (["MIXUP.ENABLE", "True", "LOSS.LABEL_SMOOTHING", "0.1"], ["LOSS.LABEL_SMOOTHING 0.1", "MIXUP.LABEL_SMOOTH_VALUE"]),
     (["LOSS.CLASS_WEIGHTS", "[1.0]"], ["LOSS.CLASS_WEIGHTS has 1 values", "each of the 6 classes"]),
@@ -165,7 +227,9 @@ WRONG = [
 ]
 
 
-@pytest.mark.parametrize("pairs, parts", WRONG, ids=lambda value: " ".join(value[:2]) if isinstance(value, list) else None)
+@pytest.mark.parametrize(
+    "pairs, parts", WRONG, ids=lambda value: " ".join(value[:2]) if isinstance(value, list) else None
+)
 def test_wrong_input_is_one_line(pairs, parts, finished, tmp_path):
     folder, _ = finished
     run = [*TINY, "DATA.PATH_TO_DATA_DIR", str(folder / "demo"), "OUTPUT_DIR", str(tmp_path / "out"), *pairs]
@@ -184,7 +248,9 @@ LISTS = [
 
 
 @pytest.mark.parametrize("workers", [0, 1])
-@pytest.mark.parametrize("rows, content, parts", LISTS, ids="missing_list no_rows label folder form missing_video unreadable_video".split())
+@pytest.mark.parametrize(
+    "rows, content, parts", LISTS, ids="missing_list no_rows label folder form missing_video unreadable_video".split()
+)
 def test_wrong_lists_are_one_line(rows, content, parts, workers, tmp_path):
     if workers and not content:
         pytest.skip("nothing is read in workers")
@@ -192,7 +258,15 @@ def test_wrong_lists_are_one_line(rows, content, parts, workers, tmp_path):
         for split in ("train", "val", "test"):
             (tmp_path / f"{split}.csv").write_text(rows)
     (tmp_path / "text.mp4").write_text(content)
-    run = [*TINY, "TRAIN.DATASET", "kinetics", "DATA.PATH_TO_DATA_DIR", str(tmp_path), "OUTPUT_DIR", str(tmp_path / "out")]
+    run = [
+        *TINY,
+        "TRAIN.DATASET",
+        "kinetics",
+        "DATA.PATH_TO_DATA_DIR",
+        str(tmp_path),
+        "OUTPUT_DIR",
+        str(tmp_path / "out"),
+    ]
     done = run_here(*run, "DATA_LOADER.NUM_WORKERS", str(workers))
     if content:  # found while training, where single bad files are replaced: the run stops
         assert done.returncode == 1 and done.stderr.startswith("stopped: ") and done.stderr.count("\n") == 1
@@ -225,8 +299,26 @@ def test_a_loss_that_stays_not_finite_stops_the_run(finished, tmp_path):
     """Exit code 1, one line that names the clips; what was saved stays."""
     folder, _ = finished
     out = tmp_path / "out"
-    pairs = ["DATA.PATH_TO_DATA_DIR", str(folder / "demo"), "OUTPUT_DIR", str(out), "TRAIN.MAX_BAD_STEPS", "2", "SOLVER.MAX_EPOCH", "4"]
-    steps = ["SOLVER.LR_POLICY", "steps_with_relative_lrs", "SOLVER.STEPS", "[0,1]", "SOLVER.LRS", "[1,1e30]", "SOLVER.CLIP_GRADIENT", "0"]
+    pairs = [
+        "DATA.PATH_TO_DATA_DIR",
+        str(folder / "demo"),
+        "OUTPUT_DIR",
+        str(out),
+        "TRAIN.MAX_BAD_STEPS",
+        "2",
+        "SOLVER.MAX_EPOCH",
+        "4",
+    ]
+    steps = [
+        "SOLVER.LR_POLICY",
+        "steps_with_relative_lrs",
+        "SOLVER.STEPS",
+        "[0,1]",
+        "SOLVER.LRS",
+        "[1,1e30]",
+        "SOLVER.CLIP_GRADIENT",
+        "0",
+    ]
     done = run_here(*TINY, *pairs, *steps)
     assert done.returncode == 1, (done.stdout, done.stderr)
     (line,) = done.stderr.strip().splitlines()

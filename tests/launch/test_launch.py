@@ -48,7 +48,8 @@ TROUBLES = [
 
 
 @pytest.mark.parametrize(
-    "trouble, code, messages", [pytest.param(*case, id=case[0], marks=[pytest.mark.slow] * (case[0] != "killed")) for case in TROUBLES]
+    "trouble, code, messages",
+    [pytest.param(*case, id=case[0], marks=[pytest.mark.slow] * (case[0] != "killed")) for case in TROUBLES],
 )
 def test_two_processes_end_together(trouble, code, messages):
     line = [sys.executable, __file__, trouble]

@@ -10,12 +10,16 @@ from fragrant.layers.afm import AFM
 CASES = golden("mienet/afm")["cases"]
 
 
-@pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last], ids=["contiguous", "channels_last"])
+@pytest.mark.parametrize(
+    "memory_format", [torch.contiguous_format, torch.channels_last], ids=["contiguous", "channels_last"]
+)
 @pytest.mark.parametrize("case", CASES, ids=lambda case: str(case["w"]))
 def test_fusion_matches_the_published_code(case, memory_format):
     afm = AFM()
     afm.w.data = torch.tensor(case["w"])
-    pictures, maps = (golden_input(**case["input"][name]).contiguous(memory_format=memory_format) for name in ("rgb", "pa"))
+    pictures, maps = (
+        golden_input(**case["input"][name]).contiguous(memory_format=memory_format) for name in ("rgb", "pa")
+    )
     assert_golden(afm(pictures, maps), case["output"]["fused"])
     assert_golden(afm.w.softmax(0), case["softmax_w"])
     assert_golden(afm.gate(pictures, maps), case["gate"])
@@ -40,7 +44,9 @@ def test_the_mix_learns_unless_frozen(train_mix):
 def test_gradients():
     afm = AFM().double()
     inputs = [torch.rand(2, 3, 4, 5, dtype=torch.float64, requires_grad=True) for _ in range(2)]
-    assert torch.autograd.gradcheck(lambda w, *inputs: torch.func.functional_call(afm, {"w": w}, inputs), (afm.w, *inputs))
+    assert torch.autograd.gradcheck(
+        lambda w, *inputs: torch.func.functional_call(afm, {"w": w}, inputs), (afm.w, *inputs)
+    )
 
 
 def test_autocast_changes_nothing():

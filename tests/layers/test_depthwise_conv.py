@@ -23,7 +23,10 @@ def gradients(conv: nn.Conv3d, x: torch.Tensor, plain: bool) -> list[torch.Tenso
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 def test_gradients_are_those_of_double_precision(kernel_size, shape):
     torch.manual_seed(0)
-    conv, x = DepthwiseConv3d(shape[1], kernel_size=kernel_size), torch.randn(shape).to(memory_format=torch.channels_last_3d)
+    conv, x = (
+        DepthwiseConv3d(shape[1], kernel_size=kernel_size),
+        torch.randn(shape).to(memory_format=torch.channels_last_3d),
+    )
     found = gradients(conv, x, plain=False)
     exact = gradients(conv.double(), x.double(), plain=True)
     for actual, expected in zip(found, exact, strict=True):

@@ -23,7 +23,9 @@ def golden_dptam(case: dict) -> DPTAM:
     return dptam.eval()
 
 
-@pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last], ids=["contiguous", "channels_last"])
+@pytest.mark.parametrize(
+    "memory_format", [torch.contiguous_format, torch.channels_last], ids=["contiguous", "channels_last"]
+)
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case['build']['in_channels']}x{case['build']['n_segment']}")
 def test_output_matches_the_published_code(case, memory_format):
     frames = golden_input(**case["input"]).contiguous(memory_format=memory_format)  # (N*T, C, H, W)

@@ -42,12 +42,16 @@ def test_equals_the_published_order_in_float64(num_frames, exponent):
 @pytest.mark.parametrize("exponent", [1, 2])
 @pytest.mark.parametrize("num_frames", [1, 2, 5, 8])
 def test_gradcheck(num_frames, exponent):
-    x = torch.randn(1, 2, num_frames, 2, 3, dtype=torch.double, generator=torch.Generator().manual_seed(0), requires_grad=True)
+    x = torch.randn(
+        1, 2, num_frames, 2, 3, dtype=torch.double, generator=torch.Generator().manual_seed(0), requires_grad=True
+    )
     assert torch.autograd.gradcheck(FAM(amplitude_exponent=exponent), (x,))
 
 
 @pytest.mark.parametrize("exponent", [1, 2])
-@pytest.mark.parametrize("pattern", [[0.0], [0.3], [1e4 / 3], [0.1, 0.7], [1 / 3, 1e3, 1 / 7, 5.0]], ids=["0", "const", "large", "2", "4"])
+@pytest.mark.parametrize(
+    "pattern", [[0.0], [0.3], [1e4 / 3], [0.1, 0.7], [1 / 3, 1e3, 1 / 7, 5.0]], ids=["0", "const", "large", "2", "4"]
+)
 @pytest.mark.parametrize("num_frames", [8, 12, 16])
 def test_what_the_fft_finds_to_be_zero_is_zero_with_its_gradient(num_frames, pattern, exponent):
     """Columns of period p have T / p frequencies; the others cancel exactly, and their amplitude has no direction."""
@@ -107,7 +111,9 @@ def test_float32_stays_float32_inside_autocast():
 def test_keeps_its_input_alone():
     x = torch.randn(2, 3, 8, 4, 4, requires_grad=True)
     kept = []
-    with torch.autograd.graph.saved_tensors_hooks(lambda tensor: kept.append(tensor.data_ptr()) or tensor, lambda tensor: tensor):
+    with torch.autograd.graph.saved_tensors_hooks(
+        lambda tensor: kept.append(tensor.data_ptr()) or tensor, lambda tensor: tensor
+    ):
         FAM()(x)
     assert kept == [x.data_ptr()]
 
@@ -115,7 +121,9 @@ def test_keeps_its_input_alone():
 def test_takes_maps_that_lie_anywhere_in_memory():
     x = torch.randn(2, 8, 6, 7, 5, generator=torch.Generator().manual_seed(0))
     for view in (x[:, ::2, :, 1:, :-1], x.transpose(1, 2), x[:, :, :1].expand(-1, -1, 4, -1, -1)):
-        torch.testing.assert_close(with_gradient(FAM(), view, view), with_gradient(published_fam, view.contiguous(), view))
+        torch.testing.assert_close(
+            with_gradient(FAM(), view, view), with_gradient(published_fam, view.contiguous(), view)
+        )
 
 
 @pytest.mark.parametrize("exponent", [1, 2])
@@ -127,13 +135,17 @@ def test_gain_is_the_factor(num_frames, exponent):
 
 
 def test_unknown_exponent():
-    with pytest.raises(UserError, match=r"FAM amplitude_exponent must be 1 \(published code\) or 2 \(published figure\); got 3"):
+    with pytest.raises(
+        UserError, match=r"FAM amplitude_exponent must be 1 \(published code\) or 2 \(published figure\); got 3"
+    ):
         FAM(amplitude_exponent=3)
 
 
 @pytest.mark.cuda
 @pytest.mark.parametrize("memory_format", FORMATS.values(), ids=FORMATS)
 def test_cuda_equals_the_cpu(memory_format):
-    x = torch.randn(2, 8, 16, 14, 14, generator=torch.Generator().manual_seed(0)).contiguous(memory_format=memory_format)
+    x = torch.randn(2, 8, 16, 14, 14, generator=torch.Generator().manual_seed(0)).contiguous(
+        memory_format=memory_format
+    )
     found = with_gradient(FAM(), x.cuda(), x.cuda())
     torch.testing.assert_close([y.cpu() for y in found], list(with_gradient(FAM(), x, x)), rtol=1e-4, atol=1e-5)

@@ -8,7 +8,12 @@ from fragrant.layers.memory_format import to_channels_last
 
 def test_filters_for_frames_and_for_clips():
     model = nn.ModuleDict(
-        {"frames": nn.Conv2d(3, 4, 3), "clips": nn.Conv3d(3, 4, 3), "time": nn.Conv1d(3, 4, 3), "norm": nn.BatchNorm2d(4)}
+        {
+            "frames": nn.Conv2d(3, 4, 3),
+            "clips": nn.Conv3d(3, 4, 3),
+            "time": nn.Conv1d(3, 4, 3),
+            "norm": nn.BatchNorm2d(4),
+        }
     )
     before = {name: (parameter, parameter.clone()) for name, parameter in model.named_parameters()}
     assert to_channels_last(model) is model

@@ -27,7 +27,9 @@ def as_clips(published: Tensor, segments: int = 1) -> Tensor:
 
 def published_maps(pa: PA, published: Tensor) -> Tensor:
     """The published order: every frame through the convolution, then the distance."""
-    responses = pa.conv(published.unflatten(1, (-1, 3)).flatten(0, 1)).unflatten(0, (len(published), -1))  # (N*T, L, 8, H, W)
+    responses = pa.conv(published.unflatten(1, (-1, 3)).flatten(0, 1)).unflatten(
+        0, (len(published), -1)
+    )  # (N*T, L, 8, H, W)
     return (responses[:, :-1] - responses[:, 1:] + 1e-6).square().sum(2).sqrt()
 
 
@@ -41,6 +43,7 @@ def test_maps_match_the_published_code(case, memory_format):
         frames = frames[:, :1].expand_as(frames)
     elif post == "last_frame_repeated_from_1":
         frames = torch.cat([frames[:, :1], frames[:, 1:2].expand(-1, num_frames - 1, -1, -1, -1)], 1)
+    assert_golden(golden_pa(num_frames).conv(frames.flatten(0, 1)), case["probes"]["shallow_conv"])
     clips = as_clips(frames.flatten(1, 2)).contiguous(memory_format=memory_format)
     maps = golden_pa(num_frames)(clips)
     assert_golden(maps, case["output"]["pa"])
@@ -65,7 +68,9 @@ def test_gradients_are_those_of_the_published_order(memory_format):
     pa, published = golden_pa(4).double(), torch.randn(6, 12, 9, 8, dtype=torch.float64)
     published[0, 6:9] = published[0, 3:6]  # nothing moves from frame 1 to frame 2
     direction = torch.randn(6, 3, 9, 8, dtype=torch.float64)
-    wanted = torch.autograd.grad((published_maps(pa, published.requires_grad_()) * direction).sum(), [published, pa.conv.weight])
+    wanted = torch.autograd.grad(
+        (published_maps(pa, published.requires_grad_()) * direction).sum(), [published, pa.conv.weight]
+    )
     clips = as_clips(published.detach(), segments=3).contiguous(memory_format=memory_format).requires_grad_()
     found = torch.autograd.grad((pa(clips) * direction).sum(), [clips, *pa.parameters()])
     torch.testing.assert_close(found[0], as_clips(wanted[0], segments=3))
@@ -77,13 +82,17 @@ def test_gradients_are_those_of_the_maps():
     clips = torch.randn(1, 3, 4, 8, 7, dtype=torch.float64, requires_grad=True)
     weight = torch.randn(2, 3, 3, 3, dtype=torch.float64, requires_grad=True)
     bias = torch.zeros(2, dtype=torch.float64)
-    assert torch.autograd.gradcheck(lambda clips, weight: ResponseDistance.apply(clips, weight, bias, 2), (clips, weight))
+    assert torch.autograd.gradcheck(
+        lambda clips, weight: ResponseDistance.apply(clips, weight, bias, 2), (clips, weight)
+    )
 
 
 def test_no_gradient_is_computed_for_clips_that_need_none(monkeypatch):
     wanted = []
     backward = torch.ops.aten.convolution_backward
-    monkeypatch.setattr(torch.ops.aten, "convolution_backward", lambda *args: wanted.append(args[-1]) or backward(*args))
+    monkeypatch.setattr(
+        torch.ops.aten, "convolution_backward", lambda *args: wanted.append(args[-1]) or backward(*args)
+    )
     PA(4)(torch.randn(1, 3, 4, 8, 8)).sum().backward()
     assert wanted == [[False, True, False]]
 
@@ -114,7 +123,10 @@ def test_initial_values():
 
 @pytest.mark.parametrize(
     "arguments, message",
-    [((1,), "needs at least 2 frames per segment; got 1"), ((4, "zeros"), "PA init 'zeros' is not known; known: default, pan")],
+    [
+        ((1,), "needs at least 2 frames per segment; got 1"),
+        ((4, "zeros"), "PA init 'zeros' is not known; known: default, pan"),
+    ],
 )
 def test_arguments(arguments, message):
     with pytest.raises(UserError, match=message):

@@ -1,4 +1,5 @@
-"""RAM computes what the published code computes, outputs and gradients, without the tensors that the published code builds."""
+"""RAM computes what the published code computes, outputs and gradients, without the tensors that the published code
+builds."""
 
 import itertools
 from pathlib import Path
@@ -32,7 +33,9 @@ def settings_of(build: dict) -> dict:
 def check_golden(name: str, **options) -> None:
     expected = golden(f"uniformer/{name}")
     module = RAM(**settings_of(expected["build"]), **options)
-    assert [(key, list(value.shape)) for key, value in module.state_dict().items()] == [(key, shape) for key, shape, _ in expected["state"]]
+    assert [(key, list(value.shape)) for key, value in module.state_dict().items()] == [
+        (key, shape) for key, shape, _ in expected["state"]
+    ]
     module.load_state_dict(fill_v1(expected["state"]))
     for memory_format, case in itertools.product(FORMATS.values(), expected["cases"]):
         module.to(memory_format=memory_format).zero_grad()
@@ -55,7 +58,10 @@ def twins(d_in: int, d_out: int, **settings) -> tuple[PublishedRSA, RAM]:
     order = settings.pop("order", "auto")
     published, ours = PublishedRSA(d_in, d_out, **settings), RAM(d_in, d_out, **settings, order=order)
     generator = torch.Generator().manual_seed(0)
-    state = {key: torch.randn(value.shape, generator=generator, dtype=torch.double) for key, value in published.state_dict().items()}
+    state = {
+        key: torch.randn(value.shape, generator=generator, dtype=torch.double)
+        for key, value in published.state_dict().items()
+    }
     for module in (published, ours):
         module.double().load_state_dict(state)
     return published, ours
@@ -79,9 +85,18 @@ def assert_twins_agree(published: nn.Module, ours: nn.Module, x: torch.Tensor) -
 @pytest.mark.parametrize("kernel_type, feature_type", list(itertools.product(TYPES, TYPES)))
 def test_equals_the_published_order_in_float64(kernel_type, feature_type, heads, order):
     published, ours = twins(
-        7, 12, heads=heads, key_dim=0, kernel_size=(3, 5, 3), kernel_type=kernel_type, feature_type=feature_type, order=order
+        7,
+        12,
+        heads=heads,
+        key_dim=0,
+        kernel_size=(3, 5, 3),
+        kernel_type=kernel_type,
+        feature_type=feature_type,
+        order=order,
     )
-    assert_twins_agree(published, ours, torch.randn(2, 7, 3, 6, 5, dtype=torch.double, generator=torch.Generator().manual_seed(2)))
+    assert_twins_agree(
+        published, ours, torch.randn(2, 7, 3, 6, 5, dtype=torch.double, generator=torch.Generator().manual_seed(2))
+    )
 
 
 SETTINGS = {
@@ -100,14 +115,18 @@ SETTINGS = {
 @pytest.mark.parametrize("settings", SETTINGS.values(), ids=SETTINGS)
 def test_other_settings_equal_the_published_order(settings, order):
     published, ours = twins(6, 12, **settings, order=order)
-    assert_twins_agree(published, ours, torch.randn(1, 6, 2, 5, 7, dtype=torch.double, generator=torch.Generator().manual_seed(2)))
+    assert_twins_agree(
+        published, ours, torch.randn(1, 6, 2, 5, 7, dtype=torch.double, generator=torch.Generator().manual_seed(2))
+    )
 
 
 @pytest.mark.parametrize("shape", [(1, 6, 1, 1, 1), (3, 6, 1, 9, 2), (2, 6, 5, 1, 16), (1, 6, 2, 15, 13)])
 def test_any_map(shape):
     for order in ORDERS:
         published, ours = twins(6, 6, key_dim=4, kernel_type="VplusR", feature_type="R", order=order)
-        assert_twins_agree(published, ours, torch.randn(shape, dtype=torch.double, generator=torch.Generator().manual_seed(2)))
+        assert_twins_agree(
+            published, ours, torch.randn(shape, dtype=torch.double, generator=torch.Generator().manual_seed(2))
+        )
 
 
 @pytest.mark.parametrize("order", ORDERS)
@@ -119,13 +138,16 @@ def test_keeps_the_memory_format(memory_format, order):
 
 @pytest.mark.parametrize("order", ORDERS)
 def test_relational_features_with_other_key_dims(order):
-    """The published module cannot add its I (dk x dk) to a dv x dv matrix; with I of the right size, it is the reference for ours."""
+    """The published module cannot add its I (dk x dk) to a dv x dv matrix; with I of the right size, it is the
+    reference for ours."""
     published = PublishedRSA(6, 8, key_dim=3, kernel_type="VplusR", feature_type="VplusR", kernel_size=(3, 3, 3))
     x = torch.randn(2, 6, 2, 5, 4, dtype=torch.double, generator=torch.Generator().manual_seed(2))
     with pytest.raises(RuntimeError):
         published.double()(x)
     published.I = nn.Parameter(torch.randn(1, 8, 8, dtype=torch.double, generator=torch.Generator().manual_seed(3)))
-    ours = RAM(6, 8, key_dim=3, kernel_type="VplusR", feature_type="VplusR", kernel_size=(3, 3, 3), order=order).double()
+    ours = RAM(
+        6, 8, key_dim=3, kernel_type="VplusR", feature_type="VplusR", kernel_size=(3, 3, 3), order=order
+    ).double()
     assert torch.equal(ours.I, torch.eye(8, dtype=torch.double).unsqueeze(0))
     ours.load_state_dict(published.state_dict())
     assert_twins_agree(published, ours, x)
@@ -133,21 +155,27 @@ def test_relational_features_with_other_key_dims(order):
 
 @pytest.mark.parametrize("order", ORDERS)
 def test_gradcheck(order):
-    module = RAM(3, 4, heads=2, key_dim=0, kernel_size=(3, 3, 3), kernel_type="VplusR", feature_type="VplusR", order=order).double()
+    module = RAM(
+        3, 4, heads=2, key_dim=0, kernel_size=(3, 3, 3), kernel_type="VplusR", feature_type="VplusR", order=order
+    ).double()
     x = torch.randn(2, 3, 2, 3, 4, dtype=torch.double, generator=torch.Generator().manual_seed(0), requires_grad=True)
     names = list(dict(module.named_parameters()))
 
     def function(x, *values):
         return torch.func.functional_call(module, dict(zip(names, values, strict=True)), (x,))
 
-    assert torch.autograd.gradcheck(function, (x, *(p.detach().requires_grad_() for p in module.parameters())), fast_mode=True)
+    assert torch.autograd.gradcheck(
+        function, (x, *(p.detach().requires_grad_() for p in module.parameters())), fast_mode=True
+    )
 
 
 @pytest.mark.parametrize("order", ORDERS)
 def test_one_clip_at_a_time_gives_the_same(order, monkeypatch):
     monkeypatch.setattr(relation, "CPU_STEP_BYTES", 1)
     published, ours = twins(6, 6, heads=2, key_dim=0, kernel_type="VplusR", feature_type="VplusR", order=order)
-    assert_twins_agree(published, ours, torch.randn(3, 6, 2, 5, 4, dtype=torch.double, generator=torch.Generator().manual_seed(2)))
+    assert_twins_agree(
+        published, ours, torch.randn(3, 6, 2, 5, 4, dtype=torch.double, generator=torch.Generator().manual_seed(2))
+    )
 
 
 @pytest.mark.parametrize("order", ORDERS)
@@ -176,7 +204,9 @@ class LargestTensor(TorchDispatchMode):
         return out
 
 
-@pytest.mark.parametrize("kernel_type, feature_type, published_numbers", [("V", "V", 64 * 16), ("VplusR", "R", 64 * 64)])
+@pytest.mark.parametrize(
+    "kernel_type, feature_type, published_numbers", [("V", "V", 64 * 16), ("VplusR", "R", 64 * 64)]
+)
 def test_builds_no_matrices_of_the_values(kernel_type, feature_type, published_numbers):
     """Forward and backward never hold dv x dd or dv x dv numbers per position; the published form does."""
     x = torch.randn(4, 64, 2, 8, 8, requires_grad=True)
@@ -211,7 +241,9 @@ def test_autocast(dtype, order):
     with torch.autocast("cpu", dtype=dtype):
         y = module(x)
         assert y.dtype == dtype
-        found = outputs_and_gradients(module, x, torch.randn(y.shape, generator=torch.Generator().manual_seed(1)).to(dtype))
+        found = outputs_and_gradients(
+            module, x, torch.randn(y.shape, generator=torch.Generator().manual_seed(1)).to(dtype)
+        )
     for a, b in zip(found, expected, strict=True):
         assert (a.float() - b).std() <= 2e-2 * b.std()
 
@@ -225,7 +257,9 @@ def test_kernels_to_look_at(heads):
     assert kernels.shape == (2, 3, 4, 5, heads, 3, 3, 5)
     v = module.projection(x)[:, -module.dims.value_dim :]
     v = v / (v.square().sum(1, keepdim=True) + 1e-6).sqrt()
-    windows = nn.functional.pad(v, (2, 2, 1, 1, 1, 1)).unfold(2, 3, 1).unfold(3, 3, 1).unfold(4, 5, 1)  # (N, dv, T, H, W, 3, 3, 5)
+    windows = (
+        nn.functional.pad(v, (2, 2, 1, 1, 1, 1)).unfold(2, 3, 1).unfold(3, 3, 1).unfold(4, 5, 1)
+    )  # (N, dv, T, H, W, 3, 3, 5)
     y = torch.einsum("nthwgabc,nuthwabc->nugthw", kernels, windows).flatten(1, 2)
     torch.testing.assert_close(y, module(x))
 
@@ -270,10 +304,19 @@ def test_the_cheaper_order(heads, dim, features, cpu, gpu):
         (dict(kernel_type="VR"), "RAM kernel_type 'VR' is not known; known: V, R, VplusR"),
         (dict(feature_type="v"), "RAM feature_type 'v' is not known; known: V, R, VplusR"),
         (dict(order="fast"), "RAM order 'fast' is not known; known: auto, kernels, convolutions"),
-        (dict(kernel_size=(3, 4, 7)), r"RAM kernel_size must be three odd numbers \(time, height, width\); got \(3, 4, 7\)"),
+        (
+            dict(kernel_size=(3, 4, 7)),
+            r"RAM kernel_size must be three odd numbers \(time, height, width\); got \(3, 4, 7\)",
+        ),
         (dict(kernel_size=(7, 7)), r"RAM kernel_size must be three odd numbers \(time, height, width\); got \(7, 7\)"),
-        (dict(latent_dim=8), "RAM kernel_type V uses the query as kernel coefficients and needs latent_dim == key_dim; got 8 and 16"),
-        (dict(latent_dim=1), "needs latent_dim == key_dim; got 1 and 16; set latent_dim to 0, or kernel_type to R or VplusR"),
+        (
+            dict(latent_dim=8),
+            "RAM kernel_type V uses the query as kernel coefficients and needs latent_dim == key_dim; got 8 and 16",
+        ),
+        (
+            dict(latent_dim=1),
+            "needs latent_dim == key_dim; got 1 and 16; set latent_dim to 0, or kernel_type to R or VplusR",
+        ),
         (dict(heads=0), "RAM needs heads >= 1, dims >= 0 and d_out >= heads; got heads=0, d_out=8"),
         (dict(heads=9), "RAM needs heads >= 1, dims >= 0 and d_out >= heads; got heads=9, d_out=8"),
         (dict(key_dim=-1), "RAM needs heads >= 1, dims >= 0 and d_out >= heads; got heads=1, key_dim=-1"),
@@ -288,7 +331,9 @@ def test_an_implementation_that_is_not_here(monkeypatch):
     with pytest.raises(KernelError, match="the implementation 'cuda' is not known; known: auto, torch, triton"):
         RAM(8, 8, impl="cuda")
     monkeypatch.setattr(taps, "triton_is_installed", lambda: False)
-    with pytest.raises(KernelError, match="the implementation 'triton' needs the package triton, which is not installed"):
+    with pytest.raises(
+        KernelError, match="the implementation 'triton' needs the package triton, which is not installed"
+    ):
         RAM(8, 8, impl="triton")
     RAM(8, 8, impl="auto")(torch.randn(1, 8, 1, 2, 2))
 
@@ -296,11 +341,16 @@ def test_an_implementation_that_is_not_here(monkeypatch):
 def test_triton_wants_a_gpu(monkeypatch):
     monkeypatch.setattr(taps, "triton_is_installed", lambda: True)
     monkeypatch.delenv("TRITON_INTERPRET", raising=False)
-    with pytest.raises(KernelError, match="the implementation 'triton' needs tensors on a CUDA GPU, got cpu; use 'auto' or 'torch'"):
+    with pytest.raises(
+        KernelError, match="the implementation 'triton' needs tensors on a CUDA GPU, got cpu; use 'auto' or 'torch'"
+    ):
         RAM(8, 8, impl="triton")(torch.randn(1, 8, 1, 2, 2))
 
 
-CUDA_SETTINGS = [dict(kernel_type="VplusR", feature_type="R"), dict(heads=8, key_dim=0, kernel_type="VplusR", feature_type="VplusR")]
+CUDA_SETTINGS = [
+    dict(kernel_type="VplusR", feature_type="R"),
+    dict(heads=8, key_dim=0, kernel_type="VplusR", feature_type="VplusR"),
+]
 
 
 @pytest.mark.cuda

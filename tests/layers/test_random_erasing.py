@@ -14,7 +14,8 @@ NUM_CLIPS, SIDE = 200, 32  # side of the published clips
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case['mode']}-{case['seed']}")
 def test_published_boxes(case):
-    """To the draw of Python's generator. The published code leaves the first half of the frames alone where RE_COUNT is 2; not ours."""
+    """To the draw of Python's generator. The published code leaves the first half of the frames alone where RE_COUNT is
+    2; not ours."""
     erase = RandomErasing(case["prob"], mode=case["mode"], max_count=case["max_count"])
     boxes = [list(box) for box in erase.draw(SIDE, SIDE, random.Random(case["seed"]))]
     published = case["erased_box_yxhw_per_frame"][-1]
@@ -41,12 +42,12 @@ def test_noise_is_new_in_every_pixel_channel_and_frame():
     assert abs(fill.mean()) < 0.3 and 0.7 < fill.std() < 1.3
 
 
-def test_one_colour_per_frame():
+def test_one_color_per_frame():
     fill = fill_of(erased("rand"))
     assert (fill == fill[:, :, :1]).all() and fill.unique().numel() == 3 * 4
 
 
-def test_the_mean_colour():
+def test_the_mean_color():
     assert (fill_of(erased("const")) == 0).all()
 
 
@@ -68,7 +69,10 @@ def test_probability_and_size():
 def test_several_boxes_are_smaller():
     draws = [RandomErasing(1.0, max_count=3).draw(64, 64, random.Random(seed)) for seed in range(300)]
     assert {len(boxes) for boxes in draws} == {1, 2, 3}
-    largest = {count: max(box.height * box.width for boxes in draws if len(boxes) == count for box in boxes) for count in (1, 3)}
+    largest = {
+        count: max(box.height * box.width for boxes in draws if len(boxes) == count for box in boxes)
+        for count in (1, 3)
+    }
     assert largest[3] < largest[1] / 2
 
 

@@ -25,7 +25,9 @@ def block() -> nn.Module:
     return ConvBlock(8, dropout=0.5, drop_path=0.5).train()
 
 
-@pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last_3d], ids=["contiguous", "channels_last"])
+@pytest.mark.parametrize(
+    "memory_format", [torch.contiguous_format, torch.channels_last_3d], ids=["contiguous", "channels_last"]
+)
 def test_same_numbers_gradients_and_statistics(block, memory_format):
     x = torch.randn(4, 8, 2, 6, 6).to(memory_format=memory_format)
     expected = step(block, x, lambda block, x: block(x))
@@ -48,7 +50,9 @@ def test_only_the_input_is_kept(block):
     def bytes_kept(run) -> int:
         sizes = []
         x = torch.randn(2, 8, 4, 16, 16, requires_grad=True)
-        with torch.autograd.graph.saved_tensors_hooks(lambda tensor: sizes.append(tensor.nbytes) or tensor, lambda tensor: tensor):
+        with torch.autograd.graph.saved_tensors_hooks(
+            lambda tensor: sizes.append(tensor.nbytes) or tensor, lambda tensor: tensor
+        ):
             run(block, x)
         return sum(sizes)
 
@@ -65,6 +69,8 @@ def test_compiles_without_a_graph_break():
     torch.manual_seed(0)
     block, x = ConvBlock(8).train(), torch.randn(2, 8, 2, 6, 6)
     expected = step(block, x, lambda block, x: block(x))
-    found = step(block, x, lambda block, x: torch.compile(lambda z: recompute(block, z), backend="aot_eager", fullgraph=True)(x))
+    found = step(
+        block, x, lambda block, x: torch.compile(lambda z: recompute(block, z), backend="aot_eager", fullgraph=True)(x)
+    )
     for actual, wanted in zip([found[0], *found[1], *found[2]], [expected[0], *expected[1], *expected[2]], strict=True):
         torch.testing.assert_close(actual, wanted, rtol=1e-5, atol=1e-5)

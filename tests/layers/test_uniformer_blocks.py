@@ -39,7 +39,9 @@ def probe_of(tensor: torch.Tensor) -> torch.Tensor:
 def test_block_matches_the_published_code(name, memory_format):
     expected = golden(f"uniformer/{name}")
     block = BLOCKS[name]().eval()
-    assert [(key, list(value.shape)) for key, value in block.state_dict().items()] == [(key, shape) for key, shape, _ in expected["state"]]
+    assert [(key, list(value.shape)) for key, value in block.state_dict().items()] == [
+        (key, shape) for key, shape, _ in expected["state"]
+    ]
     block.load_state_dict(fill_v1(expected["state"]))
     block.to(memory_format=memory_format)
     for case in expected["cases"]:
@@ -66,7 +68,9 @@ def test_drop_path_is_drawn_per_place_per_frame_and_per_clip():
     assert drawn == [(2 * 4 * 5, 3, 16), (2 * 3, 4 * 5, 16), (2, 3 * 4 * 5, 16)]
 
 
-@pytest.mark.parametrize("block", [ConvBlock(8, drop_path=0.5), AttentionBlock(8, num_heads=1, drop_path=0.5)], ids=["conv", "attention"])
+@pytest.mark.parametrize(
+    "block", [ConvBlock(8, drop_path=0.5), AttentionBlock(8, num_heads=1, drop_path=0.5)], ids=["conv", "attention"]
+)
 def test_a_dropped_clip_keeps_its_residual_and_others_are_scaled(block):
     torch.manual_seed(0)
     seen = []

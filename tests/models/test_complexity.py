@@ -31,16 +31,22 @@ def test_attention_is_counted_and_the_model_is_left_alone():
     statistics = model.norm.running_mean.clone()
     complexity = measure(model, (3, 4, 64, 64))
     tokens, deep_tokens = 2 * 4 * 4, 2 * 2 * 2  # of stages 3 and 4
-    assert complexity.by_operator["scaled_dot_product_attention"] * 1e9 == 2 * (8 * tokens**2 * 320 + 3 * deep_tokens**2 * 512)
+    assert complexity.by_operator["scaled_dot_product_attention"] * 1e9 == 2 * (
+        8 * tokens**2 * 320 + 3 * deep_tokens**2 * 512
+    )
     assert torch.equal(model.norm.running_mean, statistics)
 
 
 def test_the_description_is_one_line():
-    assert describe(uniformer_small(), (3, 8, 224, 224)) == "21.40 M parameters, 17.61 GMACs for a clip of 3 x 8 x 224 x 224"
+    assert (
+        describe(uniformer_small(), (3, 8, 224, 224))
+        == "21.40 M parameters, 17.61 GMACs for a clip of 3 x 8 x 224 x 224"
+    )
 
 
 def test_fragrant_costs_less_than_the_published_order_of_sums():
-    """18.292 (V/V), 18.337 (8 heads, VplusR/VplusR) and 31.411 GMACs (VplusR/R) are published forms' counts, without FAM's FFT."""
+    """18.292 (V/V), 18.337 (8 heads, VplusR/VplusR) and 31.411 GMACs (VplusR/R) are published forms' counts, without
+    FAM's FFT."""
     plain = measure(uniformer_small(num_classes=12), (3, 8, 224, 224)).gmacs
     figure = Fragrant(num_classes=12)
     assert sum(parameter.numel() for parameter in figure.parameters()) - 21_201_356 == 378_160

@@ -28,7 +28,11 @@ def published_state(name: str) -> dict[str, Tensor]:
 def loaded_model(name: str, **options) -> CSN:
     build = golden(f"csn/{name}")["build"]
     model = CSN(
-        num_classes=build["num_classes"], depth=build["depth"], bottleneck=build["bottleneck_mode"], pool2=build["with_pool2"], **options
+        num_classes=build["num_classes"],
+        depth=build["depth"],
+        bottleneck=build["bottleneck_mode"],
+        pool2=build["with_pool2"],
+        **options,
     )
     report = load_weights(model, {"meta": {}, "state_dict": published_state(name)})
     assert not (report.missing or report.unexpected or report.dropped) and report.layout == "mmaction2 recogniser"
@@ -59,7 +63,7 @@ def logits_and_probes(model: CSN, clips: Tensor, names) -> tuple[Tensor, dict[st
     return logits, seen
 
 
-# --------------------------------------------------------------------------------------------------------- published numbers
+# ---------------------------------------------------------------------------------------------------- published numbers
 @pytest.mark.parametrize("name", NAMES)
 def test_logits_and_inner_numbers_match_mmaction2(name):
     expected, model = golden(f"csn/{name}"), loaded_model(name)
@@ -109,13 +113,22 @@ def test_training_with_frozen_batch_norm(name, recompute_blocks):
     before = {key: value.double() for key, value in model.state_dict().items() if ".running_" in key}
     trained = [p for p in model.parameters() if p.requires_grad]
     assert (len(trained), sum(p.numel() for p in trained)) == (case["trainable_tensors"], case["trainable_params"])
-    loss, logits, norms = gradients(model.double(), case)  # in float32 the number of threads decides some ReLUs, and the fourth digit
+    loss, logits, norms = gradients(
+        model.double(), case
+    )  # in float32 the number of threads decides some ReLUs, and the fourth digit
     assert loss.item() == pytest.approx(case["loss"], rel=2e-5)
     assert_near(logits, case["logits"], scale=1.5)
     states = renamed_to_published(name)
     for key, norm in case["grad_l2"].items():
         assert norms[states[key]] == pytest.approx(norm, rel=2e-4), key
     assert torch.tensor(list(norms.values())).norm().item() == pytest.approx(case["total_grad_l2"], rel=2e-4)
+    of_norms = {
+        f"{name}.{key}"
+        for name, part in model.named_modules()
+        if isinstance(part, nn.BatchNorm3d)
+        for key in ("weight", "bias")
+    }
+    assert [name for name in norms if name in of_norms] == case["bn_params_with_grad"] == []
     assert all(torch.equal(model.state_dict()[key], value) for key, value in before.items())
 
 
@@ -139,7 +152,7 @@ def renamed_to_published(name: str) -> dict[str, str]:
     return dict(zip(keys, renamed_csn(dict.fromkeys(keys, 0)), strict=True))
 
 
-# ------------------------------------------------------------------------------------------------------------ size and shapes
+# ------------------------------------------------------------------------------------------------------ size and shapes
 @pytest.mark.parametrize(
     "depth, bottleneck, classes, parameters",
     [
@@ -172,7 +185,9 @@ def test_cost_as_published(depth, size, gmacs):
     assert measure(CSN(depth=depth), (3, 40, size, size)).gmacs == pytest.approx(gmacs, abs=0.006)
 
 
-@pytest.mark.parametrize("clip, features", [((1, 33, 47), (1, 2, 2)), ((9, 64, 96), (2, 2, 3)), ((8, 16, 16), (1, 1, 1))])
+@pytest.mark.parametrize(
+    "clip, features", [((1, 33, 47), (1, 2, 2)), ((9, 64, 96), (2, 2, 3)), ((8, 16, 16), (1, 1, 1))]
+)
 def test_sizes_are_rounded_up(clip, features):
     model = CSN(depth=26, num_classes=3).eval()
     assert model.forward_features(torch.rand(2, 3, *clip)).shape == (2, 2048, *features)
@@ -196,15 +211,19 @@ def test_frozen_batch_norm_stays_in_eval_mode():
 def test_dropout_is_before_the_head():
     model = CSN(depth=26, num_classes=3, dropout_rate=0.999).train()
     nn.init.ones_(model.head.bias)
-    assert (model.forward_head(torch.ones(1, 2048, 1, 1, 1)) - model.head.weight.sum(1) - 1).abs().max() > 0  # nearly all is dropped
-    assert torch.allclose(model.eval().forward_head(torch.ones(1, 2048, 1, 1, 1)), model.head.weight.sum(1) + 1, atol=1e-5)
+    assert (
+        model.forward_head(torch.ones(1, 2048, 1, 1, 1)) - model.head.weight.sum(1) - 1
+    ).abs().max() > 0  # nearly all is dropped
+    assert torch.allclose(
+        model.eval().forward_head(torch.ones(1, 2048, 1, 1, 1)), model.head.weight.sum(1) + 1, atol=1e-5
+    )
 
 
 @pytest.mark.parametrize(
     "options, message",
     [
-        (dict(depth=34), "CSN.DEPTH 34 is not known; allowed: 26, 50, 101, 152"),
-        (dict(bottleneck="ie"), "CSN.BOTTLENECK 'ie' is not known; allowed: ir, ip"),
+        (dict(depth=34), "CSN depth 34 is not known; allowed: 26, 50, 101, 152"),
+        (dict(bottleneck="ie"), "CSN bottleneck 'ie' is not known; allowed: ir, ip"),
         (dict(recompute_blocks=[1]), r"MODEL.CHECKPOINT_NUM \[1\] needs one value for each of the 4 stages"),
     ],
 )
@@ -214,7 +233,9 @@ def test_wrong_arguments(options, message):
 
 
 def test_a_clip_that_does_not_fit():
-    with pytest.raises(ModelError, match=r"clips must be \(N, 3, T, H, W\); got a tensor of shape \(1, 1, 4, 64, 64\)$"):
+    with pytest.raises(
+        ModelError, match=r"clips must be \(N, 3, T, H, W\); got a tensor of shape \(1, 1, 4, 64, 64\)$"
+    ):
         CSN(depth=26)(torch.zeros(1, 1, 4, 64, 64))
 
 
@@ -226,7 +247,7 @@ def test_the_config_builds_it():
     assert (built.dropout.p, built.head.out_features, type(built.pool2)) == (0.3, 7, nn.MaxPool3d)
 
 
-# -------------------------------------------------------------------------------------------------------------------- weights
+# -------------------------------------------------------------------------------------------------------------- weights
 def mmaction2_state(model: CSN) -> dict[str, Tensor]:
     """The model's weights under the names of mmaction2."""
     state, is_ip = {}, model.bottleneck == "ip"
@@ -252,8 +273,14 @@ def other_layouts(model: CSN) -> dict[str, dict[str, Tensor]]:
     return {
         "fragrant": own,
         "VMZ / torchvision": {key.replace("head.", "fc."): value for key, value in own.items()},
-        "mmaction2 recogniser": {**mmaction2, "data_preprocessor.mean": torch.zeros(3), "data_preprocessor.std": torch.ones(3)},
-        "mmaction2 backbone": {key.removeprefix("backbone."): value for key, value in mmaction2.items() if key.startswith("backbone.")},
+        "mmaction2 recogniser": {
+            **mmaction2,
+            "data_preprocessor.mean": torch.zeros(3),
+            "data_preprocessor.std": torch.ones(3),
+        },
+        "mmaction2 backbone": {
+            key.removeprefix("backbone."): value for key, value in mmaction2.items() if key.startswith("backbone.")
+        },
     }
 
 
@@ -283,7 +310,8 @@ def test_weights_of_another_csn_are_refused(file, model):
         state = CSN(bottleneck=file[0], depth=file[1]).state_dict()
         own = CSN(bottleneck=model[0], depth=model[1])
     message = (
-        f"^weights 'x.pth': the weights are those of {file[0]}-CSN-{file[1]}, the model is {model[0]}-CSN-{model[1]}; set CSN.BOTTLENECK"
+        f"^weights 'x.pth': the weights are those of {file[0]}-CSN-{file[1]}, the model is {model[0]}-CSN-{model[1]}; "
+        "set CSN.BOTTLENECK"
     )
     with pytest.raises(WeightsError, match=message):
         load_weights(own, state, where="x.pth")
@@ -291,7 +319,9 @@ def test_weights_of_another_csn_are_refused(file, model):
 
 def test_old_interaction_preserved_files_are_refused():
     state = mmaction2_state(CSN(depth=26, bottleneck="ip"))
-    state = {key.replace(".conv2.0.conv.", ".conv2.0."): value for key, value in state.items() if ".conv2.0.bn." not in key}
+    state = {
+        key.replace(".conv2.0.conv.", ".conv2.0."): value for key, value in state.items() if ".conv2.0.bn." not in key
+    }
     with pytest.raises(WeightsError, match=r"old mmaction2 \(before mid-2021\), whose ip-CSN has no BatchNorm between"):
         load_weights(CSN(depth=26, bottleneck="ip"), state)
 

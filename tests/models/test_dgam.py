@@ -2,17 +2,21 @@
 
 import copy
 from contextlib import nullcontext
+from functools import partial
 
 import pytest
 import torch
 import torch.nn.functional as F
-from conftest import golden
+from conftest import golden, golden_input
 from dgam_inputs import dgam_input, published_state
 from models_by_row import TINY
+from swin_probes import assert_near, assert_probe, outputs_by_name
 from torch import nn
 
 from fragrant.benchmarks.parts import again, calls_of
 from fragrant.config import load_cfg
+from fragrant.layers.gamma_experts import one_hot
+from fragrant.metrics import ensemble
 from fragrant.models import ModelError, build_model
 from fragrant.models.dgam import DGAM
 from fragrant.models.uniformer import UniFormer
@@ -34,18 +38,25 @@ def published_model(name: str, **options) -> DGAM:
 @pytest.mark.parametrize("name", ["dgam_swin_t_c12", "dgam_swin_b_c12"])
 def test_decisions_and_logits_match_the_published_code(name):
     expected, model = golden(f"dgam/{name}"), published_model(name, select="hard", tau=1e-6).eval()
-    assert sum(parameter.numel() for parameter in model.parameters()) == expected["params"]["total"]
+    for part, of in (("total", model), ("gating", model.experts.gating), ("heads", model.heads)):
+        assert sum(parameter.numel() for parameter in of.parameters()) == expected["params"][part]
     for case in expected["cases"]:
         wanted = case["output"]
-        with torch.no_grad():
-            logits, choice = model.decide(dgam_input(**case["input"]))
+        probes = {probe: numbers for probe, numbers in case["probes"].items() if probe != "corrected"}
+        brightened = []
+        hook = model.experts.register_forward_hook(lambda module, args, output, kept=brightened: kept.append(output[0]))
+        (logits, choice), seen = outputs_by_name(
+            model.backbone, probes, partial(model.decide, dgam_input(**case["input"]))
+        )
+        hook.remove()
+        assert_probe(brightened[0], case["probes"]["corrected"], "corrected")
+        for probe, numbers in probes.items():
+            assert_probe(seen[probe], numbers, probe)
         assert choice.expert.tolist() == wanted["expert"]
         torch.testing.assert_close(choice.probs, torch.tensor(wanted["gate_prob"]), rtol=1e-5, atol=1e-6)
+        assert_near(logits, wanted["logits"], scale=torch.tensor(wanted["logits"]).abs().max().item())
         if "avg_prob" in wanted:  # every view decides for itself
-            torch.testing.assert_close(logits.softmax(-1).mean(0, keepdim=True), torch.tensor(wanted["avg_prob"]), rtol=1e-4, atol=2e-6)
-        else:
-            expected_logits = torch.tensor(wanted["logits"])
-            assert (logits - expected_logits).abs().max() <= 2e-5 * expected_logits.abs().max()
+            assert_near(ensemble(logits[None], space="softmax", method="mean"), wanted["avg_prob"], scale=1.0)
 
 
 def test_hard_training_is_the_published_one_and_leaves_the_gate_alone():
@@ -55,13 +66,41 @@ def test_hard_training_is_the_published_one_and_leaves_the_gate_alone():
     loss = F.cross_entropy(logits, torch.tensor(expected["labels"]))
     loss.backward()
     assert choice.expert.tolist() == expected["expert"] and loss.item() == pytest.approx(expected["loss"], rel=1e-5)
-    assert not any(parameter.grad.any() for parameter in model.experts.parameters())
+    torch.testing.assert_close(choice.probs.detach(), torch.tensor(expected["gate_prob"]), rtol=1e-5, atol=1e-6)
+    assert_near(logits, expected["logits"], scale=torch.tensor(expected["logits"]).abs().max().item())
+    gate_norm = nn.utils.get_total_norm([parameter.grad for parameter in model.experts.parameters()]).item()
+    assert gate_norm == expected["gate_total_grad_l2"] == 0
     parameters = dict(model.named_parameters())
     published = published_state("dgam_swin_t_c12")
     name_of = {id(value): name for name, value in model.rename_published(published).items()}
     for key, norm in expected["grad_l2 (null = no gradient at all)"].items():
-        found = parameters[name_of[id(published[key])]].grad.norm().item()  # 0 where the published code has no gradient at all
+        found = (
+            parameters[name_of[id(published[key])]].grad.norm().item()
+        )  # 0 where the published code has no gradient at all
         assert found == pytest.approx(norm or 0.0, rel=3e-4, abs=1e-7), key
+
+
+@pytest.mark.parametrize("name", ["dgam_swin_t_c12", "dgam_swin_b_c12"])
+def test_the_published_recipe_trains_what_it_did(name):
+    size = SIZES[golden(f"dgam/{name}")["build"]["arch"].upper()]
+    with torch.device("meta"):
+        model = DGAM(
+            VideoSwin(num_classes=0, size=size, frozen_stages=4), num_classes=12, num_frames=32, frozen=("heads",)
+        )
+    published = golden(f"dgam/{name}")["trainable_with_hydra_config(frozen_stages=4, heads frozen)"]
+    ours = model.rename_published(dict.fromkeys(published, torch.zeros(())))
+    assert {key for key, parameter in model.named_parameters() if parameter.requires_grad} == set(ours)
+
+
+@pytest.mark.parametrize("case", [case for case in golden("dgam/dgam_parts")["cases"] if case["part"] == "heads"])
+def test_every_clip_has_the_classifier_of_its_expert(case):
+    model, expert = (
+        published_model("dgam_swin_t_c12"),
+        torch.tensor(case["expert"]),
+    )  # the parts' heads are those of this file
+    pooled = model.backbone.forward_head(golden_input(**case["input"]))
+    logits = model.classify(pooled, one_hot(F.one_hot(expert, 5).float(), expert))
+    torch.testing.assert_close(logits.detach(), torch.tensor(case["output"]["logits"]), rtol=1e-5, atol=1e-6)
 
 
 def test_the_default_rule_moves_the_gate_through_clips_and_classifiers():
@@ -69,17 +108,26 @@ def test_the_default_rule_moves_the_gate_through_clips_and_classifiers():
     model = published_model("dgam_swin_t_c12").train()
     expected = golden("dgam/dgam_swin_t_c12")["train"][0]
     F.cross_entropy(model(dgam_input(**expected["input"])), torch.tensor(expected["labels"])).backward()
-    assert all(parameter.grad.any() for name, parameter in model.experts.named_parameters() if "linear" in name and "weight" in name)
+    assert all(
+        parameter.grad.any()
+        for name, parameter in model.experts.named_parameters()
+        if "linear" in name and "weight" in name
+    )
 
 
 def test_scores_tell_the_gamma_that_the_gate_chose():
-    expected, model = golden("dgam/dgam_swin_t_c12")["cases"][0], published_model("dgam_swin_t_c12", select="hard", tau=1e-6).eval()
+    expected, model = (
+        golden("dgam/dgam_swin_t_c12")["cases"][0],
+        published_model("dgam_swin_t_c12", select="hard", tau=1e-6).eval(),
+    )
     with torch.inference_mode():
         logits, chosen = model.score(dgam_input(**expected["input"]))
     assert chosen["gamma"].tolist() == [model.choices["gamma"][expert] for expert in expected["output"]["expert"]]
 
 
-@pytest.mark.parametrize("change", [copy.deepcopy, frozen_copy, lambda model: model], ids=["copied", "averaged", "compiled"])
+@pytest.mark.parametrize(
+    "change", [copy.deepcopy, frozen_copy, lambda model: model], ids=["copied", "averaged", "compiled"]
+)
 def test_copies_and_compiled_models_tell_it_too(change):
     model, calls = small(gammas=(1.0, 1.1)).eval(), []
     other = change(model)
@@ -95,10 +143,12 @@ def test_copies_and_compiled_models_tell_it_too(change):
         others = other.score(clips)
     assert calls  # the compiled model computed it
     torch.testing.assert_close(others[0], logits)
-    assert torch.equal(others[1]["gamma"], chosen["gamma"]) and set(chosen["gamma"].tolist()) <= set(torch.tensor([1.0, 1.1]).tolist())
+    assert torch.equal(others[1]["gamma"], chosen["gamma"]) and set(chosen["gamma"].tolist()) <= set(
+        torch.tensor([1.0, 1.1]).tolist()
+    )
 
 
-# --------------------------------------------------------------------------------------------------------- any backbone, weights
+# ------------------------------------------------------------------------------------------------ any backbone, weights
 def small(**options) -> DGAM:
     torch.manual_seed(0)
     return DGAM(UniFormer(**{**TINY, "num_classes": 0}), num_classes=5, num_frames=4, **options)
@@ -108,7 +158,9 @@ def test_weights_of_a_backbone_serve_every_classifier():
     plain = UniFormer(**TINY)
     model = small()
     report = load_weights(model, plain.state_dict())
-    assert all(key.startswith("experts.gating.") for key in report.missing) and not (report.unexpected or report.dropped)
+    assert all(key.startswith("experts.gating.") for key in report.missing) and not (
+        report.unexpected or report.dropped
+    )
     assert all(torch.equal(head.weight, plain.head.weight) for head in model.heads)
     assert torch.equal(model.backbone.blocks3[0].attn.qkv.weight, plain.blocks3[0].attn.qkv.weight)
 
@@ -124,7 +176,9 @@ def test_shared_and_matched_classifiers():
     expert = torch.tensor([0, 4, 2])
     logits, _ = matched.decide(clips, expert)
     pooled = matched.backbone.forward_head(matched.backbone.forward_features(matched.experts(clips, expert)[0]))
-    torch.testing.assert_close(logits, torch.stack([matched.heads[k](row) for k, row in zip(expert.tolist(), pooled, strict=True)]))
+    torch.testing.assert_close(
+        logits, torch.stack([matched.heads[k](row) for k, row in zip(expert.tolist(), pooled, strict=True)])
+    )
 
 
 def test_frozen_parts_keep_their_weights_and_statistics():
@@ -141,7 +195,9 @@ def test_a_classifier_that_no_clip_takes_has_a_gradient_of_zero_and_only_decays(
     before = [head.weight.detach().clone() for head in model.heads]
     logits, _ = model.decide(torch.rand(3, 3, 4, 64, 64), torch.tensor([1, 1, 3]))
     F.cross_entropy(logits, torch.arange(3)).backward()
-    groups = [{"params": group["params"], "weight_decay": decay * group["decay_scale"]} for group in model.optimizer_groups()]
+    groups = [
+        {"params": group["params"], "weight_decay": decay * group["decay_scale"]} for group in model.optimizer_groups()
+    ]
     torch.optim.AdamW(groups, lr=rate).step()
     for k, head in enumerate(model.heads):
         assert head.weight.grad.any() == (k in (1, 3))
@@ -199,7 +255,12 @@ SMALL += "UNIFORMER.EMBED_DIM [8,16,32,32] UNIFORMER.DEPTH [1,1,1,1] UNIFORMER.H
 @pytest.mark.parametrize(
     "pairs, holds",
     [
-        ("", lambda model: isinstance(model.backbone, UniFormer) and len(model.heads) == 5 and model.experts.select == "st_gumbel"),
+        (
+            "",
+            lambda model: (
+                isinstance(model.backbone, UniFormer) and len(model.heads) == 5 and model.experts.select == "st_gumbel"
+            ),
+        ),
         ("DGAM.GAMMAS [1,2]", lambda model: len(model.heads) == 2),
         ("DGAM.SELECT soft", lambda model: model.experts.select == "soft"),
         ("DGAM.STATISTICS [mean,std]", lambda model: model.experts.gating.linear1.in_features == 8),
@@ -207,7 +268,10 @@ SMALL += "UNIFORMER.EMBED_DIM [8,16,32,32] UNIFORMER.DEPTH [1,1,1,1] UNIFORMER.H
         ("DGAM.TAU 0.3", lambda model: model.experts.tau == 0.3),
         ("DGAM.HEADS shared", lambda model: len(model.heads) == 1),
         ("DGAM.FREEZE [backbone,gate]", lambda model: model.frozen == ("backbone", "gate")),
-        ("DGAM.BACKBONE_LR_SCALE 0.1 DGAM.GATE_LR_SCALE 1000", lambda model: model.lr_scales == {"backbone": 0.1, "gate": 1000}),
+        (
+            "DGAM.BACKBONE_LR_SCALE 0.1 DGAM.GATE_LR_SCALE 1000",
+            lambda model: model.lr_scales == {"backbone": 0.1, "gate": 1000},
+        ),
         ("DGAM.BACKBONE CSN CSN.DEPTH 26", lambda model: model.num_features == 2048),
     ],
 )

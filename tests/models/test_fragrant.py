@@ -1,4 +1,5 @@
-"""FRAGRANT computes what the published modules compute at the places that its figure and its commented-out calls show."""
+"""FRAGRANT computes what the published modules compute at the places that its figure and its commented-out calls
+show."""
 
 import pytest
 import torch
@@ -20,8 +21,13 @@ PLACE = {"after_patch_embed": "embed", "after_blocks": "stage"}
 def arguments_of(build: dict) -> dict:
     """Our arguments for the ordered insertions of a golden file."""
     chain = [(PLACE[place[:-1]] + place[-1], module) for place, module in build["insert"]]
-    at = {"fam": [place for place, module in chain if module == "FAM"], "ram": [place for place, module in chain if module != "FAM"]}
-    first = [next("fam" if module == "FAM" else "ram" for here, module in chain if here == place) for place in at["fam"]]
+    at = {
+        "fam": [place for place, module in chain if module == "FAM"],
+        "ram": [place for place, module in chain if module != "FAM"],
+    }
+    first = [
+        next("fam" if module == "FAM" else "ram" for here, module in chain if here == place) for place in at["fam"]
+    ]
     settings = next(iter(build["rsa"].values()))
     names = dict(nh="heads", dk="key_dim", dv="value_dim", dd="latent_dim", feat_type="feature_type")
     ram = {names.get(key, key): value for key, value in settings.items() if key not in ("d_in", "d_out", "resolved")}
@@ -29,7 +35,9 @@ def arguments_of(build: dict) -> dict:
 
 
 @pytest.mark.parametrize("memory_format", FORMATS.values(), ids=FORMATS)
-@pytest.mark.parametrize("name", ["fragrant_small_figure_default_c12", "fragrant_small_figure_vplusr_c12", "fragrant_small_commented_c12"])
+@pytest.mark.parametrize(
+    "name", ["fragrant_small_figure_default_c12", "fragrant_small_figure_vplusr_c12", "fragrant_small_commented_c12"]
+)
 def test_whole_model_matches_the_published_modules(name, memory_format):
     expected = golden(f"uniformer/{name}")
     model = published_model(expected["build"], Fragrant, **arguments_of(expected["build"]))
@@ -48,7 +56,9 @@ def test_whole_model_matches_the_published_modules(name, memory_format):
 def test_the_figure_is_the_default():
     expected = golden("uniformer/fragrant_small_figure_vplusr_c12")
     model = load_cfg_model("MODEL.MODEL_NAME", "Fragrant", "MODEL.NUM_CLASSES", "12")
-    assert [(key, list(value.shape)) for key, value in model.state_dict().items()] == [(key, shape) for key, shape, _ in expected["state"]]
+    assert [(key, list(value.shape)) for key, value in model.state_dict().items()] == [
+        (key, shape) for key, shape, _ in expected["state"]
+    ]
     assert inserted(model) == {"stage2": ["disentangle"], "stage3": ["rsa_attn3"]}
 
 
@@ -96,12 +106,24 @@ def test_without_residual_the_module_stands_in_place_of_its_input():
 @pytest.mark.parametrize(
     "options, message",
     [
-        (dict(fam_at=("stage5",)), r"fam_at \['stage5'\]: 'stage5' must be one of embed1, stage1, .*, each at most once"),
-        (dict(ram_at=("stage1", "stage1")), r"ram_at \['stage1', 'stage1'\]: 'stage1' must be one of .*, each at most once"),
+        (
+            dict(fam_at=("stage5",)),
+            r"fam_at \['stage5'\]: 'stage5' must be one of embed1, stage1, .*, each at most once",
+        ),
+        (
+            dict(ram_at=("stage1", "stage1")),
+            r"ram_at \['stage1', 'stage1'\]: 'stage1' must be one of .*, each at most once",
+        ),
         (dict(first=("fma",)), r"first must be fam or ram, once or once for each place of fam_at \(1\); got \['fma'\]"),
-        (dict(first=("fam", "ram")), r"first must be fam or ram, once or once for each place of fam_at \(1\); got \['fam', 'ram'\]"),
+        (
+            dict(first=("fam", "ram")),
+            r"first must be fam or ram, once or once for each place of fam_at \(1\); got \['fam', 'ram'\]",
+        ),
         (dict(ram=dict(heads=7)), r"RAM at stage3: 28 channels come out of 32; heads \(7\) must divide 32"),
-        (dict(ram=dict(heads=8, stride=(1, 2, 2))), r"RAM at stage3: stride \[1, 2, 2\] halves the map, .*; set residual off"),
+        (
+            dict(ram=dict(heads=8, stride=(1, 2, 2))),
+            r"RAM at stage3: stride \[1, 2, 2\] halves the map, .*; set residual off",
+        ),
         (dict(ram=dict(kernel_type="X")), "RAM kernel_type 'X' is not known; known: V, R, VplusR"),
     ],
 )
@@ -115,7 +137,7 @@ def test_a_stride_without_residual_halves_the_map():
     assert model.forward_features(torch.rand(1, 3, 4, 64, 64)).shape == (1, 32, 2, 1, 1)
 
 
-# ---------------------------------------------------------------------------------------------------------------------- keys
+# ----------------------------------------------------------------------------------------------------------------- keys
 SMALL = "UNIFORMER.EMBED_DIM [8,16,32,32] UNIFORMER.DEPTH [1,1,1,1] UNIFORMER.HEAD_DIM 16 MODEL.NUM_CLASSES 5".split()
 
 
@@ -128,7 +150,10 @@ def load_cfg_model(*pairs: str) -> Fragrant:
     [
         ("FRAGRANT.FAM_AT [] FRAGRANT.RAM_AT []", lambda model: not inserted(model)),
         ("FRAGRANT.FAM_AT ['embed1','stage4']", lambda model: list(inserted(model)) == ["embed1", "stage3", "stage4"]),
-        ("FRAGRANT.RAM_AT ['stage2'] FRAGRANT.ORDER ['ram']", lambda model: inserted(model)["stage2"] == ["rsa_attn2", "disentangle"]),
+        (
+            "FRAGRANT.RAM_AT ['stage2'] FRAGRANT.ORDER ['ram']",
+            lambda model: inserted(model)["stage2"] == ["rsa_attn2", "disentangle"],
+        ),
         ("FRAGRANT.RESIDUAL False", lambda model: model.inserted["stage2"] == [("disentangle", False)]),
         ("FRAGRANT.FAM_EXPONENT 2", lambda model: model.disentangle.amplitude_exponent == 2),
         ("FRAGRANT.RAM_IMPL torch", lambda model: model.rsa_attn3.impl == "torch"),
@@ -138,7 +163,10 @@ def load_cfg_model(*pairs: str) -> Fragrant:
         ("FRAGRANT.RAM.KEY_DIM 3", lambda model: model.rsa_attn3.dims == (8, 3, 4, 3)),
         ("FRAGRANT.RAM.VALUE_DIM 4 FRAGRANT.RAM.LATENT_DIM 6", lambda model: model.rsa_attn3.dims == (8, 4, 4, 6)),
         ("FRAGRANT.RAM.KERNEL_SIZE [5,7,7]", lambda model: model.rsa_attn3.H2.kernel_size == (5, 7, 7)),
-        ("FRAGRANT.RAM.STRIDE [1,2,2] FRAGRANT.RESIDUAL False", lambda model: isinstance(model.rsa_attn3.pool, torch.nn.AvgPool3d)),
+        (
+            "FRAGRANT.RAM.STRIDE [1,2,2] FRAGRANT.RESIDUAL False",
+            lambda model: isinstance(model.rsa_attn3.pool, torch.nn.AvgPool3d),
+        ),
         ("UNIFORMER.DROP_DEPTH_RATE 0.3", lambda model: model.blocks4[0].drop_path.drop_prob == pytest.approx(0.3)),
     ],
 )

@@ -60,7 +60,11 @@ def trainable(model) -> dict[str, torch.nn.Parameter]:
 
 def test_every_trainable_parameter_gets_a_finite_gradient(model, clips):
     model(clips).square().sum().backward()
-    without = [name for name, parameter in trainable(model).items() if parameter.grad is None or not parameter.grad.isfinite().all()]
+    without = [
+        name
+        for name, parameter in trainable(model).items()
+        if parameter.grad is None or not parameter.grad.isfinite().all()
+    ]
     assert not without
 
 
@@ -78,7 +82,9 @@ def test_scores_are_the_logits_and_what_was_chosen(model, clips):
         logits, chosen = model.score(clips)
         assert torch.equal(logits, model(clips)) and chosen.keys() == model.choices.keys()
     for name, values in model.choices.items():
-        assert chosen[name].shape == (len(clips),) and all(min(abs(value - torch.tensor(values))) < 1e-6 for value in chosen[name])
+        assert chosen[name].shape == (len(clips),) and all(
+            min(abs(value - torch.tensor(values))) < 1e-6 for value in chosen[name]
+        )
 
 
 def test_weights_go_to_a_file_and_back(model, clips, tmp_path):
@@ -114,7 +120,9 @@ def test_compiles_without_a_graph_break(model, clips):
     torch.testing.assert_close(compiled(clips), model(clips), rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last_3d], ids=["contiguous", "channels_last"])
+@pytest.mark.parametrize(
+    "memory_format", [torch.contiguous_format, torch.channels_last_3d], ids=["contiguous", "channels_last"]
+)
 def test_bfloat16_autocast_stays_close(row, model, clips, memory_format):
     clips = clips.to(memory_format=memory_format)
     if memory_format == torch.channels_last_3d:
@@ -124,7 +132,10 @@ def test_bfloat16_autocast_stays_close(row, model, clips, memory_format):
             exact = model.eval()(clips)
             with torch.autocast("cpu", dtype=torch.bfloat16):
                 rounded = model(clips).float()
-        assert not torch.equal(rounded, exact) and torch.cosine_similarity(rounded.flatten(), exact.flatten(), dim=0) > 0.99
+        assert (
+            not torch.equal(rounded, exact)
+            and torch.cosine_similarity(rounded.flatten(), exact.flatten(), dim=0) > 0.99
+        )
         return
     gradients = {}
     for enabled in (False, True):

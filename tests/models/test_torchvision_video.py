@@ -15,7 +15,9 @@ NETWORKS = {
 }
 
 
-@pytest.mark.parametrize("name", [pytest.param(name, marks=[pytest.mark.slow] * (name == "MViTv2")) for name in NETWORKS])
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name == "MViTv2")) for name in NETWORKS]
+)
 def test_torchvisions_file_gives_torchvisions_numbers(name):
     theirs, ours, size = NETWORKS[name]
     torch.manual_seed(0)

@@ -14,10 +14,16 @@ from fragrant.models import ModelError, build_model
 from fragrant.models.uniformer import Insertion, UniFormer, uniformer_base, uniformer_small
 from fragrant.models.weights import load_weights
 
-PUBLISHED = ["uniformer_small_c12", "uniformer_small_k400", "uniformer_small_split_c12", "uniformer_small_std_c174", "uniformer_base_k400"]
+PUBLISHED = [
+    "uniformer_small_c12",
+    "uniformer_small_k400",
+    "uniformer_small_split_c12",
+    "uniformer_small_std_c174",
+    "uniformer_base_k400",
+]
 
 
-# --------------------------------------------------------------------------------------------------------- published numbers
+# ---------------------------------------------------------------------------------------------------- published numbers
 @pytest.mark.parametrize("memory_format", FORMATS.values(), ids=FORMATS)
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_whole_model_matches_the_published_code(name, memory_format):
@@ -40,7 +46,10 @@ def test_published_fragrant_file_is_a_plain_uniformer_with_unused_members():
     expected = golden("uniformer/fragrant_small_plain_c12")
     model = published_model(expected["build"])
     report = load_weights(model, published_state("fragrant_small_plain_c12"))
-    assert report.unexpected == [key for key, *_ in expected["state"] if key.startswith("rsa_attn")] and len(report.unexpected) == 8
+    assert (
+        report.unexpected == [key for key, *_ in expected["state"] if key.startswith("rsa_attn")]
+        and len(report.unexpected) == 8
+    )
     assert not (report.missing or report.dropped)
     for case in expected["cases"]:
         seen = outputs_by_name(model, case["probes"], golden_input(**case["input"]))
@@ -51,9 +60,10 @@ def test_published_fragrant_file_is_a_plain_uniformer_with_unused_members():
             assert_probe(seen[probe_name], probe)
 
 
-# -------------------------------------------------------------------------------------------------------------------- shapes
+# --------------------------------------------------------------------------------------------------------------- shapes
 @pytest.mark.parametrize(
-    "clip, features", [((1, 32, 32), (1, 1, 1)), ((5, 33, 70), (3, 1, 2)), ((8, 112, 112), (4, 3, 3)), ((2, 64, 63), (1, 2, 1))]
+    "clip, features",
+    [((1, 32, 32), (1, 1, 1)), ((5, 33, 70), (3, 1, 2)), ((8, 112, 112), (4, 3, 3)), ((2, 64, 63), (1, 2, 1))],
 )
 def test_features_have_half_the_frames_and_a_32nd_of_the_edges(clip, features):
     model = UniFormer(**TINY).eval()
@@ -69,11 +79,14 @@ def test_zero_classes_give_the_pooled_features():
 
 @pytest.mark.parametrize("shape", [(3, 8, 64, 64), (1, 4, 8, 64, 64), (1, 3, 8, 31, 64), (1, 3, 8, 64, 31)])
 def test_a_clip_that_does_not_fit_is_an_error_of_one_line(shape):
-    with pytest.raises(ModelError, match=r"clips must be \(N, 3, T, H, W\) with at least 32 x 32 pixels; got a tensor of shape \(\d.*\)$"):
+    with pytest.raises(
+        ModelError,
+        match=r"clips must be \(N, 3, T, H, W\) with at least 32 x 32 pixels; got a tensor of shape \(\d.*\)$",
+    ):
         UniFormer(**TINY)(torch.zeros(shape))
 
 
-# ----------------------------------------------------------------------------------------------------------------- arguments
+# ------------------------------------------------------------------------------------------------------------ arguments
 @pytest.mark.parametrize(
     "build, options, parameters",
     [
@@ -122,7 +135,16 @@ def test_drop_path_grows_linearly_over_all_blocks():
 
 
 def test_rates_reach_their_layers():
-    model = UniFormer(**{**TINY, "dropout_rate": 0.25, "attention_dropout_rate": 0.125, "qk_scale": 0.5, "qkv_bias": False, "split": True})
+    model = UniFormer(
+        **{
+            **TINY,
+            "dropout_rate": 0.25,
+            "attention_dropout_rate": 0.125,
+            "qk_scale": 0.5,
+            "qkv_bias": False,
+            "split": True,
+        }
+    )
     dropouts = {name: module.p for name, module in model.named_modules() if isinstance(module, nn.Dropout)}
     assert set(dropouts.values()) == {0.25}
     assert {"pos_drop", "blocks1.0.mlp.dropout", "blocks3.0.t_attn.dropout", "blocks4.1.mlp.dropout"} <= set(dropouts)
@@ -130,7 +152,7 @@ def test_rates_reach_their_layers():
         assert (attention.attention_dropout, attention.scale, attention.qkv.bias) == (0.125, 0.5, None)
 
 
-# ---------------------------------------------------------------------------------------------------------------- initial values
+# ------------------------------------------------------------------------------------------------------- initial values
 def test_initial_values_are_the_published_ones():
     torch.manual_seed(0)
     model = UniFormer(**{**TINY, "split": True, "embed_dim": (64, 64, 128, 128), "head_dim": 64})
@@ -141,13 +163,15 @@ def test_initial_values_are_the_published_ones():
                 assert module.weight.std().item() == pytest.approx(0.02, rel=0.05), name
         if isinstance(module, nn.Conv3d):
             bound = module.weight[0].numel() ** -0.5
-            assert 0.9 * bound < module.weight.abs().max().item() <= bound and module.bias.abs().max().item() <= bound, name
+            assert (
+                0.9 * bound < module.weight.abs().max().item() <= bound and module.bias.abs().max().item() <= bound
+            ), name
         if isinstance(module, SplitAttentionBlock):
             assert not module.t_attn.qkv.weight.any() and bool((module.t_attn.proj.weight == 1).all())
             assert not module.t_attn(torch.randn(2, 3, 128)).any()  # time adds nothing yet
 
 
-# ---------------------------------------------------------------------------------------------------------------- insertions
+# ----------------------------------------------------------------------------------------------------------- insertions
 class Scale(nn.Module):
     """x -> factor * x, and a record of where it was called."""
 
@@ -175,7 +199,9 @@ def test_insertions_run_at_their_places_in_order():
     plain = UniFormer(**TINY).eval()
     assert list(model.state_dict()) == [*plain.state_dict(), "doubler.factor", "halver.factor"]
     clips = torch.rand(1, 3, 4, 64, 64)
-    seen = outputs_by_name(model, ["blocks1.0", "patch_embed2", "blocks2.1", "patch_embed3", "blocks4.1", "norm"], clips)
+    seen = outputs_by_name(
+        model, ["blocks1.0", "patch_embed2", "blocks2.1", "patch_embed3", "blocks4.1", "norm"], clips
+    )
     assert calls == [(0.5, (16, 2, 8, 8)), (2.0, (16, 2, 8, 8)), (0.5, (16, 2, 8, 8)), (0.5, (32, 2, 2, 2))]
     with torch.no_grad():
         assert torch.equal(seen["blocks2.1"], model.blocks2[1](model.blocks2[0](1.5 * seen["patch_embed2"])))
@@ -186,8 +212,14 @@ def test_insertions_run_at_their_places_in_order():
 @pytest.mark.parametrize(
     "insertion, message",
     [
-        (Insertion("embed5", "new", nn.Identity()), "insertion 'new': place 'embed5' is not known; allowed: embed1, stage1, embed2"),
-        (Insertion("embed1", "norm", nn.Identity()), "insertion 'norm' at 'embed1': this name already belongs to another part"),
+        (
+            Insertion("embed5", "new", nn.Identity()),
+            "insertion 'new': place 'embed5' is not known; allowed: embed1, stage1, embed2",
+        ),
+        (
+            Insertion("embed1", "norm", nn.Identity()),
+            "insertion 'norm' at 'embed1': this name already belongs to another part",
+        ),
     ],
 )
 def test_an_insertion_with_a_wrong_place_or_name(insertion, message):
@@ -195,7 +227,7 @@ def test_an_insertion_with_a_wrong_place_or_name(insertion, message):
         UniFormer(**TINY, insertions=[insertion])
 
 
-# -------------------------------------------------------------------------------------------------------------------- memory
+# --------------------------------------------------------------------------------------------------------------- memory
 class Copies(TorchDispatchMode):
     """Collects the operators that only move numbers."""
 
@@ -209,7 +241,9 @@ class Copies(TorchDispatchMode):
         return func(*args, **(kwargs or {}))
 
 
-@pytest.mark.parametrize("split, copies", [(False, 0), (True, 6)])  # split: tokens are sorted by place and back, in 3 blocks
+@pytest.mark.parametrize(
+    "split, copies", [(False, 0), (True, 6)]
+)  # split: tokens are sorted by place and back, in 3 blocks
 def test_a_channels_last_clip_stays_so_without_copies(split, copies):
     model, clips = UniFormer(**TINY, split=split), torch.rand(2, 3, 4, 64, 64)
     assert model.forward_features(clips).is_contiguous()
@@ -220,11 +254,16 @@ def test_a_channels_last_clip_stays_so_without_copies(split, copies):
     assert len(counter.found) - 1 == copies  # one is the clip's own
 
 
-# ------------------------------------------------------------------------------------------------------------------- config
+# --------------------------------------------------------------------------------------------------------------- config
 def config(**changes) -> CfgNode:
     cfg = CfgNode(
         {
-            "MODEL": {"MODEL_NAME": "Uniformer", "NUM_CLASSES": 5, "USE_CHECKPOINT": False, "CHECKPOINT_NUM": [1, 2, 0, 1]},
+            "MODEL": {
+                "MODEL_NAME": "Uniformer",
+                "NUM_CLASSES": 5,
+                "USE_CHECKPOINT": False,
+                "CHECKPOINT_NUM": [1, 2, 0, 1],
+            },
             "DATA": {"INPUT_CHANNEL_NUM": [3, 3]},
             "UNIFORMER": {
                 "EMBED_DIM": [8, 16, 32, 32],
@@ -261,7 +300,10 @@ def config(**changes) -> CfgNode:
         (dict(UNIFORMER__MLP_RATIO=2), lambda model: model.blocks3[0].mlp.fc1.out_features == 64),
         (dict(UNIFORMER__QKV_BIAS=False), lambda model: model.blocks3[0].attn.qkv.bias is None),
         (dict(UNIFORMER__DROPOUT_RATE=1), lambda model: model.pos_drop.p == 1),
-        (dict(UNIFORMER__DROP_DEPTH_RATE=0.3), lambda model: model.blocks4[1].drop_path.drop_prob == pytest.approx(0.3)),
+        (
+            dict(UNIFORMER__DROP_DEPTH_RATE=0.3),
+            lambda model: model.blocks4[1].drop_path.drop_prob == pytest.approx(0.3),
+        ),
     ],
 )
 def test_every_key_reaches_the_model(changes, holds):

@@ -1,12 +1,14 @@
-"""Video Swin computes what the published code computes, and takes the weights of mmaction2, torchvision and of image models."""
+"""Video Swin computes what the published code computes, and takes the weights of mmaction2, torchvision and of image
+models."""
 
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import pytest
 import torch
 import torch.nn.functional as F
 from conftest import fill_v1, golden, golden_input
-from torch import Tensor, nn
+from swin_probes import assert_near, assert_probe, outputs_by_name
+from torch import Tensor
 
 from fragrant.config import load_cfg
 from fragrant.metrics import ensemble
@@ -28,44 +30,17 @@ def published_state(name: str) -> dict[str, Tensor]:
 def published_model(name: str, **options) -> VideoSwin:
     build = golden(f"dgam/{name}")["build"]
     size = SIZES[build["arch"].upper()]
-    assert [size.embed_dim, [*size.depths], [*size.num_heads]] == [build["embed_dim"], build["depths"], build["num_heads"]]
+    assert [size.embed_dim, [*size.depths], [*size.num_heads]] == [
+        build["embed_dim"],
+        build["depths"],
+        build["num_heads"],
+    ]
     sizes = dict(patch_size=build["patch_size"], window_size=build["window_size"])
     model = VideoSwin(num_classes=build["num_classes"], size=size, **sizes, **options)
     report = load_weights(model, {"state_dict": published_state(name)})
     assert not (report.unexpected or report.dropped) and report.layout == "Video Swin / mmaction2 0.x"
     assert all(key.endswith("relative_position_index") for key in report.missing)
     return model.eval()
-
-
-def module_of(model: VideoSwin, name: str) -> nn.Module:
-    """Our part for a published name; a published stage ends with the merging of patches."""
-    if name == "patch_embed":
-        return model.patch_embed
-    if name == "backbone":
-        return model.norm
-    stage = int(name.split(".")[1])
-    if ".blocks." in name:
-        return model.features[2 * stage][int(name.split(".")[3])]
-    return model.features[2 * stage + 1] if stage < 3 else model.features[6][-1]
-
-
-def outputs_by_name(model: VideoSwin, names, clips: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-    seen, hooks = {}, []
-    for name in names:
-        keep = lambda module, args, output, name=name: seen.__setitem__(name, output)  # noqa: E731
-        hooks.append(module_of(model, name).register_forward_hook(keep))
-    with torch.no_grad():
-        logits = model(clips)
-    for hook in hooks:
-        hook.remove()
-    return logits, seen
-
-
-def assert_near(actual: Tensor, expected, scale: float, tolerance: float = 2e-5) -> None:
-    expected = torch.as_tensor(expected, dtype=torch.float64)
-    assert actual.shape == expected.shape
-    worst = (actual.detach().double() - expected).abs().max().item()
-    assert worst <= tolerance * scale, f"off by {worst / scale:.1e} of the scale"
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -75,19 +50,13 @@ def test_logits_and_inner_numbers_match_the_published_code(name):
     for case in expected["cases"]:
         clips = golden_input(**case["input"])
         views = clips.shape[1] if clips.ndim == 6 else 0
-        logits, seen = outputs_by_name(model, case["probes"], clips.flatten(0, 1) if views else clips)
+        logits, seen = outputs_by_name(model, case["probes"], partial(model, clips.flatten(0, 1) if views else clips))
         if views:
             assert_near(ensemble(logits[None], space="softmax", method="mean"), case["output"]["avg_prob"], scale=1.0)
-        else:
-            scale = torch.tensor(case["output"]["logits"]).abs().max().item()
-            assert_near(logits, case["output"]["logits"], scale=scale)
+        scale = torch.tensor(case["output"]["logits"]).abs().max().item()
+        assert_near(logits, case["output"]["logits"], scale=scale)
         for probe, wanted in case["probes"].items():
-            output = seen[probe]
-            output = output if list(output.shape) == wanted["shape"] else output.permute(0, 4, 1, 2, 3)  # channels first, as published
-            assert list(output.shape) == wanted["shape"], probe
-            values = output.contiguous().flatten().double()
-            found = torch.stack([values.mean(), values.std(correction=0), *values[:8]])
-            assert_near(found, [wanted["mean"], wanted["std"], *wanted["first8"]], scale=max(wanted["std"], 1.0))
+            assert_probe(seen[probe], wanted, probe)
 
 
 def test_training_gradients_match_the_published_code():
@@ -99,6 +68,7 @@ def test_training_gradients_match_the_published_code():
         loss = F.cross_entropy(logits, torch.tensor(expected["labels"]))
         loss.backward()
         assert loss.item() == pytest.approx(expected["loss"], rel=1e-5)
+        assert_near(logits, expected["logits"], scale=torch.tensor(expected["logits"]).abs().max().item())
         ours = renamed_swin(dict.fromkeys(expected["grad_l2"], torch.zeros(())))
         parameters = dict(model.named_parameters())
         for (published, norm), name in zip(expected["grad_l2"].items(), ours, strict=True):
@@ -107,7 +77,9 @@ def test_training_gradients_match_the_published_code():
         assert total == pytest.approx(expected["total_grad_l2"], rel=2e-4)
 
 
-@pytest.mark.parametrize("size, parameters", [("T", 28_158_070), ("S", 49_816_678), ("B", 88_048_984), ("L", 196_953_916)])
+@pytest.mark.parametrize(
+    "size, parameters", [("T", 28_158_070), ("S", 49_816_678), ("B", 88_048_984), ("L", 196_953_916)]
+)
 def test_sizes_have_the_published_number_of_parameters(size, parameters):
     with torch.device("meta"):
         assert sum(p.numel() for p in VideoSwin(size=SIZES[size]).parameters()) == parameters
@@ -117,7 +89,7 @@ def test_cost_is_the_published_one():
     assert measure(VideoSwin(), (3, 32, 224, 224)).gmacs == pytest.approx(87.8, abs=0.3)
 
 
-# ------------------------------------------------------------------------------------------------------------------- weights
+# -------------------------------------------------------------------------------------------------------------- weights
 def test_files_of_mmaction2_1_and_torchvision_load_too():
     model = VideoSwin(**SMALL)
     state = model.state_dict()
@@ -146,10 +118,18 @@ def published_names(state: dict[str, Tensor]) -> dict[str, Tensor]:
 def test_an_image_model_is_inflated():
     model = VideoSwin(**SMALL)
     table = torch.randn(25, 1)
-    image = {key.removeprefix("backbone."): value for key, value in published_names(model.state_dict()).items() if "fc_cls" not in key}
-    image = {key: table.expand(25, value.shape[1]) if key.endswith("bias_table") else value for key, value in image.items()}
+    image = {
+        key.removeprefix("backbone."): value
+        for key, value in published_names(model.state_dict()).items()
+        if "fc_cls" not in key
+    }
+    image = {
+        key: table.expand(25, value.shape[1]) if key.endswith("bias_table") else value for key, value in image.items()
+    }
     patches = torch.randn(8, 3, 4, 4)
-    report = load_weights(model, {"model": image | {"patch_embed.proj.weight": patches, "layers.0.blocks.0.attn_mask": torch.zeros(4)}})
+    report = load_weights(
+        model, {"model": image | {"patch_embed.proj.weight": patches, "layers.0.blocks.0.attn_mask": torch.zeros(4)}}
+    )
     assert report.layout == "Swin for images"
     assert all(key.startswith("head.") or key.endswith("relative_position_index") for key in report.missing)
     torch.testing.assert_close(model.patch_embed.proj.weight, patches[:, :, None].repeat(1, 1, 2, 1, 1) / 2)
@@ -164,13 +144,16 @@ def test_a_table_of_another_window_is_resized():
     assert torch.equal(inflate_table(torch.zeros(10, 2), (2, 3, 3)), torch.zeros(10, 2))  # no square
 
 
-# ----------------------------------------------------------------------------------------------------------------- arguments
+# ------------------------------------------------------------------------------------------------------------ arguments
 def test_frozen_stages_keep_their_weights_and_do_not_drop_paths():
     model = VideoSwin(**SMALL, frozen_stages=2, drop_path_rate=0.5).train()
     trained = {name.split(".")[0] + "." + name.split(".")[1] for name, p in model.named_parameters() if p.requires_grad}
     assert trained == {"features.4", "features.5", "features.6", "norm.weight", "norm.bias", "head.weight", "head.bias"}
     assert not model.features[2].training and model.features[4].training and not model.patch_embed.training
-    assert {n.split(".")[0] for n, p in VideoSwin(**SMALL, frozen_stages=4).named_parameters() if p.requires_grad} == {"norm", "head"}
+    assert {n.split(".")[0] for n, p in VideoSwin(**SMALL, frozen_stages=4).named_parameters() if p.requires_grad} == {
+        "norm",
+        "head",
+    }
     assert all(p.requires_grad for p in VideoSwin(**SMALL).parameters())
 
 
@@ -178,11 +161,18 @@ def test_groups_of_parameters():
     model = VideoSwin(**SMALL, backbone_lr_scale=0.1)
     groups = {group["name"]: group for group in model.optimizer_groups()}
     scales = {name: (group["lr_scale"], group["decay_scale"]) for name, group in groups.items()}
-    assert scales == {"backbone": (0.1, 1), "backbone without decay": (0.1, 0), "head": (1, 1), "head without decay": (1, 0)}
+    assert scales == {
+        "backbone": (0.1, 1),
+        "backbone without decay": (0.1, 0),
+        "head": (1, 1),
+        "head without decay": (1, 0),
+    }
     names = {id(parameter): name for name, parameter in model.named_parameters()}
     members = {name: [names[id(parameter)] for parameter in group["params"]] for name, group in groups.items()}
     assert members["head"] == ["head.weight"] and members["head without decay"] == ["head.bias"]
-    assert {name.split(".")[-1] for name in members["backbone"]} == {"weight"} and not any("norm" in name for name in members["backbone"])
+    assert {name.split(".")[-1] for name in members["backbone"]} == {"weight"} and not any(
+        "norm" in name for name in members["backbone"]
+    )
     assert "features.0.0.attn.relative_position_bias_table" in members["backbone without decay"]
     assert sum(map(len, members.values())) == len(names)
 
@@ -209,12 +199,18 @@ def test_a_clip_that_does_not_fit():
     [
         ("SWIN.SIZE S", lambda model: len(model.features[4]) == 18),
         ("SWIN.PATCH_SIZE [4,4,4]", lambda model: model.patch_embed.proj.kernel_size == (4, 4, 4)),
-        ("SWIN.WINDOW_SIZE [4,7,7]", lambda model: len(model.features[0][0].attn.relative_position_bias_table) == 7 * 13 * 13),
+        (
+            "SWIN.WINDOW_SIZE [4,7,7]",
+            lambda model: len(model.features[0][0].attn.relative_position_bias_table) == 7 * 13 * 13,
+        ),
         ("SWIN.DROP_PATH_RATE 0.4", lambda model: model.features[6][-1].stochastic_depth.p == pytest.approx(0.4)),
         ("SWIN.BACKBONE_LR_SCALE 0.1", lambda model: model.optimizer_groups()[0]["lr_scale"] == 0.1),
         ("SWIN.FROZEN_STAGES 1", lambda model: not model.features[0][0].norm1.weight.requires_grad),
         ("MODEL.DROPOUT_RATE 0.1", lambda model: model.dropout.p == 0.1),
-        ("MODEL.USE_CHECKPOINT True MODEL.CHECKPOINT_NUM [1,1,6,2]", lambda model: model.recompute_blocks == (1, 1, 6, 2)),
+        (
+            "MODEL.USE_CHECKPOINT True MODEL.CHECKPOINT_NUM [1,1,6,2]",
+            lambda model: model.recompute_blocks == (1, 1, 6, 2),
+        ),
     ],
 )
 def test_every_key_reaches_the_model(pairs, holds):

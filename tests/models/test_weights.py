@@ -29,7 +29,7 @@ def same_weights(model, state) -> bool:
     return all(torch.equal(value, state[key]) for key, value in model.state_dict().items())
 
 
-# ------------------------------------------------------------------------------------------------------------- pure functions
+# ------------------------------------------------------------------------------------------------------- pure functions
 @pytest.mark.parametrize("how", ["repeat", "center"])
 def test_inflation_matches_the_published_code(how):
     case = golden("framework/inflate")["case"]
@@ -89,7 +89,9 @@ def test_renaming(names, patterns, expected):
 
 
 def test_two_names_that_become_one_are_an_error():
-    with pytest.raises(WeightsError, match="'a.w' and 'ema.a.w' both become 'a.w' by TRAIN.CHECKPOINT_CLEAR_NAME_PATTERN"):
+    with pytest.raises(
+        WeightsError, match="'a.w' and 'ema.a.w' both become 'a.w' by TRAIN.CHECKPOINT_CLEAR_NAME_PATTERN"
+    ):
         renamed({"a.w": 0, "ema.a.w": 0}, ["ema."])
 
 
@@ -110,12 +112,21 @@ def test_the_state_dict_is_found(wrapper):
     ],
 )
 def test_a_file_without_a_state_dict(checkpoint, found):
-    with pytest.raises(WeightsError, match=f"weights 'x': no tensors found; .* under model, model_state, state_dict; {found}"):
+    with pytest.raises(
+        WeightsError, match=f"weights 'x': no tensors found; .* under model, model_state, state_dict; {found}"
+    ):
         unwrapped(checkpoint, "x")
 
 
 def test_matching_sorts_every_tensor_into_one_list():
-    wanted = {"same": (2,), "conv": (2, 1, 3, 2, 2), "width": (4,), "new": (1,), "head.weight": (5, 2), "head.bias": (5,)}
+    wanted = {
+        "same": (2,),
+        "conv": (2, 1, 3, 2, 2),
+        "width": (4,),
+        "new": (1,),
+        "head.weight": (5, 2),
+        "head.bias": (5,),
+    }
     state = {
         "same": torch.ones(2),
         "conv": torch.ones(2, 1, 2, 2),
@@ -140,7 +151,9 @@ def test_matching_without_inflation_drops():
 
 
 def test_the_summary_names_what_happened():
-    report = LoadReport(["a"], ["head.weight", *"bcdef"], ["old"], ["head.weight"], ["a"], {"head.weight": ((400, 512), (12, 512))})
+    report = LoadReport(
+        ["a"], ["head.weight", *"bcdef"], ["old"], ["head.weight"], ["a"], {"head.weight": ((400, 512), (12, 512))}
+    )
     assert report.summary() == (
         "1 of 7 tensors loaded; inflated over time: 1; dropped: 1: head.weight (400, 512) does not fit (12, 512); "
         "keep their initial values: 6: head.weight, b, c, d, ...; not used: 1: old"
@@ -148,7 +161,7 @@ def test_the_summary_names_what_happened():
     assert LoadReport(["a", "b"], [], [], []).summary() == "2 of 2 tensors loaded"
 
 
-# ------------------------------------------------------------------------------------------------------------ published files
+# ------------------------------------------------------------------------------------------------------ published files
 @pytest.mark.parametrize("case", [0, 1], ids=["1000 classes", "12 classes"])
 def test_image_weights_load_as_in_the_published_code(case):
     expected = golden("uniformer/checkpoint_in1k_small")["cases"][case]
@@ -162,7 +175,9 @@ def test_image_weights_load_as_in_the_published_code(case):
         assert_probe(model.state_dict()[key], probe)
     seen = {}
     for name in expected["probes"].keys() - {"head_in"}:
-        model.get_submodule(name).register_forward_hook(lambda module, args, output, name=name: seen.__setitem__(name, output))
+        model.get_submodule(name).register_forward_hook(
+            lambda module, args, output, name=name: seen.__setitem__(name, output)
+        )
     model.head.register_forward_pre_hook(lambda module, args: seen.__setitem__("head_in", args[0]))
     with torch.no_grad():
         seen["logits"] = model(golden_input(**expected["input"]))
@@ -201,7 +216,12 @@ def test_weights_of_one_frame_start_a_std_model():
 def test_every_layout_loads_from_a_file(tmp_path, wrapper, prefix):
     source, model = tiny(), tiny()
     state = {prefix + key: value for key, value in source.state_dict().items()}
-    more = {"epoch": 7, "optimizer_state": {"state": {}, "param_groups": [{"lr": 0.1}]}, "scaler_state": None, "cfg": "TRAIN: {}"}
+    more = {
+        "epoch": 7,
+        "optimizer_state": {"state": {}, "param_groups": [{"lr": 0.1}]},
+        "scaler_state": None,
+        "cfg": "TRAIN: {}",
+    }
     torch.save({wrapper: state, **more} if wrapper else state, tmp_path / "a.pyth")
     report = load_weights(model, tmp_path / "a.pyth")
     assert len(report.loaded) == len(state) and report.summary() == f"{len(state)} of {len(state)} tensors loaded"
@@ -217,7 +237,9 @@ def test_parts_of_names_can_be_cut_out():
 
 def test_half_precision_weights_fill_a_full_precision_model():
     source, model = tiny(), tiny()
-    load_weights(model, {key: value.half() if value.is_floating_point() else value for key, value in source.state_dict().items()})
+    load_weights(
+        model, {key: value.half() if value.is_floating_point() else value for key, value in source.state_dict().items()}
+    )
     assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
     torch.testing.assert_close(model.head.weight, source.head.weight, rtol=1e-3, atol=1e-4)
 
@@ -247,11 +269,15 @@ def test_a_deeper_file_loads_and_says_what_is_not_used():
     assert not (report.missing or report.dropped) and len(report.unexpected) == 687 - 331
 
 
-# ------------------------------------------------------------------------------------------------------------- the wrong file
+# ------------------------------------------------------------------------------------------------------- the wrong file
 def test_a_file_of_another_model_is_an_error_and_changes_nothing():
     model = tiny()
     before = {key: value.clone() for key, value in model.state_dict().items()}
-    state = {"conv1.weight": torch.zeros(64, 3, 7, 7), "patch_embed1.norm.weight": torch.zeros(8), "norm.weight": torch.zeros(31)}
+    state = {
+        "conv1.weight": torch.zeros(64, 3, 7, 7),
+        "patch_embed1.norm.weight": torch.zeros(8),
+        "norm.weight": torch.zeros(31),
+    }
     with pytest.raises(WeightsError) as error:
         load_weights(model, state, where="ssv2.pyth")
     backbone = len(before) - 2
@@ -299,6 +325,26 @@ def write_namespace(path):
 
 def write_model(path):
     torch.save(torch.nn.Linear(1, 1), path)
+
+
+@pytest.mark.parametrize("num_bytes", [1, 64])
+def test_flipped_bytes_are_found(tmp_path, num_bytes):
+    """PyTorch itself would take them for weights: the checksums of the file tell."""
+    path, model = tmp_path / "weights.pyth", tiny()
+    state = tiny().state_dict()
+    torch.save(state, path)
+    assert len(load_weights(model, path).loaded) == len(state)
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    content = bytearray(path.read_bytes())
+    at = content.index(state["blocks3.0.mlp.fc1.weight"].numpy().tobytes())
+    content[at : at + num_bytes] = bytes(byte ^ 0xFF for byte in content[at : at + num_bytes])
+    path.write_bytes(content)
+    torch.load(path, weights_only=True)  # without a word
+    with pytest.raises(
+        WeightsError, match=r"^weights '.*weights.pyth': damaged, .* \(wrong checksum of .*/data/\d+\)$"
+    ):
+        load_weights(model, path)
+    assert same_weights(model, before)
 
 
 @pytest.mark.parametrize(

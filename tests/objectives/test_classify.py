@@ -27,7 +27,9 @@ def clips_of(num: int) -> torch.Tensor:
     return torch.zeros(num, 3, 2, 4, 4)
 
 
-@pytest.mark.parametrize("labels", [torch.tensor([0, 0]), torch.tensor([[0.8, 0.2, 0.0], [0.5, 0.4, 0.1]])], ids=["hard", "soft"])
+@pytest.mark.parametrize(
+    "labels", [torch.tensor([0, 0]), torch.tensor([[0.8, 0.2, 0.0], [0.5, 0.4, 0.1]])], ids=["hard", "soft"]
+)
 def test_classify(labels):
     model = Table(LOGITS)
     objective = Classify(model, cross_entropy)

@@ -61,7 +61,9 @@ def test_the_teacher_sees_what_it_was_trained_on():
         cfg.defrost()
         cfg.DISTILL.INPUT = given
         teacher = Recorder([[0.0, 1.0], [0.0, 1.0]])
-        build_objective(cfg, Recorder([[0.0, 1.0], [0.0, 1.0]]), teacher=Teacher(teacher, teacher_cfg))(clips, torch.tensor([0, 1]))
+        build_objective(cfg, Recorder([[0.0, 1.0], [0.0, 1.0]]), teacher=Teacher(teacher, teacher_cfg))(
+            clips, torch.tensor([0, 1])
+        )
         torch.testing.assert_close(teacher.seen, ClipNormalize([0.4] * 3, [0.2] * 3)(shown))
 
 

@@ -27,7 +27,9 @@ ROWS = [  # one of each name in the registry
 def sv_mix(model: nn.Module) -> SvMix:
     both = iter([Draws(True, Draw(0.4, [1, 0]), Draw(0.7, [1, 0])), Draws(False, Draw(0.6, [1, 0]), Draw(0.2, [1, 0]))])
     learning = {"lr_scale": 5.0, "clip_norm": 20.0}
-    return SvMix(model, SelectiveModule(model.num_features, 8, learning=learning), lambda n: next(both), num_classes=CLASSES)
+    return SvMix(
+        model, SelectiveModule(model.num_features, 8, learning=learning), lambda n: next(both), num_classes=CLASSES
+    )
 
 
 OBJECTIVES: dict[str, Callable[[nn.Module], Objective]] = {

@@ -25,11 +25,11 @@ def batch(n: int = 4) -> tuple[torch.Tensor, torch.Tensor]:
     return exposure * torch.randn(n, 3, 4, 32, 32, generator=generator), torch.arange(n) % 5
 
 
-@pytest.mark.parametrize("shares", [False, True], ids=["class numbers", "shares"])
-def test_expected_loss_has_the_gradient_of_its_definition(shares):
+@pytest.mark.parametrize("soft_labels", [False, True], ids=["class numbers", "shares"])
+def test_expected_loss_has_the_gradient_of_its_definition(soft_labels):
     model = small(select="expected", frozen=("backbone", "heads")).train()
     clips, labels = batch()
-    labels = F.one_hot(labels, 5).float() * 0.8 + 0.04 if shares else labels
+    labels = F.one_hot(labels, 5).float() * 0.8 + 0.04 if soft_labels else labels
     out = ExpectedLoss(model, Loss(), balance=0.0)(clips, labels)
     out.loss.backward()
     found = {name: parameter.grad.clone() for name, parameter in model.named_parameters() if parameter.grad is not None}
@@ -49,12 +49,15 @@ def test_expected_loss_has_the_gradient_of_its_definition(shares):
 
 
 def test_expected_loss_finds_the_expert_that_each_clip_needs():
-    """Bright clips have their class in head 0 alone, dark ones in head 4 alone: the gate has to learn which is which."""
+    """Bright clips have their class in head 0 alone, dark ones in head 4 alone: the gate has to learn which is
+    which."""
     model = small(select="expected", frozen=("backbone", "heads")).train()
     clips, labels = batch(8)
     for number, head in enumerate(model.heads):
         torch.nn.init.zeros_(head.weight)
-        head.bias.data = torch.tensor([4.0, 0, 0, 0, 0]) if number == 0 else torch.tensor([0, 4.0 * (number == 4), 0, 0, 0])
+        head.bias.data = (
+            torch.tensor([4.0, 0, 0, 0, 0]) if number == 0 else torch.tensor([0, 4.0 * (number == 4), 0, 0, 0])
+        )
     labels = (torch.arange(8) < 4).long()  # the dark half: class 1
     objective = ExpectedLoss(model, Loss())
     optimizer = torch.optim.Adam([p for p in model.parameters() if p.requires_grad], lr=1e-2)
@@ -99,11 +102,11 @@ EACH = [
 ]
 
 
-@pytest.mark.parametrize("shares", [False, True], ids=["class numbers", "shares"])
+@pytest.mark.parametrize("soft_labels", [False, True], ids=["class numbers", "shares"])
 @pytest.mark.parametrize("function, settings", EACH)
-def test_losses_of_the_clips_have_the_loss_as_their_mean(function, settings, shares):
+def test_losses_of_the_clips_have_the_loss_as_their_mean(function, settings, soft_labels):
     logits, labels = torch.randn(6, 5), torch.arange(6) % 5
-    labels = torch.rand(6, 5).softmax(1) if shares else labels
+    labels = torch.rand(6, 5).softmax(1) if soft_labels else labels
     each = function(logits, labels, each=True, **settings)
     assert each.shape == (6,)
     torch.testing.assert_close(each.mean(), function(logits, labels, **settings))

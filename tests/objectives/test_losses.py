@@ -10,7 +10,7 @@ from conftest import golden, golden_input
 from fragrant.config import load_cfg
 from fragrant.errors import UserError
 from fragrant.objectives.build import build_loss
-from fragrant.objectives.losses import Loss, as_shares, binary_cross_entropy, cross_entropy
+from fragrant.objectives.losses import Loss, as_soft_labels, binary_cross_entropy, cross_entropy
 from fragrant.objectives.mixup import Mix, mix_labels
 
 LOGITS = torch.tensor([[2.0, 0.0, -1.0], [0.5, 0.5, 0.5]])
@@ -35,9 +35,11 @@ def test_soft_labels():
 
 
 def test_label_smoothing():
-    smooth = as_shares(torch.tensor([0, 2]), 3, smoothing=0.3)
+    smooth = as_soft_labels(torch.tensor([0, 2]), 3, smoothing=0.3)
     torch.testing.assert_close(smooth, torch.tensor([[0.8, 0.1, 0.1], [0.1, 0.1, 0.8]]))
-    torch.testing.assert_close(loss("LOSS.LABEL_SMOOTHING 0.3")(LOGITS, torch.tensor([0, 2])), cross_entropy(LOGITS, smooth))
+    torch.testing.assert_close(
+        loss("LOSS.LABEL_SMOOTHING 0.3")(LOGITS, torch.tensor([0, 2])), cross_entropy(LOGITS, smooth)
+    )
     expected = (0.8 * (LOG_SUM - 2) + 0.1 * LOG_SUM + 0.1 * (LOG_SUM + 1) + math.log(3)) / 2
     assert cross_entropy(LOGITS, smooth).item() == pytest.approx(expected, rel=1e-6)
 
@@ -66,7 +68,10 @@ def test_focal_of_a_certain_clip_has_a_finite_gradient():
 
 def test_several_labels_per_clip():
     labels = torch.tensor([[1.0, 1.0, 0.0], [0.0, 0.0, 1.0]])
-    terms = [math.log(1 + math.exp(-x if y else x)) for x, y in zip(LOGITS.flatten().tolist(), labels.flatten().tolist(), strict=True)]
+    terms = [
+        math.log(1 + math.exp(-x if y else x))
+        for x, y in zip(LOGITS.flatten().tolist(), labels.flatten().tolist(), strict=True)
+    ]
     assert loss("MODEL.LOSS_FUNC bce_logit")(LOGITS, labels).item() == pytest.approx(sum(terms) / 6, rel=1e-6)
     weighted = binary_cross_entropy(LOGITS, labels, class_weights=torch.tensor([2.0, 1.0, 0.0]))
     factors = [2, 1, 0, 2, 1, 0]
@@ -82,11 +87,16 @@ def test_losses_are_taken_in_float32():
 @pytest.mark.parametrize("case", golden("framework/mixup")["loss"])
 def test_published_soft_cross_entropy(case):
     logits = golden_input(case["logits"]["seed"], case["logits"]["shape"])
-    shares = mix_labels(torch.tensor(case["labels"]), Mix(case["lam"]), num_classes=logits.shape[1], smoothing=case["smoothing"])
-    assert cross_entropy(logits, shares).item() == pytest.approx(case["soft_cross_entropy"], rel=1e-6)
+    soft_labels = mix_labels(
+        torch.tensor(case["labels"]), Mix(case["lam"]), num_classes=logits.shape[1], smoothing=case["smoothing"]
+    )
+    assert cross_entropy(logits, soft_labels).item() == pytest.approx(case["soft_cross_entropy"], rel=1e-6)
 
 
 def test_unknown_loss():
-    message = "MODEL.LOSS_FUNC 'cross_entropi' is not known; did you mean 'cross_entropy'? Known: cross_entropy, soft_cross_entropy, focal"
+    message = (
+        "MODEL.LOSS_FUNC 'cross_entropi' is not known; did you mean 'cross_entropy'? Known: cross_entropy, "
+        "soft_cross_entropy, focal"
+    )
     with pytest.raises(UserError, match=re.escape(message)):
         loss("MODEL.LOSS_FUNC cross_entropi")

@@ -24,7 +24,9 @@ class NumpyDraws:
 
 
 def inputs(case: dict) -> tuple[torch.Tensor, torch.Tensor]:
-    return golden_input(case["input"]["clip"]["seed"], case["input"]["clip"]["shape"]), torch.tensor(case["input"]["labels"])
+    return golden_input(case["input"]["clip"]["seed"], case["input"]["clip"]["shape"]), torch.tensor(
+        case["input"]["labels"]
+    )
 
 
 def test_every_case_is_used():
@@ -44,8 +46,8 @@ def test_published_mix(case):
     before = clips.clone()
     assert_golden(mix_clips(clips, mix), expected["clip"])
     assert torch.equal(clips, before)
-    shares = mix_labels(labels, mix, num_classes=given["num_classes"], smoothing=given["label_smoothing"])
-    torch.testing.assert_close(shares, torch.tensor(expected["target"]), rtol=1e-5, atol=1e-6)
+    soft_labels = mix_labels(labels, mix, num_classes=given["num_classes"], smoothing=given["label_smoothing"])
+    torch.testing.assert_close(soft_labels, torch.tensor(expected["target"]), rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("case", SEEDED)
@@ -60,22 +62,28 @@ def test_published_draws(case):
         switch_prob=given["switch_prob"],
         smoothing=given["label_smoothing"],
     )
-    clips, shares = mixup(*inputs(case))
+    clips, soft_labels = mixup(*inputs(case))
     assert_golden(clips, expected["clip"])
-    torch.testing.assert_close(shares, torch.tensor(expected["target"]), rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(soft_labels, torch.tensor(expected["target"]), rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("case", golden("framework/mixup")["cutmix_boxes"])
 def test_published_boxes(case):
     mix = box_mix(case["h"], case["w"], case["lam"], centre=(case["cy"], case["cx"]))
-    assert list(mix.box) == case["box_y0y1x0x1"] == list(cutmix_box(case["h"], case["w"], case["lam"], centre=(case["cy"], case["cx"])))
+    assert (
+        list(mix.box)
+        == case["box_y0y1x0x1"]
+        == list(cutmix_box(case["h"], case["w"], case["lam"], centre=(case["cy"], case["cx"])))
+    )
     assert mix.lam == pytest.approx(case["lam_corrected"], rel=1e-6)
 
 
 @pytest.mark.parametrize("case", golden("framework/mixup")["targets"])
 def test_published_targets(case):
-    shares = mix_labels(torch.tensor(case["labels"]), Mix(case["lam"]), num_classes=case["classes"], smoothing=case["smoothing"])
-    torch.testing.assert_close(shares, torch.tensor(case["target"]), rtol=1e-5, atol=1e-6)
+    soft_labels = mix_labels(
+        torch.tensor(case["labels"]), Mix(case["lam"]), num_classes=case["classes"], smoothing=case["smoothing"]
+    )
+    torch.testing.assert_close(soft_labels, torch.tensor(case["target"]), rtol=1e-5, atol=1e-6)
 
 
 def test_labels_that_are_shares_already():
@@ -96,6 +104,6 @@ def test_same_generator_same_mix():
 @pytest.mark.parametrize("off", [dict(prob=0.0), dict(alpha=0.0, cutmix_alpha=0.0)])
 def test_no_mix_still_smooths(off):
     clips, labels = torch.randn(2, 3, 2, 8, 8), torch.tensor([0, 1])
-    mixed, shares = Mixup(2, random.Random(0), **off)(clips, labels)
+    mixed, soft_labels = Mixup(2, random.Random(0), **off)(clips, labels)
     assert torch.equal(mixed, clips)
-    torch.testing.assert_close(shares, torch.tensor([[0.95, 0.05], [0.05, 0.95]]))
+    torch.testing.assert_close(soft_labels, torch.tensor([[0.95, 0.05], [0.05, 0.95]]))

@@ -9,7 +9,7 @@ from golden_values import assert_golden
 from torch import nn
 
 from fragrant.errors import UserError
-from fragrant.objectives.losses import as_shares, cross_entropy
+from fragrant.objectives.losses import as_soft_labels, cross_entropy
 from fragrant.objectives.selective_module import SelectiveModule
 from fragrant.objectives.sv_mix import Draw, Draws, SvMix, blend, draw, mask_loss, mixed_labels, own_share
 from fragrant.optim.groups import parameter_groups
@@ -33,7 +33,9 @@ def test_published_masks_clips_and_labels(name, index):
     mixer.load_state_dict(fill_v1(golden_file["state"]))
     features = golden_input(given["features"]["seed"], given["features"]["shape"]).transpose(1, 2)  # (N, C, t, h, w)
     clips = golden_input(given["clip"]["seed"], given["clip"]["shape"])
-    shares = as_shares(torch.tensor(given["labels"]), given["num_classes"], smoothing=given["label_smoothing"])
+    soft_labels = as_soft_labels(
+        torch.tensor(given["labels"]), given["num_classes"], smoothing=given["label_smoothing"]
+    )
     student, other = (Draw(given[f"lam_{who}"], given[f"perm_{who}"]) for who in ("student", "module"))
     partner, others_partner = torch.tensor(student.partner), torch.tensor(other.partner)
     temporal = given["mode"] == "temporal"
@@ -41,8 +43,20 @@ def test_published_masks_clips_and_labels(name, index):
     close(mixer(features, student.lam, partner, temporal=temporal), expected["mask_partner_lowres_student"])
     mask = mixer(features, other.lam, others_partner, temporal=temporal)
     close(mask, expected["mask_partner_lowres_module"])
-    assert_golden(blend(clips, others_partner, mask), probes["clip_module"])
-    close(mixed_labels(shares, others_partner, other.lam), expected["target_module"])
+    others_clips, others_target = (
+        blend(clips, others_partner, mask),
+        mixed_labels(soft_labels, others_partner, other.lam),
+    )
+    assert_golden(others_clips, probes["clip_module"])
+    for name, found in (
+        ("clip_module", others_clips),
+        ("target_module", others_target),
+        ("mask_loss", mask_loss(mask, other.lam)),
+    ):
+        assert found.requires_grad == expected["requires_grad"][name], (
+            name
+        )  # the student's are made without a graph: training_step
+    close(others_target, expected["target_module"])
     close(0.1 * mask_loss(mask, other.lam), expected["mask_loss"])
 
     objective = SvMix(nn.Identity(), mixer, lambda n: None, num_classes=given["num_classes"])
@@ -50,7 +64,7 @@ def test_published_masks_clips_and_labels(name, index):
     own = own_share(features, partner, mask)
     assert_golden(blend(clips, partner, mask), probes["clip_student"])
     close(own, expected["label_lambda_student"])
-    close(mixed_labels(shares, partner, own[:, None]), expected["target_student"])
+    close(mixed_labels(soft_labels, partner, own[:, None]), expected["target_student"])
 
 
 class TinyNet(nn.Module):
@@ -74,10 +88,17 @@ def golden_objective(case: dict) -> tuple[SvMix, torch.Tensor, torch.Tensor]:
     given = case["input"]
     state = fill_v1(STEPS["state"])
     draws = Draws(
-        given["mode"] == "temporal", Draw(given["lam_student"], given["perm_student"]), Draw(given["lam_module"], given["perm_module"])
+        given["mode"] == "temporal",
+        Draw(given["lam_student"], given["perm_student"]),
+        Draw(given["lam_module"], given["perm_module"]),
     )
-    net, mixer = TinyNet(given["C"], given["kt"], given["ks"], given["num_classes"]), SelectiveModule(given["C"], given["d"])
-    objective = SvMix(net, mixer, lambda n: draws, num_classes=given["num_classes"], smoothing=given["label_smoothing"]).train()
+    net, mixer = (
+        TinyNet(given["C"], given["kt"], given["ks"], given["num_classes"]),
+        SelectiveModule(given["C"], given["d"]),
+    )
+    objective = SvMix(
+        net, mixer, lambda n: draws, num_classes=given["num_classes"], smoothing=given["label_smoothing"]
+    ).train()
     for part, prefix in ((objective.model, "student."), (objective.teacher, "teacher."), (mixer, "")):
         part.load_state_dict({name: state[prefix + name] for name in part.state_dict()})
     mixer.learning = {
@@ -92,14 +113,37 @@ def golden_objective(case: dict) -> tuple[SvMix, torch.Tensor, torch.Tensor]:
 def named_parts(objective: SvMix) -> dict[str, torch.Tensor]:
     """Tensors under the names of the golden file."""
     parts = {"student.": objective.model, "teacher.": objective.teacher, "": objective.mixer}
-    return {prefix + name: value for prefix, part in parts.items() for name, value in part.state_dict(keep_vars=True).items()}
+    return {
+        prefix + name: value
+        for prefix, part in parts.items()
+        for name, value in part.state_dict(keep_vars=True).items()
+    }
+
+
+def recorded(objective: SvMix) -> list[tuple[torch.Tensor, torch.Tensor]]:
+    """Logits and targets of every loss that the objective computes from now on: the student's, then the teacher's."""
+    seen, loss_fn = [], objective.loss_fn
+
+    def keep(logits, targets):
+        seen.append((logits, targets))
+        return loss_fn(logits, targets)
+
+    objective.loss_fn = keep
+    return seen
 
 
 @pytest.mark.parametrize("case", STEPS["cases"])
 def test_published_training_step(case):
     objective, clips, labels = golden_objective(case)
     given, expected = case["input"]["step"], case["output"]
+    seen = recorded(objective)
     out = objective(clips, labels)
+    for (logits, target), names in zip(
+        seen, (("logits_student", "label_lambda_target_student"), ("logits_teacher", "target_module")), strict=True
+    ):
+        for found, name in zip((logits, target), names, strict=True):
+            close(found, expected[name], 1e-4)
+    assert not seen[0][1].requires_grad and not seen[1][1].requires_grad
     for name, key in (("loss_student", "loss_student"), ("loss_mixer", "loss_module_ce"), ("loss_mask", "mask_loss")):
         assert out.logged[name].item() == pytest.approx(expected[key], rel=1e-4, abs=1e-6)
     assert out.loss.item() == pytest.approx(expected["loss_total"], rel=1e-4)
@@ -108,7 +152,8 @@ def test_published_training_step(case):
     tensors = named_parts(objective)
     for name, probe in expected["grad_total"].items():
         assert_golden(tensors[name].grad, probe, tolerance=2e-4)
-    assert all(parameter.grad is None for parameter in objective.teacher.parameters())
+    has_gradient = any(parameter.grad is not None for parameter in objective.teacher.parameters())
+    assert has_gradient == expected["teacher_parameters_have_gradient"] is False
     for who, part in (("student", objective.model), ("module", objective.mixer)):
         norm = nn.utils.get_total_norm([parameter.grad for parameter in part.parameters()])
         assert norm.item() == pytest.approx(expected["grad_norm_before_clip"][who], rel=1e-4)
@@ -116,11 +161,21 @@ def test_published_training_step(case):
 
     objective, clips, labels = golden_objective(case)
     groups = parameter_groups(objective, weight_decay=given["student_weight_decay"])
-    optimizer = torch.optim.SGD([{k: v for k, v in g.items() if k != "optimizer"} for g in groups], lr=0.1, momentum=0.9, fused=True)
+    mixers = [group for group in groups if group.get("name") == "selective module"]
+    assert [group["weight_decay"] for group in mixers] == [
+        given["module_weight_decay"]
+    ]  # 2e-6 of the weights in a step: below what is told
+    assert {group["weight_decay"] for group in groups if group.get("name") != "selective module"} == {
+        given["student_weight_decay"]
+    }
+    optimizer = torch.optim.SGD(
+        [{k: v for k, v in g.items() if k != "optimizer"} for g in groups], lr=0.1, momentum=0.9, fused=True
+    )
     scaler = torch.amp.GradScaler("cpu", enabled=False)
     stepper = Stepper(objective, optimizer, scaler=scaler, clip_norm=given["student_clip"])
     stepper.begin(given["student_lr"], remaining=1)
     assert stepper.backward(objective(clips, labels).loss, torch.arange(4))
+    assert stepper.grad_norm.item() == pytest.approx(expected["grad_norm_before_clip"]["student"], rel=1e-4)
     objective.after_step()
     tensors, after = named_parts(objective), expected["after_step"]
     for who in ("module", "student", "teacher (EMA of the parameters, 0.999)"):
@@ -136,8 +191,8 @@ def one_loss(objective: SvMix, term: str, clips: torch.Tensor, labels: torch.Ten
     """One of the three terms of the loss, alone."""
     losses = []
 
-    def keep(logits, shares):
-        losses.append(cross_entropy(logits, shares))
+    def keep(logits, soft_labels):
+        losses.append(cross_entropy(logits, soft_labels))
         return logits.new_zeros(())  # the total is then the mask loss
 
     objective.loss_fn = keep
@@ -152,7 +207,10 @@ def test_each_loss_reaches_its_own_network(case, term):
     one_loss(objective, term, clips, labels).backward()
     tensors = named_parts(objective)
     expected = {
-        name: norm for title, norms in case["output"]["grad_norm_per_term"].items() if title.endswith(term) for name, norm in norms.items()
+        name: norm
+        for title, norms in case["output"]["grad_norm_per_term"].items()
+        if title.endswith(term)
+        for name, norm in norms.items()
     }
     assert len(expected) == 9
     for name, norm in expected.items():
@@ -194,7 +252,9 @@ def test_teacher_keeps_batch_statistics_and_no_dropout():
         assert all(module.training for module in objective.model)
         objective.eval_model.eval()
         assert objective.eval_model is objective.teacher and not objective.teacher[1].training
-    as_in_tests = SvMix(net, SelectiveModule(4), lambda n: None, num_classes=2, teacher_batch_stats=False, evaluate="student").train()
+    as_in_tests = SvMix(
+        net, SelectiveModule(4), lambda n: None, num_classes=2, teacher_batch_stats=False, evaluate="student"
+    ).train()
     assert not as_in_tests.teacher[1].training and as_in_tests.eval_model is as_in_tests.model
 
 

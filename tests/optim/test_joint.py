@@ -14,13 +14,24 @@ from fragrant.optim.joint import Joint
 class Mixer(nn.Linear):
     def optimizer_groups(self):
         settings = {"momentum": 0.9, "nesterov": False, "dampening": 0.0}
-        return [{"name": "mixer", "params": list(self.parameters()), "optimizer": "sgd", "fixed_lr": 0.1, "weight_decay": 0.0, **settings}]
+        return [
+            {
+                "name": "mixer",
+                "params": list(self.parameters()),
+                "optimizer": "sgd",
+                "fixed_lr": 0.1,
+                "weight_decay": 0.0,
+                **settings,
+            }
+        ]
 
 
 def setting() -> tuple[nn.Module, torch.optim.Optimizer]:
     torch.manual_seed(0)
     module = nn.Sequential(nn.Linear(3, 3), Mixer(3, 2))
-    return module, build_optimizer(load_cfg(None, ["SOLVER.OPTIMIZING_METHOD", "adamw", "SOLVER.BASE_LR", "0.1"]), module)
+    return module, build_optimizer(
+        load_cfg(None, ["SOLVER.OPTIMIZING_METHOD", "adamw", "SOLVER.BASE_LR", "0.1"]), module
+    )
 
 
 def steps(module: nn.Module, optimizer: torch.optim.Optimizer, seeds: range) -> None:

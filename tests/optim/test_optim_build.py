@@ -66,8 +66,11 @@ def fill_gradients(optimizer: torch.optim.Optimizer, seed: int) -> None:
             parameter.grad = torch.empty_like(parameter).copy_(torch.randn(parameter.shape, generator=generator))
 
 
-def step(optimizer: torch.optim.Optimizer, seed: int, *, skip: bool = False, without: nn.Parameter | None = None) -> None:
-    """One step with gradients of its own; those of a skipped one are NaN, as after a bad batch; ``without`` gets none."""
+def step(
+    optimizer: torch.optim.Optimizer, seed: int, *, skip: bool = False, without: nn.Parameter | None = None
+) -> None:
+    """One step with gradients of its own; those of a skipped one are NaN, as after a bad batch; ``without`` gets
+    none."""
     fill_gradients(optimizer, seed)
     for group in optimizer.param_groups:
         for parameter in group["params"]:
@@ -104,7 +107,11 @@ def same(one, other) -> bool:
 def test_what_is_built(solver, kind, options):
     optimizer = build_optimizer(config(**solver), model_on("cpu"))
     assert type(optimizer) is kind
-    assert [(len(group["params"]), group["weight_decay"]) for group in optimizer.param_groups] == [(2, 0.0), (2, 0.05), (4, 0.0)]
+    assert [(len(group["params"]), group["weight_decay"]) for group in optimizer.param_groups] == [
+        (2, 0.0),
+        (2, 0.05),
+        (4, 0.0),
+    ]
     for group in optimizer.param_groups:
         assert group["fused"] and group["lr"] == 0.1 and group["lr_scale"] == 1.0
         assert {name: group[name] for name in options} == options
@@ -127,7 +134,8 @@ def test_a_skipped_step_changes_nothing(solver, device):
 @on_devices
 @every_method
 def test_a_skipped_first_step_leaves_no_trace(solver, device):
-    """The state that the very first step allocates is zeros, and the run goes on as if the skipped steps had not been."""
+    """The state that the very first step allocates is zeros, and the run goes on as if the skipped steps had not
+    been."""
     skipped, plain = model_on(device), model_on(device)
     optimizer, expected = build_optimizer(config(**solver), skipped), build_optimizer(config(**solver), plain)
     start = copy.deepcopy(skipped.state_dict())
@@ -149,7 +157,10 @@ def test_steps_are_those_of_plain_torch(solver):
     optimizer = build_optimizer(config(**solver), model)
     names = {id(parameter): name for name, parameter in model.named_parameters()}
     named = dict(plain.named_parameters())
-    groups = [{**group, "params": [named[names[id(p)]] for p in group["params"]], "fused": False} for group in optimizer.param_groups]
+    groups = [
+        {**group, "params": [named[names[id(p)]] for p in group["params"]], "fused": False}
+        for group in optimizer.param_groups
+    ]
     expected = type(optimizer)(groups)
     for seed in range(3):
         step(optimizer, seed)
@@ -191,7 +202,9 @@ def test_a_parameter_may_get_its_first_gradient_late(solver, device):
     step(optimizer, 2)
     assert not torch.equal(late, before) and torch.isfinite(late).all()
     if "momentum_buffer" in optimizer.state[late]:
-        torch.testing.assert_close(optimizer.state[late]["momentum_buffer"], late.grad * (1 - solver.get("DAMPENING", 0.0)))
+        torch.testing.assert_close(
+            optimizer.state[late]["momentum_buffer"], late.grad * (1 - solver.get("DAMPENING", 0.0))
+        )
 
 
 @every_method
@@ -212,8 +225,14 @@ def test_state_survives_a_round_trip(solver, tmp_path):
 @pytest.mark.parametrize(
     "solver, message",
     [
-        ({"OPTIMIZING_METHOD": "adamW2"}, "SOLVER.OPTIMIZING_METHOD 'adamW2' is not known; did you mean 'adamw'? Known: adam, adamw, sgd"),
-        ({"DAMPENING": 0.1}, "SOLVER.NESTEROV True with SOLVER.MOMENTUM 0.9 and SOLVER.DAMPENING 0.1; allowed: a momentum above 0"),
+        (
+            {"OPTIMIZING_METHOD": "adamW2"},
+            "SOLVER.OPTIMIZING_METHOD 'adamW2' is not known; did you mean 'adamw'? Known: adam, adamw, sgd",
+        ),
+        (
+            {"DAMPENING": 0.1},
+            "SOLVER.NESTEROV True with SOLVER.MOMENTUM 0.9 and SOLVER.DAMPENING 0.1; allowed: a momentum above 0",
+        ),
         ({"MOMENTUM": 0.0}, "SOLVER.NESTEROV True with SOLVER.MOMENTUM 0.0"),
     ],
 )
@@ -228,7 +247,9 @@ def test_nothing_to_train():
 
 
 def test_schedule_from_config():
-    schedule = build_schedule(config(BASE_LR=1.0, COSINE_END_LR=0.2, MAX_EPOCH=10, WARMUP_EPOCHS=2.0, COSINE_AFTER_WARMUP=True))
+    schedule = build_schedule(
+        config(BASE_LR=1.0, COSINE_END_LR=0.2, MAX_EPOCH=10, WARMUP_EPOCHS=2.0, COSINE_AFTER_WARMUP=True)
+    )
     assert [schedule(epoch) for epoch in (0, 1, 2, 6, 10)] == pytest.approx([0.01, 0.505, 1.0, 0.6, 0.2])
 
 
@@ -247,12 +268,15 @@ def test_schedule_scaled_by_machines():
 
 def test_schedule_scaled_by_the_videos_of_a_step():
     scaled = {"AUTO_SCALE_LR": True, "REFERENCE_BATCH": 8}
-    cfg = config(BASE_LR=0.1, WARMUP_START_LR=0.02, COSINE_END_LR=0.01, WARMUP_EPOCHS=2.0, COSINE_AFTER_WARMUP=True, **scaled)
+    cfg = config(
+        BASE_LR=0.1, WARMUP_START_LR=0.02, COSINE_END_LR=0.01, WARMUP_EPOCHS=2.0, COSINE_AFTER_WARMUP=True, **scaled
+    )
     schedule = build_schedule(cfg)  # 6 videos x 2 batches for a rate that is meant for 8
     assert [schedule(epoch) for epoch in (0, 2, 300)] == pytest.approx([0.03, 0.15, 0.015])
     assert cfg.SOLVER.BASE_LR == 0.1  # nothing is written back
     assert describe_peak(cfg) == (
-        "peak learning rate 0.15 (SOLVER.BASE_LR 0.1 x 1.5: SOLVER.AUTO_SCALE_LR, 12 clips per step / SOLVER.REFERENCE_BATCH 8)"
+        "peak learning rate 0.15 (SOLVER.BASE_LR 0.1 x 1.5: SOLVER.AUTO_SCALE_LR, 12 clips per step / "
+        "SOLVER.REFERENCE_BATCH 8)"
     )
 
 

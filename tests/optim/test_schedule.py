@@ -67,9 +67,17 @@ KINETICS = {"steps": [0, 32, 48], "warmup_epochs": 15, "max_epoch": 58}
 DARK = {"steps": [0, 60, 80], "warmup_epochs": 99, "max_epoch": 100}
 
 
-@pytest.mark.parametrize("options, warmup", [(KINETICS, lambda e: min(e, 15) / 15), (DARK, lambda e: e / 99)], ids=["kinetics", "dark"])
+@pytest.mark.parametrize(
+    "options, warmup", [(KINETICS, lambda e: min(e, 15) / 15), (DARK, lambda e: e / 99)], ids=["kinetics", "dark"]
+)
 def test_warm_up_times_steps_is_the_formula_of_csn(options, warmup):
-    options = {**options, "policy": "warmup_times_steps", "base_lr": 5e-4, "warmup_start_lr": 5e-5, "lrs": [1, 0.1, 0.01]}
+    options = {
+        **options,
+        "policy": "warmup_times_steps",
+        "base_lr": 5e-4,
+        "warmup_start_lr": 5e-5,
+        "lrs": [1, 0.1, 0.01],
+    }
     _, first, second = options["steps"]
     for epoch in range(options["max_epoch"]):
         expected = 5e-4 * (0.1 + 0.9 * warmup(epoch)) * 0.1 ** ((epoch >= first) + (epoch >= second))
@@ -91,12 +99,21 @@ def test_steps_without_warm_up():
 @pytest.mark.parametrize(
     "options, message",
     [
-        ({**COSINE, "policy": "cosin"}, "SOLVER.LR_POLICY 'cosin' is not known; did you mean 'cosine'? Known: cosine, steps"),
+        (
+            {**COSINE, "policy": "cosin"},
+            "SOLVER.LR_POLICY 'cosin' is not known; did you mean 'cosine'? Known: cosine, steps",
+        ),
         ({**COSINE, "end_lr": 2.0}, "SOLVER.COSINE_END_LR 2.0 is above SOLVER.BASE_LR 1.0; allowed: at most BASE_LR"),
         (STEPS, "SOLVER.STEPS [] with a LR_POLICY of steps; allowed: rising epochs, the first of them 0"),
-        ({**STEPS, "steps": [5, 10], "lrs": [1, 0.1]}, "SOLVER.STEPS [5, 10] with"),  # early epochs would get the last rate
+        (
+            {**STEPS, "steps": [5, 10], "lrs": [1, 0.1]},
+            "SOLVER.STEPS [5, 10] with",
+        ),  # early epochs would get the last rate
         ({**STEPS, "steps": [0, 20, 10], "lrs": [1, 0.1, 0.01]}, "SOLVER.STEPS [0, 20, 10] with"),
-        ({**STEPS, "steps": [0, 10], "lrs": [1]}, "SOLVER.LRS [1] has 1 factors for the 2 epochs of SOLVER.STEPS [0, 10]; allowed:"),
+        (
+            {**STEPS, "steps": [0, 10], "lrs": [1]},
+            "SOLVER.LRS [1] has 1 factors for the 2 epochs of SOLVER.STEPS [0, 10]; allowed:",
+        ),
     ],
 )
 def test_errors(options, message):

@@ -28,7 +28,9 @@ def net() -> nn.Module:
 
 def stepper_of(model: nn.Module, method: str = "adamw", **options) -> Stepper:
     groups = [{"params": list(model.parameters()), "lr_scale": 1.0}]
-    return Stepper(model, OPTIMIZERS[method](groups), scaler=torch.amp.GradScaler("cpu", enabled=False), clip_norm=None, **options)
+    return Stepper(
+        model, OPTIMIZERS[method](groups), scaler=torch.amp.GradScaler("cpu", enabled=False), clip_norm=None, **options
+    )
 
 
 def batches(n: int, size: int = 6) -> list[torch.Tensor]:
@@ -46,7 +48,10 @@ def steps(model: nn.Module, stepper: Stepper, inputs: list[torch.Tensor], lr: fl
 def everything(model: nn.Module, stepper: Stepper) -> list[torch.Tensor]:
     optimizer = stepper.optimizer.state_dict()["state"]
     return [t.clone() for t in model.state_dict().values()] + [
-        state[name].clone() for _, state in sorted(optimizer.items()) for name in sorted(state) if state[name] is not None
+        state[name].clone()
+        for _, state in sorted(optimizer.items())
+        for name in sorted(state)
+        if state[name] is not None
     ]
 
 
@@ -82,7 +87,9 @@ def test_too_many_bad_steps_stop_the_run_and_name_the_clips():
     stepper = stepper_of(model, max_bad_steps=3, name_clips=lambda ids: f"clips {ids}")
     with pytest.raises(RunStopped) as error:
         steps(model, stepper, [torch.full((6, 4), float("nan"))] * 5)
-    assert "not finite for 3 steps in a row (TRAIN.MAX_BAD_STEPS); clips of the last batch: clips [2]" in str(error.value)
+    assert "not finite for 3 steps in a row (TRAIN.MAX_BAD_STEPS); clips of the last batch: clips [2]" in str(
+        error.value
+    )
 
 
 def test_bad_steps_with_good_ones_between_do_not_stop():
@@ -118,7 +125,12 @@ def test_backward_says_when_a_step_was_taken():
 def test_clipping_and_learning_rates():
     model = nn.Linear(2, 1, bias=False)
     groups = [{"params": [model.weight], "lr_scale": 0.5}]
-    stepper = Stepper(model, torch.optim.SGD(groups, lr=1.0, fused=True), scaler=torch.amp.GradScaler("cpu", enabled=False), clip_norm=1.0)
+    stepper = Stepper(
+        model,
+        torch.optim.SGD(groups, lr=1.0, fused=True),
+        scaler=torch.amp.GradScaler("cpu", enabled=False),
+        clip_norm=1.0,
+    )
     before = model.weight.detach().clone()
     stepper.begin(0.2, remaining=1)
     stepper.backward((model.weight * torch.tensor([[30.0, 40.0]])).sum(), torch.tensor([0]))
@@ -130,7 +142,9 @@ def test_clipping_and_learning_rates():
 def test_float16_overflow_is_left_to_the_scaler():
     model = nn.Linear(4, 1).cuda()
     scaler = torch.amp.GradScaler("cuda", init_scale=2.0**120)
-    stepper = Stepper(model, torch.optim.AdamW(model.parameters(), fused=True), scaler=scaler, clip_norm=1.0, max_bad_steps=1)
+    stepper = Stepper(
+        model, torch.optim.AdamW(model.parameters(), fused=True), scaler=scaler, clip_norm=1.0, max_bad_steps=1
+    )
     before = model.weight.detach().clone()
     stepper.begin(0.1, remaining=1)
     stepper.backward(model(torch.ones(2, 4, device="cuda")).sum() * 1e10, torch.tensor([0], device="cuda"))

@@ -11,7 +11,14 @@ from fragrant.data.datasets.known_set import SETS, Converter
 from fragrant.objectives.build import BUILT_IN, OBJECTIVES
 from fragrant.registry import registered_names
 
-KEYS = ("DATA.ENHANCE", "DATA.SAMPLING", "MODEL.LOSS_FUNC", "SOLVER.LR_POLICY", "SOLVER.OPTIMIZING_METHOD", "SVMIX.MODULE_OPT")
+KEYS = (
+    "DATA.ENHANCE",
+    "DATA.SAMPLING",
+    "MODEL.LOSS_FUNC",
+    "SOLVER.LR_POLICY",
+    "SOLVER.OPTIMIZING_METHOD",
+    "SVMIX.MODULE_OPT",
+)
 
 
 @pytest.mark.parametrize("key", KEYS)

@@ -13,7 +13,9 @@ SHAPE = (3, 4, 32, 32)
 
 
 def small(**options) -> UniFormer:
-    return UniFormer(num_classes=5, embed_dim=(8, 8, 16, 16), depth=(1, 2, 2, 1), head_dim=8, drop_path_rate=0.0, **options)
+    return UniFormer(
+        num_classes=5, embed_dim=(8, 8, 16, 16), depth=(1, 2, 2, 1), head_dim=8, drop_path_rate=0.0, **options
+    )
 
 
 def test_the_sums_are_the_models():
@@ -26,12 +28,21 @@ def test_the_sums_are_the_models():
 
 def test_parts_come_in_the_order_of_use_with_their_outputs():
     parts = {part.name: part.output for part in stages(small(), SHAPE)}
-    assert list(parts)[:4] == ["patch_embed1", "pos_drop", "blocks1", "patch_embed2"] and list(parts)[-2:] == ["norm", "head"]
+    assert list(parts)[:4] == ["patch_embed1", "pos_drop", "blocks1", "patch_embed2"] and list(parts)[-2:] == [
+        "norm",
+        "head",
+    ]
     assert parts["blocks2"] == (8, 2, 4, 4) and parts["norm"] == (16, 2, 1, 1) and parts["head"] == (5,)
 
 
 def small_fragrant() -> Fragrant:
-    return Fragrant(num_classes=5, embed_dim=(8, 8, 16, 16), depth=(1, 1, 1, 1), head_dim=8, ram={"heads": 2, "kernel_size": (3, 3, 3)})
+    return Fragrant(
+        num_classes=5,
+        embed_dim=(8, 8, 16, 16),
+        depth=(1, 1, 1, 1),
+        head_dim=8,
+        ram={"heads": 2, "kernel_size": (3, 3, 3)},
+    )
 
 
 @pytest.mark.parametrize("make", [small, small_fragrant])

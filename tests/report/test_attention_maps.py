@@ -43,7 +43,10 @@ def test_the_last_block_by_default(model, clip):
 
 def test_of_one_place_and_of_all_blocks_of_a_stage(model, clip):
     first, second = attention_maps(model, clip, layer="blocks3", at=(1, 0.3, 0))
-    assert first.title == "blocks3.0: attention of frame 2, row 2, column 1, times its even share" and "blocks3.1" in second.title
+    assert (
+        first.title == "blocks3.0: attention of frame 2, row 2, column 1, times its even share"
+        and "blocks3.1" in second.title
+    )
     seen = []
     model.blocks3[0].attn.register_forward_pre_hook(lambda module, args: seen.append(args[0]))
     (again,) = attention_maps(model, clip, layer="blocks3.0", at=(1, 0.3, 0))
@@ -52,7 +55,9 @@ def test_of_one_place_and_of_all_blocks_of_a_stage(model, clip):
 
 
 def test_what_cannot_be_shown(model, clip):
-    with pytest.raises(MapError, match="layer 'blocks1' has no attention over space and time; there is blocks3.0, blocks3.1, blocks4.0"):
+    with pytest.raises(
+        MapError, match="layer 'blocks1' has no attention over space and time; there is blocks3.0, blocks3.1, blocks4.0"
+    ):
         attention_maps(model, clip, layer="blocks1")
     with pytest.raises(MapError, match=r"place \(2, 0, 0\) is outside of the clip"):
         attention_maps(model, clip, at=(2, 0, 0))

@@ -14,14 +14,21 @@ from fragrant.report.content import Mistake, confident_mistakes, report_content
 from fragrant.report.page import render
 from fragrant.scores import ScoreTable, ensemble_views, grid_views
 
-RECORDS = [{"_type": "train_epoch", "epoch": f"{epoch}/5", "loss": 2 / epoch, "top1_err": 60 - 10 * epoch} for epoch in range(1, 6)]
+RECORDS = [
+    {"_type": "train_epoch", "epoch": f"{epoch}/5", "loss": 2 / epoch, "top1_err": 60 - 10 * epoch}
+    for epoch in range(1, 6)
+]
 
 
 def what_is_missing() -> str:
     """Why there is no browser to test in; empty if there is one."""
     if importlib.util.find_spec("selenium") is None:
         return "no selenium here: pip install -e '.[test]'"
-    return "" if shutil.which("chromium") and shutil.which("chromedriver") else "no browser here: apt-get install chromium chromium-driver"
+    return (
+        ""
+        if shutil.which("chromium") and shutil.which("chromedriver")
+        else "no browser here: apt-get install chromium chromium-driver"
+    )
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +39,13 @@ def browser():
 
     options = webdriver.ChromeOptions()
     options.binary_location = shutil.which("chromium")
-    for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--window-size=1280,1000"):
+    for argument in (
+        "--headless=new",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-dev-shm-usage",
+        "--window-size=1280,1000",
+    ):
         options.add_argument(argument)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
     with webdriver.Chrome(options=options, service=webdriver.ChromeService(shutil.which("chromedriver"))) as driver:
@@ -62,7 +75,9 @@ def small() -> dict:
     clip = torch.arange(16, dtype=torch.uint8)[:, None, None, None].expand(16, 32, 32, 3)
     mistakes = [Mistake(row, strips=two_strips(clip)) for row in confident_mistakes(scores, 2)]
     facts = [("command", "python tools/run_net.py")]
-    return report_content(scores, title="Small", records=RECORDS, facts=facts, config="TRAIN:\n  A: 1\n", mistakes=mistakes)
+    return report_content(
+        scores, title="Small", records=RECORDS, facts=facts, config="TRAIN:\n  A: 1\n", mistakes=mistakes
+    )
 
 
 def all_of(browser, selector: str) -> list:
@@ -78,14 +93,27 @@ def test_it_draws_every_section(open_page, small):
     page = open_page(small)
     titles = [element.text for element in all_of(page, "h2")]
     assert titles == [
-        *("In short", "What is taken for what", "Class by class, the hardest first", "Accuracy by illumination", "Training"),
+        *(
+            "In short",
+            "What is taken for what",
+            "Class by class, the hardest first",
+            "Accuracy by illumination",
+            "Training",
+        ),
         *("The most confident mistakes", "The run"),
     ]
     assert "60.00 %" in one(page, "#headline").text and "95 % interval 31.3 – 83.2 %" in one(page, "#headline").text
     assert [element.text for element in all_of(page, "#classes td:first-child")] == ["sit", "jump", "run"]
-    assert [element.text for element in all_of(page, "#light text") if " of " in element.text] == ["2 of 2", "2 of 3", "1 of 3", "1 of 2"]
+    assert [element.text for element in all_of(page, "#light text") if " of " in element.text] == [
+        "2 of 2",
+        "2 of 3",
+        "1 of 3",
+        "1 of 2",
+    ]
     assert len(all_of(page, ".chart")) == 2 and len(all_of(page, ".mistake img")) == 4
-    assert all(page.execute_script("return arguments[0].naturalWidth", image) > 200 for image in all_of(page, ".mistake img"))
+    assert all(
+        page.execute_script("return arguments[0].naturalWidth", image) > 200 for image in all_of(page, ".mistake img")
+    )
 
 
 def test_a_click_on_a_cell_lists_its_videos(open_page, small):
@@ -94,7 +122,11 @@ def test_a_click_on_a_cell_lists_its_videos(open_page, small):
     one(page, '[data-cell="2:0"]').click()
     assert all_of(page, "#panel p")[0].text == "sit, taken for jump – 3 videos"
     rows = [element.text for element in all_of(page, "#panel [data-video]")]
-    assert [row.split()[0] for row in rows] == ["videos/sit_7.mp4", "videos/sit_6.mp4", "videos/sit_8.mp4"]  # the surest first
+    assert [row.split()[0] for row in rows] == [
+        "videos/sit_7.mp4",
+        "videos/sit_6.mp4",
+        "videos/sit_8.mp4",
+    ]  # the surest first
     assert "100.0 %" in rows[0] and rows[0].endswith("0.080")
     assert one(page, "rect.chosen").get_attribute("data-cell") == "2:0"
     one(page, "#back").click()
@@ -104,7 +136,9 @@ def test_a_click_on_a_cell_lists_its_videos(open_page, small):
 def test_a_click_on_a_video_leads_to_its_frames(open_page, small):
     page = open_page(small)
     all_of(page, "#panel button")[0].click()  # the most frequent confusion
-    assert len(all_of(page, "#panel [data-video]")) == 3 and len(all_of(page, "#panel [data-video] button")) == 2  # two have frames
+    assert (
+        len(all_of(page, "#panel [data-video]")) == 3 and len(all_of(page, "#panel [data-video] button")) == 2
+    )  # two have frames
     all_of(page, "#panel [data-video] button")[0].click()
     card = one(page, ".mistake.chosen")
     assert card.get_attribute("id") == "video-7" and "is sit, the model says jump" in card.text
@@ -131,8 +165,10 @@ def test_a_screenshot_shows_blue_and_red(open_page, small, tmp_path):
     assert page.save_screenshot(str(tmp_path / "page.png"))
     page.set_window_size(1280, 1000)
     picture = Image.open(tmp_path / "page.png").convert("RGB")
-    count = {colour: count for count, colour in picture.getcolors(2**24)}
-    assert count[47, 111, 171] > 3000 and count[207, 117, 90] > 3000  # cells: run, 3 of 3 recognised; sit, 3 of 4 taken for jump
+    count = {color: count for count, color in picture.getcolors(2**24)}
+    assert (
+        count[47, 111, 171] > 3000 and count[207, 117, 90] > 3000
+    )  # cells: run, 3 of 3 recognised; sit, 3 of 4 taken for jump
     assert page.execute_script("return document.documentElement.scrollWidth <= innerWidth")  # nothing sticks out
 
 
@@ -156,17 +192,22 @@ def test_what_was_chosen_by_illumination(open_page):
     page = open_page(report_content(ensemble_views(small_choices()), title="Chosen"))
     part = one(page, "#choice-gamma")
     assert (
-        "Which gamma the model chose, by illumination" in part.text and "The darker a video, the larger its gamma: Spearman’s" in part.text
+        "Which gamma the model chose, by illumination" in part.text
+        and "The darker a video, the larger its gamma: Spearman’s" in part.text
     )
-    assert [element.text for element in all_of(page, "#choice-gamma text") if "%" in element.text or element.text == "never"] == [
-        *("25.0 % (5)", "30.0 % (6)", "25.0 % (5)", "20.0 % (4)", "never")
-    ]
+    assert [
+        element.text for element in all_of(page, "#choice-gamma text") if "%" in element.text or element.text == "never"
+    ] == [*("25.0 % (5)", "30.0 % (6)", "25.0 % (5)", "20.0 % (4)", "never")]
     dots = all_of(page, "#choice-gamma [data-dot]")
     assert len(dots) == 11  # video 4 stands in two rows
     places = {}
     for dot in dots:
-        places.setdefault(dot.get_attribute("data-dot"), []).append([float(dot.get_attribute(name)) for name in ("cx", "cy", "r")])
-    assert places["0"][0][0] < places["1"][0][0] < places["9"][0][0] and places["0"][0][1] < places["9"][0][1]  # darker left, larger on top
+        places.setdefault(dot.get_attribute("data-dot"), []).append(
+            [float(dot.get_attribute(name)) for name in ("cx", "cy", "r")]
+        )
+    assert (
+        places["0"][0][0] < places["1"][0][0] < places["9"][0][0] and places["0"][0][1] < places["9"][0][1]
+    )  # darker left, larger on top
     (x, top, r), (same_x, bottom, same_r) = sorted(places["4"], key=lambda place: place[1])
     assert x == same_x and r == same_r < places["0"][0][2] and top < bottom
     ActionChains(page).move_to_element(dots[0]).perform()
@@ -179,7 +220,11 @@ def one_gamma() -> dict:
 
 def several_labels() -> dict:
     targets = torch.eye(3, dtype=torch.bool).repeat(2, 1)
-    more = {"class_names": NAMES, "luma": torch.linspace(0, 1, 6), "choices": {"gamma": torch.tensor([2.0, 1, 2, 1, 2, 1])[:, None]}}
+    more = {
+        "class_names": NAMES,
+        "luma": torch.linspace(0, 1, 6),
+        "choices": {"gamma": torch.tensor([2.0, 1, 2, 1, 2, 1])[:, None]},
+    }
     table = ScoreTable.whole(list("abcdef"), targets, torch.rand(6, 1, 3), grid_views(1, 1), **more)
     return report_content(ensemble_views(table), title="Several")
 
@@ -199,8 +244,14 @@ SPARSE = {
         lambda: report_content(ensemble_views(small_choices(luma=torch.full((10,), float("nan")))), title="Dark"),
         "20.0 % (4)",
     ),
-    "no mistake": (lambda: report_content(ensemble_views(small_table().rows([0, 1, 3])), title="Perfect"), "No mistakes: every video"),
-    "no light, no log": (lambda: report_content(small_scores(luma=False), title="Bare"), "The score table holds no mean luma"),
+    "no mistake": (
+        lambda: report_content(ensemble_views(small_table().rows([0, 1, 3])), title="Perfect"),
+        "No mistakes: every video",
+    ),
+    "no light, no log": (
+        lambda: report_content(small_scores(luma=False), title="Bare"),
+        "The score table holds no mean luma",
+    ),
     "one class": (lambda: report_content(many_classes(1), title="One"), "No mistakes: every video"),
     "a warning": (lambda: report_content(small_scores(), title="Warned", warning="optimistic"), "Careful: optimistic"),
 }

@@ -13,7 +13,9 @@ from fragrant.scores import ScoreTable, ensemble_views, grid_views
 @pytest.fixture
 def content() -> dict:
     strip = Strip("as the network gets it", "data:,")
-    return report_content(small_scores(), title="Small", mistakes=[Mistake(7, [strip]), Mistake(6, why="No frames: gone")])
+    return report_content(
+        small_scores(), title="Small", mistakes=[Mistake(7, [strip]), Mistake(6, why="No frames: gone")]
+    )
 
 
 def test_headline_has_counts_and_intervals(content):
@@ -27,10 +29,17 @@ def test_headline_has_counts_and_intervals(content):
 
 def test_in_short_names_what_is_confused(content):
     right, confused, hardest, light = content["short"]
-    assert right.startswith("6 of 10 test videos are recognised.") and "between 31.3 and 83.2 % (95 % interval)" in right
-    assert confused == "Most often “sit” is taken for “jump” (3 of 4 videos), then “jump” is taken for “run” (1 of 3 videos)."
+    assert (
+        right.startswith("6 of 10 test videos are recognised.") and "between 31.3 and 83.2 % (95 % interval)" in right
+    )
+    assert (
+        confused
+        == "Most often “sit” is taken for “jump” (3 of 4 videos), then “jump” is taken for “run” (1 of 3 videos)."
+    )
     assert hardest == "The hardest class is “sit” (1 of 4), the easiest “run” (3 of 3)."
-    assert light.startswith("Of the 2 darkest videos it recognises 100.0 %, of the 2 brightest 50.0 %; the intervals overlap")
+    assert light.startswith(
+        "Of the 2 darkest videos it recognises 100.0 %, of the 2 brightest 50.0 %; the intervals overlap"
+    )
 
 
 def test_videos_have_label_guess_confidence_and_light(content):
@@ -53,8 +62,14 @@ def test_mistakes(content):
 
 def test_without_light_and_names():
     table = small_table(luma=False)
-    content = report_content(ensemble_views(ScoreTable.whole(table.paths, table.labels, table.logits, table.views)), title="Small")
-    assert content["light"] == [] and content["videos"]["luma"] is None and content["classes"] == ["class 0", "class 1", "class 2"]
+    content = report_content(
+        ensemble_views(ScoreTable.whole(table.paths, table.labels, table.logits, table.views)), title="Small"
+    )
+    assert (
+        content["light"] == []
+        and content["videos"]["luma"] is None
+        and content["classes"] == ["class 0", "class 1", "class 2"]
+    )
     assert not any("darkest" in line for line in content["short"])
 
 
@@ -86,14 +101,20 @@ def test_several_labels():
     table = ScoreTable.whole(list("abcdef"), targets, logits, grid_views(1, 1), class_names=NAMES)
     content = report_content(ensemble_views(table), title="Several")
     assert content["headline"][0]["name"] == "mean average precision" and "videos" not in content
-    assert content["precision"] == pytest.approx([200 / 3, 100, 200 / 3]) and "the easiest “run” (100.0 %)" in content["short"][0]
+    assert (
+        content["precision"] == pytest.approx([200 / 3, 100, 200 / 3])
+        and "the easiest “run” (100.0 %)" in content["short"][0]
+    )
     assert confident_mistakes(ensemble_views(table), 5) == []
 
 
 def test_choices_by_light(monkeypatch):
     (gamma,) = report_content(ensemble_views(small_choices()), title="Chosen")["choices"]
     assert (gamma["name"], gamma["values"], gamma["views"]) == ("gamma", [1.0, 1.5, 2.0, 2.5, 3.0], [5, 6, 5, 4, 0])
-    assert gamma["correlation_with_darkness"] == pytest.approx(0.94, abs=0.02) and (gamma["videos"], gamma["known"]) == (10, 10)
+    assert gamma["correlation_with_darkness"] == pytest.approx(0.94, abs=0.02) and (
+        gamma["videos"],
+        gamma["known"],
+    ) == (10, 10)
     assert gamma["dots"][4] == ["videos/run_4.mp4", pytest.approx(0.05), [1, 0, 1, 0, 0]] and len(gamma["dots"]) == 10
     monkeypatch.setattr(content_room, "MOST_DOTS", 4)
     (gamma,) = report_content(ensemble_views(small_choices()), title="Chosen")["choices"]
@@ -102,7 +123,9 @@ def test_choices_by_light(monkeypatch):
 
 
 def test_choices_without_light():
-    (gamma,) = report_content(ensemble_views(small_choices(luma=torch.full((10,), float("nan")))), title="Dark")["choices"]
+    (gamma,) = report_content(ensemble_views(small_choices(luma=torch.full((10,), float("nan")))), title="Dark")[
+        "choices"
+    ]
     assert gamma["dots"] == [] and gamma["correlation_with_darkness"] is None and gamma["views"] == [5, 6, 5, 4, 0]
 
 

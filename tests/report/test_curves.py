@@ -79,7 +79,9 @@ def test_half_lines_are_left_out(text, left, tmp_path):
 def test_wrong_logs(text, tmp_path):
     path = tmp_path / "metrics.jsonl"
     path.write_text(text)
-    with pytest.raises(LogError, match="metrics.jsonl' holds no JSON record; allowed: what a run writes to metrics.jsonl"):
+    with pytest.raises(
+        LogError, match="metrics.jsonl' holds no JSON record; allowed: what a run writes to metrics.jsonl"
+    ):
         read_records(path)
 
 

@@ -23,7 +23,9 @@ def test_fam_maps_are_its_gain_at_every_call(clip):
     hook = model.disentangle.register_forward_pre_hook(lambda module, args: seen.append(args[0].detach()))
     first, second = fam_maps(model, clip)
     hook.remove()
-    assert first.title == "FAM (disentangle): gain of each frame, mean over 8 channels" and second.title.endswith("16 channels")
+    assert first.title == "FAM (disentangle): gain of each frame, mean over 8 channels" and second.title.endswith(
+        "16 channels"
+    )
     assert first.values.shape == (4, 16, 16) and second.values.shape == (4, 8, 8)
     torch.testing.assert_close(second.values, FAM().gain(seen[1])[0].mean(0))
     assert not first.values[0].any() and first.values[1:].all()  # frame 0 stands for frequency 0
@@ -42,7 +44,9 @@ def test_ram_maps_are_norm_and_weights_of_its_kernels(clip):
         kernels = model.rsa_attn3.kernels(seen[0])[0]  # (4, 4, 4, 2, 3, 3, 3)
     torch.testing.assert_close(strength.values, kernels.square().sum((3, 4, 5, 6)).sqrt())
     expected = kernels[2, 0, 3].abs().mean(0)
-    torch.testing.assert_close(neighbours.values[1:4, :2, 2:4], expected[:, 1:, :2])  # what lies outside of the map is cut
+    torch.testing.assert_close(
+        neighbours.values[1:4, :2, 2:4], expected[:, 1:, :2]
+    )  # what lies outside of the map is cut
     assert neighbours.values.count_nonzero() == 3 * 2 * 2
 
 
@@ -60,7 +64,8 @@ def test_a_map_over_frames():
 
 
 @pytest.mark.parametrize(
-    "maps, missing", [(fam_maps, "FAM to look at; .* FRAGRANT.FAM_AT"), (ram_maps, "RAM to look at; .* FRAGRANT.RAM_AT")]
+    "maps, missing",
+    [(fam_maps, "FAM to look at; .* FRAGRANT.FAM_AT"), (ram_maps, "RAM to look at; .* FRAGRANT.RAM_AT")],
 )
 def test_a_model_without_them(maps, missing, clip):
     with pytest.raises(MapError, match=f"UniFormer has no {missing}"):
@@ -68,5 +73,7 @@ def test_a_model_without_them(maps, missing, clip):
 
 
 def test_a_place_outside_of_the_clip(clip):
-    with pytest.raises(MapError, match=r"place \(0.5, 0.5, 1.2\) is outside of the clip; give time, height and width from 0 to 1"):
+    with pytest.raises(
+        MapError, match=r"place \(0.5, 0.5, 1.2\) is outside of the clip; give time, height and width from 0 to 1"
+    ):
         ram_maps(Fragrant(**SMALL), clip, at=(0.5, 0.5, 1.2))

@@ -23,7 +23,8 @@ def clips() -> torch.Tensor:
 
 
 def test_at_the_last_layer_it_is_the_class_activation_map(model, clips):
-    """Behind a mean and a linear head the gradient is the head's row over the number of places (the paper's appendix)."""
+    """Behind a mean and a linear head the gradient is the head's row over the number of places (the paper's
+    appendix)."""
     maps, classes, probs = grad_cam(model, clips, classes=torch.tensor([3, 1]))
     with torch.no_grad():
         features = model.forward_features(clips)  # (2, 16, 2, 2, 3)

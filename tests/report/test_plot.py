@@ -17,7 +17,9 @@ def runs(tmp_path) -> list[Path]:
     folders = [tmp_path / name for name in ("one", "two")]
     for folder in folders:
         folder.mkdir()
-        records = [{"_type": "train_epoch", "epoch": f"{epoch}/3", "loss": 1 / epoch, "top1_err": 50.0} for epoch in (1, 2, 3)]
+        records = [
+            {"_type": "train_epoch", "epoch": f"{epoch}/3", "loss": 1 / epoch, "top1_err": 50.0} for epoch in (1, 2, 3)
+        ]
         (folder / "metrics.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
     return folders
 
@@ -33,8 +35,10 @@ def test_a_png_of_a_log_file(runs, tmp_path):
     pytest.importorskip("matplotlib")
     plot_runs([runs[0] / "metrics.jsonl"], tmp_path / "curves.png")
     picture = Image.open(tmp_path / "curves.png").convert("RGB")
-    colours = {colour for _, colour in picture.getcolors(2**20)}
-    assert picture.size == (2340, 660) and (31, 119, 180) in colours and (255, 127, 14) not in colours  # one run, one colour
+    colors = {color for _, color in picture.getcolors(2**20)}
+    assert (
+        picture.size == (2340, 660) and (31, 119, 180) in colors and (255, 127, 14) not in colors
+    )  # one run, one colour
 
 
 def test_videos_with_several_labels_have_a_panel_more(runs, tmp_path):
@@ -47,7 +51,11 @@ def test_videos_with_several_labels_have_a_panel_more(runs, tmp_path):
 
 @pytest.mark.parametrize(
     "folders, names",
-    [(["a/x", "a/y"], ["x", "y"]), (["a/x", "b/x"], ["a/x", "b/x"]), (["a/b/x", "c/b/x", "c/b/y"], ["a/b/x", "c/b/x", "c/b/y"])],
+    [
+        (["a/x", "a/y"], ["x", "y"]),
+        (["a/x", "b/x"], ["a/x", "b/x"]),
+        (["a/b/x", "c/b/x", "c/b/y"], ["a/b/x", "c/b/x", "c/b/y"]),
+    ],
 )
 def test_run_names(folders, names):
     assert run_names([Path("/" + folder) for folder in folders]) == names

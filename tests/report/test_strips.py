@@ -12,7 +12,7 @@ from fragrant.report.strips import (
     GAP,
     PictureError,
     evenly,
-    heat_colours,
+    heat_colors,
     jpeg_source,
     lift,
     overlay,
@@ -25,7 +25,8 @@ from fragrant.report.strips import (
 
 
 @pytest.mark.parametrize(
-    "count, most, numbers", [(3, 8, [0, 1, 2]), (8, 8, list(range(8))), (16, 4, [0, 5, 10, 15]), (9, 2, [0, 8]), (0, 4, [])]
+    "count, most, numbers",
+    [(3, 8, [0, 1, 2]), (8, 8, list(range(8))), (16, 4, [0, 5, 10, 15]), (9, 2, [0, 8]), (0, 4, [])],
 )
 def test_evenly(count, most, numbers):
     assert evenly(count, most) == numbers
@@ -50,7 +51,7 @@ def test_overlay_leaves_cold_places_alone():
     maps = torch.tensor([[[0.0, 1.0, 2.0]]])
     cold, hot, beyond = overlay(frames, maps, strength=0.5)[0, 0]
     assert cold.tolist() == [100, 100, 100] and hot.tolist() == [176, 178, 132] and beyond.tolist() == hot.tolist()
-    assert heat_colours(torch.tensor([0.0, 0.2, 1.0])).tolist() == [[0, 0, 4], [66, 10, 104], [252, 255, 164]]
+    assert heat_colors(torch.tensor([0.0, 0.2, 1.0])).tolist() == [[0, 0, 4], [66, 10, 104], [252, 255, 164]]
 
 
 def test_a_strip_is_the_frames_side_by_side():

@@ -6,7 +6,8 @@ from fragrant.runtime.precision import pick_precision
 
 
 @pytest.mark.parametrize(
-    "name, device, picked", [("auto", "cpu", "fp32"), ("auto", "cuda", "bf16"), ("fp16", "cuda", "fp16"), ("bf16", "cpu", "bf16")]
+    "name, device, picked",
+    [("auto", "cpu", "fp32"), ("auto", "cuda", "bf16"), ("fp16", "cuda", "fp16"), ("bf16", "cpu", "bf16")],
 )
 def test_pick(name, device, picked):
     assert pick_precision(name, torch.device(device), key="TRAIN.PRECISION").name == picked

@@ -1,4 +1,5 @@
-"""What a model chose for every view, from the score table to numbers: counted, merged, told, and held against the light."""
+"""What a model chose for every view, from the score table to numbers: counted, merged, told, and held against the
+light."""
 
 import csv
 import io
@@ -36,7 +37,12 @@ VALUES = {"gamma": [1.0, 1.3, 2.0, 3.0]}
 def table(**changes) -> ScoreTable:
     """Four videos of three views, and what was chosen for them."""
     logits = torch.tensor([[2.0, 0.0], [0.0, 2.0], [2.0, 0.0], [0.0, 2.0]])[:, None].repeat(1, 3, 1)
-    more = {"luma": LUMA, "choices": {"gamma": GAMMA}, "class_names": ("run", "sit"), "header": {"choices": VALUES, "num_videos": 4}}
+    more = {
+        "luma": LUMA,
+        "choices": {"gamma": GAMMA},
+        "class_names": ("run", "sit"),
+        "header": {"choices": VALUES, "num_videos": 4},
+    }
     return ScoreTable.whole(list("abcd"), torch.tensor([0, 1, 1, 1]), logits, grid_views(1, 3), **(more | changes))
 
 
@@ -82,8 +88,8 @@ def test_correlation_with_darkness(gamma, luma, correlation):
 def test_a_line_for_people():
     line = "gamma: 1 in 0, 1.3 in 2, 2 in 4, 3 in 2 views of 3 videos; rank correlation with darkness 1.00"
     assert describe_summary(summarise(ensemble_views(table())))[-1] == line
-    several = replace(table(), labels=torch.eye(2, dtype=torch.bool)[[0, 1, 1, 1]])
-    assert describe_summary(summarise(ensemble_views(several, "mean-sigmoid")))[1:] == [line]
+    multi_label = replace(table(), labels=torch.eye(2, dtype=torch.bool)[[0, 1, 1, 1]])
+    assert describe_summary(summarise(ensemble_views(multi_label, "mean-sigmoid")))[1:] == [line]
     assert "choices" not in summarise(ensemble_views(table(choices={})))
 
 
@@ -107,7 +113,7 @@ def test_several_models_together_chose_nothing():
     assert ensemble_runs([table()]).choices and not ensemble_runs([table(), table(choices={})]).choices
 
 
-# ---------------------------------------------------------------------------------------------------------------- the table
+# ------------------------------------------------------------------------------------------------------------ the table
 def test_round_trip(tmp_path):
     save_table(tmp_path / "scores.npz", table())
     same_choices(load_table(tmp_path / "scores.npz"), table())

@@ -26,7 +26,10 @@ def files(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("tables")
     a, b = (
         golden_table(
-            run, luma=torch.arange(40) / 100, class_names=NAMES, header={"checkpoint_hash": run, "num_videos": 40, "rule": "sum-logits"}
+            run,
+            luma=torch.arange(40) / 100,
+            class_names=NAMES,
+            header={"checkpoint_hash": run, "num_videos": 40, "rule": "sum-logits"},
         )
         for run in "ab"
     )
@@ -39,7 +42,9 @@ def files(tmp_path_factory) -> Path:
     (folder / "uniformer.pkl").write_bytes(
         pickle.dumps({"video_preds": golden_logits("b").flatten(1, 2).sum(1).numpy(), "video_labels": labels.numpy()})
     )
-    (folder / "list.txt").write_text("".join(f"{path} {label}\n" for path, label in zip(a.paths, BUILD["labels"], strict=True)))
+    (folder / "list.txt").write_text(
+        "".join(f"{path} {label}\n" for path, label in zip(a.paths, BUILD["labels"], strict=True))
+    )
     (folder / "videos").mkdir()
     return folder
 
@@ -83,7 +88,14 @@ def test_one_view_out_of_many(files):
 
 def test_weights(files, tmp_path):
     out = ensemble(
-        files / "a.npz", f"{files / 'b.npz'}:0.5", "--rule", "mean-softmax", "--json", tmp_path / "n.json", "--out", tmp_path / "e.npz"
+        files / "a.npz",
+        f"{files / 'b.npz'}:0.5",
+        "--rule",
+        "mean-softmax",
+        "--json",
+        tmp_path / "n.json",
+        "--out",
+        tmp_path / "e.npz",
     )
     expected = case_of("two runs, mean of probabilities")["result"]
     assert f"top-1 {expected['top1_percent']:.2f} %" in out and "b.npz: 40 videos, 12 views, weight 0.5" in out
@@ -101,7 +113,9 @@ def test_two_models_are_compared(files):
         for which in ("one run", "second")
     ]
     only_a, only_b = int((right[0] & ~right[1]).sum()), int((~right[0] & right[1]).sum())
-    assert f"only the first {only_a}, only the second {only_b}" in out and re.search(r"McNemar, exact, two-sided: p = 0\.\d+", out)
+    assert f"only the first {only_a}, only the second {only_b}" in out and re.search(
+        r"McNemar, exact, two-sided: p = 0\.\d+", out
+    )
     assert "takes two runs, got 1" in ensemble(files / "a.npz", "--compare", code=2)
     assert "McNemar" in ensemble(f"x={files / 'a.npz'}", f"y={files / 'centre.npz'}", "--compare")
 
@@ -130,7 +144,11 @@ def test_wrong_input(words, message, files):
         ensemble(*words)
         return
     error = ensemble(*words, code=2)
-    assert error.startswith("error: ") and error.count("\n") == 1 and message.replace("'nowhere", f"'{files}/nowhere") in error
+    assert (
+        error.startswith("error: ")
+        and error.count("\n") == 1
+        and message.replace("'nowhere", f"'{files}/nowhere") in error
+    )
 
 
 def test_names_and_weights_are_told_apart(files):

@@ -1,4 +1,5 @@
-"""Rules that turn the views of one or more models into one score per video: golden values, weights, order of the videos."""
+"""Rules that turn the views of one or more models into one score per video: golden values, weights, order of the
+videos."""
 
 import re
 from dataclasses import replace
@@ -33,13 +34,17 @@ GOLDEN_RULES = [
 ]
 
 
-@pytest.mark.parametrize("beginning, compute, unit", GOLDEN_RULES, ids=lambda value: value if isinstance(value, str) else "")
+@pytest.mark.parametrize(
+    "beginning, compute, unit", GOLDEN_RULES, ids=lambda value: value if isinstance(value, str) else ""
+)
 def test_golden_rule(beginning, compute, unit):
     case, video = case_of(beginning), compute()
     expected = case["result"]
     assert predicted(video.scores).tolist() == expected["predicted"]
     if "scores_row0" in case:
-        torch.testing.assert_close(video.scores[0] * unit, torch.tensor(case["scores_row0"], dtype=torch.float64), rtol=1e-6, atol=1e-6)
+        torch.testing.assert_close(
+            video.scores[0] * unit, torch.tensor(case["scores_row0"], dtype=torch.float64), rtol=1e-6, atol=1e-6
+        )
     summary = summarise(video)
     assert summary["top1"]["percent"] == pytest.approx(expected["top1_percent"])
     assert summary["top5"]["percent"] == pytest.approx(expected["top5_percent"])
@@ -50,8 +55,14 @@ def test_golden_rule(beginning, compute, unit):
 
 def test_golden_empty_class_is_counted_three_ways():
     counts = class_counts(predicted(ensemble_views(A, "mean-softmax").scores), torch.tensor(BUILD["labels"]), 7)
-    left_out, is_predicted, always = (mean_class_accuracy(counts, empty=how) for how in ("left out", "is predicted", "always"))
-    assert counts.videos[6] == 0 < counts.predicted[6] and left_out == pytest.approx(is_predicted * 7 / 6) and is_predicted == always
+    left_out, is_predicted, always = (
+        mean_class_accuracy(counts, empty=how) for how in ("left out", "is predicted", "always")
+    )
+    assert (
+        counts.videos[6] == 0 < counts.predicted[6]
+        and left_out == pytest.approx(is_predicted * 7 / 6)
+        and is_predicted == always
+    )
 
 
 @pytest.mark.parametrize("rule", RULES)
@@ -80,7 +91,9 @@ def test_a_path_that_the_list_names_twice_is_two_videos():
 
 def test_only_the_common_videos():
     few = B.rows([3, 1, 7])
-    with pytest.raises(ScoreError, match=re.escape("'videos/00.mp4' of table 1 is not in all tables, 37 of its 40 videos are not")):
+    with pytest.raises(
+        ScoreError, match=re.escape("'videos/00.mp4' of table 1 is not in all tables, 37 of its 40 videos are not")
+    ):
         ensemble_runs([A, few])
     video = ensemble_runs([A, few], common=True)
     assert video.paths == ("videos/01.mp4", "videos/03.mp4", "videos/07.mp4")
@@ -104,31 +117,48 @@ def test_unknown_labels_do_not_count():
 
 
 def test_of_several_labels_each_has_a_probability_of_its_own():
-    several = replace(A, labels=torch.rand(40, 7, generator=torch.Generator().manual_seed(0)) > 0.7)
-    for rule, probs in (("mean-logits", A.logits.double().mean(1).sigmoid()), ("mean-sigmoid", A.logits.double().sigmoid().mean(1))):
-        video = ensemble_views(several, rule)
+    multi_label = replace(A, labels=torch.rand(40, 7, generator=torch.Generator().manual_seed(0)) > 0.7)
+    for rule, probs in (
+        ("mean-logits", A.logits.double().mean(1).sigmoid()),
+        ("mean-sigmoid", A.logits.double().sigmoid().mean(1)),
+    ):
+        video = ensemble_views(multi_label, rule)
         torch.testing.assert_close(video.probs, probs)
-        torch.testing.assert_close(probabilities(A.logits, rule, several=True), probs)
+        torch.testing.assert_close(probabilities(A.logits, rule, multi_label=True), probs)
         again = ensemble_views(as_table(video, {}), "mean-sigmoid")
         torch.testing.assert_close(again.scores, probs, rtol=0, atol=1e-6)
-        assert torch.equal(again.labels, several.labels)
+        assert torch.equal(again.labels, multi_label.labels)
 
 
 WRONG = [
     (
         lambda: ensemble_views(replace(A, labels=A.labels[:, None] == torch.arange(7)), "mean-softmax"),
-        "table 1 is of videos with several labels; a rule on softmax does not fit, allowed: sum-logits, mean-logits, max-logits, sum-sigm",
+        "table 1 is of videos with several labels; a rule on softmax does not fit, allowed: sum-logits, "
+        "mean-logits, max-logits, sum-sigm",
     ),
-    (lambda: split_rule("mean-logit"), "rule 'mean-logit' is not known; did you mean 'mean-logits'? Known: sum-logits, mean-logits"),
-    (lambda: ensemble_runs([A, replace(B, paths=tuple(f"b/{path}" for path in B.paths))], common=True), "no video in common"),
-    (lambda: ensemble_runs([A, replace(B, labels=B.labels.flip(0))]), "label of 'videos/00.mp4' differs between table 1 and table 2"),
+    (
+        lambda: split_rule("mean-logit"),
+        "rule 'mean-logit' is not known; did you mean 'mean-logits'? Known: sum-logits, mean-logits",
+    ),
+    (
+        lambda: ensemble_runs([A, replace(B, paths=tuple(f"b/{path}" for path in B.paths))], common=True),
+        "no video in common",
+    ),
+    (
+        lambda: ensemble_runs([A, replace(B, labels=B.labels.flip(0))]),
+        "label of 'videos/00.mp4' differs between table 1 and table 2",
+    ),
     (
         lambda: ensemble_runs(
-            [replace(A, class_names=tuple("abcdefg")), replace(B, class_names=tuple("abdcefg"))], names=["A.npz", "B.npz"]
+            [replace(A, class_names=tuple("abcdefg")), replace(B, class_names=tuple("abdcefg"))],
+            names=["A.npz", "B.npz"],
         ),
         "class 2 is 'c' in A.npz, but 'd' in B.npz; the orders must agree",
     ),
-    (lambda: ensemble_views(replace(A, present=A.present & (torch.arange(40) != 4)[:, None])), "'videos/04.mp4' has no view"),
+    (
+        lambda: ensemble_views(replace(A, present=A.present & (torch.arange(40) != 4)[:, None])),
+        "'videos/04.mp4' has no view",
+    ),
 ]
 
 

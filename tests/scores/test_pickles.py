@@ -1,4 +1,5 @@
-"""Results of other projects: the layouts that their code writes, golden numbers from them, and files that would run code."""
+"""Results of other projects: the layouts that their code writes, golden numbers from them, and files that would run
+code."""
 
 import pickle
 import re
@@ -38,7 +39,10 @@ def test_a_folder_of_tdn_gives_the_published_numbers(tmp_path):
     assert {view.crop for view in table.views[:3]} == {"left", "right", "centre"} and table.views[2].crop == "centre"
     expected = case_of("TDN pkl_to_results, one run")["result"]
     summary = summarise(ensemble_views(table, "mean-softmax"))
-    assert (summary["top1"]["percent"], summary["top5"]["percent"]) == (expected["top1_percent"], expected["top5_percent"])
+    assert (summary["top1"]["percent"], summary["top5"]["percent"]) == (
+        expected["top1_percent"],
+        expected["top5_percent"],
+    )
     both = ensemble_runs([table, import_folder(tdn_folder(tmp_path / "b", "b"))], rule="mean-relu")
     assert both.scores.argmax(1).tolist() == case_of("TDN pkl_to_results --multi")["result"]["predicted"]
 
@@ -56,7 +60,11 @@ def probabilities() -> np.ndarray:
 
 SUMMED = golden_logits("a").flatten(1, 2).sum(1).numpy()
 LAYOUTS = {
-    "slowfast tensors": (lambda: [torch.from_numpy(probabilities()), torch.from_numpy(LABELS)], "mean-softmax", "sum of prob"),
+    "slowfast tensors": (
+        lambda: [torch.from_numpy(probabilities()), torch.from_numpy(LABELS)],
+        "mean-softmax",
+        "sum of prob",
+    ),
     "slowfast arrays": (lambda: [probabilities(), LABELS], "sum-softmax", "sum of prob"),
     "uniformer": (lambda: {"video_preds": SUMMED, "video_labels": LABELS}, "sum-logits", "mean of logits"),
     "slowfast layout of a uniformer": (lambda: [SUMMED, LABELS], "mean-logits", "mean of logits"),
@@ -91,8 +99,13 @@ def test_rows_get_the_names_of_the_list(tmp_path):
 
 
 def test_what_is_ensembled_already_allows_only_its_own_rules(tmp_path):
-    logits, probs = (import_pickle(dump(tmp_path / f"{at}.pkl", [scores, LABELS])) for at, scores in enumerate((SUMMED, probabilities())))
-    with pytest.raises(ScoreError, match="holds summed logits ensembled over the views; a rule on softmax cannot be applied any more"):
+    logits, probs = (
+        import_pickle(dump(tmp_path / f"{at}.pkl", [scores, LABELS]))
+        for at, scores in enumerate((SUMMED, probabilities()))
+    )
+    with pytest.raises(
+        ScoreError, match="holds summed logits ensembled over the views; a rule on softmax cannot be applied any more"
+    ):
         ensemble_views(logits, "mean-softmax")
     with pytest.raises(ScoreError, match=re.escape("allowed: sum-softmax, mean-softmax, max-softmax")):
         ensemble_runs([replace(golden_table(), paths=probs.paths), probs], rule="sum-logits")
@@ -117,7 +130,9 @@ class EvilStorage:
         return torch.storage._load_from_bytes, (pickle.dumps(Evil()),)
 
 
-@pytest.mark.parametrize("content", [Evil(), [Evil(), 1], {"video_preds": Evil()}, EvilStorage()], ids=["bare", "list", "dict", "storage"])
+@pytest.mark.parametrize(
+    "content", [Evil(), [Evil(), 1], {"video_preds": Evil()}, EvilStorage()], ids=["bare", "list", "dict", "storage"]
+)
 def test_no_code_from_a_pickle_runs(content, tmp_path):
     path = dump(tmp_path / "evil.pkl", content)
     with pytest.raises(ScoreError, match=re.escape(f"'{path}' is no pickle of arrays, or is damaged")):

@@ -54,6 +54,8 @@ def test_predictions_as_csv():
     assert ["abcdefg".index(row["class1"]) for row in rows] == video.scores.argmax(1).tolist()
     assert float(rows[0]["prob1"]) == pytest.approx(video.probs[0].max().item(), abs=1e-6)
     assert float(rows[0]["prob1"]) > float(rows[0]["prob2"]) > float(rows[0]["prob5"])
-    several = ensemble_views(ScoreTable.whole(table.paths, torch.ones(40, 7, dtype=torch.bool), table.logits, table.views))
-    first = list(csv.DictReader(io.StringIO(predictions_csv(several))))[0]
+    multi_label = ensemble_views(
+        ScoreTable.whole(table.paths, torch.ones(40, 7, dtype=torch.bool), table.logits, table.views)
+    )
+    first = list(csv.DictReader(io.StringIO(predictions_csv(multi_label))))[0]
     assert first["label"].startswith("class 0;class 1;") and first["luma"] == ""

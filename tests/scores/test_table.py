@@ -11,13 +11,20 @@ from golden_runs import golden_table
 from fragrant.metrics import ScoreError
 from fragrant.scores import ScoreTable, ViewName, grid_views, load_table, merge, missing_views, pick_views, save_table
 
-TABLE = golden_table(luma=torch.rand(40), class_names=tuple("abcdefg"), header={"checkpoint_hash": "1", "num_videos": 40})
+TABLE = golden_table(
+    luma=torch.rand(40), class_names=tuple("abcdefg"), header={"checkpoint_hash": "1", "num_videos": 40}
+)
 
 
 def same(one: ScoreTable, other: ScoreTable) -> None:
     for name in ("ids", "labels", "logits", "present", "luma"):
         torch.testing.assert_close(getattr(one, name), getattr(other, name), rtol=0, atol=0, equal_nan=True)
-    assert (one.paths, one.views, one.class_names, one.header) == (other.paths, other.views, other.class_names, other.header)
+    assert (one.paths, one.views, one.class_names, one.header) == (
+        other.paths,
+        other.views,
+        other.class_names,
+        other.header,
+    )
 
 
 def test_view_names_follow_the_plan_of_a_test():
@@ -25,7 +32,9 @@ def test_view_names_follow_the_plan_of_a_test():
     assert [str(view) for view in grid_views(2, 3)[2:4]] == ["clip 0 right", "clip 1 left"]
 
 
-@pytest.mark.parametrize("table", [TABLE, replace(TABLE, class_names=None, header={}), TABLE.rows([])], ids=["full", "bare", "no rows"])
+@pytest.mark.parametrize(
+    "table", [TABLE, replace(TABLE, class_names=None, header={}), TABLE.rows([])], ids=["full", "bare", "no rows"]
+)
 def test_round_trip(table, tmp_path):
     save_table(tmp_path / "new" / "scores.npz", table)
     same(load_table(tmp_path / "new" / "scores.npz"), table)
@@ -42,7 +51,9 @@ def test_no_pickle_is_in_the_file(tmp_path):
     save_table(tmp_path / "scores.npz", TABLE)
     with np.load(tmp_path / "scores.npz", allow_pickle=False) as file:
         assert all(file[name].dtype != object for name in file.files)
-        assert file["crop"].tolist()[:3] == ["left", "centre", "right"] and '"checkpoint_hash": "1"' in str(file["header"])
+        assert file["crop"].tolist()[:3] == ["left", "centre", "right"] and '"checkpoint_hash": "1"' in str(
+            file["header"]
+        )
 
 
 @pytest.mark.parametrize("parts", [2, 3, 7, 40])
@@ -64,7 +75,9 @@ def test_duplicates_are_dropped_and_contradictions_are_errors():
     noisy = replace(TABLE.rows([3, 4]), logits=TABLE.logits[[3, 4]] + 5e-4)
     same(merge([TABLE, noisy]), TABLE)
     other = replace(TABLE.rows([3, 4]), logits=TABLE.logits[[3, 4]] + 5e-3)
-    with pytest.raises(ScoreError, match=re.escape("B: clip 0 left of 'videos/03.mp4' was scored twice with different logits")):
+    with pytest.raises(
+        ScoreError, match=re.escape("B: clip 0 left of 'videos/03.mp4' was scored twice with different logits")
+    ):
         merge([TABLE, other], names=["A", "B"])
 
 
@@ -78,12 +91,24 @@ def test_what_is_missing_is_named():
 
 
 WRONG = [
-    (lambda: merge([TABLE, replace(TABLE, class_names=tuple("abdcefg"))]), "class 2 is 'c' in table 1, but 'd' in table 2"),
+    (
+        lambda: merge([TABLE, replace(TABLE, class_names=tuple("abdcefg"))]),
+        "class 2 is 'c' in table 1, but 'd' in table 2",
+    ),
     (lambda: merge([TABLE, replace(TABLE, labels=TABLE.labels.flip(0))]), "table 2: label of 'videos/00.mp4' differs"),
     (lambda: merge([TABLE, TABLE.rows([1, 1])]), "table 2 has the same video twice"),
-    (lambda: merge([TABLE, replace(TABLE, logits=TABLE.logits[:, :, :3], class_names=None)]), "table 1 has 7 classes, table 2 3"),
-    (lambda: pick_views(TABLE, clips=[9], crops=["left"]), "no view has clip 9; crop left; there are clip 0 left, clip 0 centre"),
-    (lambda: replace(TABLE, luma=torch.rand(3)), "score table of logits (40, 12, 7) (videos, views, classes) does not fit luma 3"),
+    (
+        lambda: merge([TABLE, replace(TABLE, logits=TABLE.logits[:, :, :3], class_names=None)]),
+        "table 1 has 7 classes, table 2 3",
+    ),
+    (
+        lambda: pick_views(TABLE, clips=[9], crops=["left"]),
+        "no view has clip 9; crop left; there are clip 0 left, clip 0 centre",
+    ),
+    (
+        lambda: replace(TABLE, luma=torch.rand(3)),
+        "score table of logits (40, 12, 7) (videos, views, classes) does not fit luma 3",
+    ),
 ]
 
 

@@ -25,7 +25,13 @@ def cluster(tmp_path_factory):
     """The environment for sbatch: where the cluster is, and which Python."""
     if os.environ.get("SLURM_CONF") is None and (os.geteuid() != 0 or not shutil.which("apt-get")):
         pytest.skip("no SLURM here (SLURM_CONF): one can be started only by root on Debian")
-    environ = {**os.environ, "PYTHON": sys.executable, "REQUEUE": "False", "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+    environ = {
+        **os.environ,
+        "PYTHON": sys.executable,
+        "REQUEUE": "False",
+        "OMP_NUM_THREADS": "1",
+        "CUDA_VISIBLE_DEVICES": "",
+    }
     if "SLURM_CONF" in os.environ:
         yield environ
         return
@@ -80,7 +86,9 @@ def words(folder: Path, name: str) -> list[str]:
 def unbroken(cluster, tmp_path_factory):
     """An uninterrupted job on both nodes."""
     folder = tmp_path_factory.mktemp("jobs")
-    said = wait_for(cluster, submit(cluster, folder / "unbroken.log", "train", *words(folder, "unbroken")), folder / "unbroken.log")
+    said = wait_for(
+        cluster, submit(cluster, folder / "unbroken.log", "train", *words(folder, "unbroken")), folder / "unbroken.log"
+    )
     assert "8 clips per step" in said and "2 processes on 2 machine(s)" in said and '"split": "test_final"' in said
     return folder
 
@@ -135,7 +143,10 @@ def test_a_cancelled_job_stays_cancelled(cluster, unbroken):
         time.sleep(0.2)
     while state_of(cluster, job) == {"COMPLETING"} and time.monotonic() < deadline:
         time.sleep(0.2)
-    assert "Stopped by SIGTERM" in log.read_text() and state_of(cluster, job) == {"CANCELLED"}, (log.read_text(), state_of(cluster, job))
+    assert "Stopped by SIGTERM" in log.read_text() and state_of(cluster, job) == {"CANCELLED"}, (
+        log.read_text(),
+        state_of(cluster, job),
+    )
 
 
 def test_the_job_array_runs_two_seeds(cluster, unbroken):
@@ -147,5 +158,9 @@ def test_the_job_array_runs_two_seeds(cluster, unbroken):
     for seed in (1, 2):
         out = unbroken / "seeds" / str(seed)
         assert f"RNG_SEED: {seed}" in (out / "config.yaml").read_text() and (out / "scores.npz").is_file()
-        ends.append(torch.load(out / "checkpoints" / "checkpoint_epoch_00001.pyth", weights_only=True)["model_state"]["head.weight"])
+        ends.append(
+            torch.load(out / "checkpoints" / "checkpoint_epoch_00001.pyth", weights_only=True)["model_state"][
+                "head.weight"
+            ]
+        )
     assert not torch.equal(*ends)

@@ -8,7 +8,10 @@ import torch
 from conftest import fill_v1, golden
 from torch import Tensor
 
-MEAN, STD = (np.array(values, np.float32).reshape(1, 3, 1, 1, 1) for values in ((123.675, 116.28, 103.53), (58.395, 57.12, 57.375)))
+MEAN, STD = (
+    np.array(values, np.float32).reshape(1, 3, 1, 1, 1)
+    for values in ((123.675, 116.28, 103.53), (58.395, 57.12, 57.375))
+)
 BY_PLACE = {  # what stands at place i of the tensor
     "edge_bins": lambda i: (i % 257) / 256,
     "constant": lambda i: np.full(i.shape, 0.5),
@@ -22,7 +25,10 @@ def dgam_input(seed: int, shape: list[int], dist: str) -> Tensor:
     if dist in BY_PLACE:
         values = BY_PLACE[dist](np.arange(math.prod(shape))).reshape(shape)
     elif dist == "dark_u8":
-        u, scale = np.random.RandomState(seed).random_sample(shape), np.random.RandomState(seed + 1).random_sample((shape[0], 1, 1, 1, 1))
+        u, scale = (
+            np.random.RandomState(seed).random_sample(shape),
+            np.random.RandomState(seed + 1).random_sample((shape[0], 1, 1, 1, 1)),
+        )
         values = (np.floor(255 * (0.05 + 0.95 * scale) * u * u * u).astype(np.float32) - MEAN) / STD
     else:
         values = np.random.RandomState(seed).standard_normal(shape)
@@ -34,7 +40,8 @@ def dgam_input(seed: int, shape: list[int], dist: str) -> Tensor:
 
 
 def published_state(name: str) -> dict[str, Tensor]:
-    """The weights of a golden file under the published names; whole numbers, which the recipe leaves as built, are left out."""
+    """The weights of a golden file under the published names; whole numbers, which the recipe leaves as built, are left
+    out."""
     expected = golden(f"dgam/{name}")
     state = {key: value for key, value in fill_v1(expected["state"]).items() if value.is_floating_point()}
     return state | {key: torch.tensor(value) for key, value in expected["override"].items()}

@@ -11,7 +11,11 @@ GRADIENT_TOLERANCE = 2e-4
 
 
 def check_golden_case(
-    case: dict, function: Callable[[Tensor], Tensor], parameters: dict[str, Tensor], *, memory_format: torch.memory_format
+    case: dict,
+    function: Callable[[Tensor], Tensor],
+    parameters: dict[str, Tensor],
+    *,
+    memory_format: torch.memory_format,
 ) -> None:
     """Runs function forward and backward on the case's input, and compares all that the case tells."""
     x = golden_input(**case["input"]).to(memory_format=memory_format).requires_grad_()
@@ -29,7 +33,12 @@ def check_golden_case(
     for key, gradient in gradients.items():
         assert_probe(gradient, case["grads"][key], GRADIENT_TOLERANCE, f"gradient of {key}")
     if "x_full" in case["grads"]:
-        assert_within(x.grad, torch.tensor(case["grads"]["x_full"]), GRADIENT_TOLERANCE * case["grads"]["x"]["std"], "gradient of x")
+        assert_within(
+            x.grad,
+            torch.tensor(case["grads"]["x_full"]),
+            GRADIENT_TOLERANCE * case["grads"]["x"]["std"],
+            "gradient of x",
+        )
 
 
 def assert_probe(found: Tensor, probe: dict, tolerance: float, what: str) -> None:

@@ -8,7 +8,8 @@ from torch import Tensor
 def assert_golden(actual: Tensor, expected: dict | list, *, tolerance: float = 2e-5) -> None:
     """max |difference| <= tolerance x standard deviation of the expected numbers (at least 5e-2 of their size).
 
-    ``expected``: the numbers themselves, ``{shape, flat}``, or a probe ``{shape, mean, std, first8}`` with ``dot`` or ``strided16``.
+    ``expected``: the numbers themselves, ``{shape, flat}``, or a probe ``{shape, mean, std, first8}`` with ``dot`` or
+    ``strided16``.
     """
     found = actual.detach().cpu().double().contiguous().flatten()
     if isinstance(expected, list):
@@ -26,7 +27,9 @@ def assert_golden(actual: Tensor, expected: dict | list, *, tolerance: float = 2
         along = torch.from_numpy(np.random.RandomState(99).standard_normal(found.numel()))
         dot = (found * along).sum() / found.numel() ** 0.5
         found = torch.stack([found.mean(), found.std(correction=0), dot, *found[:8]])
-        wanted = torch.tensor([expected["mean"], expected["std"], expected["dot"], *expected["first8"]], dtype=torch.float64)
+        wanted = torch.tensor(
+            [expected["mean"], expected["std"], expected["dot"], *expected["first8"]], dtype=torch.float64
+        )
         std = torch.tensor(expected["std"], dtype=torch.float64)
     scale = max(std.item(), 5e-2 * wanted.abs().max().item())
     worst = (found - wanted).abs().max().item()

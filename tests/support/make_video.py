@@ -18,7 +18,9 @@ def pictures(num_frames: int, height: int = 48, width: int = 64, seed: int = 0) 
     return frames
 
 
-def encode(path: Path, num_frames: int = 40, *, codec: str = "libx264", options: dict | None = None, fps: int = 30, **size) -> Path:
+def encode(
+    path: Path, num_frames: int = 40, *, codec: str = "libx264", options: dict | None = None, fps: int = 30, **size
+) -> Path:
     """An encoded file; ``options`` are the encoder's."""
     frames = pictures(num_frames, **size)
     with av.open(str(path), "w") as container:
@@ -34,7 +36,8 @@ def encode(path: Path, num_frames: int = 40, *, codec: str = "libx264", options:
 
 
 def remux(source: Path, path: Path, *, cut_frames: int = 0, drop_packets: int = 0, fps: int = 30) -> Path:
-    """The same packets in a new file: shown from frame ``cut_frames`` on (an edit list), or without the first packets."""
+    """The same packets in a new file: shown from frame ``cut_frames`` on (an edit list), or without the first
+    packets."""
     with av.open(str(source)) as old, av.open(str(path), "w") as new:
         stream = old.streams.video[0]
         copy = new.add_stream_from_template(stream)

@@ -13,7 +13,9 @@ from fragrant.models.uniformer import UniFormer
 from fragrant.models.video_swin import Size, VideoSwin
 
 CLASSES = 5
-TINY = dict(num_classes=CLASSES, embed_dim=(8, 16, 32, 32), depth=(1, 2, 1, 2), head_dim=16, drop_path_rate=0.0)  # of UniFormer
+TINY = dict(
+    num_classes=CLASSES, embed_dim=(8, 16, 32, 32), depth=(1, 2, 1, 2), head_dim=16, drop_path_rate=0.0
+)  # of UniFormer
 TINY_SWIN = Size(8, (1, 2, 1, 1), (1, 2, 2, 4))
 EMBEDS = ("embed1", "embed2", "embed3", "embed4")
 MODELS_BY_ROW = {  # test id -> a tiny model from plain arguments; the part before ":" is its name in the registry
@@ -23,13 +25,24 @@ MODELS_BY_ROW = {  # test id -> a tiny model from plain arguments; the part befo
     "Uniformer:split": lambda: UniFormer(**TINY, split=True),
     "Uniformer:std": lambda: UniFormer(**TINY, std=True),
     "Fragrant": lambda: Fragrant(**TINY),
-    "Fragrant:comments": lambda: Fragrant(**TINY, fam_at=EMBEDS, ram_at=EMBEDS, first=("ram", "ram", "ram", "fam"), ram=dict(key_dim=4)),
-    "MieNet": lambda: MieNet(num_classes=CLASSES, blocks=(1, 1, 1, 2), width=8, dropout_rate=0.0),
-    "MieNet:concat": lambda: MieNet(num_classes=CLASSES, blocks=(1, 1, 1, 1), width=8, dropout_rate=0.0, fusion="concat"),
-    "DGAM": lambda: DGAM(
-        UniFormer(**{**TINY, "num_classes": 0}), num_classes=CLASSES, num_frames=4, heads="shared", select="soft", frozen=("gate",)
+    "Fragrant:comments": lambda: Fragrant(
+        **TINY, fam_at=EMBEDS, ram_at=EMBEDS, first=("ram", "ram", "ram", "fam"), ram=dict(key_dim=4)
     ),
-    "VideoSwin": lambda: VideoSwin(num_classes=CLASSES, size=TINY_SWIN, window_size=(2, 3, 3), drop_path_rate=0.0, dropout_rate=0.0),
+    "MieNet": lambda: MieNet(num_classes=CLASSES, blocks=(1, 1, 1, 2), width=8, dropout_rate=0.0),
+    "MieNet:concat": lambda: MieNet(
+        num_classes=CLASSES, blocks=(1, 1, 1, 1), width=8, dropout_rate=0.0, fusion="concat"
+    ),
+    "DGAM": lambda: DGAM(
+        UniFormer(**{**TINY, "num_classes": 0}),
+        num_classes=CLASSES,
+        num_frames=4,
+        heads="shared",
+        select="soft",
+        frozen=("gate",),
+    ),
+    "VideoSwin": lambda: VideoSwin(
+        num_classes=CLASSES, size=TINY_SWIN, window_size=(2, 3, 3), drop_path_rate=0.0, dropout_rate=0.0
+    ),
     "TSM": lambda: TSM(num_classes=CLASSES, blocks=(1, 1, 1, 2), width=8, dropout_rate=0.0),
     "H2CN": lambda: H2CN(num_classes=CLASSES, blocks=(1, 1, 1, 1), width=16, dropout_rate=0.0),
     "R2Plus1D": lambda: R2Plus1D(num_classes=CLASSES, blocks=(1, 1, 1, 1)),
@@ -43,7 +56,10 @@ CLIPS_OF = {  # for models that do not take every clip
     "H2CN": ((3, 10, 64, 64), (3, 15, 96, 70)),
     "S3D": ((3, 8, 64, 64), (3, 17, 96, 70)),
 }
-NO_BFLOAT16_GRADIENTS = {"R2Plus1D", "S3D"}  # on the CPU those of temporal filters were off, once NaN (torch 2.15): the cause is not known
+NO_BFLOAT16_GRADIENTS = {
+    "R2Plus1D",
+    "S3D",
+}  # on the CPU those of temporal filters were off, once NaN (torch 2.15): the cause is not known
 CLASS_TOKEN = {"MViTv2"}  # the head does not see the feature map
 HAS_RELU = {
     "MieNet",

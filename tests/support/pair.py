@@ -1,4 +1,5 @@
-"""Two processes that run commands one after another, as torchrun or srun would have started them: torch is imported once."""
+"""Two processes that run commands one after another, as torchrun or srun would have started them: torch is imported
+once."""
 
 import contextlib
 import os

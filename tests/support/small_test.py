@@ -19,7 +19,9 @@ def small_table(*, luma: bool = True, **header) -> ScoreTable:
     more = {"luma": torch.linspace(0.01, 0.1, len(LABELS))} if luma else {}
     paths = [f"videos/{NAMES[label]}_{row}.mp4" for row, label in enumerate(LABELS)]
     header = {"model": "Uniformer", "rule": "sum-logits", **header}
-    return ScoreTable.whole(paths, torch.tensor(LABELS), logits, grid_views(1, 1), class_names=NAMES, header=header, **more)
+    return ScoreTable.whole(
+        paths, torch.tensor(LABELS), logits, grid_views(1, 1), class_names=NAMES, header=header, **more
+    )
 
 
 def small_scores(**options) -> VideoScores:

@@ -36,7 +36,8 @@ def command(*pairs: str, tool: str = "run_net", arguments: tuple[str, ...] = ())
 
 
 def environment(threads: int | None = 1) -> dict[str, str]:
-    """One thread, so that runs repeat bit by bit whatever else the machine does (None: as many as there are); no GPU."""
+    """One thread, so that runs repeat bit by bit whatever else the machine does (None: as many as there are); no
+    GPU."""
     return {**os.environ, "CUDA_VISIBLE_DEVICES": ""} | ({"OMP_NUM_THREADS": str(threads)} if threads else {})
 
 
@@ -54,7 +55,11 @@ def run_here(*pairs: str, tool: str = "run_net", arguments: tuple[str, ...] = ()
     torch.set_num_threads(1)
     out, err = io.StringIO(), io.StringIO()
     try:
-        with mock.patch.dict(os.environ, environment()), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        with (
+            mock.patch.dict(os.environ, environment()),
+            contextlib.redirect_stdout(out),
+            contextlib.redirect_stderr(err),
+        ):
             code = module.start([*arguments, *map(str, pairs)])
     finally:
         torch.set_num_threads(threads)

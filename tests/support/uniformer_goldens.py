@@ -34,7 +34,8 @@ def published_state(name: str) -> dict[str, Tensor]:
 
 
 def outputs_by_name(model: nn.Module, names, clips: Tensor) -> dict[str, Tensor]:
-    """The logits, the outputs of the named modules ("name#2": of its second call), and what enters the head ("head_in")."""
+    """The logits, the outputs of the named modules ("name#2": of its second call), and what enters the head
+    ("head_in")."""
     seen, hooks = {}, []
 
     def remember(name: str, output: Tensor) -> None:

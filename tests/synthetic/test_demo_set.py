@@ -40,7 +40,9 @@ def test_lists_name_every_video_with_its_label(tiny_set):
     for split in ("train", "val", "test"):
         rows = [line.split(" ") for line in (tiny_set / f"{split}.csv").read_text().splitlines()]
         assert rows == [[f"videos/{split}/{action}_000.mp4", str(label)] for label, action in enumerate(ACTIONS)]
-        assert {path for path, _ in rows} == {str(p.relative_to(tiny_set)) for p in (tiny_set / "videos" / split).iterdir()}
+        assert {path for path, _ in rows} == {
+            str(p.relative_to(tiny_set)) for p in (tiny_set / "videos" / split).iterdir()
+        }
 
 
 def test_sizes_of_the_lists(tmp_path, monkeypatch):
@@ -145,7 +147,10 @@ def test_other_peoples_files_are_left_alone(tmp_path, names):
         (tmp_path / name).write_text("mine")
     mine = [name for name in names if name != "demo_set.lock"]
     said = ", ".join(mine[:3] + ["..."] * (len(mine) > 3))
-    message = f"the demo set is not made in '{tmp_path}': it holds other files ({said}); set DATA.PATH_TO_DATA_DIR to a new or empty folder"
+    message = (
+        f"the demo set is not made in '{tmp_path}': it holds other files ({said}); set DATA.PATH_TO_DATA_DIR to a new "
+        "or empty folder"
+    )
     with pytest.raises(DemoSetError, match=re.escape(message)):
         make_demo_set(tmp_path, **TINY)
     assert contents(tmp_path) == dict.fromkeys(names, b"mine")

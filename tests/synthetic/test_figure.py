@@ -1,4 +1,5 @@
-"""The motions behind the demo set: sit and stand differ in the order of the frames alone, feet stay where they should."""
+"""The motions behind the demo set: sit and stand differ in the order of the frames alone, feet stay where they
+should."""
 
 import numpy as np
 import pytest
@@ -26,7 +27,12 @@ def test_standing_up_is_sitting_down_played_backwards():
 @pytest.mark.parametrize("seed", range(3))
 def test_bones_keep_their_length_and_feet_stay_above_ground(action, seed):
     at = body_at(action, seed)
-    for start, end in (("left hip", "left knee"), ("right knee", "right ankle"), ("pelvis", "neck"), ("left elbow", "left hand")):
+    for start, end in (
+        ("left hip", "left knee"),
+        ("right knee", "right ankle"),
+        ("pelvis", "neck"),
+        ("left elbow", "left hand"),
+    ):
         length = np.linalg.norm(at[end] - at[start], axis=1)
         np.testing.assert_allclose(length, length[0], rtol=1e-9)
     feet = np.min([at[f"{side} {end}"][:, 1] for side in ("left", "right") for end in ("ankle", "toe")], axis=0)
@@ -39,7 +45,9 @@ def test_each_action_does_what_its_name_says():
     hip = {action: places["pelvis"][:, 1] for action, places in at.items()}
     foot = {a: np.minimum(places["left toe"][:, 1], places["right toe"][:, 1]) for a, places in at.items()}
     assert hip["sit"][0] - hip["sit"][-1] > 0.15 and hip["stand"][-1] - hip["stand"][0] > 0.15
-    assert foot["jump"].max() > 0.1 > foot["run"].max() > 0.05 > foot["walk"].max()  # how far both feet leave the ground
+    assert (
+        foot["jump"].max() > 0.1 > foot["run"].max() > 0.05 > foot["walk"].max()
+    )  # how far both feet leave the ground
     travelled = {action: places["pelvis"][-1, 0] - places["pelvis"][0, 0] for action, places in at.items()}
     assert travelled["run"] > 0.8 and travelled["walk"] > 0.8
     assert all(abs(travelled[action]) < 0.1 for action in ("jump", "turn"))

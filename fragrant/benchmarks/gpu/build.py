@@ -1,9 +1,11 @@
-"""From the configs to what is measured: the networks that a user trains, in this package's form and in the published one."""
+"""From the configs to what is measured: the networks that a user trains, in this package's form and in the published
+one."""
 
 import itertools
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -48,7 +50,9 @@ def _clip_shape(cfg) -> tuple[int, ...]:
 def count_forward(network: Network, sizes: Sizes) -> float:
     """Multiply-adds of the forward pass of one clip."""
     cfg = network_cfg(network, sizes)
-    return forward_macs(model_on_device(cfg, torch.device("cpu"), channels_last=False, compiled=False), _clip_shape(cfg))
+    return forward_macs(
+        model_on_device(cfg, torch.device("cpu"), channels_last=False, compiled=False), _clip_shape(cfg)
+    )
 
 
 def ours(network: Network, device: torch.device, sizes: Sizes, *, compiled: bool = False) -> Trained:
@@ -59,7 +63,11 @@ def ours(network: Network, device: torch.device, sizes: Sizes, *, compiled: bool
     objective = objective_on_device(cfg, model, device).train()
     precision = pick_precision("bf16", device, key="TRAIN.PRECISION")
     stepper = Stepper(
-        objective, build_optimizer(cfg, objective), scaler=precision.grad_scaler(), clip_norm=cfg.SOLVER.CLIP_GRADIENT, max_bad_steps=10**9
+        objective,
+        build_optimizer(cfg, objective),
+        scaler=precision.grad_scaler(),
+        clip_norm=cfg.SOLVER.CLIP_GRADIENT,
+        max_bad_steps=10**9,
     )
     prepare, ids = build_preparation(cfg, device, channels_last=True), torch.arange(len(clips))
 
@@ -73,15 +81,19 @@ def ours(network: Network, device: torch.device, sizes: Sizes, *, compiled: bool
 
 
 def published(network: Network, device: torch.device, sizes: Sizes) -> Trained:
-    """The same network with the published modules: fp16 autocast (CPU: bf16), contiguous, eager, the optimiser's default form."""
+    """The same network with the published modules: fp16 autocast (CPU: bf16), contiguous, eager, the optimiser's
+    default form."""
     cfg = network_cfg(network, sizes)
     clips, labels = benchmark_batch(cfg, sizes.clips(network.clips), device)
     model = model_on_device(cfg, device, channels_last=False, compiled=False)
     swapped = as_published(model)
     objective = objective_on_device(cfg, model, device).train()
     parameters = [p for p in objective.parameters() if p.requires_grad]
+    optimizer: torch.optim.Optimizer
     if cfg.SOLVER.OPTIMIZING_METHOD == "sgd":
-        optimizer = torch.optim.SGD(parameters, lr=1e-6, momentum=cfg.SOLVER.MOMENTUM, weight_decay=cfg.SOLVER.WEIGHT_DECAY)
+        optimizer = torch.optim.SGD(
+            parameters, lr=1e-6, momentum=cfg.SOLVER.MOMENTUM, weight_decay=cfg.SOLVER.WEIGHT_DECAY
+        )
     else:
         optimizer = torch.optim.AdamW(parameters, lr=1e-6, weight_decay=cfg.SOLVER.WEIGHT_DECAY)
     dtype = torch.float16 if device.type == "cuda" else torch.bfloat16
@@ -96,19 +108,28 @@ def published(network: Network, device: torch.device, sizes: Sizes) -> Trained:
         dtype=dtype,
     )
     name = "fp16" if dtype == torch.float16 else "bf16"
-    return Trained(model, step, f"{name} autocast, contiguous, eager; published: {', '.join(swapped) or 'no module'}", unfused_attention)
+    return Trained(
+        model,
+        step,
+        f"{name} autocast, contiguous, eager; published: {', '.join(swapped) or 'no module'}",
+        unfused_attention,
+    )
 
 
 def preparation(device: torch.device, sizes: Sizes) -> tuple[Callable[[Tensor], Tensor], Tensor, ClipNormalize]:
-    """uint8 clips to what a model takes: ours, clips (N, 3, T, S, S) as the loader hands them over, the plain module."""
+    """uint8 clips to what a model takes: ours, clips (N, 3, T, S, S) as the loader hands them over, the plain
+    module."""
     cfg = network_cfg(NETWORKS["UniFormer-S"], sizes)
     clips, _ = benchmark_batch(cfg, sizes.clips(32), device)
     plain = ClipNormalize(cfg.DATA.MEAN, cfg.DATA.STD).to(device)
     return build_preparation(cfg, device, channels_last=True), clips, plain
 
 
-def waiting(paths: list[str], device: torch.device, sizes: Sizes, *, workers: int, cache: Path | None, batches: int) -> dict:
-    """Share of an epoch's time in which the loop waits for the next batch: the real loader, the real step of UniFormer-S.
+def waiting(
+    paths: list[str], device: torch.device, sizes: Sizes, *, workers: int, cache: Path | None, batches: int
+) -> dict:
+    """Share of an epoch's time in which the loop waits for the next batch: the real loader, the real step of
+    UniFormer-S.
 
     Args:
         paths: videos; they are repeated until they fill the epoch.
@@ -120,14 +141,18 @@ def waiting(paths: list[str], device: torch.device, sizes: Sizes, *, workers: in
     prepare_device(cfg, device)
     videos, ahead = sizes.clips(16), 3
     needed = videos * (batches + ahead)
-    records = [VideoRecord(path, number % 2) for number, path in zip(range(needed), itertools.cycle(paths), strict=False)]
+    records = [
+        VideoRecord(path, number % 2) for number, path in zip(range(needed), itertools.cycle(paths), strict=False)
+    ]
     dataset, views = build_dataset(cfg, "train", records)
     order = TrainBatches(len(records), batch_size=videos, seed=0)
     loader = ClipLoader(dataset, order, num_workers=workers, pin_memory=device.type == "cuda", num_views=views)
     model = model_on_device(cfg, device, channels_last=True, compiled=False)
     objective = objective_on_device(cfg, model, device).train()
     precision = pick_precision("bf16", device, key="TRAIN.PRECISION")
-    stepper = Stepper(objective, build_optimizer(cfg, objective), scaler=precision.grad_scaler(), clip_norm=20.0, max_bad_steps=10**9)
+    stepper = Stepper(
+        objective, build_optimizer(cfg, objective), scaler=precision.grad_scaler(), clip_norm=20.0, max_bad_steps=10**9
+    )
     prepare = build_preparation(cfg, device, channels_last=True)
 
     def step(loaded) -> None:
@@ -144,13 +169,28 @@ def waiting(paths: list[str], device: torch.device, sizes: Sizes, *, workers: in
         for _ in loader:
             pass
     loader.set_epoch(1)
+    waited, total, counted = waits_between(loader, step, ahead=ahead)
+    done = counted * videos
+    return {
+        "share_waited": waited / total,
+        "videos_per_second": done / total,
+        "clips_per_second": done * views / total,
+        "views": views,
+        "workers": workers,
+        "batches": counted,
+        "files": len(paths),
+    }
+
+
+def waits_between(loader: ClipLoader, step: Callable[[Any], None], *, ahead: int) -> tuple[float, float, int]:
+    """Seconds waited for batches, seconds in all, and batches, after the first ``ahead``, which fill the pipeline."""
     waited, counted, began = 0.0, 0, time.perf_counter()
-    batches_of_epoch = iter(loader)
+    batches = iter(loader)
     while True:
         asked = time.perf_counter()
-        loaded = next(batches_of_epoch, None)
+        loaded = next(batches, None)
         if loaded is None:
-            break
+            return waited, time.perf_counter() - began, counted - ahead
         got = time.perf_counter()
         step(loaded)
         counted += 1
@@ -158,14 +198,3 @@ def waiting(paths: list[str], device: torch.device, sizes: Sizes, *, workers: in
             waited, began = 0.0, time.perf_counter()
         elif counted > ahead:
             waited += got - asked
-    total = time.perf_counter() - began
-    done = (counted - ahead) * videos
-    return {
-        "share_waited": waited / total,
-        "videos_per_second": done / total,
-        "clips_per_second": done * views / total,
-        "views": views,
-        "workers": workers,
-        "batches": counted - ahead,
-        "files": len(paths),
-    }

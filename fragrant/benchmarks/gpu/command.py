@@ -19,9 +19,13 @@ def gpu_command(words: list[str]) -> str:
         UserError: there is no GPU, an argument is wrong, or a list cannot be read.
     """
     parser = argparse.ArgumentParser(prog="benchmark.py gpu", description=__doc__)
-    parser.add_argument("--minutes", type=float, default=8.0, metavar="M", help="rows that fit into this time, the most important first")
+    parser.add_argument(
+        "--minutes", type=float, default=8.0, metavar="M", help="rows that fit into this time, the most important first"
+    )
     parser.add_argument("--out", default="gpu", metavar="DIR", help="folder of gpu.json, gpu.md and cuda_tests.log")
-    parser.add_argument("--clips", metavar="LIST", help="list of videos, paths beside it: the loader's; default: generated ones")
+    parser.add_argument(
+        "--clips", metavar="LIST", help="list of videos, paths beside it: the loader's; default: generated ones"
+    )
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     add_import_argument(parser)
     parser.add_argument("--only", nargs="*", default=[], metavar="WORD", help="the rows whose name holds one of these")
@@ -48,5 +52,8 @@ def videos_of(path: str) -> list[str]:
     found = [Path(path).parent / record.path for record in read_list(path)]
     videos = [str(video) for video in found if video.exists()]
     if not videos:
-        raise UserError(f"--clips {path}: none of its {len(found)} videos is there, e.g. {found[0] if found else '(the list is empty)'}")
+        raise UserError(
+            f"--clips {path}: none of its {len(found)} videos is there, e.g. "
+            f"{found[0] if found else '(the list is empty)'}"
+        )
     return videos

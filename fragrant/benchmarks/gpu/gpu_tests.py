@@ -29,7 +29,9 @@ def run_gpu_tests(log: Path, *, seconds: float, root: Path = ROOT, require: bool
     environment = {**os.environ, "FRAGRANT_REQUIRE_CUDA": "1"} if require else dict(os.environ)
     with log.open("w", encoding="utf-8") as out:
         try:
-            code = subprocess.run(line, cwd=root, stdout=out, stderr=subprocess.STDOUT, env=environment, timeout=seconds).returncode
+            code = subprocess.run(
+                line, cwd=root, stdout=out, stderr=subprocess.STDOUT, env=environment, timeout=seconds
+            ).returncode
             ended = f"exit code {code}"
         except subprocess.TimeoutExpired:
             ended = f"stopped after {seconds:.0f} s"
@@ -37,6 +39,9 @@ def run_gpu_tests(log: Path, *, seconds: float, root: Path = ROOT, require: bool
 
 
 def _outcomes(text: str) -> dict:
-    found = {word.lower(): len(re.findall(rf"^\S+::.* {word}\b", text, re.MULTILINE)) for word in ("PASSED", "FAILED", "ERROR", "SKIPPED")}
+    found = {
+        word.lower(): len(re.findall(rf"^\S+::.* {word}\b", text, re.MULTILINE))
+        for word in ("PASSED", "FAILED", "ERROR", "SKIPPED")
+    }
     failures = re.findall(r"^(?:FAILED|ERROR) .*$", text, re.MULTILINE)
     return {**found, "failures": [line[:300] for line in failures[:20]], "last": text.strip().splitlines()[-1:]}

@@ -1,7 +1,8 @@
-"""Every kernel beside its published form and beside its floor: what moving its bytes, or computing its FLOPs, takes at least."""
+"""Every kernel beside its published form and beside its floor: what moving its bytes, or computing its FLOPs, takes at
+least."""
 
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -21,6 +22,7 @@ from fragrant.layers.gamma_experts import PUBLISHED_TAU, GammaExperts
 from fragrant.layers.ram import RAM
 
 Function = Callable[[], object]
+Size = tuple[int, int, int]
 
 
 class Kernel(NamedTuple):
@@ -37,8 +39,8 @@ class Kernel(NamedTuple):
 
 def measure_kernel(kernel: Kernel, device: torch.device, ceilings: Ceilings, sizes: Sizes) -> dict:
     """The numbers of a case. A form that fails says so in one line, and the others are measured all the same."""
-    how = dict(rounds=sizes.rounds, seconds=sizes.seconds / 2, span=2e-3)
-    row = {"case": kernel.title}
+    how: dict[str, Any] = dict(rounds=sizes.rounds, seconds=sizes.seconds / 2, span=2e-3)
+    row: dict[str, Any] = {"case": kernel.title}
     for name, function in {"ours": kernel.ours, "published": kernel.published, **kernel.beside}.items():
         slow = kernel.slow and name == "published"
         try:
@@ -69,7 +71,9 @@ def forward(form: Callable[[Tensor], Tensor], x: Tensor) -> Function:
     return run
 
 
-def forward_backward(form: Callable[[Tensor], Tensor], x: Tensor, *, autocast: torch.dtype | None = None, to_x: bool = True) -> Function:
+def forward_backward(
+    form: Callable[[Tensor], Tensor], x: Tensor, *, autocast: torch.dtype | None = None, to_x: bool = True
+) -> Function:
     """Gradients of the parameters and, unless ``to_x`` is False, of x."""
     x = x.detach().requires_grad_(to_x)
     grad: list[Tensor] = []
@@ -87,7 +91,7 @@ def forward_backward(form: Callable[[Tensor], Tensor], x: Tensor, *, autocast: t
     return run
 
 
-# ---------------------------------------------------------------------------------------------------------------- depthwise
+# ------------------------------------------------------------------------------------------------------------ depthwise
 class DepthwiseCase(NamedTuple):
     """A map (N, C, T, S, S) and a filter."""
 
@@ -146,13 +150,19 @@ def depthwise_kernels(device: torch.device, sizes: Sizes) -> Iterator[Kernel]:
 
 def _plain_conv(module: DepthwiseConv3d, dtype: torch.dtype, layout: torch.memory_format) -> nn.Conv3d:
     plain = nn.Conv3d(
-        module.in_channels, module.out_channels, module.kernel_size, module.stride, module.padding, groups=module.groups, bias=True
+        module.in_channels,
+        module.out_channels,
+        cast(Size, module.kernel_size),  # torch keeps them as tuple[int, ...]
+        cast(Size, module.stride),
+        cast(Size, module.padding),
+        groups=module.groups,
+        bias=True,
     )
     plain.load_state_dict(module.state_dict())
     return plain.to(module.weight.device, dtype).to(memory_format=layout)
 
 
-# ------------------------------------------------------------------------------------------------------------- FAM and RAM
+# ---------------------------------------------------------------------------------------------------------- FAM and RAM
 def fam_kernels(device: torch.device, sizes: Sizes) -> Iterator[Kernel]:
     """In bf16; the published FFT takes float32."""
     for channels, size in ((128, 28), (320, 14)):
@@ -166,7 +176,8 @@ def fam_kernels(device: torch.device, sizes: Sizes) -> Iterator[Kernel]:
 
 
 def ram_kernels(device: torch.device, sizes: Sizes) -> Iterator[Kernel]:
-    """Under bf16 autocast, projection included; the floor counts q, v, y forward, and these with their gradients backward."""
+    """Under bf16 autocast, projection included; the floor counts q, v, y forward, and these with their gradients
+    backward."""
     for case in ram_cases(clips=sizes.clips(8), clips_of_relational_features=sizes.clips(8)):
         yield ram_kernel(case, device, sizes)
 
@@ -180,18 +191,29 @@ def ram_kernel(case: Case, device: torch.device, sizes: Sizes) -> Kernel:
     positions = case.clips * 8 * side * side
     moved = positions * (3 * (heads * key_dim + value_dim) + 2 * heads * value_dim) * 2
     title = f"RAM {case.title}, {case.clips}x{case.channels}x8x{side}x{side}, forward + backward"
-    bf16 = dict(autocast=torch.bfloat16)
-    return Kernel(title, forward_backward(ram, last, **bf16), forward_backward(published_ram(ram), x, **bf16), moved, slow=True)
+    return Kernel(
+        title,
+        forward_backward(ram, last, autocast=torch.bfloat16),
+        forward_backward(published_ram(ram), x, autocast=torch.bfloat16),
+        moved,
+        slow=True,
+    )
 
 
-# ------------------------------------------------------------------------------------------------------ DGAM, preparation
+# ---------------------------------------------------------------------------------------------------- DGAM, preparation
 def dgam_kernels(device: torch.device, sizes: Sizes) -> Iterator[Kernel]:
     """Float32, as both take it."""
     clips = dark_clips(sizes.clips(8), num_frames=sizes.frames(32), size=sizes.pixels(224), device=device)
     ours = GammaExperts(clips.shape[2], select="hard", tau=PUBLISHED_TAU, dropout=0.0).to(device)
     published, moved = PublishedExperts(ours).to(device), clips.numel() * 4
     name = "x".join(map(str, clips.shape))
-    yield Kernel(f"DGAM statistics, {name}, forward", forward(frame_statistics, clips), forward(published_statistics, clips), moved, slow=True)
+    yield Kernel(
+        f"DGAM statistics, {name}, forward",
+        forward(frame_statistics, clips),
+        forward(published_statistics, clips),
+        moved,
+        slow=True,
+    )
 
     def first(form: nn.Module) -> nn.Module:
         return _First(form)

@@ -1,8 +1,6 @@
 """A network of this package back in the order of operations of the published code, weights and all."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from unittest import mock
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
@@ -13,6 +11,7 @@ from fragrant.benchmarks.published.fam import published_fam
 from fragrant.benchmarks.published.rsa import PublishedRSA
 from fragrant.layers.depthwise_conv import DepthwiseConv3d
 from fragrant.layers.fam import FAM
+from fragrant.layers.fused_attention import AttentionAs
 from fragrant.layers.gamma_experts import GAMMAS, PUBLISHED_TAU, Choice, GammaExperts, one_hot
 from fragrant.layers.pa import EPSILON, PA
 from fragrant.layers.ram import RAM
@@ -89,7 +88,7 @@ def _other_class(other: type) -> Callable[[nn.Module], nn.Module]:
     return change
 
 
-FORMS: dict[type, Callable[[nn.Module], nn.Module]] = {
+FORMS: dict[type, Callable[..., nn.Module]] = {  # a class -> its module -> the published one
     DepthwiseConv3d: _other_class(PublishedDepthwise),
     PA: _other_class(PublishedPA),
     FAM: lambda fam: FftFAM(fam.amplitude_exponent),
@@ -110,16 +109,23 @@ def as_published(model: nn.Module) -> list[str]:
     return sorted(set(swapped))
 
 
-def plain_attention(q: Tensor, k: Tensor, v: Tensor, attn_mask: Tensor | None = None, dropout_p: float = 0.0, is_causal=False, scale=None):
-    """softmax(q k^T) v, each product kept: how the published networks write it. (..., L, D) three times -> (..., L, D)"""
+def plain_attention(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    attn_mask: Tensor | None = None,
+    dropout_p: float = 0.0,
+    is_causal=False,
+    scale=None,
+):
+    """softmax(q k^T) v, each product kept: how the published networks write it. (..., L, D) three times -> (..., L,
+    D)"""
     weights = q @ k.transpose(-2, -1) * (q.shape[-1] ** -0.5 if scale is None else scale)
     if attn_mask is not None:
         weights = weights + attn_mask
     return F.dropout(weights.softmax(-1), dropout_p) @ v
 
 
-@contextmanager
-def unfused_attention() -> Iterator[None]:
+def unfused_attention() -> AttentionAs:
     """Within, attention is computed as published."""
-    with mock.patch.object(F, "scaled_dot_product_attention", plain_attention):
-        yield
+    return AttentionAs(plain_attention)

@@ -1,4 +1,5 @@
-"""What has been measured so far: one JSON file, whole after every row, so that an end by force loses one row at most."""
+"""What has been measured so far: one JSON file, whole after every row, so that an end by force loses one row at
+most."""
 
 import json
 import os
@@ -7,7 +8,8 @@ from pathlib import Path
 
 
 class Record:
-    """``facts``, ``ceilings`` and a list of ``rows``: name, status (done, failed, left out), seconds it took, result or error.
+    """``facts``, ``ceilings`` and a list of ``rows``: name, status (done, failed, left out), seconds it took, result or
+    error.
 
     Args:
         folder: gpu.json and gpu.md are written there; an existing gpu.json is gone on with.

@@ -3,7 +3,17 @@
 from collections.abc import Sequence
 
 STEP_COLUMNS = ("network", "form", "clips", "ms", "clips/s", "MFU", "peak GiB", "times published")
-KERNEL_COLUMNS = ("case", "ms", "published ms", "times faster", "cuDNN, same layout ms", "GB/s", "TFLOP/s", "floor ms", "over floor")
+KERNEL_COLUMNS = (
+    "case",
+    "ms",
+    "published ms",
+    "times faster",
+    "cuDNN, same layout ms",
+    "GB/s",
+    "TFLOP/s",
+    "floor ms",
+    "over floor",
+)
 
 
 def page(data: dict) -> str:
@@ -23,7 +33,10 @@ def page(data: dict) -> str:
         if result.get("kernels"):
             parts.append(_top(name, result["kernels"]))
     if lost := [row for row in data["rows"] if row["status"] != "done"]:
-        parts.append("## Not measured\n\n" + "\n".join(f"- {row['name']}: {row['status']}, {row.get('error', '')}" for row in lost))
+        parts.append(
+            "## Not measured\n\n"
+            + "\n".join(f"- {row['name']}: {row['status']}, {row.get('error', '')}" for row in lost)
+        )
     return "\n\n".join(parts) + "\n"
 
 
@@ -81,7 +94,10 @@ def _top(name: str, kernels: Sequence[dict]) -> str:
 
 
 def _listed(result: dict) -> str:
-    return "\n".join(f"- {name}: {_cell(value) if not isinstance(value, list) else '; '.join(value)}" for name, value in result.items())
+    return "\n".join(
+        f"- {name}: {_cell(value) if not isinstance(value, list) else '; '.join(value)}"
+        for name, value in result.items()
+    )
 
 
 def _table(columns: Sequence[str], rows: Sequence[Sequence]) -> str:

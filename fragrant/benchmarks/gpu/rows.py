@@ -21,7 +21,8 @@ TEST_SECONDS = 100.0
 
 
 class Bench(NamedTuple):
-    """What every row needs. clips: video files for the loader; none = generated ones. only: parts of names; none = all rows."""
+    """What every row needs. clips: video files for the loader; none = generated ones. only: parts of names; none = all
+    rows."""
 
     device: torch.device
     sizes: Sizes
@@ -64,7 +65,9 @@ def step_row(key: str, build: Callable[..., Trained], *, kernels: bool) -> Calla
         if key not in counted:
             counted[key] = count_forward(network, bench.sizes)
         trained = build(network, bench.device, bench.sizes)
-        row = measure_step(trained, bench.sizes.clips(network.clips), counted[key], bench.device, bench.ceilings, bench.sizes)
+        row = measure_step(
+            trained, bench.sizes.clips(network.clips), counted[key], bench.device, bench.ceilings, bench.sizes
+        )
         return row | ({"kernels": top_kernels(trained, bench.device)} if kernels else {})
 
     return run
@@ -76,7 +79,10 @@ def compiled(network, device, sizes) -> Trained:
 
 def kernels_row(kind: str) -> Callable[[Bench], dict]:
     def run(bench: Bench) -> dict:
-        cases = [measure_kernel(kernel, bench.device, bench.ceilings, bench.sizes) for kernel in KERNELS[kind](bench.device, bench.sizes)]
+        cases = [
+            measure_kernel(kernel, bench.device, bench.ceilings, bench.sizes)
+            for kernel in KERNELS[kind](bench.device, bench.sizes)
+        ]
         return {"cases": cases}
 
     return run
@@ -96,8 +102,8 @@ def loader_row(*, cached: bool) -> Callable[[Bench], dict]:
     def run(bench: Bench) -> dict:
         batches = 2 if bench.sizes.small else 24
         with video_files(bench) as paths, tempfile.TemporaryDirectory() as cache:
-            how = dict(workers=bench.workers, cache=Path(cache) if cached else None, batches=batches)
-            return waiting(paths, bench.device, bench.sizes, **how)
+            folder = Path(cache) if cached else None
+            return waiting(paths, bench.device, bench.sizes, workers=bench.workers, cache=folder, batches=batches)
 
     return run
 
@@ -114,5 +120,8 @@ def all_rows() -> list[Row]:
         *(Row(f"kernels {kind}", 10, kernels_row(kind)) for kind in KERNELS),
         Row("loader and model, decoding", 20, loader_row(cached=False)),
         Row("loader and model, from the cache", 20, loader_row(cached=True)),
-        *(Row(f"step {NETWORKS[key].title} | compiled", 45, step_row(key, compiled, kernels=False), 150) for key in NETWORKS),
+        *(
+            Row(f"step {NETWORKS[key].title} | compiled", 45, step_row(key, compiled, kernels=False), 150)
+            for key in NETWORKS
+        ),
     ]

@@ -1,4 +1,5 @@
-"""Runs the rows within the time there is. A process of their own runs them, so that a row that crashes, breaks the device or hangs
+"""Runs the rows within the time there is. A process of their own runs them, so that a row that crashes, breaks the
+device or hangs
 costs itself alone: the next process goes on behind it."""
 
 import gc
@@ -47,6 +48,7 @@ def run_rows(bench: Bench, rows: Sequence[Row], deadline: float, *, say: Callabl
             continue
         bench.record.begin(row.name)
         begin = time.time()
+        content: dict[str, object]
         try:
             status, content = "done", {"result": row.run(bench)}
         except Exception as error:  # whatever it is: the other rows go on
@@ -69,7 +71,9 @@ def _clean_up(device: torch.device) -> None:
             sys.exit(DEVICE_BROKEN)
 
 
-def _child(folder: str, device: str, sizes: Sizes, clips: tuple[str, ...], only: tuple[str, ...], workers: int, deadline: float) -> None:
+def _child(
+    folder: str, device: str, sizes: Sizes, clips: tuple[str, ...], only: tuple[str, ...], workers: int, deadline: float
+) -> None:
     bench = Bench(torch.device(device), sizes, Record(Path(folder)), clips, only, workers)
     run_rows(bench, wanted(all_rows(), only), deadline, say=lambda text: print(text, flush=True))
 
@@ -85,7 +89,8 @@ def run_in_processes(
     workers: int = 14,
     target: Callable = _child,
 ) -> Record:
-    """All rows; a row that its process does not survive, or that takes longer than its longest, is recorded as failed."""
+    """All rows; a row that its process does not survive, or that takes longer than its longest, is recorded as
+    failed."""
     deadline, longest = time.time() + 60 * minutes, {row.name: row.longest for row in all_rows()}
     folder.mkdir(parents=True, exist_ok=True)
     record = Record(folder)

@@ -1,4 +1,5 @@
-"""A training step: clips per second, share of the matrix-product ceiling, peak memory, the kernels that take most of it."""
+"""A training step: clips per second, share of the matrix-product ceiling, peak memory, the kernels that take most of
+it."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -42,7 +43,9 @@ def forward_macs(model: nn.Module, clip_shape: tuple[int, ...]) -> float:
     return float(sum(count_macs(model, clip_shape).by_operator().values()))
 
 
-def measure_step(trained: Trained, clips: int, macs: float, device: torch.device, ceilings: Ceilings, sizes: Sizes) -> dict:
+def measure_step(
+    trained: Trained, clips: int, macs: float, device: torch.device, ceilings: Ceilings, sizes: Sizes
+) -> dict:
     """The numbers of a row."""
     if device.type == "cuda":
         torch.cuda.empty_cache()
@@ -50,8 +53,19 @@ def measure_step(trained: Trained, clips: int, macs: float, device: torch.device
     with trained.scope():
         time = timed(trained.step, device, rounds=sizes.rounds, seconds=2 * sizes.seconds)
     flops = FLOPS_OF_A_STEP * macs * clips / time.median
-    row = {"form": trained.form, "clips": clips, "ms": time.median * 1e3, "ms_low": time.low * 1e3, "ms_high": time.high * 1e3}
-    row |= {"clips_per_second": clips / time.median, "tflops": flops / 1e12, "mfu": flops / ceilings.flops, "gmacs_per_clip": macs / 1e9}
+    row = {
+        "form": trained.form,
+        "clips": clips,
+        "ms": time.median * 1e3,
+        "ms_low": time.low * 1e3,
+        "ms_high": time.high * 1e3,
+    }
+    row |= {
+        "clips_per_second": clips / time.median,
+        "tflops": flops / 1e12,
+        "mfu": flops / ceilings.flops,
+        "gmacs_per_clip": macs / 1e9,
+    }
     if device.type == "cuda":
         row["peak_gib"] = torch.cuda.max_memory_allocated(device) / 2**30
     return row
@@ -59,7 +73,9 @@ def measure_step(trained: Trained, clips: int, macs: float, device: torch.device
 
 def top_kernels(trained: Trained, device: torch.device, *, steps: int = 2, count: int = 10) -> list[dict]:
     """The kernels that take most of a step: ms and share of a step, how often they run in it."""
-    activities = [torch.profiler.ProfilerActivity.CUDA if device.type == "cuda" else torch.profiler.ProfilerActivity.CPU]
+    activities = [
+        torch.profiler.ProfilerActivity.CUDA if device.type == "cuda" else torch.profiler.ProfilerActivity.CPU
+    ]
     with trained.scope(), torch.profiler.profile(activities=activities) as profile:
         for _ in range(steps):
             trained.step()
@@ -90,7 +106,8 @@ def published_step(
     clip_norm: float | None,
     dtype: torch.dtype,
 ) -> Callable[[], float]:
-    """The loop of the published code bases: autocast, a scaler, one look at the loss per step. ``model``: clips, labels -> loss."""
+    """The loop of the published code bases: autocast, a scaler, one look at the loss per step. ``model``: clips, labels
+    -> loss."""
     scaler = torch.amp.GradScaler(clips.device.type, enabled=dtype == torch.float16)
 
     def step() -> float:

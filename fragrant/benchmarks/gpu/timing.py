@@ -23,19 +23,27 @@ def synchronize(device: torch.device) -> None:
 
 
 def timed(
-    function: Callable[[], object], device: torch.device, *, rounds: int = 20, seconds: float = 2.0, warmup: int = 3, span: float = 0.0
+    function: Callable[[], object],
+    device: torch.device,
+    *,
+    rounds: int = 20,
+    seconds: float = 2.0,
+    warmup: int = 3,
+    span: float = 0.0,
 ) -> Timed:
     """Runs ``function`` until ``rounds`` are counted or ``seconds`` are spent, at least three rounds.
 
     Args:
         warmup: calls before, which count for nothing: compilation, search for algorithms.
-        span: seconds that a round takes at least, in several calls: for functions that are short against the distance of two events.
+        span: seconds that a round takes at least, in several calls: for functions that are short against the distance
+            of two events.
     """
     for _ in range(warmup):
         function()
     synchronize(device)
     calls = 1 if span == 0 else max(1, min(100, round(span / max(_round(function, device, 1), 1e-6))))
-    found, begin = [], time.perf_counter()
+    found: list[float] = []
+    begin = time.perf_counter()
     while len(found) < rounds and (len(found) < 3 or time.perf_counter() - begin < seconds):
         found.append(_round(function, device, calls))
     return Timed(statistics.median(found), min(found), max(found), len(found))

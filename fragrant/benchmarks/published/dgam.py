@@ -1,4 +1,5 @@
-"""DGAM's gate and gamma experts in their published order of operations: loops over clips, frames and experts, every number on the CPU."""
+"""DGAM's gate and gamma experts in their published order of operations: loops over clips, frames and experts, every
+number on the CPU."""
 
 import numpy as np
 import torch
@@ -39,7 +40,8 @@ def published_expert(clips: Tensor, gamma: float) -> Tensor:
 
 
 class PublishedGammaExperts(nn.Module):
-    """All experts of every clip, weighted with softmax(p / tau): (N, C, T, H, W) -> the same. Parameters are named as those of ours."""
+    """All experts of every clip, weighted with softmax(p / tau): (N, C, T, H, W) -> the same. Parameters are named as
+    those of ours."""
 
     def __init__(self, num_frames: int, *, tau: float = 1e-6):
         super().__init__()

@@ -1,11 +1,13 @@
-"""The frequency-auxiliary module in its published order of operations: an FFT, its amplitude, and two multiplications by the frequency."""
+"""The frequency-auxiliary module in its published order of operations: an FFT, its amplitude, and two multiplications
+by the frequency."""
 
 import torch
 from torch import Tensor, nn
 
 
 def published_fam(x: Tensor, amplitude_exponent: int = 1) -> Tensor:
-    """(N, C, T, H, W) -> the same: x[t] * f[t] * f[t] * |X[t]|^exponent, where t is the frame index of x and the bin index of f and X.
+    """(N, C, T, H, W) -> the same: x[t] * f[t] * f[t] * |X[t]|^exponent, where t is the frame index of x and the bin
+    index of f and X.
 
     Exponent 1 is the published code, 2 the published figure.
     """

@@ -1,4 +1,5 @@
-"""Relational self-attention in its published order of operations, in plain PyTorch: what RAM must equal and is timed against."""
+"""Relational self-attention in its published order of operations, in plain PyTorch: what RAM must equal and is timed
+against."""
 
 import torch
 from torch import Tensor, nn
@@ -12,7 +13,8 @@ class PublishedRSA(nn.Module):
     P = N*T*H*W positions, h heads, dk/dv/dd key, value and latent dims.
 
     Args:
-        heads, key_dim, value_dim, latent_dim: 0 means: value_dim = d_out // heads, key_dim = value_dim, latent_dim = key_dim.
+        heads, key_dim, value_dim, latent_dim: 0 means: value_dim = d_out // heads, key_dim = value_dim, latent_dim =
+            key_dim.
     """
 
     def __init__(
@@ -37,8 +39,11 @@ class PublishedRSA(nn.Module):
         self.kernel_type, self.feature_type = kernel_type, feature_type
         dk, dv, dd = self.key_dim, self.value_dim, self.latent_dim
 
+        frames, height, width = kernel_size
+        padding = (frames // 2, height // 2, width // 2)
+
         def conv(channels: int, groups: int) -> nn.Conv3d:
-            return nn.Conv3d(groups, channels, kernel_size, padding=tuple(k // 2 for k in kernel_size), groups=groups, bias=False)
+            return nn.Conv3d(groups, channels, kernel_size, padding=padding, groups=groups, bias=False)
 
         if kernel_type == "VplusR":
             taps = kernel_size[0] * kernel_size[1] * kernel_size[2]

@@ -15,7 +15,9 @@ CLASSES_6 = ["Jump", "Run", "Sit", "Stand", "Turn", "Walk"]  # the course set of
 
 
 class Edition(NamedTuple):
-    lists: dict[str, tuple[str, ...]]  # split -> names that its file has, of which the first is read; train is needed, the others not
+    lists: dict[
+        str, tuple[str, ...]
+    ]  # split -> names that its file has, of which the first is read; train is needed, the others not
     published: dict[str, int]
     class_names: list[str] = CLASSES
     first_label: int = 0
@@ -25,7 +27,11 @@ class Edition(NamedTuple):
 def _v1(split: int, train: int, test: int) -> Edition:
     names = {part: (f"ARID_split{split}_{part}.txt",) for part in ("train", "test")}
     other = (f"ARID_split{split}_other.txt", f"ARID_split{split}_others.txt")  # its README says others, the files other
-    return Edition(names | {"other": other}, {"train": train, "test": test, "other": 673}, note="official figure: mean of the three splits")
+    return Edition(
+        names | {"other": other},
+        {"train": train, "test": test, "other": 673},
+        note="official figure: mean of the three splits",
+    )
 
 
 def _v15(split: int, published: dict[str, int]) -> Edition:
@@ -51,7 +57,11 @@ EDITIONS = {
         "labels 5..10 became 0..5",
     ),
     "ug2-2.2": Edition(
-        {"train": ("ug2_2022_train_labeled.csv",), "dark": ("ug2_2022_train_dark.csv",), "dry_run": ("hmdb_validate_public.csv",)},
+        {
+            "train": ("ug2_2022_train_labeled.csv",),
+            "dark": ("ug2_2022_train_dark.csv",),
+            "dry_run": ("hmdb_validate_public.csv",),
+        },
         {"train": 2625, "dark": 3088, "dry_run": 330},
         note="15 malformed rows of the labelled list are mended; dark and dry_run are unlabelled",
     ),
@@ -61,7 +71,8 @@ EDITIONS = {
 
 
 def mended(line: str) -> str:
-    """Rows 770 to 784 of UG2+ 2.2 hold label and file name in one field, ``770,,"4<TAB>-18N3scYPX8.mp4"``: the names begin with a minus."""
+    """Rows 770 to 784 of UG2+ 2.2 hold label and file name in one field, ``770,,"4<TAB>-18N3scYPX8.mp4"``: the names
+    begin with a minus."""
     match = re.fullmatch(r'(\d+),,"(\d+)\t(.+)"', line)
     return f"{match[1]},{match[3]},{match[2]}" if match else line
 

@@ -16,7 +16,8 @@ __all__ = ["DATASETS", "VideoSet", "read_class_names"]
 
 
 class Datasets(Registry):
-    """What TRAIN.DATASET and TEST.DATASET name, in small letters: the entries here, f(cfg, split) -> VideoSet, and all of ``SETS``."""
+    """What TRAIN.DATASET and TEST.DATASET name, in small letters: the entries here, f(cfg, split) -> VideoSet, and all
+    of ``SETS``."""
 
     def names(self) -> list[str]:
         return sorted({*super().names(), *SETS.names()})
@@ -49,11 +50,15 @@ def _need_a_video(records: RecordList) -> None:
     if not any(os.path.exists(record.path) for record in some):
         where = "set DATA.PATH_PREFIX (for relative paths) or DATA.ROOT_REPLACE (for those of another machine)"
         if re.search(r"[ ,;\t]\d+$", some[0].path):
-            where += "; the end of the path may be a further label or a number, see DATA.MULTI_LABEL and DATA.LIST_FORMAT"
-        raise ListError(f"{records.where(0)}: the videos of this list are not there, the first is '{some[0].path}'; {where}")
+            where += (
+                "; the end of the path may be a further label or a number, see DATA.MULTI_LABEL and DATA.LIST_FORMAT"
+            )
+        raise ListError(
+            f"{records.where(0)}: the videos of this list are not there, the first is '{some[0].path}'; {where}"
+        )
 
 
-# ------------------------------------------------------------------------------------------------- config -> records, names
+# --------------------------------------------------------------------------------------------- config -> records, names
 def _check_classes(cfg, names: list[str], source: str) -> None:
     if len(names) != cfg.MODEL.NUM_CLASSES:
         raise ListError(f"'{source}' names {len(names)} classes, MODEL.NUM_CLASSES is {cfg.MODEL.NUM_CLASSES}")
@@ -103,7 +108,8 @@ def _reading(cfg, split: str, path: str) -> tuple[dict, ClassTable | None]:
 
 
 def records_and_faults(cfg, split: str, path: str = "") -> tuple[RecordList, dict[int, str]]:
-    """The rows of a split that can be used, and what is wrong with the others, by line; of another list file where one is given."""
+    """The rows of a split that can be used, and what is wrong with the others, by line; of another list file where one
+    is given."""
     default = _list_path(cfg, split, cfg.DATA.PATH_TO_DATA_DIR, f"{split}.csv")
     if path or os.path.isfile(default):
         path = path or default
@@ -113,11 +119,16 @@ def records_and_faults(cfg, split: str, path: str = "") -> tuple[RecordList, dic
 
 
 def _known_set(cfg, split: str, name: str) -> VideoSet:
-    """Lists in DATA.PATH_TO_DATA_DIR (written by tools/prepare_data.py, or named) win; without them it is the set as distributed."""
+    """Lists in DATA.PATH_TO_DATA_DIR (written by tools/prepare_data.py, or named) win; without them it is the set as
+    distributed."""
     folder = cfg.DATA.PATH_TO_DATA_DIR
     if cfg.DATA[f"{split.upper()}_LIST"] or os.path.isfile(_list_path(cfg, split, folder, f"{split}.csv")):
         listed = _lists_in(cfg, split, folder)
-        return listed if listed.class_names else listed._replace(class_names=_names_of_folders(listed.records, cfg.MODEL.NUM_CLASSES))
+        return (
+            listed
+            if listed.class_names
+            else listed._replace(class_names=_names_of_folders(listed.records, cfg.MODEL.NUM_CLASSES))
+        )
     found = prepared_set(name, folder, edition=cfg.DATA.EDITION, videos=cfg.DATA.PATH_PREFIX)
     if split not in found.splits:
         raise ListError(f"{name} {found.edition} has no {split} list in '{folder}', only {', '.join(found.splits)}")

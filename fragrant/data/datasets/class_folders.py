@@ -20,7 +20,11 @@ def class_folders(folder: Path) -> list[str]:
 
 def clips_in(folder: Path) -> list[str]:
     """The names of the videos and the folders of frames in a folder, sorted."""
-    return sorted(entry.name for entry in os.scandir(folder) if (_holds_pictures(entry.path) if entry.is_dir() else _is_video(entry.name)))
+    return sorted(
+        entry.name
+        for entry in os.scandir(folder)
+        if (_holds_pictures(entry.path) if entry.is_dir() else _is_video(entry.name))
+    )
 
 
 def records_of(folder: Path, classes: Sequence[str], clips: Mapping[str, Sequence[str]] | None = None) -> RecordList:
@@ -29,7 +33,9 @@ def records_of(folder: Path, classes: Sequence[str], clips: Mapping[str, Sequenc
     for label, name in enumerate(classes):
         for clip in clips_in(folder / name) if clips is None else clips[name]:
             path = folder / name / clip
-            rows.append(VideoRecord(str(path), label, sum(map(_is_picture, os.listdir(path))) if path.is_dir() else None))
+            rows.append(
+                VideoRecord(str(path), label, sum(map(_is_picture, os.listdir(path))) if path.is_dir() else None)
+            )
     return RecordList(rows, source=str(folder))
 
 
@@ -45,9 +51,13 @@ def folder_names(lists: list[RecordList]) -> list[str]:
         for at, record in enumerate(records):
             name = os.path.basename(os.path.dirname(record.path))
             if names.setdefault(record.label, name) != name:
-                raise ListError(f"{records.where(at)}: label {record.label} is '{name}' here and '{names[record.label]}' elsewhere")
+                raise ListError(
+                    f"{records.where(at)}: label {record.label} is '{name}' here and '{names[record.label]}' elsewhere"
+                )
             if labels.setdefault(name, record.label) != record.label:
-                raise ListError(f"{records.where(at)}: '{name}' has label {record.label} here and {labels[name]} elsewhere")
+                raise ListError(
+                    f"{records.where(at)}: '{name}' has label {record.label} here and {labels[name]} elsewhere"
+                )
     missing = sorted(set(range(max(names) + 1)) - set(names))
     if missing:
         raise ListError(f"{lists[0].source}: no video has label {missing[0]}, so it has no name")

@@ -12,7 +12,8 @@ EDITIONS = [f"split{split}{kind}" for kind in ("", "-frames") for split in (1, 2
 def dark48(source: Source) -> KnownSet:
     """Videos, or with ``-frames`` the folders of frames that its second set of lists is for.
 
-    The names are those of classInd.txt and of the class folders, adult_female_singing; its README writes adult+female+singing.
+    The names are those of classInd.txt and of the class folders, adult_female_singing; its README writes
+    adult+female+singing.
     """
     split, _, frames = source.edition.partition("-")
     names = need_file(source.root, "classInd.txt")

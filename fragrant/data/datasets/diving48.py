@@ -7,9 +7,14 @@ from fragrant.data.lists.class_names import read_class_table
 
 @register_set("diving48")
 def diving48(source: Source) -> KnownSet:
-    """``Diving48_V2_{train,test}.json`` and ``Diving48_vocab.json``; a class is called by its four attributes, as mmaction2 does."""
+    """``Diving48_V2_{train,test}.json`` and ``Diving48_vocab.json``; a class is called by its four attributes, as
+    mmaction2 does."""
     vocabulary = find_file(source.root, "Diving48_vocab.json")
     names = read_class_table(vocabulary).names if vocabulary else None
-    splits = {split: read_split(source, need_file(source.root, f"Diving48_V2_{split}.json")) for split in ("train", "test")}
+    splits = {
+        split: read_split(source, need_file(source.root, f"Diving48_V2_{split}.json")) for split in ("train", "test")
+    }
     notes = () if names else ("Diving48_vocab.json is not there: the classes have no names",)
-    return KnownSet(splits, names, {"train": 15027, "test": 1970}, (*notes, "figures with labels V1 are not comparable"))
+    return KnownSet(
+        splits, names, {"train": 15027, "test": 1970}, (*notes, "figures with labels V1 are not comparable")
+    )

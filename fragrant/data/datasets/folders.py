@@ -11,32 +11,53 @@ from fragrant.data.lists.errors import ListError
 from fragrant.data.lists.records import RecordList, VideoRecord
 
 SHARES = {"train": 0.7, "val": 0.1, "test": 0.2}
-_SPLIT_FOLDERS = {"train": ("train", "training"), "val": ("val", "valid", "validation", "validate"), "test": ("test", "testing")}
+_SPLIT_FOLDERS = {
+    "train": ("train", "training"),
+    "val": ("val", "valid", "validation", "validate"),
+    "test": ("test", "testing"),
+}
 
 
 @register_set("folders")
 def folders(source: Source) -> KnownSet:
-    """``<class>/<video>``, or that below ``train``, ``val`` and ``test``; what nobody has split is drawn 70 : 10 : 20 from a seed."""
+    """``<class>/<video>``, or that below ``train``, ``val`` and ``test``; what nobody has split is drawn 70 : 10 : 20
+    from a seed."""
     root = source.videos or source.root
-    given = {split: next((root / name for name in names if (root / name).is_dir()), None) for split, names in _SPLIT_FOLDERS.items()}
-    given = {split: folder for split, folder in given.items() if folder and class_folders(folder)}
+    folders = {
+        split: next((root / name for name in names if (root / name).is_dir()), None)
+        for split, names in _SPLIT_FOLDERS.items()
+    }
+    given = {split: folder for split, folder in folders.items() if folder and class_folders(folder)}
     if given:
         classes = sorted({name for folder in given.values() for name in class_folders(folder)})
         missing = [(split, name) for split, folder in given.items() for name in classes if not (folder / name).is_dir()]
         if missing:
-            raise ListError(f"'{given[missing[0][0]]}' has no folder '{missing[0][1]}', another split has; every split needs every class")
+            raise ListError(
+                f"'{given[missing[0][0]]}' has no folder '{missing[0][1]}', another split has; every split needs "
+                "every class"
+            )
         return KnownSet({split: records_of(folder, classes) for split, folder in given.items()}, classes)
     classes = class_folders(root)
     if len(classes) < 2:
-        raise ListError(f"'{root}' has {len(classes)} folders with videos; expected one folder for each class, two or more")
+        raise ListError(
+            f"'{root}' has {len(classes)} folders with videos; expected one folder for each class, two or more"
+        )
     drawn = {name: seeded_parts(clips_in(root / name), SHARES, name) for name in classes}
-    splits = {split: records_of(root, classes, {name: parts[split] for name, parts in drawn.items()}) for split in SHARES}
-    return KnownSet(splits, classes, {}, ("drawn 70 : 10 : 20 from a fixed seed; clips cut from one video may be in several splits",))
+    splits = {
+        split: records_of(root, classes, {name: parts[split] for name, parts in drawn.items()}) for split in SHARES
+    }
+    return KnownSet(
+        splits,
+        classes,
+        {},
+        ("drawn 70 : 10 : 20 from a fixed seed; clips cut from one video may be in several splits",),
+    )
 
 
 @register_set("ucf101", "split1", "split2", "split3")
 def ucf101(source: Source) -> KnownSet:
-    """``trainlist01.txt`` (``Class/video.avi 1``), ``testlist01.txt`` (no labels) and ``classInd.txt``, which count from 1."""
+    """``trainlist01.txt`` (``Class/video.avi 1``), ``testlist01.txt`` (no labels) and ``classInd.txt``, which count
+    from 1."""
     table = read_class_table(need_file(source.root, "classInd.txt"))
     splits = {}
     for split in ("train", "test"):
@@ -56,7 +77,14 @@ def ucf101(source: Source) -> KnownSet:
 def hmdb51(source: Source) -> KnownSet:
     """``<class>_test_split1.txt`` with rows ``video.avi 1``: 1 is training, 2 test, 0 neither."""
     pattern = f"*_test_{source.edition}.txt"
-    files = next((found for level in levels(source.root) if (found := sorted(p for folder in level for p in folder.glob(pattern)))), [])
+    files = next(
+        (
+            found
+            for level in levels(source.root)
+            if (found := sorted(p for folder in level for p in folder.glob(pattern)))
+        ),
+        [],
+    )
     if len(files) < 2:
         raise ListError(f"no files {pattern} in '{source.root}' or up to 3 folders below it")
     classes = [path.name.removesuffix(pattern[1:]) for path in files]
@@ -70,7 +98,9 @@ def hmdb51(source: Source) -> KnownSet:
                 rows[match[2]].append((f"{classes[label]}/{match[1]}", label))
     folder = video_folder(source, [name for name, _ in rows["1"]]) or source.root
     splits = {
-        split: RecordList([VideoRecord(str(Path(folder, name)), label) for name, label in rows[mark]], source=str(files[0].parent))
+        split: RecordList(
+            [VideoRecord(str(Path(folder, name)), label) for name, label in rows[mark]], source=str(files[0].parent)
+        )
         for split, mark in (("train", "1"), ("test", "2"))
     }
     return KnownSet(splits, classes, {"train": 3570, "test": 1530})

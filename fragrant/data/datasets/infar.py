@@ -28,14 +28,23 @@ def _class_root(root: Path) -> Path:
 
 
 def _v1(source: Source) -> KnownSet:
-    """30 videos of each class to train, 20 to test, drawn from a seed: the published index files can no longer be had."""
+    """30 videos of each class to train, 20 to test, drawn from a seed: the published index files can no longer be
+    had."""
     folder = _class_root(source.videos or source.root)
     drawn = {
-        name: seeded_parts(clips_in(folder / name), {"train": TRAIN_SHARE, "test": 1 - TRAIN_SHARE}, f"{source.edition}-{name}")
+        name: seeded_parts(
+            clips_in(folder / name), {"train": TRAIN_SHARE, "test": 1 - TRAIN_SHARE}, f"{source.edition}-{name}"
+        )
         for name in CLASSES
     }
-    splits = {split: records_of(folder, CLASSES, {name: parts[split] for name, parts in drawn.items()}) for split in ("train", "test")}
-    notes = ("drawn from a fixed seed, not the published splits: those can no longer be had", "official figure: mean of the five splits")
+    splits = {
+        split: records_of(folder, CLASSES, {name: parts[split] for name, parts in drawn.items()})
+        for split in ("train", "test")
+    }
+    notes = (
+        "drawn from a fixed seed, not the published splits: those can no longer be had",
+        "official figure: mean of the five splits",
+    )
     return KnownSet(splits, CLASSES, {"train": 360, "test": 240}, notes)
 
 
@@ -54,9 +63,12 @@ def _fragrant_split(source: Source, path: Path, split: str) -> RecordList:
 def _vis_inf(source: Source) -> KnownSet:
     """FRAGRANT's lists where they are, else every video of ``{train,test}/infrared/<class>``."""
     published = {"train": 899, "test": 300}
-    lists = {split: find_file(source.root, f"{split}.csv") for split in published}
-    if all(lists.values()):
-        return KnownSet({split: _fragrant_split(source, path, split) for split, path in lists.items()}, CLASSES, published)
+    found = {split: find_file(source.root, f"{split}.csv") for split in published}
+    lists = {split: path for split, path in found.items() if path}
+    if len(lists) == len(published):
+        return KnownSet(
+            {split: _fragrant_split(source, path, split) for split, path in lists.items()}, CLASSES, published
+        )
     folders = {split: (source.videos or source.root) / split / "infrared" for split in published}
     missing = [str(folder) for folder in folders.values() if not folder.is_dir()]
     if missing:

@@ -59,7 +59,8 @@ def register_set(name: str, *editions: str) -> Callable:
 
 
 def prepared_set(name: str, root: str | os.PathLike, *, edition: str = "", videos: str | os.PathLike = "") -> KnownSet:
-    """A set as distributed in ``root``; without a validation list of its own it validates on the test list, as papers do.
+    """A set as distributed in ``root``; without a validation list of its own it validates on the test list, as papers
+    do.
 
     Raises:
         ListError: the edition is not known, or a file of the set is not there or wrong.
@@ -68,7 +69,10 @@ def prepared_set(name: str, root: str | os.PathLike, *, edition: str = "", video
     edition = edition or converter.editions[0]
     if edition not in converter.editions:
         known = ", ".join(converter.editions)
-        raise ListError(f"DATA.EDITION '{edition}' of {name} is not known; {did_you_mean(edition, converter.editions)}Known: {known}")
+        raise ListError(
+            f"DATA.EDITION '{edition}' of {name} is not known; {did_you_mean(edition, converter.editions)}Known: "
+            f"{known}"
+        )
     if not root or not Path(root).is_dir():
         raise ListError(f"the folder '{root}' of {name} is not there (DATA.PATH_TO_DATA_DIR, --root)")
     found = converter.read(Source(Path(root), edition, Path(videos) if videos else None))

@@ -13,7 +13,8 @@ _SPLITS = ("train", "val", "test")
 
 
 def listed_set(lists: Sequence[str], root: str | os.PathLike) -> KnownSet:
-    """Lists by their split, ``["train=lists/a.txt", "test=lists/b.txt"]``, paths from ``root``; class names lie beside the first.
+    """Lists by their split, ``["train=lists/a.txt", "test=lists/b.txt"]``, paths from ``root``; class names lie beside
+    the first.
 
     Raises:
         ListError: there is no list, or one or the class names are not there or wrong.

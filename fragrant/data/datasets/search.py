@@ -70,7 +70,8 @@ def video_folder(source: Source, paths: Sequence[str], hint: str = "") -> Path |
             found = [folder for folder in found if hint in str(folder.relative_to(source.root))] or found
         if len(found) > 1:
             raise ListError(
-                f"'{some[0]}' may lie in '{found[0]}' and in '{found[1]}': say which folder has the videos (DATA.PATH_PREFIX, --videos)"
+                f"'{some[0]}' may lie in '{found[0]}' and in '{found[1]}': say which folder has the videos "
+                "(DATA.PATH_PREFIX, --videos)"
             )
         if found:
             return found[0]
@@ -78,7 +79,12 @@ def video_folder(source: Source, paths: Sequence[str], hint: str = "") -> Path |
 
 
 def read_split(
-    source: Source, path: Path, *, classes: ClassTable | None = None, hint: str = "", mend: Callable[[str], str] | None = None
+    source: Source,
+    path: Path,
+    *,
+    classes: ClassTable | None = None,
+    hint: str = "",
+    mend: Callable[[str], str] | None = None,
 ) -> RecordList:
     """A list of the set, with its videos where they lie; a video that is not there keeps its name.
 

@@ -2,6 +2,7 @@
 
 import os
 import re
+from typing import Any
 
 from fragrant.data.datasets.known_set import KnownSet, Source, register_set
 from fragrant.data.datasets.search import need_file, read_split
@@ -12,8 +13,9 @@ NUM_CLASSES = 10
 
 
 def phase_names(lists: list[RecordList]) -> list[str] | None:
-    """``["phase1", ...]`` where the videos are called phase1_F_22_1 and each phase has one label: names were never published."""
-    phases = {}
+    """``["phase1", ...]`` where the videos are called phase1_F_22_1 and each phase has one label: names were never
+    published."""
+    phases: dict[Any, str] = {}
     for record in (record for records in lists for record in records):
         match = re.match(r"phase\d+", os.path.basename(record.path))
         if match is None or phases.setdefault(record.label, match[0]) != match[0]:
@@ -24,7 +26,8 @@ def phase_names(lists: list[RecordList]) -> list[str] | None:
 
 @register_set("sljd")
 def sljd(source: Source) -> KnownSet:
-    """``annotations/{train,val,test}.txt`` with rows ``frames/video num_frames label``; clips of 5 frames are no mistake."""
+    """``annotations/{train,val,test}.txt`` with rows ``frames/video num_frames label``; clips of 5 frames are no
+    mistake."""
     folder = need_file(source.root, "annotations/train.txt", "train.txt").parent
     paths = {split: folder / f"{split}.txt" for split in ("train", "val", "test")}
     splits = {split: read_split(source, path) for split, path in paths.items() if path.is_file()}

@@ -9,7 +9,8 @@ PUBLISHED = {"train": 168913, "val": 24777, "unlabelled": 27157}
 
 @register_set("ssv2")
 def ssv2(source: Source) -> KnownSet:
-    """The JSON files of the set, under either of their names; figures are those of the validation list: the test list has no labels."""
+    """The JSON files of the set, under either of their names; figures are those of the validation list: the test list
+    has no labels."""
     long = "something-something-v2-{}.json".format
     table = read_class_table(need_file(source.root, "labels/labels.json", "labels.json", long("labels")))
     files = {
@@ -20,5 +21,8 @@ def ssv2(source: Source) -> KnownSet:
     splits = {split: read_split(source, path, classes=table) for split, path in files.items() if path}
     splits["test"] = splits["val"]
     return KnownSet(
-        splits, table.names, PUBLISHED, ("test repeats val: the test labels are not public", "train with DATA.RANDOM_FLIP False")
+        splits,
+        table.names,
+        PUBLISHED,
+        ("test repeats val: the test labels are not public", "train with DATA.RANDOM_FLIP False"),
     )

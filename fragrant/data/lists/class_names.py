@@ -45,7 +45,8 @@ def find_class_file(folder: str | os.PathLike) -> str | None:
 
 
 def read_class_table(path: str | os.PathLike) -> ClassTable:
-    """One name per line, ``5<TAB>Run``, ``riding a bike<TAB>0``, or JSON: names, ``{"name": "0"}``, ``{"0": "name"}``, lists of parts.
+    """One name per line, ``5<TAB>Run``, ``riding a bike<TAB>0``, or JSON: names, ``{"name": "0"}``, ``{"0": "name"}``,
+    lists of parts.
 
     Raises:
         ListError: the file cannot be read, has no names, or gives a name or a label twice.
@@ -62,7 +63,8 @@ def read_class_table(path: str | os.PathLike) -> ClassTable:
             f"file of class names '{path}' is not understood: expected one name per line, a label and a name, or JSON"
         ) from error
     labels, names = [label for label, _ in pairs], [name for _, name in pairs]
-    for what, values in (("label", labels), ("class name", names)):
+    columns: tuple[tuple[str, list], ...] = (("label", labels), ("class name", names))
+    for what, values in columns:
         twice = sorted({value for value in values if values.count(value) > 1}, key=str)
         if twice:
             raise ListError(f"file of class names '{path}' has the {what} {twice[0]!r} twice")
@@ -86,8 +88,8 @@ def without_brackets(template: str) -> str:
 def _line_pairs(text: str) -> list[tuple[int, str]]:
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     for pattern, label, name in ((r"(\d+)[\t ,]+(.+)", 1, 2), (r"(.+)[\t,]\s*(\d+)", 2, 1)):
-        matches = [re.fullmatch(pattern, line) for line in lines]
-        if lines and all(matches):
+        matches = [match for line in lines if (match := re.fullmatch(pattern, line))]
+        if lines and len(matches) == len(lines):
             return [(int(match[label]), match[name].strip()) for match in matches]
     return list(enumerate(lines))
 
@@ -96,6 +98,10 @@ def _literal_pairs(text: str) -> list[tuple[int, str]]:
     """JSON of texts and lists is Python as well, and one published file is Python only."""
     content = ast.literal_eval(text)
     if isinstance(content, dict):
-        pairs = content.items() if all(str(key).isdecimal() for key in content) else ((label, name) for name, label in content.items())
+        pairs = (
+            content.items()
+            if all(str(key).isdecimal() for key in content)
+            else ((label, name) for name, label in content.items())
+        )
         return [(int(label), str(name)) for label, name in pairs]
     return list(enumerate("+".join(item) if isinstance(item, list) else str(item) for item in content))

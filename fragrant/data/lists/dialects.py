@@ -1,6 +1,7 @@
 """The forms that a row of a list file can have, and which of them a list is written in.
 
-A form is written as an example row, the way DATA.LIST_FORMAT takes it: ``path label``, ``path,label``, ``path num_frames label``,
+A form is written as an example row, the way DATA.LIST_FORMAT takes it: ``path label``, ``path,label``,
+``path num_frames label``,
 ``id\\tlabel\\tpath``. A video's several labels share a column: ``path 3,7``, ``path,3;7``.
 """
 
@@ -36,7 +37,8 @@ _ONE_FRAME_PER_ROW = "frame_id"
 
 
 class Row(NamedTuple):
-    """What a row says, nothing looked up yet: ``label`` is a text where the list gives class names, a tuple where it gives several."""
+    """What a row says, nothing looked up yet: ``label`` is a text where the list gives class names, a tuple where it
+    gives several."""
 
     path: str
     label: int | str | tuple[int, ...]
@@ -51,7 +53,7 @@ class Dialect(NamedTuple):
 
     separator: str
     columns: tuple[str, ...]
-    several: bool = False
+    multi_label: bool = False
 
     @property
     def form(self) -> str:
@@ -82,13 +84,18 @@ class Dialect(NamedTuple):
         fields = self.fields(line)
         path, num_frames = fields["path"], fields.get("num_frames", "0")
         labels = self._labels(fields.get("label", str(UNLABELLED)))
-        if not path or {path[0], path[-1]} & {*SEPARATORS} or not all(map(_is_int, labels)) or not num_frames.isdecimal():
+        if (
+            not path
+            or {path[0], path[-1]} & {*SEPARATORS}
+            or not all(map(_is_int, labels))
+            or not num_frames.isdecimal()
+        ):
             raise ValueError("no path and whole-number label where they should be")
         label = int(labels[0]) if len(labels) == 1 else tuple(map(int, labels))
         return Row(path, label, int(num_frames) if "num_frames" in fields else None)
 
     def _labels(self, field: str) -> list[str]:
-        return re.split(f"[{LABEL_SEPARATORS.replace(self.separator, '')}]", field) if self.several else [field]
+        return re.split(f"[{LABEL_SEPARATORS.replace(self.separator, '')}]", field) if self.multi_label else [field]
 
     def fits(self, line: str) -> bool:
         """Whether the line reads, and what would be a row number is one."""
@@ -99,7 +106,7 @@ class Dialect(NamedTuple):
             return False
 
 
-def dialect_of(form: str, *, several: bool = False) -> Dialect:
+def dialect_of(form: str, *, multi_label: bool = False) -> Dialect:
     """The dialect of a DATA.LIST_FORMAT; a tab may also be written as a backslash and a t.
 
     Raises:
@@ -110,13 +117,14 @@ def dialect_of(form: str, *, several: bool = False) -> Dialect:
     columns = tuple(_COLUMN_OF.get(name.lower(), "-" if name == "-" else "") for name in names)
     if len(gaps) != 1 or not all(columns) or columns.count("path") != 1 or columns.count("label") > 1:
         raise ListError(
-            f"DATA.LIST_FORMAT {form!r} is not understood; allowed: auto, or an example row such as 'path label', 'path,num_frames,label', "
+            f"DATA.LIST_FORMAT {form!r} is not understood; allowed: auto, or an example row such as 'path label', "
+            "'path,num_frames,label', "
             f"'id\\tlabel\\tpath' (columns: path, label, num_frames, id, and - for one that nobody reads)"
         )
-    return Dialect(gaps.pop(), columns, several)
+    return Dialect(gaps.pop(), columns, multi_label)
 
 
-def header_dialect(line: str, *, several: bool = False) -> Dialect | None:
+def header_dialect(line: str, *, multi_label: bool = False) -> Dialect | None:
     """The dialect that a header row announces; None where the row is no header.
 
     Raises:
@@ -125,21 +133,26 @@ def header_dialect(line: str, *, several: bool = False) -> Dialect | None:
     for separator in SEPARATORS:
         names = [_clean(name, separator).lower() for name in line.split(separator)]
         columns = tuple(_COLUMN_OF.get(name, "-") for name in names)
-        if columns.count("path") == 1 and len(columns) > 1 and len({*columns} - {"-"}) > 1 and not any(map(_is_int, names)):
+        if (
+            columns.count("path") == 1
+            and len(columns) > 1
+            and len({*columns} - {"-"}) > 1
+            and not any(map(_is_int, names))
+        ):
             if _ONE_FRAME_PER_ROW in names:
                 raise ValueError("this list has one row per frame; one row per video is needed")
-            return Dialect(separator, columns, several)
+            return Dialect(separator, columns, multi_label)
     return None
 
 
-def tell_dialect(lines: Iterable[str], *, prefer: str = " ", several: bool = False) -> Dialect | None:
+def tell_dialect(lines: Iterable[str], *, prefer: str = " ", multi_label: bool = False) -> Dialect | None:
     """The dialect that fits most of the lines, None where none fits any.
 
     Of several it is the one that finds the most labels, then the one with the separator ``prefer``.
     """
     lines = list(lines)[:_SAMPLE]
     best, most = None, (0, 0)
-    for dialect in _dialects(prefer, several):
+    for dialect in _dialects(prefer, multi_label):
         labels = [dialect.read(line).label for line in lines if dialect.fits(line)]
         found = len(labels), sum(isinstance(label, tuple) for label in labels)
         if found > most:
@@ -147,14 +160,19 @@ def tell_dialect(lines: Iterable[str], *, prefer: str = " ", several: bool = Fal
     return best
 
 
-def fitting_dialect(line: str, *, several: bool = False) -> Dialect | None:
-    return tell_dialect([line], several=several)
+def fitting_dialect(line: str, *, multi_label: bool = False) -> Dialect | None:
+    return tell_dialect([line], multi_label=multi_label)
 
 
-def _dialects(prefer: str, several: bool) -> Sequence[Dialect]:
+def _dialects(prefer: str, multi_label: bool) -> Sequence[Dialect]:
     separators = dict.fromkeys((prefer, *SEPARATORS))
     # A blank stands in paths as well: "1 jump/a.mp4 0" begins with the name of a folder, not with a row number.
-    return [Dialect(s, form, several) for s in separators for form in _FORMS if not (s == " " and form == ("id", "path", "label"))]
+    return [
+        Dialect(s, form, multi_label)
+        for s in separators
+        for form in _FORMS
+        if not (s == " " and form == ("id", "path", "label"))
+    ]
 
 
 def _clean(field: str, found: str) -> str:

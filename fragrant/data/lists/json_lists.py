@@ -11,7 +11,8 @@ def is_json(text: str) -> bool:
 
 
 def json_rows(text: str) -> list[Row]:
-    """One row per entry: ``{"vid_name": "x", "label": 3, "end_frame": 90}`` or ``{"id": "7", "template": "Holding [something]"}``.
+    """One row per entry: ``{"vid_name": "x", "label": 3, "end_frame": 90}`` or
+    ``{"id": "7", "template": "Holding [something]"}``.
 
     Raises:
         ValueError: the text is no JSON, or an entry is neither; the message says which, counted from 1.
@@ -25,7 +26,9 @@ def json_rows(text: str) -> list[Row]:
         try:
             rows.append(_diving48(entry) if "vid_name" in entry else _something(entry))
         except (KeyError, TypeError, ValueError):
-            raise ValueError(f"entry {number} has neither vid_name and label nor id and template: {str(entry)[:100]}") from None
+            raise ValueError(
+                f"entry {number} has neither vid_name and label nor id and template: {str(entry)[:100]}"
+            ) from None
     return rows
 
 

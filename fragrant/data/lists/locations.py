@@ -43,17 +43,20 @@ class Folders:
 
 def _videos_by_stem(names: Iterable[str]) -> dict[str, str]:
     """``{"Drink_1_1": "Drink_1_1.mp4"}``; of several the one whose extension comes first in the table."""
-    found = {}
+    found: dict[str, list[str]] = {}
     for name in sorted(names):
         stem, extension = os.path.splitext(name)
         if extension.lower() in VIDEO_EXTENSIONS:
             found.setdefault(stem, []).append(name)
     rank = {extension: at for at, extension in enumerate(VIDEO_EXTENSIONS)}
-    return {stem: min(videos, key=lambda name: rank[os.path.splitext(name)[1].lower()]) for stem, videos in found.items()}
+    return {
+        stem: min(videos, key=lambda name: rank[os.path.splitext(name)[1].lower()]) for stem, videos in found.items()
+    }
 
 
 def move_root(path: str, old: str, new: str) -> str | None:
-    """The path with the folder ``new`` in place of ``old``; None where it does not lie in ``old``. ``new`` may be "": relative then."""
+    """The path with the folder ``new`` in place of ``old``; None where it does not lie in ``old``. ``new`` may be "":
+    relative then."""
     old = old.rstrip("/")
     if path != old and not path.startswith(old + "/"):
         return None
@@ -61,11 +64,17 @@ def move_root(path: str, old: str, new: str) -> str | None:
 
 
 def locate(
-    paths: Iterable[str], *, folder: str, prefix: str = "", root_replace: tuple[str, str] | None = None, found: Folders | None = None
+    paths: Iterable[str],
+    *,
+    folder: str,
+    prefix: str = "",
+    root_replace: tuple[str, str] | None = None,
+    found: Folders | None = None,
 ) -> list[str]:
     """Where the videos of a list lie.
 
-    A relative path lies in ``prefix`` if given, else beside the list if it exists there, else it is taken as it is. What is
+    A relative path lies in ``prefix`` if given, else beside the list if it exists there, else it is taken as it is.
+    What is
     nowhere keeps its name: reading it says so.
 
     Args:
@@ -81,7 +90,10 @@ def locate(
         moved = [move_root(path, *root_replace) for path in paths]
         if not any(path is not None for path in moved):
             old, new = root_replace
-            raise ListError(f"DATA.ROOT_REPLACE ['{old}', '{new}']: no path of the list begins with '{old}'; the first is '{paths[0]}'")
+            raise ListError(
+                f"DATA.ROOT_REPLACE ['{old}', '{new}']: no path of the list begins with '{old}'; the first is "
+                f"'{paths[0]}'"
+            )
         paths = [path if new is None else new for path, new in zip(paths, moved, strict=True)]
     return [_locate_one(path, folder, prefix, found) for path in paths]
 

@@ -22,7 +22,9 @@ from fragrant.data.lists.json_lists import is_json, json_rows
 from fragrant.data.lists.locations import locate
 
 AUTO = "auto"
-_HMDB_NAME = re.compile(r"#\d+_[A-Za-z]")  # "#122_Cleaning_Up_The_Alley_drink.avi,0" is a row: HMDB51 has videos with such names
+_HMDB_NAME = re.compile(
+    r"#\d+_[A-Za-z]"
+)  # "#122_Cleaning_Up_The_Alley_drink.avi,0" is a row: HMDB51 has videos with such names
 
 
 class VideoRecord(NamedTuple):
@@ -52,7 +54,9 @@ class RecordList(Sequence):
         lines: line number of each record in it (in a JSON list: number of the entry, from 1).
     """
 
-    def __init__(self, records: Iterable[VideoRecord], *, source: str = "", lines: Sequence[int] | None = None):
+    def __init__(
+        self, records: Iterable[VideoRecord], *, source: str = "", lines: Sequence[int] | np.ndarray | None = None
+    ):
         records = list(records)
         paths = [os.fsencode(record.path) for record in records]
         self.source = source
@@ -60,7 +64,9 @@ class RecordList(Sequence):
         self._ends = np.cumsum([0, *map(len, paths)], dtype=np.int64)
         labels = [each_label(record.label) for record in records]
         counts = [-1 if record.num_frames is None else record.num_frames for record in records]
-        self._numbers = np.array([(own[0], count) for own, count in zip(labels, counts, strict=True)], np.int64).reshape(-1, 2)
+        self._numbers = np.array(
+            [(own[0], count) for own, count in zip(labels, counts, strict=True)], np.int64
+        ).reshape(-1, 2)
         self._more_labels = np.array([label for own in labels for label in own[1:]], dtype=np.int64)
         self._more_ends = np.cumsum([0, *(len(own) - 1 for own in labels)], dtype=np.int64)
         self._lines = np.asarray(range(1, len(records) + 1) if lines is None else lines, dtype=np.int64)
@@ -79,7 +85,7 @@ class RecordList(Sequence):
     def __eq__(self, other) -> bool:
         return isinstance(other, Sequence) and list(self) == list(other)
 
-    __hash__ = None
+    __hash__ = None  # type: ignore[assignment]  # how Python says that a list has no hash
 
     def __repr__(self) -> str:
         return f"<{len(self)} records{' of ' + self.source if self.source else ''}>"
@@ -92,7 +98,9 @@ class RecordList(Sequence):
     def pick(self, indices: Iterable[int]) -> "RecordList":
         """Some of the records; errors still name their lines."""
         indices = list(indices)
-        return RecordList((self[i] for i in indices), source=self.source, lines=self._lines[np.asarray(indices, dtype=np.int64)])
+        return RecordList(
+            (self[i] for i in indices), source=self.source, lines=self._lines[np.asarray(indices, dtype=np.int64)]
+        )
 
     def where(self, index: int) -> str:
         """``"train.csv:12"``"""
@@ -121,7 +129,7 @@ def parse_list(
     *,
     form: str = AUTO,
     separator: str = " ",
-    several: bool = False,
+    multi_label: bool = False,
     mend: Callable[[str], str] | None = None,
 ) -> ListRows:
     """The rows of a list file; blank lines, header rows and lines that begin with # do not count.
@@ -142,27 +150,29 @@ def parse_list(
             rows = json_rows(text)
         except ValueError as error:
             raise ListError(f"list file '{source}': {error}") from None
-        return ListRows(dict(enumerate(rows, start=1)), {at: f"{row.path} {row.label}" for at, row in enumerate(rows, start=1)}, {})
+        return ListRows(
+            dict(enumerate(rows, start=1)), {at: f"{row.path} {row.label}" for at, row in enumerate(rows, start=1)}, {}
+        )
     lines = {number: line.strip() for number, line in enumerate(text.split("\n"), start=1)}
     lines = {number: mend(line) if mend else line for number, line in lines.items() if line and not _is_comment(line)}
-    return _parse_lines(source, lines, form, separator, several)
+    return _parse_lines(source, lines, form, separator, multi_label)
 
 
 def _is_comment(line: str) -> bool:
     return line.startswith("#") and not _HMDB_NAME.match(line)
 
 
-def _parse_lines(source: str, lines: dict[int, str], form: str, separator: str, several: bool) -> ListRows:
+def _parse_lines(source: str, lines: dict[int, str], form: str, separator: str, multi_label: bool) -> ListRows:
     first = next(iter(lines), 0)
     try:
-        header = header_dialect(lines[first], several=several) if lines else None
+        header = header_dialect(lines[first], multi_label=multi_label) if lines else None
     except ValueError as error:
         raise ListError(f"{source}:{first}: {error}; the line is {lines[first]!r}") from None
     data = {number: line for number, line in lines.items() if header is None or number != first}
     if form.lower() == AUTO:
-        dialect = header or tell_dialect(data.values(), prefer=separator, several=several)
+        dialect = header or tell_dialect(data.values(), prefer=separator, multi_label=multi_label)
     else:
-        dialect = dialect_of(form, several=several)
+        dialect = dialect_of(form, multi_label=multi_label)
     rows, faults = {}, {}
     for number, line in data.items():
         try:
@@ -177,9 +187,9 @@ def _parse_lines(source: str, lines: dict[int, str], form: str, separator: str, 
 def _hint(line: str, dialect: Dialect | None) -> str:
     if dialect is None:
         return ""
-    other = fitting_dialect(line, several=dialect.several)
+    other = fitting_dialect(line, multi_label=dialect.multi_label)
     fits = f"; {other.form!r} would fit" if other and other != dialect else ""
-    if not dialect.several and dialect._replace(several=True).fits(line):
+    if not dialect.multi_label and dialect._replace(multi_label=True).fits(line):
         fits = "; several labels of a video are read with DATA.MULTI_LABEL True"
     return f", the form of this list is {dialect.form!r}{fits}"
 
@@ -206,7 +216,7 @@ def read_list_and_faults(
     classes: ClassTable | None = None,
     num_classes: int | None = None,
     unlabelled: bool = True,
-    several: bool = False,
+    multi_label: bool = False,
     mend: Callable[[str], str] | None = None,
 ) -> tuple[RecordList, dict[int, str]]:
     """The records of a list file, and what is wrong with the lines that give none: line number -> fault and line.
@@ -224,10 +234,10 @@ def read_list_and_faults(
         ListError: the file cannot be read, or has no rows.
     """
     source = os.fspath(path)
-    found = parse_list(source, form=form, separator=separator, several=several, mend=mend)
+    found = parse_list(source, form=form, separator=separator, multi_label=multi_label, mend=mend)
     if not found.rows and not found.faults:
         raise ListError(f"list file '{source}' has no rows; expected lines of a path, {separator!r} and a label")
-    if several:
+    if multi_label:
         _refuse_labels_apart(source, found)
     labels, from_1 = {}, _counts_from_1(found.rows.values(), num_classes)
     for number, row in found.rows.items():
@@ -249,12 +259,15 @@ def _refuse_labels_apart(source: str, found: ListRows) -> None:
     for number, row in found.rows.items():
         if row.num_frames is not None and os.path.splitext(row.path)[1]:
             raise ListError(
-                f"{source}:{number}: DATA.MULTI_LABEL True, but no video of this list has several labels in one column, as in "
+                f"{source}:{number}: DATA.MULTI_LABEL True, but no video of this list has several labels in one "
+                "column, as in "
                 f"'path 3,7'; the line is {found.texts[number]!r}"
             )
 
 
-def _classes_of(row: Row, classes: ClassTable | None, num_classes: int | None, *, unlabelled: bool) -> int | tuple[int, ...]:
+def _classes_of(
+    row: Row, classes: ClassTable | None, num_classes: int | None, *, unlabelled: bool
+) -> int | tuple[int, ...]:
     """The class of a row, or its several, each once.
 
     Raises:
@@ -304,11 +317,16 @@ def check_label(label: int, num_classes: int | None, *, unlabelled: bool = True)
 
 def _counts_from_1(rows: Iterable[Row], num_classes: int | None) -> str:
     labels = {label for row in rows for label in each_label(row.label)}
-    return f"; the labels here run from 1 to {num_classes}, they must count from 0" if labels == {*range(1, (num_classes or 0) + 1)} else ""
+    return (
+        f"; the labels here run from 1 to {num_classes}, they must count from 0"
+        if labels == {*range(1, (num_classes or 0) + 1)}
+        else ""
+    )
 
 
 def format_row(record: VideoRecord) -> str:
-    """A line that ``read_list`` takes back as it was: ``path label``, or ``path num_frames label`` where the number is known.
+    """A line that ``read_list`` takes back as it was: ``path label``, or ``path num_frames label`` where the number is
+    known.
 
     Several labels are ``3,7``.
     """
@@ -320,7 +338,9 @@ def format_row(record: VideoRecord) -> str:
 
 def _text_of(source: str) -> str:
     try:
-        with open(source, encoding="utf-8-sig", errors="surrogateescape") as file:  # paths are bytes: any encoding passes through
+        with open(
+            source, encoding="utf-8-sig", errors="surrogateescape"
+        ) as file:  # paths are bytes: any encoding passes through
             return file.read()
     except OSError as error:
         raise ListError(f"list file '{source}' cannot be read: {error.strerror}") from error

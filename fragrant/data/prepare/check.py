@@ -66,7 +66,7 @@ def check_list(
 
 def places(records: RecordList) -> dict[str, str]:
     """Real path -> where it stands first."""
-    first = {}
+    first: dict[str, str] = {}
     for at, record in enumerate(records):
         first.setdefault(os.path.realpath(record.path), records.where(at))
     return first
@@ -77,7 +77,11 @@ def _duplicates(records: RecordList) -> Iterator[tuple[int, str]]:
     for at, record in enumerate(records):
         other = first.setdefault(os.path.realpath(record.path), at)
         if other != at:
-            told = "" if records[other].label == record.label else f" with label {records[other].label} instead of {record.label}"
+            told = (
+                ""
+                if records[other].label == record.label
+                else f" with label {records[other].label} instead of {record.label}"
+            )
             yield at, f"'{record.path}' stands in {records.where(other)} as well{told}"
 
 
@@ -94,7 +98,7 @@ def _file_problems(record: VideoRecord, found: Probe, min_frames: int) -> Iterat
         yield "too short", f"'{record.path}' has {found.frames} frames, {min_frames} are asked for"
 
 
-# -------------------------------------------------------------------------------------------------------------- the report
+# ----------------------------------------------------------------------------------------------------------- the report
 def write_table(path: Path, checked: Checked) -> None:
     """One row per row of the list: path, label, what the video is, what is wrong with it."""
     wrong: dict[str, list[str]] = {}
@@ -104,7 +108,9 @@ def write_table(path: Path, checked: Checked) -> None:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["where", "path", "label", *Probe._fields[:-2], "problems"])
         for at, (record, found) in enumerate(zip(checked.records, checked.probes, strict=True)):
-            numbers = ["" if value is None else round(value, 3) if isinstance(value, float) else value for value in found[:-2]]
+            numbers = [
+                "" if value is None else round(value, 3) if isinstance(value, float) else value for value in found[:-2]
+            ]
             where = checked.records.where(at)
             writer.writerow([where, record.path, record.label, *numbers, "; ".join(wrong.get(where, []))])
 
@@ -126,7 +132,8 @@ def summary(checked: Checked) -> list[str]:
         sizes = sorted({f"{found.width}x{found.height}" for found in readable})
         lines += [
             f"frames {frames[0]}..{frames[-1]} (median {frames[len(frames) // 2]}); sizes {_some(sizes)}; "
-            f"mean luma {luma[0]:.1f}..{luma[-1]:.1f} of 255 (median {luma[len(luma) // 2]:.1f}); {dark} dark by Dark-48's measure"
+            f"mean luma {luma[0]:.1f}..{luma[-1]:.1f} of 255 (median {luma[len(luma) // 2]:.1f}); {dark} dark by "
+            "Dark-48's measure"
         ]
     return lines + [f"{problem.where}: {problem.kind}: {problem.text}" for problem in checked.problems]
 

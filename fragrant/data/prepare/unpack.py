@@ -4,6 +4,7 @@ import os
 import shutil
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from PIL import Image
 
@@ -16,7 +17,7 @@ from fragrant.data.video.frames import VideoError, open_frames
 from fragrant.workers import results_of
 
 AT_ONCE = 64  # frames of a video in memory
-QUALITY = {".jpg": {"quality": 95}, ".jpeg": {"quality": 95}}
+QUALITY: dict[str, dict[str, Any]] = {".jpg": {"quality": 95}, ".jpeg": {"quality": 95}}
 
 
 def unpack(path: str, folder: Path, template: str) -> int:
@@ -66,7 +67,8 @@ def _unpacked(job: tuple[str, str], template: str) -> int | str:
 def unpack_set(
     found: KnownSet, root: str | os.PathLike, frames: str | os.PathLike, *, template: str, workers: int
 ) -> tuple[KnownSet, list[str]]:
-    """The set with folders of frames in place of its videos, without those that cannot be read, and a line for each of these.
+    """The set with folders of frames in place of its videos, without those that cannot be read, and a line for each of
+    these.
 
     ``<root>/a/b.mp4`` goes to ``<frames>/a/b``; what lies outside of ``root`` keeps its whole path below ``frames``.
 
@@ -74,20 +76,32 @@ def unpack_set(
         ListError: the template is none, or two videos would share a folder.
     """
     check_template(template)
-    there, jobs = Folders(), {}
+    there = Folders()
+    jobs: dict[str, tuple[str, str]] = {}
     for records in found.splits.values():
         for record in records:
-            jobs.setdefault(record.path, (there.find(record.path) or record.path, str(_folder(record.path, root, frames))))
+            jobs.setdefault(
+                record.path, (there.find(record.path) or record.path, str(_folder(record.path, root, frames)))
+            )
     _need_folders_of_their_own(jobs)
     of_one = partial(_unpacked, template=template)
-    results = dict(results_of(of_one, list(dict.fromkeys(jobs.values())), workers=workers, title="frames"))
-    counts = {path: results[job] or f"video '{path}' cannot be read: reading it ends the process" for path, job in jobs.items()}
+    results: dict[tuple[str, str], Any] = dict(
+        results_of(of_one, list(dict.fromkeys(jobs.values())), workers=workers, title="frames")
+    )
+    counts: dict[str, int | str] = {
+        path: results[job] or f"video '{path}' cannot be read: reading it ends the process"
+        for path, job in jobs.items()
+    }
 
     def with_folders(records: RecordList) -> RecordList:
-        rows = [VideoRecord(jobs[r.path][1], r.label, counts[r.path]) for r in records if isinstance(counts[r.path], int)]
+        rows = [
+            VideoRecord(jobs[r.path][1], r.label, count) for r in records if isinstance(count := counts[r.path], int)
+        ]
         return RecordList(rows, source=records.source)
 
-    made = {id(records): with_folders(records) for records in found.splits.values()}  # splits that are one list stay one
+    made = {
+        id(records): with_folders(records) for records in found.splits.values()
+    }  # splits that are one list stay one
     splits = {split: made[id(records)] for split, records in found.splits.items()}
     return found._replace(splits=splits), [count for count in counts.values() if isinstance(count, str)]
 

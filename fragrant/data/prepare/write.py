@@ -10,15 +10,19 @@ from fragrant.data.lists.records import RecordList, format_row
 
 
 def write_set(found: KnownSet, root: str | os.PathLike, out: str | os.PathLike) -> list[str]:
-    """``<split>.csv`` and ``classes.txt`` in ``out``, paths relative to ``root`` where they lie in it; returns a report, line by line."""
+    """``<split>.csv`` and ``classes.txt`` in ``out``, paths relative to ``root`` where they lie in it; returns a
+    report, line by line."""
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
     lines = [f"{'list':16} {'videos':>7} {'published':>9} {'per class':>11} {'not there':>9}"]
     for split, records in found.splits.items():
         rows = [format_row(record._replace(path=_relative(record.path, root))) for record in records]
-        (out / f"{split}.csv").write_text("".join(f"{row}\n" for row in rows), encoding="utf-8", errors="surrogateescape")
+        (out / f"{split}.csv").write_text(
+            "".join(f"{row}\n" for row in rows), encoding="utf-8", errors="surrogateescape"
+        )
         lines.append(
-            f"{split + '.csv':16} {len(records):7} {_published(found, split) or '-':>9} {_per_class(records):>11} {_missing(records):9}"
+            f"{split + '.csv':16} {len(records):7} {_published(found, split) or '-':>9} {_per_class(records):>11} "
+            f"{_missing(records):9}"
         )
     if found.class_names:
         (out / "classes.txt").write_text("".join(f"{name}\n" for name in found.class_names), encoding="utf-8")
@@ -39,7 +43,9 @@ def _doubts(found: KnownSet) -> list[str]:
         if published not in (None, len(records)):
             doubts.append(f"{split}.csv has {len(records)} videos, published are {published}")
         if len(records) and _missing(records) == len(records):
-            doubts.append(f"no video of {split}.csv is there, {records[0].path} is not: give the folder of the videos (--videos)")
+            doubts.append(
+                f"no video of {split}.csv is there, {records[0].path} is not: give the folder of the videos (--videos)"
+            )
     return doubts
 
 

@@ -1,4 +1,5 @@
-"""Transforms of training clips by name, for DATA.TRANSFORMS: after the built-in crop, colours and flip; plug-ins add theirs."""
+"""Transforms of training clips by name, for DATA.TRANSFORMS: after the built-in crop, colours and flip; plug-ins add
+theirs."""
 
 import random
 from collections.abc import Callable, Sequence
@@ -9,7 +10,8 @@ from fragrant.registry import Registry
 
 ClipTransform = Callable[[Tensor, random.Random], Tensor]
 
-# name -> function(clip (C, T, H, W) uint8, rng) -> the same shape; all that is random comes from ``rng``, so that runs repeat
+# name -> function(clip (C, T, H, W) uint8, rng) -> the same shape; all that is random comes from ``rng``, so that runs
+# repeat
 TRANSFORMS = Registry("DATA.TRANSFORMS")
 
 

@@ -4,7 +4,7 @@ import random
 
 from torch import Tensor
 
-from fragrant.data.transforms import colors as colours
+from fragrant.data.transforms import colors as colors
 
 
 def adjust_hue(frames: Tensor, turn: float) -> Tensor:
@@ -24,9 +24,9 @@ class ColorJitter:
 
     def __init__(self, *, brightness: float = 0.0, contrast: float = 0.0, saturation: float = 0.0, hue: float = 0.0):
         changes = [
-            (colours.adjust_brightness, 1, brightness),
-            (colours.adjust_contrast, 1, contrast),
-            (colours.adjust_saturation, 1, saturation),
+            (colors.adjust_brightness, 1, brightness),
+            (colors.adjust_contrast, 1, contrast),
+            (colors.adjust_saturation, 1, saturation),
             (adjust_hue, 0, hue),
         ]
         self.changes = [change for change in changes if change[2]]

@@ -36,7 +36,9 @@ def transposed(matrix: Tensor) -> Tensor:
 def map_values(frames: Tensor, table: Tensor) -> Tensor:
     """uint8 frames of any shape with every value replaced by its entry in ``table`` (256,)."""
     values = bytearray(frames.contiguous().numpy())
-    mapped = values.translate(table.to(torch.uint8).numpy().tobytes())  # twice as fast as numpy's take, ten times as torch's indexing
+    mapped = values.translate(
+        table.to(torch.uint8).numpy().tobytes()
+    )  # twice as fast as numpy's take, ten times as torch's indexing
     return torch.frombuffer(mapped, dtype=torch.uint8).view(frames.shape)
 
 
@@ -51,7 +53,7 @@ def luma(frames: Tensor) -> Tensor:
     return sums.add_(32768).div_(65536).floor_()
 
 
-# ---------------------------------------------------------------------------------------------------- each value by itself
+# ------------------------------------------------------------------------------------------------- each value by itself
 def invert(frames: Tensor) -> Tensor:
     return map_values(frames, 255 - VALUES)
 
@@ -71,11 +73,13 @@ def solarize_add(frames: Tensor, amount: int, threshold: int = 128) -> Tensor:
     return map_values(frames, torch.where(VALUES < threshold, (VALUES + amount).clamp(max=255), VALUES))
 
 
-# --------------------------------------------------------------------------------------------- between an image and a poorer one
+# ------------------------------------------------------------------------------------ between an image and a poorer one
 def blend(poor: Tensor | float, frames: Tensor, factor: float) -> Tensor:
     """``poor + factor * (frames - poor)`` cut off to 0..255: above 1 goes beyond the frames. float32, as Pillow."""
     pixels = frames.float()
-    poor = torch.as_tensor(poor).expand_as(pixels).contiguous()  # spread once: a sum that spreads three channels takes longer
+    poor = (
+        torch.as_tensor(poor).expand_as(pixels).contiguous()
+    )  # spread once: a sum that spreads three channels takes longer
     return to_uint8(pixels.sub_(poor).mul_(factor).add_(poor).clamp_(0, 255))
 
 
@@ -104,11 +108,13 @@ def adjust_sharpness(frames: Tensor, factor: float) -> Tensor:
     rows = (pixels[:-2] + pixels[1:-1]).add_(pixels[2:])
     sums = (rows[:, :-2] + rows[:, 1:-1]).add_(rows[:, 2:]).add_(pixels[1:-1, 1:-1], alpha=4)
     sharp = frames.clone()
-    sharp[1:-1, 1:-1] = blend(sums.float().mul_(1 / 13).round_(), frames[1:-1, 1:-1], factor)  # a 13th part is never half
+    sharp[1:-1, 1:-1] = blend(
+        sums.float().mul_(1 / 13).round_(), frames[1:-1, 1:-1], factor
+    )  # a 13th part is never half
     return sharp
 
 
-# ------------------------------------------------------------------------------------------------------------ by histograms
+# -------------------------------------------------------------------------------------------------------- by histograms
 def equalizing_tables(counts: Tensor) -> Tensor:
     """(P, 256) counts -> (P, 256) values: those that occur spread evenly over 0..255, as Pillow's equalize does."""
     last = 255 - (counts > 0).double().flip(1).argmax(dim=1, keepdim=True)
@@ -130,5 +136,7 @@ def equalize(frames: Tensor) -> Tensor:
     """Each channel of each frame by itself."""
     planes = transposed(frames.flatten(2).flatten(0, 1))  # (T * C, H * W)
     counts = torch.stack([torch.bincount(plane, minlength=256) for plane in planes])
-    mapped = torch.stack([map_values(plane, table) for plane, table in zip(planes, equalizing_tables(counts), strict=True)])
+    mapped = torch.stack(
+        [map_values(plane, table) for plane, table in zip(planes, equalizing_tables(counts), strict=True)]
+    )
     return transposed(mapped).view(frames.shape)

@@ -1,4 +1,5 @@
-"""What brightens whole clips, by name; histogram equalisation, whole or by tiles: one curve for all frames, so that nothing flickers."""
+"""What brightens whole clips, by name; histogram equalisation, whole or by tiles: one curve for all frames, so that
+nothing flickers."""
 
 from collections.abc import Callable
 
@@ -32,7 +33,8 @@ def _with_brightness(frames: Tensor, old: Tensor, new: Tensor) -> Tensor:
 
 @ENHANCEMENTS.register("equalize")
 def equalize(frames: Tensor) -> Tensor:
-    """(T, H, W, 3) uint8 -> the same shape: brightness becomes ``round(255 * share of pixels that are no brighter)``."""
+    """(T, H, W, 3) uint8 -> the same shape: brightness becomes
+    ``round(255 * share of pixels that are no brighter)``."""
     old = luma(frames)
     counts = torch.bincount(old.to(torch.int32).flatten(), minlength=256).double()
     curve = (255 * counts.cumsum(0) / counts.sum()).round().float()
@@ -41,7 +43,8 @@ def equalize(frames: Tensor) -> Tensor:
 
 @ENHANCEMENTS.register("clahe")
 def clahe(frames: Tensor) -> Tensor:
-    """(T, H, W, 3) uint8 -> the same shape: contrast-limited adaptive histogram equalisation of the brightness (Zuiderveld 1994).
+    """(T, H, W, 3) uint8 -> the same shape: contrast-limited adaptive histogram equalisation of the brightness
+    (Zuiderveld 1994).
 
     For a clip of one gray frame the numbers of OpenCV's createCLAHE.
     """
@@ -60,14 +63,16 @@ def clahe(frames: Tensor) -> Tensor:
 
 
 def _between_tiles(size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """For each pixel along one side: the tiles whose centres lie before and behind it, and how far it is from the first to the second."""
+    """For each pixel along one side: the tiles whose centres lie before and behind it, and how far it is from the first
+    to the second."""
     place = np.arange(size, dtype=np.float32) * np.float32(1 / -(-size // TILES)) - np.float32(0.5)
     before = np.floor(place).astype(np.int32)
     return before.clip(0), (before + 1).clip(max=TILES - 1), place - before
 
 
 def _tile_curves(values: np.ndarray) -> np.ndarray:
-    """(T, H, W) brightness -> (TILES, TILES, 256) float32: new brightness of each value in each tile, over all frames"""
+    """(T, H, W) brightness -> (TILES, TILES, 256) float32: new brightness of each value in each tile, over all
+    frames"""
     rows, columns = (_mirrored(size) for size in values.shape[1:])
     tiles = values[:, rows[:, :, None, None], columns]  # (T, TILES, h, TILES, w)
     area = values.shape[0] * rows.shape[1] * columns.shape[1]
@@ -87,7 +92,8 @@ def _mirrored(size: int) -> np.ndarray:
 
 
 def _spread(counts: np.ndarray) -> np.ndarray:
-    """(P, 1) counts below 256 -> (P, 256) ones, that many in each row, a whole number of places apart, from the first on"""
+    """(P, 1) counts below 256 -> (P, 256) ones, that many in each row, a whole number of places apart, from the first
+    on"""
     step = np.maximum(256 // np.maximum(counts, 1), 1)
     places = np.arange(256)
     return ((places % step == 0) & (places // step < counts)).astype(counts.dtype)

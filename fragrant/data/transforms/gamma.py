@@ -8,7 +8,8 @@ from fragrant.data.transforms.colors import map_values
 
 
 def gamma_table(gamma: float) -> Tensor:
-    """(256,) uint8: ``255 * (value / 255) ** (1 / gamma)``, cut off, not rounded, as published; above 1 is brighter, 1 changes nothing."""
+    """(256,) uint8: ``255 * (value / 255) ** (1 / gamma)``, cut off, not rounded, as published; above 1 is brighter, 1
+    changes nothing."""
     return torch.from_numpy((255 * (np.arange(256) / 255) ** (1 / gamma)).astype(np.uint8))
 
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from fragrant.data.transforms import colors as colours
+from fragrant.data.transforms import colors as colors
 from fragrant.data.transforms.warp import rotate, shear_x, shear_y, translate, warp
 from fragrant.errors import UserError
 
@@ -15,7 +15,7 @@ HIGHEST = 10  # magnitudes are 0..10
 USED = 0.5  # probability that an operation that was drawn is used
 
 
-# ------------------------------------------------------------------------------ magnitude (0..1 of the highest), sign -> argument
+# -------------------------------------------------------------------- magnitude (0..1 of the highest), sign -> argument
 def _signed(largest: float) -> Callable:
     return lambda share, sign: share * largest * sign
 
@@ -26,7 +26,8 @@ def _rising(share: float, sign: int) -> float:
 
 
 def _plain(share: float, sign: int) -> float:
-    """The blend factor of the older operations: from nearly nothing to nearly twice, half of the magnitude changes nothing."""
+    """The blend factor of the older operations: from nearly nothing to nearly twice, half of the magnitude changes
+    nothing."""
     return share * 1.8 + 0.1
 
 
@@ -37,7 +38,7 @@ def _warped(affine: Callable) -> Callable:
     return apply
 
 
-def _coloured(operation: Callable) -> Callable:
+def _colored(operation: Callable) -> Callable:
     return lambda clip, amount, interpolation: operation(clip, amount)
 
 
@@ -60,21 +61,29 @@ class Operation(NamedTuple):
 
 
 OPERATIONS = {
-    "AutoContrast": Operation(_without_amount(colours.autocontrast), weight=0.025),
-    "Equalize": Operation(_without_amount(colours.equalize), weight=0.005),
-    "Invert": Operation(_without_amount(colours.invert)),
+    "AutoContrast": Operation(_without_amount(colors.autocontrast), weight=0.025),
+    "Equalize": Operation(_without_amount(colors.equalize), weight=0.005),
+    "Invert": Operation(_without_amount(colors.invert)),
     "Rotate": Operation(_warped(rotate), _signed(30), weight=0.3),
-    "Posterize": Operation(_coloured(colours.posterize), lambda share, _: int(share * 4), lambda share, _: 4 - int(share * 4)),
-    "Solarize": Operation(_coloured(colours.solarize), lambda share, _: int(share * 256), lambda share, _: 256 - int(share * 256), 0.005),
-    "SolarizeAdd": Operation(_coloured(colours.solarize_add), lambda share, _: int(share * 110), weight=0.005),
-    "Color": Operation(_coloured(colours.adjust_saturation), _plain, _rising, 0.025),
-    "Contrast": Operation(_coloured(colours.adjust_contrast), _plain, _rising, 0.005),
-    "Brightness": Operation(_coloured(colours.adjust_brightness), _plain, _rising, 0.005),
-    "Sharpness": Operation(_coloured(colours.adjust_sharpness), _plain, _rising, 0.025),
+    "Posterize": Operation(
+        _colored(colors.posterize), lambda share, _: int(share * 4), lambda share, _: 4 - int(share * 4)
+    ),
+    "Solarize": Operation(
+        _colored(colors.solarize), lambda share, _: int(share * 256), lambda share, _: 256 - int(share * 256), 0.005
+    ),
+    "SolarizeAdd": Operation(_colored(colors.solarize_add), lambda share, _: int(share * 110), weight=0.005),
+    "Color": Operation(_colored(colors.adjust_saturation), _plain, _rising, 0.025),
+    "Contrast": Operation(_colored(colors.adjust_contrast), _plain, _rising, 0.005),
+    "Brightness": Operation(_colored(colors.adjust_brightness), _plain, _rising, 0.005),
+    "Sharpness": Operation(_colored(colors.adjust_sharpness), _plain, _rising, 0.025),
     "ShearX": Operation(_warped(lambda amount, height, width: shear_x(amount)), _signed(0.3), weight=0.2),
     "ShearY": Operation(_warped(lambda amount, height, width: shear_y(amount)), _signed(0.3), weight=0.2),
-    "TranslateX": Operation(_warped(lambda amount, height, width: translate(amount * width, 0)), _signed(0.45), weight=0.1),
-    "TranslateY": Operation(_warped(lambda amount, height, width: translate(0, amount * height)), _signed(0.45), weight=0.1),
+    "TranslateX": Operation(
+        _warped(lambda amount, height, width: translate(amount * width, 0)), _signed(0.45), weight=0.1
+    ),
+    "TranslateY": Operation(
+        _warped(lambda amount, height, width: translate(0, amount * height)), _signed(0.45), weight=0.1
+    ),
 }
 
 
@@ -150,13 +159,13 @@ def argument_of(name: str, magnitude: float, sign: int, *, rising: bool) -> floa
 def apply(frames: Tensor, operations: Sequence[Drawn]) -> Tensor:
     """(T, H, W, C) uint8 -> the same shape"""
     clip = frames.permute(1, 2, 0, 3)  # (H, W, T, C)
-    clip = clip if clip.is_contiguous() else colours.pixels_together(frames)
+    clip = clip if clip.is_contiguous() else colors.pixels_together(frames)
     for name, argument, interpolation in operations:
         clip = OPERATIONS[name].apply(clip, argument, interpolation)
-    return colours.frames_apart(clip)
+    return colors.frames_apart(clip)
 
 
-# ---------------------------------------------------------------------------------------------------------- text -> RandAugment
+# -------------------------------------------------------------------------------------------------- text -> RandAugment
 _SECTIONS = {"m": "magnitude", "n": "num_ops", "mstd": "magnitude_std", "inc": "rising", "w": "weighted"}
 
 
@@ -176,7 +185,10 @@ def parse_randaugment(text: str, *, interpolation: str = "bicubic") -> RandAugme
         options[_SECTIONS[name]] = float(number)
     if head != "rand" or len(options) < len(sections) or options.get("weighted", 0) or options.get("num_ops", 1) % 1:
         raise UserError(
-            f"AUG.AA_TYPE {text!r} is no RandAugment; write rand-m7-n4-mstd0.5-inc1: magnitude, operations, deviation, inc1 or w0"
+            f"AUG.AA_TYPE {text!r} is no RandAugment; write rand-m7-n4-mstd0.5-inc1: magnitude, operations, "
+            "deviation, inc1 or w0"
         )
-    given = {"num_ops": int, "rising": bool, "weighted": lambda number: True}
-    return RandAugment(**{name: given.get(name, float)(value) for name, value in options.items()}, interpolation=interpolation)
+    given: dict[str, Callable] = {"num_ops": int, "rising": bool, "weighted": lambda number: True}
+    return RandAugment(
+        **{name: given.get(name, float)(value) for name, value in options.items()}, interpolation=interpolation
+    )

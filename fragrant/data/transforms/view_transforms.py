@@ -1,6 +1,8 @@
-"""From the frames of a view to the clip that a model sees: resize, crop, flip on (T, H, W, C) tensors of pixel values 0..255.
+"""From the frames of a view to the clip that a model sees: resize, crop, flip on (T, H, W, C) tensors of pixel values
+0..255.
 
-Frames are uint8. So is a clip, rounded once at the end, or float32 and not rounded where the last digits of published numbers matter.
+Frames are uint8. So is a clip, rounded once at the end, or float32 and not rounded where the last digits of published
+numbers matter.
 All random draws come from the generator that is handed in.
 """
 
@@ -37,7 +39,9 @@ def _interpolated(frames: Tensor, height: int, width: int, dtype: torch.dtype) -
     return pixels.round_() if dtype == torch.uint8 else pixels
 
 
-def resize(frames: Tensor, height: int, width: int, *, dtype: torch.dtype = torch.uint8, together: bool = False) -> Tensor:
+def resize(
+    frames: Tensor, height: int, width: int, *, dtype: torch.dtype = torch.uint8, together: bool = False
+) -> Tensor:
     """(T, H, W, C) -> (T, height, width, C): bilinear between pixel centres, without antialiasing.
 
     Computed in float32 and rounded once: the uint8 kernels of torch round in between and miss one pixel in five by one.
@@ -48,7 +52,9 @@ def resize(frames: Tensor, height: int, width: int, *, dtype: torch.dtype = torc
     if frames.shape[1:3] == (height, width):
         return frames.to(dtype)
     if together:
-        planes = _interpolated(pixels_together(frames).flatten(2).unsqueeze(0), height, width, dtype)  # (1, height, width, T * C)
+        planes = _interpolated(
+            pixels_together(frames).flatten(2).unsqueeze(0), height, width, dtype
+        )  # (1, height, width, T * C)
         planes = to_uint8(planes) if dtype == torch.uint8 else planes
         return planes.view(height, width, *frames.shape[::3]).permute(2, 0, 1, 3)  # (T, height, width, C)
     resized = frames.new_empty(len(frames), height, width, frames.shape[3], dtype=dtype)
@@ -65,7 +71,8 @@ def short_side_size(height: int, width: int, short_side: int) -> tuple[int, int]
 
 
 def box_at(height: int, width: int, side: int, where: float) -> Box:
-    """The square at ``where`` along the long side (0 = left or top, 1 = right or bottom), centred along the short one."""
+    """The square at ``where`` along the long side (0 = left or top, 1 = right or bottom), centred along the short
+    one."""
     along_height, along_width = (where, 0.5) if height > width else (0.5, where)
     return Box(math.ceil((height - side) * along_height), math.ceil((width - side) * along_width), side, side)
 
@@ -76,7 +83,8 @@ def random_box(height: int, width: int, side: int, rng: random.Random) -> Box:
 
 
 def draw_short_side(smallest: int, largest: int, u: float, *, inverse: bool = False) -> int:
-    """Short side for the draw ``u`` in 0..1: even in the side, or (``inverse``) even in 1 / side, which draws small sides more often."""
+    """Short side for the draw ``u`` in 0..1: even in the side, or (``inverse``) even in 1 / side, which draws small
+    sides more often."""
     if inverse:
         low, high = 1 / largest, 1 / smallest
         return round(1 / (low + (high - low) * u))
@@ -84,7 +92,8 @@ def draw_short_side(smallest: int, largest: int, u: float, *, inverse: bool = Fa
 
 
 def relative_size(height: int, width: int, area: float, aspect: float) -> tuple[int, int]:
-    """(height, width) of a box with ``area`` of the frame (0..1) and ``aspect`` = width / height; it may be too large for the frame."""
+    """(height, width) of a box with ``area`` of the frame (0..1) and ``aspect`` = width / height; it may be too large
+    for the frame."""
     pixels = area * height * width
     return round(math.sqrt(pixels / aspect)), round(math.sqrt(pixels * aspect))
 
@@ -99,7 +108,9 @@ def widest_box(height: int, width: int, aspects: tuple[float, float]) -> Box:
     return Box((height - box_height) // 2, (width - box_width) // 2, box_height, box_width)
 
 
-def random_relative_box(height: int, width: int, areas: tuple[float, float], aspects: tuple[float, float], rng: random.Random) -> Box:
+def random_relative_box(
+    height: int, width: int, areas: tuple[float, float], aspects: tuple[float, float], rng: random.Random
+) -> Box:
     """The box of a RandomResizedCrop (Szegedy et al. 2015): ten tries to draw one that fits, then the widest."""
     for _ in range(10):
         area = rng.uniform(*areas)
@@ -111,7 +122,8 @@ def random_relative_box(height: int, width: int, areas: tuple[float, float], asp
 
 
 def multi_scale_sizes(height: int, width: int, crop_size: int, scales: Sequence[float]) -> list[tuple[int, int]]:
-    """(height, width) of the boxes of a multi-scale crop (TSN): the short side times neighbouring ``scales``, evenly drawn.
+    """(height, width) of the boxes of a multi-scale crop (TSN): the short side times neighbouring ``scales``, evenly
+    drawn.
 
     A side within two pixels of ``crop_size`` becomes it where the frame has room (published: also where it has not).
     """
@@ -121,25 +133,25 @@ def multi_scale_sizes(height: int, width: int, crop_size: int, scales: Sequence[
     return [(sides[i], sides[j]) for i in range(len(sides)) for j in range(len(sides)) if abs(i - j) <= 1]
 
 
-# Places of a multi-scale crop in quarters of what is left, (down, across): corners and centre, middles of the sides, quarter points.
+# Places of a multi-scale crop in quarters of what is left, (down, across): corners and centre, middles of the sides,
+# quarter points.
 QUARTERS = ((0, 0), (0, 4), (4, 0), (4, 4), (2, 2), (2, 0), (2, 4), (4, 2), (0, 2), (1, 1), (1, 3), (3, 1), (3, 3))
 
 
 def multi_scale_boxes(height: int, width: int, box_height: int, box_width: int) -> list[Box]:
-    """The thirteen places of a box, evenly drawn; quarters are whole pixels, so that the last ones may miss the border by three."""
+    """The thirteen places of a box, evenly drawn; quarters are whole pixels, so that the last ones may miss the border
+    by three."""
     down, across = (height - box_height) // 4, (width - box_width) // 4
     return [Box(down * y, across * x, box_height, box_width) for y, x in QUARTERS]
 
 
-class TestTransform:
+class EvaluationTransform:
     """Short side to ``short_side``, then the square crop where the view says.
 
     Args:
         enhance: (frames (T, H, W, C) uint8) -> the same shape, before all else.
         gamma: comes next, see ``gamma_table``; 1 = as they are.
     """
-
-    __test__ = False  # pytest: this is no test
 
     def __init__(
         self,
@@ -175,15 +187,19 @@ class TrainTransform:
     Args:
         jitter_scales: range of the short side before a random crop.
         inverse_scales: draw 1 / short side evenly instead of the short side.
-        areas: range of a box's share of the frame; with it a random resized crop takes the place of short side and crop.
+        areas: range of a box's share of the frame; with it a random resized crop takes the place of short side and
+            crop.
         aspects: range of the box's width / height.
         scales: sides of the box / short side; with them a multi-scale crop takes the place of short side and crop.
         flip: mirror half of the clips.
-        short_side: resize the frames to it before a box of ``areas`` or ``scales`` is drawn, as mmaction2 does; 0 = not.
+        short_side: resize the frames to it before a box of ``areas`` or ``scales`` is drawn, as mmaction2 does; 0 =
+            not.
         enhance: (frames (T, H, W, C) uint8) -> the same shape, before all else.
         gamma: range that the gamma of a clip is drawn from, see ``gamma_table``; it comes next.
-        augment: what else is done to colours and places of pixels, in this order: (frames (T, H, W, C) uint8, rng) -> the same shape
-        augment_first: augment the frames and then crop, as published, instead of augmenting the crop, which is less work.
+        augment: what else is done to colours and places of pixels, in this order: (frames (T, H, W, C) uint8, rng) ->
+            the same shape
+        augment_first: augment the frames and then crop, as published, instead of augmenting the crop, which is less
+            work.
         then: comes last, in this order: (clip (C, T, S, S), rng) -> the same shape
     """
 
@@ -257,7 +273,9 @@ class TrainTransform:
             if self.areas:
                 box = random_relative_box(*size, self.areas, self.aspects, rng)
             else:
-                box = rng.choice(multi_scale_boxes(*size, *rng.choice(multi_scale_sizes(*size, self.crop_size, self.scales))))
+                box = rng.choice(
+                    multi_scale_boxes(*size, *rng.choice(multi_scale_sizes(*size, self.crop_size, self.scales)))
+                )
             return resize(box.of(frames), self.crop_size, self.crop_size, **how)
         short_side = draw_short_side(*self.jitter_scales, rng.random(), inverse=self.inverse_scales)
         height, width = size

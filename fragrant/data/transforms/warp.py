@@ -1,4 +1,5 @@
-"""Rotation, shear and translation of uint8 clips: the numbers of Pillow's ``Image.transform``, all frames of a clip at once."""
+"""Rotation, shear and translation of uint8 clips: the numbers of Pillow's ``Image.transform``, all frames of a clip at
+once."""
 
 import math
 from typing import NamedTuple
@@ -58,14 +59,16 @@ _KERNELS = {"bilinear": (_linear, 0), "bicubic": (_cubic, -1)}  # weights, first
 
 
 def _position(step: float, centres: Tensor, shift: Tensor) -> tuple[Tensor, Tensor]:
-    """``step * centres + shift`` as whole pixels and what is added to them, which is small where the step is one pixel."""
+    """``step * centres + shift`` as whole pixels and what is added to them, which is small where the step is one
+    pixel."""
     if step == 1:
         return centres.int(), shift + 0.5
     return torch.zeros(1, 1, dtype=torch.int32), step * centres + shift
 
 
 def _taps(whole: Tensor, rest: Tensor, size: int, interpolation: str) -> tuple[Tensor, Tensor]:
-    """Positions (H, W) along one axis -> pixels (taps, H, W) and weights, which spread to it; one tap where all are pixel centres."""
+    """Positions (H, W) along one axis -> pixels (taps, H, W) and weights, which spread to it; one tap where all are
+    pixel centres."""
     rest = rest - 0.5
     first = rest.floor()
     d = (rest - first).float()
@@ -102,7 +105,9 @@ def warp(frames: Tensor, affine: Affine, *, interpolation: str = "bicubic") -> T
     pixels = (rows.unsqueeze(1) * width + columns).flatten(0, 1)  # (taps, H, W)
     weights = (weights_y.unsqueeze(1) * weights_x).flatten(0, 1)  # (taps, H or 1, W or 1)
     first = torch.arange(0, pixels.numel(), len(pixels), dtype=torch.int32)  # each pixel's taps lie together
-    weights = transposed(weights.flatten(1)).view(*weights.shape[1:], -1).expand(height, width, -1).flatten()  # (H * W * taps,)
+    weights = (
+        transposed(weights.flatten(1)).view(*weights.shape[1:], -1).expand(height, width, -1).flatten()
+    )  # (H * W * taps,)
     pixels = transposed(pixels.flatten(1)).flatten()
     together = frames.reshape(height * width, -1).float()  # (H * W, T * C): one look-up for all frames
     values = F.embedding_bag(pixels, together, first, per_sample_weights=weights, mode="sum")

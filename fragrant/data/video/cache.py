@@ -1,4 +1,5 @@
-"""Decoded videos kept on disk: written when a video is read for the first time, read back as a mapped file ever after."""
+"""Decoded videos kept on disk: written when a video is read for the first time, read back as a mapped file ever
+after."""
 
 import hashlib
 import os
@@ -16,8 +17,10 @@ from fragrant.errors import UserError
 class CachedFrames:
     """Opens videos as ``open_frames`` does, from the cache where they are in it.
 
-    Several processes, also of several machines, may share the folder: files appear whole or not at all, and the room they take is
-    counted under a lock. When the folder is full nothing is thrown out, since every epoch reads all videos: throwing out the oldest
+    Several processes, also of several machines, may share the folder: files appear whole or not at all, and the room
+    they take is
+    counted under a lock. When the folder is full nothing is thrown out, since every epoch reads all videos: throwing
+    out the oldest
     would let none stay until it is needed again. A file that changes (size or time) is a new entry.
 
     Args:
@@ -29,7 +32,9 @@ class CachedFrames:
         UserError: the folder cannot be made or written.
     """
 
-    def __init__(self, open_frames: OpenFrames, folder: str | os.PathLike, *, settings: str = "", max_bytes: float = 50e9):
+    def __init__(
+        self, open_frames: OpenFrames, folder: str | os.PathLike, *, settings: str = "", max_bytes: float = 50e9
+    ):
         self.open_frames = open_frames
         self.folder = Path(folder)
         self.settings = settings

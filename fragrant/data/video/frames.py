@@ -1,11 +1,14 @@
 """A video as an indexable row of frames: exact frame numbers, at the cost of the frames that are asked for.
 
-Decoding is nearly all of that cost. ``readers.Seeker`` decodes as little as possible and compares what it gets with what the
-packets of the file promise; where the two differ, or nothing can be promised, ``readers.Counter`` decodes from the start.
+Decoding is nearly all of that cost. ``readers.Seeker`` decodes as little as possible and compares what it gets with
+what the
+packets of the file promise; where the two differ, or nothing can be promised, ``readers.Counter`` decodes from the
+start.
 """
 
 import os
 from collections.abc import Callable
+from typing import Any, cast
 
 import av
 import numpy as np
@@ -22,7 +25,8 @@ from fragrant.data.video.tensor_file import SUFFIXES, TensorFile
 
 __all__ = ["Frames", "OpenFrames", "VideoError", "VideoFile", "open_frames"]
 
-# Colours are converted by one thread: PyAV's default from version 17 on, one per core, takes longer to start than to convert.
+# Colours are converted by one thread: PyAV's default from version 17 on, one per core, takes longer to start than to
+# convert.
 ONE_THREAD = {"threads": 1} if int(av.__version__.split(".")[0]) >= 17 else {}
 
 OpenFrames = Callable[[str], Frames]
@@ -40,7 +44,7 @@ class VideoFile(Frames):
             if not os.path.isfile(path):  # FFmpeg would also take a folder, a pipe or an address for a video
                 raise CannotRead("it is not a file" if os.path.exists(path) else "no such file")
             try:
-                self._reader = seeker(self._open_source)
+                self._reader: Seeker | Counter = seeker(self._open_source)
             except Doubtful:
                 self._reader = Counter(self._open_source)
         self.fps = self._reader.fps
@@ -65,20 +69,25 @@ class VideoFile(Frames):
         self._reader.close()
         self._reader = Counter(self._open_source)
         if numbers[-1] >= len(self):
-            raise CannotRead(f"it is damaged, only {len(self)} of its {promised} frames decode and frame {numbers[-1]} does not")
+            raise CannotRead(
+                f"it is damaged, only {len(self)} of its {promised} frames decode and frame {numbers[-1]} does not"
+            )
         return self._fill(numbers)
 
     def _fill(self, numbers: list[int]) -> Tensor:
         """(len(numbers), H, W, 3) for ascending frame numbers"""
         place = {number: at for at, number in enumerate(numbers)}
-        pixels = size = None
+        pixels: Tensor | None = None
+        size: tuple[int, int] | None = None
         for number, frame in self._reader.frames(numbers):
             picture, coded = self._upright(frame)
             if pixels is None:
                 size, pixels = coded, torch.empty(len(numbers), *picture.shape, dtype=torch.uint8)
+            assert size is not None
             if coded != size:
                 raise CannotRead(f"its frames differ in size, {size[1]}x{size[0]} and {coded[1]}x{coded[0]}")
             pixels.numpy()[place[number]] = picture
+        assert pixels is not None  # a number is asked for
         return pixels
 
     def _upright(self, frame: av.VideoFrame | np.ndarray) -> tuple[np.ndarray, tuple[int, int]]:
@@ -87,7 +96,7 @@ class VideoFile(Frames):
             return frame, frame.shape[:2]
         height, width = reduced_size(frame.height, frame.width, self.short_side)
         plane = self._to_rgb.reformat(frame, width, height, format="rgb24", **ONE_THREAD).planes[0]
-        rows = np.frombuffer(plane, np.uint8).reshape(height, plane.line_size)
+        rows = np.frombuffer(cast(Any, plane), np.uint8).reshape(height, plane.line_size)
         picture = rows[:, : 3 * width].reshape(height, width, 3)
         turns = round(frame.rotation / 90) % 4  # counted against the clock
         return np.rot90(picture, turns) if turns else picture, (frame.height, frame.width)
@@ -102,12 +111,16 @@ def open_frames(
     template: str = "{:05d}.jpg",
     base: int | None = None,
 ) -> Frames:
-    """Opens a video file, a folder of pictures or a tensor: ``len(frames)``, ``frames.read([0, 8, 16])``, ``frames.fps``.
+    """Opens a video file, a folder of pictures or a tensor: ``len(frames)``, ``frames.read([0, 8, 16])``,
+    ``frames.fps``.
 
     Args:
-        backend: what decodes the frames of a video file, "pyav", "torchcodec" or "decord"; which frame is which says PyAV.
-        multi_thread: let PyAV's decoder use threads. It then cannot leave frames out: more workers are faster than threads.
-        short_side: larger frames are reduced to it while their colours are converted: faster, but other pixels than those of a
+        backend: what decodes the frames of a video file, "pyav", "torchcodec" or "decord"; which frame is which says
+            PyAV.
+        multi_thread: let PyAV's decoder use threads. It then cannot leave frames out: more workers are faster than
+            threads.
+        short_side: larger frames are reduced to it while their colours are converted: faster, but other pixels than
+            those of a
             later resize; 0 = no.
         template, base: of a folder, see ``FrameFolder``.
 

@@ -1,4 +1,5 @@
-"""Decoding by torchcodec or decord instead of PyAV, where frame numbers can be trusted: the packets say which frame is which."""
+"""Decoding by torchcodec or decord instead of PyAV, where frame numbers can be trusted: the packets say which frame is
+which."""
 
 import importlib
 from collections.abc import Iterator, Sequence
@@ -78,4 +79,6 @@ def require(backend: str) -> None:
         raise UserError(f"DATA.DECODING_BACKEND {backend}: {error.name} is not installed; {hint}") from error
     except (ImportError, OSError, RuntimeError) as error:
         reason = " ".join(str(error).split())[:160]
-        raise UserError(f"DATA.DECODING_BACKEND {backend} does not start: {reason}; pyav gives the same frames") from error
+        raise UserError(
+            f"DATA.DECODING_BACKEND {backend} does not start: {reason}; pyav gives the same frames"
+        ) from error

@@ -1,4 +1,5 @@
-"""The packets of a video stream, listed without decoding: which one holds frame number i, and from which key frame it can be reached."""
+"""The packets of a video stream, listed without decoding: which one holds frame number i, and from which key frame it
+can be reached."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -15,7 +16,8 @@ class Doubtful(Exception):
 
 
 def has_table(head: bytes) -> bool:
-    """Whether a file that begins with these 12 bytes is a container whose header lists its streams: MP4, MOV, MKV, WebM, AVI."""
+    """Whether a file that begins with these 12 bytes is a container whose header lists its streams: MP4, MOV, MKV,
+    WebM, AVI."""
     is_mov = head[4:8] in (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot")
     return is_mov or head[:4] == b"\x1aE\xdf\xa3" or head[:4] + head[8:12] == b"RIFFAVI "
 
@@ -49,15 +51,16 @@ class PacketTable(NamedTuple):
         Raises:
             Doubtful: there is none.
         """
-        found = np.flatnonzero(self.pts == pts) if pts is not None else ()
+        found = np.flatnonzero(self.pts == pts if pts is not None else [])
         if not len(found):
             raise Doubtful(f"a packet at {pts} that was not there before")
         return int(found[0])
 
 
-# ---------------------------------------------------------------------------- does a packet hold exactly one frame? (bytes -> answer)
+# -------------------------------------------------------------- does a packet hold exactly one frame? (bytes -> answer)
 def fills_with_slices(data: memoryview, *, length_bytes: int, is_slice: Callable[[int], bool]) -> bool:
-    """H.264, HEVC: units, each behind its length, fill the packet to the last byte, and one of them is a part of a picture.
+    """H.264, HEVC: units, each behind its length, fill the packet to the last byte, and one of them is a part of a
+    picture.
 
     Overwritten or torn files fail here, before anything is decoded.
     """
@@ -69,12 +72,13 @@ def fills_with_slices(data: memoryview, *, length_bytes: int, is_slice: Callable
 
 
 def is_one_forward_frame(data: memoryview) -> bool:
-    """MPEG-4 part 2: one I- or P-frame. B-frames and what packs them (DivX) make the time stamps of an AVI useless, and a
+    """MPEG-4 part 2: one I- or P-frame. B-frames and what packs them (DivX) make the time stamps of an AVI useless, and
+    a
     frame of a few bytes is a placeholder that decodes to nothing."""
-    data = bytes(data)
-    start = data.find(VOP)
-    one = start >= 0 and data.find(VOP, start + 4) < 0
-    return one and len(data) > start + 12 and data[start + 4] >> 6 in (0, 1)
+    content = bytes(data)
+    start = content.find(VOP)
+    one = start >= 0 and content.find(VOP, start + 4) < 0
+    return one and len(content) > start + 12 and content[start + 4] >> 6 in (0, 1)
 
 
 def is_something(data: memoryview) -> bool:
@@ -116,7 +120,7 @@ def list_packets(container: av.container.InputContainer, stream: av.VideoStream)
     """
     codec = stream.codec_context
     fits = frame_check(stream.codec.canonical_name, container.format.name.split(",")[0], codec.extradata or b"")
-    rows = []
+    rows: list[tuple] = []
     for packet in container.demux(stream):
         if not packet.size and packet.pts is None:  # the mark of the end
             break

@@ -1,7 +1,9 @@
-"""Two ways to the frames of a video file: by their time stamps, and by counting from the start. Both give the same frames, bit for bit."""
+"""Two ways to the frames of a video file: by their time stamps, and by counting from the start. Both give the same
+frames, bit for bit."""
 
 import itertools
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import av
 import numpy as np
@@ -9,9 +11,13 @@ import numpy as np
 from fragrant.data.video.packets import Doubtful, PacketTable, droppable, has_table, list_packets
 from fragrant.data.video.row_of_frames import CannotRead
 
-QUICK = {"probesize": "4096", "analyzeduration": "0"}  # FFmpeg then decodes nothing to guess what time stamps tell anyway
-# Some files carry tags that are no UTF-8: PyAV before 19 has to be told to live with them, later ones know no such argument.
-ANY_TAGS = {"metadata_errors": "ignore"} if int(av.__version__.split(".")[0]) < 19 else {}
+QUICK = {
+    "probesize": "4096",
+    "analyzeduration": "0",
+}  # FFmpeg then decodes nothing to guess what time stamps tell anyway
+# Some files carry tags that are no UTF-8: PyAV before 19 has to be told to live with them, later ones know no such
+# argument.
+ANY_TAGS: dict[str, Any] = {"metadata_errors": "ignore"} if int(av.__version__.split(".")[0]) < 19 else {}
 KEPT_BYTES = 64 * 2**20  # decoded frames of one file that are kept rather than decoded twice
 
 
@@ -24,7 +30,8 @@ class Source:
     """An opened file and its first video stream (a cover picture does not count).
 
     Args:
-        quick: open for ``Seeker``, which does not need what FFmpeg finds out by decoding the first frames; only for containers
+        quick: open for ``Seeker``, which does not need what FFmpeg finds out by decoding the first frames; only for
+            containers
             whose header says which streams they have (others crash PyAV 15 to 17).
         multi_thread: let the decoder use threads.
 
@@ -37,7 +44,11 @@ class Source:
             raise CannotRead("its header does not list its streams")
         self.path = path
         self.container = av.open(path, options=QUICK if quick else {}, **ANY_TAGS)
-        streams = [stream for stream in self.container.streams.video if not stream.disposition & stream.disposition.attached_pic]
+        streams = [
+            stream
+            for stream in self.container.streams.video
+            if not stream.disposition & stream.disposition.attached_pic
+        ]
         if not streams:
             self.close()
             raise CannotRead("it has no video stream")
@@ -45,7 +56,8 @@ class Source:
         self.decoder = self.stream.codec_context
         self.decoder.thread_type = "AUTO" if multi_thread else "NONE"
         self.decoder.thread_count = 0 if multi_thread else 1
-        # With threads the decoder is packets ahead of its output, and which frames it drops cannot be said packet by packet.
+        # With threads the decoder is packets ahead of its output, and which frames it drops cannot be said packet by
+        # packet.
         self.may_drop = not multi_thread and droppable(self.stream.codec.canonical_name, self.decoder.extradata or b"")
         rate = self.stream.average_rate or self.stream.guessed_rate
         self.fps = float(rate) if rate else None
@@ -58,7 +70,8 @@ OpenSource = Callable[..., Source]  # open_source(quick=True)
 
 
 class Seeker:
-    """Frames by their time stamps: decodes from the last key frame before a wanted frame to that frame, and on the way leaves
+    """Frames by their time stamps: decodes from the last key frame before a wanted frame to that frame, and on the way
+    leaves
     out the frames that neither are wanted nor needed by another.
 
     What comes out of the decoder is compared with what was expected.
@@ -82,7 +95,7 @@ class Seeker:
     def __len__(self) -> int:
         return len(self._table.shown)
 
-    def frames(self, numbers: Sequence[int]) -> Iterator[tuple[int, av.VideoFrame]]:
+    def frames(self, numbers: Sequence[int]) -> Iterator[tuple[int, av.VideoFrame | np.ndarray]]:
         """The frames with these numbers (ascending, each once), in any order."""
         runs: dict[int, dict[int, int]] = {}  # key packet -> {packet: frame number}
         for number in numbers:
@@ -105,7 +118,9 @@ class Seeker:
             if frame.pts is None or last_pts is not None and frame.pts <= last_pts:
                 raise Doubtful("frames out of order")
             last_pts = frame.pts
-            if frame.pts >= key_pts and (frame.is_corrupt or frame.interlaced_frame):  # two packets may hold one interlaced frame
+            if frame.pts >= key_pts and (
+                frame.is_corrupt or frame.interlaced_frame
+            ):  # two packets may hold one interlaced frame
                 raise Doubtful("a damaged or interlaced frame")
             if frame.pts in number_at:
                 yield number_at.pop(frame.pts), frame
@@ -136,10 +151,13 @@ class Seeker:
     def _seek(self, key: int) -> tuple[int, Iterator[av.Packet]]:
         """Lands at a packet not behind ``key``: its place, and the packets from there on.
 
-        A container may land behind the packet that was meant (MP4 seeks by decoding time): then an earlier key packet is tried.
+        A container may land behind the packet that was meant (MP4 seeks by decoding time): then an earlier key packet
+        is tried.
         """
         for target in np.flatnonzero(self._table.is_key[: key + 1])[::-1]:
-            self._source.container.seek(int(self._table.seek_to[target]), stream=self._source.stream)  # empties the decoder, too
+            self._source.container.seek(
+                int(self._table.seek_to[target]), stream=self._source.stream
+            )  # empties the decoder, too
             packets = self._source.container.demux(self._source.stream)
             first = next(packets)
             at = self._table.at(first.pts)
@@ -159,7 +177,7 @@ class Counter:
         self._open_source = open_source
         self._kept: list[av.VideoFrame] | None = []
         self._count, size = 0, 0
-        self.fps = None
+        self.fps: float | None = None
         for frame in self._decode():
             self._count += 1
             size += sum(plane.buffer_size for plane in frame.planes)

@@ -56,7 +56,8 @@ class Frames(ABC):
 
     @abstractmethod
     def __len__(self) -> int:
-        """Frames that can be read; of a damaged file those before the damage, which may show itself at the first read only."""
+        """Frames that can be read; of a damaged file those before the damage, which may show itself at the first read
+        only."""
 
     @abstractmethod
     def _load(self, numbers: list[int]) -> Tensor:
@@ -73,10 +74,13 @@ class Frames(ABC):
             raise IndexError("no frame numbers given")
         numbers, places = np.unique(np.asarray(indices), return_inverse=True)
         if numbers[0] < 0 or numbers[-1] >= len(self):
-            raise IndexError(f"frame numbers {numbers[0]}..{numbers[-1]} are not all in 0..{len(self) - 1} of '{self.path}'")
+            raise IndexError(
+                f"frame numbers {numbers[0]}..{numbers[-1]} are not all in 0..{len(self) - 1} of '{self.path}'"
+            )
         with errors_named(self.path):
             pixels = self._load(numbers.tolist())
-            pixels = resize(pixels, *reduced_size(*pixels.shape[1:3], self.short_side))
+            height, width = reduced_size(pixels.shape[1], pixels.shape[2], self.short_side)
+            pixels = resize(pixels, height, width)
         as_asked = np.array_equal(places, np.arange(len(numbers)))
         return pixels if as_asked else pixels[torch.from_numpy(places)]
 

@@ -13,7 +13,8 @@ SUFFIXES = (".pt", ".pth", ".npy")
 
 
 class TensorFile(Frames):
-    """``.npy``: an array; ``.pt``, ``.pth``: a tensor, or {"frames": tensor, "fps": number}; (T, H, W, 3) or (T, 3, H, W) uint8 RGB.
+    """``.npy``: an array; ``.pt``, ``.pth``: a tensor, or {"frames": tensor, "fps": number}; (T, H, W, 3) or (T, 3, H,
+    W) uint8 RGB.
 
     Raises:
         VideoError: it is something else.
@@ -45,7 +46,9 @@ class TensorFile(Frames):
 
     def _open(self) -> object:
         if self.path.endswith(".npy"):
-            array = np.load(self.path, mmap_mode="c", allow_pickle=False)  # "c": torch wants memory that could be written to
+            array = np.load(
+                self.path, mmap_mode="c", allow_pickle=False
+            )  # "c": torch wants memory that could be written to
             return torch.from_numpy(array) if array.dtype == np.uint8 else torch.tensor([])
         try:
             content = torch.load(self.path, mmap=True, weights_only=True)

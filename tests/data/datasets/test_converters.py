@@ -37,11 +37,17 @@ REAL = [
     ("arid", "6class", "EE6222_2023_6class", {"train": 150, "test": 96}, 6),
     ("arid", "10class", "EE6222_2022_10class", {"train": 750, "test": 320}, 10),
     ("infar", "vis_inf", "InfAR_FRAGRANT", {"train": 899, "test": 300}, 12),
-    *[("dark48", f"split{split}{kind}", "Dark48", {"train": 7052, "test": 1763}, 48) for split in (1, 2, 3) for kind in ("", "-frames")],
+    *[
+        ("dark48", f"split{split}{kind}", "Dark48", {"train": 7052, "test": 1763}, 48)
+        for split in (1, 2, 3)
+        for kind in ("", "-frames")
+    ],
 ]
 
 
-@pytest.mark.parametrize("name, edition, folder, counts, num_classes", REAL, ids=[f"{row[0]}-{row[1]}-{row[2]}" for row in REAL])
+@pytest.mark.parametrize(
+    "name, edition, folder, counts, num_classes", REAL, ids=[f"{row[0]}-{row[1]}-{row[2]}" for row in REAL]
+)
 def test_real_lists(shared_lists, name, edition, folder, counts, num_classes):
     found = prepared_set(name, shared_lists / folder, edition=edition)
     assert {split: len(records) for split, records in found.splits.items() if split != "val"} == counts
@@ -51,14 +57,15 @@ def test_real_lists(shared_lists, name, edition, folder, counts, num_classes):
     assert ("val" in found.splits) == ("test" in counts) and found.splits.get("val") is found.splits.get("test")
 
 
-# --------------------------------------------------------------------------------------------------------- ARID, real lists
+# ----------------------------------------------------------------------------------------------------- ARID, real lists
 def groups(records) -> set[tuple[int, str]]:
     return {(record.label, Path(record.path).name.split("_")[1]) for record in records}
 
 
 @pytest.mark.parametrize("split", [1, 2, 3])
 def test_arid_splits_share_no_group(shared_lists, split):
-    """(class, scene and actor) is in train or in test, never in both; the three parts are the same 3784 clips in every split."""
+    """(class, scene and actor) is in train or in test, never in both; the three parts are the same 3784 clips in every
+    split."""
     splits = prepared_set("arid", shared_lists / "ARID_v1", edition=f"v1.0-split{split}").splits
     assert not groups(splits["train"]) & groups(splits["test"])
     clips = [record.path for part in ("train", "test", "other") for record in splits[part]]
@@ -99,7 +106,7 @@ def test_arid_v15_few_shot_test_list_has_the_published_size(shared_lists):
     assert len(parse_list(shared_lists / "VideoEval_AR_in_Dark/test.txt").rows) == 2011
 
 
-# ------------------------------------------------------------------------------------------------------- layouts of copies
+# ---------------------------------------------------------------------------------------------------- layouts of copies
 @pytest.mark.parametrize("other", ["others", "other"])
 def test_arid_v15_layout(tmp_path, other):
     split = {"others": 0, "other": 1}[other]
@@ -140,7 +147,10 @@ def test_the_same_names_in_two_folders(shared_lists, tmp_path):
     touch(tmp_path, "val_old/24.mp4")
     with pytest.raises(ListError, match="'24.mp4' may lie in '.*/val_old' and in '.*/validate': say which folder"):
         prepared_set("arid", tmp_path, edition="6class")
-    assert prepared_set("arid", tmp_path, edition="6class", videos=tmp_path / "test").splits["test"][0].path == f"{tmp_path}/test/24.mp4"
+    assert (
+        prepared_set("arid", tmp_path, edition="6class", videos=tmp_path / "test").splits["test"][0].path
+        == f"{tmp_path}/test/24.mp4"
+    )
 
 
 INFAR = "fight handclapping handshake hug jog jump punch push skip walk wave1 wave2".split()
@@ -153,7 +163,11 @@ def test_infar_v1_is_drawn_30_to_20_five_times(tmp_path):
     for split in range(1, 6):
         found = prepared_set("infar", tmp_path, edition=f"v1.0-split{split}")
         assert found.class_names == INFAR
-        assert (len(found.splits["train"]), len(found.splits["test"])) == (360, 240) == (found.published["train"], found.published["test"])
+        assert (
+            (len(found.splits["train"]), len(found.splits["test"]))
+            == (360, 240)
+            == (found.published["train"], found.published["test"])
+        )
         assert set(Counter(found.splits["train"].labels.tolist()).values()) == {30}
         train, test = (set(paths(root, found.splits[part])) for part in ("train", "test"))
         assert not train & test and len(train | test) == 600
@@ -161,17 +175,29 @@ def test_infar_v1_is_drawn_30_to_20_five_times(tmp_path):
     assert len(set(map(frozenset, trains))) == 5
     again = prepared_set("infar", tmp_path, edition="v1.0-split1").splits["train"]
     assert set(paths(root, again)) == trains[0]
-    assert paths(root, again)[:3] == ["fight/fight1.avi", "fight/fight10.avi", "fight/fight11.avi"]  # the draw is frozen
+    assert paths(root, again)[:3] == [
+        "fight/fight1.avi",
+        "fight/fight10.avi",
+        "fight/fight11.avi",
+    ]  # the draw is frozen
 
 
 def test_infar_1200_with_and_without_fragrants_lists(shared_lists, tmp_path):
-    clips = [f"{split}/infrared/{name}/{number:06d}.avi" for split in ("train", "test") for name in INFAR for number in (2, 4)]
+    clips = [
+        f"{split}/infrared/{name}/{number:06d}.avi"
+        for split in ("train", "test")
+        for name in INFAR
+        for number in (2, 4)
+    ]
     touch(tmp_path, *clips)
     found = prepared_set("infar", tmp_path, edition="vis_inf")
     assert sorted(paths(tmp_path, [*found.splits["train"], *found.splits["test"]])) == sorted(clips)
     (tmp_path / "lists").symlink_to(shared_lists / "InfAR_FRAGRANT")
     found = prepared_set("infar", tmp_path, edition="vis_inf")
-    assert len(found.splits["train"]) == 899 and found.splits["train"][0].path == f"{tmp_path}/train/infrared/fight/000002.avi"
+    assert (
+        len(found.splits["train"]) == 899
+        and found.splits["train"][0].path == f"{tmp_path}/train/infrared/fight/000002.avi"
+    )
     assert all(Path(record.path).parent.name == found.class_names[record.label] for record in found.splits["test"])
 
 
@@ -181,7 +207,9 @@ def test_infar_1200_is_fragrants_split(shared_lists):
         for split in ("train", "test"):
             clips = [Path(record.path) for record in found.splits[split] if record.label == row["label"]]
             assert sorted(int(clip.stem) for clip in clips) == row[split]
-            assert {clip.parts[-4:-1] for clip in clips} == {(split, "infrared", name)} and found.class_names[row["label"]] == name
+            assert {clip.parts[-4:-1] for clip in clips} == {(split, "infrared", name)} and found.class_names[
+                row["label"]
+            ] == name
 
 
 def test_ellar_layout(tmp_path):
@@ -198,7 +226,10 @@ def test_ellar_layout(tmp_path):
 @pytest.mark.parametrize(
     "rows, message",
     [
-        ("Walking/a.mp4 0\nRunning/b.mp4 0\n", "ELLAR_label_train.txt:2: label 0 is 'Running' here and 'Walking' elsewhere"),
+        (
+            "Walking/a.mp4 0\nRunning/b.mp4 0\n",
+            "ELLAR_label_train.txt:2: label 0 is 'Running' here and 'Walking' elsewhere",
+        ),
         ("Walking/a.mp4 0\nWalking/b.mp4 1\n", "ELLAR_label_train.txt:2: 'Walking' has label 1 here and 0 elsewhere"),
         ("Walking/a.mp4 0\nRunning/b.mp4 2\n", "ELLAR_label_train.txt: no video has label 1, so it has no name"),
     ],
@@ -236,12 +267,19 @@ def test_dark48_names_are_those_of_the_folders(shared_lists):
 def test_diving48_layout(tmp_path):
     names = ["_8Vy3dlHg2w_00000", "_8Vy3dlHg2w_00001"]
     touch(tmp_path, *(f"rgb/{name}.mp4" for name in names))
-    entries = [{"vid_name": name, "label": label, "start_frame": 0, "end_frame": 100 + label} for label, name in enumerate(names)]
+    entries = [
+        {"vid_name": name, "label": label, "start_frame": 0, "end_frame": 100 + label}
+        for label, name in enumerate(names)
+    ]
     for split in ("train", "test"):
         (tmp_path / f"Diving48_V2_{split}.json").write_text(json.dumps(entries))
-    (tmp_path / "Diving48_vocab.json").write_text(json.dumps([["Back", "15som", "05Twis", "FREE"], ["Back", "15som", "15Twis", "FREE"]]))
+    (tmp_path / "Diving48_vocab.json").write_text(
+        json.dumps([["Back", "15som", "05Twis", "FREE"], ["Back", "15som", "15Twis", "FREE"]])
+    )
     found = prepared_set("diving48", tmp_path)
-    assert found.splits["train"] == [(f"{tmp_path}/rgb/{name}.mp4", label, 100 + label) for label, name in enumerate(names)]
+    assert found.splits["train"] == [
+        (f"{tmp_path}/rgb/{name}.mp4", label, 100 + label) for label, name in enumerate(names)
+    ]
     assert found.class_names[0] == "Back+15som+05Twis+FREE"
 
 
@@ -286,7 +324,9 @@ def test_every_split_needs_every_class(tmp_path):
     touch(tmp_path, "train/sit/a.avi", "train/run/a.avi", "test/sit/a.avi")
     with pytest.raises(ListError, match="/test' has no folder 'run', another split has"):
         prepared_set("folders", tmp_path)
-    with pytest.raises(ListError, match="/test' has 1 folders with videos; expected one folder for each class, two or more"):
+    with pytest.raises(
+        ListError, match="/test' has 1 folders with videos; expected one folder for each class, two or more"
+    ):
         prepared_set("folders", tmp_path / "test")
 
 
@@ -317,14 +357,21 @@ def test_hmdb51_layout(tmp_path):
     (tmp_path / "splits/wave_test_split1.txt").write_text("c.avi 1\nd.avi 0\n")
     found = prepared_set("hmdb51", tmp_path)
     assert paths(tmp_path / "videos", found.splits["train"]) == ["drink/#1_Up_drink.avi", "wave/c.avi"]
-    assert found.splits["test"] == [(f"{tmp_path}/videos/drink/b.avi", 0, None)] and found.class_names == ["drink", "wave"]
+    assert found.splits["test"] == [(f"{tmp_path}/videos/drink/b.avi", 0, None)] and found.class_names == [
+        "drink",
+        "wave",
+    ]
 
 
-# --------------------------------------------------------------------------------------------------------------- command
+# -------------------------------------------------------------------------------------------------------------- command
 @pytest.mark.parametrize(
     "name, edition, message",
     [
-        ("arid", "v1.0-split4", "DATA.EDITION 'v1.0-split4' of arid is not known; did you mean 'v1.0-split3'? Known: v1.0-split1, "),
+        (
+            "arid",
+            "v1.0-split4",
+            "DATA.EDITION 'v1.0-split4' of arid is not known; did you mean 'v1.0-split3'? Known: v1.0-split1, ",
+        ),
         ("arid", "", "no file ARID_split1_train.txt in '{root}' or up to 3 folders below it"),
         ("infar", "", "no folder with the classes fight, handclapping, "),
         ("infar", "vis_inf", "neither train.csv and test.csv nor the folder '{root}/train/infrared' are there"),
@@ -347,7 +394,12 @@ def test_a_missing_root(root):
 def test_written_lists_read_back(shared_clips, tmp_path):
     found = prepared_set("folders", make_folders(shared_clips, tmp_path / "set"))
     report = write_set(found, tmp_path / "set", tmp_path / "lists")
-    assert [line.split()[:2] for line in report[1:5]] == [["train.csv", "24"], ["val.csv", "6"], ["test.csv", "6"], ["classes.txt", "6"]]
+    assert [line.split()[:2] for line in report[1:5]] == [
+        ["train.csv", "24"],
+        ["val.csv", "6"],
+        ["test.csv", "6"],
+        ["classes.txt", "6"],
+    ]
     for split, records in found.splits.items():
         assert read_list(tmp_path / f"lists/{split}.csv", prefix=str(tmp_path / "set"), num_classes=6) == records
     assert not (tmp_path / "lists/train.csv").read_text().startswith("/")
@@ -363,14 +415,25 @@ def make_folders(shared_clips, root) -> Path:
 
 
 def test_command(shared_lists, tmp_path, capsys):
-    words = ["arid", "--root", str(shared_lists / "ARID_v1"), "--out", str(tmp_path), "--edition", "v1.0-split1", "v1.0-split2"]
+    words = [
+        "arid",
+        "--root",
+        str(shared_lists / "ARID_v1"),
+        "--out",
+        str(tmp_path),
+        "--edition",
+        "v1.0-split1",
+        "v1.0-split2",
+    ]
     assert prepare_data.start(words) == 0
     out = capsys.readouterr().out
     assert re.search(r"train.csv +2288 +2288 +110..276 +2288\n", out) and re.search(r"val.csv +859 +859 ", out)
     assert "note: no video of train.csv is there" in out
     assert len((tmp_path / "v1.0-split2/test.csv").read_text().splitlines()) == 859
     assert prepare_data.start(["arid", "--root", "/nowhere", "--out", str(tmp_path)]) == 2
-    assert capsys.readouterr().err == "error: the folder '/nowhere' of arid is not there (DATA.PATH_TO_DATA_DIR, --root)\n"
+    assert (
+        capsys.readouterr().err == "error: the folder '/nowhere' of arid is not there (DATA.PATH_TO_DATA_DIR, --root)\n"
+    )
 
 
 def test_an_incomplete_copy_is_noted(tmp_path):
@@ -381,4 +444,15 @@ def test_an_incomplete_copy_is_noted(tmp_path):
 
 
 def test_names_of_the_sets():
-    assert SETS.names() == ["arid", "dark48", "diving48", "ellar", "folders", "hmdb51", "infar", "sljd", "ssv2", "ucf101"]
+    assert SETS.names() == [
+        "arid",
+        "dark48",
+        "diving48",
+        "ellar",
+        "folders",
+        "hmdb51",
+        "infar",
+        "sljd",
+        "ssv2",
+        "ucf101",
+    ]

@@ -24,7 +24,21 @@ def folder(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "name", ["kinetics", "video_list", "arid", "infar", "ellar", "sljd", "dark48", "ssv2", "diving48", "folders", "ucf101", "hmdb51"]
+    "name",
+    [
+        "kinetics",
+        "video_list",
+        "arid",
+        "infar",
+        "ellar",
+        "sljd",
+        "dark48",
+        "ssv2",
+        "diving48",
+        "folders",
+        "ucf101",
+        "hmdb51",
+    ],
 )
 def test_lists(folder, name):
     videos = DATASETS.get(name)(cfg_of(folder), "train")
@@ -35,7 +49,13 @@ def test_lists(folder, name):
 @pytest.mark.parametrize("separator", [" ", ","])
 def test_named_list_and_prefix(folder, separator):
     cfg = cfg_of(
-        "/nowhere", "DATA.TEST_LIST", f"{folder}/other.txt", "DATA.PATH_LABEL_SEPARATOR", separator, "DATA.PATH_PREFIX", str(folder)
+        "/nowhere",
+        "DATA.TEST_LIST",
+        f"{folder}/other.txt",
+        "DATA.PATH_LABEL_SEPARATOR",
+        separator,
+        "DATA.PATH_PREFIX",
+        str(folder),
     )
     assert DATASETS.get("kinetics")(cfg, "test").records == [(f"{folder}/c.mp4", 1, None)]
 
@@ -49,20 +69,26 @@ def test_paths_of_another_machine(folder):
 def test_a_folder_without_the_videos_is_named_at_once(folder):
     (folder / "test.csv").write_text("# x\nx/a.mp4 0\nx/b.mp4 1\n")
     message = (
-        f"{folder}/test.csv:2: the videos of this list are not there, the first is '/y/x/a.mp4'; set DATA.PATH_PREFIX (for relative paths) "
+        f"{folder}/test.csv:2: the videos of this list are not there, the first is '/y/x/a.mp4'; set "
+        "DATA.PATH_PREFIX (for relative paths) "
         "or DATA.ROOT_REPLACE (for those of another machine)"
     )
     with pytest.raises(ListError, match=f"^{re.escape(message)}$"):
         DATASETS.get("kinetics")(cfg_of(folder, "DATA.PATH_PREFIX", "/y"), "test")
     (folder / "test.csv").write_text("x/a.mp4 0,1\nx/b.mp4 1,0\n")
-    with pytest.raises(ListError, match=r"'x/a.mp4 0'; .*the end of the path may be a further label or a number, see DATA.MULTI_LABEL and"):
+    with pytest.raises(
+        ListError,
+        match=r"'x/a.mp4 0'; .*the end of the path may be a further label or a number, see DATA.MULTI_LABEL and",
+    ):
         DATASETS.get("kinetics")(cfg_of(folder), "test")
 
 
 def test_unlabelled_videos_are_for_tests(folder):
     (folder / "test.csv").write_text("a.mp4 -1\nb.mp4 0\n")
     assert DATASETS.get("video_list")(cfg_of(folder), "test").records.labels.tolist() == [-1, 0]
-    with pytest.raises(ListError, match=r"test.csv:1: label -1 \(unlabelled\): only test videos may be so; the line is 'a.mp4 -1'"):
+    with pytest.raises(
+        ListError, match=r"test.csv:1: label -1 \(unlabelled\): only test videos may be so; the line is 'a.mp4 -1'"
+    ):
         DATASETS.get("video_list")(cfg_of(folder, "DATA.VAL_LIST", "test.csv"), "val")
 
 
@@ -137,7 +163,9 @@ def test_missing_class_names(folder):
         read_class_names(folder / "latin.txt")
 
 
-@pytest.mark.parametrize("split, pairs, name", [("val", [], "val.csv"), ("test", ["DATA.TEST_LIST", "gone.csv"], "gone.csv")])
+@pytest.mark.parametrize(
+    "split, pairs, name", [("val", [], "val.csv"), ("test", ["DATA.TEST_LIST", "gone.csv"], "gone.csv")]
+)
 def test_missing_list_names_the_keys(folder, split, pairs, name):
     value = pairs[1] if pairs else ""
     message = (

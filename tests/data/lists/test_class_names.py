@@ -36,8 +36,14 @@ def test_forms(tmp_path, text, names, ids):
         ("sit\nsit\n", "file of class names '{path}' has the class name 'sit' twice"),
         ("0\tsit\n0\tstand\n", "file of class names '{path}' has the label 0 twice"),
         ("\n", "file of class names '{path}' has no names"),
-        ("[", "file of class names '{path}' is not understood: expected one name per line, a label and a name, or JSON"),
-        ('{"a": "b"}', "file of class names '{path}' is not understood: expected one name per line, a label and a name, or JSON"),
+        (
+            "[",
+            "file of class names '{path}' is not understood: expected one name per line, a label and a name, or JSON",
+        ),
+        (
+            '{"a": "b"}',
+            "file of class names '{path}' is not understood: expected one name per line, a label and a name, or JSON",
+        ),
     ],
 )
 def test_what_is_refused(tmp_path, text, message):

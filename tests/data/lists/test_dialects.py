@@ -49,18 +49,19 @@ def test_rows(form, line, expected):
     ],
 )
 def test_rows_with_several_labels(form, line, expected):
-    assert dialect_of(form, several=True).read(line) == Row(*expected)
-    assert tell_dialect([line], several=True).read(line) == Row(*expected)
+    assert dialect_of(form, multi_label=True).read(line) == Row(*expected)
+    assert tell_dialect([line], multi_label=True).read(line) == Row(*expected)
 
 
 @pytest.mark.parametrize("line", ["a.mp4 3,", "a.mp4 ,3", "a.mp4 3,x", "a.mp4 3,,7"])
 def test_rows_with_half_a_label(line):
     with pytest.raises(ValueError, match="no path and whole-number label where they should be"):
-        dialect_of("path label", several=True).read(line)
+        dialect_of("path label", multi_label=True).read(line)
 
 
 @pytest.mark.parametrize(
-    "form", ["path", "path label,num_frames", "label id", "path path label", "path,label,label", "file.name", "", "auto,"]
+    "form",
+    ["path", "path label,num_frames", "label id", "path path label", "path,label,label", "file.name", "", "auto,"],
 )
 def test_forms_that_are_not_understood(form):
     message = f"DATA.LIST_FORMAT {form!r} is not understood; allowed: auto, or an example row such as 'path label', "

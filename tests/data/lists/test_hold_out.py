@@ -1,4 +1,5 @@
-"""A held-out part of the training list: a share of every class, the same every time, disjoint from what is trained on."""
+"""A held-out part of the training list: a share of every class, the same every time, disjoint from what is trained
+on."""
 
 import re
 from pathlib import Path
@@ -13,7 +14,9 @@ from fragrant.data.lists.records import ListError
 LABELS = [0] * 10 + [1] * 5 + [2] * 2 + [3]
 
 
-@pytest.mark.parametrize("share, held", [(0.2, (2, 1, 1, 0)), (0.5, (5, 2, 1, 0)), (0.001, (1, 1, 1, 0)), (0.99, (9, 4, 1, 0))])
+@pytest.mark.parametrize(
+    "share, held", [(0.2, (2, 1, 1, 0)), (0.5, (5, 2, 1, 0)), (0.001, (1, 1, 1, 0)), (0.99, (9, 4, 1, 0))]
+)
 def test_a_share_of_every_class_but_never_all(share, held):
     train, val = hold_out(LABELS, share, seed=1)
     assert sorted(train + val) == list(range(len(LABELS))) and train == sorted(train) and val == sorted(val)

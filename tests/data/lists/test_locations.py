@@ -55,5 +55,7 @@ def test_the_order_of_places(folder, monkeypatch):
     monkeypatch.chdir(folder)
     paths = ["a.mp4", "b.mp4", "z.mp4", str(folder / "a.mov")]
     assert locate(paths, folder="lists") == ["lists/a.avi", "b.AVI", "z.mp4", f"{folder}/a.mp4"]
-    assert locate(paths, folder="lists", prefix=str(folder)) == [f"{folder}/{name}" for name in ("a.mp4", "b.AVI", "z.mp4", "a.mp4")]
+    assert locate(paths, folder="lists", prefix=str(folder)) == [
+        f"{folder}/{name}" for name in ("a.mp4", "b.AVI", "z.mp4", "a.mp4")
+    ]
     assert locate([], folder="lists", root_replace=("/x", "/y")) == []

@@ -47,14 +47,21 @@ def test_the_form_may_be_given(tmp_path):
 
 
 def test_names_that_are_not_utf8_stay_what_they_are(tmp_path):
-    assert read_list(write(tmp_path, b"/x/caf\xe9.mp4 0\n"))[0].path.encode("utf-8", "surrogateescape") == b"/x/caf\xe9.mp4"
+    assert (
+        read_list(write(tmp_path, b"/x/caf\xe9.mp4 0\n"))[0].path.encode("utf-8", "surrogateescape")
+        == b"/x/caf\xe9.mp4"
+    )
 
 
 def test_where_relative_paths_lie(tmp_path):
     (tmp_path / "beside.mp4").touch()
     path = write(tmp_path, "beside.mp4 0\nelsewhere.mp4 0\n/abs.mp4 0\n")
     assert [record.path for record in read_list(path)] == [str(tmp_path / "beside.mp4"), "elsewhere.mp4", "/abs.mp4"]
-    assert [record.path for record in read_list(path, prefix="/data")] == ["/data/beside.mp4", "/data/elsewhere.mp4", "/abs.mp4"]
+    assert [record.path for record in read_list(path, prefix="/data")] == [
+        "/data/beside.mp4",
+        "/data/elsewhere.mp4",
+        "/abs.mp4",
+    ]
 
 
 BLANK = ", the form of this list is 'path label'"
@@ -99,18 +106,20 @@ def test_errors_say_where(tmp_path, text, message):
 
 def test_several_labels(tmp_path):
     path = write(tmp_path, "/x/a 3,1,3\n/x/b 2\n/x/c -1\n")
-    records = read_list(path, several=True, num_classes=4)
+    records = read_list(path, multi_label=True, num_classes=4)
     expected = [VideoRecord("/x/a", (3, 1)), VideoRecord("/x/b", 2), VideoRecord("/x/c", -1)]
     assert records == expected and records.pick([2, 0]) == [expected[2], expected[0]]
     assert pickle.loads(pickle.dumps(records)) == expected and records.labels.tolist() == [3, 2, -1]
     again = write(tmp_path, "".join(f"{format_row(record)}\n" for record in records), "again.csv")
-    assert read_list(again, several=True) == expected
+    assert read_list(again, multi_label=True) == expected
     table = ClassTable(["run", "sit"], "classes.txt", {5: 0, 9: 1})
-    assert read_list(write(tmp_path, "path,label\n/x/a,9;5\n"), several=True, classes=table) == [VideoRecord("/x/a", (1, 0))]
+    assert read_list(write(tmp_path, "path,label\n/x/a,9;5\n"), multi_label=True, classes=table) == [
+        VideoRecord("/x/a", (1, 0))
+    ]
 
 
 @pytest.mark.parametrize(
-    "several, text, message",
+    "multi_label, text, message",
     [
         (True, "a 0,2\n", "{path}:1: label 2 is not in 0..1 (MODEL.NUM_CLASSES 2); the line is 'a 0,2'"),
         (True, "a 0,-1\n", "{path}:1: label -1 (unlabelled) stands alone; the line is 'a 0,-1'"),
@@ -119,16 +128,17 @@ def test_several_labels(tmp_path):
         (
             True,
             "a.mp4 0 1\nb.mp4 1 0\n",
-            "{path}:1: DATA.MULTI_LABEL True, but no video of this list has several labels in one column, as in 'path 3,7'; "
+            "{path}:1: DATA.MULTI_LABEL True, but no video of this list has several labels in one column, as in "
+            "'path 3,7'; "
             "the line is 'a.mp4 0 1'",
         ),
     ],
 )
-def test_wrong_rows_of_several_labels(tmp_path, several, text, message):
+def test_wrong_rows_of_several_labels(tmp_path, multi_label, text, message):
     path = write(tmp_path, text)
     key = "; several labels of a video are read with DATA.MULTI_LABEL True"
     with pytest.raises(ListError, match=f"^{re.escape(message.format(path=path, key=key))}$"):
-        read_list(path, several=several, num_classes=2)
+        read_list(path, multi_label=multi_label, num_classes=2)
 
 
 def test_all_faults_at_once(tmp_path):
@@ -139,17 +149,30 @@ def test_all_faults_at_once(tmp_path):
 
 def test_labels_that_do_not_begin_at_0(tmp_path):
     classes = ClassTable(["Run", "Sit"], "mapping.txt", {5: 0, 6: 1})
-    assert read_list(write(tmp_path, "/a 6\n/b 5\n/c -1\n"), classes=classes, num_classes=2).labels.tolist() == [1, 0, -1]
+    assert read_list(write(tmp_path, "/a 6\n/b 5\n/c -1\n"), classes=classes, num_classes=2).labels.tolist() == [
+        1,
+        0,
+        -1,
+    ]
     with pytest.raises(ListError, match=r"train.csv:1: label 4 is not in 'mapping.txt' \(5..6\); the line is '/a 4'"):
         read_list(write(tmp_path, "/a 4\n"), classes=classes)
 
 
 def test_json_lists(tmp_path):
     entries = [{"vid_name": "x_1", "label": 3, "start_frame": 0, "end_frame": 90}, {"vid_name": "x_2", "label": 0}]
-    assert read_list(write(tmp_path, json.dumps(entries, indent=1))) == [VideoRecord("x_1", 3, 90), VideoRecord("x_2", 0)]
-    entries = [{"id": "7", "label": "holding a cup", "template": "Holding [something]", "placeholders": ["a cup"]}, {"id": "8"}]
+    assert read_list(write(tmp_path, json.dumps(entries, indent=1))) == [
+        VideoRecord("x_1", 3, 90),
+        VideoRecord("x_2", 0),
+    ]
+    entries = [
+        {"id": "7", "label": "holding a cup", "template": "Holding [something]", "placeholders": ["a cup"]},
+        {"id": "8"},
+    ]
     classes = ClassTable(["Opening something", "Holding something"], "labels.json")
-    assert read_list(write(tmp_path, json.dumps(entries)), classes=classes) == [VideoRecord("7", 1), VideoRecord("8", -1)]
+    assert read_list(write(tmp_path, json.dumps(entries)), classes=classes) == [
+        VideoRecord("7", 1),
+        VideoRecord("8", -1),
+    ]
     with pytest.raises(ListError, match="class 'Holding something' is not in 'labels.json'"):
         read_list(write(tmp_path, json.dumps(entries)), classes=classes._replace(names=["Opening something"]))
 
@@ -182,7 +205,7 @@ def test_a_record_list_is_a_compact_sequence():
     assert len(pickle.dumps(records)) < 60 * 1000  # the path, and 4 numbers
 
 
-# ------------------------------------------------------------------------------------------------------------ real lists
+# ----------------------------------------------------------------------------------------------------------- real lists
 def test_lists_of_the_real_clips(shared_clips):
     records = read_list(shared_clips / "arid6_train.txt", num_classes=6)
     assert len(records) == 24
@@ -192,7 +215,12 @@ def test_lists_of_the_real_clips(shared_clips):
 @pytest.mark.parametrize(
     "name, rows, first, labels",
     [
-        ("InfAR_FRAGRANT/train.csv", 899, ("/public/home/liuwx/perl5/Dataset/VIS_INF/train/infrared/fight/000002.avi", 0, None), 12),  # D1
+        (
+            "InfAR_FRAGRANT/train.csv",
+            899,
+            ("/public/home/liuwx/perl5/Dataset/VIS_INF/train/infrared/fight/000002.avi", 0, None),
+            12,
+        ),  # D1
         ("VideoEval_AR_in_Dark/test.txt", 2011, ("Run/Run_13_1.mp4", 5, None), 11),
         ("Dark48/train_split1.txt", 7052, ("bouncing/meGuchxNyKg_106.mp4", 6, None), 48),
         ("ARID_v1.5_full_Nightcrawler/arid.csv", 6207, ("Drink/Drink_16_13.mp4", 0, None), 11),  # D2
@@ -231,7 +259,9 @@ def test_real_mapping_tables(shared_lists, name, number, ids):  # D6
 
 def test_a_list_with_a_byte_order_mark_and_no_last_newline(shared_lists):
     folder = shared_lists / "InfAR_FRAGRANT"
-    assert (folder / "val.csv").read_bytes().startswith(b"\xef\xbb\xbf") and not (folder / "val.csv").read_bytes().endswith(b"\n")
+    assert (folder / "val.csv").read_bytes().startswith(b"\xef\xbb\xbf") and not (
+        folder / "val.csv"
+    ).read_bytes().endswith(b"\n")
     val, test = (list(parse_list(folder / name).rows.values()) for name in ("val.csv", "test.csv"))
     assert len(val) == 300 and val == test and val[0].path.startswith("/public")
 
@@ -250,7 +280,10 @@ def test_paths_of_another_machine(shared_lists, tmp_path):
     assert records[0].path == f"{here}/train/infrared/fight/000002.avi"
     relative = read_list(shared_lists / "InfAR_FRAGRANT/train.csv", root_replace=(root[0], ""), prefix="/videos")
     assert relative[0].path == "/videos/train/infrared/fight/000002.avi"
-    message = "DATA.ROOT_REPLACE ['/public/home/liu', '/x']: no path of the list begins with '/public/home/liu'; the first is '/public/"
+    message = (
+        "DATA.ROOT_REPLACE ['/public/home/liu', '/x']: no path of the list begins with '/public/home/liu'; the first "
+        "is '/public/"
+    )
     with pytest.raises(ListError, match=f"^{re.escape(message)}"):
         read_list(shared_lists / "InfAR_FRAGRANT/train.csv", root_replace=("/public/home/liu", "/x"))
 
@@ -268,7 +301,9 @@ def test_malformed_rows_are_named(shared_lists):
     found = parse_list(shared_lists / "ARID_UG2_2.2/ug2_2022_train_labeled.csv")
     assert (len(found.rows), list(found.faults)) == (2610, list(range(772, 787)))
     assert found.faults[772] == MISPLACED + IN_CSV
-    with pytest.raises(ListError, match=r"ug2_2022_train_labeled.csv:772: .*; the line is '770,,\"4\\t-18N3scYPX8_000034_000044.mp4\"'"):
+    with pytest.raises(
+        ListError, match=r"ug2_2022_train_labeled.csv:772: .*; the line is '770,,\"4\\t-18N3scYPX8_000034_000044.mp4\"'"
+    ):
         read_list(shared_lists / "ARID_UG2_2.2/ug2_2022_train_labeled.csv")
 
 

@@ -110,9 +110,13 @@ def test_videos_of_the_training_list(tmp_path):
 
 def test_a_folder_with_fewer_frames_than_the_list_says(monkeypatch):
     monkeypatch.setattr(probing, "probe", lambda path, open_frames: Probe(frames=8, codec=probing.FOLDER))
-    records = RecordList([VideoRecord(name, 0, number) for name, number in (("a", 8), ("b", 9), ("c", None), ("d", 5))], source="x.csv")
+    records = RecordList(
+        [VideoRecord(name, 0, number) for name, number in (("a", 8), ("b", 9), ("c", None), ("d", 5))], source="x.csv"
+    )
     checked = check_list(records, {})
-    assert [(problem.where, problem.text) for problem in checked.problems] == [("x.csv:2", "'b' has 8 frames, the list says 9")]
+    assert [(problem.where, problem.text) for problem in checked.problems] == [
+        ("x.csv:2", "'b' has 8 frames, the list says 9")
+    ]
 
 
 def test_no_error_ends_the_check(tmp_path):
@@ -134,7 +138,7 @@ def test_a_reader_that_dies_takes_no_other_video_with_it(monkeypatch):
     assert probes[0].error == "reading it ends the process (a crash of the decoder)"
 
 
-# --------------------------------------------------------------------------------------------------------------- command
+# -------------------------------------------------------------------------------------------------------------- command
 @pytest.fixture
 def folder(shared_clips, tmp_path):
     clips = [*sorted((shared_clips / "broken").glob("h*")), *sorted((shared_clips / "arid6").glob("J*"))]
@@ -145,15 +149,21 @@ def folder(shared_clips, tmp_path):
 
 
 def run(folder, *words) -> int:
-    return check_data.start([*words, "--workers", "1", "--out", str(folder / "out"), "MODEL.NUM_CLASSES", "2", "NUM_GPUS", "0"])
+    return check_data.start(
+        [*words, "--workers", "1", "--out", str(folder / "out"), "MODEL.NUM_CLASSES", "2", "NUM_GPUS", "0"]
+    )
 
 
 def test_command_for_the_lists_of_a_config(folder, capsys):
     assert run(folder, "--write-clean-list", "DATA.PATH_TO_DATA_DIR", str(folder), "TRAIN.DATASET", "kinetics") == 1
     out, err = capsys.readouterr()
-    assert re.search(r"train.csv:9: row: label 9 is not in 0..1 \(MODEL.NUM_CLASSES 2\); the line is '/x/y.mp4 9'\n", out)
+    assert re.search(
+        r"train.csv:9: row: label 9 is not in 0..1 \(MODEL.NUM_CLASSES 2\); the line is '/x/y.mp4 9'\n", out
+    )
     assert re.search(r"train.csv:2: unreadable: video '.*html_error_page.mp4' cannot be read", out)
-    assert re.search(r"train.csv:1: damaged: '.*header_claims_10x_frames.avi': 89 frames decode, its header declares 890", out)
+    assert re.search(
+        r"train.csv:1: damaged: '.*header_claims_10x_frames.avi': 89 frames decode, its header declares 890", out
+    )
     assert re.search(r"val.csv:1: leak: '.*' stands in .*train.csv:8 as well", out)
     assert err == "stopped: 4 problem(s), see above and the column 'problems' of the tables\n"
     with open(folder / "out/train.table.csv", newline="") as file:
@@ -187,6 +197,8 @@ def test_command_for_folders_of_pictures(tmp_path, capsys):
 
 def test_command_with_wrong_input(folder, capsys):
     assert run(folder, "--list", str(folder / "gone.csv")) == 2
-    assert capsys.readouterr().err == f"error: list file '{folder}/gone.csv' cannot be read: No such file or directory\n"
+    assert (
+        capsys.readouterr().err == f"error: list file '{folder}/gone.csv' cannot be read: No such file or directory\n"
+    )
     assert run(folder, "--split", "train", "DATA.PATH_TO_DATA_DIR", "/nowhere") == 2
     assert "no train list '/nowhere/train.csv'" in capsys.readouterr().err

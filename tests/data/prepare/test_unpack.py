@@ -44,8 +44,18 @@ def test_png_pictures_are_the_frames(videos, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_command(videos, tmp_path, capsys, workers):
-    """Lists name the folders; what cannot be read is told in a line and left out; a second run goes on where the first stopped."""
-    words = ["--list", f"train={tmp_path}/x.txt", "--list", f"test={tmp_path}/x.txt", "--template", "%06d.jpg", "--workers", workers]
+    """Lists name the folders; what cannot be read is told in a line and left out; a second run goes on where the first
+    stopped."""
+    words = [
+        "--list",
+        f"train={tmp_path}/x.txt",
+        "--list",
+        f"test={tmp_path}/x.txt",
+        "--template",
+        "%06d.jpg",
+        "--workers",
+        workers,
+    ]
     (tmp_path / "frames/c.part").mkdir(parents=True)  # of a run that was killed
     (tmp_path / "frames/c.part/000099.jpg").touch()
     for _ in range(2):
@@ -59,7 +69,9 @@ def test_command(videos, tmp_path, capsys, workers):
             assert (tmp_path / f"lists/{split}.csv").read_text() == "run/a 10 1\nrun/b 11 0\nc 12 0\n"
         assert sorted(os.listdir(tmp_path / "frames")) == ["c", "run"] and len(os.listdir(tmp_path / "frames/c")) == 12
         (tmp_path / "frames/run/a/000001.jpg").write_bytes((tmp_path / "frames/run/a/000002.jpg").read_bytes())
-    assert (tmp_path / "frames/run/a/000001.jpg").read_bytes() == (tmp_path / "frames/run/a/000002.jpg").read_bytes()  # not made twice
+    assert (tmp_path / "frames/run/a/000001.jpg").read_bytes() == (
+        tmp_path / "frames/run/a/000002.jpg"
+    ).read_bytes()  # not made twice
     record = read_list(tmp_path / "lists/train.csv", prefix=str(tmp_path / "frames"))[0]
     with open_frames(record.path, template="%06d.jpg") as frames:
         assert len(frames) == record.num_frames == 10
@@ -70,7 +82,10 @@ def test_wrong_input(videos, tmp_path, capsys):
     for words, message in [
         ([], "the set video_list needs a list: --list train=FILE"),
         (["--list", "x.txt"], "--list 'x.txt' is not of the form train=FILE, val=FILE or test=FILE"),
-        ([*listed, "--template", "img.jpg"], "the template of frames 'img.jpg' must hold one number, as 'img_{:05d}.jpg' does"),
+        (
+            [*listed, "--template", "img.jpg"],
+            "the template of frames 'img.jpg' must hold one number, as 'img_{:05d}.jpg' does",
+        ),
         ([*listed, "--template", "{:05d}.gif"], "the template of frames '{:05d}.gif' must end in .jpg, .jpeg or .png"),
     ]:
         assert run(tmp_path, *words) == 2
@@ -87,5 +102,10 @@ def test_two_videos_do_not_share_a_folder(videos, tmp_path):
 def test_a_folder_of_other_pictures_is_not_taken_for_the_frames(videos, tmp_path):
     unpack(str(videos / "c.avi"), tmp_path / "frames/c", "{:05d}.jpg")
     records = RecordList([VideoRecord(str(videos / "c.avi"), 0)])
-    found, lines = unpack_set(KnownSet({"train": records}), videos, tmp_path / "frames", template="img_{:05d}.jpg", workers=1)
-    assert len(found.splits["train"]) == 0 and "no file in this folder fits DATA.IMAGE_TEMPLATE 'img_{:05d}.jpg'" in lines[0]
+    found, lines = unpack_set(
+        KnownSet({"train": records}), videos, tmp_path / "frames", template="img_{:05d}.jpg", workers=1
+    )
+    assert (
+        len(found.splits["train"]) == 0
+        and "no file in this folder fits DATA.IMAGE_TEMPLATE 'img_{:05d}.jpg'" in lines[0]
+    )

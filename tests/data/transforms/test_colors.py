@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image, ImageEnhance, ImageOps
 
-from fragrant.data.transforms import colors as colours
+from fragrant.data.transforms import colors as colors
 from fragrant.data.transforms import warp
 
 PILLOW = {"bicubic": Image.Resampling.BICUBIC, "bilinear": Image.Resampling.BILINEAR}
@@ -37,20 +37,23 @@ def pillow_solarize_add(image, amount):
 
 
 SAME = [
-    (colours.autocontrast, (), ImageOps.autocontrast),
-    (colours.equalize, (), ImageOps.equalize),
-    (colours.invert, (), ImageOps.invert),
-    *[(colours.posterize, (bits,), lambda image, bits=bits: ImageOps.posterize(image, bits)) for bits in (1, 2, 3, 4)],
-    *[(colours.solarize, (at,), lambda image, at=at: ImageOps.solarize(image, at)) for at in (0, 77, 128, 256)],
-    *[(colours.solarize_add, (by,), lambda image, by=by: pillow_solarize_add(image, by)) for by in (0, 77, 110)],
+    (colors.autocontrast, (), ImageOps.autocontrast),
+    (colors.equalize, (), ImageOps.equalize),
+    (colors.invert, (), ImageOps.invert),
+    *[(colors.posterize, (bits,), lambda image, bits=bits: ImageOps.posterize(image, bits)) for bits in (1, 2, 3, 4)],
+    *[(colors.solarize, (at,), lambda image, at=at: ImageOps.solarize(image, at)) for at in (0, 77, 128, 256)],
+    *[(colors.solarize_add, (by,), lambda image, by=by: pillow_solarize_add(image, by)) for by in (0, 77, 110)],
 ]
 for ours_, theirs in (
-    (colours.adjust_brightness, ImageEnhance.Brightness),
-    (colours.adjust_contrast, ImageEnhance.Contrast),
-    (colours.adjust_saturation, ImageEnhance.Color),
-    (colours.adjust_sharpness, ImageEnhance.Sharpness),
+    (colors.adjust_brightness, ImageEnhance.Brightness),
+    (colors.adjust_contrast, ImageEnhance.Contrast),
+    (colors.adjust_saturation, ImageEnhance.Color),
+    (colors.adjust_sharpness, ImageEnhance.Sharpness),
 ):
-    SAME += [(ours_, (by,), lambda image, by=by, theirs=theirs: theirs(image).enhance(by)) for by in (0.1, 0.37, 1.0, 1.63, 1.9)]
+    SAME += [
+        (ours_, (by,), lambda image, by=by, theirs=theirs: theirs(image).enhance(by))
+        for by in (0.1, 0.37, 1.0, 1.63, 1.9)
+    ]
 
 
 @pytest.mark.parametrize("operation, arguments, theirs", SAME, ids=lambda value: getattr(value, "__name__", str(value)))
@@ -62,11 +65,13 @@ def test_the_numbers_of_pillow(operation, arguments, theirs):
 
 def test_an_image_without_inner_pixels_is_not_smoothed():
     frames = clip_of("noise", height=2, width=5)
-    assert np.array_equal(ours(colours.adjust_sharpness, frames, 1.9), frames)
+    assert np.array_equal(ours(colors.adjust_sharpness, frames, 1.9), frames)
 
 
 def transformed(affine, interpolation):
-    return lambda image: image.transform(image.size, Image.Transform.AFFINE, affine, resample=PILLOW[interpolation], fillcolor=(128,) * 3)
+    return lambda image: image.transform(
+        image.size, Image.Transform.AFFINE, affine, resample=PILLOW[interpolation], fillcolor=(128,) * 3
+    )
 
 
 MOVES = {
@@ -86,7 +91,9 @@ def test_moves_are_those_of_pillow_but_for_the_last_digit(name, interpolation):
         frames = clip_of(kind)
         if name == "rotate":
             affine = warp.rotate(-21.3, 50, 70)
-            expected = pillow(lambda image: image.rotate(-21.3, resample=PILLOW[interpolation], fillcolor=(128,) * 3), frames)
+            expected = pillow(
+                lambda image: image.rotate(-21.3, resample=PILLOW[interpolation], fillcolor=(128,) * 3), frames
+            )
         else:
             affine = MOVES[name]
             expected = pillow(transformed(affine, interpolation), frames)

@@ -10,7 +10,9 @@ from fragrant.data.transforms.colors import luma
 from fragrant.data.transforms.enhance import clahe, equalize
 
 RNG = np.random.RandomState(0)
-SQUARES = np.kron(RNG.randint(0, 40, (16, 16)), np.ones((4, 4), int)).astype(np.uint8) + np.arange(64, dtype=np.uint8) // 8
+SQUARES = (
+    np.kron(RNG.randint(0, 40, (16, 16)), np.ones((4, 4), int)).astype(np.uint8) + np.arange(64, dtype=np.uint8) // 8
+)
 DARK = torch.from_numpy(RNG.randint(0, 30, (4, 45, 70, 3)).astype(np.uint8))
 
 
@@ -42,7 +44,7 @@ def test_one_curve_for_all_frames(enhance):
 
 
 @pytest.mark.parametrize("enhance", [equalize, clahe])
-def test_dark_clips_become_brighter_and_keep_their_colours(enhance):
+def test_dark_clips_become_brighter_and_keep_their_colors(enhance):
     brighter = enhance(DARK)
     assert brighter.shape == DARK.shape and brighter.dtype == torch.uint8
     assert luma(brighter).mean() > 2 * luma(DARK).mean()

@@ -28,13 +28,19 @@ def test_strings(row):
     assert (augment.magnitude, augment.num_ops) == (row["magnitude"], row["num_ops"])
     assert (augment.magnitude_std, augment.weighted, USED) == (row["magnitude_std"], row["weighted"], row["op_prob"])
     assert [our_name(name) for name in row["ops"]] == list(OPERATIONS)
-    rising = row["first_posterize_kind"] == ["PosterizeIncreasing"] and "inc0" not in row["string"]  # published: inc0 is on, too
+    rising = (
+        row["first_posterize_kind"] == ["PosterizeIncreasing"] and "inc0" not in row["string"]
+    )  # published: inc0 is on, too
     assert augment.rising == rising
 
 
-@pytest.mark.parametrize("text", ["", "augmix-m3", "rand-m7-x3", "rand-n2.5", "rand-w1", "rand-m7-m8", "m7-n4", "rand-m"])
+@pytest.mark.parametrize(
+    "text", ["", "augmix-m3", "rand-m7-x3", "rand-n2.5", "rand-w1", "rand-m7-m8", "m7-n4", "rand-m"]
+)
 def test_other_strings(text):
-    with pytest.raises(UserError, match=re.escape(f"AUG.AA_TYPE {text!r} is no RandAugment; write rand-m7-n4-mstd0.5-inc1")):
+    with pytest.raises(
+        UserError, match=re.escape(f"AUG.AA_TYPE {text!r} is no RandAugment; write rand-m7-n4-mstd0.5-inc1")
+    ):
         parse_randaugment(text)
 
 
@@ -56,7 +62,9 @@ def test_pixels(row):
     picture = np.array(Image.fromarray(small).resize((64, 48), Image.Resampling.BICUBIC))
     assert picture.mean() == pytest.approx(CASE["input"]["mean"], abs=1e-4)
     argument = argument_of(our_name(row["op"]), CASE["magnitude"], 1, rising=row["op"].endswith("Increasing"))
-    clip = apply(torch.from_numpy(picture).expand(2, -1, -1, -1), [Drawn(our_name(row["op"]), argument, CASE["interpolation"])])
+    clip = apply(
+        torch.from_numpy(picture).expand(2, -1, -1, -1), [Drawn(our_name(row["op"]), argument, CASE["interpolation"])]
+    )
     assert torch.equal(clip[0], clip[1])
     values = clip[0].flatten().double()
     assert values[:6].tolist() == row["first6"]
@@ -64,7 +72,7 @@ def test_pixels(row):
     assert values.std(unbiased=False).item() == pytest.approx(row["std"], abs=3e-4)
 
 
-# ------------------------------------------------------------------------------------------------------------------- draws
+# ---------------------------------------------------------------------------------------------------------------- draws
 def drawn_by(text, seeds=2000, **options):
     augment = parse_randaugment(text, **options)
     return [augment.draw(random.Random(seed)) for seed in range(seeds)]
@@ -87,7 +95,9 @@ def test_weighted_operations_are_drawn_by_weight_and_once():
 
 
 def test_magnitudes_spread_and_stay_below_the_highest():
-    angles = [abs(one.argument) for operations in drawn_by("rand-m9-n4-mstd1") for one in operations if one.name == "Rotate"]
+    angles = [
+        abs(one.argument) for operations in drawn_by("rand-m9-n4-mstd1") for one in operations if one.name == "Rotate"
+    ]
     assert max(angles) == 30 and 26 < np.mean(angles) < 27.5 and np.std(angles) > 1.5
     fixed = {one.argument for operations in drawn_by("rand-m9-n4") for one in operations if one.name == "Rotate"}
     assert fixed == {27, -27}
@@ -116,11 +126,13 @@ def test_all_frames_change_alike(augment):
     assert changed > 20
 
 
-def test_colour_jitter_stays_in_its_range():
+def test_color_jitter_stays_in_its_range():
     gray = torch.full((2, 8, 8, 3), 100, dtype=torch.uint8)
     values = [ColorJitter(brightness=0.4)(gray, random.Random(seed))[0, 0, 0, 0].item() for seed in range(300)]
     assert 58 <= min(values) < 66 and 134 < max(values) <= 140
-    assert torch.equal(ColorJitter(saturation=0.9, contrast=0.9)(gray, random.Random(0)), gray)  # a gray picture has neither
+    assert torch.equal(
+        ColorJitter(saturation=0.9, contrast=0.9)(gray, random.Random(0)), gray
+    )  # a gray picture has neither
 
 
 def test_hue():

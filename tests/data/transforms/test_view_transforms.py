@@ -9,13 +9,15 @@ import torch.nn.functional as F
 from conftest import golden
 
 from fragrant.data.transforms import view_transforms as transforms
-from fragrant.data.transforms.view_transforms import Box, TestTransform, TrainTransform
+from fragrant.data.transforms.view_transforms import Box, EvaluationTransform, TrainTransform
 
 WHERE = {"yx_left_top": 0.0, "yx_center": 0.5, "yx_right_bottom": 1.0}
 
 
 def frames_of(height, width, num_frames=2, seed=0):
-    return torch.from_numpy(np.random.RandomState(seed).randint(0, 256, (num_frames, height, width, 3)).astype(np.uint8))
+    return torch.from_numpy(
+        np.random.RandomState(seed).randint(0, 256, (num_frames, height, width, 3)).astype(np.uint8)
+    )
 
 
 def test_crop_places():
@@ -31,14 +33,15 @@ def test_crop_places():
 
 @pytest.mark.parametrize("at", range(12))
 def test_pixels_of_a_test_view(at):
-    """float32 clips, normalised: the published order of steps up to the order of resize and normalisation, which commute."""
+    """float32 clips, normalised: the published order of steps up to the order of resize and normalisation, which
+    commute."""
     case = golden("framework/test_transform_pixels")["cases"][at]
     seed, shape = case["input"]["seed"], case["input"]["shape"]
     pixels = torch.from_numpy(np.random.RandomState(seed).randint(0, 256, size=shape).astype(np.uint8))
     where = case["index"] / 2
     results = {}
     for dtype in (torch.float32, torch.uint8):
-        transform = TestTransform(crop_size=case["crop"], short_side=case["scale"], dtype=dtype)
+        transform = EvaluationTransform(crop_size=case["crop"], short_side=case["scale"], dtype=dtype)
         clip = transform(transform.prepare(pixels), where, random.Random(0))
         assert clip.dtype == dtype
         results[dtype] = clip.permute(3, 0, 1, 2)  # (C, T, H, W)
@@ -56,21 +59,25 @@ def test_pixels_of_a_test_view(at):
 def test_resize_leaves_the_right_size_alone():
     frames = frames_of(12, 16)
     assert transforms.resize(frames, 12, 16) is frames
-    transform = TestTransform(crop_size=12, short_side=12)
+    transform = EvaluationTransform(crop_size=12, short_side=12)
     assert transform.prepare(frames) is frames
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.uint8])
 def test_frames_resized_one_by_one_are_those_of_all_at_once(dtype):
     frames = frames_of(60, 80, num_frames=5)
-    plain = F.interpolate(frames.permute(0, 3, 1, 2).float(), size=(52, 69), mode="bilinear", align_corners=False).permute(0, 2, 3, 1)
+    plain = F.interpolate(
+        frames.permute(0, 3, 1, 2).float(), size=(52, 69), mode="bilinear", align_corners=False
+    ).permute(0, 2, 3, 1)
     plain = plain.round().to(torch.uint8) if dtype == torch.uint8 else plain
     assert torch.equal(transforms.resize(frames, 52, 69, dtype=dtype), plain)
 
 
 def test_short_side_draws():
     for row in golden("framework/train_jitter")["rows"]:
-        assert transforms.draw_short_side(row["min"], row["max"], row["u"], inverse=row["inv_uniform"]) == row["size"], row
+        assert (
+            transforms.draw_short_side(row["min"], row["max"], row["u"], inverse=row["inv_uniform"]) == row["size"]
+        ), row
 
 
 def test_relative_boxes():
@@ -85,9 +92,13 @@ def test_relative_boxes():
 
 
 def test_relative_boxes_fit_and_spread():
-    boxes = [transforms.random_relative_box(60, 80, (0.08, 1.0), (0.75, 1.3333), random.Random(seed)) for seed in range(500)]
+    boxes = [
+        transforms.random_relative_box(60, 80, (0.08, 1.0), (0.75, 1.3333), random.Random(seed)) for seed in range(500)
+    ]
     shares = [box.height * box.width / 4800 for box in boxes]
-    assert all(box.top >= 0 and box.left >= 0 and box.top + box.height <= 60 and box.left + box.width <= 80 for box in boxes)
+    assert all(
+        box.top >= 0 and box.left >= 0 and box.top + box.height <= 60 and box.left + box.width <= 80 for box in boxes
+    )
     assert min(shares) < 0.12 and max(shares) > 0.85
     assert 0.35 < sum(shares) / len(shares) < 0.6
 
@@ -133,12 +144,46 @@ def test_multi_scale_boxes():
     for row in data["rows"]:
         width, height = row["image_wh"]
         sizes = transforms.multi_scale_sizes(height, width, data["input_size"], (1, 0.875, 0.75, 0.66))
-        published = [[min(side, height, width) for side in pair] for pair in next(iter(row["train_multiscale"].values()))]
+        published = [
+            [min(side, height, width) for side in pair] for pair in next(iter(row["train_multiscale"].values()))
+        ]
         assert [[w, h] for h, w in sizes] == published, row["image_wh"]
         for name, places in row["train_multiscale"]["offsets_xy_for_some_crops (13, uniform)"].items():
             box_width, box_height = map(int, name.split("x"))
             boxes = transforms.multi_scale_boxes(height, width, box_height, box_width)
             assert [[box.left, box.top] for box in boxes] == places, name
+
+
+# "five_crop_224_xy" has no twin: no published script of MIE-Net tests with five crops, and fragrant crops along the
+# long side only.
+@pytest.mark.parametrize("row", golden("mienet/crops")["rows"], ids=lambda row: "x".join(map(str, row["image_wh"])))
+def test_test_crops_are_those_of_mie_net_but_for_its_slips(row):
+    """Published crops lie on quarters of whole pixels, up to three short of the right border and two of the centre; in
+    upright
+    frames they move along the short side."""
+    data, (width, height), published = golden("mienet/crops"), row["image_wh"], row["test"]
+    height, width = transforms.short_side_size(height, width, data["scale_size"])
+    assert [width, height] == published["scaled_wh"]
+    for side in (data["input_size"], data["scale_size"]):
+        boxes = [
+            transforms.box_at(height, width, side, where) for where in (0, 1, 0.5)
+        ]  # their order: left, right, centre
+        found, wanted = [[box.left, box.top] for box in boxes], published[f"three_crop_{side}_xy"]
+        if side == data["input_size"]:  # odd remainders are rounded up here, to the even number there
+            assert all(
+                0 <= ours - theirs <= (rest % 2)
+                for ours, theirs, rest in zip(
+                    found[2], published["center_224_xy"], (width - side, height - side), strict=True
+                )
+            )
+        if height > width:
+            wanted = (
+                [[x, y] for y, x in wanted]
+                if height == width
+                else [[wanted[2][0], 0], [wanted[2][0], height - side], wanted[2]]
+            )
+        for ours, theirs, missed in zip(found, wanted, (0, 3, 2), strict=True):
+            assert all(0 <= a - b <= missed for a, b in zip(ours, theirs, strict=True)), (ours, theirs)
 
 
 def test_multi_scale_crops_fit():
@@ -159,11 +204,19 @@ class Shown:
 @pytest.mark.parametrize("areas", [None, (0.3, 0.9)])
 def test_augmentation_of_the_crop_or_of_the_frames(areas, dtype):
     frames = frames_of(60, 80)
-    how = {"crop_size": 48, "jitter_scales": (50, 64), "areas": areas, "aspects": areas and (0.75, 1.3333), "flip": False}
+    how = {
+        "crop_size": 48,
+        "jitter_scales": (50, 64),
+        "areas": areas,
+        "aspects": areas and (0.75, 1.3333),
+        "flip": False,
+    }
     late, early = Shown(), Shown()
     after = TrainTransform(**how, augment=[late], dtype=dtype)(frames, None, random.Random(4))
     before = TrainTransform(**how, augment=[early], augment_first=True, dtype=dtype)(frames, None, random.Random(4))
-    assert torch.equal(early.frames, frames) and late.frames.shape == (2, 48, 48, 3) and late.frames.dtype == torch.uint8
+    assert (
+        torch.equal(early.frames, frames) and late.frames.shape == (2, 48, 48, 3) and late.frames.dtype == torch.uint8
+    )
     assert after.dtype == before.dtype == dtype
     plain = TrainTransform(**how, dtype=torch.float32)(frames, None, random.Random(4))
     assert (255 - plain - after.float()).abs().max() <= 0.51 and (255 - plain - before.float()).abs().max() <= 0.51

@@ -108,7 +108,9 @@ def _read_all(folder, videos, times, max_bytes):
 def test_processes_that_share_a_cache(tmp_path, videos):
     folder = tmp_path / "cache"
     context = multiprocessing.get_context("spawn")  # forking a process with threads may hang
-    workers = [context.Process(target=_read_all, args=(folder, videos[i:] + videos[:i], 2, 40 * SIZE)) for i in range(3)]
+    workers = [
+        context.Process(target=_read_all, args=(folder, videos[i:] + videos[:i], 2, 40 * SIZE)) for i in range(3)
+    ]
     for worker in workers:
         worker.start()
     for worker in workers:

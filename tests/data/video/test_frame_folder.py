@@ -80,19 +80,23 @@ def test_a_number_given_as_base_wins_over_stray_pictures(tmp_path):
         assert len(frames) == 12 and torch.equal(frames.read([0]), expected[[0]])
 
 
-@pytest.mark.parametrize("template, good, bad", [("i{:03d}.jpg", "i001.jpg", "i01.jpg"), ("i{}.jpg", "i1.jpg", "ij.jpg")])
+@pytest.mark.parametrize(
+    "template, good, bad", [("i{:03d}.jpg", "i001.jpg", "i01.jpg"), ("i{}.jpg", "i1.jpg", "ij.jpg")]
+)
 def test_name_pattern(template, good, bad):
     assert name_pattern(template).fullmatch(good) and not name_pattern(template).fullmatch(bad)
 
 
-# ----------------------------------------------------------------------------------------------------------------- tensors
+# -------------------------------------------------------------------------------------------------------------- tensors
 FRAMES = torch.from_numpy(pictures(9))
 
 
 @pytest.mark.parametrize("name", ["a.npy", "a.pt", "b.pt", "c.pth"])
 def test_tensors(tmp_path, name):
     path = tmp_path / name
-    content = {"b.pt": {"frames": FRAMES, "fps": 12.5}, "c.pth": FRAMES.permute(0, 3, 1, 2).contiguous()}.get(name, FRAMES)
+    content = {"b.pt": {"frames": FRAMES, "fps": 12.5}, "c.pth": FRAMES.permute(0, 3, 1, 2).contiguous()}.get(
+        name, FRAMES
+    )
     np.save(path, FRAMES.numpy()) if name.endswith("npy") else torch.save(content, path)
     with open_frames(path) as frames:
         assert len(frames) == 9 and frames.fps == (12.5 if name == "b.pt" else None)
@@ -104,7 +108,11 @@ def test_tensors(tmp_path, name):
 @pytest.mark.parametrize(
     "name, content, message",
     [
-        ("a.pt", FRAMES.float(), "expected uint8 frames (T, H, W, 3) or (T, 3, H, W), got (9, 48, 64, 3) torch.float32"),
+        (
+            "a.pt",
+            FRAMES.float(),
+            "expected uint8 frames (T, H, W, 3) or (T, 3, H, W), got (9, 48, 64, 3) torch.float32",
+        ),
         ("a.pt", FRAMES[0], "expected uint8 frames (T, H, W, 3) or (T, 3, H, W), got (48, 64, 3) torch.uint8"),
         ("a.pt", FRAMES[..., :2], "expected frames of 3 channels, got the shape "),
         ("a.pt", {"pixels": FRAMES}, "expected uint8 frames (T, H, W, 3) or (T, 3, H, W), got NoneType"),
@@ -121,7 +129,9 @@ def test_what_is_no_tensor_of_frames(tmp_path, name, content, message):
         path.write_bytes(content)
     elif content is not None:
         torch.save(content, path)
-    with pytest.raises(VideoError, match=f"^video '{re.escape(str(path))}' cannot be read: {re.escape(message)}[^\n]*$"):
+    with pytest.raises(
+        VideoError, match=f"^video '{re.escape(str(path))}' cannot be read: {re.escape(message)}[^\n]*$"
+    ):
         open_frames(path)
 
 

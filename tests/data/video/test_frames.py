@@ -14,7 +14,8 @@ from make_video import decode_all, encode, pictures, remux
 from fragrant.data.video import readers
 from fragrant.data.video.frames import VideoError, open_frames
 
-# name -> how it is encoded, and who reads it; "falls back" = the seeking reader notices while reading that it may not seek
+# name -> how it is encoded, and who reads it; "falls back" = the seeking reader notices while reading that it may not
+# seek
 ENCODED = {
     "b_frames.mp4": (dict(options={"g": "250"}), readers.Seeker),
     "short_gop.mp4": (dict(options={"g": "12", "bf": "0"}), readers.Seeker),
@@ -52,7 +53,14 @@ def test_any_order_gives_the_frames_of_a_plain_decode(tmp_path, name):
     with open_frames(path) as frames:
         assert len(frames) == 40
         assert isinstance(frames._reader, readers.Seeker if reader == "falls back" else reader)
-        for indices in [*random_requests(40, name, 12), list(range(40)), list(range(39, -1, -1)), [39], [0], [7, 7, 3, 7]]:
+        for indices in [
+            *random_requests(40, name, 12),
+            list(range(40)),
+            list(range(39, -1, -1)),
+            [39],
+            [0],
+            [7, 7, 3, 7],
+        ]:
             assert same(frames, expected, indices), indices
         assert isinstance(frames._reader, readers.Counter if reader == "falls back" else reader)
     for indices in random_requests(40, name, 4):  # each from a file just opened
@@ -118,7 +126,8 @@ class Count:
 
 
 @pytest.mark.parametrize(
-    "gop, wanted, most", [(1, [3, 20, 33], 3), (10, [12, 35], 3 + 6), (10, [19], 10), (10, [10, 20, 30], 3), (250, [5], 6)]
+    "gop, wanted, most",
+    [(1, [3, 20, 33], 3), (10, [12, 35], 3 + 6), (10, [19], 10), (10, [10, 20, 30], 3), (250, [5], 6)],
 )
 def test_decodes_from_the_key_frame_before(tmp_path, monkeypatch, gop, wanted, most):
     path = encode(tmp_path / "a.mp4", 40, options={"g": str(gop), "bf": "0", "sc_threshold": "0"})
@@ -150,7 +159,7 @@ def test_numbers_outside(tmp_path, indices, message):
             frames.read([])
 
 
-# ----------------------------------------------------------------------------------------------------------------- damage
+# --------------------------------------------------------------------------------------------------------------- damage
 def damaged(tmp_path, name="a.mp4", **recipe):
     """A file whose second half is overwritten after its packets' lengths: nothing but decoding shows it."""
     path = encode(tmp_path / name, 40, **recipe)
@@ -173,7 +182,9 @@ def test_damage_that_shows_itself_only_in_decoding(tmp_path):
     assert 10 < good <= 20
     with open_frames(path) as frames:
         assert same(frames, np.stack(expected), [0, 8])
-        message = f"video '{path}' cannot be read: it is damaged, only {good} of its 40 frames decode and frame 39 does not"
+        message = (
+            f"video '{path}' cannot be read: it is damaged, only {good} of its 40 frames decode and frame 39 does not"
+        )
         with pytest.raises(VideoError, match=f"^{re.escape(message)}$"):
             frames.read([0, 39])
         assert len(frames) == good
@@ -184,7 +195,11 @@ def test_damage_that_shows_itself_only_in_decoding(tmp_path):
     "name, make, message",
     [
         ("gone.mp4", lambda path: None, "no such file"),
-        ("folder.mp4", lambda path: path.mkdir(), "no file in this folder fits DATA.IMAGE_TEMPLATE '{:05d}.jpg'; it is empty"),
+        (
+            "folder.mp4",
+            lambda path: path.mkdir(),
+            "no file in this folder fits DATA.IMAGE_TEMPLATE '{:05d}.jpg'; it is empty",
+        ),
         ("pipe.mp4", os.mkfifo, "it is not a file"),
         ("empty.mp4", lambda path: path.touch(), "Invalid data found when processing input"),
         ("page.mp4", lambda path: path.write_text("<html>404</html>"), "Invalid data found when processing input"),
@@ -198,7 +213,11 @@ def test_what_is_no_video(tmp_path, name, make, message):
 
 
 def open_files():
-    return {os.readlink(f"/proc/self/fd/{fd}") for fd in os.listdir("/proc/self/fd") if os.path.lexists(f"/proc/self/fd/{fd}")}
+    return {
+        os.readlink(f"/proc/self/fd/{fd}")
+        for fd in os.listdir("/proc/self/fd")
+        if os.path.lexists(f"/proc/self/fd/{fd}")
+    }
 
 
 @pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="needs /proc")
@@ -233,10 +252,11 @@ def test_reading_again_and_again_keeps_no_memory(tmp_path):
     assert grown < 200_000
 
 
-# ------------------------------------------------------------------------------------------------------------- real files
+# ----------------------------------------------------------------------------------------------------------- real files
 ROW = re.compile(r"\| (?P<file>\S+/\S+) \| .*? \| \d+x\d+ \| [\d.]+ \| \d+ / (?P<n>\d+) \|")
 SOME = (
-    "derived/h264_open_gop12.mp4 derived/h264_start_at_5s.mkv derived/h264_fragmented_nohdrcount.mp4 derived/hevc_b.mp4 "
+    "derived/h264_open_gop12.mp4 derived/h264_start_at_5s.mkv derived/h264_fragmented_nohdrcount.mp4 "
+    "derived/hevc_b.mp4 "
     "misc/decord_video_90.mov misc/decord_video_180.mov misc/decord_video_270.mov "
     "derived/vp9_altref.webm derived/raw_annexb.h264 derived/mpeg1.mpg misc/decord_unordered.mov "
     "misc/hmdb51_Turnk_r_Pippi_Michel_cartwheel_f_cm_np2_le_med_6.avi "

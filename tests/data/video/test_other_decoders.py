@@ -23,7 +23,12 @@ def installed(backend: str) -> str:
 @pytest.mark.parametrize("backend", DECODERS)
 @pytest.mark.parametrize(
     "name, options",
-    [("b_frames.mp4", {"g": "250"}), ("short_gop.mp4", {"g": "12", "bf": "0"}), ("a.mkv", {"g": "30"}), ("b.avi", {"bf": "2"})],
+    [
+        ("b_frames.mp4", {"g": "250"}),
+        ("short_gop.mp4", {"g": "12", "bf": "0"}),
+        ("a.mkv", {"g": "30"}),
+        ("b.avi", {"bf": "2"}),
+    ],
 )
 def test_the_same_frames(tmp_path, backend, name, options):
     path = encode(tmp_path / name, 40, options=options, **({"codec": "mpeg4"} if name.endswith("avi") else {}))

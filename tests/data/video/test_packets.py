@@ -57,7 +57,8 @@ def test_when_frames_may_be_dropped(codec, extradata, expected):
 
 
 @pytest.mark.parametrize(
-    "name, expected", [("a.mp4", True), ("a.mov", True), ("a.mkv", True), ("a.avi", True), ("a.ts", False), ("a.h264", False)]
+    "name, expected",
+    [("a.mp4", True), ("a.mov", True), ("a.mkv", True), ("a.avi", True), ("a.ts", False), ("a.h264", False)],
 )
 def test_containers_with_a_header(tmp_path, name, expected):
     head = encode(tmp_path / name, 2, codec="mpeg4" if name == "a.avi" else "libx264").read_bytes()[:12]
@@ -67,7 +68,15 @@ def test_containers_with_a_header(tmp_path, name, expected):
 
 @pytest.mark.parametrize(
     "codec, container",
-    [("h264", "avi"), ("h264", "mpegts"), ("vp8", "matroska"), ("vp9", "avi"), ("mpeg2video", "mov"), ("mpeg4", "mpeg"), ("wmv2", "asf")],
+    [
+        ("h264", "avi"),
+        ("h264", "mpegts"),
+        ("vp8", "matroska"),
+        ("vp9", "avi"),
+        ("mpeg2video", "mov"),
+        ("mpeg4", "mpeg"),
+        ("wmv2", "asf"),
+    ],
 )
 def test_no_promise_for(codec, container):
     with pytest.raises(Doubtful, match=f"{codec} in {container}"):
@@ -102,7 +111,8 @@ def test_frames_that_an_edit_list_hides_have_no_number(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "name, codec, options", [("a.mkv", "mpeg4", {"bf": "2", "g": "12"}), ("a.avi", "mpeg4", {"bf": "2"}), ("a.ts", "libx264", {})]
+    "name, codec, options",
+    [("a.mkv", "mpeg4", {"bf": "2", "g": "12"}), ("a.avi", "mpeg4", {"bf": "2"}), ("a.ts", "libx264", {})],
 )
 def test_doubtful_files(tmp_path, name, codec, options):
     with pytest.raises(Doubtful):
