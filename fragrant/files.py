@@ -9,8 +9,7 @@ from typing import IO
 
 @contextlib.contextmanager
 def written_whole(path: str | Path, *, own_name: str = "", durable: bool = True) -> Iterator[IO[bytes]]:
-    """A file to write that becomes ``path`` at the end in one move, on the disk for good; after an error, ``path`` is as
-    before.
+    """A file to write that becomes ``path`` at the end in one move; after an error, ``path`` is as before.
 
     Args:
         path: in a folder that is there.
