@@ -73,7 +73,7 @@ def drop_old_batches(output_dir: str | Path, keep: int = 2) -> None:
     """Deletes the checkpoints from within an epoch that are not among the newest ``keep``; those of whole epochs
     stay."""
     for path in _all_checkpoints(output_dir)[keep:]:
-        if NAME.fullmatch(path.name)[2]:
+        if (name := NAME.fullmatch(path.name)) and name[2]:
             path.unlink(missing_ok=True)
 
 

@@ -132,7 +132,9 @@ class RunLog:
             from tensorboard.compat.proto.summary_pb2 import Summary
 
             image = Summary.Image(width=size[0], height=size[1], colorspace=3, encoded_image_string=data)
-            self._board.file_writer.add_summary(Summary(value=[Summary.Value(tag=name, image=image)]), step)
+            writer = self._board.file_writer
+            assert writer is not None  # SummaryWriter makes it at once, and takes it away in close()
+            writer.add_summary(Summary(value=[Summary.Value(tag=name, image=image)]), step)
 
     def bar(self, steps: Iterator, *, total: int, title: str) -> tqdm:
         """A progress bar on a terminal; elsewhere an iterator that prints nothing."""

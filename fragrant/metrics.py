@@ -265,10 +265,10 @@ def by_quantile(values: Tensor, right: Tensor, *, groups: int = 4) -> list[Group
         edges.add(
             int(torch.searchsorted(values, values[cut : cut + 1], right=False)) if cut < len(values) else len(values)
         )
-    edges = sorted(edges)
+    bounds = sorted(edges)
     return [
         Group(float(values[start]), float(values[end - 1]), share(int(right[start:end].sum()), end - start))
-        for start, end in zip(edges, edges[1:], strict=False)
+        for start, end in zip(bounds, bounds[1:], strict=False)
     ]
 
 

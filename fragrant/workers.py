@@ -36,7 +36,13 @@ def start_worker() -> None:
     for work for ever."""
     torch.set_num_threads(1)
     parent = multiprocessing.parent_process()
-    threading.Thread(target=lambda: (parent.join(), os._exit(1)), daemon=True).start()
+    if parent is not None:  # this is a worker
+
+        def end_with_parent() -> None:
+            parent.join()
+            os._exit(1)
+
+        threading.Thread(target=end_with_parent, daemon=True).start()
 
 
 def worker_pool(workers: int) -> ProcessPoolExecutor:

@@ -20,7 +20,7 @@ def main(arguments) -> None:
     ]
     min_frames = cfg.DATA.NUM_FRAMES if arguments.min_frames is None else arguments.min_frames
     opened = partial(open_frames, template=cfg.DATA.IMAGE_TEMPLATE, base=cfg.DATA.IMAGE_BASE)
-    problems, trained = 0, {}
+    problems, trained = 0, dict[str, str]()
     for name, split, path in lists:
         records, faults = records_and_faults(cfg, split, path)
         options = {

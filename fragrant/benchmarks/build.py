@@ -85,7 +85,7 @@ def dgam_benchmark(cfg, device: torch.device, *, clips: int, rounds: int) -> str
     return f"{table}\n\n{title}\n{benchmark_shares(setting, *batch, clip_norm=cfg.SOLVER.CLIP_GRADIENT, rounds=rounds)}"
 
 
-LOADER_WORKS = {
+LOADER_WORKS: dict[str, tuple[str, dict[str, object]]] = {
     "train, 1 view": ("train", {"AUG.ENABLE": False, "AUG.NUM_SAMPLE": 1}),
     "train, RandAugment m7-n4, 2 views": (
         "train",
@@ -135,7 +135,7 @@ def loader_benchmark(cfg, *, rounds: int, list_files: int) -> str:
 
 def build_objective_settings(cfg, device: torch.device) -> list[Setting]:
     """The config's model trained plainly, with Mixup and with SV-Mix, everything else alike."""
-    ways = {
+    ways: dict[str, dict[str, object]] = {
         "plain": {"MIXUP.ENABLE": False},
         "mixup": {"MIXUP.ENABLE": True, "MIXUP.TYPE": "mixup"},
         "svmix": {"MIXUP.ENABLE": True, "MIXUP.TYPE": "svmix"},

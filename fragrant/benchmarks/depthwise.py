@@ -1,6 +1,7 @@
 """The depthwise 3D convolution on a GPU: the Triton kernels next to cuDNN, and next to what the chip allows."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -54,7 +55,8 @@ class Layer(NamedTuple):
 
     @property
     def out(self) -> Size:
-        return tuple(-(-length // step) for length, step in zip(self.map, self.stride, strict=True))
+        frames, height, width = (-(-length // step) for length, step in zip(self.map, self.stride, strict=True))
+        return frames, height, width
 
     @property
     def inputs(self) -> int:
@@ -102,8 +104,8 @@ def passes_of(layer: Layer, dtype: torch.dtype, device: torch.device) -> dict[st
             return F.conv3d(x, weight, bias, layer.stride, padding, 1, layer.channels)
 
         runs["forward"][name] = forward
-        runs["input gradient"][name] = lambda backward=backward: backward([True, False, False])
-        runs["filter gradient"][name] = lambda backward=backward: backward([False, True, layer.has_bias])
+        runs["input gradient"][name] = partial(backward, [True, False, False])
+        runs["filter gradient"][name] = partial(backward, [False, True, layer.has_bias])
     x, grad = x.contiguous(memory_format=last), grad.contiguous(memory_format=last)
     runs["forward"]["triton"] = lambda: depthwise_triton.depthwise_conv3d(x, weight, bias, layer.stride)
     runs["input gradient"]["triton"] = lambda: depthwise_triton.input_grad(grad, weight, layer.map, layer.stride)

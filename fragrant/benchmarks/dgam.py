@@ -32,7 +32,8 @@ def benchmark_dgam(clips: Tensor, *, rounds: int = 5) -> str:
     num_frames = clips.shape[2]
     torch.manual_seed(0)
     published = PublishedGammaExperts(num_frames, tau=PUBLISHED_TAU).to(clips.device)
-    statistics, experts = {"published": published_statistics}, {"published": published}
+    statistics: dict[str, Callable] = {"published": published_statistics}
+    experts: dict[str, Callable] = {"published": published}
     implementations = {"PyTorch": "torch"} | (
         {"Triton": "triton"} if clips.device.type == "cuda" and triton_is_installed() else {}
     )
@@ -41,7 +42,7 @@ def benchmark_dgam(clips: Tensor, *, rounds: int = 5) -> str:
         ours.load_state_dict(published.state_dict())
         statistics[name], experts[name] = partial(frame_statistics, impl=impl), partial(brightened, ours)
     grad = torch.randn_like(clips)
-    cases = (
+    cases: tuple[tuple[str, dict[str, Callable], Callable], ...] = (
         ("statistics, forward", statistics, lambda form: _forward(form, clips)),
         ("statistics + experts, forward", experts, lambda form: _forward(form, clips)),
         ("statistics + experts, forward + backward", experts, lambda form: form(clips).backward(grad)),

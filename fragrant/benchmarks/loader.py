@@ -6,17 +6,18 @@ import random
 import statistics
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import av
 import numpy as np
 from torch import Tensor
 
-from fragrant.data.clips import ClipDataset, make_batch
+from fragrant.data.clips import ClipDataset, VideoClips, make_batch
 from fragrant.data.loader import ClipLoader, EvaluationBatches
 from fragrant.data.video.frames import VideoFile, open_frames
 from fragrant.data.video.packets import Doubtful, list_packets
@@ -54,7 +55,7 @@ def _encode(path: Path, height: int, width: int, gop: int) -> None:
     coarse = rng.randint(0, 256, (height // 16, width // 16, 3)).astype(np.float32)
     texture = coarse.repeat(32, 0).repeat(32, 1)
     for axis in (0, 1):
-        texture = sum(np.roll(texture, shift, axis) for shift in range(-12, 13)) / 25
+        texture = np.asarray(sum(np.roll(texture, shift, axis) for shift in range(-12, 13)) / 25)
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=FPS, options={"g": str(gop)})
         stream.height, stream.width, stream.pix_fmt = height, width, "yuv420p"
@@ -108,7 +109,7 @@ def _stages(dataset: ClipDataset, epoch: int) -> Counter:
     try:
         for video_id in range(len(dataset)):
             with clock.count("item"):
-                item = dataset[(epoch, video_id)]
+                item = _item(dataset, epoch, video_id)
             with clock.count("collate"):
                 make_batch([item])
     finally:
@@ -129,16 +130,27 @@ def _needed(dataset: ClipDataset, epoch: int) -> list[list[int]]:
     return needed
 
 
+def _item(dataset: ClipDataset, epoch: int, video_id: int) -> VideoClips:
+    item = dataset[(epoch, video_id)]
+    assert isinstance(item, VideoClips), "an unreadable file"
+    return item
+
+
 def _make(dataset: ClipDataset, epoch: int) -> None:
     """A batch of each video, given away before the next is made, as a reading process does."""
     for video_id in range(len(dataset)):
-        make_batch([dataset[(epoch, video_id)]])
+        make_batch([_item(dataset, epoch, video_id)])
 
 
 def _read(path: str, numbers: list[int]) -> None:
     """The floor: the frames that are needed, exact, and nothing else."""
     with open_frames(path) as frames:
         frames.read(numbers)
+
+
+def _each(function: Callable[..., None], arguments: Sequence[tuple]) -> None:
+    for own in arguments:
+        function(*own)
 
 
 def _times(path: str) -> np.ndarray | None:
@@ -193,33 +205,30 @@ def measure_kind(paths: Sequence[str], works: Sequence[Work], *, rounds: int, wo
     round."""
     datasets = [work.dataset_of(paths) for work in works]
     times = {path: _times(path) for path in paths}
-    rows = [{"name": work.name, "item": [], "floor": [], "plain": [], "stages": Counter()} for work in works]
+    rows: list[dict[str, Any]] = [
+        {"name": work.name, "item": [], "floor": [], "plain": [], "stages": Counter()} for work in works
+    ]
     for epoch in range(rounds + 1):  # the first is a warm-up
         for row, dataset in zip(rows, datasets, strict=True):
             needed = _needed(dataset, epoch)
-            item = _cpu(lambda dataset=dataset, epoch=epoch: _make(dataset, epoch))
-            floor = _cpu(
-                lambda needed=needed: [_read(path, numbers) for path, numbers in zip(paths, needed, strict=True)]
-            )
-            with_times = [
-                (path, times[path], numbers)
-                for path, numbers in zip(paths, needed, strict=True)
-                if times[path] is not None
-            ]
-            plain = _cpu(lambda todo=with_times: [_plain_seek(*arguments) for arguments in todo])
+            item = _cpu(partial(_make, dataset, epoch))
+            todo = list(zip(paths, needed, strict=True))
+            floor = _cpu(partial(_each, _read, todo))
+            with_times = [(path, stamps, numbers) for path, numbers in todo if (stamps := times[path]) is not None]
+            plain = _cpu(partial(_each, _plain_seek, with_times))
             stages = _stages(dataset, epoch)
             if epoch:
                 row["item"].append(item / len(paths))
                 row["floor"].append(floor / len(paths))
                 row["plain"].append(plain / len(paths) if len(with_times) == len(paths) else float("nan"))
                 row["stages"].update(stages)
-            row["views"] = len(dataset[(epoch, 0)].views)
+            row["views"] = len(_item(dataset, epoch, 0).views)
     for row, work in zip(rows, works, strict=True):
         row["clips/s"] = loader_speed(work, paths, workers=workers)
     return rows
 
 
-def benchmark_loader(files: dict[str, Sequence[str]], works: Sequence[Work], *, rounds: int, workers: int) -> str:
+def benchmark_loader(files: Mapping[str, Sequence[str]], works: Sequence[Work], *, rounds: int, workers: int) -> str:
     """A table with a row for every kind of item of every kind of file.
 
     item: CPU time of one video with all its views; floor: of reading the frames that it needs; plain: of reading them

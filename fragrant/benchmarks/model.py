@@ -45,7 +45,7 @@ def benchmark_model(
         clips, labels: as of :func:`random_batch`.
         settings: the plain one first.
     """
-    results = {part: {} for part in PARTS}
+    results: dict[str, dict[str, Measured]] = {part: {} for part in PARTS}
     runs = {setting.name: _parts(setting, clips, labels, clip_norm) for setting in settings}
     for part in PARTS:
         results[part] = measure({name: parts[part] for name, parts in runs.items()}, device=clips.device, rounds=rounds)

@@ -51,7 +51,9 @@ def _step(setting: Setting, clips: Tensor, labels: Tensor, clip_norm: float | No
 
 def sv_mix_parts(setting: Setting, clips: Tensor) -> dict[str, Callable[[], object]]:
     """The three passes through a network and the rest that make a step."""
-    objective, partner = setting.objective.train(), torch.arange(len(clips), device=clips.device).flip(0)
+    objective = setting.objective.train()
+    assert isinstance(objective, SvMix)
+    partner = torch.arange(len(clips), device=clips.device).flip(0)
     prepared = setting.prepare(clips)
     with torch.no_grad(), setting.precision.autocast():
         features = objective.features(prepared)

@@ -19,7 +19,7 @@ class Call(NamedTuple):
 
 def calls_of(parts: dict[str, list[nn.Module]], forward: Callable[[], object]) -> dict[str, list[Call]]:
     """The calls of every part's modules in one forward pass."""
-    calls = {name: [] for name in parts}
+    calls: dict[str, list[Call]] = {name: [] for name in parts}
     hooks = []
     for name, modules in parts.items():
 

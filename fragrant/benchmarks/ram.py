@@ -1,7 +1,7 @@
 """What FAM and RAM cost, forward and backward, next to the published order of operations in the same run."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -31,7 +31,7 @@ def ram_cases(*, clips: int, clips_of_relational_features: int) -> list[Case]:
     ``clips_of_relational_features``: with many value channels the published form takes up to 1.4 GB for each clip
     there.
     """
-    kinds = {
+    kinds: dict[str, dict[str, Any]] = {
         "V/V, 1 head": dict(key_dim=16),
         "VplusR/V, 1 head": dict(key_dim=16, kernel_type="VplusR"),
         "VplusR/R, 1 head": dict(key_dim=16, kernel_type="VplusR", feature_type="R"),
@@ -89,7 +89,8 @@ def _benchmark(
     for case in cases:
         forms = {name: form.to(device) for name, form in forms_of(case).items()}
         x = torch.randn(case.clips, case.channels, 8, case.size, case.size, device=device)
-        outputs, variants = {}, {}
+        outputs: dict[str, Tensor] = {}
+        variants: dict[str, Callable[[], object]] = {}
         for name, form in forms.items():
             outputs[name] = _output(form, x, autocast)  # also the first run, which sets up what is used ever after
             variants[name] = _forward_backward(

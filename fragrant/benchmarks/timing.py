@@ -4,7 +4,7 @@ import ctypes
 import statistics
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import NamedTuple
 
@@ -29,10 +29,10 @@ def machine(device: torch.device) -> str:
 
 
 def measure(
-    variants: dict[str, Callable[[], object]], *, device: torch.device, rounds: int = 5, warmup: int = 1
+    variants: Mapping[str, Callable[[], object]], *, device: torch.device, rounds: int = 5, warmup: int = 1
 ) -> dict[str, Measured]:
     """Runs every variant once per round, in turn; the warm-up rounds count for nothing but the peak of memory."""
-    peaks = {}
+    peaks: dict[str, int] = {}
     for _ in range(max(warmup, 1)):
         for name, function in variants.items():
             with peak_memory(device) as peak:

@@ -100,7 +100,7 @@ def _number(value: object, element: type | str) -> int | float:
         raise ValueError(f"{value!r} is not {wanted}")
     if element is int and number != int(number):
         raise ValueError(f"{value!r} is not {wanted}")
-    return number if element == "number" else element(number)
+    return element(number) if isinstance(element, type) else number
 
 
 def _parse_number(text: str) -> int | float | None:

@@ -163,7 +163,7 @@ def _nearest(key: str, known: dict[str, object]) -> str:
         close = [other for other in known if likeness[other] > best - 0.05]
         return (
             "did you mean "
-            + " or ".join(f"'{other}'" for other in sorted(close, key=likeness.get, reverse=True)[:3])
+            + " or ".join(f"'{other}'" for other in sorted(close, key=likeness.__getitem__, reverse=True)[:3])
             + "?"
         )
     inside = [other.rpartition(".")[2] for other in known if other.rpartition(".")[0] == block]
@@ -185,6 +185,8 @@ def _likeness(key: str, other: str) -> float:
 def _say_what_is_ignored(cfg: CfgNode, settings: list[Setting], known: dict[str, object]) -> None:
     ignored = dict.fromkeys(key for key, _, _ in settings if key not in known and entry_of(key, IGNORED))
     if ignored:
-        _log.warning("config: ignored: %s", ", ".join(f"{key} ({IGNORED[entry_of(key, IGNORED)]})" for key in ignored))
+        _log.warning(
+            "config: ignored: %s", ", ".join(f"{key} ({IGNORED[entry_of(key, IGNORED) or key]})" for key in ignored)
+        )
     if cfg.DATA.DECODING_BACKEND == "torchvision":
         _log.warning("config: DATA.DECODING_BACKEND torchvision: videos are read with PyAV, the same frames by index")

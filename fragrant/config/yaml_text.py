@@ -1,7 +1,7 @@
 """Config yaml <-> settings: reads files with their line numbers, writes a tree that reads back equal."""
 
 import os
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import yaml
 from fvcore.common.config import BASE_KEY, CfgNode
@@ -45,7 +45,7 @@ def read_yaml(path: str, chain: tuple[str, ...] = ()) -> list[Setting]:
         if setting.key == BASE_KEY:
             names = setting.value if isinstance(setting.value, list) else [setting.value]
             for name in names:
-                base = os.path.join(os.path.dirname(path), os.path.expanduser(name))
+                base = os.path.join(os.path.dirname(path), os.path.expanduser(cast(str, name)))
                 bases += read_yaml(base, (*chain, path))
         else:
             own.append(setting)
@@ -104,7 +104,8 @@ def _compose(path: str, chain: tuple[str, ...]) -> yaml.Node | None:
 
 
 def _flatten(block: yaml.MappingNode, path: str) -> list[Setting]:
-    settings, lines = [], {}
+    settings: list[Setting] = []
+    lines: dict[str, int] = {}
     for setting in _settings(block, path, prefix="", depth=0):
         if setting.key in lines:
             raise ConfigError([f"{setting.where}: {setting.key} is set twice, before in {lines[setting.key]}"])

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import torch
 
@@ -161,7 +161,8 @@ def build_source(cfg) -> ClipSource:
         )
 
     whole, num_views = _plan(cfg, "test")
-    return ClipSource(whole, num_views, _plan(cfg, "val")[0], window_frames, _transform(cfg, "test"), frame_opener(cfg))
+    transform = cast(EvaluationTransform, _transform(cfg, "test"))
+    return ClipSource(whole, num_views, _plan(cfg, "val")[0], window_frames, transform, frame_opener(cfg))
 
 
 def build_dataset(cfg, split: str, records: Sequence[VideoRecord]) -> tuple[ClipDataset, int]:

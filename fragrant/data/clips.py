@@ -3,8 +3,8 @@
 import itertools
 import math
 import random
-from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple, Protocol, cast
 
 import numpy as np
 import torch
@@ -51,6 +51,16 @@ class Skipped(NamedTuple):
 
     id: int
     message: str
+
+
+class ViewTransform(Protocol):
+    """Frames of a video -> one of its views."""
+
+    def prepare(self, frames: Tensor, /) -> Tensor:
+        """What all views have in common: (T, H, W, C) uint8 -> (T, H', W', C)"""
+
+    def __call__(self, frames: Tensor, where: Any, rng: random.Random, /) -> Tensor:
+        """(T, H', W', C) -> (T, S, S, C); where: see View."""
 
 
 class VideoClips(NamedTuple):
@@ -125,7 +135,7 @@ class ClipDataset(Dataset):
         self,
         records: Sequence[VideoRecord],
         plan: ViewPlan,
-        transform: Callable,
+        transform: ViewTransform,
         *,
         seed: int,
         open_frames: OpenFrames = open_frames,
@@ -147,7 +157,8 @@ class ClipDataset(Dataset):
 
     def __getitem__(self, key: tuple[int, int]) -> VideoClips | Unreadable:
         epoch, video_id = key
-        seed, skipped = f"{self.seed}-{epoch}-{video_id}", []
+        seed = f"{self.seed}-{epoch}-{video_id}"
+        skipped: list[Skipped] = []
         for candidate in itertools.chain([video_id], self._others(video_id, seed)):
             try:
                 return self._clips(candidate, seed)._replace(skipped=tuple(skipped))
@@ -182,7 +193,7 @@ class ClipDataset(Dataset):
 
     def _label(self, record: VideoRecord) -> int | Tensor:
         if self.several_of is None:
-            return record.label
+            return cast(int, record.label)
         shown = torch.zeros(self.several_of, dtype=torch.bool)
         shown[[label for label in each_label(record.label) if label >= 0]] = True
         return shown

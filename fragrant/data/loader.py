@@ -52,7 +52,7 @@ class EvaluationBatches(Sampler):
     def __init__(self, num_videos: int, *, batch_size: int, rank: int = 0, world_size: int = 1):
         self.share = shard(num_videos, rank, world_size)
         self.batch_size = batch_size
-        self.epoch = 0
+        self.epoch = self.first = 0  # as TrainBatches has them; every iteration is the same
 
     def __len__(self) -> int:
         return -(-len(self.share) // self.batch_size)

@@ -85,8 +85,8 @@ class Sampler(NamedTuple):
             starts = sampling.looped_starts(num_frames, segments=self.length // self.run, start=start)
             return sampling.runs(starts, num_frames, run=self.run)
         span = sampling.clip_span(self.length, self.stride, fps=fps, target_fps=self.target_fps)
-        start = sampling.placed_start(num_frames, span, offset=self.offset, **place)
-        return sampling.dense(num_frames, length=self.length, span=span, start=start)
+        begin = sampling.placed_start(num_frames, span, offset=self.offset, **place)
+        return sampling.dense(num_frames, length=self.length, span=span, start=begin)
 
 
 def _train_views(num_frames, rng, *, fps=None, sampler: Sampler, views: int) -> list[View]:

@@ -59,9 +59,9 @@ def gather_rows(rows: torch.Tensor) -> torch.Tensor:
     rows."""
     if world_size() == 1:
         return rows
-    counts = [torch.zeros(1, dtype=torch.long, device=rows.device) for _ in range(world_size())]
-    dist.all_gather(counts, torch.tensor([len(rows)], device=rows.device))
-    counts = [int(count) for count in counts]
+    gathered = [torch.zeros(1, dtype=torch.long, device=rows.device) for _ in range(world_size())]
+    dist.all_gather(gathered, torch.tensor([len(rows)], device=rows.device))
+    counts = [int(count) for count in gathered]
     padded = rows.new_zeros((max(counts), *rows.shape[1:]))
     padded[: len(rows)] = rows
     parts = [torch.empty_like(padded) for _ in counts]

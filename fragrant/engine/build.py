@@ -5,11 +5,13 @@ from typing import NamedTuple
 
 import torch
 from fvcore.common.config import CfgNode
-from torch import Tensor, nn
+from torch import nn
 
 from fragrant.distributed.signals import StopRequest
 from fragrant.errors import RunStopped
+from fragrant.layers.preparation import ClipPreparation
 from fragrant.logs import RunLog
+from fragrant.models.backbone import Backbone
 from fragrant.runtime.build import model_on_device
 from fragrant.runtime.evaluate import Scored, score_videos
 from fragrant.runtime.precision import pick_precision
@@ -23,11 +25,11 @@ class Job(NamedTuple):
     cfg: CfgNode
     device: torch.device
     log: RunLog
-    prepare: Callable[[Tensor], Tensor]  # uint8 clips -> normalised float32 clips, both (N, C, T, H, W)
+    prepare: ClipPreparation  # uint8 clips -> normalised float32 clips, both (N, C, T, H, W)
     stop: StopRequest
 
 
-def build_job_model(job: Job) -> nn.Module:
+def build_job_model(job: Job) -> Backbone:
     return model_on_device(
         job.cfg, job.device, channels_last=job.cfg.TRAIN.CHANNELS_LAST, compiled=job.cfg.TRAIN.COMPILE
     )

@@ -2,7 +2,7 @@
 
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 import torch
 from torch import Tensor
@@ -78,7 +78,7 @@ class TrainMeter:
         self.whole.load_state_dict(state["whole"], self.device)
         self.seconds_before = state["seconds"]
 
-    def watch(self, loader: Iterable) -> Iterator:
+    def watch(self, loader: Collection) -> Iterator:
         """The batches of the loader, with the time they let the step wait."""
         self.num_steps = len(loader)
         self.bar = self.log.bar(

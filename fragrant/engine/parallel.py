@@ -3,7 +3,7 @@
 import warnings
 from collections.abc import Callable
 from inspect import signature
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -38,7 +38,7 @@ class _Replicated(DistributedDataParallel):
 class Parallel(NamedTuple):
     """``trained`` is called instead of the objective; ``average_gradients``: see Stepper."""
 
-    trained: nn.Module
+    trained: Objective
     average_gradients: Callable[[bool], None]
 
 
@@ -62,17 +62,18 @@ def parallelize(
         accum_steps: batches per optimiser step.
     """
     if sharding == "fsdp":
-        fully_shard(objective, mesh=init_device_mesh(device.type, (world_size(),)))
-        return Parallel(objective, lambda wanted: objective.set_requires_gradient_sync(wanted))
+        sharded = fully_shard(objective, mesh=init_device_mesh(device.type, (world_size(),)))  # objective itself
+        return Parallel(objective, lambda wanted: sharded.set_requires_gradient_sync(wanted))
     if world_size() == 1:
         return Parallel(objective, lambda wanted: None)
     # The strides of depthwise filters, whose second dimension is 1 long, can be written in two ways; torch copies them
     # as it should.
     warnings.filterwarnings("ignore", message="Grad strides do not match bucket view strides")
+    keep_buffers: dict[str, Any] = {KEEP_BUFFERS: False}
     replicated = _Replicated(
         objective,
         device_ids=[device] if device.type == "cuda" else None,
-        **{KEEP_BUFFERS: False},
+        **keep_buffers,
         gradient_as_bucket_view=True,  # no second copy of all gradients
         static_graph=accum_steps == 1 and objective.same_graph_every_step,  # torch: not together with skipped averaging
     )
@@ -84,7 +85,7 @@ def parallelize(
             wanted  # what its no_sync() does, without a block around forward and backward
         )
 
-    return Parallel(replicated, average_gradients)
+    return Parallel(cast(Objective, replicated), average_gradients)  # with its face, see above
 
 
 def share_buffers(objective: nn.Module) -> None:

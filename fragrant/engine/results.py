@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import IO
 
@@ -49,15 +50,15 @@ def save_results(folder: Path, table: ScoreTable, scores: VideoScores, summary: 
 def save_pickles(folder: Path, scores: VideoScores, *, uniformer_name: str, slowfast_name: str) -> list[Path]:
     """The result files of UniFormer (always) and SlowFast (where TEST.SAVE_RESULTS_PATH names one)."""
     numbers, labels = scores.scores.float().numpy(), scores.labels.numpy()
-    contents = {uniformer_name: {"video_preds": numbers, "video_labels": labels}}
+    contents: dict[str, object] = {uniformer_name: {"video_preds": numbers, "video_labels": labels}}
     if slowfast_name:
         contents[slowfast_name] = [numbers, labels]
     for name, content in contents.items():
-        _write(folder / name, lambda file, content=content: pickle.dump(content, file))
+        _write(folder / name, partial(pickle.dump, content))
     return [folder / name for name in contents]
 
 
-def _write(path: Path, fill: Callable[[IO[bytes]], None]) -> None:
+def _write(path: Path, fill: Callable[[IO[bytes]], object]) -> None:
     """Whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with written_whole(path) as file:

@@ -7,6 +7,7 @@ from torch import nn
 
 from fragrant.checkpoint import CheckpointError, load_checkpoint, load_latest
 from fragrant.distributed import from_main
+from fragrant.models.backbone import Backbone
 from fragrant.models.weights import load_weights
 from fragrant.runtime.weights import existing
 
@@ -39,7 +40,7 @@ class Sources(NamedTuple):
     pretrained: str  # image or video weights of the published model
 
 
-def load_start(model: nn.Module, sources: Sources, *, max_epoch: int) -> Start:
+def load_start(model: Backbone, sources: Sources, *, max_epoch: int) -> Start:
     """Fills the model, before anything else is built on it; ``take_up`` brings the rest back.
 
     The first of these that applies: a checkpoint in the output folder (resume), ``checkpoint`` with its epoch and
@@ -64,7 +65,7 @@ def load_start(model: nn.Module, sources: Sources, *, max_epoch: int) -> Start:
     return Start("Starting from random weights")
 
 
-def _from_file(model: nn.Module, sources: Sources, max_epoch: int) -> Start:
+def _from_file(model: Backbone, sources: Sources, max_epoch: int) -> Start:
     path = existing(sources.checkpoint, "TRAIN.CHECKPOINT_FILE_PATH")
     state = load_checkpoint(path)
     report = load_weights(
@@ -88,7 +89,7 @@ def _from_file(model: nn.Module, sources: Sources, max_epoch: int) -> Start:
     return start._replace(message=f"Continuing {path} with its optimiser: {start.epoch} of {max_epoch} epochs are done")
 
 
-def _taken_up(model: nn.Module, state: dict, path: Path) -> Start:
+def _taken_up(model: nn.Module, state: dict, path: str | Path) -> Start:
     try:
         model.load_state_dict(state["model_state"])
     except RuntimeError as error:
@@ -96,6 +97,6 @@ def _taken_up(model: nn.Module, state: dict, path: Path) -> Start:
     return Start(str(path), state["epoch"] + 1, state.get("batch", 0), {**state, "path": path})
 
 
-def of_another(path: Path, error: Exception) -> CheckpointError:
+def of_another(path: str | Path, error: Exception) -> CheckpointError:
     reason = " ".join(str(error).split())[:300]
     return CheckpointError(f"{path} is of another model or optimiser, it cannot be taken up again: {reason}")

@@ -49,7 +49,11 @@ class RunState:
 
         ``best`` is as it was before this epoch's validation, which resuming repeats.
         """
-        share = {"rng": rng_state(), "meter": self.meter.state_dict() if done else None}
+        averaged = None
+        if done:
+            assert self.meter is not None  # an epoch is at work
+            averaged = self.meter.state_dict()
+        share = {"rng": rng_state(), "meter": averaged}
         shares = gather_objects(share)
         return {
             "epoch": finished_epochs - 1,
@@ -74,6 +78,7 @@ class RunState:
     def take_up_meter(self, start: Start) -> None:
         """The averages of an epoch that was interrupted."""
         if averaged := of_this_rank(start.state["meter"]):
+            assert self.meter is not None  # the epoch is at work
             self.meter.load_state_dict(averaged)
 
 

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import torch
 from fvcore.common.config import CfgNode
-from torch import nn
 
 from fragrant.checkpoint import checkpoint_hash
 from fragrant.config import changed, dump_cfg
@@ -21,6 +20,7 @@ from fragrant.engine.results import run_facts, save_pickles, save_results
 from fragrant.engine.skipped import SkipReport
 from fragrant.errors import RunStopped
 from fragrant.logs import duration
+from fragrant.models.backbone import Backbone
 from fragrant.objectives import part_to_test
 from fragrant.report.build import present_test
 from fragrant.runtime.evaluate import Scored
@@ -65,7 +65,7 @@ def weights_of_the_test(cfg: CfgNode) -> str:
     )
 
 
-def announce_test(job: Job, model: nn.Module, loader, weights: str) -> dict:
+def announce_test(job: Job, model: Backbone, loader, weights: str) -> dict:
     """Loads the weights and says everything that decides which number comes out; the content of the checkpoint."""
     cfg = job.cfg
     patterns = tuple(cfg.TRAIN.CHECKPOINT_CLEAR_NAME_PATTERN)

@@ -48,7 +48,7 @@ class Training(NamedTuple):
     job: Job
     start: Start
     state: RunState
-    trained: nn.Module  # the objective as it is called: on several processes a wrapper of it
+    trained: Objective  # the objective as it is called: on several processes a wrapper of it
     train_loader: ClipLoader
     val_loader: ClipLoader
     precision: Precision

@@ -190,7 +190,7 @@ def build_study(cfg) -> Study:
 # ------------------------------------------------------------------------------------ the tables of the published study
 # table, row, settings other than the config's, classifier, published top-1 of 96 test and 150 training videos in
 # percent
-TABLES = [
+TABLES: list[tuple[str, str, dict[str, object], str, tuple[float, float]]] = [
     ("1 sampling", "every n-th frame", {}, "two_layer", (25.00, 94.67)),
     ("1 sampling", "random frames", {"FEATURES.SAMPLING": "random"}, "two_layer", (23.95, 94.00)),
     ("2 gamma", "gamma 3", {}, "two_layer", (25.00, 94.67)),
@@ -199,7 +199,7 @@ TABLES = [
     ("3 classifier", "random forest", {}, "random_forest", (17.71, 100.00)),
     ("3 classifier", "two-layer network", {}, "two_layer", (25.00, 94.67)),
 ]
-STANDARD = {"FEATURES.SAMPLING": "interval", "DATA.GAMMA": [3.0]}
+STANDARD: dict[str, object] = {"FEATURES.SAMPLING": "interval", "DATA.GAMMA": [3.0]}
 
 
 def compare_rows(cfg, device: torch.device, say: Callable[[str], None]) -> list[dict]:

@@ -50,6 +50,9 @@ class FrameNetwork(nn.Module):
         preset: its ``weights.transforms()``.
     """
 
+    mean: Tensor  # (1, C, 1, 1)
+    std: Tensor
+
     def __init__(self, network: nn.Module, preset):
         super().__init__()
         self.network = network

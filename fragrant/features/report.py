@@ -13,8 +13,8 @@ def describe_results(results: list[dict], class_names: list[str] | None = None) 
     """The lines that a person reads: one per result, means over seeds, the confusion matrix of each classifier's first
     seed."""
     lines = [results[0]["protocol"]] if results else []
-    for name, group in itertools.groupby(results, key=lambda result: result["classifier"]):
-        group = list(group)
+    for name, of_one in itertools.groupby(results, key=lambda result: result["classifier"]):
+        group = list(of_one)
         for result in group:
             chosen = "".join(f" {key}={value}" for key, value in result["hyper_parameters"].items())
             seed = "" if result["seed"] is None else f" seed {result['seed']}"

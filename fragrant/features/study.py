@@ -93,7 +93,8 @@ class Study(NamedTuple):
         self, name: str, seed: int, chosen: dict, train: FeatureTable, asked: list[np.ndarray]
     ) -> list[np.ndarray]:
         """Learns from ``train`` alone, then predicts each of ``asked`` (n, D) -> (n,)."""
-        mean, scale = 0.0, 1.0
+        mean: np.ndarray | float = 0.0
+        scale: np.ndarray | float = 1.0
         if self.standardize:
             mean, scale = train.features.mean(0), train.features.std(0)
             scale = np.where(scale > 0, scale, 1).astype(np.float32)  # a feature that never changes says nothing
@@ -123,4 +124,5 @@ class Study(NamedTuple):
                 "fewer than folds"
             )
         folds = sklearn("model_selection", "StratifiedKFold")(self.folds, shuffle=True, random_state=seed)
-        return [tuple(train.pick(ids) for ids in pair) for pair in folds.split(train.features, train.labels)]
+        pairs = folds.split(train.features, train.labels)
+        return [(train.pick(learned), train.pick(asked)) for learned, asked in pairs]

@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -31,7 +31,7 @@ class FeatureTable(NamedTuple):
     def save(self, path: Path) -> None:
         """``numpy.load(path)`` gives the same fields; settings as JSON text."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        columns = {"features": self.features, "labels": self.labels, "paths": np.array(self.paths)}
+        columns: dict[str, Any] = {"features": self.features, "labels": self.labels, "paths": np.array(self.paths)}
         names, settings = (
             np.array(self.class_names or [], dtype=str),
             np.array(json.dumps(self.settings, sort_keys=True)),

@@ -54,7 +54,7 @@ def load_mixer(checkpoint: str | os.PathLike, device: torch.device) -> Selective
     Raises:
         UserError: there is none in the file.
     """
-    state = weights_of_part(load_checkpoint(checkpoint), "mixer.").get("model_state", {})
+    state = weights_of_part(load_checkpoint(os.fspath(checkpoint)), "mixer.").get("model_state", {})
     if "query.weight" not in state:
         raise CheckpointError(f"checkpoint {checkpoint} holds no mixer; allowed: one of a run with MIXUP.TYPE svmix")
     dim, width = state["query.weight"].shape

@@ -34,7 +34,7 @@ def as_csv(prediction: Prediction) -> str:
     a row per window
     where there are some.
     """
-    parts = prediction.windows or [Window("", "", prediction.top, prediction.choices)]
+    parts: Sequence[tuple] = prediction.windows or [("", "", prediction.top, prediction.choices)]
     rows = [
         [prediction.path, start, end, prediction.error, *choices.values(), *_cells(top)]
         for start, end, top, choices in parts

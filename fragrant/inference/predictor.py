@@ -110,16 +110,16 @@ class Predictor:
     ) -> Iterator[Prediction]:
         """One answer per video, in order, while reading processes fetch the next ones; what cannot be read has an
         ``error``."""
-        paths = [os.fspath(path) for path in paths]
-        dataset = self.source.dataset(paths, self.source.whole)
+        names = [os.fspath(path) for path in paths]
+        dataset = self.source.dataset(names, self.source.whole)
         items = DataLoader(
             dataset,
-            sampler=[(0, number) for number in range(len(paths))],
+            sampler=[(0, number) for number in range(len(names))],
             batch_size=None,
-            num_workers=min(num_workers, len(paths)),
+            num_workers=min(num_workers, len(names)),
             generator=torch.Generator(),
         )
-        for path, item in zip(paths, items, strict=True):
+        for path, item in zip(names, items, strict=True):
             if isinstance(item, Unreadable):
                 yield Prediction(path, error=_without_place(item.message))
                 continue

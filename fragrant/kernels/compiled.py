@@ -62,12 +62,16 @@ def resource_usage(cubin: bytes) -> tuple[int, int]:
         file.flush()
         command = [os.fspath(tool), "--dump-resource-usage", file.name]
         text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    return tuple(int(re.search(rf"\b{name}:(\d+)", text)[1]) for name in ("REG", "STACK"))
+    registers, stack = re.search(r"\bREG:(\d+)", text), re.search(r"\bSTACK:(\d+)", text)
+    assert registers and stack, text
+    return int(registers[1]), int(stack[1])
 
 
 def spilled_bytes(ptx: str, capability: int) -> int:
     """What ptxas says when it compiles the same again: bytes stored and loaded, whichever are more."""
-    architecture = re.search(r"^\.target (\w+)", ptx, re.MULTILINE)[1]
+    target = re.search(r"^\.target (\w+)", ptx, re.MULTILINE)
+    assert target, "PTX names the architecture that it is for"
+    architecture = target[1]
     with tempfile.NamedTemporaryFile(suffix=".ptx", mode="w") as file:
         file.write(ptx)
         file.flush()

@@ -70,7 +70,7 @@ def config_of(arguments: argparse.Namespace, launcher: Launched | None = None):
         flag = getattr(arguments, key.lower())
         if flag is not None:
             said[f"--{key.lower()} {flag}"] = str(flag)
-        if key in counted:
+        if launcher and key in counted:
             said[f"{key} {counted[key]} of {launcher.by}"] = str(counted[key])
         if len(set(said.values())) > 1:
             raise UserError(f"{' and '.join(reversed(said))} contradict each other; give one of them")

@@ -84,7 +84,8 @@ def _watch(processes: Sequence, *, first_rank: int, grace: float = 20.0) -> int:
     Wrong input on one rank is loss of contact on the others, whoever ends first: the exit code is 2 when any has 2.
     """
     running = {process.sentinel: process for process in processes}
-    codes, deadline = set(), None
+    codes: set[int] = set()
+    deadline: float | None = None
     while running:
         left = None if deadline is None else max(0.0, deadline - time.monotonic())
         ended = connection.wait(list(running), left)

@@ -1,12 +1,16 @@
 """BatchNorm that keeps its statistics: what a batch holds, or how it is spread over processes, no longer changes the
 result."""
 
+from typing import TypeVar
+
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+T = TypeVar("T", bound=nn.Module)
 
-class _KeepsStatistics:
-    def train(self, mode: bool = True):
+
+class _KeepsStatistics(nn.Module):
+    def train(self: T, mode: bool = True) -> T:
         """Always in evaluation mode; weight and bias are still trained."""
         return super().train(False)
 

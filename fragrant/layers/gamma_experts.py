@@ -88,6 +88,8 @@ class GammaExperts(nn.Module):
             missing.
     """
 
+    gammas: Tensor  # (E,)
+
     def __init__(
         self,
         num_frames: int,
@@ -252,9 +254,9 @@ class Brighten(torch.autograd.Function):
         grad_clips = torch.empty_like(clips) if needs_clips else None
         grad_weights = torch.zeros_like(weights) if needs_weights else None
         for n, t in pieces(clips):
-            if needs_weights:
+            if grad_weights is not None:
                 grad_weights[n] += products(clips[n, :, t], grad[n, :, t], exponents)
-            if needs_clips:
+            if grad_clips is not None:
                 with torch.enable_grad():
                     source = clips[n, :, t].detach().requires_grad_()
                     grad_clips[n, :, t] = torch.autograd.grad(

@@ -1,6 +1,8 @@
 """H2CN's hourglass convolution, which looks at more of the frames before and after than of its own, and the gate made
 of it."""
 
+from typing import cast
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -32,7 +34,7 @@ class Hourglass(nn.Module):
         repeats = self.over_time.out_channels // x.shape[1]
         x, around = (part.repeat_interleave(repeats, 1) for part in (x, around))  # (N, C', T, H, W)
         taps = zip((before, now, after), (around[:, :, :-2], x[:, :, 1:-1], around[:, :, 2:]), strict=True)
-        return sum(weight[:, None] * frames for weight, frames in taps)
+        return cast(Tensor, sum(weight[:, None] * frames for weight, frames in taps))
 
 
 class HourglassGate(nn.Module):

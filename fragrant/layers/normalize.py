@@ -15,6 +15,9 @@ class ClipNormalize(nn.Module):
         reverse_channels: hand the model BGR.
     """
 
+    mean: Tensor  # (1, C, 1, 1, 1)
+    std: Tensor
+
     def __init__(self, mean: Sequence[float], std: Sequence[float], *, reverse_channels: bool = False):
         super().__init__()
         self.reverse_channels = reverse_channels

@@ -45,6 +45,7 @@ class PA(nn.Module):
         self.conv = nn.Conv2d(3, 8, kernel_size=7, padding=3)
         if init == "pan":
             nn.init.normal_(self.conv.weight, std=0.001)
+            assert self.conv.bias is not None
             nn.init.zeros_(self.conv.bias)
 
     def forward(self, clips: Tensor) -> Tensor:

@@ -57,7 +57,8 @@ class ClipPreparation:
     def _by_triton(self, pixels: Tensor, keys: Sequence[str] | None) -> Tensor:
         boxes, fill = torch.zeros(len(pixels), 0, 5, dtype=torch.int64), "const"
         if self.erasing and keys is not None:
-            boxes, fill = self.erasing.table(*pixels.shape[3:], keys), self.erasing.mode
+            height, width = pixels.shape[3:]
+            boxes, fill = self.erasing.table(height, width, keys), self.erasing.mode
         normalize = self.normalize
         return torch.ops.fragrant.prepare_clips(
             pixels,

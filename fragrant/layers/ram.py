@@ -23,7 +23,7 @@ larger than the kernels exists; or, where the values have few channels for the n
 convolutions. See ``relation.py``.
 """
 
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -132,7 +132,8 @@ class RAM(nn.Module):
     ):
         super().__init__()
         self.dims = resolve_dims(d_out, heads=heads, key_dim=key_dim, value_dim=value_dim, latent_dim=latent_dim)
-        self.kernel_size, self.kernel_type, self.feature_type = tuple(kernel_size), kernel_type, feature_type
+        self.kernel_size = cast(Size, tuple(kernel_size))  # checked below
+        self.kernel_type, self.feature_type = kernel_type, feature_type
         self.impl = check_implementation(impl)
         self.order = order
         self._check()

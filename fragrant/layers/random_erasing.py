@@ -50,8 +50,9 @@ class RandomErasing:
             keys: one per clip; what is erased and with which noise follows from it alone (the noise of a GPU is not
                 that of a CPU).
         """
+        height, width = clips.shape[3:]
         for clip, key in zip(clips, keys, strict=True):
-            for box, seed in self.plan(*clip.shape[2:], key):
+            for box, seed in self.plan(height, width, key):
                 part = clip[..., box.top : box.top + box.height, box.left : box.left + box.width]  # (C, T, h, w)
                 part.copy_(self._fill(part, seed))
         return clips

@@ -18,6 +18,7 @@ from collections.abc import Iterator
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.nn.grad import conv3d_input, conv3d_weight
 
 from fragrant.kernels.own_backward import one_node, own_backward
 from fragrant.kernels.taps import pick_taps
@@ -217,12 +218,12 @@ def convolution_gradients(
     if grad_filters is not None:
         dtype = torch.promote_types(z.dtype, torch.float32) if z.device.type == "cpu" else z.dtype
         inputs, shape = channels_first(z).to(dtype), weight.shape
-        step = torch.nn.grad.conv3d_weight(inputs, shape, planes.to(dtype), padding=padding, groups=channels)
+        step = conv3d_weight(inputs, shape, planes.to(dtype), padding=padding, groups=channels)
         grad_filters += step.view(grad_filters.shape)
     if grad_z is not None:
         if planes.device.type == "cpu":
             planes = planes.contiguous()
-        step = torch.nn.grad.conv3d_input(channels_first(z).shape, weight, planes, padding=padding, groups=channels)
+        step = conv3d_input(channels_first(z).shape, weight, planes, padding=padding, groups=channels)
         grad_z.copy_(step.permute(0, 2, 3, 4, 1))
 
 

@@ -221,7 +221,7 @@ def network_of(state: Mapping[str, Tensor]) -> str:
     """``"ir-CSN-152"``, read off the blocks of a renamed state dict; "" where they are those of no known CSN."""
     firsts = [re.fullmatch(r"layer([1-4])\.\d+\.conv1\.0\.weight", key) for key in state]
     counts = Counter(match[1] for match in firsts if match)
-    depths = {blocks: depth for depth, blocks in BLOCKS.items()}
+    depths: dict[tuple[int, ...], int] = {blocks: depth for depth, blocks in BLOCKS.items()}
     depth = depths.get(tuple(counts[stage] for stage in "1234"))
     if depth is None or "layer1.0.conv3.0.weight" not in state:
         return ""

@@ -3,6 +3,7 @@ behind it."""
 
 import re
 from collections.abc import Mapping, Sequence
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -56,8 +57,9 @@ class DGAM(Backbone):
         for name, values, known in (("DGAM.HEADS", [heads], HEADS), ("DGAM.FREEZE", frozen, PARTS)):
             if unknown := [value for value in values if value not in known]:
                 raise ModelError(f"{name} '{unknown[0]}' is not known; allowed: {', '.join(known)}")
-        options = dict(gammas=gammas, select=select, tau=tau, statistics=statistics, fixed=fixed, dropout=gate_dropout)
-        self.experts = GammaExperts(num_frames, **options)
+        self.experts = GammaExperts(
+            num_frames, gammas=gammas, select=select, tau=tau, statistics=statistics, fixed=fixed, dropout=gate_dropout
+        )
         self.gammas = tuple(gammas)
         self.backbone = backbone
         self.num_features = backbone.num_features
@@ -65,6 +67,7 @@ class DGAM(Backbone):
             nn.Linear(self.num_features, num_classes) for _ in (gammas if heads == "matched" else [1])
         )
         for head in self.heads:
+            assert isinstance(head, nn.Linear)
             nn.init.normal_(head.weight, std=0.01)
             nn.init.zeros_(head.bias)
         self.lr_scales = {"backbone": backbone_lr_scale, "gate": gate_lr_scale}
@@ -74,9 +77,9 @@ class DGAM(Backbone):
         self.train()
 
     @property
-    def head(self) -> nn.Linear:
+    def head(self) -> nn.Linear:  # type: ignore[override]  # one of several: nobody sets it
         """The classifier of the first gamma."""
-        return self.heads[0]
+        return cast(nn.Linear, self.heads[0])
 
     def _frozen(self) -> list[nn.Module]:
         parts = {"backbone": self.backbone, "heads": self.heads, "gate": self.experts.gating}
@@ -145,7 +148,7 @@ class DGAM(Backbone):
     # -------------------------------------------------------------------------------- published weights, learning rates
     def optimizer_groups(self) -> list[dict]:
         """Backbone, classifiers, gate; vectors and tables of position biases do not decay."""
-        members = {}
+        members: dict[tuple[str, bool], list[nn.Parameter]] = {}
         for name, parameter in self.named_parameters():
             part = {"backbone": "backbone", "heads": "heads"}.get(name.split(".")[0], "gate")
             decays = parameter.ndim > 1 and not name.endswith("relative_position_bias_table")

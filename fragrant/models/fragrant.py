@@ -107,8 +107,15 @@ class Fragrant(UniFormer):
     ):
         widths = per_stage("embed_dim", embed_dim)
         ram = FIGURE_RAM if ram is None else ram
-        where = dict(fam_at=fam_at, ram_at=ram_at, first=first, residual=residual)
-        insertions = arrange(widths, **where, amplitude_exponent=amplitude_exponent, ram=ram)
+        insertions = arrange(
+            widths,
+            fam_at=fam_at,
+            ram_at=ram_at,
+            first=first,
+            residual=residual,
+            amplitude_exponent=amplitude_exponent,
+            ram=ram,
+        )
         super().__init__(embed_dim=widths, insertions=insertions, **uniformer)
 
 

@@ -68,10 +68,11 @@ class H2CN(TSM):
 
     def motion(self, frames: Tensor) -> Tensor:
         """(M, 3, 5, H, W), M segments -> (M, 64, H / 8, W / 8)"""
-        part = self.short_term
+        part, step_1, step_2 = self.short_term, self.short_term["1"], self.short_term["2"]
+        assert isinstance(step_1, nn.ModuleDict) and isinstance(step_2, nn.ModuleDict)
         x = F.avg_pool3d(frames, (1, 2, 2))  # (M, 3, 5, H / 2, W / 2)
-        x = part["1"]["norm"](part["1"]["hourglass"](x)).relu()  # (M, 3, 3, ...)
-        x = part["2"]["norm"](part["2"]["hourglass"](x)).relu()  # (M, 9, 1, ...)
+        x = step_1["norm"](step_1["hourglass"](x)).relu()  # (M, 3, 3, ...)
+        x = step_2["norm"](step_2["hourglass"](x)).relu()  # (M, 9, 1, ...)
         x = part["norm"](part["conv"](x.squeeze(2))).relu()  # (M, 64, H / 4, W / 4)
         return F.max_pool2d(x, 3, stride=2, padding=1)
 

@@ -115,7 +115,7 @@ class MieNet(Backbone):
                 block.temporal = DPTAM(block.width)
         self.dropout = nn.Dropout(dropout_rate)
         self.head = nn.Linear(self.num_features, num_classes) if num_classes else nn.Identity()
-        if num_classes:
+        if isinstance(self.head, nn.Linear):
             nn.init.normal_(self.head.weight, std=0.001)
             nn.init.zeros_(self.head.bias)
         self.frozen_norms = self._freeze_norms() if partial_bn else []
@@ -204,7 +204,7 @@ class MieNet(Backbone):
             "lr10_bias": (10, 0),
             "afm": (1, 0),
         }
-        members = {name: [] for name in scales}
+        members: dict[str, list[nn.Parameter]] = {name: [] for name in scales}
         for module in self.modules():
             for name, parameter in module.named_parameters(recurse=False):
                 members[self._group_of(module, name)].append(parameter)
@@ -227,7 +227,11 @@ class MieNet(Backbone):
         raise ModelError(f"MieNet has no learning rate for the parameter '{name}' of a {type(module).__name__}")
 
     def timed_parts(self) -> dict[str, list[nn.Module]]:
-        parts = {"PA": [self.pa], "AFM": [self.afm], "DPTAM": [block.temporal for block in chain(*self.stages())]}
+        parts: dict[str, list[nn.Module | None]] = {
+            "PA": [self.pa],
+            "AFM": [self.afm],
+            "DPTAM": [block.temporal for block in chain(*self.stages())],
+        }
         return {
             name: present
             for name, modules in parts.items()

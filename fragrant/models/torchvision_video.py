@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torchvision.models.video import S3D as TorchvisionS3D
+from torchvision.models.video import MViT as TorchvisionMViT
 from torchvision.models.video import mvit_v2_s
 from torchvision.models.video.resnet import BasicBlock, Conv2Plus1D, R2Plus1dStem, VideoResNet
 
@@ -29,6 +30,7 @@ class TorchvisionVideo(Backbone):
     """
 
     published_head: str
+    net: nn.Module
 
     def __init__(
         self,
@@ -75,6 +77,7 @@ class R2Plus1D(TorchvisionVideo):
     blocks per stage."""
 
     published_head = "fc"
+    net: VideoResNet
 
     def __init__(
         self,
@@ -108,6 +111,7 @@ class S3D(TorchvisionVideo):
     """S3D (Xie et al. 2018), a separable Inception network: 8.3 M parameters."""
 
     published_head = "classifier.1"
+    net: TorchvisionS3D
 
     def __init__(self, *, num_classes: int, dropout_rate: float = 0.2, recompute_blocks: Sequence[int] = KEEP_ALL):
         net = TorchvisionS3D()
@@ -155,6 +159,7 @@ class MViTv2(TorchvisionVideo):
     """
 
     published_head = "head.1"
+    net: TorchvisionMViT
 
     def __init__(
         self,
@@ -168,7 +173,7 @@ class MViTv2(TorchvisionVideo):
         net.head = nn.Identity()
         options = dict(dropout_rate=dropout_rate, recompute_blocks=recompute_blocks)
         super().__init__(net, 768, num_classes=num_classes, **options)
-        if num_classes:
+        if isinstance(self.head, nn.Linear):
             nn.init.trunc_normal_(self.head.weight, std=0.02)
             nn.init.zeros_(self.head.bias)
 
@@ -184,7 +189,8 @@ class MViTv2(TorchvisionVideo):
     def tokens(self, clips: Tensor) -> tuple[Tensor, tuple[int, int, int]]:
         """(N, 3, T, H, W) -> class token and the others (N, 1 + L, D), L = T'*H'*W', and (T', H', W')"""
         x = self.net.conv_proj(clips)  # (N, C, T / 2, H / 4, W / 4)
-        size = tuple(x.shape[2:])
+        frames, height, width = x.shape[2:]
+        size = (frames, height, width)
         x = self.net.pos_encoding(x.flatten(2).transpose(1, 2))  # (N, 1 + L, C)
         for block, recomputed in zip(self.net.blocks, self.recomputed, strict=True):
             x, size = recompute(block, x, size) if recomputed else block(x, size)

@@ -47,7 +47,7 @@ class TSM(Backbone):
         self.dropout = nn.Dropout(dropout_rate)
         self.head = nn.Linear(self.num_features, num_classes) if num_classes else nn.Identity()
         self.recompute_blocks = blocks_to_recompute(recompute_blocks)
-        if num_classes:
+        if isinstance(self.head, nn.Linear):
             nn.init.normal_(self.head.weight, std=0.001)
             nn.init.zeros_(self.head.bias)
 

@@ -4,7 +4,7 @@ The names of the modules, and so the keys of the state dict, are those of the pu
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -126,7 +126,8 @@ class UniFormer(Backbone):
         self.pos_drop = nn.Dropout(dropout_rate)
         drop_path_rates = torch.linspace(0, drop_path_rate, sum(depths), device="cpu").split(depths)
         for stage, dim, ratio, rates in zip(STAGES, dims, ratios, drop_path_rates, strict=True):
-            block, options = ConvBlock, dict(mlp_ratio=ratio, dropout=dropout_rate)
+            block: type[nn.Module] = ConvBlock
+            options: dict[str, Any] = dict(mlp_ratio=ratio, dropout=dropout_rate)
             if stage > 2:
                 block = SplitAttentionBlock if split else AttentionBlock
                 options |= dict(num_heads=num_heads_of(dim, head_dim), qkv_bias=qkv_bias, qk_scale=qk_scale)
@@ -142,7 +143,8 @@ class UniFormer(Backbone):
         self._insert(insertions)
 
     def _insert(self, insertions: Sequence[Insertion]) -> None:
-        self.inserted = {place: [] for place in PLACES}  # place -> (name, residual) of its modules
+        # place -> (name, residual) of its modules
+        self.inserted: dict[str, list[tuple[str, bool]]] = {place: [] for place in PLACES}
         for place, name, module, residual in insertions:
             if place not in self.inserted:
                 raise ModelError(f"insertion '{name}': place '{place}' is not known; allowed: {', '.join(PLACES)}")

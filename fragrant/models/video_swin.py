@@ -69,7 +69,7 @@ class VideoSwin(Backbone):
             raise ModelError(f"frozen_stages {frozen_stages} must be from -1 (nothing is frozen) to 4")
         net = SwinTransformer3d(
             list(patch_size),
-            *map(_as_list, size),
+            *(_as_list(value) for value in size),
             list(window_size),
             stochastic_depth_prob=drop_path_rate,
             num_classes=max(num_classes, 1),
@@ -79,7 +79,7 @@ class VideoSwin(Backbone):
         self.window_size = tuple(window_size)
         self.dropout = nn.Dropout(dropout_rate)
         self.head = net.head if num_classes else nn.Identity()
-        if num_classes:
+        if isinstance(self.head, nn.Linear):
             nn.init.normal_(self.head.weight, std=0.01)
         self.recompute_blocks, self.frozen_stages = blocks_to_recompute(recompute_blocks), frozen_stages
         self.backbone_lr_scale = backbone_lr_scale
@@ -115,7 +115,12 @@ class VideoSwin(Backbone):
     def optimizer_groups(self) -> list[dict]:
         """Vectors (norms, biases) and position biases do not decay; the published rules mean norms and position
         biases."""
-        members = {"backbone": [], "backbone without decay": [], "head": [], "head without decay": []}
+        members: dict[str, list[nn.Parameter]] = {
+            "backbone": [],
+            "backbone without decay": [],
+            "head": [],
+            "head without decay": [],
+        }
         for name, parameter in self.named_parameters():
             part = "head" if name.startswith("head.") else "backbone"
             decays = parameter.ndim > 1 and not name.endswith("relative_position_bias_table")

@@ -101,7 +101,8 @@ def renamed(state: Mapping[str, Any], clear_name_patterns: Sequence[str] = ()) -
     Raises:
         WeightsError: two names become one.
     """
-    result, origin = {}, {}
+    result: dict[str, Any] = {}
+    origin: dict[str, str] = {}
     for key, value in state.items():
         name = key
         for pattern in clear_name_patterns:
@@ -229,9 +230,8 @@ def load_weights(
     """
     if inflation not in INFLATIONS:
         raise ValueError(f"inflation '{inflation}' is not known; allowed: repeat, center, None")
-    in_memory = isinstance(source, Mapping)
-    where = str(where or ("given in memory" if in_memory else source))
-    state = unwrapped(source if in_memory else read_checkpoint(source), where)
+    where = str(where or ("given in memory" if isinstance(source, Mapping) else source))
+    state = unwrapped(source if isinstance(source, Mapping) else read_checkpoint(source), where)
     state = renamed(state, clear_name_patterns)
     layout = model.layout_of(state)
     state = renamed_by(model, state, where)

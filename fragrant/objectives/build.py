@@ -3,7 +3,7 @@
 import random
 from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import torch
 from fvcore.common.config import CfgNode
@@ -13,6 +13,7 @@ from fragrant.data.transforms.enhance import clahe, equalize
 from fragrant.data.transforms.gamma import brighten
 from fragrant.errors import UserError
 from fragrant.layers.normalize import ClipNormalize
+from fragrant.models.backbone import Backbone
 from fragrant.objectives.classify import Classify, unmixed
 from fragrant.objectives.distill import Distill, TeacherInput
 from fragrant.objectives.ema import Ema
@@ -61,7 +62,7 @@ def build_mixup(cfg, rng: random.Random) -> Mixup:
     )
 
 
-def build_sv_mix(cfg, model: nn.Module, rng: random.Random) -> SvMix:
+def build_sv_mix(cfg, model: Backbone, rng: random.Random) -> SvMix:
     sv = cfg.SVMIX
     rate = {"lr_scale": sv.MODULE_LR / cfg.SOLVER.BASE_LR} if sv.LR_SCHEDULED else {"fixed_lr": sv.MODULE_LR}
     settings = {"momentum": 0.9, "nesterov": False, "dampening": 0.0} if sv.MODULE_OPT == "sgd" else {}
@@ -118,7 +119,7 @@ def build_enhancement(teacher_cfg) -> Callable[[Tensor], Tensor]:
     return enhanced
 
 
-def build_distill(cfg, model: nn.Module, teacher: Teacher, **options) -> Distill:
+def build_distill(cfg, model: Backbone, teacher: Teacher, **options) -> Distill:
     """Raises UserError where the teacher knows other classes."""
     found, wanted = teacher.cfg.MODEL.NUM_CLASSES, cfg.MODEL.NUM_CLASSES
     if found != wanted:
@@ -143,7 +144,7 @@ def build_distill(cfg, model: nn.Module, teacher: Teacher, **options) -> Distill
     )
 
 
-def build_classify(cfg, model: nn.Module, **options) -> Classify:
+def build_classify(cfg, model: Backbone, **options) -> Classify:
     dgam = cfg.DGAM
     if cfg.MODEL.MODEL_NAME != "DGAM" or "gate" in dgam.FREEZE:
         return Classify(model, build_loss(cfg), **options)
@@ -152,7 +153,7 @@ def build_classify(cfg, model: nn.Module, **options) -> Classify:
     )
 
 
-def build_objective(cfg, model: nn.Module, *, teacher: Teacher | None = None) -> Objective:
+def build_objective(cfg, model: Backbone, *, teacher: Teacher | None = None) -> Objective:
     """The objective around ``model``, which holds the weights that training starts with: averages and teachers begin as
     copies.
 
@@ -164,9 +165,10 @@ def build_objective(cfg, model: nn.Module, *, teacher: Teacher | None = None) ->
     Raises:
         UserError: MODEL.LOSS_FUNC is not known, or the teacher does not fit.
     """
+    rng = cast(random.Random, random)  # the module has the same methods
     if cfg.MIXUP.ENABLE and cfg.MIXUP.TYPE == "svmix":
-        return build_sv_mix(cfg, model, random)
-    mix = build_mixup(cfg, random) if cfg.MIXUP.ENABLE else unmixed
+        return build_sv_mix(cfg, model, rng)
+    mix = build_mixup(cfg, rng) if cfg.MIXUP.ENABLE else unmixed
     objective = build_distill(cfg, model, teacher, mix=mix) if teacher else build_classify(cfg, model, mix=mix)
     return Ema(objective, decay=cfg.TRAIN.EMA.DECAY, evaluate=cfg.TRAIN.EMA.EVAL) if cfg.TRAIN.EMA.ENABLE else objective
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from fragrant.models.dgam import DGAM
 from fragrant.objectives.classify import Classify, logged_errors, unmixed
 from fragrant.objectives.losses import Loss
 from fragrant.objectives.objective import StepOutput
@@ -27,6 +28,9 @@ class Gated(Classify):
     Args:
         balance: weight of ``balance_loss``.
     """
+
+    model: DGAM
+    loss_fn: Loss
 
     def __init__(
         self,

@@ -22,11 +22,12 @@ class Mix(NamedTuple):
 def cutmix_box(height: int, width: int, lam: float, *, centre: tuple[int, int]) -> Box:
     """A box of ``1 - lam`` of the area around ``centre`` (row, column), cut off at the border; as published, odd sides
     lose a pixel."""
-    limits = []
+    limits: list[int] = []
     for size, middle in zip((height, width), centre, strict=True):
         half = int(size * math.sqrt(1 - lam)) // 2
         limits += [max(0, middle - half), min(size, middle + half)]
-    return tuple(limits)
+    top, bottom, left, right = limits
+    return top, bottom, left, right
 
 
 def box_mix(height: int, width: int, lam: float, *, centre: tuple[int, int], correct_lam: bool = True) -> Mix:

@@ -3,7 +3,7 @@ network."""
 
 import random
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import torch
 import torch.nn.functional as F
@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from fragrant.errors import UserError
+from fragrant.models.backbone import Backbone
 from fragrant.objectives.classify import logged_errors
 from fragrant.objectives.ema import frozen_copy, move_average
 from fragrant.objectives.losses import as_soft_labels, cross_entropy
@@ -136,7 +137,7 @@ class SvMix(Objective):
 
     def features(self, clips: Tensor) -> Tensor:
         """The teacher's feature map (N, D, t, h, w), without a graph."""
-        features = self.teacher.forward_features(clips)
+        features = cast(Backbone, self.teacher).forward_features(clips)
         if features.ndim != 5:
             name, shape = type(self.model).__name__, tuple(features.shape)
             raise UserError(f"MIXUP.TYPE svmix needs a model with a feature map (N, D, T, H, W); {name} gives {shape}")

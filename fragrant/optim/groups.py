@@ -1,6 +1,7 @@
 """Which parameters learn at which rate and decay how much."""
 
 from collections.abc import Iterator
+from typing import Protocol, cast
 
 from torch import nn
 
@@ -51,15 +52,21 @@ def parameter_groups(
     return [group for group in groups if group["params"]]
 
 
+class NamesItsGroups(Protocol):
+    """A module that decides itself how its parameters learn."""
+
+    def optimizer_groups(self) -> list[dict]: ...
+
+
 def named_groups(model: nn.Module, weight_decay: float) -> Iterator[dict]:
     """The groups of all modules that name their own, with what is trainable in them; the outermost module decides for
     its parts."""
-    decided = set()
+    decided: set[int] = set()
     for module in model.modules():
         own = {id(parameter) for parameter in module.parameters()}
         if not hasattr(module, "optimizer_groups") or own <= decided:
             continue
-        groups = module.optimizer_groups()
+        groups = cast(NamesItsGroups, module).optimizer_groups()
         members = [id(parameter) for group in groups for parameter in group["params"]]
         assert sorted(members) == sorted(own), (
             f"{type(module).__name__}.optimizer_groups: every parameter belongs to exactly one group"

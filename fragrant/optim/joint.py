@@ -29,7 +29,7 @@ class Joint(torch.optim.Optimizer):
         super().__setstate__(state)
         self._share()
 
-    def step(self, closure=None) -> None:
+    def step(self, closure=None) -> None:  # type: ignore[override]  # no closure can be for all parts
         """One step of every part, or of none: ``found_inf``, as a Stepper or a GradScaler sets it, counts for all."""
         assert closure is None
         signals = {name: getattr(self, name) for name in ("grad_scale", "found_inf") if hasattr(self, name)}

@@ -1,6 +1,7 @@
 """One optimiser step: accumulate gradients, clip them, and leave a non-finite step out without waiting for the GPU."""
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -68,6 +69,7 @@ class Stepper:
         self._unchecked = (
             [(name, p) for name, p in module.named_parameters() if p.requires_grad] if world_size() > 1 else []
         )
+        self._group_size = accum_steps  # batches of the group at work
         self._ids: list[Tensor] = []
         self._question: tuple[Tensor, list[Tensor]] | None = None
 
@@ -110,9 +112,10 @@ class Stepper:
             self.scaler.update()
         else:
             bad = bad | ~torch.stack(norms).isfinite().all()
-            self.optimizer.grad_scale, self.optimizer.found_inf = None, bad.float()
-            self.optimizer.step()
-            del self.optimizer.grad_scale, self.optimizer.found_inf
+            optimizer: Any = self.optimizer  # a fused one: it reads these two
+            optimizer.grad_scale, optimizer.found_inf = None, bad.float()
+            optimizer.step()
+            del optimizer.grad_scale, optimizer.found_inf
         self.optimizer.zero_grad(set_to_none=True)
         self._restore_buffers(bad)
         self.flush()
@@ -123,7 +126,9 @@ class Stepper:
     def _clip(parameters: Sequence[Tensor], limit: float | None) -> Tensor:
         """Scales the gradients down to a norm of ``limit``, if that is not None or 0; their norm before."""
         parameters = [parameter for parameter in parameters if parameter.grad is not None]
-        norm = _whole(nn.utils.get_total_norm([parameter.grad for parameter in parameters]))
+        norm = _whole(
+            nn.utils.get_total_norm([parameter.grad for parameter in parameters if parameter.grad is not None])
+        )
         if limit:
             nn.utils.clip_grads_with_norm_(parameters, limit, norm)
         return norm

@@ -105,8 +105,10 @@ def present_test(
     scores = ensemble_views(table, rule or table.header.get("rule") or "sum-logits").labelled()
     rows = confident_mistakes(scores, num_mistakes)
     paths = [scores.paths[row] for row in rows]
-    clips = ["the score table has no config"] * len(rows) if cfg is None else read_clips(cfg, paths)
-    clips = dict(zip(rows, clips, strict=True))
+    read: Sequence[Tensor | str] = ["the score table has no config"] * len(rows)
+    if cfg is not None:
+        read = read_clips(cfg, paths)
+    clips = dict(zip(rows, read, strict=True))
     text = page_of(cfg, table, scores, clips, training_log)
     try:
         Path(path).parent.mkdir(parents=True, exist_ok=True)

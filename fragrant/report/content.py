@@ -1,7 +1,7 @@
 """What a report says, as plain values: the numbers of a test in words, tables and curves, for the page to draw."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -70,7 +70,7 @@ def report_content(
         raise ScoreError("the class of no video is known, so there is nothing to report")
     summary = summarise(scores)
     names = list(scores.class_names or [f"class {k}" for k in range(scores.scores.shape[1])])
-    content = {
+    content: dict[str, Any] = {
         "title": title,
         "subtitle": subtitle,
         "classes": names,
@@ -181,7 +181,7 @@ def in_short(summary: dict, names: Sequence[str]) -> list[str]:
 
 def several_labels(summary: dict, names: Sequence[str]) -> dict:
     """The part of the content that differs where videos have several labels: no class is taken for another."""
-    mean = {"name": "mean average precision", "value": f"{summary['mean_average_precision']:.2f} %"}
+    mean: dict[str, Any] = {"name": "mean average precision", "value": f"{summary['mean_average_precision']:.2f} %"}
     mean["notes"] = [f"{summary['videos']} videos, {summary['classes']} classes"]
     known = [
         (value, name) for value, name in zip(summary["average_precision"], names, strict=True) if value is not None

@@ -68,7 +68,8 @@ def _record(line: str) -> dict | None:
 def without_repeats(records: Sequence[dict]) -> list[dict]:
     """In the order of training, the others behind. What a run logged is void from where a resumed run went on, or
     started anew."""
-    kept, others = [], []
+    kept: list[dict] = []
+    others: list[dict] = []
     for record in records:
         if record.get("_type") not in ORDER:
             others.append(record)

@@ -1,11 +1,13 @@
 """Grad-CAM: where and when a model looks for a class (Selvaraju et al. 2017, arXiv 1610.02391)."""
 
 from collections.abc import Sequence
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 
 from fragrant.errors import UserError
+from fragrant.models.backbone import Backbone
 from fragrant.registry import did_you_mean
 from fragrant.report.maps import FeatureMap
 
@@ -124,8 +126,9 @@ def _features_and_logits(model: nn.Module, clips: Tensor, layer: str | None) -> 
     """The layer's output as a part of the graph, and the logits (N, K)."""
     clips = clips.detach().requires_grad_()  # a gradient to the layer, even if all weights are frozen
     if layer is None:
-        features = model.forward_features(clips)
-        return features, model.forward_head(features)
+        backbone = cast(Backbone, model)
+        features = backbone.forward_features(clips)
+        return features, backbone.forward_head(features)
     seen = []
 
     def keep(module: nn.Module, inputs: tuple, output: Tensor) -> Tensor:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -27,12 +27,14 @@ class FeatureMap(NamedTuple):
     values: Tensor  # (T', H', W'), 0 or above
 
 
+M = TypeVar("M", bound=nn.Module)
+
+
 @torch.no_grad()
-def inputs_of(
-    model: nn.Module, clip: Tensor, kind: type[nn.Module], *, advice: str
-) -> Iterator[tuple[str, nn.Module, Tensor]]:
+def inputs_of(model: nn.Module, clip: Tensor, kind: type[M], *, advice: str) -> Iterator[tuple[str, M, Tensor]]:
     """Name, module and input (1, D, T', H', W') of every call of a kind of module, in the order of the forward pass."""
-    calls, hooks = [], []
+    calls: list[tuple[str, M, Tensor]] = []
+    hooks = []
     for name, module in model.named_modules():
         if isinstance(module, kind):
             hooks.append(

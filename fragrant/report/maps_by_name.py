@@ -1,6 +1,7 @@
 """The maps that tools/visualize.py draws, by name."""
 
 from collections.abc import Sequence
+from typing import cast
 
 from torch import Tensor, nn
 
@@ -31,9 +32,10 @@ def maps_of(
         return grad_cam_maps(
             model, clip, layer=layer, class_number=class_number(class_name, class_names), class_names=class_names
         )
+    place = cast(tuple[float, float, float], tuple(at)) if at else None
     if what == "attention":
-        return attention_maps(model, clip, layer=layer, at=at)
-    return fam_maps(model, clip) if what == "fam" else ram_maps(model, clip, at=tuple(at or (0.5, 0.5, 0.5)))
+        return attention_maps(model, clip, layer=layer, at=place)
+    return fam_maps(model, clip) if what == "fam" else ram_maps(model, clip, at=place or (0.5, 0.5, 0.5))
 
 
 MAPS = ("grad-cam", "attention", "fam", "ram")

@@ -47,7 +47,8 @@ def matrix_picture(counts: Tensor, names: Sequence[str]) -> Image.Image:
 def _shade(color: tuple[int, int, int], share: float, *, least: float) -> tuple[int, int, int]:
     """From nearly white to the colour; never quite white, so that one video of hundreds still shows."""
     part = least + (1 - least) * share
-    return tuple(round(255 + (channel - 255) * part) for channel in color)
+    red, green, blue = (round(255 + (channel - 255) * part) for channel in color)
+    return red, green, blue
 
 
 def _upright(

@@ -4,9 +4,10 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from fragrant.errors import UserError
+from fragrant.models.backbone import Backbone
 from fragrant.objectives.selective_module import SelectiveModule
 from fragrant.objectives.sv_mix import blend, own_share
 from fragrant.report.strips import evenly, heat_colors, lift, save_picture, stacked
@@ -16,7 +17,7 @@ MOST_FRAMES = 8
 
 @torch.no_grad()
 def mix_rows(
-    model: nn.Module, mixer: SelectiveModule, pixels: Tensor, clips: Tensor, *, lam: float, names: tuple[str, str]
+    model: Backbone, mixer: SelectiveModule, pixels: Tensor, clips: Tensor, *, lam: float, names: tuple[str, str]
 ) -> list[tuple[str, Tensor]]:
     """Rows of a picture, title and frames (T, H, W, 3): both clips, then for each mode the second clip's share and the
     mixed clip.
@@ -59,12 +60,13 @@ def save_mix(path: Path, predictor, mixer: SelectiveModule, *, videos: tuple[str
     Raises:
         UserError: there is no second video, or no such share.
     """
-    if videos[1] is None or not 0 < lam < 1:
+    first, second = videos
+    if second is None or not 0 < lam < 1:
         raise UserError(
-            f"--what mix needs a second video, --with FILE (got {videos[1]}), and --lam between 0 and 1 (got {lam})"
+            f"--what mix needs a second video, --with FILE (got {second}), and --lam between 0 and 1 (got {lam})"
         )
-    pixels = torch.cat([predictor.middle_clip(video) for video in videos])  # (2, C, T, S, S)
-    names = tuple(Path(video).name for video in videos)
+    pixels = torch.cat([predictor.middle_clip(video) for video in (first, second)])  # (2, C, T, S, S)
+    names = (Path(first).name, Path(second).name)
     save_picture(
         path, stacked(mix_rows(predictor.model, mixer, pixels, predictor.prepare(pixels), lam=lam, names=names))
     )

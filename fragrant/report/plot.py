@@ -35,16 +35,16 @@ def plot_runs(folders: Sequence[str | Path], path: str | Path, *, names: Sequenc
         LogError: a log cannot be read, or holds no curve. PictureError: no matplotlib, or the picture cannot be
             written.
     """
-    folders, path = [Path(folder) for folder in folders], Path(path)
+    runs, path = [Path(folder) for folder in folders], Path(path)
     if path.suffix.lower() not in KINDS:
         raise PictureError(f"picture '{path}' has no known ending; allowed: {', '.join(KINDS)}")
-    if names is not None and len(names) != len(folders):
-        raise PictureError(f"{len(names)} names for {len(folders)} runs; allowed: one for each, in the same order")
-    logs = [read_records(folder / "metrics.jsonl" if folder.is_dir() else folder) for folder in folders]
-    for folder, records in zip(folders, logs, strict=True):
+    if names is not None and len(names) != len(runs):
+        raise PictureError(f"{len(names)} names for {len(runs)} runs; allowed: one for each, in the same order")
+    logs = [read_records(folder / "metrics.jsonl" if folder.is_dir() else folder) for folder in runs]
+    for folder, records in zip(runs, logs, strict=True):
         if not any(curve(records, name).epochs for _, lines in PANELS for name, _ in lines):
             raise LogError(f"log of '{folder}' has no training records; allowed: the OUTPUT_DIR of a training")
-    names = names or run_names([folder if folder.is_dir() else folder.parent for folder in folders])
+    names = names or run_names([folder if folder.is_dir() else folder.parent for folder in runs])
     figure = _draw(logs, names)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -4,6 +4,7 @@ on a device."""
 import os
 import random
 from collections.abc import Callable, Sequence
+from typing import cast
 
 import numpy as np
 import torch
@@ -19,6 +20,7 @@ from fragrant.layers.normalize import ClipNormalize
 from fragrant.layers.preparation import ClipPreparation
 from fragrant.layers.random_erasing import RandomErasing
 from fragrant.models import build_model
+from fragrant.models.backbone import Backbone
 from fragrant.objectives import Objective, Teacher, build_objective, part_to_test
 from fragrant.runtime.precision import Precision
 from fragrant.runtime.weights import fill_for_test
@@ -70,15 +72,15 @@ def build_training_preparation(cfg, prepare: ClipPreparation) -> Callable[[Tenso
     return prepare_videos
 
 
-def model_on_device(cfg, device: torch.device, *, channels_last: bool, compiled: bool) -> nn.Module:
+def model_on_device(cfg: CfgNode, device: torch.device, *, channels_last: bool, compiled: bool) -> Backbone:
     model = build_model(cfg)
     if cfg.MODEL.FROZEN_BN:
         freeze_batch_norm(model)
     elif cfg.BN.NORM_TYPE == "sync_batchnorm":
-        model = nn.SyncBatchNorm.convert_sync_batchnorm(model)
+        model = cast(Backbone, nn.SyncBatchNorm.convert_sync_batchnorm(model))
     model = model.to(device)
     if channels_last:
-        model = to_channels_last(model)
+        model = cast(Backbone, to_channels_last(model))
     if compiled:
         model.compile()  # in place: the names of the state dict stay
     return model
@@ -86,7 +88,7 @@ def model_on_device(cfg, device: torch.device, *, channels_last: bool, compiled:
 
 def load_trained(
     checkpoint, cfg_path, pairs: Sequence[str], device: torch.device
-) -> tuple[CfgNode, nn.Module, list[str]]:
+) -> tuple[CfgNode, Backbone, list[str]]:
     """Config, model with the checkpoint's weights, class names."""
     state = load_checkpoint(checkpoint)
     if cfg_path is None and not isinstance(state.get("cfg"), str):
@@ -101,7 +103,7 @@ def load_trained(
     return cfg, model, state.get("class_names") or [f"class {number}" for number in range(cfg.MODEL.NUM_CLASSES)]
 
 
-def objective_on_device(cfg, model: nn.Module, device: torch.device) -> Objective:
+def objective_on_device(cfg: CfgNode, model: Backbone, device: torch.device) -> Objective:
     """The objective around ``model``, with the teacher that DISTILL.CHECKPOINT names.
 
     Raises:

@@ -2,13 +2,14 @@
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
 
 from fragrant.distributed import gather_rows
 from fragrant.metrics import complete_order
+from fragrant.models.backbone import Backbone
 
 
 class Scored(NamedTuple):
@@ -30,7 +31,7 @@ def answers(model: nn.Module, clips: Tensor, names: Sequence[str]) -> Tensor:
     """(N, C, T, H, W) -> (N, K + choices) float32: the logits, then what the model chose for each clip, by name."""
     if not names:
         return model(clips).float()
-    logits, choices = model.score(clips)
+    logits, choices = cast(Backbone, model).score(clips)
     return torch.cat([logits.float(), *(choices[name].float().unsqueeze(1) for name in names)], 1)
 
 
@@ -68,9 +69,10 @@ def score_videos(
         labels.append(batch.labels)
         logits.append(scores.take_along_dim(batch.views.unsqueeze(-1), dim=1))  # equal views were scored once
         luma.append(batch.luma)
-    ids, labels, logits, luma = (gather_rows(torch.cat(rows)).cpu() for rows in (ids, labels, logits, luma))
+    video, label, answer, light = (gather_rows(torch.cat(rows)).cpu() for rows in (ids, labels, logits, luma))
     skipped = gather_rows(torch.tensor(sorted(loader.skipped), dtype=torch.long, device=device)).cpu()
-    order = complete_order(torch.cat([ids, skipped]), num_videos)
-    order = order[order < len(ids)]
-    logits, choices = logits[order].split([num_classes, len(names)], dim=-1)
-    return Scored(labels[order], logits, luma[order], ids[order], dict(zip(names, choices.unbind(-1), strict=True)))
+    order = complete_order(torch.cat([video, skipped]), num_videos)
+    order = order[order < len(video)]
+    own, chosen = answer[order].split([num_classes, len(names)], dim=-1)  # (n, V, K) and (n, V, choices)
+    choices = dict(zip(names, chosen.unbind(-1), strict=True))
+    return Scored(label[order], own, light[order], video[order], choices)

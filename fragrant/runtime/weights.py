@@ -2,10 +2,9 @@
 
 from pathlib import Path
 
-from torch import nn
-
 from fragrant.checkpoint import CheckpointError, best_path, find_latest, load_checkpoint
 from fragrant.distributed import from_main
+from fragrant.models.backbone import Backbone
 from fragrant.models.weights import LoadReport, load_weights
 
 
@@ -47,7 +46,7 @@ def weights_of_part(state: dict, part: str) -> dict:
 
 
 def load_for_test(
-    model: nn.Module, path: str, *, clear_patterns: tuple[str, ...], allow_partial: bool, part: str = ""
+    model: Backbone, path: str, *, clear_patterns: tuple[str, ...], allow_partial: bool, part: str = ""
 ) -> tuple[LoadReport, dict]:
     """The file's weights in the model; the report, and the file's content.
 
@@ -65,7 +64,7 @@ def load_for_test(
 
 
 def fill_for_test(
-    model: nn.Module, state: dict, path: str, *, clear_patterns: tuple[str, ...], allow_partial: bool, part: str = ""
+    model: Backbone, state: dict, path: str, *, clear_patterns: tuple[str, ...], allow_partial: bool, part: str = ""
 ) -> LoadReport:
     """The same with the content of the file at hand."""
     report = load_weights(model, weights_of_part(state, part), where=path, clear_name_patterns=clear_patterns)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import reduce
-from typing import NamedTuple
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor
@@ -62,7 +62,8 @@ def split_rule(rule: str) -> tuple[str, str]:
     name = SHORT.get(rule, rule)
     if name not in RULES:
         raise ScoreError(f"rule '{rule}' is not known; {did_you_mean(rule, RULES)}Known: {', '.join(RULES)}")
-    return tuple(name.split("-"))
+    method, space = name.split("-")
+    return method, space
 
 
 def ensemble_views(table: ScoreTable, rule: str = "sum-logits") -> VideoScores:
@@ -99,9 +100,11 @@ def ensemble_runs(
     for table, name in zip(tables, names, strict=True):
         _check_kind(table, space, name)
     first = tables[0]
-    scores = sum(weight * _score(table, method, space) for weight, table in zip(weights, tables, strict=True))
+    scores = cast(
+        Tensor, sum(weight * _score(table, method, space) for weight, table in zip(weights, tables, strict=True))
+    )
     # A sum grows with the views and every score with the weights: divided by both, logits are those of one view again.
-    scale = sum(
+    scale: Any = sum(  # (n,), or one number for all
         weight * (table.present.sum(1) if method == "sum" else 1) for weight, table in zip(weights, tables, strict=True)
     )
     mean = scores / (scale[:, None] if method == "sum" else scale)
@@ -118,7 +121,7 @@ def _check_kind(table: ScoreTable, space: str, name: str) -> None:
     if multi_label and space not in SEVERAL_SPACES:
         rules = ", ".join(rule for rule in RULES if rule.endswith(SEVERAL_SPACES))
         raise ScoreError(f"{name} is of videos with several labels; a rule on {space} does not fit, allowed: {rules}")
-    wanted = {PROBABILITIES: "sigmoid" if multi_label else "softmax", SUMMED_LOGITS: "logits"}.get(kind, space)
+    wanted = {PROBABILITIES: "sigmoid" if multi_label else "softmax", SUMMED_LOGITS: "logits"}.get(kind or "", space)
     if space != wanted:
         rules = ", ".join(rule for rule in RULES if rule.endswith(wanted))
         raise ScoreError(

@@ -40,7 +40,11 @@ def _latin1(text: str, encoding: str) -> bytes:
 def _allowed() -> dict[str, Callable]:
     """All that a pickle of arrays, tensors, lists and dicts needs, by module.name."""
     numpy_made = {"_reconstruct": "multiarray", "scalar": "multiarray", "_frombuffer": "numeric"}
-    found = {"numpy.ndarray": np.ndarray, "numpy.dtype": np.dtype, "collections.OrderedDict": OrderedDict}
+    found: dict[str, Callable] = {
+        "numpy.ndarray": np.ndarray,
+        "numpy.dtype": np.dtype,
+        "collections.OrderedDict": OrderedDict,
+    }
     found |= {"torch._utils._rebuild_tensor_v2": torch._utils._rebuild_tensor_v2}
     found |= {"torch.storage._load_from_bytes": _storage, "_codecs.encode": _latin1}
     for name, module in numpy_made.items():
@@ -161,6 +165,7 @@ def import_folder(folder: str | Path, *, paths: Sequence[str] | None = None) -> 
         labels = own
         views.append(ViewName(clip, TDN_CROPS[num_crops][crop]))
         columns.append(logits)
+    assert labels is not None  # there is a file
     header = {"imported": str(folder), "num_videos": len(labels), "rule": "mean-softmax"}
     return ScoreTable.whole(_named(paths, len(labels), folder), labels, torch.stack(columns, 1), views, header=header)
 

@@ -224,15 +224,15 @@ def _fill(merged: ScoreTable, table: ScoreTable, rows: list[int], name: str) -> 
     """Writes ``table`` into the rows of ``merged``, in place."""
     if len(set(rows)) < len(rows):
         raise ScoreError(f"{name} has the same video twice; allowed: every video once")
-    rows = torch.tensor(rows, dtype=torch.long)
-    if wrong := contradicting(merged.labels[rows], table.labels).nonzero().flatten().tolist():
+    places = torch.tensor(rows, dtype=torch.long)
+    if wrong := contradicting(merged.labels[places], table.labels).nonzero().flatten().tolist():
         raise ScoreError(f"{name}: label of '{table.paths[wrong[0]]}' differs from that of the tables before it")
-    merged.labels[rows] = torch.maximum(merged.labels[rows], table.labels)  # -1 and False are unknown
-    merged.luma[rows] = torch.where(table.luma.isnan(), merged.luma[rows], table.luma)
+    merged.labels[places] = torch.maximum(merged.labels[places], table.labels)  # -1 and False are unknown
+    merged.luma[places] = torch.where(table.luma.isnan(), merged.luma[places], table.luma)
     for at, view in enumerate(table.views):
         column = merged.views.index(view)
-        new, old = table.logits[:, at].float(), merged.logits[rows, column]  # (n, K)
-        both = merged.present[rows, column] & table.present[:, at]
+        new, old = table.logits[:, at].float(), merged.logits[places, column]  # (n, K)
+        both = merged.present[places, column] & table.present[:, at]
         unequal = both & ((new - old).abs() > SAME).any(1)
         if unequal.any():
             video = table.paths[int(unequal.nonzero()[0])]
@@ -241,11 +241,11 @@ def _fill(merged: ScoreTable, table: ScoreTable, rows: list[int], name: str) -> 
                 "one=FILE two=FILE"
             )
         take = table.present[:, at] & ~both
-        merged.logits[rows[take], column] = new[take]
-        merged.present[rows[take], column] = True
+        merged.logits[places[take], column] = new[take]
+        merged.present[places[take], column] = True
         for choice, taken in table.choices.items():
-            before = merged.choices[choice][rows, column]
-            merged.choices[choice][rows, column] = torch.where(taken[:, at].isnan(), before, taken[:, at])
+            before = merged.choices[choice][places, column]
+            merged.choices[choice][places, column] = torch.where(taken[:, at].isnan(), before, taken[:, at])
 
 
 def _common_header(headers: list[dict]) -> dict:

@@ -22,7 +22,7 @@ from fragrant.workers import usable_cores, worker_pool
 try:
     import fcntl
 except ImportError:  # Windows: two starts at once then write the same bytes twice
-    fcntl = None
+    fcntl = None  # type: ignore[assignment]  # a module elsewhere
 
 SPLITS = ("train", "val", "test")
 FPS = 30

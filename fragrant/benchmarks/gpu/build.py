@@ -89,6 +89,7 @@ def published(network: Network, device: torch.device, sizes: Sizes) -> Trained:
     swapped = as_published(model)
     objective = objective_on_device(cfg, model, device).train()
     parameters = [p for p in objective.parameters() if p.requires_grad]
+    optimizer: torch.optim.Optimizer
     if cfg.SOLVER.OPTIMIZING_METHOD == "sgd":
         optimizer = torch.optim.SGD(
             parameters, lr=1e-6, momentum=cfg.SOLVER.MOMENTUM, weight_decay=cfg.SOLVER.WEIGHT_DECAY

@@ -24,7 +24,11 @@ class Ceilings(NamedTuple):
 
 def facts(device: torch.device) -> dict:
     """Card, driver and versions."""
-    found = {"device": platform.processor() or "CPU", "cores": os.cpu_count(), "python": platform.python_version()}
+    found: dict[str, object] = {
+        "device": platform.processor() or "CPU",
+        "cores": os.cpu_count(),
+        "python": platform.python_version(),
+    }
     found |= {"torch": torch.__version__, "cuda": torch.version.cuda, "cudnn": torch.backends.cudnn.version()}
     try:
         import triton

@@ -2,7 +2,7 @@
 least."""
 
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -22,6 +22,7 @@ from fragrant.layers.gamma_experts import PUBLISHED_TAU, GammaExperts
 from fragrant.layers.ram import RAM
 
 Function = Callable[[], object]
+Size = tuple[int, int, int]
 
 
 class Kernel(NamedTuple):
@@ -38,8 +39,8 @@ class Kernel(NamedTuple):
 
 def measure_kernel(kernel: Kernel, device: torch.device, ceilings: Ceilings, sizes: Sizes) -> dict:
     """The numbers of a case. A form that fails says so in one line, and the others are measured all the same."""
-    how = dict(rounds=sizes.rounds, seconds=sizes.seconds / 2, span=2e-3)
-    row = {"case": kernel.title}
+    how: dict[str, Any] = dict(rounds=sizes.rounds, seconds=sizes.seconds / 2, span=2e-3)
+    row: dict[str, Any] = {"case": kernel.title}
     for name, function in {"ours": kernel.ours, "published": kernel.published, **kernel.beside}.items():
         slow = kernel.slow and name == "published"
         try:
@@ -151,9 +152,9 @@ def _plain_conv(module: DepthwiseConv3d, dtype: torch.dtype, layout: torch.memor
     plain = nn.Conv3d(
         module.in_channels,
         module.out_channels,
-        module.kernel_size,
-        module.stride,
-        module.padding,
+        cast(Size, module.kernel_size),  # torch keeps them as tuple[int, ...]
+        cast(Size, module.stride),
+        cast(Size, module.padding),
         groups=module.groups,
         bias=True,
     )
@@ -190,9 +191,12 @@ def ram_kernel(case: Case, device: torch.device, sizes: Sizes) -> Kernel:
     positions = case.clips * 8 * side * side
     moved = positions * (3 * (heads * key_dim + value_dim) + 2 * heads * value_dim) * 2
     title = f"RAM {case.title}, {case.clips}x{case.channels}x8x{side}x{side}, forward + backward"
-    bf16 = dict(autocast=torch.bfloat16)
     return Kernel(
-        title, forward_backward(ram, last, **bf16), forward_backward(published_ram(ram), x, **bf16), moved, slow=True
+        title,
+        forward_backward(ram, last, autocast=torch.bfloat16),
+        forward_backward(published_ram(ram), x, autocast=torch.bfloat16),
+        moved,
+        slow=True,
     )
 
 

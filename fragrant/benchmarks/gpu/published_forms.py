@@ -88,7 +88,7 @@ def _other_class(other: type) -> Callable[[nn.Module], nn.Module]:
     return change
 
 
-FORMS: dict[type, Callable[[nn.Module], nn.Module]] = {
+FORMS: dict[type, Callable[..., nn.Module]] = {  # a class -> its module -> the published one
     DepthwiseConv3d: _other_class(PublishedDepthwise),
     PA: _other_class(PublishedPA),
     FAM: lambda fam: FftFAM(fam.amplitude_exponent),

@@ -102,8 +102,8 @@ def loader_row(*, cached: bool) -> Callable[[Bench], dict]:
     def run(bench: Bench) -> dict:
         batches = 2 if bench.sizes.small else 24
         with video_files(bench) as paths, tempfile.TemporaryDirectory() as cache:
-            how = dict(workers=bench.workers, cache=Path(cache) if cached else None, batches=batches)
-            return waiting(paths, bench.device, bench.sizes, **how)
+            folder = Path(cache) if cached else None
+            return waiting(paths, bench.device, bench.sizes, workers=bench.workers, cache=folder, batches=batches)
 
     return run
 

@@ -48,6 +48,7 @@ def run_rows(bench: Bench, rows: Sequence[Row], deadline: float, *, say: Callabl
             continue
         bench.record.begin(row.name)
         begin = time.time()
+        content: dict[str, object]
         try:
             status, content = "done", {"result": row.run(bench)}
         except Exception as error:  # whatever it is: the other rows go on

@@ -42,7 +42,8 @@ def timed(
         function()
     synchronize(device)
     calls = 1 if span == 0 else max(1, min(100, round(span / max(_round(function, device, 1), 1e-6))))
-    found, begin = [], time.perf_counter()
+    found: list[float] = []
+    begin = time.perf_counter()
     while len(found) < rounds and (len(found) < 3 or time.perf_counter() - begin < seconds):
         found.append(_round(function, device, calls))
     return Timed(statistics.median(found), min(found), max(found), len(found))

@@ -39,10 +39,11 @@ class PublishedRSA(nn.Module):
         self.kernel_type, self.feature_type = kernel_type, feature_type
         dk, dv, dd = self.key_dim, self.value_dim, self.latent_dim
 
+        frames, height, width = kernel_size
+        padding = (frames // 2, height // 2, width // 2)
+
         def conv(channels: int, groups: int) -> nn.Conv3d:
-            return nn.Conv3d(
-                groups, channels, kernel_size, padding=tuple(k // 2 for k in kernel_size), groups=groups, bias=False
-            )
+            return nn.Conv3d(groups, channels, kernel_size, padding=padding, groups=groups, bias=False)
 
         if kernel_type == "VplusR":
             taps = kernel_size[0] * kernel_size[1] * kernel_size[2]

@@ -11,10 +11,10 @@ def ellar(source: Source) -> KnownSet:
 
     The published config validates on the training list; here it is the validation list.
     """
-    paths = {split: find_file(source.root, f"ELLAR_label_{split}.txt") for split in ("val", "test")}
-    paths = {"train": need_file(source.root, "ELLAR_label_train.txt")} | {
-        split: path for split, path in paths.items() if path
-    }
+    paths = {"train": need_file(source.root, "ELLAR_label_train.txt")}
+    for split in ("val", "test"):
+        if path := find_file(source.root, f"ELLAR_label_{split}.txt"):
+            paths[split] = path
     splits = {split: read_split(source, path) for split, path in paths.items()}
     names = folder_names(list(splits.values()))
     notes = () if len(names) == 12 else (f"{len(names)} classes, its paper says 12",)

@@ -23,11 +23,11 @@ def folders(source: Source) -> KnownSet:
     """``<class>/<video>``, or that below ``train``, ``val`` and ``test``; what nobody has split is drawn 70 : 10 : 20
     from a seed."""
     root = source.videos or source.root
-    given = {
+    folders = {
         split: next((root / name for name in names if (root / name).is_dir()), None)
         for split, names in _SPLIT_FOLDERS.items()
     }
-    given = {split: folder for split, folder in given.items() if folder and class_folders(folder)}
+    given = {split: folder for split, folder in folders.items() if folder and class_folders(folder)}
     if given:
         classes = sorted({name for folder in given.values() for name in class_folders(folder)})
         missing = [(split, name) for split, folder in given.items() for name in classes if not (folder / name).is_dir()]

@@ -63,8 +63,9 @@ def _fragrant_split(source: Source, path: Path, split: str) -> RecordList:
 def _vis_inf(source: Source) -> KnownSet:
     """FRAGRANT's lists where they are, else every video of ``{train,test}/infrared/<class>``."""
     published = {"train": 899, "test": 300}
-    lists = {split: find_file(source.root, f"{split}.csv") for split in published}
-    if all(lists.values()):
+    found = {split: find_file(source.root, f"{split}.csv") for split in published}
+    lists = {split: path for split, path in found.items() if path}
+    if len(lists) == len(published):
         return KnownSet(
             {split: _fragrant_split(source, path, split) for split, path in lists.items()}, CLASSES, published
         )

@@ -2,6 +2,7 @@
 
 import os
 import re
+from typing import Any
 
 from fragrant.data.datasets.known_set import KnownSet, Source, register_set
 from fragrant.data.datasets.search import need_file, read_split
@@ -14,7 +15,7 @@ NUM_CLASSES = 10
 def phase_names(lists: list[RecordList]) -> list[str] | None:
     """``["phase1", ...]`` where the videos are called phase1_F_22_1 and each phase has one label: names were never
     published."""
-    phases = {}
+    phases: dict[Any, str] = {}
     for record in (record for records in lists for record in records):
         match = re.match(r"phase\d+", os.path.basename(record.path))
         if match is None or phases.setdefault(record.label, match[0]) != match[0]:

@@ -63,7 +63,8 @@ def read_class_table(path: str | os.PathLike) -> ClassTable:
             f"file of class names '{path}' is not understood: expected one name per line, a label and a name, or JSON"
         ) from error
     labels, names = [label for label, _ in pairs], [name for _, name in pairs]
-    for what, values in (("label", labels), ("class name", names)):
+    columns: tuple[tuple[str, list], ...] = (("label", labels), ("class name", names))
+    for what, values in columns:
         twice = sorted({value for value in values if values.count(value) > 1}, key=str)
         if twice:
             raise ListError(f"file of class names '{path}' has the {what} {twice[0]!r} twice")
@@ -87,8 +88,8 @@ def without_brackets(template: str) -> str:
 def _line_pairs(text: str) -> list[tuple[int, str]]:
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     for pattern, label, name in ((r"(\d+)[\t ,]+(.+)", 1, 2), (r"(.+)[\t,]\s*(\d+)", 2, 1)):
-        matches = [re.fullmatch(pattern, line) for line in lines]
-        if lines and all(matches):
+        matches = [match for line in lines if (match := re.fullmatch(pattern, line))]
+        if lines and len(matches) == len(lines):
             return [(int(match[label]), match[name].strip()) for match in matches]
     return list(enumerate(lines))
 

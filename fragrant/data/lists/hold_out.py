@@ -15,5 +15,4 @@ def hold_out(labels: Sequence[int], share: float, *, seed: int) -> tuple[list[in
         ids = [i for i, other in enumerate(labels) if other == label]
         count = min(max(1, round(share * len(ids))), len(ids) - 1)
         held.update(random.Random(f"hold out {seed}-{label}").sample(ids, count))
-    ids = range(len(labels))
-    return [i for i in ids if i not in held], sorted(held)
+    return [i for i in range(len(labels)) if i not in held], sorted(held)

@@ -46,7 +46,7 @@ class Folders:
 
 def _videos_by_stem(names: Iterable[str]) -> dict[str, str]:
     """``{"Drink_1_1": "Drink_1_1.mp4"}``; of several the one whose extension comes first in the table."""
-    found = {}
+    found: dict[str, list[str]] = {}
     for name in sorted(names):
         stem, extension = os.path.splitext(name)
         if extension.lower() in VIDEO_EXTENSIONS:

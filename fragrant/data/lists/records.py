@@ -54,7 +54,9 @@ class RecordList(Sequence):
         lines: line number of each record in it (in a JSON list: number of the entry, from 1).
     """
 
-    def __init__(self, records: Iterable[VideoRecord], *, source: str = "", lines: Sequence[int] | None = None):
+    def __init__(
+        self, records: Iterable[VideoRecord], *, source: str = "", lines: Sequence[int] | np.ndarray | None = None
+    ):
         records = list(records)
         paths = [os.fsencode(record.path) for record in records]
         self.source = source
@@ -83,7 +85,7 @@ class RecordList(Sequence):
     def __eq__(self, other) -> bool:
         return isinstance(other, Sequence) and list(self) == list(other)
 
-    __hash__ = None
+    __hash__ = None  # type: ignore[assignment]  # how Python says that a list has no hash
 
     def __repr__(self) -> str:
         return f"<{len(self)} records{' of ' + self.source if self.source else ''}>"

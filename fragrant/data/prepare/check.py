@@ -66,7 +66,7 @@ def check_list(
 
 def places(records: RecordList) -> dict[str, str]:
     """Real path -> where it stands first."""
-    first = {}
+    first: dict[str, str] = {}
     for at, record in enumerate(records):
         first.setdefault(os.path.realpath(record.path), records.where(at))
     return first

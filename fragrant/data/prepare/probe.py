@@ -3,7 +3,7 @@
 import os
 from collections.abc import Sequence
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import av
 import torch
@@ -62,7 +62,7 @@ def _readable(frames: Frames) -> int:
     return len(frames)
 
 
-def _decoded(path: str, promised: int) -> dict[str, object]:
+def _decoded(path: str, promised: int) -> dict[str, Any]:
     """Codec, frames that decode, and what tells that a part of the file is lost."""
     count, error = 0, ""
     with av.open(os.path.abspath(path), **ANY_TAGS) as container:

@@ -4,6 +4,7 @@ import os
 import shutil
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from PIL import Image
 
@@ -16,7 +17,7 @@ from fragrant.data.video.frames import VideoError, open_frames
 from fragrant.workers import results_of
 
 AT_ONCE = 64  # frames of a video in memory
-QUALITY = {".jpg": {"quality": 95}, ".jpeg": {"quality": 95}}
+QUALITY: dict[str, dict[str, Any]] = {".jpg": {"quality": 95}, ".jpeg": {"quality": 95}}
 
 
 def unpack(path: str, folder: Path, template: str) -> int:
@@ -75,7 +76,8 @@ def unpack_set(
         ListError: the template is none, or two videos would share a folder.
     """
     check_template(template)
-    there, jobs = Folders(), {}
+    there = Folders()
+    jobs: dict[str, tuple[str, str]] = {}
     for records in found.splits.values():
         for record in records:
             jobs.setdefault(
@@ -83,15 +85,17 @@ def unpack_set(
             )
     _need_folders_of_their_own(jobs)
     of_one = partial(_unpacked, template=template)
-    results = dict(results_of(of_one, list(dict.fromkeys(jobs.values())), workers=workers, title="frames"))
-    counts = {
+    results: dict[tuple[str, str], Any] = dict(
+        results_of(of_one, list(dict.fromkeys(jobs.values())), workers=workers, title="frames")
+    )
+    counts: dict[str, int | str] = {
         path: results[job] or f"video '{path}' cannot be read: reading it ends the process"
         for path, job in jobs.items()
     }
 
     def with_folders(records: RecordList) -> RecordList:
         rows = [
-            VideoRecord(jobs[r.path][1], r.label, counts[r.path]) for r in records if isinstance(counts[r.path], int)
+            VideoRecord(jobs[r.path][1], r.label, count) for r in records if isinstance(count := counts[r.path], int)
         ]
         return RecordList(rows, source=records.source)
 

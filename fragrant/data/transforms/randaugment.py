@@ -188,7 +188,7 @@ def parse_randaugment(text: str, *, interpolation: str = "bicubic") -> RandAugme
             f"AUG.AA_TYPE {text!r} is no RandAugment; write rand-m7-n4-mstd0.5-inc1: magnitude, operations, "
             "deviation, inc1 or w0"
         )
-    given = {"num_ops": int, "rising": bool, "weighted": lambda number: True}
+    given: dict[str, Callable] = {"num_ops": int, "rising": bool, "weighted": lambda number: True}
     return RandAugment(
         **{name: given.get(name, float)(value) for name, value in options.items()}, interpolation=interpolation
     )

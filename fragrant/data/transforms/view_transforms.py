@@ -178,7 +178,8 @@ class EvaluationTransform:
 
     def __call__(self, frames: Tensor, where: float, rng: random.Random) -> Tensor:
         """(T, H', W', C) -> (T, S, S, C)"""
-        return box_at(*frames.shape[1:3], self.crop_size, where).of(frames)
+        height, width = frames.shape[1:3]
+        return box_at(height, width, self.crop_size, where).of(frames)
 
 
 class TrainTransform:
@@ -255,20 +256,20 @@ class TrainTransform:
         return frames
 
     def _crop(self, frames: Tensor, rng: random.Random, **how) -> Tensor:
-        size = frames.shape[1:3]
+        height, width = frames.shape[1:3]
         if self.areas or self.scales:
             if self.short_side:
-                frames = resize(frames, *short_side_size(*size, self.short_side), **how)
-                size = frames.shape[1:3]
+                frames = resize(frames, *short_side_size(height, width, self.short_side), **how)
+                height, width = frames.shape[1:3]
             if self.areas:
-                box = random_relative_box(*size, self.areas, self.aspects, rng)
+                assert self.aspects is not None  # they go together
+                box = random_relative_box(height, width, self.areas, self.aspects, rng)
             else:
-                box = rng.choice(
-                    multi_scale_boxes(*size, *rng.choice(multi_scale_sizes(*size, self.crop_size, self.scales)))
-                )
+                sizes = multi_scale_sizes(height, width, self.crop_size, self.scales)
+                box_height, box_width = rng.choice(sizes)
+                box = rng.choice(multi_scale_boxes(height, width, box_height, box_width))
             return resize(box.of(frames), self.crop_size, self.crop_size, **how)
         short_side = draw_short_side(*self.jitter_scales, rng.random(), inverse=self.inverse_scales)
-        height, width = size
         if min(height, width) != short_side:
             height, width = short_side_size(height, width, short_side)
         box = random_box(height, width, self.crop_size, rng)

@@ -48,11 +48,11 @@ class FrameFolder(Frames):
                 there = f"it holds '{min(files)}' and {len(files) - 1} more" if files else "it is empty"
                 raise CannotRead(f"no file in this folder fits DATA.IMAGE_TEMPLATE '{template}'; {there}")
             first = min(numbered) if base is None else base
-            self._files = [numbered.get(number) for number in range(first, max(numbered) + 1)]
-            if None in self._files or not self._files:
-                raise CannotRead(
-                    f"frame '{template}' number {first + self._files.index(None) if self._files else first} is missing"
-                )
+            wanted = range(first, max(numbered) + 1)
+            missing = next((number for number in wanted if number not in numbered), None)
+            if missing is not None or not wanted:
+                raise CannotRead(f"frame '{template}' number {first if missing is None else missing} is missing")
+            self._files = [numbered[number] for number in wanted]
 
     def __len__(self) -> int:
         return len(self._files)

@@ -8,6 +8,7 @@ start.
 
 import os
 from collections.abc import Callable
+from typing import Any, cast
 
 import av
 import numpy as np
@@ -43,7 +44,7 @@ class VideoFile(Frames):
             if not os.path.isfile(path):  # FFmpeg would also take a folder, a pipe or an address for a video
                 raise CannotRead("it is not a file" if os.path.exists(path) else "no such file")
             try:
-                self._reader = seeker(self._open_source)
+                self._reader: Seeker | Counter = seeker(self._open_source)
             except Doubtful:
                 self._reader = Counter(self._open_source)
         self.fps = self._reader.fps
@@ -76,14 +77,17 @@ class VideoFile(Frames):
     def _fill(self, numbers: list[int]) -> Tensor:
         """(len(numbers), H, W, 3) for ascending frame numbers"""
         place = {number: at for at, number in enumerate(numbers)}
-        pixels = size = None
+        pixels: Tensor | None = None
+        size: tuple[int, int] | None = None
         for number, frame in self._reader.frames(numbers):
             picture, coded = self._upright(frame)
             if pixels is None:
                 size, pixels = coded, torch.empty(len(numbers), *picture.shape, dtype=torch.uint8)
+            assert size is not None
             if coded != size:
                 raise CannotRead(f"its frames differ in size, {size[1]}x{size[0]} and {coded[1]}x{coded[0]}")
             pixels.numpy()[place[number]] = picture
+        assert pixels is not None  # a number is asked for
         return pixels
 
     def _upright(self, frame: av.VideoFrame | np.ndarray) -> tuple[np.ndarray, tuple[int, int]]:
@@ -92,7 +96,7 @@ class VideoFile(Frames):
             return frame, frame.shape[:2]
         height, width = reduced_size(frame.height, frame.width, self.short_side)
         plane = self._to_rgb.reformat(frame, width, height, format="rgb24", **ONE_THREAD).planes[0]
-        rows = np.frombuffer(plane, np.uint8).reshape(height, plane.line_size)
+        rows = np.frombuffer(cast(Any, plane), np.uint8).reshape(height, plane.line_size)
         picture = rows[:, : 3 * width].reshape(height, width, 3)
         turns = round(frame.rotation / 90) % 4  # counted against the clock
         return np.rot90(picture, turns) if turns else picture, (frame.height, frame.width)

@@ -51,7 +51,7 @@ class PacketTable(NamedTuple):
         Raises:
             Doubtful: there is none.
         """
-        found = np.flatnonzero(self.pts == pts) if pts is not None else ()
+        found = np.flatnonzero(self.pts == pts if pts is not None else [])
         if not len(found):
             raise Doubtful(f"a packet at {pts} that was not there before")
         return int(found[0])
@@ -75,10 +75,10 @@ def is_one_forward_frame(data: memoryview) -> bool:
     """MPEG-4 part 2: one I- or P-frame. B-frames and what packs them (DivX) make the time stamps of an AVI useless, and
     a
     frame of a few bytes is a placeholder that decodes to nothing."""
-    data = bytes(data)
-    start = data.find(VOP)
-    one = start >= 0 and data.find(VOP, start + 4) < 0
-    return one and len(data) > start + 12 and data[start + 4] >> 6 in (0, 1)
+    content = bytes(data)
+    start = content.find(VOP)
+    one = start >= 0 and content.find(VOP, start + 4) < 0
+    return one and len(content) > start + 12 and content[start + 4] >> 6 in (0, 1)
 
 
 def is_something(data: memoryview) -> bool:
@@ -120,7 +120,7 @@ def list_packets(container: av.container.InputContainer, stream: av.VideoStream)
     """
     codec = stream.codec_context
     fits = frame_check(stream.codec.canonical_name, container.format.name.split(",")[0], codec.extradata or b"")
-    rows = []
+    rows: list[tuple] = []
     for packet in container.demux(stream):
         if not packet.size and packet.pts is None:  # the mark of the end
             break

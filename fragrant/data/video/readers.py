@@ -3,6 +3,7 @@ frames, bit for bit."""
 
 import itertools
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import av
 import numpy as np
@@ -16,7 +17,7 @@ QUICK = {
 }  # FFmpeg then decodes nothing to guess what time stamps tell anyway
 # Some files carry tags that are no UTF-8: PyAV before 19 has to be told to live with them, later ones know no such
 # argument.
-ANY_TAGS = {"metadata_errors": "ignore"} if int(av.__version__.split(".")[0]) < 19 else {}
+ANY_TAGS: dict[str, Any] = {"metadata_errors": "ignore"} if int(av.__version__.split(".")[0]) < 19 else {}
 KEPT_BYTES = 64 * 2**20  # decoded frames of one file that are kept rather than decoded twice
 
 
@@ -94,7 +95,7 @@ class Seeker:
     def __len__(self) -> int:
         return len(self._table.shown)
 
-    def frames(self, numbers: Sequence[int]) -> Iterator[tuple[int, av.VideoFrame]]:
+    def frames(self, numbers: Sequence[int]) -> Iterator[tuple[int, av.VideoFrame | np.ndarray]]:
         """The frames with these numbers (ascending, each once), in any order."""
         runs: dict[int, dict[int, int]] = {}  # key packet -> {packet: frame number}
         for number in numbers:
@@ -176,7 +177,7 @@ class Counter:
         self._open_source = open_source
         self._kept: list[av.VideoFrame] | None = []
         self._count, size = 0, 0
-        self.fps = None
+        self.fps: float | None = None
         for frame in self._decode():
             self._count += 1
             size += sum(plane.buffer_size for plane in frame.planes)

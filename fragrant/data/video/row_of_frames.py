@@ -79,7 +79,8 @@ class Frames(ABC):
             )
         with errors_named(self.path):
             pixels = self._load(numbers.tolist())
-            pixels = resize(pixels, *reduced_size(*pixels.shape[1:3], self.short_side))
+            height, width = reduced_size(pixels.shape[1], pixels.shape[2], self.short_side)
+            pixels = resize(pixels, height, width)
         as_asked = np.array_equal(places, np.arange(len(numbers)))
         return pixels if as_asked else pixels[torch.from_numpy(places)]
 
