@@ -1,22 +1,20 @@
 """Checkpoint files: written whole or not at all, found again, read without running code from them."""
 
-import contextlib
 import hashlib
 import logging
-import os
 import pickle
 import random
 import re
 import zipfile
 from collections import OrderedDict
-from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from fragrant.errors import UserError
+from fragrant.files import written_whole
 
 NAME = re.compile(r"checkpoint_epoch_(\d{5,})(?:_batch_(\d{5,}))?\.pyth")
 PLAIN = {type(None), bool, int, float, complex, str, bytes, torch.Size, torch.dtype, torch.device, Tensor, nn.Parameter}
@@ -98,33 +96,6 @@ def _assert_plain(value: Any, where: str) -> None:
         )
 
 
-@contextlib.contextmanager
-def _replacing(path: Path) -> Iterator[IO[bytes]]:
-    """A file to write that becomes ``path`` at the end in one move, on the disk for good; after an error, ``path`` is
-    as before.
-
-    The temporary name is the same every time: what a kill leaves behind is overwritten by the next save of that file.
-    """
-    temporary = path.with_name(f".{path.name}.tmp")
-    try:
-        with open(temporary, "wb") as file:
-            yield file
-            file.flush()
-            os.fsync(
-                file.fileno()
-            )  # the bytes before the name: else a power cut can leave a whole name with half a file
-        os.replace(temporary, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
-        raise
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
-
-
 def _reason(error: BaseException) -> str:
     """One sentence; the system's own words (disk full, no permission) where torch has buried them under an error of its
     own."""
@@ -148,7 +119,7 @@ def save_checkpoint(path: str | Path, state: dict[str, Any]) -> None:
     path = Path(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with _replacing(path) as file:
+        with written_whole(path) as file:
             torch.save(state, file)
     except (OSError, RuntimeError) as error:  # torch turns a failed write into a RuntimeError
         raise CheckpointError(

@@ -16,7 +16,7 @@ import torch
 from conftest import golden
 from torch import nn
 
-from fragrant import checkpoint
+from fragrant import checkpoint, files
 from fragrant.checkpoint import (
     CheckpointError,
     best_path,
@@ -236,7 +236,7 @@ def test_a_full_disk_leaves_the_old_file(tmp_path, monkeypatch, room):
     path = save_epochs(tmp_path, 0)[0]
     assert path.stat().st_size > 100_000
     before = path.read_bytes()
-    monkeypatch.setattr(checkpoint, "open", lambda name, mode: DiskFull(open(name, mode), room), raising=False)
+    monkeypatch.setattr(files, "open", lambda name, mode: DiskFull(open(name, mode), room), raising=False)
     message = f"cannot write checkpoint {path}: No space left on device; earlier checkpoints are untouched"
     with pytest.raises(CheckpointError, match=f"^{re.escape(message)}$"):
         save_checkpoint(path, training_state(1))
@@ -246,7 +246,7 @@ def test_a_full_disk_leaves_the_old_file(tmp_path, monkeypatch, room):
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
 def test_a_real_full_device(tmp_path, monkeypatch):
-    monkeypatch.setattr(checkpoint, "open", lambda name, mode: open("/dev/full", mode), raising=False)
+    monkeypatch.setattr(files, "open", lambda name, mode: open("/dev/full", mode), raising=False)
     with pytest.raises(CheckpointError, match="No space left on device"):
         save_checkpoint(tmp_path / "a.pyth", training_state(0))
     assert list(tmp_path.iterdir()) == []

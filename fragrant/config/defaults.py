@@ -328,9 +328,9 @@ key("DISTILL.INPUT", "dark",
 
 # ---- training
 key("TRAIN.ENABLE", True, "run the training stage")
+key("TRAIN.DATASET", "kinetics", "name of the training and validation set in the registry")
 key("TRAIN.OBJECTIVE", "",
     'what a step minimises; "" = classify, distill or svmix, as MIXUP and DISTILL say; or the name of a plug-in\'s')
-key("TRAIN.DATASET", "kinetics", "name of the training and validation set in the registry")
 key("TRAIN.BATCH_SIZE", 64, "videos of a batch on this machine, all its GPUs together", above=0)
 key("TRAIN.ACCUM_STEPS", 1, "batches whose gradients are added up for one optimiser step", above=0)
 key("TRAIN.PRECISION", "auto",

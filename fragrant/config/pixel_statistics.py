@@ -1,4 +1,6 @@
-"""Published means and deviations of pixels by the name of their data set: RGB, of pixels in 0..1."""
+"""Published numbers of pixels: weights of the luma; means and deviations by data set, RGB, of pixels in 0..1."""
+
+LUMA_WEIGHTS = (0.299, 0.587, 0.114)  # of red, green, blue: ITU-R BT.601
 
 PIXEL_MEANS = {
     "imagenet": [0.485, 0.456, 0.406],

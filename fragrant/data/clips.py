@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from fragrant.config.pixel_statistics import LUMA_WEIGHTS
 from fragrant.data.lists.records import RecordList, VideoRecord, each_label
 from fragrant.data.video.frames import OpenFrames, VideoError, open_frames
 from fragrant.data.views import View, ViewPlan
@@ -109,7 +110,8 @@ def mean_luma(frames: Tensor) -> float:
     # sum.
     columns = sum(rows[at : at + 257].sum(0, dtype=np.uint16).astype(np.uint64) for at in range(0, len(rows), 257))
     red, green, blue = columns.reshape(-1, 3).sum(0).tolist()
-    return (0.299 * red + 0.587 * green + 0.114 * blue) / (255 * (frames.numel() // 3))
+    of_red, of_green, of_blue = LUMA_WEIGHTS
+    return (of_red * red + of_green * green + of_blue * blue) / (255 * (frames.numel() // 3))
 
 
 class ClipDataset(Dataset):

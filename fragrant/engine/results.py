@@ -1,7 +1,6 @@
 """What a test leaves in OUTPUT_DIR: the score table, the numbers that follow from it, the pickles that older scripts
 read."""
 
-import os
 import pickle
 import platform
 import shlex
@@ -17,6 +16,7 @@ import simplejson
 import torch
 
 import fragrant
+from fragrant.files import written_whole
 from fragrant.scores import ScoreTable, VideoScores, save_table
 from fragrant.scores.predictions import predictions_csv
 
@@ -61,7 +61,5 @@ def save_pickles(folder: Path, scores: VideoScores, *, uniformer_name: str, slow
 def _write(path: Path, fill: Callable[[IO[bytes]], object]) -> None:
     """Whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(path.name + ".tmp")
-    with open(unfinished, "wb") as file:
+    with written_whole(path) as file:
         fill(file)
-    os.replace(unfinished, path)

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from fragrant.errors import UserError
+from fragrant.files import written_whole
 
 
 class FeatureError(UserError):
@@ -51,12 +52,10 @@ class FeatureCache:
         Raises:
             FeatureError: the folder cannot be written.
         """
-        unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            with open(unfinished, "wb") as file:
+            with written_whole(path, own_name=str(os.getpid()), durable=False) as file:
                 np.savez(file, features=features, video=np.array(video), settings=np.array(self.settings))
-            os.replace(unfinished, path)
         except OSError as error:
             raise FeatureError(
                 f"FEATURES.CACHE_DIR '{self.folder}' cannot be written: {error.strerror or error}"

@@ -13,14 +13,11 @@ from torch.utils.data import DataLoader
 from fragrant.data import VideoError
 from fragrant.data.build import ClipSource
 from fragrant.data.clips import Batch, Unreadable, VideoClips, make_batch
+from fragrant.data.lists.locations import VIDEO_EXTENSIONS
 from fragrant.data.views import views_of_windows, windows
 from fragrant.errors import UserError
 from fragrant.runtime.evaluate import Scored, score_videos
 from fragrant.scores.ensemble import probabilities
-
-VIDEO_SUFFIXES = set(
-    ".3gp .asf .avi .flv .h264 .h265 .m2ts .m4v .mkv .mov .mp4 .mpeg .mpg .mts .ogv .ts .webm .wmv".split()
-)
 
 
 class Ranked(NamedTuple):
@@ -217,11 +214,11 @@ def find_videos(paths: Sequence[str | os.PathLike]) -> list[str]:
     """
     found = []
     for path in map(Path, paths):
-        if not path.is_dir() or path.suffix.lower() in VIDEO_SUFFIXES:
+        if not path.is_dir() or path.suffix.lower() in VIDEO_EXTENSIONS:
             found.append(str(path))
             continue
-        inside = sorted(str(file) for file in path.rglob("*") if file.suffix.lower() in VIDEO_SUFFIXES)
+        inside = sorted(str(file) for file in path.rglob("*") if file.suffix.lower() in VIDEO_EXTENSIONS)
         if not inside:
-            raise UserError(f"folder '{path}' has no videos; known suffixes: {' '.join(sorted(VIDEO_SUFFIXES))}")
+            raise UserError(f"folder '{path}' has no videos; known suffixes: {' '.join(sorted(VIDEO_EXTENSIONS))}")
         found += inside
     return found

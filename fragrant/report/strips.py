@@ -14,11 +14,12 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
+from fragrant.config.pixel_statistics import LUMA_WEIGHTS
 from fragrant.errors import UserError
 
 GAP = 3  # pixels between two frames
 WHITE = 255
-LUMA = torch.tensor([0.299, 0.587, 0.114])
+LUMA = torch.tensor(LUMA_WEIGHTS)
 TARGET_LUMA = 0.4  # mean brightness that ``lift`` aims at
 # From cold to hot, dark to bright, also for readers who do not tell red from green; close to matplotlib's "inferno".
 HEAT = torch.tensor(

@@ -1,6 +1,5 @@
 """The score table: the logits of every view of every video of a test, on disk and in memory."""
 
-import os
 import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -12,6 +11,7 @@ import simplejson
 import torch
 from torch import Tensor
 
+from fragrant.files import written_whole
 from fragrant.metrics import ScoreError
 
 CHOICE = "choice_"  # before the name of a choice, in a file
@@ -126,12 +126,10 @@ def save_table(path: str | Path, table: ScoreTable) -> None:
     columns |= {CHOICE + name: taken.numpy() for name, taken in table.choices.items()}
     columns["header"] = np.array(simplejson.dumps(table.header, sort_keys=True, ignore_nan=True))
     path = Path(path)
-    unfinished = path.with_name(path.name + ".tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with open(unfinished, "wb") as file:
+        with written_whole(path) as file:
             np.savez_compressed(file, **columns)
-        os.replace(unfinished, path)
     except OSError as error:
         raise ScoreError(f"score table '{path}' cannot be written: {error.strerror or error}") from error
 

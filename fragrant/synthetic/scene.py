@@ -9,12 +9,13 @@ from typing import NamedTuple
 
 import numpy as np
 
+from fragrant.config.pixel_statistics import LUMA_WEIGHTS
 from fragrant.synthetic.figure import SIDES, Body, Style, draw_body, draw_style, joints, pose
 
 MARGIN = 6  # pixels of background around the picture, for the shaking camera
 GAMMA = 2.2
 SIDEWAYS = 0.75  # radians that a figure may be turned out of its side view
-LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
+LUMA = np.array(LUMA_WEIGHTS, dtype=np.float32)
 LAMP = (0.03, 0.065)  # rows of a strip light, of the height; the exposure hardly dims what shines itself
 
 # (from, to, thickness at both ends, colour): the limbs of a figure

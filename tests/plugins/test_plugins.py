@@ -168,4 +168,4 @@ def test_every_tool_takes_them(tmp_path):
 
 def test_a_range_is_held(tmp_path, demo):
     done = run(tmp_path, demo, "net", "TINY_NET.WIDTH", "-3", code=2)
-    assert "TINY_NET.WIDTH -3 is not allowed; allowed: 1 to 4096" in done.stderr
+    assert "TINY_NET.WIDTH -3 must be from 1 to 4096" in done.stderr

@@ -5,7 +5,7 @@ import pytest
 import fragrant.data.build  # noqa: F401  fills registries
 import fragrant.objectives  # noqa: F401
 import fragrant.optim  # noqa: F401
-from fragrant.config.check import _CHOICES
+from fragrant.config.keys import KEYS as DECLARED
 from fragrant.data.datasets.build import DATASETS
 from fragrant.data.datasets.known_set import SETS, Converter
 from fragrant.objectives.build import BUILT_IN, OBJECTIVES
@@ -23,7 +23,7 @@ KEYS = (
 
 @pytest.mark.parametrize("key", KEYS)
 def test_config_and_registry_agree(key):
-    assert sorted(name for name in _CHOICES[key] if name != "none") == registered_names(key)
+    assert sorted(name for name in DECLARED[key].allowed.one_of if name != "none") == registered_names(key)
 
 
 def test_built_in_objectives():

@@ -1,7 +1,6 @@
 """The command line: python tools/benchmark.py gpu --minutes 8 --out DIR."""
 
 import argparse
-import os
 from pathlib import Path
 
 import torch
@@ -37,7 +36,7 @@ def gpu_command(words: list[str]) -> str:
     clips = videos_of(arguments.clips) if arguments.clips else []
     if not torch.cuda.is_available():
         raise UserError("benchmark gpu measures a CUDA GPU, and this machine has none that PyTorch can use")
-    workers = max(1, len(os.sched_getaffinity(0)) - 2)
+    workers = max(1, usable_cores() - 2)
     how = dict(device="cuda:0", minutes=arguments.minutes, clips=clips, only=arguments.only, workers=workers)
     record = run_in_processes(Path(arguments.out), **how)
     return (record.folder / "gpu.md").read_text(encoding="utf-8")

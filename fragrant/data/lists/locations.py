@@ -5,7 +5,10 @@ from collections.abc import Iterable
 
 from fragrant.data.lists.errors import ListError
 
-VIDEO_EXTENSIONS = (".mp4", ".avi", ".mkv", ".webm", ".mov", ".m4v", ".mpg", ".mpeg", ".wmv", ".flv", ".ts", ".h264")
+# Of two files of one name the one whose extension comes first here is taken.
+VIDEO_EXTENSIONS = tuple(
+    ".mp4 .avi .mkv .webm .mov .m4v .mpg .mpeg .wmv .flv .ts .h264 .h265 .3gp .asf .m2ts .mts .ogv".split()
+)
 
 
 class Folders:

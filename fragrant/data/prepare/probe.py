@@ -9,11 +9,11 @@ import av
 import torch
 from torch import Tensor
 
+from fragrant.config.pixel_statistics import LUMA_WEIGHTS
 from fragrant.data.video.frames import Frames, OpenFrames, VideoError, open_frames
 from fragrant.data.video.readers import ANY_TAGS
 from fragrant.workers import results_of
 
-LUMA = (0.299, 0.587, 0.114)  # of red, green, blue: ITU-R BT.601
 LOOKED_AT = 8  # frames that brightness is measured on, from the middle of as many equal parts of the video
 DARK = 13.8  # mean luma of 0..255 below which Dark-48 calls a frame dark: (y - 112) / 112 < -0.877
 FOLDER = "folder"  # what stands in place of a codec for a folder of frames
@@ -53,7 +53,7 @@ def probe(path: str, open_frames: OpenFrames = open_frames) -> Probe:
 
 def _luma(pixels: Tensor) -> Tensor:
     """(T, H, W, 3) uint8 -> (T, H, W) float"""
-    return pixels.float() @ torch.tensor(LUMA)
+    return pixels.float() @ torch.tensor(LUMA_WEIGHTS)
 
 
 def _readable(frames: Frames) -> int:
