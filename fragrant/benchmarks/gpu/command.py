@@ -9,6 +9,7 @@ from fragrant.benchmarks.gpu.run import all_rows, run_in_processes, wanted
 from fragrant.data.lists.records import read_list
 from fragrant.errors import UserError
 from fragrant.plugins import add_import_argument, load_plugins
+from fragrant.workers import usable_cores
 
 
 def gpu_command(words: list[str]) -> str:
