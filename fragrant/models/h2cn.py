@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from itertools import chain
 
 import torch.nn.functional as F
+from fvcore.common.config import CfgNode
 from torch import Tensor, nn
 
 from fragrant.layers.hourglass import Hourglass, HourglassGate
@@ -91,5 +92,5 @@ class H2CN(TSM):
 
 
 @MODELS.register("H2CN")
-def h2cn(cfg) -> H2CN:
+def h2cn(cfg: CfgNode) -> H2CN:
     return H2CN(num_classes=cfg.MODEL.NUM_CLASSES, dropout_rate=cfg.MODEL.DROPOUT_RATE)

@@ -4,6 +4,7 @@ maps."""
 import re
 
 import torch.nn.functional as F
+from fvcore.common.config import CfgNode
 from torch import Tensor, nn
 from torchvision.models.video import S3D as TorchvisionS3D
 from torchvision.models.video import MViT as TorchvisionMViT
@@ -139,17 +140,17 @@ class MViTv2(TorchvisionVideo):
 
 
 @MODELS.register("R2Plus1D")
-def r2plus1d(cfg) -> R2Plus1D:
+def r2plus1d(cfg: CfgNode) -> R2Plus1D:
     return R2Plus1D(num_classes=cfg.MODEL.NUM_CLASSES, dropout_rate=cfg.MODEL.DROPOUT_RATE)
 
 
 @MODELS.register("S3D")
-def s3d(cfg) -> S3D:
+def s3d(cfg: CfgNode) -> S3D:
     return S3D(num_classes=cfg.MODEL.NUM_CLASSES, dropout_rate=cfg.MODEL.DROPOUT_RATE)
 
 
 @MODELS.register("MViTv2")
-def mvit_v2(cfg) -> MViTv2:
+def mvit_v2(cfg: CfgNode) -> MViTv2:
     return MViTv2(
         num_classes=cfg.MODEL.NUM_CLASSES, drop_path_rate=cfg.MVITV2.DROP_PATH_RATE, dropout_rate=cfg.MODEL.DROPOUT_RATE
     )
