@@ -30,6 +30,8 @@ FLOOR_OF = {room: height for height, rooms in enumerate(FLOORS) for room in room
 CFG_FILES = {"engine/run.py", "engine/training.py", "engine/testing.py"}
 CFG_ROOMS = ("config/", "launch/")
 ADAPTER_FILES = ("models/",)
+# Who reads files of PyTorch: checkpoints and weights with their checksums; decoded frames, mapped; pickles of scores.
+READERS = {"fragrant/checkpoint.py", "fragrant/data/video/tensor_file.py", "fragrant/scores/pickles.py"}
 LONGEST_FUNCTION = 60  # lines
 
 
@@ -171,6 +173,9 @@ def test_nothing_is_loaded_unsafely():
                     k for k in node.keywords if k.arg == "weights_only" and getattr(k.value, "value", False) is True
                 ]
                 assert safe, f"{relative(path)}:{node.lineno}: torch.load without weights_only=True"
+                assert relative(path) in READERS, (
+                    f"{relative(path)}:{node.lineno}: read_verified of checkpoint.py reads files"
+                )
             if isinstance(node, ast.Call) and ast.unparse(node.func) in ("pickle.load", "pickle.loads"):
                 raise AssertionError(
                     f"{relative(path)}:{node.lineno}: pickles run code; read_pickle of scores/pickles.py does not"

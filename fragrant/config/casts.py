@@ -4,7 +4,7 @@ import ast
 import math
 import re
 
-from fragrant.config.defaults import Kind
+from fragrant.config.keys import Kind
 from fragrant.registry import did_you_mean
 
 _BOOLS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}

@@ -1,4 +1,4 @@
-"""Rules about several keys, or about the values of one: every broken rule in one error, no value changed."""
+"""Rules about several keys, besides those that each key declares: every broken rule in one error, no value changed."""
 
 from collections.abc import Iterator
 
@@ -6,91 +6,7 @@ from fvcore.common.config import CfgNode
 
 from fragrant.config.defaults import leaves
 from fragrant.config.errors import ConfigError
-from fragrant.registry import did_you_mean
-
-_PRECISIONS = ("auto", "bf16", "fp16", "fp32")
-
-_CHOICES = {
-    "AUG.INTERPOLATION": ("bicubic", "bilinear", "random"),
-    "AUG.ORDER": ("crop_first", "published"),
-    "BN.NORM_TYPE": ("batchnorm", "sync_batchnorm"),
-    "AUG.RE_MODE": ("pixel", "rand", "const"),
-    "CSN.BOTTLENECK": ("ir", "ip"),
-    "CSN.DEPTH": (26, 50, 101, 152),
-    "DATA.CLIP_DTYPE": ("uint8", "float32"),
-    "DATA.DECODING_BACKEND": ("pyav", "torchcodec", "decord", "torchvision"),
-    "DATA.IMAGE_BASE": (None, 0, 1),
-    "DATA.ENSEMBLE_METHOD": ("sum", "mean", "max"),
-    "DATA.ENHANCE": ("none", "equalize", "clahe"),
-    "DATA.GAMMA_IN": ("both", "train", "test"),
-    "DATA.SAMPLING": ("dense", "sparse", "segment", "uniform", "segment_dense"),
-    "DIST.GRADIENT_COMPRESSION": ("none", "bf16"),
-    "DGAM.HEADS": ("matched", "shared"),
-    "DGAM.SELECT": ("st_gumbel", "hard", "expected", "soft"),
-    "DIST_BACKEND": ("nccl", "gloo"),
-    "DISTILL.INPUT": ("dark", "enhanced"),
-    "FRAGRANT.FAM_EXPONENT": (1, 2),
-    "FRAGRANT.RAM.FEATURE_TYPE": ("V", "R", "VplusR"),
-    "FRAGRANT.RAM.KERNEL_TYPE": ("V", "R", "VplusR"),
-    "FRAGRANT.RAM_IMPL": ("auto", "torch", "triton"),
-    "FEATURES.LR_RULE": ("step", "epoch", "constant"),
-    "FEATURES.OUTPUT": ("pooled", "logits"),
-    "FEATURES.SAMPLING": ("interval", "random", "uniform"),
-    "MIE.CONSENSUS": ("avg", "max"),
-    "MIE.DEPTH": (50, 101, 152),
-    "MIE.FUSION": ("afm", "concat", "none"),
-    "MIE.PA_INIT": ("default", "pan"),
-    "MIXUP.TYPE": ("mixup", "svmix"),
-    "MODEL.LOSS_FUNC": ("cross_entropy", "soft_cross_entropy", "focal", "bce_logit"),
-    "SOLVER.LR_POLICY": ("cosine", "steps_with_relative_lrs", "warmup_times_steps"),
-    "SOLVER.OPTIMIZING_METHOD": ("sgd", "adam", "adamw"),
-    "SVMIX.EVAL": ("teacher", "student"),
-    "SVMIX.MODULE_OPT": ("sgd", "adam", "adamw"),
-    "SWIN.FROZEN_STAGES": (-1, 0, 1, 2, 3, 4),
-    "SWIN.SIZE": ("T", "S", "B", "L"),
-    "TEST.ENSEMBLE_SPACE": ("logits", "softmax", "relu", "sigmoid"),
-    "TEST.NUM_SPATIAL_CROPS": (1, 3),
-    "TEST.SELECT_ON": ("val", "test"),
-    "TEST.PRECISION": _PRECISIONS,
-    "TRAIN.SHARDING": ("none", "fsdp"),
-    "TRAIN.EMA.EVAL": ("ema", "raw"),
-    "TRAIN.PRECISION": _PRECISIONS,
-}
-
-_POSITIVE = """
-    DISTILL.TEMPERATURE SVMIX.ALPHA_SPATIAL SVMIX.ALPHA_TEMPORAL SVMIX.MODULE_LR
-    DGAM.GAMMAS DGAM.TAU SWIN.PATCH_SIZE SWIN.WINDOW_SIZE
-    DATA.CACHE_GB DATA.GAMMA DATA.SEGMENT_LENGTH DATA.TRAIN_MULTI_SCALE FEATURES.INTERVAL FEATURES.NUM_FRAMES
-    AUG.NUM_SAMPLE AUG.RE_COUNT BN.NUM_BATCHES_PRECISE DATA.INPUT_CHANNEL_NUM DATA.NUM_FRAMES DATA.SAMPLING_RATE DATA.STD DATA.TARGET_FPS
-    DATA.TEST_CROP_SIZE DATA.TRAIN_CROP_SIZE DATA.TRAIN_JITTER_ASPECT_RELATIVE DATA.TRAIN_JITTER_SCALES DATA.TRAIN_JITTER_SCALES_RELATIVE
-    DEMO_SET.HEIGHT DEMO_SET.NUM_FRAMES DEMO_SET.TEST_VIDEOS_PER_CLASS DEMO_SET.VIDEOS_PER_CLASS DEMO_SET.WIDTH DIST.TIMEOUT LOG_PERIOD
-    FRAGRANT.RAM.HEADS MIE.FRAMES_PER_SEGMENT MIE.NUM_SEGMENTS MODEL.NUM_CLASSES NUM_SHARDS SOLVER.BASE_LR SOLVER.MAX_EPOCH
-    TEST.BATCH_SIZE TEST.NUM_ENSEMBLE_VIEWS TEST.NUM_PARTS TRAIN.ACCUM_STEPS
-    TRAIN.BATCH_SIZE TRAIN.CHECKPOINT_PERIOD TRAIN.EVAL_PERIOD TRAIN.MAX_BAD_STEPS UNIFORMER.DEPTH UNIFORMER.EMBED_DIM
-    UNIFORMER.HEAD_DIM UNIFORMER.MLP_RATIO
-""".split()
-
-_NOT_NEGATIVE = """
-    DGAM.BALANCE
-    LOSS.CLASS_WEIGHTS LOSS.FOCAL_GAMMA SVMIX.MASK_LOSS SVMIX.MASK_MARGIN SVMIX.MODULE_CLIP SVMIX.MODULE_DIM SVMIX.MODULE_WD
-    AUG.BRI_CON_SAT AUG.HUE
-    FRAGRANT.RAM.KEY_DIM FRAGRANT.RAM.VALUE_DIM FRAGRANT.RAM.LATENT_DIM
-    DATA.DECODE_SHORT_SIDE DATA.TRAIN_SHORT_SIDE FEATURES.SEEDS
-    BN.WEIGHT_DECAY DATA_LOADER.NUM_WORKERS DEMO_SET.SEED MIXUP.ALPHA MIXUP.CUTMIX_ALPHA MODEL.CHECKPOINT_NUM NUM_GPUS RNG_SEED SHARD_ID
-    SOLVER.CLIP_GRADIENT SOLVER.COSINE_END_LR SOLVER.DAMPENING SOLVER.LRS SOLVER.MOMENTUM SOLVER.REFERENCE_BATCH SOLVER.STEPS
-    SOLVER.WARMUP_EPOCHS SOLVER.WARMUP_START_LR SOLVER.WEIGHT_DECAY TEST.PART TEST.SHORT_SIDE TRAIN.SAVE_EVERY_STEPS
-""".split()
-
-_UP_TO_1 = """
-    DATA.MAX_BAD_FRACTION DATA.TRAIN_MULTI_SCALE
-    AUG.RE_PROB DISTILL.ALPHA MIXUP.LABEL_SMOOTH_VALUE MIXUP.PROB MIXUP.SWITCH_PROB SVMIX.PROB SVMIX.SPATIAL_PROB
-""".split()
-
-_BELOW_1 = """
-    MVITV2.DROP_PATH_RATE LOSS.LABEL_SMOOTHING SVMIX.EMA SVMIX.LAM_MARGIN TRAIN.EMA.DECAY
-    DATA.HOLD_OUT MODEL.DROPOUT_RATE SOLVER.BETAS UNIFORMER.ATTENTION_DROPOUT_RATE UNIFORMER.DROPOUT_RATE UNIFORMER.DROP_DEPTH_RATE
-    SWIN.DROP_PATH_RATE
-""".split()
+from fragrant.config.keys import KEYS
 
 
 def check_cfg(cfg: CfgNode) -> None:
@@ -99,9 +15,10 @@ def check_cfg(cfg: CfgNode) -> None:
     Raises:
         ConfigError: names all broken rules.
     """
-    flat = leaves(cfg)
-    rules = (_data, _solver, _processes, _mie_net, _objective, _others)
-    _raise_if_any([*_choices(flat), *_ranges(flat), *(problem for rule in rules for problem in rule(cfg))])
+    values = leaves(cfg).items()
+    single = [problem for name, value in values for problem in KEYS[name].allowed.problems(name, value)]
+    rules = (_model, _data, _solver, _processes, _mie_net, _objective)
+    _raise_if_any(single + [problem for rule in rules for problem in rule(cfg)])
 
 
 def check_training(cfg: CfgNode) -> None:
@@ -174,73 +91,35 @@ def _raise_if_any(problems: list[str]) -> None:
         raise ConfigError(problems)
 
 
-def _choices(flat: dict[str, object]) -> Iterator[str]:
-    for key, allowed in _CHOICES.items():
-        value = flat[key]
-        if value not in allowed:
-            yield (
-                f"{key} {value!r} is not known; {did_you_mean(str(value), map(str, allowed))}Known: "
-                f"{', '.join(map(str, allowed))}"
-            )
-
-
-def _ranges(flat: dict[str, object]) -> Iterator[str]:
-    rules = [
-        (_POSITIVE, lambda number: number > 0, "above 0"),
-        (_NOT_NEGATIVE, lambda number: number >= 0, "0 or above"),
-        (_UP_TO_1, lambda number: 0 <= number <= 1, "from 0 to 1"),
-        (_BELOW_1, lambda number: 0 <= number < 1, "at least 0 and below 1"),
-    ]
-    for keys, holds, wanted in rules:
-        for key in keys:
-            value = flat[key]
-            numbers = value if isinstance(value, list) else [value]
-            if not all(number is None or holds(number) for number in numbers):
-                yield f"{key} {flat[key]} must be {wanted}"
+def _model(cfg: CfgNode) -> Iterator[str]:
+    recomputed = cfg.MODEL.CHECKPOINT_NUM
+    if cfg.MODEL.USE_CHECKPOINT and len(recomputed) != 4:
+        yield f"MODEL.CHECKPOINT_NUM {recomputed} needs one value for each of the 4 stages of MODEL.USE_CHECKPOINT"
 
 
 def _data(cfg: CfgNode) -> Iterator[str]:
     data = cfg.DATA
     channels = data.INPUT_CHANNEL_NUM[:1]
-    if not channels:
-        yield "DATA.INPUT_CHANNEL_NUM is empty; give the channels of a clip, [3]"
     for key in ("MEAN", "STD"):
         if channels and len(data[key]) != channels[0]:
             yield (
                 f"DATA.{key} {data[key]} has {len(data[key])} values for the {channels[0]} channels of "
                 "DATA.INPUT_CHANNEL_NUM"
             )
-    for key in ("TRAIN_JITTER_SCALES", "TRAIN_JITTER_SCALES_RELATIVE", "TRAIN_JITTER_ASPECT_RELATIVE"):
-        limits = data[key]
-        may_be_empty = key.endswith("RELATIVE")
-        if not (may_be_empty and not limits) and (len(limits) != 2 or limits[0] > limits[1]):
-            yield f"DATA.{key} {limits} must be [smallest, largest]{' or []' if may_be_empty else ''}"
     if bool(data.TRAIN_JITTER_SCALES_RELATIVE) != bool(data.TRAIN_JITTER_ASPECT_RELATIVE):
         yield (
             "DATA.TRAIN_JITTER_SCALES_RELATIVE and DATA.TRAIN_JITTER_ASPECT_RELATIVE belong together: give both or "
             "neither"
         )
-    if len(data.ROOT_REPLACE) not in (0, 2):
-        yield f"DATA.ROOT_REPLACE {data.ROOT_REPLACE} must be [old, new] or []"
-    if "{}" not in data.LABEL_PATH_TEMPLATE:
-        yield f"DATA.LABEL_PATH_TEMPLATE {data.LABEL_PATH_TEMPLATE!r} has no {{}} for the name of the split"
     if data.TRAIN_MULTI_SCALE and data.TRAIN_JITTER_SCALES_RELATIVE:
         yield (
             "DATA.TRAIN_MULTI_SCALE and DATA.TRAIN_JITTER_SCALES_RELATIVE are two kinds of random crop: give one of "
             "them"
         )
-    if len(data.GAMMA) > 2 or data.GAMMA != sorted(data.GAMMA):
-        yield f"DATA.GAMMA {data.GAMMA} must be [] (none), [gamma] or [smallest, largest]"
-    if len(cfg.AUG.BRI_CON_SAT) not in (0, 3):
-        yield f"AUG.BRI_CON_SAT {cfg.AUG.BRI_CON_SAT} must be [] or [brightness, contrast, saturation]"
-    if cfg.AUG.HUE > 0.5:
-        yield f"AUG.HUE {cfg.AUG.HUE} must be from 0 to 0.5"
     if data.NUM_FRAMES % max(1, data.SEGMENT_LENGTH):
         yield f"DATA.NUM_FRAMES {data.NUM_FRAMES} must be a multiple of DATA.SEGMENT_LENGTH {data.SEGMENT_LENGTH}"
     if data.SEGMENT_LENGTH > 1 and data.SAMPLING not in ("segment", "segment_dense"):
         yield f"DATA.SEGMENT_LENGTH {data.SEGMENT_LENGTH} belongs to DATA.SAMPLING segment, which is {data.SAMPLING!r}"
-    if not data.PATH_LABEL_SEPARATOR:
-        yield "DATA.PATH_LABEL_SEPARATOR is empty; give what stands between path and label, ' ' or ','"
     if 0 < cfg.TEST.SHORT_SIDE < data.TEST_CROP_SIZE:
         yield f"TEST.SHORT_SIDE {cfg.TEST.SHORT_SIDE} is below DATA.TEST_CROP_SIZE {data.TEST_CROP_SIZE}"
 
@@ -264,8 +143,6 @@ def _solver(cfg: CfgNode) -> Iterator[str]:
             "SOLVER.AUTO_SCALE_LR and SOLVER.BASE_LR_SCALE_NUM_SHARDS both scale the learning rate; set one of them "
             "False"
         )
-    if len(solver.BETAS) != 2:
-        yield f"SOLVER.BETAS {solver.BETAS} must be two numbers"
     if solver.OPTIMIZING_METHOD == "sgd" and solver.NESTEROV and not (solver.MOMENTUM > 0 and solver.DAMPENING == 0):
         yield (
             f"SOLVER.NESTEROV needs SOLVER.MOMENTUM above 0 and SOLVER.DAMPENING 0, got {solver.MOMENTUM} and "
@@ -354,19 +231,4 @@ def _objective(cfg: CfgNode) -> Iterator[str]:
         yield (
             "DISTILL.INPUT enhanced brightens the student's clips for the teacher: set DATA.ENHANCE none and "
             "DATA.GAMMA []"
-        )
-
-
-def _others(cfg: CfgNode) -> Iterator[str]:
-    if not cfg.OUTPUT_DIR:
-        yield "OUTPUT_DIR is empty; give a folder for checkpoints, logs and scores"
-    for key in ("SEEDS", "CLASSIFIERS"):
-        if not cfg.FEATURES[key]:
-            yield f"FEATURES.{key} is empty; give at least one"
-    if cfg.FEATURES.FOLDS < 2:
-        yield f"FEATURES.FOLDS {cfg.FEATURES.FOLDS} must be 2 or more"
-    if len(cfg.UNIFORMER.DEPTH) != 4 or len(cfg.UNIFORMER.EMBED_DIM) != 4:
-        yield (
-            f"UNIFORMER.DEPTH {cfg.UNIFORMER.DEPTH} and UNIFORMER.EMBED_DIM {cfg.UNIFORMER.EMBED_DIM} must have 4 "
-            "values, one per stage"
         )

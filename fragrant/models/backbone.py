@@ -11,6 +11,17 @@ class ModelError(UserError):
     """Model arguments that do not fit together, or a clip that the model cannot take."""
 
 
+def blocks_to_recompute(recompute_blocks: Sequence[int]) -> tuple[int, ...]:
+    """How many of the first blocks of each of the four stages are computed again in the backward pass instead of kept.
+
+    Raises:
+        ModelError: not four numbers.
+    """
+    if len(recompute_blocks) != 4:
+        raise ModelError(f"MODEL.CHECKPOINT_NUM {list(recompute_blocks)} needs one value for each of the 4 stages")
+    return tuple(recompute_blocks)
+
+
 class Backbone(nn.Module):
     """A video classifier: feature maps, their mean over space and time, a linear head.
 

@@ -1,11 +1,18 @@
 """The table of models, and the one door to it from a config."""
 
+from collections.abc import Sequence
+
 from fvcore.common.config import CfgNode
 
 from fragrant.models.backbone import Backbone
 from fragrant.registry import Registry
 
 MODELS = Registry("MODEL.MODEL_NAME")  # name -> function(cfg) -> Backbone; filled by the model files
+
+
+def recompute_blocks(cfg: CfgNode) -> Sequence[int]:
+    """How many blocks of each of the four stages are recomputed: MODEL.CHECKPOINT_NUM with MODEL.USE_CHECKPOINT."""
+    return cfg.MODEL.CHECKPOINT_NUM if cfg.MODEL.USE_CHECKPOINT else (0, 0, 0, 0)
 
 
 def build_model(cfg: CfgNode) -> Backbone:

@@ -15,8 +15,8 @@ from torchvision.models.video.resnet import Bottleneck, VideoResNet
 
 from fragrant.layers.depthwise_conv import DepthwiseConv3d
 from fragrant.layers.recompute import recompute
-from fragrant.models.backbone import Backbone, ModelError
-from fragrant.models.build import MODELS
+from fragrant.models.backbone import Backbone, ModelError, blocks_to_recompute
+from fragrant.models.build import MODELS, recompute_blocks
 
 BLOCKS = {
     26: (2, 2, 2, 2),
@@ -96,14 +96,12 @@ class CSN(Backbone):
     ):
         super().__init__()
         if depth not in BLOCKS:
-            raise ModelError(f"CSN.DEPTH {depth} is not known; allowed: {', '.join(map(str, BLOCKS))}")
+            raise ModelError(f"CSN depth {depth} is not known; allowed: {', '.join(map(str, BLOCKS))}")
         if bottleneck not in BOTTLENECKS:
-            raise ModelError(f"CSN.BOTTLENECK '{bottleneck}' is not known; allowed: {', '.join(BOTTLENECKS)}")
-        if len(recompute_blocks) != 4:
-            raise ModelError(f"MODEL.CHECKPOINT_NUM {list(recompute_blocks)} needs one value for each of the 4 stages")
+            raise ModelError(f"CSN bottleneck '{bottleneck}' is not known; allowed: {', '.join(BOTTLENECKS)}")
         self.depth, self.bottleneck = depth, bottleneck
         self.frozen_bn = frozen_bn
-        self.recompute_blocks = tuple(recompute_blocks)
+        self.recompute_blocks = blocks_to_recompute(recompute_blocks)
         net = VideoResNet(Bottleneck, [BOTTLENECKS[bottleneck]] * 4, list(BLOCKS[depth]), stem, max(num_classes, 1))
         self.stem, self.layer1, self.layer2, self.layer3, self.layer4 = (
             net.stem,
@@ -240,5 +238,5 @@ def csn(cfg: CfgNode) -> CSN:
         pool2=cfg.CSN.POOL2,
         frozen_bn=cfg.CSN.FROZEN_BN,
         dropout_rate=cfg.MODEL.DROPOUT_RATE,
-        recompute_blocks=cfg.MODEL.CHECKPOINT_NUM if cfg.MODEL.USE_CHECKPOINT else (0, 0, 0, 0),
+        recompute_blocks=recompute_blocks(cfg),
     )

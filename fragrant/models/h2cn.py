@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from fragrant.layers.hourglass import Hourglass, HourglassGate
 from fragrant.models.backbone import ModelError
-from fragrant.models.build import MODELS
+from fragrant.models.build import MODELS, recompute_blocks
 from fragrant.models.tsm import RENAMES, TSM
 
 FRAMES = 5  # of a segment; the middle one is the picture
@@ -40,13 +40,24 @@ class H2CN(TSM):
     ]
 
     def __init__(
-        self, *, num_classes: int, blocks: Sequence[int] = (3, 4, 6, 3), width: int = 64, dropout_rate: float = 0.5
+        self,
+        *,
+        num_classes: int,
+        blocks: Sequence[int] = (3, 4, 6, 3),
+        width: int = 64,
+        dropout_rate: float = 0.5,
+        recompute_blocks: Sequence[int] = (0, 0, 0, 0),
     ):
-        super().__init__(num_classes=num_classes, blocks=blocks, width=width, dropout_rate=dropout_rate)
+        super().__init__(
+            num_classes=num_classes,
+            blocks=blocks,
+            width=width,
+            dropout_rate=dropout_rate,
+            recompute_blocks=recompute_blocks,
+        )
         net = self.resnet
-        net.conv1 = nn.Conv2d(
-            3, 64, 7, stride=2, padding=3
-        )  # its ImageNet ancestor has biases here and beside the blocks
+        # Its ImageNet ancestor has biases here and beside the blocks.
+        net.conv1 = nn.Conv2d(3, 64, 7, stride=2, padding=3)
         for block in chain(*self.stages()):
             block.temporal = HourglassGate(block.width)
             if block.downsample is not None:
@@ -93,4 +104,8 @@ class H2CN(TSM):
 
 @MODELS.register("H2CN")
 def h2cn(cfg: CfgNode) -> H2CN:
-    return H2CN(num_classes=cfg.MODEL.NUM_CLASSES, dropout_rate=cfg.MODEL.DROPOUT_RATE)
+    return H2CN(
+        num_classes=cfg.MODEL.NUM_CLASSES,
+        dropout_rate=cfg.MODEL.DROPOUT_RATE,
+        recompute_blocks=recompute_blocks(cfg),
+    )

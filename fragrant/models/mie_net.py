@@ -22,8 +22,8 @@ from fragrant.layers.dptam import DPTAM
 from fragrant.layers.frame_bottleneck import FrameBottleneck
 from fragrant.layers.pa import PA
 from fragrant.layers.recompute import recompute
-from fragrant.models.backbone import Backbone, ModelError
-from fragrant.models.build import MODELS
+from fragrant.models.backbone import Backbone, ModelError, blocks_to_recompute
+from fragrant.models.build import MODELS, recompute_blocks
 
 FUSIONS = ("afm", "concat", "none")
 CONSENSUS = {"avg": lambda logits: logits.mean(1), "max": lambda logits: logits.amax(1)}  # (N, T, K) -> (N, K)
@@ -103,7 +103,7 @@ class MieNet(Backbone):
                 f"{frames_per_segment}"
             )
         self.frames_per_segment, self.consensus = frames_per_segment, consensus
-        self.fast_head, self.recompute_blocks = fast_head, tuple(recompute_blocks)
+        self.fast_head, self.recompute_blocks = fast_head, blocks_to_recompute(recompute_blocks)
         self.pa = None if fusion == "none" else PA(frames_per_segment, init=pa_init)
         self.afm = AFM(train_mix=train_mix) if fusion == "afm" else None
         self.resnet = ResNet(FrameBottleneck, list(blocks), width_per_group=width)
@@ -254,5 +254,5 @@ def mie_net(cfg: CfgNode) -> MieNet:
         train_mix=not cfg.MIE.FREEZE_MIX,
         pa_init=cfg.MIE.PA_INIT,
         fast_head=cfg.MIE.FAST_HEAD,
-        recompute_blocks=cfg.MODEL.CHECKPOINT_NUM if cfg.MODEL.USE_CHECKPOINT else (0, 0, 0, 0),
+        recompute_blocks=recompute_blocks(cfg),
     )

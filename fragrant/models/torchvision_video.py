@@ -2,6 +2,8 @@
 maps."""
 
 import re
+from collections.abc import Sequence
+from typing import Any
 
 import torch.nn.functional as F
 from fvcore.common.config import CfgNode
@@ -11,12 +13,19 @@ from torchvision.models.video import MViT as TorchvisionMViT
 from torchvision.models.video import mvit_v2_s
 from torchvision.models.video.resnet import BasicBlock, Conv2Plus1D, R2Plus1dStem, VideoResNet
 
-from fragrant.models.backbone import Backbone, ModelError
-from fragrant.models.build import MODELS
+from fragrant.layers.recompute import recompute
+from fragrant.models.backbone import Backbone, ModelError, blocks_to_recompute
+from fragrant.models.build import MODELS, recompute_blocks
+
+KEEP_ALL = (0, 0, 0, 0)  # no block of any stage is recomputed
 
 
 class TorchvisionVideo(Backbone):
     """One of torchvision's networks without its classifier, ``net``, and a head of ours.
+
+    Args:
+        recompute_blocks: how many blocks of each of the four stages are computed again in the backward pass instead of
+            kept.
 
     Attributes:
         published_head: what the names of the classifier begin with in torchvision's files.
@@ -25,11 +34,31 @@ class TorchvisionVideo(Backbone):
     published_head: str
     net: nn.Module
 
-    def __init__(self, net: nn.Module, num_features: int, *, num_classes: int, dropout_rate: float):
+    def __init__(
+        self,
+        net: nn.Module,
+        num_features: int,
+        *,
+        num_classes: int,
+        dropout_rate: float,
+        recompute_blocks: Sequence[int] = KEEP_ALL,
+    ):
         super().__init__()
         self.net, self.num_features = net, num_features
+        self.recompute_blocks = blocks_to_recompute(recompute_blocks)
+        named = zip(self.stages(), self.recompute_blocks, strict=True)
+        chosen = {id(block) for blocks, count in named for block in blocks[:count]}
+        self.recomputed = [id(part) in chosen for part in self.parts()]
         self.dropout = nn.Dropout(dropout_rate)
         self.head = nn.Linear(num_features, num_classes) if num_classes else nn.Identity()
+
+    def stages(self) -> list[list[nn.Module]]:
+        """The blocks of the four stages."""
+        raise NotImplementedError
+
+    def parts(self) -> list[nn.Module]:
+        """What runs one after the other, the blocks of the stages among it."""
+        return [block for stage in self.stages() for block in stage]
 
     def rename_published(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
         """The names of torchvision's own files; ours stay."""
@@ -53,17 +82,26 @@ class R2Plus1D(TorchvisionVideo):
     net: VideoResNet
 
     def __init__(
-        self, *, num_classes: int, blocks: tuple[int, int, int, int] = (2, 2, 2, 2), dropout_rate: float = 0.0
+        self,
+        *,
+        num_classes: int,
+        blocks: tuple[int, int, int, int] = (2, 2, 2, 2),
+        dropout_rate: float = 0.0,
+        recompute_blocks: Sequence[int] = KEEP_ALL,
     ):
         net = VideoResNet(BasicBlock, [Conv2Plus1D] * 4, list(blocks), R2Plus1dStem)
         net.fc = nn.Identity()
-        super().__init__(net, 512, num_classes=num_classes, dropout_rate=dropout_rate)
+        options: dict[str, Any] = dict(dropout_rate=dropout_rate, recompute_blocks=recompute_blocks)
+        super().__init__(net, 512, num_classes=num_classes, **options)
+
+    def stages(self) -> list[list[nn.Module]]:
+        return [list(stage) for stage in (self.net.layer1, self.net.layer2, self.net.layer3, self.net.layer4)]
 
     def forward_features(self, clips: Tensor) -> Tensor:
         """(N, 3, T, H, W) -> (N, 512, T / 8, H / 16, W / 16)"""
         x = self.net.stem(clips)
-        for stage in (self.net.layer1, self.net.layer2, self.net.layer3, self.net.layer4):
-            x = stage(x)
+        for block, recomputed in zip(self.parts(), self.recomputed, strict=True):
+            x = recompute(block, x) if recomputed else block(x)
         return x
 
     def forward_head(self, features: Tensor) -> Tensor:
@@ -77,10 +115,24 @@ class S3D(TorchvisionVideo):
     published_head = "classifier.1"
     net: TorchvisionS3D
 
-    def __init__(self, *, num_classes: int, dropout_rate: float = 0.2):
+    def __init__(self, *, num_classes: int, dropout_rate: float = 0.2, recompute_blocks: Sequence[int] = KEEP_ALL):
         net = TorchvisionS3D()
         net.classifier = nn.Identity()
-        super().__init__(net, 1024, num_classes=num_classes, dropout_rate=dropout_rate)
+        options: dict[str, Any] = dict(dropout_rate=dropout_rate, recompute_blocks=recompute_blocks)
+        super().__init__(net, 1024, num_classes=num_classes, **options)
+
+    def stages(self) -> list[list[nn.Module]]:
+        """What stands behind each of the four poolings that halve height and width."""
+        parts: list[list[nn.Module]] = [[]]
+        for part in self.net.features:
+            if isinstance(part, nn.MaxPool3d):
+                parts.append([])
+            else:
+                parts[-1].append(part)
+        return parts[1:]
+
+    def parts(self) -> list[nn.Module]:
+        return list(self.net.features)
 
     def forward_features(self, clips: Tensor) -> Tensor:
         """(N, 3, T, H, W) -> (N, 1024, T / 8, H / 32, W / 32)"""
@@ -89,7 +141,10 @@ class S3D(TorchvisionVideo):
                 "S3D takes clips (N, 3, T, H, W) of at least 7 frames of 32 x 32 pixels; got shape "
                 f"{tuple(clips.shape)}"
             )
-        return self.net.features(clips)
+        x = clips
+        for part, recomputed in zip(self.parts(), self.recomputed, strict=True):
+            x = recompute(part, x) if recomputed else part(x)
+        return x
 
     def forward_head(self, features: Tensor) -> Tensor:
         """(N, D, T', H', W') -> (N, K): the mean over all windows of 2 x 7 x 7, so the middle of a larger map counts
@@ -108,13 +163,30 @@ class MViTv2(TorchvisionVideo):
     published_head = "head.1"
     net: TorchvisionMViT
 
-    def __init__(self, *, num_classes: int, drop_path_rate: float = 0.2, dropout_rate: float = 0.5):
+    def __init__(
+        self,
+        *,
+        num_classes: int,
+        drop_path_rate: float = 0.2,
+        dropout_rate: float = 0.5,
+        recompute_blocks: Sequence[int] = KEEP_ALL,
+    ):
         net = mvit_v2_s(stochastic_depth_prob=drop_path_rate)
         net.head = nn.Identity()
-        super().__init__(net, 768, num_classes=num_classes, dropout_rate=dropout_rate)
+        options: dict[str, Any] = dict(dropout_rate=dropout_rate, recompute_blocks=recompute_blocks)
+        super().__init__(net, 768, num_classes=num_classes, **options)
         if isinstance(self.head, nn.Linear):
             nn.init.trunc_normal_(self.head.weight, std=0.02)
             nn.init.zeros_(self.head.bias)
+
+    def stages(self) -> list[list[nn.Module]]:
+        """A stage begins with the block that halves height and width."""
+        parts: list[list[nn.Module]] = [[]]
+        for block in self.net.blocks:
+            if block.pool_skip is not None:
+                parts.append([])
+            parts[-1].append(block)
+        return parts
 
     def tokens(self, clips: Tensor) -> tuple[Tensor, tuple[int, int, int]]:
         """(N, 3, T, H, W) -> class token and the others (N, 1 + L, D), L = T'*H'*W', and (T', H', W')"""
@@ -122,8 +194,8 @@ class MViTv2(TorchvisionVideo):
         frames, height, width = x.shape[2:]
         size = (frames, height, width)
         x = self.net.pos_encoding(x.flatten(2).transpose(1, 2))  # (N, 1 + L, C)
-        for block in self.net.blocks:
-            x, size = block(x, size)
+        for block, recomputed in zip(self.net.blocks, self.recomputed, strict=True):
+            x, size = recompute(block, x, size) if recomputed else block(x, size)
         return self.net.norm(x), size
 
     def forward_features(self, clips: Tensor) -> Tensor:
@@ -139,18 +211,25 @@ class MViTv2(TorchvisionVideo):
         return self.head(self.dropout(self.tokens(clips)[0][:, 0]))
 
 
+def arguments(cfg: CfgNode) -> dict:
+    """What the config says of each of them."""
+    return dict(
+        num_classes=cfg.MODEL.NUM_CLASSES,
+        dropout_rate=cfg.MODEL.DROPOUT_RATE,
+        recompute_blocks=recompute_blocks(cfg),
+    )
+
+
 @MODELS.register("R2Plus1D")
 def r2plus1d(cfg: CfgNode) -> R2Plus1D:
-    return R2Plus1D(num_classes=cfg.MODEL.NUM_CLASSES, dropout_rate=cfg.MODEL.DROPOUT_RATE)
+    return R2Plus1D(**arguments(cfg))
 
 
 @MODELS.register("S3D")
 def s3d(cfg: CfgNode) -> S3D:
-    return S3D(num_classes=cfg.MODEL.NUM_CLASSES, dropout_rate=cfg.MODEL.DROPOUT_RATE)
+    return S3D(**arguments(cfg))
 
 
 @MODELS.register("MViTv2")
 def mvit_v2(cfg: CfgNode) -> MViTv2:
-    return MViTv2(
-        num_classes=cfg.MODEL.NUM_CLASSES, drop_path_rate=cfg.MVITV2.DROP_PATH_RATE, dropout_rate=cfg.MODEL.DROPOUT_RATE
-    )
+    return MViTv2(**arguments(cfg), drop_path_rate=cfg.MVITV2.DROP_PATH_RATE)

@@ -10,8 +10,8 @@ from torchvision.models.resnet import ResNet
 
 from fragrant.layers.frame_bottleneck import ShiftBottleneck
 from fragrant.layers.recompute import recompute
-from fragrant.models.backbone import Backbone, ModelError
-from fragrant.models.build import MODELS
+from fragrant.models.backbone import Backbone, ModelError, blocks_to_recompute
+from fragrant.models.build import MODELS, recompute_blocks
 
 RENAMES = [  # published name -> ours, in this order; a name that is ours already stays
     (r"^(base_model\.fc|new_fc|fc)\.", "head."),
@@ -47,7 +47,7 @@ class TSM(Backbone):
         self.resnet.fc = nn.Identity()  # the head is ours
         self.dropout = nn.Dropout(dropout_rate)
         self.head = nn.Linear(self.num_features, num_classes) if num_classes else nn.Identity()
-        self.recompute_blocks = tuple(recompute_blocks)
+        self.recompute_blocks = blocks_to_recompute(recompute_blocks)
         if isinstance(self.head, nn.Linear):
             nn.init.normal_(self.head.weight, std=0.001)
             nn.init.zeros_(self.head.bias)
@@ -86,5 +86,8 @@ class TSM(Backbone):
 
 @MODELS.register("TSM")
 def tsm(cfg: CfgNode) -> TSM:
-    recomputed = cfg.MODEL.CHECKPOINT_NUM if cfg.MODEL.USE_CHECKPOINT else (0, 0, 0, 0)
-    return TSM(num_classes=cfg.MODEL.NUM_CLASSES, dropout_rate=cfg.MODEL.DROPOUT_RATE, recompute_blocks=recomputed)
+    return TSM(
+        num_classes=cfg.MODEL.NUM_CLASSES,
+        dropout_rate=cfg.MODEL.DROPOUT_RATE,
+        recompute_blocks=recompute_blocks(cfg),
+    )

@@ -16,7 +16,7 @@ from fragrant.layers.patch_embed import PatchEmbed
 from fragrant.layers.recompute import recompute
 from fragrant.layers.split_attention_block import SplitAttentionBlock
 from fragrant.models.backbone import Backbone, ModelError
-from fragrant.models.build import MODELS
+from fragrant.models.build import MODELS, recompute_blocks
 
 STAGES = (1, 2, 3, 4)
 PLACES = tuple(f"{where}{stage}" for stage in STAGES for where in ("embed", "stage"))  # in the order a clip meets them
@@ -215,7 +215,7 @@ def uniformer_arguments(cfg: CfgNode) -> dict:
         drop_path_rate=cfg.UNIFORMER.DROP_DEPTH_RATE,
         split=cfg.UNIFORMER.SPLIT,
         std=cfg.UNIFORMER.STD,
-        recompute_blocks=cfg.MODEL.CHECKPOINT_NUM if cfg.MODEL.USE_CHECKPOINT else (0, 0, 0, 0),
+        recompute_blocks=recompute_blocks(cfg),
     )
 
 

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from torchvision.models.video.swin_transformer import SwinTransformer3d
 
 from fragrant.layers.recompute import recompute
-from fragrant.models.backbone import Backbone, ModelError
-from fragrant.models.build import MODELS
+from fragrant.models.backbone import Backbone, ModelError, blocks_to_recompute
+from fragrant.models.build import MODELS, recompute_blocks
 
 
 class Size(NamedTuple):
@@ -66,8 +66,6 @@ class VideoSwin(Backbone):
         backbone_lr_scale: float = 1.0,
     ):
         super().__init__()
-        if len(recompute_blocks) != 4:
-            raise ModelError(f"MODEL.CHECKPOINT_NUM {list(recompute_blocks)} needs one value for each of the 4 stages")
         if not -1 <= frozen_stages <= 4:
             raise ModelError(f"frozen_stages {frozen_stages} must be from -1 (nothing is frozen) to 4")
         net = SwinTransformer3d(
@@ -84,7 +82,7 @@ class VideoSwin(Backbone):
         self.head = net.head if num_classes else nn.Identity()
         if isinstance(self.head, nn.Linear):
             nn.init.normal_(self.head.weight, std=0.01)
-        self.recompute_blocks, self.frozen_stages = tuple(recompute_blocks), frozen_stages
+        self.recompute_blocks, self.frozen_stages = blocks_to_recompute(recompute_blocks), frozen_stages
         self.backbone_lr_scale = backbone_lr_scale
         for part in self._frozen():
             part.requires_grad_(False)
@@ -224,7 +222,7 @@ def video_swin_arguments(cfg: CfgNode) -> dict:
         dropout_rate=cfg.MODEL.DROPOUT_RATE,
         frozen_stages=swin.FROZEN_STAGES,
         backbone_lr_scale=swin.BACKBONE_LR_SCALE,
-        recompute_blocks=cfg.MODEL.CHECKPOINT_NUM if cfg.MODEL.USE_CHECKPOINT else (0, 0, 0, 0),
+        recompute_blocks=recompute_blocks(cfg),
     )
 
 

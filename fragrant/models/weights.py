@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
-import torch
 from torch import Tensor
 
+from fragrant.checkpoint import read_verified
 from fragrant.errors import UserError
 from fragrant.models.backbone import Backbone, ModelError
 
@@ -57,18 +58,23 @@ def shortened(names: Iterable[str], most: int = 4) -> str:
 
 
 def read_checkpoint(path: str | PathLike) -> Any:
-    """What ``torch.save`` wrote, on the CPU; nothing but tensors and plain values is ever read."""
+    """What ``torch.save`` wrote, on the CPU, verified; nothing but tensors and plain values is ever read.
+
+    Raises:
+        WeightsError: there is no such file, it is damaged, or it holds more than that.
+    """
     if not Path(path).is_file():
         raise WeightsError(f"weights '{path}': no such file")
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        return read_verified(path)
     except Exception as error:  # a damaged file raises nearly anything
+        damage = error if isinstance(error, BadZipFile) else type(error).__name__
         unsafe = re.search(r"GLOBAL (\S+)", str(error))
         reason = (
             f"holds a Python object ({unsafe[1]}) that could run code and is not read; save the file again with "
             "tensors alone"
             if unsafe
-            else f"damaged, or not a PyTorch checkpoint ({type(error).__name__})"
+            else f"damaged, or not a PyTorch checkpoint ({damage})"
         )
         raise WeightsError(f"weights '{path}': {reason}") from error
 

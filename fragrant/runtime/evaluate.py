@@ -75,5 +75,4 @@ def score_videos(
     order = complete_order(torch.cat([video, skipped]), num_videos)
     order = order[order < len(video)]
     own, chosen = answer[order].split([num_classes, len(names)], dim=-1)  # (n, V, K) and (n, V, choices)
-    choices = dict(zip(names, chosen.unbind(-1), strict=True))
-    return Scored(label[order], own, light[order], video[order], choices)
+    return Scored(label[order], own, light[order], video[order], dict(zip(names, chosen.unbind(-1), strict=True)))

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from fragrant.config.casts import cast
-from fragrant.config.defaults import Kind
+from fragrant.config.keys import Kind
 
 WHOLE, REAL, NUMBER, TEXT, FLAG = Kind(int), Kind(float), Kind("number"), Kind(str), Kind(bool)
 NUMBER_OR_NONE, TEXT_OR_NONE = Kind("number", may_be_none=True), Kind(str, may_be_none=True)

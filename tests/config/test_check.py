@@ -5,8 +5,8 @@ import re
 import pytest
 
 from fragrant.config import ConfigError, check_training, load_cfg
-from fragrant.config.check import _BELOW_1, _CHOICES, _NOT_NEGATIVE, _POSITIVE, _UP_TO_1
-from fragrant.config.defaults import default_cfg, leaves
+from fragrant.config.defaults import KEYS, default_cfg
+from fragrant.config.keys import Key
 
 BROKEN = [
     (
@@ -25,7 +25,7 @@ BROKEN = [
     ),
     ("DATA.SAMPLING segment DATA.SEGMENT_LENGTH 3", "DATA.NUM_FRAMES 8 must be a multiple of DATA.SEGMENT_LENGTH 3"),
     ("DATA.SEGMENT_LENGTH 4", "DATA.SEGMENT_LENGTH 4 belongs to DATA.SAMPLING segment, which is 'dense'"),
-    ("DATA.TRAIN_MULTI_SCALE [1.5]", "DATA.TRAIN_MULTI_SCALE [1.5] must be from 0 to 1"),
+    ("DATA.TRAIN_MULTI_SCALE [1.5]", "DATA.TRAIN_MULTI_SCALE [1.5] must be above 0 and at most 1"),
     (
         "DATA.TRAIN_MULTI_SCALE [1] DATA.TRAIN_JITTER_SCALES_RELATIVE [0.08,1] DATA.TRAIN_JITTER_ASPECT_RELATIVE [1,1]",
         "DATA.TRAIN_MULTI_SCALE and DATA.TRAIN_JITTER_SCALES_RELATIVE are two kinds of random crop: give one of them",
@@ -121,7 +121,8 @@ def test_all_problems_in_one_error():
     with pytest.raises(ConfigError) as caught:
         load_cfg(None, ["SOLVER.LR_POLICY", "cosin", "NUM_GPUS", "-1", "DATA.MEAN", "[0.5]", "SHARD_ID", "1"])
     assert len(caught.value.problems) == 4
-    assert str(caught.value).startswith("4 problems in the config:\n  SOLVER.LR_POLICY 'cosin'")
+    assert str(caught.value).startswith("4 problems in the config:\n  NUM_GPUS -1 must be 0 or above\n  ")
+    assert caught.value.problems[1].startswith("SOLVER.LR_POLICY 'cosin' is not known")
 
 
 FINE = [
@@ -153,10 +154,48 @@ def test_check_changes_nothing():
     assert cfg == before
 
 
-def test_tables_name_existing_keys():
-    known = leaves(default_cfg())
-    for table in (_BELOW_1, _CHOICES, _NOT_NEGATIVE, _POSITIVE, _UP_TO_1):
-        assert set(table) <= set(known)
+def refused(key: Key) -> list:
+    """A value just outside of every limit of a key."""
+    rules, whole = key.allowed, key.kind.element is int
+    step = 1 if whole else 1e-6
+    values = [rules.above, rules.below]
+    values += [limit - step for limit in [rules.at_least] if limit is not None]
+    values += [limit + (step if whole else 1e-6) for limit in [rules.at_most] if limit is not None]
+    values += ["nothing like it" if key.kind.element is str else 12345] if rules.one_of is not None else []
+    values = [value for value in values if value is not None]
+    if key.kind.is_list:
+        rest = list(key.default[1:])
+        values = [[value, *rest] for value in values]
+        if rules.sizes:
+            some = key.default[0] if key.default else "x" if key.kind.element is str else 0.5
+            values.append([some] * (max(rules.sizes) + 1))
+        if rules.rising:
+            values.append([0.9, 0.8] if not whole else [9, 8])
+    values += [[] if key.kind.is_list else ""] if rules.needed else []
+    return values + (["nothing"] if rules.contains else [])
+
+
+REFUSED = [(key.name, value) for key in KEYS.values() for value in refused(key)]
+
+
+@pytest.mark.parametrize("name, value", REFUSED, ids=str)
+def test_values_just_outside_are_refused_in_one_line_that_names_the_key(name, value):
+    with pytest.raises(ConfigError) as caught:
+        load_cfg(None, [name, value])
+    of_the_key = [problem for problem in caught.value.problems if problem.startswith(f"{name} ")]
+    assert of_the_key and not [problem for problem in caught.value.problems if "\n" in problem], caught.value.problems
+
+
+def test_every_key_with_rules_is_in_that_table():
+    assert {name for name, _ in REFUSED} == {key.name for key in KEYS.values() if key.allowed.words()}
+
+
+@pytest.mark.parametrize(
+    "name, value", [("TRAIN.BATCH_SIZE", 1), ("MODEL.DROPOUT_RATE", 0.0), ("DATA.TRAIN_MULTI_SCALE", [1.0])]
+)
+def test_values_at_the_limit_are_taken(name, value):
+    block, _, last = name.partition(".")
+    assert load_cfg(None, [name, value])[block][last] == value
 
 
 def test_training_names_what_it_cannot_do():

@@ -1,12 +1,12 @@
 """The tree of defaults against the published one; every key explains itself."""
 
 import re
-from pathlib import Path
 
 import pytest
-from conftest import ROOT, golden
+from conftest import golden
 
-from fragrant.config.defaults import default_cfg, kind_of, leaves
+from fragrant.config.defaults import KEYS, default_cfg, kind_of, leaves
+from fragrant.config.keys import key as declare
 from fragrant.config.published import IGNORED, INSTEAD, ONLY_DEFAULT, UNSUPPORTED, entry_of
 
 PUBLISHED = golden("framework/config_defaults")
@@ -50,11 +50,50 @@ def test_only_default_holds_the_published_default():
             assert entry.default == published[key], key
 
 
-def test_every_key_has_its_comment():
-    lines = Path(ROOT, "fragrant/config/defaults.py").read_text(encoding="utf-8").splitlines()
-    keys = [line for line in lines if re.match(r"_C\.\S+ = (?!CfgNode)", line)]
-    assert len(keys) == len(leaves(default_cfg()))
-    assert not [line for line in keys if not re.search(r"  # \S.{5,}", line)]
+def test_every_key_says_what_it_means():
+    assert list(KEYS) == list(leaves(default_cfg()))
+    assert not [key.name for key in KEYS.values() if len(key.meaning) < 6]
+
+
+def test_every_number_has_limits():
+    """A key without limits is one whose every value works; it is named here."""
+    numbers = {
+        key.name for key in KEYS.values() if key.kind.element in (int, float, "number") and not key.allowed.words()
+    }
+    assert numbers == {"DATA.MEAN"}
+
+
+DECLARATIONS = [
+    (("SOLVER.BASE_LR", 0.1, "again"), {}, "config key SOLVER.BASE_LR is declared twice"),
+    (
+        ("SOLVER", 1, "a block"),
+        {},
+        "config key SOLVER: a key is a value or a block of keys, and SOLVER.OPTIMIZING_METHOD is declared",
+    ),
+    (
+        ("LOG_PERIOD.MORE", 1, "below a key"),
+        {},
+        "config key LOG_PERIOD.MORE: a key is a value or a block of keys, and LOG_PERIOD",
+    ),
+    (
+        ("MINE.SHARE", 2.0, "a share"),
+        dict(at_least=0, at_most=1),
+        "default of a config key: MINE.SHARE 2.0 must be from 0 to 1",
+    ),
+    (
+        ("MINE.RULE", "on", "a rule"),
+        dict(one_of=("a", "b")),
+        "default of a config key: MINE.RULE 'on' is not known; Known: a, b",
+    ),
+]
+
+
+@pytest.mark.parametrize("declared, options, message", DECLARATIONS)
+def test_a_declaration_that_cannot_be(declared, options, message):
+    before = dict(KEYS)
+    with pytest.raises(ValueError, match=re.escape(message)):
+        declare(*declared, **options)
+    assert before == KEYS
 
 
 def test_defaults_are_fresh_each_time():
@@ -65,10 +104,10 @@ def test_defaults_are_fresh_each_time():
     assert other.TRAIN.BATCH_SIZE == 64
 
 
-@pytest.mark.parametrize("key", leaves(default_cfg()))
-def test_default_is_of_its_kind(key):
-    default = leaves(default_cfg())[key]
-    kind = kind_of(key, default)
+@pytest.mark.parametrize("name", leaves(default_cfg()))
+def test_default_is_of_its_kind(name):
+    default = leaves(default_cfg())[name]
+    kind = kind_of(name, default)
     assert kind.element in (bool, int, float, str, "number")
     assert kind.is_list == isinstance(default, list)
     assert kind.may_be_none or default is not None

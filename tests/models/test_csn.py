@@ -222,8 +222,8 @@ def test_dropout_is_before_the_head():
 @pytest.mark.parametrize(
     "options, message",
     [
-        (dict(depth=34), "CSN.DEPTH 34 is not known; allowed: 26, 50, 101, 152"),
-        (dict(bottleneck="ie"), "CSN.BOTTLENECK 'ie' is not known; allowed: ir, ip"),
+        (dict(depth=34), "CSN depth 34 is not known; allowed: 26, 50, 101, 152"),
+        (dict(bottleneck="ie"), "CSN bottleneck 'ie' is not known; allowed: ir, ip"),
         (dict(recompute_blocks=[1]), r"MODEL.CHECKPOINT_NUM \[1\] needs one value for each of the 4 stages"),
     ],
 )

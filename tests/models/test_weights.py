@@ -327,6 +327,26 @@ def write_model(path):
     torch.save(torch.nn.Linear(1, 1), path)
 
 
+@pytest.mark.parametrize("num_bytes", [1, 64])
+def test_flipped_bytes_are_found(tmp_path, num_bytes):
+    """PyTorch itself would take them for weights: the checksums of the file tell."""
+    path, model = tmp_path / "weights.pyth", tiny()
+    state = tiny().state_dict()
+    torch.save(state, path)
+    assert len(load_weights(model, path).loaded) == len(state)
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    content = bytearray(path.read_bytes())
+    at = content.index(state["blocks3.0.mlp.fc1.weight"].numpy().tobytes())
+    content[at : at + num_bytes] = bytes(byte ^ 0xFF for byte in content[at : at + num_bytes])
+    path.write_bytes(content)
+    torch.load(path, weights_only=True)  # without a word
+    with pytest.raises(
+        WeightsError, match=r"^weights '.*weights.pyth': damaged, .* \(wrong checksum of .*/data/\d+\)$"
+    ):
+        load_weights(model, path)
+    assert same_weights(model, before)
+
+
 @pytest.mark.parametrize(
     "write, reason",
     [

@@ -25,7 +25,7 @@ def batch(n: int = 4) -> tuple[torch.Tensor, torch.Tensor]:
     return exposure * torch.randn(n, 3, 4, 32, 32, generator=generator), torch.arange(n) % 5
 
 
-@pytest.mark.parametrize("shares", [False, True], ids=["class numbers", "shares"])
+@pytest.mark.parametrize("soft_labels", [False, True], ids=["class numbers", "shares"])
 def test_expected_loss_has_the_gradient_of_its_definition(soft_labels):
     model = small(select="expected", frozen=("backbone", "heads")).train()
     clips, labels = batch()
@@ -102,7 +102,7 @@ EACH = [
 ]
 
 
-@pytest.mark.parametrize("shares", [False, True], ids=["class numbers", "shares"])
+@pytest.mark.parametrize("soft_labels", [False, True], ids=["class numbers", "shares"])
 @pytest.mark.parametrize("function, settings", EACH)
 def test_losses_of_the_clips_have_the_loss_as_their_mean(function, settings, soft_labels):
     logits, labels = torch.randn(6, 5), torch.arange(6) % 5

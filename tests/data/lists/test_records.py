@@ -119,7 +119,7 @@ def test_several_labels(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "several, text, message",
+    "multi_label, text, message",
     [
         (True, "a 0,2\n", "{path}:1: label 2 is not in 0..1 (MODEL.NUM_CLASSES 2); the line is 'a 0,2'"),
         (True, "a 0,-1\n", "{path}:1: label -1 (unlabelled) stands alone; the line is 'a 0,-1'"),

@@ -1,0 +1,28 @@
+"""Writes the reference of all config keys: python tools/config_docs.py [--to docs/config.md]"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from fragrant.config.reference import reference
+from fragrant.launch import exit_code
+
+PAGE = Path(__file__).resolve().parents[1] / "docs" / "config.md"
+
+
+def main(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(reference(), encoding="utf-8")
+    print(f"The reference is in {path}")
+
+
+def start(words: list[str]) -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--to", type=Path, default=PAGE, metavar="FILE", help="where to write; default: docs/config.md")
+    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    arguments = parser.parse_args(words)
+    return exit_code(lambda: main(arguments.to), debug=arguments.debug)
+
+
+if __name__ == "__main__":
+    sys.exit(start(sys.argv[1:]))
