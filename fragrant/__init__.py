@@ -1,5 +1,6 @@
 """fragrant: recognising human actions in low-light video."""
 
+from fragrant import plugins as plugins  # so that a child process finds what it unpickles
 from fragrant.version import __version__ as __version__
 
 

@@ -1,11 +1,12 @@
 """A name table whose error lists the names and the closest match."""
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import fvcore.common.registry as fvcore_registry
 
 from fragrant.errors import UserError
+from fragrant.plugins import missing_hint
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
@@ -15,12 +16,26 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     return f"did you mean '{by_lower[close[0]]}'? " if close else ""
 
 
+_BY_KEY: dict[str, "Registry"] = {}  # config key -> the registry that it picks an entry of
+
+
+def registered_names(key: str) -> list[str]:
+    """The names that a config key may have as far as their files are imported: those of plug-ins among them."""
+    return _BY_KEY[key].names() if key in _BY_KEY else []
+
+
 class Registry(fvcore_registry.Registry):
     """fvcore's registry with names given in full: ``@MODELS.register("Uniformer")``.
 
     Args:
         name: the config key that picks an entry, for error messages (``"MODEL.MODEL_NAME"``).
+        keys: the config keys whose allowed values are the names of this registry, beside those that the config knows by
+            itself.
     """
+
+    def __init__(self, name: str, *, keys: Sequence[str] = ()):
+        super().__init__(name)
+        _BY_KEY.update(dict.fromkeys(keys, self))
 
     def register(self, name: str):
         def keep(entry):
@@ -39,6 +54,8 @@ class Registry(fvcore_registry.Registry):
             UserError: the name is not known.
         """
         if name not in self:
+            if hint := missing_hint():
+                raise UserError(f"{self._name} '{name}' is not known: {hint}")
             raise UserError(
                 f"{self._name} '{name}' is not known; {did_you_mean(name, self.names())}Known: "
                 f"{', '.join(self.names())}"

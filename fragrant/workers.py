@@ -12,6 +12,8 @@ from concurrent.futures.process import BrokenProcessPool
 import torch
 from tqdm import tqdm
 
+from fragrant.plugins import load_plugins
+
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
 
 
@@ -35,6 +37,7 @@ def start_worker() -> None:
     """One thread: more would stand in the way of the other processes. And a worker whose parent was killed would wait
     for work for ever."""
     torch.set_num_threads(1)
+    load_plugins()  # a forked worker has them already
     parent = multiprocessing.parent_process()
     if parent is not None:  # this is a worker
 

@@ -69,7 +69,11 @@ def start(words: list[str]) -> int:
     )
     parser.add_argument("--rounds", type=int, default=5, metavar="N", help="counted rounds")
     arguments = parser.parse_intermixed_args(words)
-    return exit_code(lambda: print(WHAT[arguments.what](config_of(arguments), arguments)), debug=arguments.debug)
+    return exit_code(
+        lambda: print(WHAT[arguments.what](config_of(arguments), arguments)),
+        debug=arguments.debug,
+        plugins=arguments.plugins,
+    )
 
 
 if __name__ == "__main__":

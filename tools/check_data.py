@@ -73,7 +73,7 @@ def start(words: list[str]) -> int:
         "--write-clean-list", action="store_true", help="also write <list>.csv without the rows that have a problem"
     )
     arguments = parser.parse_intermixed_args(words)
-    return exit_code(lambda: main(arguments), debug=arguments.debug)
+    return exit_code(lambda: main(arguments), debug=arguments.debug, plugins=arguments.plugins)
 
 
 if __name__ == "__main__":

@@ -47,7 +47,7 @@ def start(words: list[str]) -> int:
         "--tables", action="store_true", help="tables 1 to 3 of the report on the dark: sampling, gamma, classifier"
     )
     arguments = parser.parse_intermixed_args(words)
-    return exit_code(lambda: main(arguments), debug=arguments.debug)
+    return exit_code(lambda: main(arguments), debug=arguments.debug, plugins=arguments.plugins)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from fragrant.launch import exit_code
+from fragrant.launch import add_common_arguments, exit_code
 
 EPILOG = """\
 Tables of one checkpoint are one run (shards of a list, further clips or crops); different checkpoints are weighted and added up.
@@ -57,9 +57,9 @@ def start(words: list[str]) -> int:
         "--out", metavar="FILE.npz", help="write the merged table, or of several runs the ensembled one"
     )
     parser.add_argument("--json", metavar="FILE", help="write all numbers, also the confusion matrix")
-    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    add_common_arguments(parser)
     arguments = parser.parse_intermixed_args(words)
-    return exit_code(lambda: main(arguments), debug=arguments.debug)
+    return exit_code(lambda: main(arguments), debug=arguments.debug, plugins=arguments.plugins)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ import json
 import sys
 from pathlib import Path
 
-from fragrant.launch import exit_code
+from fragrant.launch import add_common_arguments, exit_code
 
 EPILOG = """\
 The file takes clips (N, C, T, H, W) of float32 pixel values 0..255 and gives logits (N, K). N is free, or 1 where the model needs
@@ -42,9 +42,9 @@ def start(words: list[str]) -> int:
     parser.add_argument(
         "--opts", nargs="*", default=[], metavar="KEY VALUE", help="overrides, for example DATA.TEST_CROP_SIZE 224"
     )
-    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    add_common_arguments(parser)
     arguments = parser.parse_args(words)
-    return exit_code(lambda: main(arguments), debug=arguments.debug)
+    return exit_code(lambda: main(arguments), debug=arguments.debug, plugins=arguments.plugins)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from fragrant.launch import exit_code
+from fragrant.launch import add_common_arguments, exit_code
 
 
 def main(arguments) -> None:
@@ -31,9 +31,9 @@ def start(words: list[str]) -> int:
         "--write", metavar="FILE", help="write the lines as a README: --write configs/README.md configs/*/*.yaml"
     )
     parser.add_argument("rest", nargs="*", metavar="KEY VALUE | FILE", help="overrides of --cfg, or yaml files")
-    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    add_common_arguments(parser)
     arguments = parser.parse_intermixed_args(words)
-    return exit_code(lambda: main(arguments), debug=arguments.debug)
+    return exit_code(lambda: main(arguments), debug=arguments.debug, plugins=arguments.plugins)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 import argparse
 import sys
 
-from fragrant.launch import exit_code
+from fragrant.launch import add_common_arguments, exit_code
 
 
 def main(arguments) -> None:
@@ -20,9 +20,9 @@ def start(words: list[str]) -> int:
         "--to", default="curves.png", metavar="FILE", help="where to write: .png, .svg or .pdf; default curves.png"
     )
     parser.add_argument("--names", nargs="+", metavar="NAME", help="what to call the runs; default: their folders")
-    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    add_common_arguments(parser)
     arguments = parser.parse_args(words)
-    return exit_code(lambda: main(arguments), debug=arguments.debug)
+    return exit_code(lambda: main(arguments), debug=arguments.debug, plugins=arguments.plugins)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ import sys
 import time
 
 from fragrant.errors import UserError
-from fragrant.launch import exit_code
+from fragrant.launch import add_common_arguments, exit_code
 
 
 def main(arguments) -> None:
@@ -63,9 +63,9 @@ def start(words: list[str]) -> int:
     parser.add_argument("--step", type=float, metavar="SECONDS", help="from window to window; default: half a window")
     parser.add_argument("--workers", type=int, default=2, metavar="N", help="processes that read videos; 0 = this one")
     parser.add_argument("--device", metavar="NAME", help="cpu, cuda:1, ...; default: the first GPU if there is one")
-    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    add_common_arguments(parser)
     arguments = parser.parse_intermixed_args(words)
-    return exit_code(lambda: main(arguments), debug=arguments.debug)
+    return exit_code(lambda: main(arguments), debug=arguments.debug, plugins=arguments.plugins)
 
 
 if __name__ == "__main__":

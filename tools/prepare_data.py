@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from fragrant.errors import RunStopped
-from fragrant.launch import exit_code
+from fragrant.launch import add_common_arguments, exit_code
 
 
 def main(arguments) -> None:
@@ -45,7 +45,7 @@ def start(words: list[str]) -> int:
         epilog=f"sets and editions:\n{editions}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("set", choices=[*SETS.names(), LISTS], metavar="SET", help=", ".join([*SETS.names(), LISTS]))
+    parser.add_argument("set", metavar="SET", help=", ".join([*SETS.names(), LISTS]))
     parser.add_argument("--root", required=True, metavar="DIR", help="the folder that the set was unpacked in")
     parser.add_argument(
         "--out", required=True, metavar="DIR", help="where train.csv, val.csv, test.csv and classes.txt are written"
@@ -74,9 +74,9 @@ def start(words: list[str]) -> int:
     parser.add_argument(
         "--workers", type=int, default=usable_cores(), metavar="N", help="unpacking processes (default: one per core)"
     )
-    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    add_common_arguments(parser)
     arguments = parser.parse_args(words)
-    return exit_code(lambda: main(arguments), debug=arguments.debug)
+    return exit_code(lambda: main(arguments), debug=arguments.debug, plugins=arguments.plugins)
 
 
 if __name__ == "__main__":

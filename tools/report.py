@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from fragrant.config import cfg_from_text
-from fragrant.launch import exit_code
+from fragrant.launch import add_common_arguments, exit_code
 
 
 def main(arguments) -> None:
@@ -30,9 +30,9 @@ def start(words: list[str]) -> int:
     parser.add_argument("--rule", help="how views become a video's score; default: as the test did")
     parser.add_argument("--mistakes", type=int, default=12, metavar="N", help="videos whose frames are shown")
     parser.add_argument("--to", metavar="FILE", help="where to write; default: report.html beside the scores")
-    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    add_common_arguments(parser)
     arguments = parser.parse_args(words)
-    return exit_code(lambda: main(arguments), debug=arguments.debug)
+    return exit_code(lambda: main(arguments), debug=arguments.debug, plugins=arguments.plugins)
 
 
 if __name__ == "__main__":

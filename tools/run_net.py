@@ -19,7 +19,7 @@ def main(arguments) -> int:
 
 def start(words: list[str]) -> int:
     arguments = argument_parser(__doc__, many=True).parse_intermixed_args(words)
-    return exit_code(lambda: main(arguments), debug=arguments.debug)
+    return exit_code(lambda: main(arguments), debug=arguments.debug, plugins=arguments.plugins)
 
 
 if __name__ == "__main__":

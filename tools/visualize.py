@@ -69,7 +69,7 @@ def start(words: list[str]) -> int:
     )
     parser.add_argument("--out", metavar="PNG", help="picture to write, the mp4 beside it; default <video>_<what>.png")
     arguments = parser.parse_intermixed_args(words)
-    return exit_code(lambda: main(arguments), debug=arguments.debug)
+    return exit_code(lambda: main(arguments), debug=arguments.debug, plugins=arguments.plugins)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,8 @@ from fvcore.common.config import CfgNode
 from fragrant.config.defaults import leaves
 from fragrant.config.errors import ConfigError
 from fragrant.config.keys import KEYS
+from fragrant.plugins import missing_hint
+from fragrant.registry import registered_names
 
 
 def check_cfg(cfg: CfgNode) -> None:
@@ -16,7 +18,12 @@ def check_cfg(cfg: CfgNode) -> None:
         ConfigError: names all broken rules.
     """
     values = leaves(cfg).items()
-    single = [problem for name, value in values for problem in KEYS[name].allowed.problems(name, value)]
+    hint = missing_hint()
+    single = [
+        problem
+        for name, value in values
+        for problem in KEYS[name].allowed.problems(name, value, more=registered_names(name), hint=hint)
+    ]
     rules = (_model, _data, _solver, _processes, _mie_net, _objective)
     _raise_if_any(single + [problem for rule in rules for problem in rule(cfg)])
 

@@ -221,6 +221,8 @@ key("DATA.GAMMA_IN", "both",
 key("DATA.ENHANCE", "none",
     "before gamma: none | equalize | clahe: histogram equalisation of the brightness, one curve per clip",
     one_of=("none", "equalize", "clahe"))
+key("DATA.TRANSFORMS", [],
+    "what else is done to training clips, in this order, by name: reverse_half, or what a plug-in registers", of=str)
 key("DATA.INPUT_CHANNEL_NUM", [3, 3], "channels of a clip, one number per pathway; only the first counts here", above=0,
     needed="the channels of a clip, [3]")
 key("DATA.REVERSE_INPUT_CHANNEL", False, "hand BGR to the model")
@@ -326,6 +328,8 @@ key("DISTILL.INPUT", "dark",
 
 # ---- training
 key("TRAIN.ENABLE", True, "run the training stage")
+key("TRAIN.OBJECTIVE", "",
+    'what a step minimises; "" = classify, distill or svmix, as MIXUP and DISTILL say; or the name of a plug-in\'s')
 key("TRAIN.DATASET", "kinetics", "name of the training and validation set in the registry")
 key("TRAIN.BATCH_SIZE", 64, "videos of a batch on this machine, all its GPUs together", above=0)
 key("TRAIN.ACCUM_STEPS", 1, "batches whose gradients are added up for one optimiser step", above=0)

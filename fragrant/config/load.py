@@ -15,6 +15,7 @@ from fragrant.config.defaults import default_cfg, kind_of, leaves
 from fragrant.config.errors import ConfigError
 from fragrant.config.published import IGNORED, INSTEAD, ONLY_DEFAULT, UNSUPPORTED, entry_of
 from fragrant.config.yaml_text import Setting, read_yaml, read_yaml_text
+from fragrant.plugins import expect_plugins, missing_hint
 
 _log = logging.getLogger(__name__)
 
@@ -52,6 +53,8 @@ def changed(cfg: CfgNode, settings: dict[str, object]) -> CfgNode:
 def _from_settings(settings: list[Setting], pairs: Sequence[str]) -> CfgNode:
     cfg = default_cfg()
     known = leaves(cfg)
+    if not settings:
+        expect_plugins([])
     settings = settings + read_pairs(pairs, known)
     problems = [problem for setting in settings if (problem := _apply(cfg, known, setting))]
     if problems:
@@ -136,7 +139,7 @@ def _why_not(key: str, value: object, known: dict[str, object]) -> str | None:
     inside = [other.removeprefix(key + ".") for other in known if other.startswith(key + ".")]
     if inside:
         return None if value == "" else f"{key} is a block of keys, not a value; it holds {', '.join(inside)}"
-    return f"{key} is not known; {_nearest(key, known)}"
+    return f"{key} is not known: {hint}" if (hint := missing_hint()) else f"{key} is not known; {_nearest(key, known)}"
 
 
 def _equals(value: object, default: object) -> bool:

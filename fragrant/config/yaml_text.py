@@ -7,6 +7,7 @@ import yaml
 from fvcore.common.config import BASE_KEY, CfgNode
 
 from fragrant.config.errors import ConfigError
+from fragrant.plugins import expect_plugins_of, plugin_header
 
 _MAX_DEPTH = 10  # an alias can make a yaml file contain itself
 
@@ -58,6 +59,7 @@ def read_yaml_text(text: str, where: str) -> list[Setting]:
     Raises:
         ConfigError: it is no yaml of keys and values.
     """
+    expect_plugins_of(text)
     try:
         root = yaml.compose(text, Loader=yaml.BaseLoader)
     except yaml.YAMLError as error:
@@ -68,8 +70,11 @@ def read_yaml_text(text: str, where: str) -> list[Setting]:
 
 
 def dump_cfg(cfg: CfgNode) -> str:
-    """The yaml text of a tree, in the order of defaults.py; ``load_cfg`` reads it back to an equal tree."""
-    return yaml.dump(_plain(cfg), Dumper=_Dumper, sort_keys=False, width=140, allow_unicode=True)
+    """The yaml text of a tree, in the order of defaults.py; ``load_cfg`` reads it back to an equal tree.
+
+    Its first line is a comment that names the plug-ins, where there are any.
+    """
+    return plugin_header() + yaml.dump(_plain(cfg), Dumper=_Dumper, sort_keys=False, width=140, allow_unicode=True)
 
 
 class _Dumper(yaml.SafeDumper):
@@ -91,7 +96,10 @@ def _compose(path: str, chain: tuple[str, ...]) -> yaml.Node | None:
         raise ConfigError([f"{path}{named_by}: only .yaml files are read; a config is data, never code"])
     try:
         with open(path, encoding="utf-8-sig") as file:
-            return yaml.compose(file, Loader=yaml.BaseLoader)
+            text = file.read()
+            if not chain:
+                expect_plugins_of(text)
+            return yaml.compose(text, Loader=yaml.BaseLoader)
     except OSError as error:
         raise ConfigError([f"{path}{named_by}: cannot be read: {error.strerror}"]) from error
     except UnicodeDecodeError as error:

@@ -13,8 +13,9 @@ from fragrant.data.lists.hold_out import hold_out
 from fragrant.data.lists.records import ListError, VideoRecord
 from fragrant.data.loader import ClipLoader, EvaluationBatches, TrainBatches
 from fragrant.data.sampling import clip_span
+from fragrant.data.transforms.clip_transforms import transforms_of
 from fragrant.data.transforms.color_jitter import ColorJitter
-from fragrant.data.transforms.enhance import clahe, equalize
+from fragrant.data.transforms.enhance import enhancement_of
 from fragrant.data.transforms.randaugment import parse_randaugment
 from fragrant.data.transforms.view_transforms import EvaluationTransform, TrainTransform
 from fragrant.data.video.cache import CachedFrames
@@ -24,7 +25,6 @@ from fragrant.data.views import ViewPlan, evaluation_plan, train_plan
 from fragrant.distributed import rank, shard, world_size
 
 SPLITS = ("train", "val", "test")
-ENHANCE = {"none": None, "equalize": equalize, "clahe": clahe}
 SPARSE_WINDOW_SECONDS = 4.0  # of a long video that is looked at in windows
 
 
@@ -68,7 +68,7 @@ def _transform(cfg, split: str) -> TrainTransform | EvaluationTransform:
         return EvaluationTransform(
             crop_size=data.TEST_CROP_SIZE,
             short_side=short_side,
-            enhance=ENHANCE[data.ENHANCE],
+            enhance=enhancement_of(data.ENHANCE),
             gamma=sum(gamma) / 2,
             dtype=dtype,
         )
@@ -80,11 +80,12 @@ def _transform(cfg, split: str) -> TrainTransform | EvaluationTransform:
         aspects=tuple(data.TRAIN_JITTER_ASPECT_RELATIVE) or None,
         scales=tuple(data.TRAIN_MULTI_SCALE),
         flip=data.RANDOM_FLIP,
-        enhance=ENHANCE[data.ENHANCE],
+        enhance=enhancement_of(data.ENHANCE),
         gamma=gamma,
         short_side=data.TRAIN_SHORT_SIDE,
         augment=_augment(cfg),
         augment_first=cfg.AUG.ORDER == "published",
+        **({"then": transforms_of(data.TRANSFORMS)} if data.TRANSFORMS else {}),
         dtype=dtype,
     )
 

@@ -11,6 +11,7 @@ from torch.utils.data import DataLoader, Sampler
 from fragrant.data.clips import Batch, ClipDataset, Skipped, collate
 from fragrant.distributed import shard, world_size
 from fragrant.errors import RunStopped
+from fragrant.plugins import load_plugins
 from fragrant.workers import keep_freed_memory
 
 
@@ -87,6 +88,7 @@ def _leave_signals_to_the_main_process() -> None:
 def _start(worker: int) -> None:
     _leave_signals_to_the_main_process()
     keep_freed_memory()
+    load_plugins()  # a forked worker has them already
 
 
 class ClipLoader:

@@ -9,9 +9,13 @@ every kind takes videos of one frame upwards.
 
 import math
 import random
+from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 import torch
+
+from fragrant.registry import Registry
 
 WINDOW = 64  # frames of a looped clip: published
 TEST_SEED = 255  # of the draws that a uniform test clip is made with: published
@@ -176,3 +180,106 @@ def every(num_frames: int, *, interval: int) -> tuple[int, ...]:
 def drawn(num_frames: int, *, count: int, rng: random.Random) -> tuple[int, ...]:
     """``count`` different frames in ascending order, or all where there are fewer."""
     return tuple(sorted(rng.sample(range(num_frames), min(count, num_frames))))
+
+
+# ------------------------------------------------------------------------------------------------ kinds of clip by name
+class ClipSettings(NamedTuple):
+    """What a kind of clip may depend on.
+
+    Attributes:
+        length: frames of a clip.
+        stride: step between two frames of a dense clip.
+        run: neighbouring frames that a segment clip takes from each part of the video.
+        target_fps: rate that ``stride`` counts in, whatever the video's own rate; None = in frames of the video.
+        offset: see ``placed_start``.
+        fps: rate of the video; None where it is not known.
+    """
+
+    length: int
+    stride: int = 1
+    run: int = 1
+    target_fps: float | None = None
+    offset: bool = False
+    fps: float | None = None
+
+    @property
+    def segments(self) -> int:
+        return self.length // self.run
+
+    @property
+    def span(self) -> float:
+        return clip_span(self.length, self.stride, fps=self.fps, target_fps=self.target_fps)
+
+
+class ClipSampler(NamedTuple):
+    """A kind of clip: how frames are chosen.
+
+    Attributes:
+        random: (frames in the video, settings, rng) -> the frame numbers of a training clip.
+        placed: (frames in the video, settings, number of clips) -> the frame numbers of each test clip.
+    """
+
+    random: Callable[[int, ClipSettings, random.Random], tuple[int, ...]]
+    placed: Callable[[int, ClipSettings, int], list[tuple[int, ...]]]
+
+
+SAMPLERS = Registry("DATA.SAMPLING", keys=("DATA.SAMPLING",))  # name -> ClipSampler
+
+
+def _published_draws(rng: random.Random) -> np.random.RandomState:
+    """The generator that the published draws come from."""
+    return np.random.RandomState(rng.getrandbits(32))
+
+
+def _random_dense(num_frames: int, clip: ClipSettings, rng: random.Random) -> tuple[int, ...]:
+    return dense(num_frames, length=clip.length, span=clip.span, start=random_start(num_frames, clip.span, rng))
+
+
+def _placed_dense(num_frames: int, clip: ClipSettings, clips: int) -> list[tuple[int, ...]]:
+    starts = [placed_start(num_frames, clip.span, view=view, views=clips, offset=clip.offset) for view in range(clips)]
+    return [dense(num_frames, length=clip.length, span=clip.span, start=start) for start in starts]
+
+
+def _random_sparse(num_frames: int, clip: ClipSettings, rng: random.Random) -> tuple[int, ...]:
+    return sparse_random(num_frames, length=clip.length, rng=rng)
+
+
+def _placed_sparse(num_frames: int, clip: ClipSettings, clips: int) -> list[tuple[int, ...]]:
+    return [sparse_placed(num_frames, length=clip.length, view=view, views=clips) for view in range(clips)]
+
+
+def _random_segment(num_frames: int, clip: ClipSettings, rng: random.Random) -> tuple[int, ...]:
+    starts = segment_starts(num_frames, segments=clip.segments, run=clip.run, rng=_published_draws(rng))
+    return runs(starts, num_frames, run=clip.run)
+
+
+def _placed_segment(num_frames: int, clip: ClipSettings, clips: int) -> list[tuple[int, ...]]:
+    how = {"segments": clip.segments, "run": clip.run, "views": clips}
+    starts = [segment_starts_placed(num_frames, view=view, **how) for view in range(clips)]
+    return [runs(some, num_frames, run=clip.run) for some in starts]
+
+
+def _random_segment_dense(num_frames: int, clip: ClipSettings, rng: random.Random) -> tuple[int, ...]:
+    start = random_window(num_frames, _published_draws(rng))
+    return runs(looped_starts(num_frames, segments=clip.segments, start=start), num_frames, run=clip.run)
+
+
+def _placed_segment_dense(num_frames: int, clip: ClipSettings, clips: int) -> list[tuple[int, ...]]:
+    windows = [placed_window(num_frames, view=view, views=clips) for view in range(clips)]
+    starts = [looped_starts(num_frames, segments=clip.segments, start=start) for start in windows]
+    return [runs(some, num_frames, run=clip.run) for some in starts]
+
+
+def _random_uniform(num_frames: int, clip: ClipSettings, rng: random.Random) -> tuple[int, ...]:
+    return uniform(num_frames, length=clip.length, rng=_published_draws(rng))
+
+
+def _placed_uniform(num_frames: int, clip: ClipSettings, clips: int) -> list[tuple[int, ...]]:
+    return uniform_placed(num_frames, length=clip.length, views=clips)
+
+
+SAMPLERS.register("dense")(ClipSampler(_random_dense, _placed_dense))
+SAMPLERS.register("sparse")(ClipSampler(_random_sparse, _placed_sparse))
+SAMPLERS.register("segment")(ClipSampler(_random_segment, _placed_segment))
+SAMPLERS.register("segment_dense")(ClipSampler(_random_segment_dense, _placed_segment_dense))
+SAMPLERS.register("uniform")(ClipSampler(_random_uniform, _placed_uniform))

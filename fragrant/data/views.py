@@ -5,8 +5,6 @@ from collections.abc import Sequence
 from functools import partial
 from typing import NamedTuple, Protocol
 
-import numpy as np
-
 from fragrant.data import sampling
 
 FRAME_MODES = ("interval", "random", "uniform")
@@ -31,62 +29,16 @@ class ViewPlan(Protocol):
 
 
 class Sampler(NamedTuple):
-    """How frames are chosen.
-
-    Attributes:
-        mode: "dense" | "sparse" | "segment" | "segment_dense" | "uniform", see ``sampling``.
-        length: frames of a clip.
-        stride: step between two frames of a dense clip.
-        run: neighbouring frames that a segment clip takes from each part of the video.
-        target_fps: rate that ``stride`` counts in, whatever the video's own rate; None = in frames of the video.
-        offset: see ``sampling.placed_start``.
-    """
+    """A kind of clip, by its name in ``sampling.SAMPLERS``, with its settings."""
 
     mode: str
-    length: int
-    stride: int = 1
-    run: int = 1
-    target_fps: float | None = None
-    offset: bool = False
+    settings: sampling.ClipSettings
 
     def random_clip(self, num_frames: int, rng: random.Random, fps: float | None) -> tuple[int, ...]:
-        if self.mode == "sparse":
-            return sampling.sparse_random(num_frames, length=self.length, rng=rng)
-        if self.mode == "dense":
-            span = sampling.clip_span(self.length, self.stride, fps=fps, target_fps=self.target_fps)
-            return sampling.dense(
-                num_frames, length=self.length, span=span, start=sampling.random_start(num_frames, span, rng)
-            )
-        numpy_rng = np.random.RandomState(rng.getrandbits(32))  # the generator that the published draws come from
-        if self.mode == "uniform":
-            return sampling.uniform(num_frames, length=self.length, rng=numpy_rng)
-        segments = self.length // self.run
-        if self.mode == "segment_dense":
-            starts = sampling.looped_starts(
-                num_frames, segments=segments, start=sampling.random_window(num_frames, numpy_rng)
-            )
-        else:
-            starts = sampling.segment_starts(num_frames, segments=segments, run=self.run, rng=numpy_rng)
-        return sampling.runs(starts, num_frames, run=self.run)
+        return sampling.SAMPLERS.get(self.mode).random(num_frames, self.settings._replace(fps=fps), rng)
 
     def placed_clips(self, num_frames: int, clips: int, fps: float | None) -> list[tuple[int, ...]]:
-        if self.mode == "uniform":
-            return sampling.uniform_placed(num_frames, length=self.length, views=clips)
-        return [self._placed_clip(num_frames, fps, view=view, views=clips) for view in range(clips)]
-
-    def _placed_clip(self, num_frames: int, fps: float | None, **place: int) -> tuple[int, ...]:
-        if self.mode == "sparse":
-            return sampling.sparse_placed(num_frames, length=self.length, **place)
-        if self.mode == "segment":
-            starts = sampling.segment_starts_placed(num_frames, segments=self.length // self.run, run=self.run, **place)
-            return sampling.runs(starts, num_frames, run=self.run)
-        if self.mode == "segment_dense":
-            start = sampling.placed_window(num_frames, **place)
-            starts = sampling.looped_starts(num_frames, segments=self.length // self.run, start=start)
-            return sampling.runs(starts, num_frames, run=self.run)
-        span = sampling.clip_span(self.length, self.stride, fps=fps, target_fps=self.target_fps)
-        begin = sampling.placed_start(num_frames, span, offset=self.offset, **place)
-        return sampling.dense(num_frames, length=self.length, span=span, start=begin)
+        return sampling.SAMPLERS.get(self.mode).placed(num_frames, self.settings._replace(fps=fps), clips)
 
 
 def _train_views(num_frames, rng, *, fps=None, sampler: Sampler, views: int) -> list[View]:
@@ -105,9 +57,11 @@ def train_plan(
 
     Args:
         views: the clip comes so many times, each transformed in its own way: repeated augmentation. The others: see
-            ``Sampler``.
+            ``sampling.ClipSettings``.
     """
-    return partial(_train_views, sampler=Sampler(mode, length, stride, run, target_fps), views=views)
+    return partial(
+        _train_views, sampler=Sampler(mode, sampling.ClipSettings(length, stride, run, target_fps)), views=views
+    )
 
 
 def evaluation_plan(
@@ -124,11 +78,10 @@ def evaluation_plan(
     """Every video in ``clips`` x ``crops`` views: view r is crop ``r % crops`` of clip ``r // crops``; one crop is the
     centre.
 
-    The other arguments: see ``Sampler``.
+    The other arguments: see ``sampling.ClipSettings``.
     """
-    return partial(
-        _test_views, sampler=Sampler(mode, length, stride, run, target_fps, offset), clips=clips, crops=crops
-    )
+    settings = sampling.ClipSettings(length, stride, run, target_fps, offset)
+    return partial(_test_views, sampler=Sampler(mode, settings), clips=clips, crops=crops)
 
 
 def _frame_views(num_frames, rng, *, fps=None, mode: str, interval: int, count: int) -> list[View]:

@@ -32,6 +32,7 @@ from fragrant.models.complexity import describe
 from fragrant.objectives import Objective
 from fragrant.optim import build_optimizer, build_schedule, describe_peak
 from fragrant.optim.step import Stepper
+from fragrant.plugins import loaded_plugins
 from fragrant.report.board import show_clips, spread_clips
 from fragrant.runtime.build import (
     build_training_preparation,
@@ -103,6 +104,7 @@ def build_training(job: Job) -> Training:
     )
     separate_randomness(cfg)
     facts = {"selected_on": cfg.TEST.SELECT_ON, "cfg": dump_cfg(cfg), "class_names": train_loader.class_names}
+    facts["plugins"] = loaded_plugins()
     state = RunState(model, objective, optimizer, scaler, stepper, num_batches=num_batches, videos=videos, facts=facts)
     state.take_up(start)
     saver = build_saver(job, state)

@@ -10,8 +10,9 @@ from fragrant.checkpoint import checkpoint_hash
 from fragrant.config import changed
 from fragrant.config.defaults import leaves
 from fragrant.data import build_loader, build_records
-from fragrant.data.build import ENHANCE, frame_opener, gamma_range
+from fragrant.data.build import frame_opener, gamma_range
 from fragrant.data.clips import ClipDataset
+from fragrant.data.transforms.enhance import enhancement_of
 from fragrant.data.views import frame_plan
 from fragrant.features.cache import FeatureCache, FeatureError
 from fragrant.features.clip_network import ClipNetwork
@@ -52,6 +53,7 @@ NO_MATTER = (
         "DATA.HOLD_OUT",
         "DATA.RANDOM_FLIP",
     ),
+    "DATA.TRANSFORMS",
     *("DATA.ENSEMBLE_METHOD", "TEST.ENABLE", "TEST.DATASET", "TEST.BATCH_SIZE", "TEST.TEST_BEST", "TEST.SELECT_ON"),
     *(
         "TEST.ENSEMBLE_SPACE",
@@ -149,7 +151,7 @@ def frames_of(cfg: CfgNode, videos: dict) -> tuple[dict, torch.nn.Module, str]:
         options.NETWORK, weights=options.WEIGHTS, output=options.OUTPUT, seed=cfg.RNG_SEED
     )
     gamma = sum(gamma_range(cfg, "test")) / 2  # of a range the middle, as in every test
-    transform = FrameTransform(preset, enhance=ENHANCE[cfg.DATA.ENHANCE], gamma=gamma)
+    transform = FrameTransform(preset, enhance=enhancement_of(cfg.DATA.ENHANCE), gamma=gamma)
     plan = frame_plan(options.SAMPLING, interval=options.INTERVAL, count=options.NUM_FRAMES)
     options = {"seed": cfg.RNG_SEED, "open_frames": frame_opener(cfg)}
     datasets = {split: ClipDataset(found.records, plan, transform, **options) for split, found in videos.items()}

@@ -1,10 +1,11 @@
 """From the command line to the processes of a run."""
 
-from fragrant.launch.command_line import argument_parser, config_and_environments, config_of
+from fragrant.launch.command_line import add_common_arguments, argument_parser, config_and_environments, config_of
 from fragrant.launch.exit_code import exit_code
 from fragrant.launch.processes import gpu_if_any, launch, pick_device
 
 __all__ = [
+    "add_common_arguments",
     "argument_parser",
     "config_and_environments",
     "config_of",

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from fragrant.config import load_cfg
 from fragrant.distributed.environment import Launched, launched, own_environments
 from fragrant.errors import UserError
+from fragrant.plugins import add_import_argument
 
 EPILOG = """\
 KEY VALUE pairs override the config, with or without --opts before them:
@@ -23,6 +24,12 @@ torchrun and SLURM say how many processes and machines there are: leave NUM_GPUS
 TRAIN.BATCH_SIZE is the batch of one machine, all its processes together. Who waits longer than DIST.TIMEOUT seconds ends the run.
 SIGUSR1 and SIGTERM: the step is finished, saved, exit code 0; the same command goes on from there (TRAIN.REQUEUE: SLURM starts it).
 """
+
+
+def add_common_arguments(parser: argparse.ArgumentParser) -> None:
+    """What every tool has: --debug and --import."""
+    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    add_import_argument(parser)
 
 
 def argument_parser(description: str, *, what: Sequence[str] = (), many: bool = False) -> argparse.ArgumentParser:
@@ -48,7 +55,7 @@ def argument_parser(description: str, *, what: Sequence[str] = (), many: bool = 
             help="where machines meet: tcp://host:port, or file:///a/new/file they share",
         )
     parser.add_argument("--print-config", action="store_true", help="print the effective config and stop")
-    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    add_common_arguments(parser)
     parser.add_argument(
         "--opts", nargs="*", default=[], metavar="KEY VALUE", help="overrides, the same as behind the other arguments"
     )

@@ -2,18 +2,20 @@
 
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from fragrant.errors import RunStopped, UserError
+from fragrant.plugins import load_plugins
 
 
-def exit_code(main: Callable[[], int | None], *, debug: bool) -> int:
-    """Runs ``main``: what it returns, 0 when done, 2 after one line on stderr for wrong input, 1 for a run that had to
-    stop."""
+def exit_code(main: Callable[[], int | None], *, debug: bool, plugins: Sequence[str] = ()) -> int:
+    """Imports the plug-ins and runs ``main``: what it returns, 0 when done, 2 after one line on stderr for wrong input,
+    1 for a run that had to stop."""
     warnings.filterwarnings(
         "ignore", message=".*torch.jit.script.* is deprecated", category=FutureWarning
     )  # fvcore's, not the user's
     try:
+        load_plugins(plugins)
         return main() or 0
     except (UserError, RunStopped) as error:
         if debug:

@@ -1,7 +1,28 @@
 """What one training step minimises."""
 
-from fragrant.objectives.build import Teacher, build_objective, part_to_test
+from fragrant.objectives.build import (
+    LOSSES,
+    OBJECTIVES,
+    Teacher,
+    build_loss,
+    build_mix,
+    build_objective,
+    objective_name,
+    part_to_test,
+)
 from fragrant.objectives.classify import Classify
 from fragrant.objectives.objective import Objective, StepOutput
 
-__all__ = ["Classify", "Objective", "StepOutput", "Teacher", "build_objective", "part_to_test"]
+__all__ = [
+    "LOSSES",
+    "OBJECTIVES",
+    "Classify",
+    "Objective",
+    "StepOutput",
+    "Teacher",
+    "build_loss",
+    "build_mix",
+    "build_objective",
+    "objective_name",
+    "part_to_test",
+]

@@ -1,15 +1,16 @@
 """From the config to an objective."""
 
+import inspect
 import random
 from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
 import torch
 from fvcore.common.config import CfgNode
 from torch import Tensor, nn
 
-from fragrant.data.transforms.enhance import clahe, equalize
+from fragrant.data.transforms.enhance import enhancement_of
 from fragrant.data.transforms.gamma import brighten
 from fragrant.errors import UserError
 from fragrant.layers.normalize import ClipNormalize
@@ -25,7 +26,10 @@ from fragrant.objectives.selective_module import SelectiveModule
 from fragrant.objectives.sv_mix import SvMix, draw
 from fragrant.registry import Registry
 
-LOSSES = Registry("MODEL.LOSS_FUNC")
+# name -> function(cfg, model, *, teacher) -> Objective; a teacher is given where DISTILL.CHECKPOINT names one, and only
+# then
+OBJECTIVES = Registry("TRAIN.OBJECTIVE")
+LOSSES = Registry("MODEL.LOSS_FUNC", keys=("MODEL.LOSS_FUNC",))
 for name in (
     "cross_entropy",
     "soft_cross_entropy",
@@ -33,7 +37,8 @@ for name in (
 ):  # published files with mixup ask for the second: the first takes shares too
     LOSSES.register(name)(cross_entropy)
 LOSSES.register("bce_logit")(binary_cross_entropy)
-ENHANCEMENTS = {"equalize": equalize, "clahe": clahe}
+BUILT_IN = ("classify", "distill", "svmix")  # objectives that follow from MIXUP and DISTILL
+Mix = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 
 
 class Teacher(NamedTuple):
@@ -62,7 +67,14 @@ def build_mixup(cfg, rng: random.Random) -> Mixup:
     )
 
 
-def build_sv_mix(cfg, model: Backbone, rng: random.Random) -> SvMix:
+def build_mix(cfg) -> Mix:
+    """What MIXUP.ENABLE does to the clips and labels of a batch; nothing where it is False. Draws from the module
+    ``random``."""
+    return build_mixup(cfg, random) if cfg.MIXUP.ENABLE else unmixed
+
+
+@OBJECTIVES.register("svmix")
+def build_sv_mix(cfg, model: Backbone, rng: random.Random = random) -> SvMix:
     sv = cfg.SVMIX
     rate = {"lr_scale": sv.MODULE_LR / cfg.SOLVER.BASE_LR} if sv.LR_SCHEDULED else {"fixed_lr": sv.MODULE_LR}
     settings = {"momentum": 0.9, "nesterov": False, "dampening": 0.0} if sv.MODULE_OPT == "sgd" else {}
@@ -110,7 +122,7 @@ def build_enhancement(teacher_cfg) -> Callable[[Tensor], Tensor]:
             "[]; allowed: dark"
         )
     gamma = sum(data.GAMMA) / len(data.GAMMA) if data.GAMMA else 1
-    enhance = ENHANCEMENTS.get(data.ENHANCE, lambda frames: frames)
+    enhance = enhancement_of(data.ENHANCE) or (lambda frames: frames)
 
     def enhanced(pixels: Tensor) -> Tensor:
         frames = pixels.cpu().permute(0, 2, 3, 4, 1)  # (N, T, H, W, C)
@@ -119,7 +131,8 @@ def build_enhancement(teacher_cfg) -> Callable[[Tensor], Tensor]:
     return enhanced
 
 
-def build_distill(cfg, model: Backbone, teacher: Teacher, **options) -> Distill:
+@OBJECTIVES.register("distill")
+def build_distill(cfg, model: Backbone, teacher: Teacher) -> Distill:
     """Raises UserError where the teacher knows other classes."""
     found, wanted = teacher.cfg.MODEL.NUM_CLASSES, cfg.MODEL.NUM_CLASSES
     if found != wanted:
@@ -140,17 +153,36 @@ def build_distill(cfg, model: Backbone, teacher: Teacher, **options) -> Distill:
         teacher_input=TeacherInput(*normalizations, *enhance),
         alpha=cfg.DISTILL.ALPHA,
         temperature=cfg.DISTILL.TEMPERATURE,
-        **options,
+        mix=build_mix(cfg),
     )
 
 
-def build_classify(cfg, model: Backbone, **options) -> Classify:
-    dgam = cfg.DGAM
+@OBJECTIVES.register("classify")
+def build_classify(cfg, model: Backbone) -> Classify:
+    dgam, mix = cfg.DGAM, build_mix(cfg)
     if cfg.MODEL.MODEL_NAME != "DGAM" or "gate" in dgam.FREEZE:
-        return Classify(model, build_loss(cfg), **options)
-    return (ExpectedLoss if dgam.SELECT == "expected" else Gated)(
-        model, build_loss(cfg), balance=dgam.BALANCE, **options
-    )
+        return Classify(model, build_loss(cfg), mix=mix)
+    return (ExpectedLoss if dgam.SELECT == "expected" else Gated)(model, build_loss(cfg), balance=dgam.BALANCE, mix=mix)
+
+
+def objective_name(cfg, *, taught: bool = False) -> str:
+    """The entry of ``OBJECTIVES`` that a config asks for: by name, or through its keys MIXUP and DISTILL.
+
+    Args:
+        taught: there is a teacher at hand, whether DISTILL.CHECKPOINT names it or not.
+
+    Raises:
+        UserError: these two contradict each other.
+    """
+    svmix = cfg.MIXUP.ENABLE and cfg.MIXUP.TYPE == "svmix"
+    follows = "svmix" if svmix else "distill" if taught or cfg.DISTILL.CHECKPOINT else "classify"
+    name = cfg.TRAIN.OBJECTIVE or follows
+    if name != follows and (svmix or name in BUILT_IN):
+        raise UserError(
+            f"TRAIN.OBJECTIVE {name} contradicts the keys MIXUP and DISTILL, which say {follows}; allowed: '' or "
+            f"{follows}"
+        )
+    return name
 
 
 def build_objective(cfg, model: Backbone, *, teacher: Teacher | None = None) -> Objective:
@@ -163,19 +195,24 @@ def build_objective(cfg, model: Backbone, *, teacher: Teacher | None = None) -> 
         teacher: of DISTILL.CHECKPOINT.
 
     Raises:
-        UserError: MODEL.LOSS_FUNC is not known, or the teacher does not fit.
+        UserError: MODEL.LOSS_FUNC or TRAIN.OBJECTIVE is not known, or the teacher does not fit.
     """
-    rng = cast(random.Random, random)  # the module has the same methods
-    if cfg.MIXUP.ENABLE and cfg.MIXUP.TYPE == "svmix":
-        return build_sv_mix(cfg, model, rng)
-    mix = build_mixup(cfg, rng) if cfg.MIXUP.ENABLE else unmixed
-    objective = build_distill(cfg, model, teacher, mix=mix) if teacher else build_classify(cfg, model, mix=mix)
+    name = objective_name(cfg, taught=teacher is not None)
+    make = OBJECTIVES.get(name)
+    if teacher and "teacher" not in inspect.signature(make).parameters:
+        raise UserError(
+            f"TRAIN.OBJECTIVE {name} takes no teacher, but DISTILL.CHECKPOINT is '{cfg.DISTILL.CHECKPOINT}'; give "
+            "one of them"
+        )
+    objective = make(cfg, model, **({"teacher": teacher} if teacher else {}))
+    if name == "svmix":  # it has a moving average of its own
+        return objective
     return Ema(objective, decay=cfg.TRAIN.EMA.DECAY, evaluate=cfg.TRAIN.EMA.EVAL) if cfg.TRAIN.EMA.ENABLE else objective
 
 
 def part_to_test(cfg) -> str:
     """Whose weights a test takes from a checkpoint: what their names in the objective's state begin with; "" = the
     model's."""
-    if cfg.MIXUP.ENABLE and cfg.MIXUP.TYPE == "svmix":
+    if objective_name(cfg) == "svmix":
         return "teacher." if cfg.SVMIX.EVAL == "teacher" else ""
     return "averaged." if cfg.TRAIN.EMA.ENABLE and cfg.TRAIN.EMA.EVAL == "ema" else ""

@@ -12,7 +12,7 @@ from fragrant.optim.joint import Joint
 from fragrant.optim.schedule import lr_at
 from fragrant.registry import Registry
 
-OPTIMIZERS = Registry("SOLVER.OPTIMIZING_METHOD")
+OPTIMIZERS = Registry("SOLVER.OPTIMIZING_METHOD", keys=("SOLVER.OPTIMIZING_METHOD", "SVMIX.MODULE_OPT"))
 
 
 def start_momentum_at_zero(optimizer: torch.optim.Optimizer, args: tuple, kwargs: dict) -> None:

@@ -3,14 +3,22 @@
 import math
 from bisect import bisect_right
 from collections.abc import Sequence
+from functools import partial
 
 from fragrant.errors import UserError
-from fragrant.registry import did_you_mean
+from fragrant.registry import Registry
 
-POLICIES = ("cosine", "steps_with_relative_lrs", "warmup_times_steps")
+# name -> function(epoch, *, base_lr, end_lr, start_epoch, max_epoch, steps, lrs, warmup_epochs, warmup_start_lr) ->
+# learning rate; an
+# entry names those that it reads and takes the others as ``**_``.
+SCHEDULES = Registry("SOLVER.LR_POLICY", keys=("SOLVER.LR_POLICY",))
+OWN_WARM_UP = {
+    "warmup_times_steps"
+}  # the names of those that warm up by themselves; over the others ``lr_at`` lays a straight line
 
 
-def cosine(epoch: float, *, base_lr: float, end_lr: float, start_epoch: float, max_epoch: float) -> float:
+@SCHEDULES.register("cosine")
+def cosine(epoch: float, *, base_lr: float, end_lr: float, start_epoch: float, max_epoch: float, **_: object) -> float:
     """Half a cosine from ``base_lr`` at ``start_epoch`` down to ``end_lr`` at ``max_epoch``, where it stays.
 
     Raises:
@@ -24,7 +32,8 @@ def cosine(epoch: float, *, base_lr: float, end_lr: float, start_epoch: float, m
     return end_lr + (base_lr - end_lr) * (1 + math.cos(math.pi * progress)) / 2
 
 
-def relative_steps(epoch: float, *, base_lr: float, steps: Sequence[float], lrs: Sequence[float]) -> float:
+@SCHEDULES.register("steps_with_relative_lrs")
+def relative_steps(epoch: float, *, base_lr: float, steps: Sequence[float], lrs: Sequence[float], **_: object) -> float:
     """``base_lr * lrs[i]`` from epoch ``steps[i]`` on.
 
     Raises:
@@ -41,6 +50,7 @@ def relative_steps(epoch: float, *, base_lr: float, steps: Sequence[float], lrs:
     return base_lr * lrs[bisect_right(steps, epoch) - 1]
 
 
+@SCHEDULES.register("warmup_times_steps")
 def warmup_times_steps(
     epoch: float,
     *,
@@ -49,6 +59,7 @@ def warmup_times_steps(
     lrs: Sequence[float],
     warmup_epochs: float,
     warmup_start_lr: float,
+    **_: object,
 ) -> float:
     """The relative steps times a warm-up that may go on behind them; the same rate for a whole epoch.
 
@@ -77,7 +88,7 @@ def lr_at(
 ) -> float:
     """The learning rate at ``epoch`` = finished epochs + share of the running one (2.5: the middle of the third).
 
-    But for "warmup_times_steps", which see, warm-up is a straight line from ``warmup_start_lr`` to what the policy says
+    But for the policies of ``OWN_WARM_UP`` warm-up is a straight line from ``warmup_start_lr`` to what the policy says
     at
     ``warmup_epochs``. A cosine that does not start after the warm-up (``cosine_after_warmup`` False) has come down a
     little
@@ -86,20 +97,17 @@ def lr_at(
     Raises:
         UserError: the policy is not known, or its numbers contradict each other.
     """
-
-    def policy_at(epoch: float) -> float:
-        if policy == "cosine":
-            start_epoch = warmup_epochs if cosine_after_warmup else 0.0
-            return cosine(epoch, base_lr=base_lr, end_lr=end_lr, start_epoch=start_epoch, max_epoch=max_epoch)
-        if policy == "steps_with_relative_lrs":
-            return relative_steps(epoch, base_lr=base_lr, steps=steps, lrs=lrs)
-        raise UserError(
-            f"SOLVER.LR_POLICY '{policy}' is not known; {did_you_mean(policy, POLICIES)}Known: {', '.join(POLICIES)}"
-        )
-
-    if policy == "warmup_times_steps":
-        warmup = {"warmup_epochs": warmup_epochs, "warmup_start_lr": warmup_start_lr}
-        return warmup_times_steps(epoch, base_lr=base_lr, steps=steps, lrs=lrs, **warmup)
-    if epoch >= warmup_epochs:
-        return policy_at(epoch)
-    return warmup_start_lr + epoch * (policy_at(warmup_epochs) - warmup_start_lr) / warmup_epochs
+    schedule = partial(
+        SCHEDULES.get(policy),
+        base_lr=base_lr,
+        end_lr=end_lr,
+        start_epoch=warmup_epochs if cosine_after_warmup else 0.0,
+        max_epoch=max_epoch,
+        steps=steps,
+        lrs=lrs,
+        warmup_epochs=warmup_epochs,
+        warmup_start_lr=warmup_start_lr,
+    )
+    if policy in OWN_WARM_UP or epoch >= warmup_epochs:
+        return schedule(epoch)
+    return warmup_start_lr + epoch * (schedule(warmup_epochs) - warmup_start_lr) / warmup_epochs

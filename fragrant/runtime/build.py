@@ -22,6 +22,7 @@ from fragrant.layers.random_erasing import RandomErasing
 from fragrant.models import build_model
 from fragrant.models.backbone import Backbone
 from fragrant.objectives import Objective, Teacher, build_objective, part_to_test
+from fragrant.plugins import expect_plugins
 from fragrant.runtime.precision import Precision
 from fragrant.runtime.weights import fill_for_test
 from fragrant.workers import usable_cores
@@ -98,6 +99,7 @@ def load_trained(
             f"checkpoint {checkpoint} carries no config, it was not written by this project; give one (--cfg FILE)"
         )
     cfg = load_cfg(cfg_path, pairs) if cfg_path else cfg_from_text(state["cfg"], pairs, where=f"config in {checkpoint}")
+    expect_plugins(state.get("plugins", ()))
     model = model_on_device(cfg, device, channels_last=cfg.TRAIN.CHANNELS_LAST, compiled=False)
     patterns = tuple(cfg.TRAIN.CHECKPOINT_CLEAR_NAME_PATTERN)
     fit = dict(part=part_to_test(cfg), clear_patterns=patterns, allow_partial=cfg.TEST.ALLOW_PARTIAL_LOAD)

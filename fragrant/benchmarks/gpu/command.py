@@ -9,6 +9,7 @@ import torch
 from fragrant.benchmarks.gpu.run import all_rows, run_in_processes, wanted
 from fragrant.data.lists.records import read_list
 from fragrant.errors import UserError
+from fragrant.plugins import add_import_argument, load_plugins
 
 
 def gpu_command(words: list[str]) -> str:
@@ -26,8 +27,10 @@ def gpu_command(words: list[str]) -> str:
         "--clips", metavar="LIST", help="list of videos, paths beside it: the loader's; default: generated ones"
     )
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    add_import_argument(parser)
     parser.add_argument("--only", nargs="*", default=[], metavar="WORD", help="the rows whose name holds one of these")
     arguments = parser.parse_args(words)
+    load_plugins(arguments.plugins)
     if arguments.minutes <= 0:
         raise UserError(f"--minutes {arguments.minutes} must be above 0")
     wanted(all_rows(), arguments.only)

@@ -14,7 +14,20 @@ from fragrant.registry import Registry
 
 __all__ = ["DATASETS", "VideoSet", "read_class_names"]
 
-DATASETS = Registry("TRAIN.DATASET / TEST.DATASET")  # entries: f(cfg, split) -> VideoSet; names in small letters
+
+class Datasets(Registry):
+    """What TRAIN.DATASET and TEST.DATASET name, in small letters: the entries here, f(cfg, split) -> VideoSet, and all
+    of ``SETS``."""
+
+    def names(self) -> list[str]:
+        return sorted({*super().names(), *SETS.names()})
+
+    def get(self, name: str):
+        """Raises UserError where the name is not known."""
+        return partial(_known_set, name=name) if name in SETS else super().get(name)
+
+
+DATASETS = Datasets("TRAIN.DATASET / TEST.DATASET")
 
 
 class VideoSet(NamedTuple):
@@ -127,10 +140,6 @@ def _known_set(cfg, split: str, name: str) -> VideoSet:
     if split != "test" and unlabelled.any():
         raise ListError(f"{records.where(int(unlabelled.argmax()))}: label -1 (unlabelled): only test videos may be so")
     return VideoSet(records, found.class_names)
-
-
-for _name in SETS.names():
-    DATASETS.register(_name)(partial(_known_set, name=_name))
 
 
 @DATASETS.register("video_list")

@@ -1,1 +1,6 @@
 """What happens to the pixels of a clip: tensors in, tensors out."""
+
+from fragrant.data.transforms.clip_transforms import TRANSFORMS
+from fragrant.data.transforms.enhance import ENHANCEMENTS
+
+__all__ = ["ENHANCEMENTS", "TRANSFORMS"]

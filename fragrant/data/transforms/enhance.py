@@ -1,14 +1,29 @@
-"""Histogram equalisation of dark clips, whole or by tiles: one curve for all frames of a clip, so that nothing
-flickers."""
+"""What brightens whole clips, by name; histogram equalisation, whole or by tiles: one curve for all frames, so that
+nothing flickers."""
+
+from collections.abc import Callable
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from fragrant.data.transforms.colors import luma
+from fragrant.registry import Registry
+
+# name -> function: all frames of a clip, (T, H, W, 3) uint8 -> the same shape, before gamma, in training and test
+ENHANCEMENTS = Registry("DATA.ENHANCE", keys=("DATA.ENHANCE",))
 
 TILES = 8  # of CLAHE, along each side
 CLIP_LIMIT = 2.0  # of CLAHE: a value counts at most so many times as often as if all were alike
+
+
+def enhancement_of(name: str) -> Callable[[Tensor], Tensor] | None:
+    """What DATA.ENHANCE names; None for "none".
+
+    Raises:
+        UserError: the name is not known.
+    """
+    return None if name == "none" else ENHANCEMENTS.get(name)
 
 
 def _with_brightness(frames: Tensor, old: Tensor, new: Tensor) -> Tensor:
@@ -16,6 +31,7 @@ def _with_brightness(frames: Tensor, old: Tensor, new: Tensor) -> Tensor:
     return (frames.float() + (new - old).unsqueeze(-1)).clamp_(0, 255).to(torch.int16).to(torch.uint8)
 
 
+@ENHANCEMENTS.register("equalize")
 def equalize(frames: Tensor) -> Tensor:
     """(T, H, W, 3) uint8 -> the same shape: brightness becomes
     ``round(255 * share of pixels that are no brighter)``."""
@@ -25,6 +41,7 @@ def equalize(frames: Tensor) -> Tensor:
     return _with_brightness(frames, old, torch.from_numpy(curve.numpy().take(old.to(torch.int32).numpy())))
 
 
+@ENHANCEMENTS.register("clahe")
 def clahe(frames: Tensor) -> Tensor:
     """(T, H, W, 3) uint8 -> the same shape: contrast-limited adaptive histogram equalisation of the brightness
     (Zuiderveld 1994).

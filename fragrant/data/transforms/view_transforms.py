@@ -201,6 +201,7 @@ class TrainTransform:
             the same shape
         augment_first: augment the frames and then crop, as published, instead of augmenting the crop, which is less
             work.
+        then: comes last, in this order: (clip (C, T, S, S), rng) -> the same shape
     """
 
     def __init__(
@@ -218,6 +219,7 @@ class TrainTransform:
         short_side: int = 0,
         augment: Sequence[Callable[[Tensor, random.Random], Tensor]] = (),
         augment_first: bool = False,
+        then: Sequence[Callable[[Tensor, random.Random], Tensor]] = (),
         dtype: torch.dtype = torch.uint8,
     ):
         self.crop_size = crop_size
@@ -232,6 +234,7 @@ class TrainTransform:
         self.short_side = short_side
         self.augment = augment
         self.augment_first = augment_first
+        self.then = then
         self.dtype = dtype
 
     def prepare(self, frames: Tensor) -> Tensor:
@@ -248,7 +251,14 @@ class TrainTransform:
             clip = self._augmented(self._crop(frames, rng, dtype=torch.uint8, together=True), rng).to(self.dtype)
         else:
             clip = self._crop(self._augmented(frames, rng), rng, dtype=self.dtype)
-        return clip.flip(2) if self.flip and rng.random() < 0.5 else clip
+        clip = clip.flip(2) if self.flip and rng.random() < 0.5 else clip
+        return self._transformed(clip, rng) if self.then else clip
+
+    def _transformed(self, clip: Tensor, rng: random.Random) -> Tensor:
+        clip = clip.permute(3, 0, 1, 2)  # (C, T, S, S)
+        for transform in self.then:
+            clip = transform(clip, rng)
+        return clip.permute(1, 2, 3, 0)
 
     def _augmented(self, frames: Tensor, rng: random.Random) -> Tensor:
         for operation in self.augment:
