@@ -155,7 +155,7 @@ def _verify(path: Path) -> None:
         raise zipfile.BadZipFile(f"wrong checksum of {damaged}")
 
 
-def read_verified(path: str | Path) -> Any:
+def read_verified(path: str | os.PathLike) -> Any:
     """What ``torch.save`` wrote, on the CPU: every byte is compared with its checksum, no code from the file is run.
 
     The one reader of weights and checkpoints: whoever calls it says in its own words what was to be read.

@@ -16,6 +16,8 @@ list
 
 import sys
 
+from fvcore.common.config import CfgNode
+
 from fragrant.benchmarks import build
 from fragrant.benchmarks.gpu.command import gpu_command
 from fragrant.benchmarks.model import benchmark_model
@@ -26,7 +28,7 @@ from fragrant.launch import argument_parser, config_of, exit_code, gpu_if_any, p
 from fragrant.runtime.precision import DTYPES
 
 
-def steps(cfg, arguments) -> str:
+def steps(cfg: CfgNode, arguments) -> str:
     device = pick_device(cfg.NUM_GPUS, cfg.NUM_SHARDS)
     settings, benchmark = STEPS[arguments.what]
     batch = build.benchmark_batch(cfg, arguments.batch_size or cfg.TRAIN.BATCH_SIZE, device)
@@ -38,7 +40,7 @@ def steps(cfg, arguments) -> str:
     return benchmark(settings(cfg, device), *batch, clip_norm=cfg.SOLVER.CLIP_GRADIENT, rounds=arguments.rounds)
 
 
-def beside_published(cfg, arguments) -> str:
+def beside_published(cfg: CfgNode, arguments) -> str:
     device, n, rounds = gpu_if_any(cfg.NUM_GPUS), arguments.batch_size, arguments.rounds
     if arguments.what == "loader":
         return build.loader_benchmark(cfg, rounds=rounds, list_files=n or 24)

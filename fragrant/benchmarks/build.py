@@ -4,6 +4,7 @@ import tempfile
 from pathlib import Path
 
 import torch
+from fvcore.common.config import CfgNode
 from torch import Tensor
 
 from fragrant.benchmarks.dgam import benchmark_dgam, dark_clips
@@ -27,14 +28,14 @@ from fragrant.runtime.precision import pick_precision
 from fragrant.workers import keep_freed_memory, usable_cores
 
 
-def benchmark_batch(cfg, n: int, device: torch.device) -> tuple[Tensor, Tensor]:
+def benchmark_batch(cfg: CfgNode, n: int, device: torch.device) -> tuple[Tensor, Tensor]:
     """``n`` random clips and labels as the config's training has them; seeds what follows."""
     prepare_device(cfg, device)
     size = cfg.DATA.TRAIN_CROP_SIZE
     return random_batch(n, num_frames=cfg.DATA.NUM_FRAMES, size=size, num_classes=cfg.MODEL.NUM_CLASSES, device=device)
 
 
-def build_settings(cfg, device: torch.device) -> list[Setting]:
+def build_settings(cfg: CfgNode, device: torch.device) -> list[Setting]:
     """The plain setting, then the config's."""
     settings = []
     choices = [("fp32", False, False), (cfg.TRAIN.PRECISION, cfg.TRAIN.CHANNELS_LAST, cfg.TRAIN.COMPILE)]
@@ -68,12 +69,12 @@ DGAM_SWIN_B = {
 }
 
 
-def dgam_step(cfg):
+def dgam_step(cfg: CfgNode):
     """The config if its model is DGAM, else with DGAM in front of Swin-B, as published."""
     return cfg if cfg.MODEL.MODEL_NAME == "DGAM" else changed(cfg, DGAM_SWIN_B)
 
 
-def dgam_benchmark(cfg, device: torch.device, *, clips: int, rounds: int) -> str:
+def dgam_benchmark(cfg: CfgNode, device: torch.device, *, clips: int, rounds: int) -> str:
     """The table of ``benchmark_dgam``; then, on a GPU or where the config's model is DGAM, the share of its training
     step."""
     table = benchmark_dgam(dark_clips(clips, device=device), rounds=rounds)
@@ -99,7 +100,7 @@ LOADER_WORKS: dict[str, tuple[str, dict[str, object]]] = {
 }
 
 
-def build_works(cfg) -> list[Work]:
+def build_works(cfg: CfgNode) -> list[Work]:
     """The items of ``benchmark_loader`` with the config's frames, rates and sizes."""
 
     def work(name: str, split: str, changes: dict) -> Work:
@@ -112,7 +113,7 @@ def build_works(cfg) -> list[Work]:
     return [*works, work("the same, resized while decoding", split, reduced)]
 
 
-def loader_benchmark(cfg, *, rounds: int, list_files: int) -> str:
+def loader_benchmark(cfg: CfgNode, *, rounds: int, list_files: int) -> str:
     """The table of ``benchmark_loader`` over generated files and, where there is one, the first files of the training
     list."""
     torch.set_num_threads(1)  # both as in a reading process
@@ -133,7 +134,7 @@ def loader_benchmark(cfg, *, rounds: int, list_files: int) -> str:
         return "\n".join([*notes, benchmark_loader(files, build_works(cfg), rounds=rounds, workers=workers)])
 
 
-def build_objective_settings(cfg, device: torch.device) -> list[Setting]:
+def build_objective_settings(cfg: CfgNode, device: torch.device) -> list[Setting]:
     """The config's model trained plainly, with Mixup and with SV-Mix, everything else alike."""
     ways: dict[str, dict[str, object]] = {
         "plain": {"MIXUP.ENABLE": False},

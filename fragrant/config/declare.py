@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Collection
+from typing import Any
 
 from fragrant.config.defaults import KEYS
 from fragrant.config.errors import ConfigError
@@ -34,7 +35,9 @@ def declare_key(
         raise ConfigError(
             [f"declare_key: {name} with the default {default} needs a kind: kind=Kind(float, is_list=True)"]
         )
-    options = {} if kind is None else dict(of=kind.element, may_be_none=kind.may_be_none, equal_list=kind.equal_list)
+    options: dict[str, Any] = {}
+    if kind is not None:
+        options |= dict(of=kind.element, may_be_none=kind.may_be_none, equal_list=kind.equal_list)
     if isinstance(allowed, range) and allowed.step == 1:
         options |= dict(at_least=allowed.start, at_most=allowed.stop - 1)
     elif allowed is not None:

@@ -3,6 +3,7 @@
 import copy
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from fragrant.registry import did_you_mean
 
@@ -33,7 +34,7 @@ class Allowed:
     needed: str = ""  # what an empty value lacks, in words that follow "give"
     contains: str = ""  # a piece of every text, in words and quotes that follow "has no"
 
-    def problems(self, name: str, value: object, *, more: Sequence = (), hint: str = "") -> Iterator[str]:
+    def problems(self, name: str, value: Any, *, more: Sequence = (), hint: str = "") -> Iterator[str]:
         """One line for each rule that ``value`` breaks.
 
         Args:

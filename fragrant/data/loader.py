@@ -3,6 +3,7 @@
 import random
 import signal
 from collections.abc import Iterator
+from typing import Protocol
 
 import torch
 from torch.utils.data import DataLoader, Sampler
@@ -12,6 +13,17 @@ from fragrant.distributed import shard, world_size
 from fragrant.errors import RunStopped
 from fragrant.plugins import load_plugins
 from fragrant.workers import keep_freed_memory
+
+
+class Batches(Protocol):
+    """What is scored: a ClipLoader, or a single video; see there for the attributes."""
+
+    num_views: int
+    skipped: dict[int, str]
+
+    def __len__(self) -> int: ...
+
+    def __iter__(self) -> Iterator[Batch]: ...
 
 
 class TrainBatches(Sampler):

@@ -7,6 +7,7 @@ import torch
 from fvcore.common.config import CfgNode
 from torch import nn
 
+from fragrant.data.loader import ClipLoader
 from fragrant.distributed.signals import StopRequest
 from fragrant.errors import RunStopped
 from fragrant.layers.preparation import ClipPreparation
@@ -35,11 +36,11 @@ def build_job_model(job: Job) -> Backbone:
     )
 
 
-def clip_names(loader) -> Callable[[Sequence[int]], str]:
+def clip_names(loader: ClipLoader) -> Callable[[Sequence[int]], str]:
     return lambda ids: ", ".join(loader.dataset.records[i].path for i in ids)
 
 
-def score(job: Job, model: nn.Module, loader, *, title: str) -> Scored:
+def score(job: Job, model: nn.Module, loader: ClipLoader, *, title: str) -> Scored:
     """Scores with the TEST settings; leaves the random state of training alone.
 
     Raises:

@@ -2,11 +2,13 @@
 
 import time
 from collections import deque
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 
 import torch
 from torch import Tensor
 
+from fragrant.data.clips import Batch
+from fragrant.data.loader import Batches
 from fragrant.distributed import sum_over_ranks
 from fragrant.logs import RunLog, duration, host_memory
 
@@ -78,7 +80,7 @@ class TrainMeter:
         self.whole.load_state_dict(state["whole"], self.device)
         self.seconds_before = state["seconds"]
 
-    def watch(self, loader: Collection) -> Iterator:
+    def watch(self, loader: Batches) -> Iterator[Batch]:
         """The batches of the loader, with the time they let the step wait."""
         self.num_steps = len(loader)
         self.bar = self.log.bar(

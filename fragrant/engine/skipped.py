@@ -2,6 +2,7 @@
 
 import torch
 
+from fragrant.data.loader import ClipLoader
 from fragrant.distributed import gather_rows
 from fragrant.logs import RunLog
 
@@ -9,7 +10,7 @@ from fragrant.logs import RunLog
 class SkipReport:
     """Names every unreadable video of a loader once, and counts them after every pass."""
 
-    def __init__(self, log: RunLog, loader):
+    def __init__(self, log: RunLog, loader: ClipLoader):
         self.log = log
         self.loader = loader
         self.told: set[int] = set()

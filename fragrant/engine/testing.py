@@ -11,6 +11,7 @@ from fvcore.common.config import CfgNode
 from fragrant.checkpoint import checkpoint_hash
 from fragrant.config import changed, dump_cfg
 from fragrant.data import build_loader
+from fragrant.data.loader import ClipLoader
 from fragrant.data.views import result_file_name, views_label
 from fragrant.distributed import from_main, is_main
 from fragrant.engine.accuracy import evaluation_report
@@ -65,7 +66,7 @@ def weights_of_the_test(cfg: CfgNode) -> str:
     )
 
 
-def announce_test(job: Job, model: Backbone, loader, weights: str) -> dict:
+def announce_test(job: Job, model: Backbone, loader: ClipLoader, weights: str) -> dict:
     """Loads the weights and says everything that decides which number comes out; the content of the checkpoint."""
     cfg = job.cfg
     patterns = tuple(cfg.TRAIN.CHECKPOINT_CLEAR_NAME_PATTERN)

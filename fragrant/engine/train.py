@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager
 import torch
 from torch import Tensor
 
+from fragrant.data.loader import ClipLoader
 from fragrant.engine.meter import TrainMeter
 from fragrant.objectives import Objective
 from fragrant.optim.step import Stepper
@@ -13,7 +14,7 @@ from fragrant.optim.step import Stepper
 
 def train_one_epoch(
     objective: Objective,
-    loader,
+    loader: ClipLoader,
     stepper: Stepper,
     meter: TrainMeter,
     *,

@@ -183,7 +183,7 @@ def scorable(job: Job, model: nn.Module) -> nn.Module:
     return plain
 
 
-def measure_batch_norm(job: Job, objective: Objective, loader, epoch: int) -> None:
+def measure_batch_norm(job: Job, objective: Objective, loader: ClipLoader, epoch: int) -> None:
     """Precise BatchNorm statistics: each rank measures its share of the epoch's batches, the means of all ranks
     count."""
     loader.set_epoch(epoch)
@@ -218,7 +218,9 @@ def sources(cfg: CfgNode) -> Sources:
     )
 
 
-def introduce(job: Job, model: nn.Module, train_loader, val_loader, origin: str, precision: Precision) -> None:
+def introduce(
+    job: Job, model: nn.Module, train_loader: ClipLoader, val_loader: ClipLoader, origin: str, precision: Precision
+) -> None:
     """Says what will happen before it does."""
     cfg = job.cfg
     if cfg.LOG_MODEL_INFO:
@@ -243,20 +245,20 @@ def introduce(job: Job, model: nn.Module, train_loader, val_loader, origin: str,
     job.log.say(origin)
 
 
-def one_view_test(job: Job, model: nn.Module, loader) -> Numbers:
+def one_view_test(job: Job, model: nn.Module, loader: ClipLoader) -> Numbers:
     table = score(job, model, loader, title="validation")
     scores = ensemble(table.logits, space=job.cfg.TEST.ENSEMBLE_SPACE, method=job.cfg.DATA.ENSEMBLE_METHOD)
     return measure(scores, table.labels)
 
 
-def validate_beside(job: Job, model: nn.Module, loader, epoch: int, name: str) -> None:
+def validate_beside(job: Job, model: nn.Module, loader: ClipLoader, epoch: int, name: str) -> None:
     """The same for a further model of the objective, which decides nothing: into the log."""
     numbers, at = one_view_test(job, model, loader), f"{epoch + 1}/{job.cfg.SOLVER.MAX_EPOCH}"
     stats = {"_type": f"val_epoch_{name}", "epoch": at, **numbers}
     job.log.record(stats, text=f"epoch {at}: validation of the {name} weights {in_words(numbers)}")
 
 
-def validate(job: Job, model: nn.Module, loader, epoch: int, best: dict) -> dict:
+def validate(job: Job, model: nn.Module, loader: ClipLoader, epoch: int, best: dict) -> dict:
     """A one-view test of the validation list; the best result so far, this one included."""
     began = time.perf_counter()
     numbers = one_view_test(job, model, loader)

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
+from fvcore.common.config import CfgNode
 
 from fragrant.checkpoint import checkpoint_hash
 from fragrant.config import changed
@@ -72,13 +73,15 @@ NO_MATTER = (
 )
 
 
-def settings_of(cfg, *, mode: str, weights: str) -> dict:
+def settings_of(cfg: CfgNode, *, mode: str, weights: str) -> dict:
     """Everything that features depend on."""
     keys = {key: value for key, value in leaves(cfg).items() if not key.startswith(NO_MATTER)}
     return {**keys, "mode": mode, "weights": weights, "versions": f"fragrant {__version__}, torch {torch.__version__}"}
 
 
-def build_features(cfg, mode: str, device: torch.device, say: Callable[[str], None]) -> dict[str, FeatureTable]:
+def build_features(
+    cfg: CfgNode, mode: str, device: torch.device, say: Callable[[str], None]
+) -> dict[str, FeatureTable]:
     """The features of the training and the test list, made or found; also written to
     OUTPUT_DIR/features_{train,test}.npz.
 
@@ -120,7 +123,7 @@ def build_features(cfg, mode: str, device: torch.device, say: Callable[[str], No
     return tables
 
 
-def describe(cfg, mode: str) -> str:
+def describe(cfg: CfgNode, mode: str) -> str:
     """``"resnet50 logits of frames, interval 2, gamma [3.0]"``"""
     gamma = f"gamma {cfg.DATA.GAMMA}" if cfg.DATA.GAMMA else "no gamma"
     if mode == "clips":
@@ -141,7 +144,7 @@ def refuse_shared_videos(train: set[str], test: set[str]) -> None:
         )
 
 
-def frames_of(cfg, videos: dict) -> tuple[dict, torch.nn.Module, str]:
+def frames_of(cfg: CfgNode, videos: dict) -> tuple[dict, torch.nn.Module, str]:
     """Data sets of frames, the image network, what its weights are."""
     options = cfg.FEATURES
     network, preset, weights = frame_network(
@@ -155,7 +158,7 @@ def frames_of(cfg, videos: dict) -> tuple[dict, torch.nn.Module, str]:
     return datasets, network, weights
 
 
-def clips_of(cfg, videos: dict) -> tuple[dict, torch.nn.Module, str]:
+def clips_of(cfg: CfgNode, videos: dict) -> tuple[dict, torch.nn.Module, str]:
     """Data sets of the views of a test, the backbone, what its weights are."""
     weights = f"random, seed {cfg.RNG_SEED}"
     with torch.random.fork_rng(devices=[]):
@@ -170,7 +173,7 @@ def clips_of(cfg, videos: dict) -> tuple[dict, torch.nn.Module, str]:
     return datasets, network, weights
 
 
-def build_study(cfg) -> Study:
+def build_study(cfg: CfgNode) -> Study:
     """Which classifiers learn from features, and how they are chosen and tested.
 
     Raises:
@@ -204,7 +207,7 @@ TABLES: list[tuple[str, str, dict[str, object], str, tuple[float, float]]] = [
 STANDARD: dict[str, object] = {"FEATURES.SAMPLING": "interval", "DATA.GAMMA": [3.0]}
 
 
-def compare_rows(cfg, device: torch.device, say: Callable[[str], None]) -> list[dict]:
+def compare_rows(cfg: CfgNode, device: torch.device, say: Callable[[str], None]) -> list[dict]:
     """Tables 1 to 3 of the report on the config's lists: its rows, with what is found here and what was published.
 
     Sampling, gamma and classifier are the row's; network, output, interval, number of random frames and seeds are the

@@ -52,7 +52,7 @@ class Prediction(NamedTuple):
         return self.top[0].name
 
 
-class _OneVideo(list):
+class _OneVideo(list[Batch]):
     """A loader of one batch."""
 
     def __init__(self, batch: Batch):

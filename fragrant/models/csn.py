@@ -8,6 +8,7 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
+from fvcore.common.config import CfgNode
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torchvision.models.video.resnet import Bottleneck, VideoResNet
@@ -229,7 +230,7 @@ def network_of(state: Mapping[str, Tensor]) -> str:
 
 
 @MODELS.register("CSN")
-def csn(cfg) -> CSN:
+def csn(cfg: CfgNode) -> CSN:
     return CSN(
         num_classes=cfg.MODEL.NUM_CLASSES,
         depth=cfg.CSN.DEPTH,

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import cast
 
 import torch
+from fvcore.common.config import CfgNode
 from torch import Tensor, nn
 
 from fragrant.config import changed
@@ -191,7 +192,7 @@ class DGAM(Backbone):
 
 
 @MODELS.register("DGAM")
-def dgam(cfg) -> DGAM:
+def dgam(cfg: CfgNode) -> DGAM:
     options = cfg.DGAM
     if options.BACKBONE == "DGAM":
         raise ModelError("DGAM.BACKBONE DGAM: gamma experts stand in front of another model; name that one")

@@ -7,6 +7,8 @@ commented-out calls show others. So the places are arguments, and the figure is 
 
 from collections.abc import Sequence
 
+from fvcore.common.config import CfgNode
+
 from fragrant.layers.fam import FAM
 from fragrant.layers.ram import RAM
 from fragrant.models.backbone import ModelError
@@ -120,7 +122,7 @@ class Fragrant(UniFormer):
 
 
 @MODELS.register("Fragrant")
-def fragrant(cfg) -> Fragrant:
+def fragrant(cfg: CfgNode) -> Fragrant:
     ram = cfg.FRAGRANT.RAM
     return Fragrant(
         fam_at=cfg.FRAGRANT.FAM_AT,

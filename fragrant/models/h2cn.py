@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from itertools import chain
 
 import torch.nn.functional as F
+from fvcore.common.config import CfgNode
 from torch import Tensor, nn
 
 from fragrant.layers.hourglass import Hourglass, HourglassGate
@@ -47,8 +48,13 @@ class H2CN(TSM):
         dropout_rate: float = 0.5,
         recompute_blocks: Sequence[int] = (0, 0, 0, 0),
     ):
-        options = dict(blocks=blocks, width=width, dropout_rate=dropout_rate, recompute_blocks=recompute_blocks)
-        super().__init__(num_classes=num_classes, **options)
+        super().__init__(
+            num_classes=num_classes,
+            blocks=blocks,
+            width=width,
+            dropout_rate=dropout_rate,
+            recompute_blocks=recompute_blocks,
+        )
         net = self.resnet
         # Its ImageNet ancestor has biases here and beside the blocks.
         net.conv1 = nn.Conv2d(3, 64, 7, stride=2, padding=3)
@@ -97,7 +103,7 @@ class H2CN(TSM):
 
 
 @MODELS.register("H2CN")
-def h2cn(cfg) -> H2CN:
+def h2cn(cfg: CfgNode) -> H2CN:
     return H2CN(
         num_classes=cfg.MODEL.NUM_CLASSES,
         dropout_rate=cfg.MODEL.DROPOUT_RATE,

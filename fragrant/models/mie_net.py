@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from itertools import chain
 
 import torch
+from fvcore.common.config import CfgNode
 from torch import Tensor, nn
 from torchvision.models.resnet import ResNet
 
@@ -240,7 +241,7 @@ class MieNet(Backbone):
 
 
 @MODELS.register("MieNet")
-def mie_net(cfg) -> MieNet:
+def mie_net(cfg: CfgNode) -> MieNet:
     return MieNet(
         num_classes=cfg.MODEL.NUM_CLASSES,
         frames_per_segment=cfg.MIE.FRAMES_PER_SEGMENT,

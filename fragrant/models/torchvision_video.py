@@ -3,8 +3,10 @@ maps."""
 
 import re
 from collections.abc import Sequence
+from typing import Any
 
 import torch.nn.functional as F
+from fvcore.common.config import CfgNode
 from torch import Tensor, nn
 from torchvision.models.video import S3D as TorchvisionS3D
 from torchvision.models.video import MViT as TorchvisionMViT
@@ -89,7 +91,7 @@ class R2Plus1D(TorchvisionVideo):
     ):
         net = VideoResNet(BasicBlock, [Conv2Plus1D] * 4, list(blocks), R2Plus1dStem)
         net.fc = nn.Identity()
-        options = dict(dropout_rate=dropout_rate, recompute_blocks=recompute_blocks)
+        options: dict[str, Any] = dict(dropout_rate=dropout_rate, recompute_blocks=recompute_blocks)
         super().__init__(net, 512, num_classes=num_classes, **options)
 
     def stages(self) -> list[list[nn.Module]]:
@@ -116,7 +118,7 @@ class S3D(TorchvisionVideo):
     def __init__(self, *, num_classes: int, dropout_rate: float = 0.2, recompute_blocks: Sequence[int] = KEEP_ALL):
         net = TorchvisionS3D()
         net.classifier = nn.Identity()
-        options = dict(dropout_rate=dropout_rate, recompute_blocks=recompute_blocks)
+        options: dict[str, Any] = dict(dropout_rate=dropout_rate, recompute_blocks=recompute_blocks)
         super().__init__(net, 1024, num_classes=num_classes, **options)
 
     def stages(self) -> list[list[nn.Module]]:
@@ -171,7 +173,7 @@ class MViTv2(TorchvisionVideo):
     ):
         net = mvit_v2_s(stochastic_depth_prob=drop_path_rate)
         net.head = nn.Identity()
-        options = dict(dropout_rate=dropout_rate, recompute_blocks=recompute_blocks)
+        options: dict[str, Any] = dict(dropout_rate=dropout_rate, recompute_blocks=recompute_blocks)
         super().__init__(net, 768, num_classes=num_classes, **options)
         if isinstance(self.head, nn.Linear):
             nn.init.trunc_normal_(self.head.weight, std=0.02)
@@ -209,7 +211,7 @@ class MViTv2(TorchvisionVideo):
         return self.head(self.dropout(self.tokens(clips)[0][:, 0]))
 
 
-def arguments(cfg) -> dict:
+def arguments(cfg: CfgNode) -> dict:
     """What the config says of each of them."""
     return dict(
         num_classes=cfg.MODEL.NUM_CLASSES,
@@ -219,15 +221,15 @@ def arguments(cfg) -> dict:
 
 
 @MODELS.register("R2Plus1D")
-def r2plus1d(cfg) -> R2Plus1D:
+def r2plus1d(cfg: CfgNode) -> R2Plus1D:
     return R2Plus1D(**arguments(cfg))
 
 
 @MODELS.register("S3D")
-def s3d(cfg) -> S3D:
+def s3d(cfg: CfgNode) -> S3D:
     return S3D(**arguments(cfg))
 
 
 @MODELS.register("MViTv2")
-def mvit_v2(cfg) -> MViTv2:
+def mvit_v2(cfg: CfgNode) -> MViTv2:
     return MViTv2(**arguments(cfg), drop_path_rate=cfg.MVITV2.DROP_PATH_RATE)

@@ -4,6 +4,7 @@ theirs for free."""
 import re
 from collections.abc import Sequence
 
+from fvcore.common.config import CfgNode
 from torch import Tensor, nn
 from torchvision.models.resnet import ResNet
 
@@ -84,7 +85,7 @@ class TSM(Backbone):
 
 
 @MODELS.register("TSM")
-def tsm(cfg) -> TSM:
+def tsm(cfg: CfgNode) -> TSM:
     return TSM(
         num_classes=cfg.MODEL.NUM_CLASSES,
         dropout_rate=cfg.MODEL.DROPOUT_RATE,

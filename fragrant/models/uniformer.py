@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
+from fvcore.common.config import CfgNode
 from torch import Tensor, nn
 
 from fragrant.layers.attention_block import AttentionBlock
@@ -193,7 +194,7 @@ def uniformer_base(**options) -> UniFormer:
     return UniFormer(depth=(5, 8, 20, 7), **options)
 
 
-def uniformer_arguments(cfg) -> dict:
+def uniformer_arguments(cfg: CfgNode) -> dict:
     """What the config says of UniFormer, also for models that extend it."""
     if cfg.UNIFORMER.REPRESENTATION_SIZE:
         raise ModelError(
@@ -219,5 +220,5 @@ def uniformer_arguments(cfg) -> dict:
 
 
 @MODELS.register("Uniformer")
-def uniformer(cfg) -> UniFormer:
+def uniformer(cfg: CfgNode) -> UniFormer:
     return UniFormer(**uniformer_arguments(cfg))

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import torch.nn.functional as F
+from fvcore.common.config import CfgNode
 from torch import Tensor, nn
 from torchvision.models.video.swin_transformer import SwinTransformer3d
 
@@ -207,7 +208,7 @@ def renamed_swin(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return renamed
 
 
-def video_swin_arguments(cfg) -> dict:
+def video_swin_arguments(cfg: CfgNode) -> dict:
     """What the config says of Video Swin, also for models that extend it."""
     swin = cfg.SWIN
     if swin.SIZE not in SIZES:
@@ -226,5 +227,5 @@ def video_swin_arguments(cfg) -> dict:
 
 
 @MODELS.register("VideoSwin")
-def video_swin(cfg) -> VideoSwin:
+def video_swin(cfg: CfgNode) -> VideoSwin:
     return VideoSwin(**video_swin_arguments(cfg))

@@ -4,7 +4,7 @@ import inspect
 import random
 from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import torch
 from fvcore.common.config import CfgNode
@@ -39,6 +39,7 @@ for name in (
 LOSSES.register("bce_logit")(binary_cross_entropy)
 BUILT_IN = ("classify", "distill", "svmix")  # objectives that follow from MIXUP and DISTILL
 Mix = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
+PROCESS_RNG = cast(random.Random, random)  # this process's own generator: the module has the same methods
 
 
 class Teacher(NamedTuple):
@@ -70,11 +71,11 @@ def build_mixup(cfg, rng: random.Random) -> Mixup:
 def build_mix(cfg) -> Mix:
     """What MIXUP.ENABLE does to the clips and labels of a batch; nothing where it is False. Draws from the module
     ``random``."""
-    return build_mixup(cfg, random) if cfg.MIXUP.ENABLE else unmixed
+    return build_mixup(cfg, PROCESS_RNG) if cfg.MIXUP.ENABLE else unmixed
 
 
 @OBJECTIVES.register("svmix")
-def build_sv_mix(cfg, model: Backbone, rng: random.Random = random) -> SvMix:
+def build_sv_mix(cfg, model: Backbone, rng: random.Random = PROCESS_RNG) -> SvMix:
     sv = cfg.SVMIX
     rate = {"lr_scale": sv.MODULE_LR / cfg.SOLVER.BASE_LR} if sv.LR_SCHEDULED else {"fixed_lr": sv.MODULE_LR}
     settings = {"momentum": 0.9, "nesterov": False, "dampening": 0.0} if sv.MODULE_OPT == "sgd" else {}

@@ -1,11 +1,13 @@
 """From the config to what its model costs."""
 
+from fvcore.common.config import CfgNode
+
 from fragrant.models import build_model
 from fragrant.profile.stages import stages
 from fragrant.profile.table import ModelCost
 
 
-def build_cost(cfg, path: str) -> ModelCost:
+def build_cost(cfg: CfgNode, path: str) -> ModelCost:
     """What the model of a config costs; ``path`` of the config, for tables."""
     size = cfg.DATA.TRAIN_CROP_SIZE
     clip_shape = (cfg.DATA.INPUT_CHANNEL_NUM[0], cfg.DATA.NUM_FRAMES, size, size)

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from fvcore.common.config import CfgNode
 from torch import Tensor
 
 from fragrant.config import dump_cfg
@@ -22,7 +23,7 @@ FRAMES, HEIGHT = 8, 128  # of a strip in the page: frames at most, pixels at mos
 
 
 # --------------------------------------------------------------------------------------------------------------- frames
-def read_clips(cfg, paths: Sequence[str]) -> list[Tensor | str]:
+def read_clips(cfg: CfgNode, paths: Sequence[str]) -> list[Tensor | str]:
     """Of each video (T, S, S, C) of 0..255, what a validation sees of it, before normalisation; or why there is nothing
     to see."""
     source = build_source(cfg)
@@ -43,7 +44,7 @@ def two_strips(clip: Tensor) -> list[Strip]:
 
 
 # ----------------------------------------------------------------------------------------------------------------- page
-def evaluation_facts(cfg, header: dict) -> list[tuple[str, str]]:
+def evaluation_facts(cfg: CfgNode, header: dict) -> list[tuple[str, str]]:
     """What a reader must know to repeat the test; what nobody wrote down is left out."""
     facts = [
         ("model", header.get("model")),
@@ -59,7 +60,9 @@ def evaluation_facts(cfg, header: dict) -> list[tuple[str, str]]:
     return [(name, str(value)) for name, value in facts if value]
 
 
-def page_of(cfg, table: ScoreTable, scores: VideoScores, clips: dict[int, Tensor | str], log: str | Path | None) -> str:
+def page_of(
+    cfg: CfgNode, table: ScoreTable, scores: VideoScores, clips: dict[int, Tensor | str], log: str | Path | None
+) -> str:
     """The page as text; ``clips`` of the mistakes to show, by their row in ``scores``."""
     mistakes = [
         Mistake(row, why=f"No frames: {clip}") if isinstance(clip, str) else Mistake(row, strips=two_strips(clip))
@@ -80,7 +83,7 @@ def page_of(cfg, table: ScoreTable, scores: VideoScores, clips: dict[int, Tensor
 
 
 def present_test(
-    cfg,
+    cfg: CfgNode | None,
     table: ScoreTable,
     path: str | Path,
     *,

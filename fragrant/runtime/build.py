@@ -28,7 +28,7 @@ from fragrant.runtime.weights import fill_for_test
 from fragrant.workers import usable_cores
 
 
-def prepare_device(cfg, device: torch.device) -> None:
+def prepare_device(cfg: CfgNode, device: torch.device) -> None:
     """Seeds. CUDA: fp32 that means fp32 (no TF32), the fastest convolution searched once per shape. CPU: cores left to
     the loader."""
     random.seed(cfg.RNG_SEED)
@@ -44,14 +44,14 @@ def prepare_device(cfg, device: torch.device) -> None:
         torch.set_num_threads(max(1, cores - cfg.DATA_LOADER.NUM_WORKERS))
 
 
-def separate_randomness(cfg) -> None:
+def separate_randomness(cfg: CfgNode) -> None:
     """Ranks draw different dropout from here on; rank 0 goes on as a process alone does."""
     if rank():
         random.seed(f"{cfg.RNG_SEED}-{rank()}")
         torch.manual_seed(cfg.RNG_SEED + rank())
 
 
-def build_preparation(cfg, device: torch.device, *, channels_last: bool) -> ClipPreparation:
+def build_preparation(cfg: CfgNode, device: torch.device, *, channels_last: bool) -> ClipPreparation:
     """uint8 clips (N, C, T, H, W) on the device -> normalised float32 clips in the model's memory format."""
     normalize = ClipNormalize(cfg.DATA.MEAN, cfg.DATA.STD, reverse_channels=cfg.DATA.REVERSE_INPUT_CHANNEL).to(device)
     aug = cfg.AUG
@@ -61,7 +61,9 @@ def build_preparation(cfg, device: torch.device, *, channels_last: bool) -> Clip
     return ClipPreparation(normalize, erasing=erasing, channels_last=channels_last)
 
 
-def build_training_preparation(cfg, prepare: ClipPreparation) -> Callable[[Tensor, Sequence[int], int], Tensor]:
+def build_training_preparation(
+    cfg: CfgNode, prepare: ClipPreparation
+) -> Callable[[Tensor, Sequence[int], int], Tensor]:
     """(uint8 clips (B*V, C, T, H, W), ids of the B videos, epoch) -> normalised clips, erased at random if the config
     says so."""
     seed = cfg.RNG_SEED

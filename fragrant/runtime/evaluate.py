@@ -7,6 +7,7 @@ from typing import NamedTuple, cast
 import torch
 from torch import Tensor, nn
 
+from fragrant.data.loader import Batches
 from fragrant.distributed import gather_rows
 from fragrant.metrics import complete_order
 from fragrant.models.backbone import Backbone
@@ -38,7 +39,7 @@ def answers(model: nn.Module, clips: Tensor, names: Sequence[str]) -> Tensor:
 @torch.inference_mode()
 def score_videos(
     model: nn.Module,
-    loader,
+    loader: Batches,
     *,
     num_videos: int,
     num_classes: int,

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from fvcore.common.config import CfgNode
 from torch import Tensor
 
 from fragrant.benchmarks.build import benchmark_batch
@@ -43,7 +44,7 @@ def network_cfg(network: Network, sizes: Sizes, **changes):
     return load_cfg(str(ROOT / "configs" / network.config), pairs)
 
 
-def _clip_shape(cfg) -> tuple[int, ...]:
+def _clip_shape(cfg: CfgNode) -> tuple[int, ...]:
     return (cfg.DATA.INPUT_CHANNEL_NUM[0], cfg.DATA.NUM_FRAMES, cfg.DATA.TRAIN_CROP_SIZE, cfg.DATA.TRAIN_CROP_SIZE)
 
 
