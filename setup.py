@@ -39,6 +39,7 @@ setup(
             "pytest>=8",
             "pytest-xdist>=3.5",
             "ruff>=0.6",
+            "mypy>=1.11",
             "matplotlib>=3.8",
             "scikit-learn>=1.4",
             "selenium>=4.20",

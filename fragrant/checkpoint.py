@@ -2,6 +2,7 @@
 
 import hashlib
 import logging
+import os
 import pickle
 import random
 import re

@@ -8,8 +8,10 @@ from pathlib import Path
 from fragrant.launch import add_common_arguments, exit_code
 
 EPILOG = """\
-Tables of one checkpoint are one run (shards of a list, further clips or crops); different checkpoints are weighted and added up.
-Also read: result pickles of SlowFast, UniFormer, mmaction2 (*.pkl) and folders of TDN's per-crop pickles; --list names their rows.
+Tables of one checkpoint are one run (shards of a list, further clips or crops); different checkpoints are
+weighted and added up.
+Also read: result pickles of SlowFast, UniFormer, mmaction2 (*.pkl) and folders of TDN's per-crop pickles;
+--list names their rows.
   python tools/ensemble.py out/scores.*-of-4.npz                 the shards of a test
   python tools/ensemble.py out/scores.npz --views 0 centre       one clip, one crop out of a test with more
   python tools/ensemble.py rgb=a/*.npz flow=b/*.npz:0.5          two models, grouped by hand

@@ -8,8 +8,8 @@ from pathlib import Path
 from fragrant.launch import add_common_arguments, exit_code
 
 EPILOG = """\
-The file takes clips (N, C, T, H, W) of float32 pixel values 0..255 and gives logits (N, K). N is free, or 1 where the model needs
-it; the rest is as in the config.
+The file takes clips (N, C, T, H, W) of float32 pixel values 0..255 and gives logits (N, K). N is free, or 1 where
+the model needs it; the rest is as in the config.
 Beside it lies a .json with the class names and how clips are made. ONNX needs: pip install -e ".[export]"
 """
 

@@ -76,7 +76,8 @@ def plus(totals, i: tl.constexpr, value):
 @triton.jit(do_not_specialize=LENGTHS)
 def forward_kernel(
     x, taps, bias, y, T, H, W, T_OUT, H_OUT, W_OUT, groups,
-    C: tl.constexpr, KT: tl.constexpr, KH: tl.constexpr, KW: tl.constexpr, ST: tl.constexpr, SH: tl.constexpr, SW: tl.constexpr,
+    C: tl.constexpr, KT: tl.constexpr, KH: tl.constexpr, KW: tl.constexpr,
+    ST: tl.constexpr, SH: tl.constexpr, SW: tl.constexpr,
     GROUP: tl.constexpr, POSITIONS: tl.constexpr, CHANNELS: tl.constexpr,
     HAS_BIAS: tl.constexpr,
 ):  # fmt: skip
@@ -115,7 +116,8 @@ def forward_kernel(
 @triton.jit(do_not_specialize=LENGTHS)
 def input_grad_kernel(
     grad, taps, x_grad, T, H, W, T_OUT, H_OUT, W_OUT, groups,
-    C: tl.constexpr, KT: tl.constexpr, KH: tl.constexpr, KW: tl.constexpr, ST: tl.constexpr, SH: tl.constexpr, SW: tl.constexpr,
+    C: tl.constexpr, KT: tl.constexpr, KH: tl.constexpr, KW: tl.constexpr,
+    ST: tl.constexpr, SH: tl.constexpr, SW: tl.constexpr,
     GROUP: tl.constexpr, POSITIONS: tl.constexpr, CHANNELS: tl.constexpr,
 ):  # fmt: skip
     """x_grad[n] = sum over outputs o and taps m with stride * o + m - kernel // 2 = n of taps[m] * grad[o], for one
@@ -169,7 +171,8 @@ def input_grad_kernel(
 @triton.jit(do_not_specialize=LENGTHS)
 def filter_grad_kernel(
     grad, x, sums, T, H, W, T_OUT, H_OUT, W_OUT, groups, clips, parts,
-    C: tl.constexpr, KT: tl.constexpr, KH: tl.constexpr, KW: tl.constexpr, ST: tl.constexpr, SH: tl.constexpr, SW: tl.constexpr,
+    C: tl.constexpr, KT: tl.constexpr, KH: tl.constexpr, KW: tl.constexpr,
+    ST: tl.constexpr, SH: tl.constexpr, SW: tl.constexpr,
     GROUP: tl.constexpr, POSITIONS: tl.constexpr, CHANNELS: tl.constexpr,
     TAP_ROWS: tl.constexpr,
 ):  # fmt: skip

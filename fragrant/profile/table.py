@@ -12,8 +12,9 @@ ABOUT = """\
 
 Made by `python tools/model_info.py --write configs/README.md configs/*/*.yaml`.
 
-Clip: frames x side x side as in training. GMACs: 1e9 multiply-adds of one forward pass of one clip, attention counted (fvcore); papers
-call them GFLOPs. Activations: what the backward pass of one clip keeps in float32, parameters not among them.
+Clip: frames x side x side as in training. GMACs: 1e9 multiply-adds of one forward pass of one clip, attention counted
+(fvcore); papers call them GFLOPs. Activations: what the backward pass of one clip keeps in float32, parameters not
+among them.
 
 """
 

@@ -72,7 +72,8 @@ def page_of(
     content = report_content(
         scores,
         title=table.header.get("model", "A model") + where,
-        subtitle=f"Test of {len(scores.paths)} videos; of every video: {scores.rule.replace('-', ' of the ')} of its views",
+        subtitle=f"Test of {len(scores.paths)} videos; of every video: "
+        f"{scores.rule.replace('-', ' of the ')} of its views",
         records=read_records(log) if log and Path(log).is_file() else (),
         facts=evaluation_facts(cfg, table.header),
         config="" if cfg is None else dump_cfg(cfg),
