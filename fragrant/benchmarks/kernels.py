@@ -1,4 +1,9 @@
-"""Every Triton kernel compiled, without a GPU: what it uses of the chip, and how fast it could be at most."""
+"""Every Triton kernel compiled, without a GPU: what it uses of the chip, and how fast it could be at most.
+
+The command line: python tools/benchmark.py kernels --capability 90 --bandwidth 3.35.
+"""
+
+import argparse
 
 from fragrant.errors import UserError
 from fragrant.kernels.taps import triton_is_installed
@@ -30,3 +35,18 @@ def kernel_table(*, capability: int, bandwidth: float) -> str:
         fits = "yes" if usage.fits(capability) else "NO"
         lines.append(f"{variant.name:<62}" + "".join(f"{number:>11}" for number in (*numbers, fits)))
     return "\n".join(lines)
+
+
+def kernels_command(words: list[str]) -> str:
+    """
+    Raises:
+        UserError: Triton is not installed, or an argument is wrong.
+    """
+    parser = argparse.ArgumentParser(prog="benchmark.py kernels", description=__doc__)
+    parser.add_argument("--capability", type=int, default=90, metavar="N", help="of the GPU to compile for: 80, 90 (default) or 100")
+    parser.add_argument("--bandwidth", type=float, default=3.35, metavar="TB/S", help="of its memory; default: an H100's 3.35")
+    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    arguments = parser.parse_args(words)
+    if arguments.bandwidth <= 0:
+        raise UserError(f"--bandwidth {arguments.bandwidth} must be above 0")
+    return kernel_table(capability=arguments.capability, bandwidth=arguments.bandwidth * 1e12)

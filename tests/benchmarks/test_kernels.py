@@ -3,11 +3,9 @@
 import importlib.util
 
 import pytest
-import torch
 
 from fragrant.benchmarks import kernels
-from fragrant.benchmarks.depthwise import Ceilings, Layer, benchmark_depthwise
-from fragrant.benchmarks.kernels import kernel_table
+from fragrant.benchmarks.kernels import kernel_table, kernels_command
 from fragrant.errors import UserError
 
 
@@ -30,18 +28,11 @@ def test_what_cannot_be_shown(monkeypatch):
     monkeypatch.setattr(kernels, "triton_is_installed", lambda: False)
     with pytest.raises(UserError, match="needs the package triton, which is not installed"):
         kernel_table(capability=90, bandwidth=1e12)
-    with pytest.raises(UserError, match="are timed on a CUDA GPU with the package triton; one of them is missing here"):
-        benchmark_depthwise(clips=1, device=torch.device("cpu"))
+    with pytest.raises(UserError, match="--bandwidth 0.0 must be above 0"):
+        kernels_command(["--bandwidth", "0"])
 
 
 @pytest.mark.skipif(importlib.util.find_spec("triton") is None, reason="Triton is not installed")
 def test_an_unknown_gpu():
     with pytest.raises(UserError, match="--capability 85 is not known; known: 80, 90, 100"):
         kernel_table(capability=85, bandwidth=1e12)
-
-
-def test_the_floor_is_the_slower_of_memory_and_arithmetic():
-    layer = Layer(2, 10, (4, 10, 10), (3, 3, 3), (2, 2, 2), True)  # 8000 inputs, 1000 outputs
-    assert layer.out == (2, 5, 5)
-    assert Ceilings(bytes=1e3, multiply_adds=1e9).floor(layer, torch.bfloat16) == pytest.approx(18)
-    assert Ceilings(bytes=1e9, multiply_adds=1e3).floor(layer, torch.bfloat16) == pytest.approx(27)
