@@ -11,7 +11,7 @@ from fragrant.kernels.variants import all_variants
 
 
 def kernel_table(*, capability: int, bandwidth: float) -> str:
-    """A row for each variant: registers of a thread, bytes that it spills, shared memory, bytes moved for one clip, their floor.
+    """A row for each variant: a thread's registers and spilled bytes, shared memory, bytes moved for one clip, their floor.
 
     Args:
         capability: of the GPU to compile for: 80 (A100), 90 (H100, H200), 100 (B200).
@@ -27,13 +27,14 @@ def kernel_table(*, capability: int, bandwidth: float) -> str:
     if capability not in SHARED_BYTES:
         raise UserError(f"--capability {capability} is not known; known: {', '.join(map(str, SHARED_BYTES))}")
     heads = ("registers", "spilled", "shared KiB", "MB", "floor us", "fits")
-    lines = [f"{f'compute capability {capability / 10}, {bandwidth / 1e12} TB/s':<62}" + "".join(f"{head:>11}" for head in heads)]
+    title = f"compute capability {capability / 10}, {bandwidth / 1e12} TB/s"
+    lines = [f"{title:<62}" + "".join(f"{head:>11}" for head in heads)]
     for variant in all_variants():
         usage = compile_for(variant, capability)
         moved, floor = variant.bytes_moved / 1e6, variant.bytes_moved / bandwidth * 1e6
-        numbers = (f"{usage.registers}", f"{usage.spilled_bytes}", f"{usage.shared_bytes / 1024:.1f}", f"{moved:.2f}", f"{floor:.1f}")
-        fits = "yes" if usage.fits(capability) else "NO"
-        lines.append(f"{variant.name:<62}" + "".join(f"{number:>11}" for number in (*numbers, fits)))
+        shared, fits = usage.shared_bytes / 1024, "yes" if usage.fits(capability) else "NO"
+        numbers = f"{usage.registers:>11}{usage.spilled_bytes:>11}{shared:>11.1f}{moved:>11.2f}{floor:>11.1f}{fits:>11}"
+        lines.append(f"{variant.name:<62}{numbers}")
     return "\n".join(lines)
 
 
@@ -43,8 +44,12 @@ def kernels_command(words: list[str]) -> str:
         UserError: Triton is not installed, or an argument is wrong.
     """
     parser = argparse.ArgumentParser(prog="benchmark.py kernels", description=__doc__)
-    parser.add_argument("--capability", type=int, default=90, metavar="N", help="of the GPU to compile for: 80, 90 (default) or 100")
-    parser.add_argument("--bandwidth", type=float, default=3.35, metavar="TB/S", help="of its memory; default: an H100's 3.35")
+    parser.add_argument(
+        "--capability", type=int, default=90, metavar="N", help="of the GPU to compile for: 80, 90 (default) or 100"
+    )
+    parser.add_argument(
+        "--bandwidth", type=float, default=3.35, metavar="TB/S", help="of its memory; default: an H100's 3.35"
+    )
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     arguments = parser.parse_args(words)
     if arguments.bandwidth <= 0:

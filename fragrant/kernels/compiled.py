@@ -31,7 +31,7 @@ class Usage(NamedTuple):
 
 
 def source_of(variant: Variant) -> ASTSource:
-    """The kernel with its arguments specialised as a launch does it: 1 compiled in, pointers and multiples of 16 known as such."""
+    """The kernel, specialised as by a launch: a 1 is compiled in, pointers and multiples of 16 are known as such."""
     signature, constants, attributes = {}, {}, {}
     for place, parameter in enumerate(variant.kernel.params):
         value = variant.arguments[parameter.name]

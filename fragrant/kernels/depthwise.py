@@ -9,11 +9,21 @@ import torch
 from torch import Tensor
 
 from fragrant.kernels import depthwise_torch
-from fragrant.kernels.taps import TRITON_DTYPES, KernelError, check_implementation, triton_is_installed, triton_is_interpreted
+from fragrant.kernels.taps import (
+    TRITON_DTYPES,
+    KernelError,
+    check_implementation,
+    triton_is_installed,
+    triton_is_interpreted,
+)
 
 
-def depthwise_conv3d(x: Tensor, weight: Tensor, bias: Tensor | None, stride: Sequence[int], *, impl: str = "auto") -> Tensor:
-    """Padded with kernel // 2 zeros: (N, C, T, H, W), (C, 1, kT, kH, kW), (C) or None -> (N, C, T', H', W'), T' = ceil(T / sT).
+def depthwise_conv3d(
+    x: Tensor, weight: Tensor, bias: Tensor | None, stride: Sequence[int], *, impl: str = "auto"
+) -> Tensor:
+    """Padded with kernel // 2 zeros.
+
+    (N, C, T, H, W), (C, 1, kT, kH, kW), (C) or None -> (N, C, ceil(T / sT), ceil(H / sH), ceil(W / sW))
 
     Args:
         impl: "auto" (see :func:`runs_in_triton`), "torch" or "triton".
@@ -27,14 +37,16 @@ def depthwise_conv3d(x: Tensor, weight: Tensor, bias: Tensor | None, stride: Seq
 
 
 def runs_in_triton(impl: str, x: Tensor) -> bool:
-    """"auto" is Triton for CUDA tensors in channels_last_3d and a number format that it has, if it is installed.
+    """With "auto": CUDA tensors in channels_last_3d and a number format that Triton has, if it is installed.
 
     Raises:
         KernelError: Triton was asked for, but cannot run on this device.
     """
     on_gpu = x.device.type == "cuda"
     if check_implementation(impl) == "triton" and not (on_gpu or triton_is_interpreted()):
-        raise KernelError(f"the implementation 'triton' needs tensors on a CUDA GPU, got {x.device}; use 'auto' or 'torch'")
+        raise KernelError(
+            f"the implementation 'triton' needs tensors on a CUDA GPU, got {x.device}; use 'auto' or 'torch'"
+        )
     return impl == "triton" or (impl == "auto" and on_gpu and is_fast_in_triton(x) and triton_is_installed())
 
 

@@ -26,11 +26,13 @@ def is_cube(weight: Tensor) -> bool:
 
 def gains_from_own_backward(x: Tensor) -> bool:
     on_cpu = HAS_ONEDNN and x.device.type == "cpu"
-    return on_cpu and x.dtype in (torch.float32, torch.bfloat16) and x.is_contiguous(memory_format=torch.channels_last_3d)
+    return (
+        on_cpu and x.dtype in (torch.float32, torch.bfloat16) and x.is_contiguous(memory_format=torch.channels_last_3d)
+    )
 
 
 class DepthwiseConv3dOnCpu(torch.autograd.Function):
-    """The same numbers as F.conv3d up to rounding. oneDNN has no fast backward pass for depthwise 3D convolutions, but for these:
+    """The same numbers as F.conv3d up to rounding. oneDNN has no fast backward pass for depthwise 3D, but for these:
 
     - the input gradient is a depthwise convolution of the output gradient with the mirrored filters (10 times faster),
     - the filter gradient is put together from 2D depthwise filter gradients (2 to 5 times faster).
@@ -49,14 +51,16 @@ class DepthwiseConv3dOnCpu(torch.autograd.Function):
         grad = grad.contiguous(memory_format=torch.channels_last_3d)
         needs_x, needs_weight, needs_bias = ctx.needs_input_grad
         return (
-            F.conv3d(grad, weight.flip(2, 3, 4), padding=weight.shape[-1] // 2, groups=len(weight)) if needs_x else None,
+            F.conv3d(grad, weight.flip(2, 3, 4), padding=weight.shape[-1] // 2, groups=len(weight))
+            if needs_x
+            else None,
             filter_grad(x.float(), grad.float(), weight.shape[-1]).to(weight.dtype) if needs_weight else None,
             grad.sum((0, 2, 3, 4)) if needs_bias else None,
         )
 
 
 def filter_grad(x: Tensor, grad: Tensor, kernel_size: int) -> Tensor:
-    """(N, C, T, H, W) twice, channels_last_3d -> (C, 1, k, k, k): entry (a, b, c) sums grad times x shifted by (a, b, c) - k // 2.
+    """(N, C, T, H, W) twice, channels_last_3d -> (C, 1, k, k, k): entry m sums grad times x shifted by m - k // 2.
 
     All frames of all clips lie behind one another as one batch of images, with zeros between clips (and between
     rows, for k > 3), so that a shift in time (and by columns) is another start in memory. The fast 2D gradient
@@ -87,4 +91,6 @@ def filter_grad_2d(x: Tensor, grad: Tensor, kernel_size: tuple[int, int]) -> Ten
     """(M, C, H, W) twice -> (C, 1, kH, kW)"""
     weight, padding = x.new_empty(x.shape[1], 1, *kernel_size), [size // 2 for size in kernel_size]
     wanted = [False, True, False]  # only the filter's
-    return torch.ops.aten.convolution_backward(grad, x, weight, None, [1, 1], padding, [1, 1], False, [0, 0], x.shape[1], wanted)[1]
+    return torch.ops.aten.convolution_backward(
+        grad, x, weight, None, [1, 1], padding, [1, 1], False, [0, 0], x.shape[1], wanted
+    )[1]

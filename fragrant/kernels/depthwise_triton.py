@@ -1,35 +1,28 @@
 """The depthwise 3D convolution as Triton kernels for CUDA: forward, input gradient and filter gradient, channels last.
 
-No product with a matrix is in it: its floor is one multiply-add per output and tap, beside one read and one write of the maps.
-What costs beyond that is loading and converting inputs, so each thread holds GROUP neighbouring outputs of a row (times 4 or 8
-channels, 16 bytes wide): an input column that it loads feeds up to kW of them. The rows and frames above and below come from the
+No product with a matrix is in it: its floor is one multiply-add per output and tap, beside one read and write of the
+maps. What costs beyond that is loading and converting inputs, so each thread holds GROUP neighbouring outputs of a row
+(times 4 or 8 channels): an input column that it loads feeds up to kW of them. The rows and frames around come from the
 caches; a program's tile is shaped so that little is fetched twice. Sums are float32.
 
-The filter gradient is deterministic: a few hundred programs each sum over a part of the positions, PyTorch adds up their sums.
+The filter gradient is deterministic: many programs each sum over a part of the positions, PyTorch adds up their sums.
 
 The functions are custom operators, so that torch.compile takes each as it is. Import this module only where Triton is
 installed; ``depthwise.py`` does.
 """
 
-import functools
 from collections.abc import Sequence
-from typing import Any, NamedTuple
 
 import torch
 import triton
 import triton.language as tl
 from torch import Tensor
 
+from fragrant.kernels.depthwise_launch import NETWORK_LAYERS, Shapes, shapes_of
 from fragrant.kernels.taps import TRITON_DTYPES, KernelError
 from fragrant.kernels.variants import Variant
 
-Size = tuple[int, int, int]
-
-GROUPS = (7, 8, 4)  # outputs of a row that a thread holds; maps of 224-pixel clips are multiples of 7
-FILTER_GROUPS = (4,)  # of a filter gradient, beside the sums of up to 25 taps in registers
 LENGTHS = ["T", "H", "W", "T_OUT", "H_OUT", "W_OUT", "groups", "clips", "parts"]  # one compiled kernel for all
-PROGRAMS = 1600  # of a filter gradient, at most: about four rounds on the largest GPUs
-CACHE_COST = 10  # of one input number of a tile fetched from the L2 cache, in multiply-adds
 
 
 @triton.jit
@@ -72,11 +65,12 @@ def plus(totals, i: tl.constexpr, value):
 @triton.jit(do_not_specialize=LENGTHS)
 def forward_kernel(
     x, taps, bias, y, T, H, W, T_OUT, H_OUT, W_OUT, groups,
-    C: tl.constexpr, KT: tl.constexpr, KH: tl.constexpr, KW: tl.constexpr, ST: tl.constexpr, SH: tl.constexpr, SW: tl.constexpr,
+    C: tl.constexpr, KT: tl.constexpr, KH: tl.constexpr, KW: tl.constexpr,
+    ST: tl.constexpr, SH: tl.constexpr, SW: tl.constexpr,
     GROUP: tl.constexpr, POSITIONS: tl.constexpr, CHANNELS: tl.constexpr,
     HAS_BIAS: tl.constexpr,
 ):  # fmt: skip
-    """y[n] = bias + sum_m taps[m] * x[stride * n + m - kernel // 2], for one tile of one frame and CHANNELS channels."""
+    """y[n] = bias + sum_m taps[m] * x[stride * n + m - kernel // 2], for a tile of one frame and CHANNELS channels."""
     program = tl.program_id(0)
     blocks, tiles_x, tiles_y = tl.cdiv(C, CHANNELS), tl.cdiv(W_OUT, groups * GROUP), tl.cdiv(H_OUT, POSITIONS // groups)
     c, exists = channels_at(program % blocks, C, CHANNELS)
@@ -110,16 +104,18 @@ def forward_kernel(
 @triton.jit(do_not_specialize=LENGTHS)
 def input_grad_kernel(
     grad, taps, x_grad, T, H, W, T_OUT, H_OUT, W_OUT, groups,
-    C: tl.constexpr, KT: tl.constexpr, KH: tl.constexpr, KW: tl.constexpr, ST: tl.constexpr, SH: tl.constexpr, SW: tl.constexpr,
+    C: tl.constexpr, KT: tl.constexpr, KH: tl.constexpr, KW: tl.constexpr,
+    ST: tl.constexpr, SH: tl.constexpr, SW: tl.constexpr,
     GROUP: tl.constexpr, POSITIONS: tl.constexpr, CHANNELS: tl.constexpr,
 ):  # fmt: skip
-    """x_grad[n] = sum over outputs o and taps m with stride * o + m - kernel // 2 = n of taps[m] * grad[o], for one tile and one frame.
+    """x_grad[n] = sum of taps[m] * grad[o] over o, m with stride * o + m - kernel // 2 = n, for a tile of one frame.
 
-    With a stride only every SH-th tap of a filter's column meets a row of outputs. A tile takes the rows of equal remainder, so that
-    it skips the same taps everywhere; frames likewise, and GROUP is a multiple of SW.
+    With a stride only every SH-th tap of a filter's column meets a row of outputs. A tile takes the rows of equal
+    remainder, so that it skips the same taps everywhere; frames likewise, and GROUP is a multiple of SW.
     """
     program = tl.program_id(0)
-    blocks, tiles_x, tiles_y = tl.cdiv(C, CHANNELS), tl.cdiv(W, groups * GROUP), tl.cdiv(tl.cdiv(H, SH), POSITIONS // groups)
+    blocks, tiles_x = tl.cdiv(C, CHANNELS), tl.cdiv(W, groups * GROUP)
+    tiles_y = tl.cdiv(tl.cdiv(H, SH), POSITIONS // groups)
     c, exists = channels_at(program % blocks, C, CHANNELS)
     program = program // blocks
     position = tl.arange(0, POSITIONS)
@@ -130,7 +126,7 @@ def input_grad_kernel(
     t = frame % T + KT // 2
     first_dt, first_dy = t % ST, (row_rest + KH // 2) % SH
     steps_t, steps_y = (KT - first_dt + ST - 1) // ST, (KH - first_dy + SH - 1) // SH
-    last_t, last_row = t // ST, row_step + (row_rest + KH // 2) // SH  # frame and row of the outputs that the first tap meets
+    last_t, last_row = t // ST, row_step + (row_rest + KH // 2) // SH  # of the outputs, which the first tap meets
     totals = (tl.zeros((POSITIONS, CHANNELS), tl.float32),) * GROUP
     for step in range(tl.maximum(0, last_t - T_OUT + 1) * steps_y, tl.minimum(steps_t, last_t + 1) * steps_y):
         step_t, step_y = step // steps_y, step % steps_y
@@ -155,14 +151,15 @@ def input_grad_kernel(
 @triton.jit(do_not_specialize=LENGTHS)
 def filter_grad_kernel(
     grad, x, sums, T, H, W, T_OUT, H_OUT, W_OUT, groups, clips, parts,
-    C: tl.constexpr, KT: tl.constexpr, KH: tl.constexpr, KW: tl.constexpr, ST: tl.constexpr, SH: tl.constexpr, SW: tl.constexpr,
+    C: tl.constexpr, KT: tl.constexpr, KH: tl.constexpr, KW: tl.constexpr,
+    ST: tl.constexpr, SH: tl.constexpr, SW: tl.constexpr,
     GROUP: tl.constexpr, POSITIONS: tl.constexpr, CHANNELS: tl.constexpr,
     TAP_ROWS: tl.constexpr,
 ):  # fmt: skip
     """sums[part, m] = sum of grad[o] * x[stride * o + m - kernel // 2] over one of ``parts`` parts of the outputs o.
 
-    For CHANNELS channels, one frame offset dt and TAP_ROWS rows of the filter, whose sums stay in registers. One row further,
-    sums[part, kT*kH*kW], is the bias gradient.
+    For CHANNELS channels, one frame offset dt and TAP_ROWS rows of the filter, whose sums stay in registers. One row
+    further, sums[part, kT*kH*kW], is the bias gradient.
     """
     program = tl.program_id(0)
     blocks, tiles_x, tiles_y = tl.cdiv(C, CHANNELS), tl.cdiv(W_OUT, groups * GROUP), tl.cdiv(H_OUT, POSITIONS // groups)
@@ -208,106 +205,6 @@ def filter_grad_kernel(
         tl.store(target + ((dt * KH + first_dy) * KW + m) * C, tl.sum(totals[m], 0), mask=exists)
     if (dt == KT // 2) & (first_dy == 0):  # the frame offset that meets every output
         tl.store(target + KT * KH * KW * C, tl.sum(bias_total, 0), mask=exists)
-
-
-class Tile(NamedTuple):
-    """What a program computes of a frame: ``rows x groups`` places of ``group`` columns each."""
-
-    group: int
-    groups: int
-    rows: int
-
-    @property
-    def positions(self) -> int:
-        return self.rows * self.groups
-
-    def count(self, height: int, width: int) -> int:
-        return triton.cdiv(height, self.rows) * triton.cdiv(width, self.groups * self.group)
-
-    def work(self, height: int, width: int, size: Size, stride: Size) -> int:
-        """What a frame costs, in multiply-adds: the filter's, two instructions for each load, and what comes from the L2 cache."""
-        loads = size[1] * ((self.group - 1) * stride[2] + size[2])
-        products = self.positions * (self.group * size[1] * size[2] + 2 * loads)
-        window = (self.rows * stride[1] + size[1] - 1) * (self.groups * self.group * stride[2] + size[2] - 1)
-        return self.count(height, width) * (products + CACHE_COST * window)
-
-
-@functools.lru_cache(maxsize=256)
-def best_tile(
-    height: int, width: int, size: Size, stride: Size, positions: tuple[int, ...], groups_of_columns: tuple[int, ...]
-) -> Tile:
-    """The tile with the least work on a map of outputs."""
-    tiles = [
-        Tile(group, groups, count // groups)
-        for count in positions
-        for group in groups_of_columns
-        for groups in (1, 2, 4, 8, 16)
-        if groups <= count
-    ]
-    return min(tiles, key=lambda tile: tile.work(height, width, size, stride))
-
-
-class Launch(NamedTuple):
-    """How a kernel is started; ``arguments`` are all but its tensors, by name."""
-
-    programs: int
-    num_warps: int
-    arguments: dict[str, Any]
-
-
-class Shapes(NamedTuple):
-    """Of one convolution: x (N, C, T, H, W), kernel size, stride."""
-
-    clips: int
-    channels: int
-    map: Size
-    size: Size
-    stride: Size
-    dtype: torch.dtype
-
-    @property
-    def out(self) -> Size:
-        return tuple(-(-length // step) for length, step in zip(self.map, self.stride, strict=True))
-
-    @property
-    def block(self) -> int:
-        """Channels of a program: 128 bytes."""
-        return min(128 // self.dtype.itemsize, triton.next_power_of_2(self.channels))
-
-    def _arguments(self, tile: Tile) -> dict[str, Any]:
-        lengths = zip(("T", "H", "W", "C", "T_OUT", "H_OUT", "W_OUT"), (*self.map, self.channels, *self.out), strict=True)
-        filters = zip(("KT", "KH", "KW", "ST", "SH", "SW"), (*self.size, *self.stride), strict=True)
-        tiles = {"groups": tile.groups, "GROUP": tile.group, "POSITIONS": tile.positions}
-        return dict([*lengths, *filters]) | tiles | {"CHANNELS": self.block}
-
-    def forward(self, has_bias: bool) -> Launch:
-        tile = best_tile(*self.out[1:], self.size, self.stride, (16, 8), GROUPS)
-        programs = self.clips * self.out[0] * tile.count(*self.out[1:]) * triton.cdiv(self.channels, self.block)
-        return Launch(programs, tile.positions // 4, self._arguments(tile) | {"HAS_BIAS": has_bias})
-
-    def input_grad(self) -> Launch:
-        (frames, height, width), (_, step, step_x) = self.map, self.stride
-        groups = tuple(group for group in (*GROUPS, step_x) if group % step_x == 0)
-        tile = best_tile(triton.cdiv(height, step), width, self.size, (1, 1, 1), (16, 8), groups)
-        tiles = step * tile.count(triton.cdiv(height, step), width)
-        programs = self.clips * frames * tiles * triton.cdiv(self.channels, self.block)
-        return Launch(programs, tile.positions // 4, self._arguments(tile))
-
-    def filter_grad(self) -> tuple[Launch, int]:
-        """And the number of parts that the positions are summed in."""
-        tap_rows = self.size[1] if self.size[1] * self.size[2] <= (25 if self.dtype.itemsize == 2 else 9) else 1
-        positions = 8 if self.dtype.itemsize == 2 else 16  # 4 channels to a thread
-        tile = best_tile(*self.out[1:], self.size, self.stride, (positions,), FILTER_GROUPS)
-        tiles = self.clips * self.out[0] * tile.count(*self.out[1:])
-        programs = triton.cdiv(self.channels, self.block) * self.size[0] * (self.size[1] // tap_rows)  # for each part
-        parts = max(1, min(tiles, PROGRAMS // programs))
-        parts = triton.cdiv(tiles, triton.cdiv(tiles, parts))  # all of one length
-        arguments = self._arguments(tile) | {"clips": self.clips, "parts": parts, "TAP_ROWS": tap_rows}
-        return Launch(programs * parts, 4, arguments), parts
-
-
-def shapes_of(x: Tensor, size: Sequence[int], stride: Sequence[int]) -> Shapes:
-    return Shapes(*x.shape[:2], tuple(x.shape[2:]), tuple(size), tuple(stride), x.dtype)
 
 
 @torch.library.custom_op("fragrant::depthwise_conv3d", mutates_args=())
@@ -394,7 +291,9 @@ def checked(x: Tensor) -> Tensor:
         known = ", ".join(str(dtype).removeprefix("torch.") for dtype in TRITON_DTYPES)
         raise KernelError(f"the Triton kernels compute in {known}; got {x.dtype}; use the implementation 'torch'")
     if x.numel() >= 2**31:
-        raise KernelError(f"the Triton kernels take fewer than 2^31 numbers; got {tuple(x.shape)}; use the implementation 'torch'")
+        raise KernelError(
+            f"the Triton kernels take fewer than 2^31 numbers; got {tuple(x.shape)}; use the implementation 'torch'"
+        )
     return x.contiguous(memory_format=torch.channels_last_3d)
 
 
@@ -411,28 +310,16 @@ def on_device(x: Tensor):
     return torch.cuda.device(x.device if x.device.type == "cuda" else -1)  # -1: no change
 
 
-# (C, (T, H, W), kernel, stride, bias) of the shipped networks on clips of 224 pixels
-NETWORK_LAYERS = [
-    (64, (8, 56, 56), (3, 3, 3), (1, 1, 1), True),  # UniFormer
-    (64, (8, 56, 56), (5, 5, 5), (1, 1, 1), True),
-    (128, (8, 28, 28), (3, 3, 3), (1, 1, 1), True),
-    (128, (8, 28, 28), (5, 5, 5), (1, 1, 1), True),
-    (320, (8, 14, 14), (3, 3, 3), (1, 1, 1), True),
-    (512, (8, 7, 7), (3, 3, 3), (1, 1, 1), True),
-    (128, (32, 56, 56), (3, 3, 3), (2, 2, 2), False),  # CSN
-    (512, (8, 14, 14), (3, 3, 3), (2, 2, 2), False),
-    (256, (8, 14, 14), (3, 3, 3), (1, 1, 1), False),
-]
-
-
 def variants() -> list[Variant]:
-    """One clip of every layer of the networks in bfloat16, as in training, and in float32, as in tests; of two also in float16."""
+    """One clip of every layer of the networks, in bfloat16 (training) and float32 (testing); of two also in float16."""
     return [
         variant
         for layer, (channels, map, size, stride, has_bias) in enumerate(NETWORK_LAYERS)
         for dtype in (torch.bfloat16, torch.float32, *((torch.float16,) if layer < 2 else ()))
         for variant in layer_variants(
-            Shapes(1, channels, map, size, stride, dtype), has_bias, quick=dtype == torch.bfloat16 and layer in (0, 1, 6)
+            Shapes(1, channels, map, size, stride, dtype),
+            has_bias,
+            quick=dtype == torch.bfloat16 and layer in (0, 1, 6),
         )
     ]
 
@@ -440,7 +327,9 @@ def variants() -> list[Variant]:
 def layer_variants(shapes: Shapes, has_bias: bool, *, quick: bool = False) -> list[Variant]:
     """Forward and both gradients."""
     pointer = {torch.bfloat16: "*bf16", torch.float16: "*fp16", torch.float32: "*fp32"}[shapes.dtype]
-    inputs, outputs = (torch.Size((shapes.clips, shapes.channels, *sizes)).numel() for sizes in (shapes.map, shapes.out))
+    inputs, outputs = (
+        torch.Size((shapes.clips, shapes.channels, *sizes)).numel() for sizes in (shapes.map, shapes.out)
+    )
     found = []
     for kernel, launch in (
         (forward_kernel, shapes.forward(has_bias)),
@@ -449,7 +338,8 @@ def layer_variants(shapes: Shapes, has_bias: bool, *, quick: bool = False) -> li
     ):
         tensors = {name: pointer for name in kernel.arg_names if name not in launch.arguments}
         arguments = tensors | ({"sums": "*fp32"} if "sums" in tensors else {}) | launch.arguments
-        name = f"depthwise {kernel.__name__.removesuffix('_kernel')} {shapes.size} {shapes.map}x{shapes.channels} {pointer[1:]}"
+        name = f"depthwise {kernel.__name__.removesuffix('_kernel')} {shapes.size} /{max(shapes.stride)} "
+        name += f"{shapes.map}x{shapes.channels} {pointer[1:]}"
         bytes_moved = (inputs + outputs) * shapes.dtype.itemsize
         found.append(Variant(name, kernel, arguments, num_warps=launch.num_warps, bytes_moved=bytes_moved, quick=quick))
     return found

@@ -1,16 +1,16 @@
-"""What is compiled of a Triton kernel: each variant of it that the configs use, so that all can be checked without a GPU.
+"""What is compiled of a Triton kernel: each variant that the configs use, so that all can be checked without a GPU.
 
 Every module of Triton kernels offers ``variants() -> list[Variant]`` and has its name in ``TRITON_MODULES``. A variant
 lists what one launch passes, by parameter name:
 
     Variant("apply 3x7x7 bf16", apply_kernel, {"v": "*bf16", "T": 16, "KT": 3, ...}, num_warps=4, bytes_moved=...)
 
-- a tensor is the type of its pointer ("*fp32", "*bf16", "*fp16", "*u8", "*i32", ...), a number that a launch computes its own value,
+- a tensor is the type of its pointer ("*fp32", "*bf16", "*fp16", "*u8", ...), a number is its own value,
 - a ``tl.constexpr`` parameter its value,
 - integers are specialised as a launch does it: 1 is compiled in, multiples of 16 are known to be such.
 
-``tests/kernels/test_compiles.py`` compiles the ``quick`` ones for two generations of GPUs by default, all of them for three
-where slow tests run; ``tools/benchmark.py kernels`` prints the table.
+``tests/kernels/test_compiles.py`` compiles the ``quick`` ones for two generations of GPUs by default, all of them for
+three where slow tests run; ``tools/benchmark.py kernels`` prints the table.
 """
 
 import importlib
@@ -31,7 +31,7 @@ class Variant:
         arguments: parameter name -> pointer type, number, or value of a constexpr.
         num_warps, num_stages, maxnreg: the launch's options of these names.
         bytes_moved: that the launch cannot avoid reading and writing: every operand once; 0 where nobody counted.
-        quick: compiled by the default tests; False for those that resemble another one. They may take 20 seconds together.
+        quick: compiled by the default tests, 20 seconds for all of them; False for those that resemble another one.
     """
 
     name: str

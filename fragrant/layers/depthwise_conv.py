@@ -22,7 +22,7 @@ class DepthwiseConv3d(nn.Conv3d):
         self.impl = check_implementation(impl)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, C, T, H, W) -> (N, C, ceil(T / stride), ceil(H / stride), ceil(W / stride)); in the number format of F.conv3d."""
+        """(N, C, T, H, W) -> (N, C, ceil(T / stride), ceil(H / stride), ceil(W / stride)), as F.conv3d."""
         weight, bias = self.weight, self.bias
         dtype = autocast_dtype(x)
         if dtype is not None and x.dtype != torch.float64:  # which autocast leaves as it is

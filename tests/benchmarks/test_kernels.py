@@ -17,7 +17,9 @@ def test_a_row_for_each_variant(monkeypatch):
 
     found = {"slim": Usage(32, 0, 1024), "wide": Usage(255, 24, 300 << 10)}
     monkeypatch.setattr(compiled, "compile_for", lambda variant, capability: found[variant.name])
-    monkeypatch.setattr(kernels, "all_variants", lambda: [Variant(name, None, {}, bytes_moved=8_000_000) for name in found])
+    monkeypatch.setattr(
+        kernels, "all_variants", lambda: [Variant(name, None, {}, bytes_moved=8_000_000) for name in found]
+    )
     title, slim, wide = kernel_table(capability=90, bandwidth=4e12).splitlines()
     assert title.split()[:5] == ["compute", "capability", "9.0,", "4.0", "TB/s"]
     assert slim.split() == ["slim", "32", "0", "1.0", "8.00", "2.0", "yes"]

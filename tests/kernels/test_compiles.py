@@ -1,4 +1,4 @@
-"""Every Triton kernel compiles for the GPUs that it is meant for, without one: nothing spilled, within their shared memory."""
+"""Every Triton kernel compiles for the GPUs that it is meant for: nothing spilled, shared memory that fits."""
 
 import importlib.util
 import os
@@ -83,5 +83,7 @@ def test_arguments_are_specialised_as_a_launch_does_it():
 def test_every_module_of_kernels_is_listed():
     import fragrant.kernels
 
-    files = {file.removesuffix(".py") for file in os.listdir(fragrant.kernels.__path__[0]) if file.endswith("_triton.py")}
+    files = {
+        file.removesuffix(".py") for file in os.listdir(fragrant.kernels.__path__[0]) if file.endswith("_triton.py")
+    }
     assert files == set(TRITON_MODULES)

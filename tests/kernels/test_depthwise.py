@@ -66,7 +66,9 @@ sys.exit("fragrant.kernels.depthwise_triton" in sys.modules)
 
 
 @pytest.mark.parametrize("has_bias", [False, True])
-@pytest.mark.parametrize("size, stride", [((3, 3, 3), (1, 1, 1)), ((3, 1, 5), (1, 2, 2)), ((5, 5, 5), (2, 1, 3))], ids=str)
+@pytest.mark.parametrize(
+    "size, stride", [((3, 3, 3), (1, 1, 1)), ((3, 1, 5), (1, 2, 2)), ((5, 5, 5), (2, 1, 3))], ids=str
+)
 def test_pytorch_has_the_gradients_of_its_sum(size, stride, has_bias):
     torch.manual_seed(0)
     x = torch.randn(2, 3, 3, 4, 5, dtype=torch.double).to(memory_format=torch.channels_last_3d).requires_grad_()
