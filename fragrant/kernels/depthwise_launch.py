@@ -13,6 +13,10 @@ GROUPS = (7, 8, 4)  # outputs of a row that a thread holds; maps of 224-pixel cl
 FILTER_GROUPS = (4,)  # of a filter gradient, beside the sums of up to 25 taps in registers
 PROGRAMS = 1600  # of a filter gradient, at most: about four rounds on the largest GPUs
 CACHE_COST = 10  # of one input number of a tile fetched from the L2 cache, in multiply-adds
+THREE_PROGRAMS, FOUR_PROGRAMS = (
+    168,
+    128,
+)  # registers of a thread, where so many programs of 4 warps share a multiprocessor
 
 # (C, (T, H, W), kernel, stride, bias) of the shipped networks on clips of 224 pixels
 NETWORK_LAYERS = [
@@ -74,8 +78,13 @@ class Launch(NamedTuple):
     """How a kernel is started; ``arguments`` are all but its tensors, by name."""
 
     programs: int
-    num_warps: int
+    options: dict[str, int | None]  # num_warps; maxnreg: ptxas, left alone, aims at fewer registers and spills a few
     arguments: dict[str, Any]
+
+
+def options_of(tile: Tile) -> dict[str, int | None]:
+    """Of a forward pass or an input gradient: 4 positions to a warp."""
+    return {"num_warps": tile.positions // 4, "maxnreg": THREE_PROGRAMS}
 
 
 class Shapes(NamedTuple):
@@ -108,7 +117,7 @@ class Shapes(NamedTuple):
     def forward(self, has_bias: bool) -> Launch:
         tile = best_tile(*self.out[1:], self.size, self.stride, (16, 8), GROUPS)
         programs = self.clips * self.out[0] * tile.count(*self.out[1:]) * cdiv(self.channels, self.block)
-        return Launch(programs, tile.positions // 4, self._arguments(tile) | {"HAS_BIAS": has_bias})
+        return Launch(programs, options_of(tile), self._arguments(tile) | {"HAS_BIAS": has_bias})
 
     def input_grad(self) -> Launch:
         (frames, height, width), (_, step, step_x) = self.map, self.stride
@@ -116,7 +125,7 @@ class Shapes(NamedTuple):
         tile = best_tile(cdiv(height, step), width, self.size, (1, 1, 1), (16, 8), groups)
         tiles = step * tile.count(cdiv(height, step), width)
         programs = self.clips * frames * tiles * cdiv(self.channels, self.block)
-        return Launch(programs, tile.positions // 4, self._arguments(tile))
+        return Launch(programs, options_of(tile), self._arguments(tile))
 
     def filter_grad(self) -> tuple[Launch, int]:
         """And the number of parts that the positions are summed in."""
@@ -128,7 +137,9 @@ class Shapes(NamedTuple):
         parts = max(1, min(tiles, PROGRAMS // programs))
         parts = cdiv(tiles, cdiv(tiles, parts))  # all of one length
         arguments = self._arguments(tile) | {"clips": self.clips, "parts": parts, "TAP_ROWS": tap_rows}
-        return Launch(programs * parts, 4, arguments), parts
+        few = self.dtype.itemsize == 2 and tap_rows * self.size[2] <= 9
+        options = {"num_warps": 4, "maxnreg": FOUR_PROGRAMS if few else None}
+        return Launch(programs * parts, options, arguments), parts
 
 
 def shapes_of(x: Tensor, size: Sequence[int], stride: Sequence[int]) -> Shapes:

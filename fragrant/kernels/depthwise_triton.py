@@ -48,11 +48,11 @@ def filter_row(taps, tap, c, exists, C, POSITIONS: tl.constexpr, KW: tl.constexp
 
     Loaded in the shape of the inputs, so that every thread gets the weights of its channels without an exchange.
     """
-    offsets = tl.zeros((POSITIONS, 1), tl.int32) + c[None, :]
+    first = taps + tap * C + (tl.zeros((POSITIONS, 1), tl.int32) + c[None, :])
     mask = (tl.full((POSITIONS, 1), 1, tl.int1)) & exists[None, :]
-    weights = (tl.load(taps + tap * C + offsets, mask=mask, other=0.0).to(tl.float32),)
-    for k in tl.static_range(1, KW):
-        weights = weights + (tl.load(taps + (tap + k) * C + offsets, mask=mask, other=0.0).to(tl.float32),)
+    weights = ()
+    for k in tl.static_range(KW):
+        weights = weights + (tl.load(first + k * C, mask=mask, other=0.0).to(tl.float32),)
     return weights
 
 
@@ -88,17 +88,18 @@ def forward_kernel(
         in_row = row * SH + tap % KH - KH // 2
         row_exists = inside(in_row, H)
         source = ((frame // T_OUT * T + t + tap // KH) * H + in_row) * W + in_column
+        first = x + source[:, None] * C + c[None, :]
         weights = filter_row(taps, tap * KW, c, exists, C, POSITIONS, KW)
         for j in tl.static_range((GROUP - 1) * SW + KW):
             mask = (row_exists & inside(in_column + j, W))[:, None] & exists[None, :]
-            value = tl.load(x + (source + j)[:, None] * C + c[None, :], mask=mask, other=0.0).to(tl.float32)
+            value = tl.load(first + j * C, mask=mask, other=0.0).to(tl.float32)
             for i in tl.static_range(GROUP):
                 if j - i * SW >= 0 and j - i * SW < KW:
                     totals = plus(totals, i, value * weights[j - i * SW])
-    target = (frame * H_OUT + row) * W_OUT + column
+    target = y + ((frame * H_OUT + row) * W_OUT + column)[:, None] * C + c[None, :]
     for i in tl.static_range(GROUP):
         mask = ((row < H_OUT) & (column + i < W_OUT))[:, None] & exists[None, :]
-        tl.store(y + (target + i)[:, None] * C + c[None, :], totals[i].to(y.dtype.element_ty), mask=mask)
+        tl.store(target + i * C, totals[i].to(y.dtype.element_ty), mask=mask)
 
 
 @triton.jit(do_not_specialize=LENGTHS)
@@ -133,19 +134,20 @@ def input_grad_kernel(
         out_row = last_row - step_y
         row_exists = inside(out_row, H_OUT)
         source = ((frame // T * T_OUT + last_t - step_t) * H_OUT + out_row) * W_OUT + column // SW
+        first = grad + source[:, None] * C + c[None, :]
         tap = ((first_dt + step_t * ST) * KH + first_dy + step_y * SH) * KW
         weights = filter_row(taps, tap, c, exists, C, POSITIONS, KW)
         for j in tl.static_range(-(KW // 2 // SW), (GROUP - 1 + KW // 2) // SW + 1):
             mask = (row_exists & inside(column // SW + j, W_OUT))[:, None] & exists[None, :]
-            value = tl.load(grad + (source + j)[:, None] * C + c[None, :], mask=mask, other=0.0).to(tl.float32)
+            value = tl.load(first + j * C, mask=mask, other=0.0).to(tl.float32)
             for i in tl.static_range(GROUP):
                 if i + KW // 2 - SW * j >= 0 and i + KW // 2 - SW * j < KW:
                     totals = plus(totals, i, value * weights[i + KW // 2 - SW * j])
     row = row_step * SH + row_rest
-    target = (frame * H + row) * W + column
+    target = x_grad + ((frame * H + row) * W + column)[:, None] * C + c[None, :]
     for i in tl.static_range(GROUP):
         mask = ((row < H) & (column + i < W))[:, None] & exists[None, :]
-        tl.store(x_grad + (target + i)[:, None] * C + c[None, :], totals[i].to(x_grad.dtype.element_ty), mask=mask)
+        tl.store(target + i * C, totals[i].to(x_grad.dtype.element_ty), mask=mask)
 
 
 @triton.jit(do_not_specialize=LENGTHS)
@@ -177,29 +179,39 @@ def filter_grad_kernel(
     frames = tl.maximum(tl.minimum(T_OUT, tl.cdiv(T + KT // 2 - dt, ST)) - first_out, 0)
     tiles = clips * frames * tiles_y * tiles_x
     tiles_each = tl.cdiv(tiles, parts)
-    for tile in range(part * tiles_each, tl.minimum((part + 1) * tiles_each, tiles)):
-        clip = tile // (tiles_x * tiles_y * frames)
-        t_out = first_out + tile // (tiles_x * tiles_y) % frames
-        row = tile // tiles_x % tiles_y * (POSITIONS // groups) + first_row
-        column = tile % tiles_x * (groups * GROUP) + first_column
-        source = ((clip * T_OUT + t_out) * H_OUT + row) * W_OUT + column
+    tile = part * tiles_each
+    tile_y, tile_x = tile % tiles_y, tile // tiles_y % tiles_x
+    image = tile // (tiles_y * tiles_x)  # of the clips' frames, at the first tile; stepping on costs less than dividing
+    t_out, clip = image % tl.maximum(frames, 1), image // tl.maximum(frames, 1)
+    for _ in range(tl.minimum(tiles_each, tiles - tile)):
+        row = tile_y * (POSITIONS // groups) + first_row
+        column = tile_x * (groups * GROUP) + first_column
+        first = grad + (((clip * T_OUT + first_out + t_out) * H_OUT + row) * W_OUT + column)[:, None] * C + c[None, :]
         grads = ()
         for i in tl.static_range(GROUP):
             mask = ((row < H_OUT) & (column + i < W_OUT))[:, None] & exists[None, :]
-            value = tl.load(grad + (source + i)[:, None] * C + c[None, :], mask=mask, other=0.0).to(tl.float32)
+            value = tl.load(first + i * C, mask=mask, other=0.0).to(tl.float32)
             grads = grads + (value,)
             bias_total += value
         in_column = column * SW - KW // 2
         for dy in tl.static_range(TAP_ROWS):
             in_row = row * SH + first_dy + dy - KH // 2
             row_exists = inside(in_row, H)
-            source = ((clip * T + t_out * ST + dt - KT // 2) * H + in_row) * W + in_column
+            source = ((clip * T + (first_out + t_out) * ST + dt - KT // 2) * H + in_row) * W + in_column
+            first = x + source[:, None] * C + c[None, :]
             for j in tl.static_range((GROUP - 1) * SW + KW):
                 mask = (row_exists & inside(in_column + j, W))[:, None] & exists[None, :]
-                value = tl.load(x + (source + j)[:, None] * C + c[None, :], mask=mask, other=0.0).to(tl.float32)
+                value = tl.load(first + j * C, mask=mask, other=0.0).to(tl.float32)
                 for i in tl.static_range(GROUP):
                     if j - i * SW >= 0 and j - i * SW < KW:
                         totals = plus(totals, dy * KW + j - i * SW, value * grads[i])
+        tile_y += 1  # down the rows: most of the next window was read for this one
+        tile_x += (tile_y == tiles_y).to(tl.int32)
+        t_out += (tile_x == tiles_x).to(tl.int32)
+        clip += (t_out == frames).to(tl.int32)
+        tile_y = tl.where(tile_y == tiles_y, 0, tile_y)
+        tile_x = tl.where(tile_x == tiles_x, 0, tile_x)
+        t_out = tl.where(t_out == frames, 0, t_out)
     target = sums + part * (KT * KH * KW + 1) * C + c
     for m in tl.static_range(TAP_ROWS * KW):
         tl.store(target + ((dt * KH + first_dy) * KW + m) * C, tl.sum(totals[m], 0), mask=exists)
@@ -217,7 +229,7 @@ def depthwise_conv3d(x: Tensor, weight: Tensor, bias: Tensor | None, stride: Seq
     taps = by_tap(weight, x.dtype)
     bias = taps if bias is None else bias.to(x.dtype).contiguous()
     with on_device(x):
-        forward_kernel[(launch.programs,)](x, taps, bias, y, **launch.arguments, num_warps=launch.num_warps)
+        forward_kernel[(launch.programs,)](x, taps, bias, y, **launch.arguments, **launch.options)
     return y
 
 
@@ -235,7 +247,7 @@ def input_grad(grad: Tensor, weight: Tensor, map: Sequence[int], stride: Sequenc
     launch = shapes.input_grad()
     with on_device(grad):
         taps = by_tap(weight, grad.dtype)
-        input_grad_kernel[(launch.programs,)](grad, taps, x_grad, **launch.arguments, num_warps=launch.num_warps)
+        input_grad_kernel[(launch.programs,)](grad, taps, x_grad, **launch.arguments, **launch.options)
     return x_grad
 
 
@@ -251,7 +263,7 @@ def filter_grad(grad: Tensor, x: Tensor, size: Sequence[int], stride: Sequence[i
     launch, parts = shapes_of(x, size, stride).filter_grad()
     sums = x.new_empty(parts, size[0] * size[1] * size[2] + 1, x.shape[1], dtype=torch.float32)
     with on_device(x):
-        filter_grad_kernel[(launch.programs,)](grad, x, sums, **launch.arguments, num_warps=launch.num_warps)
+        filter_grad_kernel[(launch.programs,)](grad, x, sums, **launch.arguments, **launch.options)
     return sums.sum(0)
 
 
@@ -341,5 +353,5 @@ def layer_variants(shapes: Shapes, has_bias: bool, *, quick: bool = False) -> li
         name = f"depthwise {kernel.__name__.removesuffix('_kernel')} {shapes.size} /{max(shapes.stride)} "
         name += f"{shapes.map}x{shapes.channels} {pointer[1:]}"
         bytes_moved = (inputs + outputs) * shapes.dtype.itemsize
-        found.append(Variant(name, kernel, arguments, num_warps=launch.num_warps, bytes_moved=bytes_moved, quick=quick))
+        found.append(Variant(name, kernel, arguments, **launch.options, bytes_moved=bytes_moved, quick=quick))
     return found
