@@ -16,6 +16,7 @@ from fragrant.data.sampling import clip_span
 from fragrant.data.transforms.clip_transforms import transforms_of
 from fragrant.data.transforms.color_jitter import ColorJitter
 from fragrant.data.transforms.enhance import enhancement_of
+from fragrant.data.transforms.gamma import middle_gamma
 from fragrant.data.transforms.randaugment import parse_randaugment
 from fragrant.data.transforms.view_transforms import EvaluationTransform, TrainTransform
 from fragrant.data.video.cache import CachedFrames
@@ -69,7 +70,7 @@ def _transform(cfg, split: str) -> TrainTransform | EvaluationTransform:
             crop_size=data.TEST_CROP_SIZE,
             short_side=short_side,
             enhance=enhancement_of(data.ENHANCE),
-            gamma=sum(gamma) / 2,
+            gamma=middle_gamma(gamma),
             dtype=dtype,
         )
     return TrainTransform(

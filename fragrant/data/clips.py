@@ -50,7 +50,13 @@ class Skipped(NamedTuple):
     text."""
 
     id: int
-    message: str
+    reason: str
+    where: str = ""  # its row: "train.csv:12"
+
+    @property
+    def message(self) -> str:
+        """``"video 'x.mp4' cannot be read: why (train.csv:12)"``"""
+        return f"{self.reason} ({self.where})" if self.where else self.reason
 
 
 class ViewTransform(Protocol):
@@ -92,6 +98,11 @@ class Unreadable(NamedTuple):
     def message(self) -> str:
         """Why the video itself cannot be read."""
         return self.skipped[0].message
+
+    @property
+    def reason(self) -> str:
+        """The same without its place in the list: for videos of a list that nobody wrote."""
+        return self.skipped[0].reason
 
 
 class Loaded(NamedTuple):
@@ -163,7 +174,7 @@ class ClipDataset(Dataset):
             try:
                 return self._clips(candidate, seed)._replace(skipped=tuple(skipped))
             except VideoError as error:
-                skipped.append(Skipped(candidate, f"{error} ({self.records.where(candidate)})"))
+                skipped.append(Skipped(candidate, str(error), self.records.where(candidate)))
         return Unreadable(tuple(skipped))
 
     def _others(self, video_id: int, seed: str) -> Iterator[int]:

@@ -167,7 +167,7 @@ class ClipLoader:
                 yield loaded.batch
 
     def _note(self, skipped: list[Skipped]) -> None:
-        self.skipped.update(skipped)
+        self.skipped.update((item.id, item.message) for item in skipped)
         bad, all_videos = len(self.skipped), len(self.dataset) / world_size()
         if self.dataset.replace and bad > self.max_bad_fraction * all_videos:
             raise RunStopped(

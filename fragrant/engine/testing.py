@@ -12,6 +12,7 @@ from fragrant.checkpoint import checkpoint_hash
 from fragrant.config import changed, dump_cfg
 from fragrant.data import build_loader
 from fragrant.data.loader import ClipLoader
+from fragrant.data.transforms.gamma import middle_gamma
 from fragrant.data.views import result_file_name, views_label
 from fragrant.distributed import from_main, is_main
 from fragrant.engine.accuracy import evaluation_report
@@ -155,5 +156,5 @@ def enhancement(cfg: CfgNode) -> str:
     data = cfg.DATA
     words = [data.ENHANCE] if data.ENHANCE != "none" else []
     if data.GAMMA and data.GAMMA_IN in ("both", "test"):
-        words.append(f"gamma={(data.GAMMA[0] + data.GAMMA[-1]) / 2:g}")
+        words.append(f"gamma={middle_gamma(data.GAMMA):g}")
     return " ".join(words)

@@ -13,6 +13,7 @@ from fragrant.data import build_loader, build_records
 from fragrant.data.build import frame_opener, gamma_range
 from fragrant.data.clips import ClipDataset
 from fragrant.data.transforms.enhance import enhancement_of
+from fragrant.data.transforms.gamma import middle_gamma
 from fragrant.data.views import frame_plan
 from fragrant.features.cache import FeatureCache, FeatureError
 from fragrant.features.clip_network import ClipNetwork
@@ -150,7 +151,7 @@ def frames_of(cfg: CfgNode, videos: dict) -> tuple[dict, torch.nn.Module, str]:
     network, preset, weights = frame_network(
         options.NETWORK, weights=options.WEIGHTS, output=options.OUTPUT, seed=cfg.RNG_SEED
     )
-    gamma = sum(gamma_range(cfg, "test")) / 2  # of a range the middle, as in every test
+    gamma = middle_gamma(gamma_range(cfg, "test"))  # of a range the middle, as in every test
     transform = FrameTransform(preset, enhance=enhancement_of(cfg.DATA.ENHANCE), gamma=gamma)
     plan = frame_plan(options.SAMPLING, interval=options.INTERVAL, count=options.NUM_FRAMES)
     options = {"seed": cfg.RNG_SEED, "open_frames": frame_opener(cfg)}

@@ -121,7 +121,7 @@ class Predictor:
         )
         for path, item in zip(names, items, strict=True):
             if isinstance(item, Unreadable):
-                yield Prediction(path, error=_without_place(item.message))
+                yield Prediction(path, error=item.reason)
                 continue
             scored = self._score(item)
             probs = probabilities(scored.logits, self.rule, multi_label=self.multi_label)[0]
@@ -151,7 +151,7 @@ class Predictor:
             group = ranges[first : first + self.clips_per_forward]
             item = self.source.dataset([path], views_of_windows(self.source.window, group))[(0, 0)]
             if isinstance(item, Unreadable):
-                raise VideoError(_without_place(item.message))
+                raise VideoError(item.reason)
             scored = self._score(item)
             for at, part in enumerate(group):
                 probs = probabilities(scored.logits[:, at : at + 1], self.rule, multi_label=self.multi_label)[0]
@@ -178,7 +178,7 @@ class Predictor:
         """
         item = self.source.dataset([os.fspath(path)], self.source.window)[(0, 0)]
         if isinstance(item, Unreadable):
-            raise VideoError(_without_place(item.message))
+            raise VideoError(item.reason)
         return make_batch([item]).clips[0].to(self.device)
 
     def _score(self, item: VideoClips) -> Scored:
@@ -199,11 +199,6 @@ class Predictor:
         best = probs.sort(descending=True, stable=True)
         pairs = zip(best.indices.tolist()[:top], best.values.tolist()[:top], strict=True)
         return [Ranked(self.class_names[number], number, prob) for number, prob in pairs]
-
-
-def _without_place(message: str) -> str:
-    """``"video 'x.mp4' cannot be read: why (record:1)"`` without the place in a list that nobody wrote."""
-    return message.rpartition(" (record:")[0] or message
 
 
 def find_videos(paths: Sequence[str | os.PathLike]) -> list[str]:

@@ -17,17 +17,13 @@ Every key with its default and meaning: fragrant/config/defaults.py; --print-con
 FOUR_WAYS = """
 Four ways to start, one process per GPU in each; NUM_GPUS 0 = one process on the CPU:
   one machine       python tools/run_net.py --cfg X NUM_GPUS 8
-  several machines  the same on machine I of N, with
-                    --num_shards N --shard_id I --init_method tcp://HOST_OF_MACHINE_0:PORT
-  torchrun          torchrun --nnodes 2 --nproc_per_node 8 --rdzv_backend c10d --rdzv_endpoint HOST:PORT \\
+  several machines  the same on machine I of N, with  --num_shards N --shard_id I --init_method tcp://HOST_0:PORT
+  torchrun          torchrun --nnodes 2 --nproc_per_node 8 --rdzv_backend c10d --rdzv_endpoint HOST:PORT
                     tools/run_net.py --cfg X
   SLURM             srun --nodes 2 --ntasks-per-node 8 --gpus-per-node 8 python tools/run_net.py --cfg X
-                    (tools/slurm/train.sbatch)
 torchrun and SLURM say how many processes and machines there are: leave NUM_GPUS (above 0) and NUM_SHARDS to them.
-TRAIN.BATCH_SIZE is the batch of one machine, all its processes together. Who waits longer than
-DIST.TIMEOUT seconds ends the run.
-SIGUSR1 and SIGTERM: the step is finished, saved, exit code 0; the same command goes on from there
-(TRAIN.REQUEUE: SLURM starts it).
+TRAIN.BATCH_SIZE is the batch of one machine. Who waits longer than DIST.TIMEOUT seconds ends the run.
+SIGUSR1 and SIGTERM: the step is finished, saved, exit code 0; the same command goes on (TRAIN.REQUEUE: by SLURM).
 """
 
 

@@ -11,7 +11,7 @@ from fvcore.common.config import CfgNode
 from torch import Tensor, nn
 
 from fragrant.data.transforms.enhance import enhancement_of
-from fragrant.data.transforms.gamma import brighten
+from fragrant.data.transforms.gamma import brighten, middle_gamma
 from fragrant.errors import UserError
 from fragrant.layers.normalize import ClipNormalize
 from fragrant.models.backbone import Backbone
@@ -122,7 +122,7 @@ def build_enhancement(teacher_cfg) -> Callable[[Tensor], Tensor]:
             "DISTILL.INPUT enhanced, but DISTILL.CHECKPOINT was trained with DATA.ENHANCE none and DATA.GAMMA "
             "[]; allowed: dark"
         )
-    gamma = sum(data.GAMMA) / len(data.GAMMA) if data.GAMMA else 1
+    gamma = middle_gamma(data.GAMMA)
     enhance = enhancement_of(data.ENHANCE) or (lambda frames: frames)
 
     def enhanced(pixels: Tensor) -> Tensor:
@@ -161,7 +161,7 @@ def build_distill(cfg, model: Backbone, teacher: Teacher) -> Distill:
 @OBJECTIVES.register("classify")
 def build_classify(cfg, model: Backbone) -> Classify:
     dgam, mix = cfg.DGAM, build_mix(cfg)
-    if cfg.MODEL.MODEL_NAME != "DGAM" or "gate" in dgam.FREEZE:
+    if not hasattr(model, "decide") or "gate" in dgam.FREEZE:  # there is no gate, or it keeps its weights
         return Classify(model, build_loss(cfg), mix=mix)
     return (ExpectedLoss if dgam.SELECT == "expected" else Gated)(model, build_loss(cfg), balance=dgam.BALANCE, mix=mix)
 

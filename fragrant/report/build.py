@@ -29,10 +29,7 @@ def read_clips(cfg: CfgNode, paths: Sequence[str]) -> list[Tensor | str]:
     source = build_source(cfg)
     dataset = source.dataset(paths, source.window)
     videos = (dataset[0, row] for row in range(len(paths)))
-    return [
-        video.message.rpartition(" (record:")[0] if isinstance(video, Unreadable) else video.clips[0]
-        for video in videos
-    ]
+    return [video.reason if isinstance(video, Unreadable) else video.clips[0] for video in videos]
 
 
 def two_strips(clip: Tensor) -> list[Strip]:

@@ -15,6 +15,7 @@ import numpy as np
 from tqdm import tqdm
 
 from fragrant.errors import UserError
+from fragrant.files import written_whole
 from fragrant.synthetic.figure import ACTIONS
 from fragrant.synthetic.scene import darken, draw_clip
 from fragrant.workers import usable_cores, worker_pool
@@ -57,9 +58,8 @@ def unfinished(path: Path) -> Path:
 
 def write_whole(path: Path, data: bytes) -> None:
     """Writes a file so that nobody ever sees a part of it."""
-    part = unfinished(path)
-    part.write_bytes(data)
-    os.replace(part, path)
+    with written_whole(path, own_name=str(os.getpid()), durable=False) as file:
+        file.write(data)
 
 
 def encode(path: Path, clip: np.ndarray) -> None:

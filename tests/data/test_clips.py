@@ -119,9 +119,9 @@ def test_seconds_instead_of_frames(tmp_path):
 def test_an_unreadable_video_is_a_value_that_says_where(tmp_path):
     (tmp_path / "list.txt").write_text("# ours\ngone.mp4 0\n")
     item = dataset_of(tmp_path, evaluation_plan(length=2, stride=2))[(0, 0)]
-    assert item == Unreadable(
-        (Skipped(0, f"video 'gone.mp4' cannot be read: no such file ({tmp_path / 'list.txt'}:2)"),)
-    )
+    reason, where = "video 'gone.mp4' cannot be read: no such file", f"{tmp_path / 'list.txt'}:2"
+    assert item == Unreadable((Skipped(0, reason, where),))
+    assert item.message == f"{reason} ({where})" and item.reason == reason
 
 
 def test_views_of_a_short_video_that_are_the_same_are_made_once(videos):

@@ -6,11 +6,10 @@ test below starts.
 
 import importlib.util
 import os
-import subprocess
-import sys
 
 import pytest
 import torch
+from interpreter import passed_in_interpreter
 
 from fragrant.kernels.taps import KernelError
 from fragrant.layers.fam import FAM
@@ -139,16 +138,7 @@ def test_operators_in_the_interpreter():
 
 @pytest.mark.skipif(INTERPRETED, reason="this is that process")
 def test_interpreted():
-    command = [sys.executable, "-m", "pytest", __file__, "-k", "interpreter", "-p", "no:cacheprovider", "-n", "0"]
-    done = subprocess.run(
-        command, env={**os.environ, "TRITON_INTERPRET": "1"}, capture_output=True, text=True, check=False
-    )
-    if "InterpreterError: TypeError('only 0-dimensional arrays can be converted" in done.stdout:
-        pytest.skip(
-            "this Triton's interpreter does not work with a numpy as new as this one"
-        )  # Triton 3.6 with numpy 2.5
-    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-1000:]
-    assert f"{len(LENGTHS) + 14} passed" in done.stdout
+    assert passed_in_interpreter(__file__) == len(LENGTHS) + 14
 
 
 def test_what_the_kernels_lack():

@@ -2,9 +2,10 @@
 most."""
 
 import json
-import os
 import time
 from pathlib import Path
+
+from fragrant.files import written_whole
 
 
 class Record:
@@ -41,6 +42,5 @@ class Record:
         from fragrant.benchmarks.gpu.report import page
 
         for path, text in ((self.path, json.dumps(self.data, indent=1)), (self.folder / "gpu.md", page(self.data))):
-            part = path.with_suffix(".part")
-            part.write_text(text, encoding="utf-8")
-            os.replace(part, path)
+            with written_whole(path) as file:
+                file.write(text.encode())

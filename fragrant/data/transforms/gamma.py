@@ -1,10 +1,17 @@
 """Gamma correction of frames: makes dark video visible."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from torch import Tensor
 
 from fragrant.data.transforms.colors import map_values
+
+
+def middle_gamma(gammas: Sequence[float]) -> float:
+    """Of [] (1, no correction), [gamma] or [smallest, largest]: what everything but training takes."""
+    return (gammas[0] + gammas[-1]) / 2 if gammas else 1.0
 
 
 def gamma_table(gamma: float) -> Tensor:
