@@ -25,9 +25,7 @@ def topk_correct(scores: Tensor, labels: Tensor, ks: Sequence[int] = (1, 5)) -> 
     K.
 
     Equal scores rank by class number, as argmax has it, so the answer is the same on every device. A row with a NaN is
-    never
-    correct. Does not wait for the GPU.
-    """
+    never correct. Does not wait for the GPU."""
     assert scores.ndim == 2 and labels.shape == scores.shape[:1] and min(ks) >= 1, (scores.shape, labels.shape, ks)
     num_classes = scores.shape[1]
     own = scores.gather(1, labels[:, None])  # (N, 1)
@@ -50,8 +48,7 @@ def ensemble(logits: Tensor, *, space: str = "logits", method: str = "sum") -> T
         space: "logits" combines raw logits, as UniFormer's published numbers do; "softmax" combines probabilities, as
             SlowFast's
             heads do; "relu" combines logits of which those below 0 count 0, as TDN does for several models; "sigmoid"
-            combines a
-            probability of each class on its own, for videos with several labels. They predict differently.
+            combines a probability of each class on its own, for videos with several labels. They predict differently.
         method: "sum" and "mean" over the views predict alike; "max" takes the best view of each class.
 
     Raises:

@@ -25,8 +25,7 @@ def usable_cores() -> int:
 
 def keep_freed_memory() -> None:
     """Memory that is freed stays with this process, up to 256 MB: the next clip needs it again, and new pages from the
-    system cost more
-    than most of what is done with them. For glibc; elsewhere it does nothing."""
+    system cost more than most of what is done with them. For glibc; elsewhere it does nothing."""
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
     if mallopt:
         for option, size in ((M_MMAP_THRESHOLD, 2**25), (M_TRIM_THRESHOLD, 2**28)):

@@ -9,10 +9,8 @@ DIR
 python tools/benchmark.py ram, or fam                      RAM or FAM next to its published form; ram TRAIN.PRECISION
 bf16: in that
 python tools/benchmark.py dgam                             gamma experts next to their published form; a GPU: their
-share of Swin-B's step
-python tools/benchmark.py loader --cfg FILE KEY VALUE ...  items next to reading alone: generated files, the training
-list
-"""
+share of Swin-B's step python tools/benchmark.py loader --cfg FILE KEY VALUE ...  items next to reading alone: generated
+files, the training list"""
 
 import sys
 

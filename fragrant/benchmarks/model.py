@@ -38,8 +38,7 @@ def benchmark_model(
     settings: list[Setting], clips: Tensor, labels: Tensor, *, clip_norm: float | None, rounds: int
 ) -> str:
     """A table of times and memory; the last column is the first setting's figure over the last one's. Then, where the
-    model names
-    parts of itself, their shares of a step with the last setting.
+    model names parts of itself, their shares of a step with the last setting.
 
     Args:
         clips, labels: as of :func:`random_batch`.

@@ -24,8 +24,7 @@ def read_yaml(path: str, chain: tuple[str, ...] = ()) -> list[Setting]:
     """The settings of a file, those of its ``_BASE_`` files first.
 
     The text is only split into keys and values, nothing in it is ever constructed or executed. fvcore's own reader is
-    not used
-    because it takes the second of two equal keys silently and forgets the lines.
+    not used because it takes the second of two equal keys silently and forgets the lines.
 
     Args:
         chain: the files whose ``_BASE_`` led here.

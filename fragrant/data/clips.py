@@ -26,8 +26,7 @@ class Batch(NamedTuple):
         clips: (B, V, C, T, H, W) pixel values 0..255, uint8 or float32; channels last in memory, so that
             ``flatten(0, 1)`` is a
             channels_last_3d tensor without a copy. Views that show the same share a clip: there are as many as the
-            video with
-            the most needs, and what others have more than they need is a repetition.
+            video with the most needs, and what others have more than they need is a repetition.
         labels: (B,) long; or (B, K) bool where a video has several, no True in a row: nobody knows.
         ids: (B,) place of each video in its list.
         luma: (B,) mean brightness 0..1 of the decoded frames, before any transform; NaN where it was not measured.

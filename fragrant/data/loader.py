@@ -30,9 +30,8 @@ class TrainBatches(Sampler):
     """Shuffled batches of (epoch, id) for one rank.
 
     The order is a pure function of (seed, epoch); batch number s holds the same videos on any number of ranks, whose
-    batches
-    are equally many and equally large. What does not fill a batch is left out, but a short list gives one smaller
-    batch.
+    batches are equally many and equally large. What does not fill a batch is left out, but a short list gives one
+    smaller batch.
 
     Args:
         batch_size: of one rank.

@@ -1,11 +1,8 @@
 """Frame numbers of a clip: numbers in, integers out.
 
 Four kinds of clip: dense (neighbouring frames, a fixed step apart), and three that spread over the whole video: sparse
-and
-uniform (one frame from each part of it) and segment (a run of neighbours from each part). All frame numbers count from
-0;
-every kind takes videos of one frame upwards.
-"""
+and uniform (one frame from each part of it) and segment (a run of neighbours from each part). All frame numbers count
+from 0; every kind takes videos of one frame upwards."""
 
 import math
 import random
@@ -93,10 +90,8 @@ def segment_starts(num_frames: int, *, segments: int, run: int, rng: np.random.R
     the video.
 
     Where the parts would be empty, ``segments`` places of the whole video in ascending order; one run of them all where
-    the video is
-    no longer than the clip. The published code draws those places from too few (TSN) or too many frames (MIE-Net); here
-    from all.
-    """
+    the video is no longer than the clip. The published code draws those places from too few (TSN) or too many frames
+    (MIE-Net); here from all."""
     size = (num_frames - run + 1) // segments
     if size > 0:
         return tuple((np.arange(segments) * size + rng.randint(size, size=segments)).tolist())
@@ -111,9 +106,7 @@ def segment_starts_placed(
     """Where the runs of test clip ``view`` begin.
 
     One clip: the middle of each part. Two: the middles, then the first frames (MIE-Net's "twice"). More: evenly from
-    the first frame of
-    each part to its last.
-    """
+    the first frame of each part to its last."""
     size = (num_frames - run + 1) / segments
     inside = size / 2 * (1 - view) if views <= 2 else max(size - 1, 0) * view / (views - 1)
     return tuple(max(0, int(inside + size * i)) for i in range(segments))  # int: towards 0, as published

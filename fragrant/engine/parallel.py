@@ -53,8 +53,7 @@ def parallelize(
     """The objective as the loop calls it; the objective itself for a process that is alone and not sharded.
 
     Sharding replaces the parameters by sharded ones: build the optimiser after it. Buffers (BatchNorm statistics) stay
-    each
-    rank's own between evaluations; those of rank 0 count, see ``share_buffers``.
+    each rank's own between evaluations; those of rank 0 count, see ``share_buffers``.
 
     Args:
         sharding: none | fsdp: every rank keeps 1 / world size of weights, gradients and optimiser state.

@@ -20,10 +20,8 @@ class FeatureCache:
     """``numpy.load(file)`` of a file gives features (V, D) float32, one row per view; video; settings (JSON text).
 
     The name of a file is the video's and a hash of all settings and of the video (path, size, time of change): other
-    settings never find
-    it, and nothing is ever overwritten by other settings. A file is there whole or not at all, so that an interrupted
-    run goes on.
-    """
+    settings never find it, and nothing is ever overwritten by other settings. A file is there whole or not at all, so
+    that an interrupted run goes on."""
 
     def __init__(self, folder: str | Path, settings: dict):
         self.folder = Path(folder)

@@ -3,10 +3,8 @@
 No product with a matrix is in it: its floor is one multiply-add per output and tap, beside one read and one write of
 the maps.
 What costs beyond that is loading and converting inputs, so each thread holds GROUP neighbouring outputs of a row (times
-4 or 8
-channels, 16 bytes wide): an input column that it loads feeds up to kW of them. The rows and frames above and below come
-from the
-caches; a program's tile is shaped so that little is fetched twice. Sums are float32.
+4 or 8 channels, 16 bytes wide): an input column that it loads feeds up to kW of them. The rows and frames above and
+below come from the caches; a program's tile is shaped so that little is fetched twice. Sums are float32.
 
 The filter gradient is deterministic: a few hundred programs each sum over a part of the positions, PyTorch adds up
 their sums.
@@ -124,9 +122,7 @@ def input_grad_kernel(
     tile and one frame.
 
     With a stride only every SH-th tap of a filter's column meets a row of outputs. A tile takes the rows of equal
-    remainder, so that
-    it skips the same taps everywhere; frames likewise, and GROUP is a multiple of SW.
-    """
+    remainder, so that it skips the same taps everywhere; frames likewise, and GROUP is a multiple of SW."""
     program = tl.program_id(0)
     blocks, tiles_x, tiles_y = (
         tl.cdiv(C, CHANNELS),
@@ -179,9 +175,7 @@ def filter_grad_kernel(
     """sums[part, m] = sum of grad[o] * x[stride * o + m - kernel // 2] over one of ``parts`` parts of the outputs o.
 
     For CHANNELS channels, one frame offset dt and TAP_ROWS rows of the filter, whose sums stay in registers. One row
-    further,
-    sums[part, kT*kH*kW], is the bias gradient.
-    """
+    further, sums[part, kT*kH*kW], is the bias gradient."""
     program = tl.program_id(0)
     blocks, tiles_x, tiles_y = tl.cdiv(C, CHANNELS), tl.cdiv(W_OUT, groups * GROUP), tl.cdiv(H_OUT, POSITIONS // groups)
     tap_blocks: tl.constexpr = KH // TAP_ROWS

@@ -2,10 +2,8 @@
 writes one.
 
 A thread holds all T frames of its columns in registers. Frames t and T - t have the same cosines and opposite sines, so
-the sums of the two
-go through the cosines alone and their differences through the sines alone: T products per bin instead of 2T, with
-factors that are
-compiled in. What is computed is said in ``layers/fam.py``; sums are float32.
+the sums of the two go through the cosines alone and their differences through the sines alone: T products per bin
+instead of 2T, with factors that are compiled in. What is computed is said in ``layers/fam.py``; sums are float32.
 
 The operators are custom ones, so that torch.compile takes each as it is. Import this module only where Triton is
 installed.
@@ -72,9 +70,7 @@ def column_places(groups, chunks, T: tl.constexpr, VECTOR: tl.constexpr, BLOCK: 
     """Where the first frames of a block of columns lie, which of the columns exist, and the step to the next frame.
 
     Columns of (G, T, L), L = chunks * VECTOR, are counted over all groups; written like this, the compiler sees that
-    VECTOR of
-    them are neighbours.
-    """
+    VECTOR of them are neighbours."""
     length = chunks * VECTOR
     column = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     first = (column // length).to(tl.int64) * (tl.cast(length, tl.int64) * T) + column % length

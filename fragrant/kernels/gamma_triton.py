@@ -2,12 +2,10 @@
 experts' gradient.
 
 A clip lies in memory as segments of neighbouring values, each within one frame: one segment per frame if it is channels
-last, else
-one per frame and channel. A program takes a block of a segment; what concerns a whole frame is put together from the
-numbers of its
-blocks, in an order that is always the same. Two reads give all statistics, one read and one write the brightened clips.
-What is
-computed is said in ``layers/frame_statistics.py`` and ``layers/gamma_experts.py``; arithmetic is float32.
+last, else one per frame and channel. A program takes a block of a segment; what concerns a whole frame is put together
+from the numbers of its blocks, in an order that is always the same. Two reads give all statistics, one read and one
+write the brightened clips. What is computed is said in ``layers/frame_statistics.py`` and ``layers/gamma_experts.py``;
+arithmetic is float32.
 
 The operators are custom ones, so that torch.compile takes each as it is. Import this module only where Triton is
 installed.

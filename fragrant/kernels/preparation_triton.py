@@ -2,10 +2,8 @@
 value written once.
 
 A program computes a block of one clip in the order in which the result lies in memory. Erased boxes are a small table;
-their noise
-comes from Philox counters, so that it follows from the seed of a box and the place in the clip alone. What is computed
-is said in
-``layers/preparation.py``; arithmetic is float32, every division the exact one.
+their noise comes from Philox counters, so that it follows from the seed of a box and the place in the clip alone. What
+is computed is said in ``layers/preparation.py``; arithmetic is float32, every division the exact one.
 
 The operator is a custom one, so that torch.compile takes it as it is. Import this module only where Triton is
 installed.

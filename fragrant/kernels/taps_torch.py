@@ -3,11 +3,9 @@ the map.
 
 A tile of ``R = height * width * h`` outputs sees, in each of the kT frames around it, a window of
 ``K = (height + kH - 1) * (width + kW - 1)`` pixels. The kernels of the tile, written into a zero matrix A (R, K) per
-frame,
-turn the sum over taps into ``A @ window``. Where a tap lands in A is plain stride arithmetic, so A is filled and read
-through one strided view, without an index. Most entries of A stay zero: for 7 x 7 taps a tile of 4 x 7 multiplies 2.7
-times
-what is needed, at a speed that loops over taps do not come near.
+frame, turn the sum over taps into ``A @ window``. Where a tap lands in A is plain stride arithmetic, so A is filled and
+read through one strided view, without an index. Most entries of A stay zero: for 7 x 7 taps a tile of 4 x 7 multiplies
+2.7 times what is needed, at a speed that loops over taps do not come near.
 
 Letters: N clips, T H W the map, h heads, M = kT*kH*kW taps, U channels of v, b tiles at work together.
 No function here records a graph.

@@ -1,12 +1,9 @@
 """The three sums over kernel taps as Triton kernels for CUDA: arguments and results of ``taps_torch.py``, no buffers.
 
 One program computes the R = HEADS * ROWS * COLUMNS outputs of a tile. All of them see the same window, so every sum is
-a
-product with a banded matrix: tap (dy, dx) of the output at (y, x) stands in the column of window pixel (y + dy, x +
-dx), the
-rest of the matrix is zero. It is put together in registers and multiplied on tensor cores; float32 in three TF32
-products,
-which keeps float32 accuracy. Sums are float32.
+a product with a banded matrix: tap (dy, dx) of the output at (y, x) stands in the column of window pixel (y + dy, x +
+dx), the rest of the matrix is zero. It is put together in registers and multiplied on tensor cores; float32 in three
+TF32 products, which keeps float32 accuracy. Sums are float32.
 
 The functions are custom operators, so that torch.compile takes each as it is. Import this module only where Triton is
 installed; ``taps.py`` does.

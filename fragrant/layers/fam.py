@@ -8,9 +8,7 @@ per channel and pixel; the index t counts frames in x and frequencies in f and A
 everything does for T = 1.
 
 The bins k and T - k share f^2 and A, so bins 1 .. K = T // 2 are enough, as one small matrix product: row k of a cosine
-and a
-sine matrix, with f folded in, gives the pair (a_k, b_k) whose length is the gain f[k]^2 * A[k].
-"""
+and a sine matrix, with f folded in, gives the pair (a_k, b_k) whose length is the gain f[k]^2 * A[k]."""
 
 import math
 from collections.abc import Callable, Iterator

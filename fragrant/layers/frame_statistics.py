@@ -1,9 +1,7 @@
 """How bright, how contrasted and how varied every frame is: mean, deviation, histogram entropy, on the clip's device.
 
 The features that the gate of DGAM (Jeong et al., ELLAR, ACCV 2024) decides by. The published code takes them with
-numpy, frame by
-frame on the CPU; these are the same numbers.
-"""
+numpy, frame by frame on the CPU; these are the same numbers."""
 
 from collections.abc import Iterator, Sequence
 
@@ -87,16 +85,13 @@ def histogram_counts(frames: Tensor) -> Tensor:
     last count.
 
     Values are stretched to 0..255 in float32; of numbers that rounding puts above 255 (the frame's maximum may be one)
-    numpy takes none,
-    so they are counted nowhere. A bin holds its lower edge, the last one both.
-    """
+    numpy takes none, so they are counted nowhere. A bin holds its lower edge, the last one both."""
     low, high = frames.amin(1, keepdim=True), frames.amax(1, keepdim=True)
     width = torch.full(
         (), 255 / BINS, dtype=frames.dtype, device=frames.device
     )  # a GPU multiplies by the inverse of a plain number
     # In this order. The last division gives a whole number or more exactly where a value has reached that edge: both
-    # are exact in float32,
-    # and the number before an edge is more than one rounding away from it.
+    # are exact in float32, and the number before an edge is more than one rounding away from it.
     places = (frames - low).mul_(255).div_(high - low + 1e-10).div_(width)  # (F, P), 0 .. 256
     first_bins = torch.arange(0, len(frames) * (BINS + 1), BINS + 1, dtype=torch.int32, device=frames.device)
     bins = places.int().clamp_(0, BINS).add_(first_bins.unsqueeze(1))

@@ -1,15 +1,12 @@
 """Gamma experts: a gate picks, clip by clip, how strongly dark frames are brightened before a network sees them.
 
 DGAM (Jeong et al., "ELLAR: An Action Recognition Dataset for Extremely Low-Light Conditions with Dual Gamma Adaptive
-Modulation",
-ACCV 2024). Expert k brightens with exponent 1 / gamma_k, every frame within its own range:
+Modulation", ACCV 2024). Expert k brightens with exponent 1 / gamma_k, every frame within its own range:
 
     E_k(f) = ((f - min) / (max - min + 1e-5)) ** (1 / gamma_k) * (max - min) + min
 
 The published gate takes softmax(p / 1e-6) as weights, whose gradient is zero but for near ties; it practically cannot
-learn. The
-rules here have the same forward pass and a gradient of choice.
-"""
+learn. The rules here have the same forward pass and a gradient of choice."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -230,9 +227,7 @@ class Brighten(torch.autograd.Function):
     computed.
 
     (N, C, T, H, W), (N, E), exponents (E,) -> (N, C, T, H, W). The weights' gradient asks what each expert would have
-    made of the clip,
-    piece by piece, so that nothing but the clips is kept.
-    """
+    made of the clip, piece by piece, so that nothing but the clips is kept."""
 
     @staticmethod
     def forward(ctx, clips: Tensor, weights: Tensor, exponents: Tensor, one_each: bool) -> Tensor:

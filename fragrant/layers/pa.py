@@ -1,16 +1,14 @@
 """PA, persistence of appearance: maps of what moved between neighbouring frames.
 
 PAN (Zhang et al., "PAN: Towards Fast Action Recognition via Learning Persistence of Appearance", 2020), as MIE-Net uses
-it. One shared
-7 x 7 convolution S gives every frame 8 responses; a map is the distance of two frames' responses at every pixel:
+it. One shared 7 x 7 convolution S gives every frame 8 responses; a map is the distance of two frames' responses at
+every pixel:
 
     P_i = sqrt( sum_c ( S(F_i)[c] - S(F_i+1)[c] + 1e-6 )^2 )
 
 S is linear, so S(F_i) - S(F_i+1) = S(F_i - F_i+1): the frames are subtracted first, which leaves one convolution fewer
-per segment and
-frames that are equal exactly 1e-6 apart. The bias of S cancels; its gradient is zero, in the published code up to
-rounding.
-"""
+per segment and frames that are equal exactly 1e-6 apart. The bias of S cancels; its gradient is zero, in the published
+code up to rounding."""
 
 import torch
 import torch.nn.functional as F

@@ -2,8 +2,7 @@
 
 Relational self-attention (Kim et al., "Relational Self-Attention: What's Missing in Attention for Video Understanding",
 NeurIPS 2021), as FRAGRANT uses it. With q, k, v of unit length at every position n, taps m of a kT x kH x kW
-neighbourhood
-and heads h:
+neighbourhood and heads h:
 
     relational kernel   kernel[n, h, m] = sum_d c[n, h, d] * H2[d, m]
         type V          c[n, h, d] = q[n, h, d]
@@ -18,10 +17,8 @@ and heads h:
         type VplusR     y[n, h, w] = sum_u y0[n, h, u] * (S[n, u, w] + I[u, w])
 
 The published module convolves v with H2 and G before anything else. Here the sums are taken in an order in which
-nothing
-larger than the kernels exists; or, where the values have few channels for the number of heads, in an order with small
-convolutions. See ``relation.py``.
-"""
+nothing larger than the kernels exists; or, where the values have few channels for the number of heads, in an order with
+small convolutions. See ``relation.py``."""
 
 from typing import NamedTuple, cast
 
@@ -77,11 +74,8 @@ def kernels_come_first(dims: RamDims, *, relational_features: bool, on_cpu: bool
 
     Products per position and tap: h*(d + u), with relational features h*(d + 3u), against d*u, with features d*u + u*u.
     On the CPU, writing a kernel into the matrix of its tile and reading it back costs more than these products: per
-    head and
-    sum as much as 100 products of a convolution (measured for h = 1 .. 8, d and u = 4 .. 64; the orders cost the same
-    near
-    h = 8, d = u = 32).
-    """
+    head and sum as much as 100 products of a convolution (measured for h = 1 .. 8, d and u = 4 .. 64; the orders cost
+    the same near h = 8, d = u = 32)."""
     h, d, u = dims.heads, dims.latent_dim, dims.value_dim
     convolutions = d * u + (u * u if relational_features else 0)
     if on_cpu:
@@ -93,11 +87,9 @@ class RAM(nn.Module):
     """y (N, h*dv, T, H, W) from x (N, d_in, T, H, W); no residual inside, no bias anywhere.
 
     State, in the published order and under the published names (dk, dv, dd: key, value, latent dim): P1 (1, dk, dd)
-    with
-    kernel type VplusR, I (1, dv, dv) with feature type VplusR, projection.weight, H1.weight (dk*dd, 1, kT, kH, kW) with
-    kernel
-    types R and VplusR, H2.weight (dd, 1, ...), G.weight (dv, 1, ...) with feature types R and VplusR. The published I
-    is
+    with kernel type VplusR, I (1, dv, dv) with feature type VplusR, projection.weight, H1.weight (dk*dd, 1, kT, kH, kW)
+    with kernel types R and VplusR, H2.weight (dd, 1, ...), G.weight (dv, 1, ...) with feature types R and VplusR. The
+    published I is
     (1, dk, dk), which only works for dk == dv.
 
     Args:

@@ -1,17 +1,13 @@
 """The steps of relational attention that contract large tensors, with backward passes that never keep one.
 
 The published module builds, at every position, matrices of key x latent, value x latent and value x value entries, and
-keeps
-them for the backward pass. Here each step makes what it needs for a few clips at a time, uses it while it is in the
-caches,
-and makes it again in the backward pass.
+keeps them for the backward pass. Here each step makes what it needs for a few clips at a time, uses it while it is in
+the caches, and makes it again in the backward pass.
 
 Letters: N clips, T H W the map, M = kT*kH*kW taps, h heads, d latent entries, u and w channels of the values.
     ``q[n, .]`` is
 an entry at position n, ``v[n + m, .]`` one at the position that tap m reaches, zero outside the map. Everything is
-channels
-last, (N, T, H, W, ...).
-"""
+channels last, (N, T, H, W, ...)."""
 
 from collections.abc import Iterator
 
@@ -206,11 +202,8 @@ def convolution_gradients(
     """Backward of :func:`position_matrices` from grad (p, A, B): writes grad_z, adds to grad_filters.
 
     Each gradient in the memory format that is fast for it on the CPU, which makes 5 to 10 times: the filters' channels
-    last,
-    the input's channels first. There the filters' is taken in float32: in bfloat16 oneDNN's is wrong, even not finite,
-    where
-    clips are shorter than filters (seen with torch 2.15).
-    """
+    last, the input's channels first. There the filters' is taken in float32: in bfloat16 oneDNN's is wrong, even not
+    finite, where clips are shorter than filters (seen with torch 2.15)."""
     channels = len(filters)
     weight = filters.flatten(0, 1).unsqueeze(1)  # (A*B, 1, kT, kH, kW)
     padding = [k // 2 for k in filters.shape[2:]]

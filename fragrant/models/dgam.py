@@ -117,11 +117,8 @@ class DGAM(Backbone):
         """(N, D) -> (N, K) by the classifier of each clip's expert; a mixture of experts has a mixture of classifiers.
 
         All of them take part in every step, those that no clip has taken with a gradient of zero, not none: nothing
-        waits for the GPU
-        to tell which, and all processes have gradients of the same tensors. So AdamW decays them too, by 1 - rate *
-        decay per step,
-        which the published code, where they have none, does not.
-        """
+        waits for the GPU to tell which, and all processes have gradients of the same tensors. So AdamW decays them too,
+        by 1 - rate * decay per step, which the published code, where they have none, does not."""
         if len(self.heads) == 1:
             return self.heads[0](pooled)
         logits = torch.stack([head(pooled) for head in self.heads], 1)  # (N, E, K)

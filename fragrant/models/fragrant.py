@@ -79,8 +79,8 @@ class Fragrant(UniFormer):
     A place is ``embed1`` .. ``embed4`` (right after the patch embedding of that stage) or ``stage1`` .. ``stage4``
     (after its
     blocks). The parameters of RAM have the published names, ``rsa_attn1`` .. ``rsa_attn4`` by stage; a second RAM in a
-    stage is
-    ``rsa_attn3_after``. FAM has no parameters. Published checkpoints of UniFormer fit; RAM is then reported as missing.
+    stage is ``rsa_attn3_after``. FAM has no parameters. Published checkpoints of UniFormer fit; RAM is then reported as
+    missing.
 
     Args:
         fam_at, ram_at: the places; empty for none.

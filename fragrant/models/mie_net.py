@@ -2,11 +2,8 @@
 ResNet.
 
 For fine-grained sport actions (SLJD, Diving48) and Something-Something V2. A clip is T segments of L neighbouring
-frames; every segment
-gives one image of its first frame and its motion maps, and the ResNet sees the T images, which meet in DPTAM alone. The
-published code
-does not run as it is; what this computes is what it computes once repaired.
-"""
+frames; every segment gives one image of its first frame and its motion maps, and the ResNet sees the T images, which
+meet in DPTAM alone. The published code does not run as it is; what this computes is what it computes once repaired."""
 
 import re
 from collections.abc import Sequence
@@ -188,9 +185,8 @@ class MieNet(Backbone):
         """The published groups of parameters: the rate and the weight decay of a group over those of the run.
 
         The new convolution of PA learns faster, the widened first convolution of the ResNet does not: as published.
-        What stands in no
-        published group is the mix of AFM, which the published code forgets; here it learns at the rate of the run,
-        without decay.
+        What stands in no published group is the mix of AFM, which the published code forgets; here it learns at the
+        rate of the run, without decay.
 
         Raises:
             ModelError: a module with parameters that no rule knows.

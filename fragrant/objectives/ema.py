@@ -23,8 +23,7 @@ class Ema(Objective):
     """Any objective, and the moving average of its model; BatchNorm statistics are not averaged but taken over.
 
     The average starts as a copy, moves once per optimiser step and is never trained with. A step that was left out
-    because it was
-    not finite moves it too: towards the model as it was.
+    because it was not finite moves it too: towards the model as it was.
 
     Args:
         decay: of the average per step; 0.999 remembers about 1000 steps.

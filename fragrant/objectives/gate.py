@@ -58,9 +58,8 @@ class ExpectedLoss(Gated):
     is frozen.
 
     The exact gradient of the loss that a gate which draws by its probabilities has on average, classifiers included.
-    Every expert's loss
-    comes from a forward pass without a graph: five of them cost about what two steps through the backbone do.
-    """
+    Every expert's loss comes from a forward pass without a graph: five of them cost about what two steps through the
+    backbone do."""
 
     def forward(self, clips: Tensor, labels: Tensor) -> StepOutput:
         """(N, C, T, H, W), (N,) or (N, K) -> loss (), and of the likeliest expert: errors in percent, mean gamma."""

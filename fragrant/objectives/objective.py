@@ -20,8 +20,7 @@ class Objective(nn.Module):
     """Everything a training step needs: the model, a loss, a learnable mixer, an EMA teacher.
 
     All of these are submodules, so that `.to(device)`, the optimiser, checkpoints and DistributedDataParallel, which
-    wraps the
-    whole objective, see them. The loop knows this class alone and has no branch for a method.
+    wraps the whole objective, see them. The loop knows this class alone and has no branch for a method.
 
     Attributes:
         same_graph_every_step: every step uses the same parameters, which makes training on several processes faster. An

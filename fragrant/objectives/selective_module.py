@@ -12,8 +12,7 @@ class SelectiveModule(nn.Module):
     2309.09534).
 
     One set of weights serves two modes: spatial (the places of one frame of the feature map) and temporal (its frames).
-    An extra
-    channel tells both clips which share is wanted.
+    An extra channel tells both clips which share is wanted.
 
     Args:
         num_features: C of the feature map.

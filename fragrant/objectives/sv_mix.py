@@ -86,8 +86,7 @@ class SvMix(Objective):
     it mixed.
 
     The teacher is the moving average of the student. It gives the mixer its feature maps and is not trained itself, but
-    the mixer's
-    gradients flow through it. Student and mixer have no gradient in common.
+    the mixer's gradients flow through it. Student and mixer have no gradient in common.
 
     Args:
         model: the student, a ``Backbone``; it may return its feature map at any scale.

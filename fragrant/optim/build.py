@@ -19,8 +19,7 @@ def start_momentum_at_zero(optimizer: torch.optim.Optimizer, args: tuple, kwargs
     """A hook before every step: momentum buffers that do not exist yet are zeros.
 
     Fused SGD allocates them at its first step and only fills them if that step is taken: skipped through ``found_inf``,
-    it
-    leaves whatever lay in that memory, and the next step moves the weights by it. From zeros the first step is the
+    it leaves whatever lay in that memory, and the next step moves the weights by it. From zeros the first step is the
     same (momentum * 0 + gradient); only with SOLVER.DAMPENING it is damped like all the others, which torch's is not.
     """
     for group in optimizer.param_groups:
@@ -63,10 +62,8 @@ def build_optimizer(cfg, module: nn.Module) -> torch.optim.Optimizer:
     """The optimiser of every trainable parameter of ``module``, which lies on its device already.
 
     All are fused: one kernel for all tensors, and a step with ``optimizer.found_inf`` set to a float32 tensor of 1.0 on
-    the
-    parameters' device changes no parameter and no state, so that a non-finite step is skipped without the host waiting
-    to
-    know (0.0: the step is taken). A torch.amp.GradScaler sets and deletes that attribute itself.
+    the parameters' device changes no parameter and no state, so that a non-finite step is skipped without the host
+    waiting to know (0.0: the step is taken). A torch.amp.GradScaler sets and deletes that attribute itself.
 
     Raises:
         UserError: SOLVER.OPTIMIZING_METHOD is not known, or nothing is left to train.

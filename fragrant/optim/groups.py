@@ -18,13 +18,10 @@ def parameter_groups(
     -> 0; the rest -> ``weight_decay``. Convolutions that encode position are decayed like any other.
 
     A module with a method ``optimizer_groups()`` names the groups of all its parameters itself: a list of dicts with
-    name, params,
-    lr_scale and decay_scale, its share of ``weight_decay``. The rule, and so the other two arguments, then say nothing
-    about them.
-    A group may also say weight_decay (instead of a share), fixed_lr (instead of a scale: no schedule), clip_norm (the
-    largest norm of its
-    gradients, then clipped apart from the others; 0 = not), optimizer (a name of SOLVER.OPTIMIZING_METHOD) and that
-    one's settings.
+    name, params, lr_scale and decay_scale, its share of ``weight_decay``. The rule, and so the other two arguments,
+    then say nothing about them. A group may also say weight_decay (instead of a share), fixed_lr (instead of a scale:
+    no schedule), clip_norm (the largest norm of its gradients, then clipped apart from the others; 0 = not), optimizer
+    (a name of SOLVER.OPTIMIZING_METHOD) and that one's settings.
 
     Every group has an ``lr_scale``: the schedule's learning rate times this is the group's. It is 1.0 by the rule;
     named groups, layer decay or a learnable mixer change it.

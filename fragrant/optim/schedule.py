@@ -9,8 +9,7 @@ from fragrant.errors import UserError
 from fragrant.registry import Registry
 
 # name -> function(epoch, *, base_lr, end_lr, start_epoch, max_epoch, steps, lrs, warmup_epochs, warmup_start_lr) ->
-# learning rate; an
-# entry names those that it reads and takes the others as ``**_``.
+# learning rate; an entry names those that it reads and takes the others as ``**_``.
 SCHEDULES = Registry("SOLVER.LR_POLICY", keys=("SOLVER.LR_POLICY",))
 OWN_WARM_UP = {
     "warmup_times_steps"
@@ -89,10 +88,8 @@ def lr_at(
     """The learning rate at ``epoch`` = finished epochs + share of the running one (2.5: the middle of the third).
 
     But for the policies of ``OWN_WARM_UP`` warm-up is a straight line from ``warmup_start_lr`` to what the policy says
-    at
-    ``warmup_epochs``. A cosine that does not start after the warm-up (``cosine_after_warmup`` False) has come down a
-    little
-    by then, so its peak is below ``base_lr``; published SlowFast runs have it so.
+    at ``warmup_epochs``. A cosine that does not start after the warm-up (``cosine_after_warmup`` False) has come down a
+    little by then, so its peak is below ``base_lr``; published SlowFast runs have it so.
 
     Raises:
         UserError: the policy is not known, or its numbers contradict each other.

@@ -44,9 +44,7 @@ def stages(model: nn.Module, clip_shape: Sequence[int]) -> list[Stage]:
     model.
 
     Costs one forward pass for the multiply-adds; what is kept is counted on PyTorch's meta device, where nothing is
-    computed. The
-    model is moved there and is of no further use.
-    """
+    computed. The model is moved there and is of no further use."""
     macs = count_macs(model, clip_shape).by_module()
     model = model.to("meta").train()
     for parameter in model.parameters():

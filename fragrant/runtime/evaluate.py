@@ -17,9 +17,7 @@ class Scored(NamedTuple):
     """Every video that can be read exactly once, in the order of the list.
 
     labels (n,) or (n, K) bool, logits (n, V, K) float32, mean brightness (n,), place in the list (n,), and what the
-    model says that it
-    chose for every view (n, V), by name; on the CPU.
-    """
+    model says that it chose for every view (n, V), by name; on the CPU."""
 
     labels: Tensor
     logits: Tensor

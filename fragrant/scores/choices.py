@@ -47,9 +47,7 @@ def summarise_choices(choices: Mapping[str, Chosen], luma: Tensor) -> dict[str, 
     the larger values.
 
     "correlation_with_darkness" is Spearman's, of a video's luma, the other way round, and the mean over its views; None
-    where one of them
-    is the same for all videos, or not known.
-    """
+    where one of them is the same for all videos, or not known."""
     numbers = {}
     for name, (values, counts) in choices.items():
         mean = choices[name].mean()

@@ -85,8 +85,7 @@ def ensemble_runs(
         rule: how one model's views become a score: "sum-logits" is UniFormer's and FRAGRANT's, "mean-softmax" TDN's,
             mmaction2's and
             SV-Mix's, "sum-softmax" and "max-softmax" SlowFast's, "mean-relu" TDN's for several models (logits below 0
-            count 0);
-            videos with several labels have "sigmoid" and "logits" alone.
+            count 0); videos with several labels have "sigmoid" and "logits" alone.
         common: take the videos that all have; False: it is an error if one lacks a video.
 
     Raises:

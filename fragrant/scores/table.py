@@ -115,11 +115,8 @@ class ScoreTable:
 # -------------------------------------------------------------------------------------------------------------- on disk
 def save_table(path: str | Path, table: ScoreTable) -> None:
     """A numpy file without pickles: ``numpy.load(path)`` gives paths, ids, labels, logits, present, luma, clip, crop,
-    enhancement (of
-    each view), class_names (empty = not known), header (JSON text), choice_gamma or whatever else a model chose.
-    Written whole or not at
-    all.
-    """
+    enhancement (of each view), class_names (empty = not known), header (JSON text), choice_gamma or whatever else a
+    model chose. Written whole or not at all."""
     columns = {name: getattr(table, name).numpy() for name in ("ids", "labels", "logits", "present", "luma")}
     columns |= {name: np.array([getattr(view, name) for view in table.views]) for name in ViewName._fields}
     columns |= {name: np.array(getattr(table, name) or (), dtype=str) for name in ("paths", "class_names")}

@@ -66,8 +66,7 @@ def encode(path: Path, clip: np.ndarray) -> None:
     """``clip`` (T, H, W, 3) uint8 RGB -> an H.264 file; the same frames give the same bytes."""
     part = unfinished(path)
     # The bytes follow from the pictures alone: they change with the number of threads, and MB-tree (x264 core 165)
-    # reads memory
-    # that it never wrote, so that now and then a file came out different.
+    # reads memory that it never wrote, so that now and then a file came out different.
     options = {"preset": "veryfast", "crf": "24", "g": "16", "threads": "1", "mbtree": "0"}
     with av.open(str(part), "w") as container:
         stream = container.add_stream("libx264", rate=FPS, options=options)
@@ -82,9 +81,7 @@ def make_video(clip: Clip, folder: Path, settings: dict) -> None:
     """Draws, darkens and encodes one video.
 
     The scene (person, room, light, exposure, timing) depends on split and number alone: video 7 of every class shows
-    the same
-    person in the same room, so nothing but the motion tells the classes apart.
-    """
+    the same person in the same room, so nothing but the motion tells the classes apart."""
     where = [settings["seed"], SPLITS.index(clip.split), clip.number]
     scene_rng, noise_rng = np.random.default_rng(where), np.random.default_rng([*where, ACTIONS.index(clip.action)])
     luma = float(np.exp(scene_rng.uniform(np.log(DARKEST), np.log(BRIGHTEST))))

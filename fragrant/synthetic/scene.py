@@ -1,9 +1,8 @@
 """Draws one clip of the demo set: a figure in a room, filmed in the dark.
 
 Colours are linear light, 0 black .. 1 white; a canvas is float32 (H, W, 3). Shapes are drawn by their distance to each
-pixel, so
-that edges are smooth. The room is dim and the figure stands in what light there is: brighter than the wall behind it.
-"""
+pixel, so that edges are smooth. The room is dim and the figure stands in what light there is: brighter than the wall
+behind it."""
 
 from typing import NamedTuple
 

@@ -2,9 +2,7 @@
 GPU.
 
 The interpreter is switched on before Triton is first imported, so these cases run in a process of their own, which a
-test
-below starts.
-"""
+test below starts."""
 
 import importlib.util
 import os

@@ -1,9 +1,7 @@
 """The Triton kernels equal their PyTorch twin: in Triton's interpreter on the CPU, and on a GPU.
 
 The interpreter is switched on before Triton is first imported, so these cases run in a process of their own, which a
-test
-below starts. The interpreter has no bfloat16 products; the 16-bit case there is float16.
-"""
+test below starts. The interpreter has no bfloat16 products; the 16-bit case there is float16."""
 
 import importlib.util
 import os

@@ -253,10 +253,9 @@ def test_groups_leave_out_a_frozen_mix_and_know_every_module():
 
 def test_two_training_steps_match_the_published_code():
     """As closely as float32 tells: the same steps in float64 are 2e-3 (first step) and 4e-2 (second) from the published
-    weights of PA,
-    up to 1e-4 and 3e-3 from the others, but 6e-5 from those near the loss. Another rate, momentum or clipping is
-    farther off. Logits are compared before the first step; those before the second are 9e-2 of their deviation
-    apart."""
+    weights of PA, up to 1e-4 and 3e-3 from the others, but 6e-5 from those near the loss. Another rate, momentum or
+    clipping is farther off. Logits are compared before the first step; those before the second are 9e-2 of their
+    deviation apart."""
     expected = golden("mienet/train_step_t3_c10")
     cfg = load_cfg(SLJD, ["NUM_GPUS", "0", "MIE.FREEZE_MIX", "True", "MODEL.DROPOUT_RATE", "0.0"])
     model = build_model(cfg)

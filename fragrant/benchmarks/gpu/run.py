@@ -1,6 +1,5 @@
 """Runs the rows within the time there is. A process of their own runs them, so that a row that crashes, breaks the
-device or hangs
-costs itself alone: the next process goes on behind it."""
+device or hangs costs itself alone: the next process goes on behind it."""
 
 import gc
 import sys

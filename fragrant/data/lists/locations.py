@@ -77,8 +77,7 @@ def locate(
     """Where the videos of a list lie.
 
     A relative path lies in ``prefix`` if given, else beside the list if it exists there, else it is taken as it is.
-    What is
-    nowhere keeps its name: reading it says so.
+    What is nowhere keeps its name: reading it says so.
 
     Args:
         folder: of the list file.

@@ -18,10 +18,9 @@ class CachedFrames:
     """Opens videos as ``open_frames`` does, from the cache where they are in it.
 
     Several processes, also of several machines, may share the folder: files appear whole or not at all, and the room
-    they take is
-    counted under a lock. When the folder is full nothing is thrown out, since every epoch reads all videos: throwing
-    out the oldest
-    would let none stay until it is needed again. A file that changes (size or time) is a new entry.
+    they take is counted under a lock. When the folder is full nothing is thrown out, since every epoch reads all
+    videos: throwing out the oldest would let none stay until it is needed again. A file that changes (size or time) is
+    a new entry.
 
     Args:
         open_frames: reads what is not in the cache; what it returns is what is kept, so reduce frames here.

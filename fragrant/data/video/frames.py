@@ -1,10 +1,8 @@
 """A video as an indexable row of frames: exact frame numbers, at the cost of the frames that are asked for.
 
 Decoding is nearly all of that cost. ``readers.Seeker`` decodes as little as possible and compares what it gets with
-what the
-packets of the file promise; where the two differ, or nothing can be promised, ``readers.Counter`` decodes from the
-start.
-"""
+what the packets of the file promise; where the two differ, or nothing can be promised, ``readers.Counter`` decodes from
+the start."""
 
 import os
 from collections.abc import Callable

@@ -73,8 +73,7 @@ def fills_with_slices(data: memoryview, *, length_bytes: int, is_slice: Callable
 
 def is_one_forward_frame(data: memoryview) -> bool:
     """MPEG-4 part 2: one I- or P-frame. B-frames and what packs them (DivX) make the time stamps of an AVI useless, and
-    a
-    frame of a few bytes is a placeholder that decodes to nothing."""
+    a frame of a few bytes is a placeholder that decodes to nothing."""
     content = bytes(data)
     start = content.find(VOP)
     one = start >= 0 and content.find(VOP, start + 4) < 0

@@ -71,8 +71,7 @@ OpenSource = Callable[..., Source]  # open_source(quick=True)
 
 class Seeker:
     """Frames by their time stamps: decodes from the last key frame before a wanted frame to that frame, and on the way
-    leaves
-    out the frames that neither are wanted nor needed by another.
+    leaves out the frames that neither are wanted nor needed by another.
 
     What comes out of the decoder is compared with what was expected.
 

@@ -159,8 +159,7 @@ def test_multi_scale_boxes():
 @pytest.mark.parametrize("row", golden("mienet/crops")["rows"], ids=lambda row: "x".join(map(str, row["image_wh"])))
 def test_test_crops_are_those_of_mie_net_but_for_its_slips(row):
     """Published crops lie on quarters of whole pixels, up to three short of the right border and two of the centre; in
-    upright
-    frames they move along the short side."""
+    upright frames they move along the short side."""
     data, (width, height), published = golden("mienet/crops"), row["image_wh"], row["test"]
     height, width = transforms.short_side_size(height, width, data["scale_size"])
     assert [width, height] == published["scaled_wh"]
