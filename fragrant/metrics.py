@@ -229,9 +229,8 @@ def _average_precision(scores: Tensor, positive: Tensor) -> float:
         return math.nan
     order = scores.argsort(descending=True, stable=True)
     hits, ranked = positive[order].double().cumsum(0), scores[order]
-    ends = torch.cat(
-        [(ranked[1:] != ranked[:-1]).nonzero().flatten(), torch.tensor([len(ranked) - 1])]
-    )  # last of equal scores
+    # last of equal scores
+    ends = torch.cat([(ranked[1:] != ranked[:-1]).nonzero().flatten(), torch.tensor([len(ranked) - 1])])
     precision, recall = hits[ends] / (ends + 1), hits[ends] / hits[-1]
     return float((recall.diff(prepend=torch.zeros(1, dtype=torch.float64)) * precision).sum())
 

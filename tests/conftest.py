@@ -12,13 +12,11 @@ import torch
 
 ROOT = Path(__file__).resolve().parents[1]
 GOLDEN = Path(__file__).parent / "golden"
-if (
-    "PYTEST_XDIST_WORKER" in os.environ
-):  # one of several test processes: a core each, also for the commands that they start
+# one of several test processes: a core each, also for the commands that they start
+if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-torch.set_num_threads(
-    int(os.environ.get("OMP_NUM_THREADS", 2))
-)  # more gain little here, and cost a lot where another wants a core
+# more gain little here, and cost a lot where another wants a core
+torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", 2)))
 
 
 def golden(name: str) -> dict:

@@ -188,17 +188,15 @@ class ClipDataset(Dataset):
         place = {number: at for at, number in enumerate(numbers)}
         luma = mean_luma(pixels) if self.measure_luma else math.nan
         pixels = self.transform.prepare(pixels)
-        keys = [
-            at if view.where is None else view for at, view in enumerate(views)
-        ]  # placed views of a short video are often the same
+        # placed views of a short video are often the same
+        keys = [at if view.where is None else view for at, view in enumerate(views)]
         clip_of = {key: number for number, key in enumerate(dict.fromkeys(keys))}
         shown = []
         for at in map(keys.index, clip_of):
             frames = self.transform(pixels, views[at].where, random.Random(f"{seed}-{at}"))
             shown += [frames[place[number]] for number in views[at].frames]
-        clips = torch.stack(shown).unflatten(
-            0, (len(clip_of), -1)
-        )  # copied once, out of the frames: the crops of a clip overlap
+        # copied once, out of the frames: the crops of a clip overlap
+        clips = torch.stack(shown).unflatten(0, (len(clip_of), -1))
         return VideoClips(clips, tuple(clip_of[key] for key in keys), self._label(record), video_id, luma)
 
     def _label(self, record: VideoRecord) -> int | Tensor:

@@ -154,9 +154,8 @@ class ClipLoader:
         self.skipped = {}
         for loaded in self._loader:  # workers use one thread each: torch sees to it
             self._note(loaded.skipped)
-            if (
-                self.dataset.replace and loaded.incomplete
-            ):  # a smaller batch on one rank would let the others wait for ever
+            # a smaller batch on one rank would let the others wait for ever
+            if self.dataset.replace and loaded.incomplete:
                 last = loaded.skipped[-1].message
                 raise RunStopped(
                     "a training video cannot be read, nor any of its class that were tried in its place; the "

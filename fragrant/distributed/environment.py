@@ -85,9 +85,8 @@ def _slurm(environ: Mapping[str, str]) -> Launched:
     names = ("SLURM_PROCID", "SLURM_STEP_NUM_TASKS", "SLURM_LOCALID", "SLURM_STEP_NUM_NODES", "SLURM_JOB_ID")
     rank, world_size, local_rank, num_nodes, job = _numbers(environ, names, "srun")
     host = environ.get("MASTER_ADDR") or slurm_address(environ["SLURM_STEP_NODELIST"])
-    port = (
-        environ.get("MASTER_PORT") or 20000 + (job * 37 + int(environ.get("SLURM_STEP_ID", 0))) % 10000
-    )  # two jobs may share a node
+    # two jobs may share a node
+    port = environ.get("MASTER_PORT") or 20000 + (job * 37 + int(environ.get("SLURM_STEP_ID", 0))) % 10000
     if world_size % num_nodes:
         raise UserError(
             f"srun started {world_size} tasks on {num_nodes} nodes; allowed: equally many on each (--ntasks-per-node)"
@@ -160,9 +159,8 @@ def own_environments(*, num_gpus: int, num_shards: int, shard_id: int, init_meth
 
 def free_address() -> str:
     """A rendezvous for processes of this machine alone."""
-    for port in random.SystemRandom().sample(
-        range(20000, 30000), 100
-    ):  # below those that connections are given while one waits
+    # below those that connections are given while one waits
+    for port in random.SystemRandom().sample(range(20000, 30000), 100):
         with contextlib.suppress(OSError), socket.socket() as probe:
             probe.bind(("localhost", port))
             return f"tcp://localhost:{port}"

@@ -9,9 +9,8 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from fragrant.distributed import any_rank, gather_objects
 
-SIGNALS = [
-    getattr(signal, name) for name in ("SIGTERM", "SIGUSR1") if hasattr(signal, name)
-]  # SLURM sends USR1 before the time is up
+# SLURM sends USR1 before the time is up
+SIGNALS = [getattr(signal, name) for name in ("SIGTERM", "SIGUSR1") if hasattr(signal, name)]
 
 
 class Interrupted(Exception):

@@ -64,9 +64,8 @@ class TrainMeter:
         self.window, self.whole = Average(), Average()
         self.seconds_before = 0.0  # of this epoch, before it was interrupted
         self.started = time.perf_counter()
-        self.times: deque[tuple[float, float]] = deque(
-            maxlen=max(period, 1)
-        )  # seconds: (step, of which waiting for data)
+        # seconds: (step, of which waiting for data)
+        self.times: deque[tuple[float, float]] = deque(maxlen=max(period, 1))
 
     def _seconds(self) -> float:
         return self.seconds_before + time.perf_counter() - self.started

@@ -8,9 +8,8 @@ from fragrant.distributed.signals import Interrupted, StopRequest
 from fragrant.errors import RunStopped
 from fragrant.logs import RunLog
 
-StateOf = Callable[
-    [int, int], dict
-]  # (finished epochs, batches done in the next) -> all that a resumed run needs; every rank calls it
+# (finished epochs, batches done in the next) -> all that a resumed run needs; every rank calls it
+StateOf = Callable[[int, int], dict]
 
 
 class Saver:
@@ -49,9 +48,8 @@ class Saver:
             Interrupted: stopped, and saved.
             RunStopped: asked to end, but it could not be saved.
         """
-        if (
-            done == self.num_batches or done % self.accum_steps
-        ):  # the epoch has a checkpoint of its own; gradients are not saved
+        # the epoch has a checkpoint of its own; gradients are not saved
+        if done == self.num_batches or done % self.accum_steps:
             return
         heard = self.stop.agreed()
         if heard or self._is_due(epoch, done):

@@ -34,9 +34,8 @@ class Sources(NamedTuple):
     checkpoint: str  # TRAIN.CHECKPOINT_FILE_PATH
     epoch_reset: bool  # TRAIN.CHECKPOINT_EPOCH_RESET
     clear_patterns: tuple[str, ...]  # TRAIN.CHECKPOINT_CLEAR_NAME_PATTERN
-    inflation: (
-        str | None
-    )  # TRAIN.CHECKPOINT_INFLATE: image filters of ``checkpoint`` are spread over time, or not taken
+    # TRAIN.CHECKPOINT_INFLATE: image filters of ``checkpoint`` are spread over time, or not taken
+    inflation: str | None
     pretrained: str  # image or video weights of the published model
 
 

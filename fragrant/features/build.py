@@ -56,12 +56,13 @@ NO_MATTER = (
     ),
     "DATA.TRANSFORMS",
     *("DATA.ENSEMBLE_METHOD", "TEST.ENABLE", "TEST.DATASET", "TEST.BATCH_SIZE", "TEST.TEST_BEST", "TEST.SELECT_ON"),
+    # the file's hash counts
     *(
         "TEST.ENSEMBLE_SPACE",
         "TEST.SAVE_RESULTS_PATH",
         "TEST.ALLOW_PARTIAL_LOAD",
         "TEST.CHECKPOINT_FILE_PATH",
-    ),  # the file's hash counts
+    ),
     *(
         "FEATURES.CACHE_DIR",
         "FEATURES.CLASSIFIERS",
@@ -97,9 +98,8 @@ def build_features(
         raise FeatureError(
             "DATA.MULTI_LABEL True: classifiers of frozen features take one label per video; allowed: False"
         )
-    cfg = changed(
-        cfg, {"DATA.HOLD_OUT": 0.0}
-    )  # all training videos: cross-validation takes the place of a validation list
+    # all training videos: cross-validation takes the place of a validation list
+    cfg = changed(cfg, {"DATA.HOLD_OUT": 0.0})
     videos = {split: build_records(cfg, split) for split in SPLITS}
     refuse_shared_videos(*({record.path for record in videos[split].records} for split in SPLITS))
     datasets, network, weights = (frames_of if mode == "frames" else clips_of)(cfg, videos)

@@ -36,9 +36,8 @@ class FrameTransform:
     def __call__(self, frames: Tensor, where: float | None, rng) -> Tensor:
         """(T, H, W, C) uint8 -> (T, S, S, C) uint8"""
         images = frames.permute(0, 3, 1, 2)  # (T, C, H, W)
-        images = TF.resize(
-            images, self.preset.resize_size, interpolation=self.preset.interpolation, antialias=True
-        )  # as PIL
+        # as PIL
+        images = TF.resize(images, self.preset.resize_size, interpolation=self.preset.interpolation, antialias=True)
         return TF.center_crop(images, self.preset.crop_size).permute(0, 2, 3, 1)
 
 

@@ -91,9 +91,8 @@ class Predictor:
         self.clips_per_forward = clips_per_forward
         self.device = device
         self.multi_label = multi_label
-        self.choices = tuple(
-            getattr(model, "choices", {})
-        )  # names of what the model decides for every clip: ("gamma",)
+        # names of what the model decides for every clip: ("gamma",)
+        self.choices = tuple(getattr(model, "choices", {}))
 
     def predict(self, path: str | os.PathLike, *, top: int = 5) -> Prediction:
         """

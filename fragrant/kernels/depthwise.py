@@ -9,13 +9,7 @@ import torch
 from torch import Tensor
 
 from fragrant.kernels import depthwise_torch
-from fragrant.kernels.taps import (
-    TRITON_DTYPES,
-    KernelError,
-    check_implementation,
-    triton_is_installed,
-    triton_is_interpreted,
-)
+from fragrant.kernels.taps import has_operators, picks_triton
 
 
 def depthwise_conv3d(
@@ -30,33 +24,16 @@ def depthwise_conv3d(
     Raises:
         KernelError: Triton was asked for, but cannot run on this device or in this number format.
     """
-    if runs_in_triton(impl, x) and triton_operators_are_there():
+    if runs_in_triton(impl, x) and has_operators("depthwise_triton"):
         return torch.ops.fragrant.depthwise_conv3d(x, weight, bias, stride)
     return depthwise_torch.depthwise_conv3d(x, weight, bias, stride)
 
 
 def runs_in_triton(impl: str, x: Tensor) -> bool:
-    """ "auto" is Triton for CUDA tensors in channels_last_3d and a number format that it has, if it is installed.
+    """As ``picks_triton``; "auto" wants channels_last_3d as well, and no more numbers than 32-bit indices reach.
 
     Raises:
         KernelError: Triton was asked for, but cannot run on this device.
     """
-    on_gpu = x.device.type == "cuda"
-    if check_implementation(impl) == "triton" and not (on_gpu or triton_is_interpreted()):
-        raise KernelError(
-            f"the implementation 'triton' needs tensors on a CUDA GPU, got {x.device}; use 'auto' or 'torch'"
-        )
-    return impl == "triton" or (impl == "auto" and on_gpu and is_fast_in_triton(x) and triton_is_installed())
-
-
-def is_fast_in_triton(x: Tensor) -> bool:
-    reached = x.numel() < 2**31  # by the kernels' 32-bit indices
-    return reached and x.dtype in TRITON_DTYPES and x.is_contiguous(memory_format=torch.channels_last_3d)
-
-
-@torch.compiler.assume_constant_result  # torch.compile cannot trace an import
-def triton_operators_are_there() -> bool:
-    """True: registers them at the first call, because importing Triton costs a second."""
-    from fragrant.kernels import depthwise_triton  # noqa: F401
-
-    return True
+    fast = x.is_contiguous(memory_format=torch.channels_last_3d) and x.numel() < 2**31
+    return picks_triton(impl, x) and (impl == "triton" or fast)

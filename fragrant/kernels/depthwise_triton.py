@@ -72,13 +72,31 @@ def plus(totals, i: tl.constexpr, value):
 
 
 @triton.jit(do_not_specialize=LENGTHS)
+# fmt: skip
 def forward_kernel(
-    x, taps, bias, y, T, H, W, T_OUT, H_OUT, W_OUT, groups,
-    C: tl.constexpr, KT: tl.constexpr, KH: tl.constexpr, KW: tl.constexpr,
-    ST: tl.constexpr, SH: tl.constexpr, SW: tl.constexpr,
-    GROUP: tl.constexpr, POSITIONS: tl.constexpr, CHANNELS: tl.constexpr,
+    x,
+    taps,
+    bias,
+    y,
+    T,
+    H,
+    W,
+    T_OUT,
+    H_OUT,
+    W_OUT,
+    groups,
+    C: tl.constexpr,
+    KT: tl.constexpr,
+    KH: tl.constexpr,
+    KW: tl.constexpr,
+    ST: tl.constexpr,
+    SH: tl.constexpr,
+    SW: tl.constexpr,
+    GROUP: tl.constexpr,
+    POSITIONS: tl.constexpr,
+    CHANNELS: tl.constexpr,
     HAS_BIAS: tl.constexpr,
-):  # fmt: skip
+):
     """y[n] = bias + sum_m taps[m] * x[stride * n + m - kernel // 2], for one tile of one frame and CHANNELS
     channels."""
     program = tl.program_id(0)
@@ -112,12 +130,29 @@ def forward_kernel(
 
 
 @triton.jit(do_not_specialize=LENGTHS)
+# fmt: skip
 def input_grad_kernel(
-    grad, taps, x_grad, T, H, W, T_OUT, H_OUT, W_OUT, groups,
-    C: tl.constexpr, KT: tl.constexpr, KH: tl.constexpr, KW: tl.constexpr,
-    ST: tl.constexpr, SH: tl.constexpr, SW: tl.constexpr,
-    GROUP: tl.constexpr, POSITIONS: tl.constexpr, CHANNELS: tl.constexpr,
-):  # fmt: skip
+    grad,
+    taps,
+    x_grad,
+    T,
+    H,
+    W,
+    T_OUT,
+    H_OUT,
+    W_OUT,
+    groups,
+    C: tl.constexpr,
+    KT: tl.constexpr,
+    KH: tl.constexpr,
+    KW: tl.constexpr,
+    ST: tl.constexpr,
+    SH: tl.constexpr,
+    SW: tl.constexpr,
+    GROUP: tl.constexpr,
+    POSITIONS: tl.constexpr,
+    CHANNELS: tl.constexpr,
+):
     """x_grad[n] = sum over outputs o and taps m with stride * o + m - kernel // 2 = n of taps[m] * grad[o], for one
     tile and one frame.
 
@@ -139,10 +174,11 @@ def input_grad_kernel(
     t = frame % T + KT // 2
     first_dt, first_dy = t % ST, (row_rest + KH // 2) % SH
     steps_t, steps_y = (KT - first_dt + ST - 1) // ST, (KH - first_dy + SH - 1) // SH
+    # frame and row of the outputs that the first tap meets
     last_t, last_row = (
         t // ST,
         row_step + (row_rest + KH // 2) // SH,
-    )  # frame and row of the outputs that the first tap meets
+    )
     totals = (tl.zeros((POSITIONS, CHANNELS), tl.float32),) * GROUP
     for step in range(tl.maximum(0, last_t - T_OUT + 1) * steps_y, tl.minimum(steps_t, last_t + 1) * steps_y):
         step_t, step_y = step // steps_y, step % steps_y
@@ -165,13 +201,32 @@ def input_grad_kernel(
 
 
 @triton.jit(do_not_specialize=LENGTHS)
+# fmt: skip
 def filter_grad_kernel(
-    grad, x, sums, T, H, W, T_OUT, H_OUT, W_OUT, groups, clips, parts,
-    C: tl.constexpr, KT: tl.constexpr, KH: tl.constexpr, KW: tl.constexpr,
-    ST: tl.constexpr, SH: tl.constexpr, SW: tl.constexpr,
-    GROUP: tl.constexpr, POSITIONS: tl.constexpr, CHANNELS: tl.constexpr,
+    grad,
+    x,
+    sums,
+    T,
+    H,
+    W,
+    T_OUT,
+    H_OUT,
+    W_OUT,
+    groups,
+    clips,
+    parts,
+    C: tl.constexpr,
+    KT: tl.constexpr,
+    KH: tl.constexpr,
+    KW: tl.constexpr,
+    ST: tl.constexpr,
+    SH: tl.constexpr,
+    SW: tl.constexpr,
+    GROUP: tl.constexpr,
+    POSITIONS: tl.constexpr,
+    CHANNELS: tl.constexpr,
     TAP_ROWS: tl.constexpr,
-):  # fmt: skip
+):
     """sums[part, m] = sum of grad[o] * x[stride * o + m - kernel // 2] over one of ``parts`` parts of the outputs o.
 
     For CHANNELS channels, one frame offset dt and TAP_ROWS rows of the filter, whose sums stay in registers. One row

@@ -121,9 +121,10 @@ def transform(frames, T: tl.constexpr, EXPONENT: tl.constexpr):
 
 
 @triton.jit
+# fmt: skip
 def gain_kernel(
     x, y, groups, chunks, T: tl.constexpr, EXPONENT: tl.constexpr, VECTOR: tl.constexpr, BLOCK: tl.constexpr
-):  # fmt: skip
+):
     """y[t] = x[t] * gain[bin of t]"""
     first, exists, length = column_places(groups, chunks, T, VECTOR, BLOCK)
     frames = load_frames(x, first, exists, length, T)
@@ -135,9 +136,10 @@ def gain_kernel(
 
 
 @triton.jit
+# fmt: skip
 def grad_kernel(
     x, grad, grad_x, groups, chunks, T: tl.constexpr, EXPONENT: tl.constexpr, VECTOR: tl.constexpr, BLOCK: tl.constexpr
-):  # fmt: skip
+):
     """Through the factor x: grad * gain. Through the gain of bin k, which scales the frames k and T - k: back through
     the transform."""
     first, exists, length = column_places(groups, chunks, T, VECTOR, BLOCK)

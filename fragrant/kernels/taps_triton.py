@@ -50,12 +50,26 @@ def in_map(x, y, t, W, H, T):
 
 
 @triton.jit
+# fmt: skip
 def apply_kernel(
-    kernels, v, y, T, H, W, U, heads,
-    KT: tl.constexpr, KH: tl.constexpr, KW: tl.constexpr,
-    HEADS: tl.constexpr, ROWS: tl.constexpr, COLUMNS: tl.constexpr,
-    WINDOW: tl.constexpr, CHANNELS: tl.constexpr, PRECISION: tl.constexpr,
-):  # fmt: skip
+    kernels,
+    v,
+    y,
+    T,
+    H,
+    W,
+    U,
+    heads,
+    KT: tl.constexpr,
+    KH: tl.constexpr,
+    KW: tl.constexpr,
+    HEADS: tl.constexpr,
+    ROWS: tl.constexpr,
+    COLUMNS: tl.constexpr,
+    WINDOW: tl.constexpr,
+    CHANNELS: tl.constexpr,
+    PRECISION: tl.constexpr,
+):
     """y[n, h, u] = sum_m kernels[n, h, m] * v[n + m, u], for one tile and CHANNELS channels; WINDOW pixels of a window
     row at a time."""
     frame, y0, x0, head0 = tile_at(tl.program_id(0), H, W, heads, HEADS, ROWS, COLUMNS)
@@ -87,12 +101,25 @@ def apply_kernel(
 
 
 @triton.jit
+# fmt: skip
 def scatter_kernel(
-    kernels, y, v, T, H, W, U, heads,
-    KT: tl.constexpr, KH: tl.constexpr, KW: tl.constexpr,
-    ROWS: tl.constexpr, COLUMNS: tl.constexpr,
-    WINDOW: tl.constexpr, CHANNELS: tl.constexpr, PRECISION: tl.constexpr,
-):  # fmt: skip
+    kernels,
+    y,
+    v,
+    T,
+    H,
+    W,
+    U,
+    heads,
+    KT: tl.constexpr,
+    KH: tl.constexpr,
+    KW: tl.constexpr,
+    ROWS: tl.constexpr,
+    COLUMNS: tl.constexpr,
+    WINDOW: tl.constexpr,
+    CHANNELS: tl.constexpr,
+    PRECISION: tl.constexpr,
+):
     """v[n, u] = sum_{h, m} kernels[n - m, h, m] * y[n - m, h, u], for one tile and CHANNELS channels.
 
     The window holds the positions that the sum comes from; tap (dy, dx) leads from there to the output.
@@ -129,12 +156,27 @@ def scatter_kernel(
 
 
 @triton.jit
+# fmt: skip
 def correlate_kernel(
-    y, v, s, T, H, W, U, heads,
-    KT: tl.constexpr, KH: tl.constexpr, KW: tl.constexpr,
-    HEADS: tl.constexpr, ROWS: tl.constexpr, COLUMNS: tl.constexpr,
-    WINDOW: tl.constexpr, WINDOW_ROWS: tl.constexpr, CHANNELS: tl.constexpr, PRECISION: tl.constexpr,
-):  # fmt: skip
+    y,
+    v,
+    s,
+    T,
+    H,
+    W,
+    U,
+    heads,
+    KT: tl.constexpr,
+    KH: tl.constexpr,
+    KW: tl.constexpr,
+    HEADS: tl.constexpr,
+    ROWS: tl.constexpr,
+    COLUMNS: tl.constexpr,
+    WINDOW: tl.constexpr,
+    WINDOW_ROWS: tl.constexpr,
+    CHANNELS: tl.constexpr,
+    PRECISION: tl.constexpr,
+):
     """s[n, h, m] = sum_u y[n, h, u] * v[n + m, u], for one tile, one dt and WINDOW_ROWS rows of the window."""
     frame, y0, x0, head0 = tile_at(tl.program_id(0), H, W, heads, HEADS, ROWS, COLUMNS)
     row_blocks = tl.cdiv(ROWS + KH - 1, WINDOW_ROWS)

@@ -34,9 +34,8 @@ class TileBlock(NamedTuple):
         bottom = self.top + (self.tiles_y - 1) * self.height + window_height
         right = self.left + (self.tiles_x - 1) * self.width + window_width
         windows = padded[:, :, self.top : bottom, self.left : right]
-        windows = windows.unfold(2, window_height, self.height).unfold(
-            3, window_width, self.width
-        )  # (N, T, ty, tx, U, wh, ww)
+        # (N, T, ty, tx, U, wh, ww)
+        windows = windows.unfold(2, window_height, self.height).unfold(3, window_width, self.width)
         return windows.permute(1, 0, 2, 3, 5, 6, 4)
 
 

@@ -11,9 +11,8 @@ from fragrant.plugins import load_plugins
 def exit_code(main: Callable[[], int | None], *, debug: bool, plugins: Sequence[str] = ()) -> int:
     """Imports the plug-ins and runs ``main``: what it returns, 0 when done, 2 after one line on stderr for wrong input,
     1 for a run that had to stop."""
-    warnings.filterwarnings(
-        "ignore", message=".*torch.jit.script.* is deprecated", category=FutureWarning
-    )  # fvcore's, not the user's
+    # fvcore's, not the user's
+    warnings.filterwarnings("ignore", message=".*torch.jit.script.* is deprecated", category=FutureWarning)
     try:
         load_plugins(plugins)
         return main() or 0

@@ -23,9 +23,8 @@ from fragrant.kernels.own_backward import applied, one_node, own_backward
 from fragrant.kernels.taps import check_implementation
 from fragrant.layers.autocast import autocast_off
 
-CPU_WORK_NUMBERS = (
-    1 << 18
-)  # frames x columns at work together: a buffer of 1 MB in float32, the fastest of 2^15 .. 2^22
+# frames x columns at work together: a buffer of 1 MB in float32, the fastest of 2^15 .. 2^22
+CPU_WORK_NUMBERS = 1 << 18
 GPU_WORK_NUMBERS = 1 << 25
 
 
@@ -116,9 +115,8 @@ class Fourier(NamedTuple):
         """For columns (G, T, L)."""
         num_frames, dtype = columns.shape[1], torch.promote_types(columns.dtype, torch.float32)
         k = torch.arange(1, num_frames // 2 + 1, device=columns.device)
-        turn = (
-            k[:, None] * torch.arange(num_frames, device=columns.device) % num_frames
-        )  # whole turns come off while exact
+        # whole turns come off while exact
+        turn = k[:, None] * torch.arange(num_frames, device=columns.device) % num_frames
         angle = turn.double() * (2 * math.pi / num_frames)
         scale = (k.double() / num_frames) ** (2 if exponent == 1 else 1) / math.sqrt(num_frames)
         rows = torch.cat([angle.cos(), angle.sin()]) * scale.repeat(2)[:, None]

@@ -87,9 +87,8 @@ def histogram_counts(frames: Tensor) -> Tensor:
     Values are stretched to 0..255 in float32; of numbers that rounding puts above 255 (the frame's maximum may be one)
     numpy takes none, so they are counted nowhere. A bin holds its lower edge, the last one both."""
     low, high = frames.amin(1, keepdim=True), frames.amax(1, keepdim=True)
-    width = torch.full(
-        (), 255 / BINS, dtype=frames.dtype, device=frames.device
-    )  # a GPU multiplies by the inverse of a plain number
+    # a GPU multiplies by the inverse of a plain number
+    width = torch.full((), 255 / BINS, dtype=frames.dtype, device=frames.device)
     # In this order. The last division gives a whole number or more exactly where a value has reached that edge: both
     # are exact in float32, and the number before an edge is more than one rounding away from it.
     places = (frames - low).mul_(255).div_(high - low + 1e-10).div_(width)  # (F, P), 0 .. 256
@@ -104,9 +103,8 @@ def histogram_counts(frames: Tensor) -> Tensor:
 def _count(places: Tensor, length: int) -> Tensor:
     """How often each of 0 .. length-1 occurs. On a GPU without waiting for it, and the same every time: the counts are
     whole numbers."""
-    if (
-        places.device.type == "cpu" and not torch.compiler.is_exporting()
-    ):  # torch.export of torch 2.11 expects another type of it
+    # torch.export of torch 2.11 expects another type of it
+    if places.device.type == "cpu" and not torch.compiler.is_exporting():
         return torch.bincount(places, minlength=length)
     return torch.zeros(length, dtype=torch.int32, device=places.device).scatter_add_(
         0, places.long(), torch.ones_like(places)

@@ -214,9 +214,8 @@ def products(clips: Tensor, grad: Tensor, exponents: Tensor) -> Tensor:
     (N, E)."""
     share, low, span = stretch(clips)
     logs = share.log2()  # once for all experts: their powers then cost little
-    powers = [
-        (logs * exponent).exp2_().mul_(grad).sum((1, 3, 4), keepdim=True) for exponent in exponents
-    ]  # (N, 1, T, 1, 1) each
+    # (N, 1, T, 1, 1) each
+    powers = [(logs * exponent).exp2_().mul_(grad).sum((1, 3, 4), keepdim=True) for exponent in exponents]
     constant = grad.sum((1, 3, 4), keepdim=True) * low
     return torch.cat(powers, 1).mul(span).add(constant).sum((2, 3, 4))
 

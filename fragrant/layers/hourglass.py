@@ -58,7 +58,6 @@ class HourglassGate(nn.Module):
         frames = x.shape[2]
         narrow = self.norm(self.reduce(x.transpose(1, 2).flatten(0, 1)))  # (N*T, c, H, W)
         moving = self.hourglass(narrow.unflatten(0, (-1, frames)).transpose(1, 2)).mean((3, 4))  # (N, c, T)
-        gate = self.gate_norm(
-            self.expand(moving.transpose(1, 2).flatten(0, 1)[..., None, None])
-        ).sigmoid()  # (N*T, C, 1, 1)
+        # (N*T, C, 1, 1)
+        gate = self.gate_norm(self.expand(moving.transpose(1, 2).flatten(0, 1)[..., None, None])).sigmoid()
         return x * gate.unflatten(0, (-1, frames)).transpose(1, 2)

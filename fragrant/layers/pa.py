@@ -51,9 +51,8 @@ class PA(nn.Module):
         dtype = autocast_dtype(clips) or clips.dtype
         with autocast_off(clips):
             weight = self.conv.weight.to(dtype)
-            maps = applied(
-                ResponseDistance, clips, weight, self.conv.bias, self.frames_per_segment
-            )  # (N*T*(L-1), H, W)
+            # (N*T*(L-1), H, W)
+            maps = applied(ResponseDistance, clips, weight, self.conv.bias, self.frames_per_segment)
         return maps.unflatten(0, (-1, self.frames_per_segment - 1))
 
 
@@ -99,9 +98,8 @@ def to_frames(grad: Tensor, clips: Tensor, frames_per_segment: int) -> Tensor:
     """The gradient of the clips from that of their differences: the way back of ``differences``."""
     grad_clips = torch.zeros_like(clips)  # (N, C, T*L, H, W)
     segments = grad_clips.unflatten(2, (-1, frames_per_segment))  # (N, C, T, L, H, W), a view
-    grad = grad.view(len(clips), -1, frames_per_segment - 1, *grad.shape[1:]).permute(
-        0, 3, 1, 2, 4, 5
-    )  # (N, C, T, L-1, H, W)
+    # (N, C, T, L-1, H, W)
+    grad = grad.view(len(clips), -1, frames_per_segment - 1, *grad.shape[1:]).permute(0, 3, 1, 2, 4, 5)
     segments[:, :, :, :-1] += grad
     segments[:, :, :, 1:] -= grad
     return grad_clips

@@ -167,9 +167,8 @@ class ContractConvolved(torch.autograd.Function):
                 matrices = position_matrices(z[clips], filters, offset)  # (p, A, B)
                 torch.bmm(grad_rows, matrices if ctx.transposed else matrices.mT, out=by_position(grad_x[clips]))
             if needs_z or needs_filters or needs_offset:
-                grad_matrices = (
-                    torch.bmm(grad_rows.mT, x_rows) if ctx.transposed else torch.bmm(x_rows.mT, grad_rows)
-                )  # (p, A, B)
+                # (p, A, B)
+                grad_matrices = torch.bmm(grad_rows.mT, x_rows) if ctx.transposed else torch.bmm(x_rows.mT, grad_rows)
                 grad_offset += grad_matrices.sum(0, dtype=grad_offset.dtype)
                 add_to = grad_filters if needs_filters else None
                 convolution_gradients(
@@ -189,9 +188,8 @@ def position_matrices(z: Tensor, filters: Tensor, offset: Tensor | None) -> Tens
     its own B filters."""
     channels, matrix_width = filters.shape[:2]
     padding = [k // 2 for k in filters.shape[2:]]
-    planes = F.conv3d(
-        channels_first(z), filters.flatten(0, 1).unsqueeze(1), padding=padding, groups=channels
-    )  # (n, A*B, T, H, W)
+    # (n, A*B, T, H, W)
+    planes = F.conv3d(channels_first(z), filters.flatten(0, 1).unsqueeze(1), padding=padding, groups=channels)
     matrices = planes.permute(0, 2, 3, 4, 1).reshape(-1, channels, matrix_width)
     return matrices if offset is None else matrices.add_(offset)
 

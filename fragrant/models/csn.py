@@ -18,12 +18,13 @@ from fragrant.layers.recompute import recompute
 from fragrant.models.backbone import Backbone, ModelError, blocks_to_recompute
 from fragrant.models.build import MODELS, recompute_blocks
 
+# depth -> blocks of the four stages
 BLOCKS = {
     26: (2, 2, 2, 2),
     50: (3, 4, 6, 3),
     101: (3, 4, 23, 3),
     152: (3, 8, 36, 3),
-}  # depth -> blocks of the four stages
+}
 BATCH_NORM_EPS = 1e-3  # as in Caffe2, where the published weights come from; torch's 1e-5 moves logits by up to 0.8 %
 
 
@@ -113,9 +114,8 @@ class CSN(Backbone):
         self.pool2 = nn.MaxPool3d((2, 1, 1), stride=(2, 1, 1)) if pool2 else nn.Identity()
         self.num_features = net.fc.in_features
         self.dropout = nn.Dropout(dropout_rate)
-        self.head = (
-            net.fc if num_classes else nn.Identity()
-        )  # VideoResNet initialises it as published: std 0.01, bias 0
+        # VideoResNet initialises it as published: std 0.01, bias 0
+        self.head = net.fc if num_classes else nn.Identity()
         for norm in self._batch_norms():
             norm.eps = BATCH_NORM_EPS
             for parameter in norm.parameters() if frozen_bn else ():

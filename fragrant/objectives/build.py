@@ -30,11 +30,12 @@ from fragrant.registry import Registry
 # then
 OBJECTIVES = Registry("TRAIN.OBJECTIVE")
 LOSSES = Registry("MODEL.LOSS_FUNC", keys=("MODEL.LOSS_FUNC",))
+# published files with mixup ask for the second: the first takes shares too
 for name in (
     "cross_entropy",
     "soft_cross_entropy",
     "focal",
-):  # published files with mixup ask for the second: the first takes shares too
+):
     LOSSES.register(name)(cross_entropy)
 LOSSES.register("bce_logit")(binary_cross_entropy)
 BUILT_IN = ("classify", "distill", "svmix")  # objectives that follow from MIXUP and DISTILL

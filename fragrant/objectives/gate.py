@@ -18,8 +18,8 @@ from fragrant.objectives.objective import StepOutput
 def balance_loss(probs: Tensor, expert: Tensor) -> Tensor:
     """(N, E), (N,) -> (): E * sum over the experts of mean probability * share of the clips; 1 where all serve alike, E
     for one alone."""
-    soft_labels = torch.nn.functional.one_hot(expert, probs.shape[1]).to(probs.dtype).mean(0)
-    return probs.shape[1] * (probs.mean(0) * soft_labels).sum()
+    shares = torch.nn.functional.one_hot(expert, probs.shape[1]).to(probs.dtype).mean(0)
+    return probs.shape[1] * (probs.mean(0) * shares).sum()
 
 
 class Gated(Classify):
@@ -67,9 +67,8 @@ class ExpectedLoss(Gated):
         probs = self.model.experts.choose(clips).probs  # (N, E)
         with torch.no_grad():
             experts = torch.arange(probs.shape[1], device=clips.device)
-            logits = torch.stack(
-                [self.model.decide(clips, expert.expand(len(clips)))[0] for expert in experts]
-            )  # (E, N, K)
+            # (E, N, K)
+            logits = torch.stack([self.model.decide(clips, expert.expand(len(clips)))[0] for expert in experts])
             losses = torch.stack([self.loss_fn.each(by_expert, labels) for by_expert in logits], 1)  # (N, E)
         likeliest = probs.argmax(1)
         loss = (probs * losses).sum(1).mean() + self.balance * balance_loss(probs, likeliest)

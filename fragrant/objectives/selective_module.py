@@ -41,9 +41,8 @@ class SelectiveModule(nn.Module):
             else:
                 tokens = features.permute(0, 2, 3, 4, 1).flatten(2, 3)  # (N, t, h*w, C)
             own, other = F.pad(tokens, (0, 1), value=lam - 0.5), F.pad(tokens[partner], (0, 1), value=0.5 - lam)
-            answers = F.scaled_dot_product_attention(
-                self.query(own), self.query(other), self.value(other)
-            )  # (..., L, 1)
+            # (..., L, 1)
+            answers = F.scaled_dot_product_attention(self.query(own), self.query(other), self.value(other))
             mask = answers.squeeze(-1).sigmoid()
         _, _, t, h, w = features.shape
         return mask[..., None, None].expand(-1, t, h, w) if temporal else mask.unflatten(2, (h, w))

@@ -11,9 +11,8 @@ from fragrant.registry import Registry
 # name -> function(epoch, *, base_lr, end_lr, start_epoch, max_epoch, steps, lrs, warmup_epochs, warmup_start_lr) ->
 # learning rate; an entry names those that it reads and takes the others as ``**_``.
 SCHEDULES = Registry("SOLVER.LR_POLICY", keys=("SOLVER.LR_POLICY",))
-OWN_WARM_UP = {
-    "warmup_times_steps"
-}  # the names of those that warm up by themselves; over the others ``lr_at`` lays a straight line
+# the names of those that warm up by themselves; over the others ``lr_at`` lays a straight line
+OWN_WARM_UP = {"warmup_times_steps"}
 
 
 @SCHEDULES.register("cosine")

@@ -26,12 +26,10 @@ class _FusedAttention(torch.autograd.Function):
     @staticmethod
     def forward(ctx, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         *batch, heads, length, _ = q.shape
-        out = q.new_empty(*batch, length, heads, v.shape[-1]).transpose(
-            -3, -2
-        )  # the kernels' layout: joining the heads copies nothing
-        ctx.save_for_backward(
-            q, k, v, out, q.new_empty(q.shape[:-1], dtype=torch.float32)
-        )  # the last: log of the softmax's sums
+        # the kernels' layout: joining the heads copies nothing
+        out = q.new_empty(*batch, length, heads, v.shape[-1]).transpose(-3, -2)
+        # the last: log of the softmax's sums
+        ctx.save_for_backward(q, k, v, out, q.new_empty(q.shape[:-1], dtype=torch.float32))
         return out
 
 

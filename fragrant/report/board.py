@@ -30,9 +30,8 @@ def show_confusion(log: RunLog, scores: VideoScores, step: int) -> None:
 def spread_clips(dataset: ClipDataset, number: int = 4) -> list[Tensor]:
     """(T, H, W, 3), what the network gets of a few videos in the first epoch, evenly over the list."""
     videos = (dataset[0, video] for video in evenly(len(dataset), number))
-    return [
-        video.clips[0] for video in videos if not isinstance(video, Unreadable)
-    ]  # of the others the training itself will say
+    # of the others the training itself will say
+    return [video.clips[0] for video in videos if not isinstance(video, Unreadable)]
 
 
 def show_clips(log: RunLog, name: str, clips: Sequence[Tensor], step: int) -> None:

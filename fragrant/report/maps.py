@@ -59,9 +59,8 @@ def over_frames(values: Tensor, frames: Tensor) -> tuple[Tensor, Tensor, float]:
     largest = values.max().item()
     count, height, width = len(values), *frames.shape[1:3]
     shown = frames[[index * len(frames) // count for index in range(count)]]
-    scaled = F.interpolate(values[:, None], size=(height, width), mode="nearest")[
-        :, 0
-    ]  # (T', H, W): blocks, as the model sees them
+    # (T', H, W): blocks, as the model sees them
+    scaled = F.interpolate(values[:, None], size=(height, width), mode="nearest")[:, 0]
     return shown, scaled / max(largest, torch.finfo(values.dtype).tiny), largest
 
 

@@ -115,9 +115,8 @@ def objective_on_device(cfg: CfgNode, model: Backbone, device: torch.device) -> 
     """
     teacher = None
     if cfg.DISTILL.CHECKPOINT:
-        with (
-            torch.random.fork_rng()
-        ):  # its first weights, which the checkpoint's replace, cost the run no random numbers
+        # its first weights, which the checkpoint's replace, cost the run no random numbers
+        with torch.random.fork_rng():
             teacher_cfg, network, _ = load_trained(cfg.DISTILL.CHECKPOINT, None, (), device)
         teacher = Teacher(network, teacher_cfg)
     return build_objective(cfg, model, teacher=teacher).to(device)

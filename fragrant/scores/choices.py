@@ -52,9 +52,8 @@ def summarise_choices(choices: Mapping[str, Chosen], luma: Tensor) -> dict[str, 
     for name, (values, counts) in choices.items():
         mean = choices[name].mean()
         known = ~(luma.isnan() | mean.isnan())
-        correlation = rank_correlation(
-            -luma[known], mean[known].float()
-        )  # float32: what rounding alone makes differ is equal again
+        # float32: what rounding alone makes differ is equal again
+        correlation = rank_correlation(-luma[known], mean[known].float())
         light = [luma[known].repeat_interleave(column) for column in counts[known].unbind(1)]  # of every view
         numbers[name] = {
             "values": list(values),

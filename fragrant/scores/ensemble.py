@@ -15,10 +15,11 @@ from fragrant.scores.table import ScoreTable, ViewName, contradicting, is_known,
 
 SEVERAL_SPACES = ("logits", "sigmoid")  # where a video may have several labels
 RULES = tuple(f"{method}-{space}" for space in SPACES for method in METHODS)
+# header["kind"] of a table whose views are ensembled already
 PROBABILITIES, SUMMED_LOGITS = (
     "probabilities",
     "summed logits",
-)  # header["kind"] of a table whose views are ensembled already
+)
 SHORT = {"max": "max-softmax", "mean": "mean-softmax", "sum": "sum-softmax"}  # as SlowFast's meter has them
 
 
@@ -161,9 +162,8 @@ def _score(table: ScoreTable, method: str, space: str) -> Tensor:
     scores = torch.empty(len(table), table.num_classes, dtype=torch.float64)
     for pattern in table.present.unique(dim=0):  # one, unless views are missing
         rows = (table.present == pattern).all(1)
-        scores[rows] = ensemble(
-            table.logits[rows][:, pattern].double(), space=space, method=method
-        )  # (n', V', K) -> (n', K)
+        # (n', V', K) -> (n', K)
+        scores[rows] = ensemble(table.logits[rows][:, pattern].double(), space=space, method=method)
     return scores
 
 

@@ -233,9 +233,8 @@ def make_demo_set(
         "num_frames": num_frames,
         "height": height,
         "width": width,
-        **(
-            {"exposures": list(exposures)} if exposures else {}
-        ),  # named only where asked for: sets without stay as they are
+        # named only where asked for: sets without stay as they are
+        **({"exposures": list(exposures)} if exposures else {}),
     }
     if read_marker(folder) == settings:
         return

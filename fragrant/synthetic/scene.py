@@ -271,10 +271,11 @@ def figure_in_space(scene: Scene, action: str, time: np.ndarray, seconds: float)
     left = np.stack([-np.sin(yaw), 0 * yaw, np.cos(yaw)], axis=-1)
     place = scene.place if moving.on_the_spot else scene.place + scene.aside * left
     up = np.array([0, 1.0, 0])
+    # (T, 3) each
     return {
         name: place + at[:, :1] * forward + at[:, 1:2] * up + at[:, 2:] * left
         for name, at in joints(moving, scene.body).items()
-    }  # (T, 3) each
+    }
 
 
 def sway(scene: Scene, time: np.ndarray) -> np.ndarray:
@@ -314,15 +315,15 @@ def draw_frame(canvas: np.ndarray, scene: Scene, camera: Camera, at: dict[str, n
     """Shadow, seat and figure on a canvas that holds the room."""
     under = np.mean([at["left ankle"], at["right ankle"], at["pelvis"]], axis=0) * [1, 0, 1]
     paint_shadow(canvas, camera.project(under))
-    seat = scene.place - 0.27 * np.array(
-        [np.cos(scene.yaw), 0, np.sin(scene.yaw)]
-    )  # where someone who sits down arrives
+    # where someone who sits down arrives
+    seat = scene.place - 0.27 * np.array([np.cos(scene.yaw), 0, np.sin(scene.yaw)])
     parts = [
         (seat[2], lambda: paint_box(canvas, camera, seat, scene.yaw, SEAT, scene.colors["seat"])),
+        # knees are never in the seat
         (
             (at["left knee"] + at["right knee"])[2] / 2,
             lambda: paint_figure(canvas, scene, camera, at),
-        ),  # knees are never in the seat
+        ),
     ]
     for _, paint_part in sorted(parts, key=lambda part: -part[0]):
         paint_part()

@@ -47,9 +47,8 @@ def test_a_line_for_every_kind_of_item(path):
         row = cells(line)
         item, floor = number(row["ms/item"]), number(row["floor ms"])
         ratio, per_clip, plain = (number(row[name], "x") for name in ("item/floor", "clip/floor", "plain/floor"))
-        assert ratio == pytest.approx(
-            item / floor, abs=0.06 * (1 + ratio) / floor + 0.006
-        )  # of one round; both are rounded to 0.1 ms
+        # of one round; both are rounded to 0.1 ms
+        assert ratio == pytest.approx(item / floor, abs=0.06 * (1 + ratio) / floor + 0.006)
         assert per_clip == pytest.approx(ratio / views, abs=0.011) and plain > 0
         assert number(row["clips/s"]) == number(row["per core"]) > 0  # of one core
         shares = [number(row[stage], "%") for stage in bench.STAGES]

@@ -49,9 +49,8 @@ class Videos:
 def _check_exchange(rank: int, world_size: int) -> None:
     mine = torch.full((rank + 1, 2), float(rank))  # ranks hold different numbers of rows
     assert distributed.gather_rows(mine).tolist() == [[float(r)] * 2 for r in range(world_size) for _ in range(r + 1)]
-    assert len(distributed.gather_rows(mine[: 2 * rank])) == sum(
-        min(2 * r, r + 1) for r in range(world_size)
-    )  # an empty shard
+    # an empty shard
+    assert len(distributed.gather_rows(mine[: 2 * rank])) == sum(min(2 * r, r + 1) for r in range(world_size))
     assert distributed.mean_over_ranks(torch.tensor(float(rank))).item() == (world_size - 1) / 2
     assert distributed.any_rank(rank == 1) and not distributed.any_rank(False)
     assert distributed.gather_objects({"rank": rank}) == [{"rank": r} for r in range(world_size)]
@@ -78,9 +77,8 @@ def _check_scores(num_videos: int) -> None:
         Choosing(), Videos(num_videos), autocast=contextlib.nullcontext, device=torch.device("cpu"), **options
     )
     assert table.logits.shape == (num_videos, 2, 3) and table.labels.tolist() == [i % 3 for i in range(num_videos)]
-    assert table.choices["large"].tolist() == [
-        [float(video >= 3)] * 2 for video in range(num_videos)
-    ]  # known also to ranks without a video
+    # known also to ranks without a video
+    assert table.choices["large"].tolist() == [[float(video >= 3)] * 2 for video in range(num_videos)]
     for video in range(num_videos):
         assert table.logits[video, :, 0].tolist() == pytest.approx([video, video + 0.1], abs=1e-5)
 

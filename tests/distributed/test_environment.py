@@ -45,9 +45,8 @@ def test_slurm():
         1,
     )
     assert launched({**SLURM, "MASTER_PORT": "1234"}).environment.address == "tcp://n1:1234"
-    assert (
-        launched({**SLURM, "SLURM_JOB_ID": "18"}).environment.address != found.environment.address
-    )  # two jobs on one node
+    # two jobs on one node
+    assert launched({**SLURM, "SLURM_JOB_ID": "18"}).environment.address != found.environment.address
     assert launched({**SLURM, "SLURM_GPUS_PER_TASK": "1"}).environment.own_gpu
 
 
@@ -55,11 +54,12 @@ def test_slurm():
     "environ",
     [
         {},
+        # the batch script itself: nobody started 8 tasks
         {
             "SLURM_PROCID": "0",
             "SLURM_NTASKS": "8",
             "SLURM_JOB_ID": "17",
-        },  # the batch script itself: nobody started 8 tasks
+        },
         {**SLURM, "SLURM_STEP_NUM_TASKS": "1"},  # an interactive shell
     ],
 )

@@ -20,11 +20,12 @@ def test_one_label():
 
 def test_several_labels():
     numbers = measure(SCORES, SEVERAL)
+    # class 1: one of two equally good videos has it, then two of two that follow
     of_class = [
         1.0,
         (1 / 2 + 2 / 4) / 2,
         1.0,
-    ]  # class 1: one of two equally good videos has it, then two of two that follow
+    ]
     assert numbers == {"map": pytest.approx(100 * sum(of_class) / 3)} and scalars("Val", numbers) == {
         "Val/mAP": numbers["map"]
     }

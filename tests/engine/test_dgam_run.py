@@ -18,11 +18,12 @@ from fragrant.data.clips import make_batch
 from fragrant.inference.formats import as_csv, as_json, as_text
 from fragrant.scores import ensemble_views, load_table
 
+# dark, bright, shorter than a clip
 CLIPS = [
     "arid6/Walk_val_300.mp4",
     "weizmann4/shahar_walk.avi",
     "arid6/Jump_val_33.mp4",
-]  # dark, bright, shorter than a clip
+]
 CONFIG = ROOT / "configs" / "ellar" / "dgam_swin_b_published.yaml"
 # Swin-T, small frames and one process to be quick: rule, clips, crops and their average are the config's.
 DGAM = "SWIN.SIZE T TEST.DATASET video_list DATA.TEST_CROP_SIZE 32".split()

@@ -19,9 +19,8 @@ def test_statistics_are_the_mean_over_the_batches():
     prepare = lambda clips: clips.float() / 255  # noqa: E731
     update_batch_norm(model, batches, prepare, torch.device("cpu"), num_batches=3)
     with torch.no_grad():
-        maps = [
-            model[0](prepare(batch.clips.flatten(0, 1))).transpose(0, 1).flatten(1) for batch in batches[:3]
-        ]  # (4, n)
+        # (4, n)
+        maps = [model[0](prepare(batch.clips.flatten(0, 1))).transpose(0, 1).flatten(1) for batch in batches[:3]]
     torch.testing.assert_close(model[1].running_mean, torch.stack([m.mean(1) for m in maps]).mean(0))
     # of all positions of all batches together: the running estimate is of single batches
     torch.testing.assert_close(model[1].running_var, torch.cat(maps, 1).var(1, correction=0), rtol=1e-2, atol=0)

@@ -15,6 +15,7 @@ from tiny import TINY, command, environment, run_here
 
 from fragrant.distributed import free_address
 
+# dropout: the random state must come back too
 LONGER = [
     "SOLVER.MAX_EPOCH",
     "4",
@@ -22,7 +23,7 @@ LONGER = [
     "False",
     "UNIFORMER.DROPOUT_RATE",
     "0.1",
-]  # dropout: the random state must come back too
+]
 
 
 @pytest.fixture(scope="module")
@@ -100,9 +101,8 @@ def test_sigkill_anywhere(straight, tmp_path, workers, every_steps):
     assert resumed.returncode == 0, resumed.stderr
     assert ("Resuming" if epoch or every_steps else "Starting from random weights") in resumed.stdout
     assert_same_end(straight / "out", out)
-    assert (
-        len([path for path in (out / "checkpoints").iterdir() if "_batch_" in path.name]) <= 1
-    )  # the other of the last two is whole
+    # the other of the last two is whole
+    assert len([path for path in (out / "checkpoints").iterdir() if "_batch_" in path.name]) <= 1
 
 
 @pytest.mark.parametrize(

@@ -77,11 +77,12 @@ def test_every_classifier_learns(name):
 def test_published_settings():
     pytest.importorskip("sklearn")
     svc, forest = (CLASSIFIERS.get(name).make(6, 42) for name in ("svc_linear", "random_forest"))
+    # libsvm is one-vs-one inside either way
     assert (svc.kernel, svc.C, svc.decision_function_shape) == (
         "linear",
         1.0,
         "ovr",
-    )  # libsvm is one-vs-one inside either way
+    )
     assert (forest.n_estimators, forest.random_state) == (100, 42)
 
 

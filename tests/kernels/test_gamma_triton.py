@@ -21,18 +21,18 @@ from fragrant.layers.gamma_experts import GAMMAS, Brighten, GammaExperts
 pytestmark = pytest.mark.skipif(importlib.util.find_spec("triton") is None, reason="Triton is not installed")
 INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
 interpreted = pytest.mark.skipif(not INTERPRETED, reason="runs in the process that test_interpreted starts")
-quiet = pytest.mark.filterwarnings(
-    "ignore:(divide by zero|invalid value|overflow) encountered:RuntimeWarning"
-)  # log of 0, and of no value
+# log of 0, and of no value
+quiet = pytest.mark.filterwarnings("ignore:(divide by zero|invalid value|overflow) encountered:RuntimeWarning")
 
 FORMATS = [torch.contiguous_format, torch.channels_last_3d]
+# the last: several blocks
 SHAPES = [
     (1, 1, 1, 1, 2),
     (1, 3, 2, 7, 9),
     (2, 2, 1, 33, 5),
     (2, 3, 3, 64, 70),
     (1, 3, 1, 150, 120),
-]  # the last: several blocks
+]
 DISTRIBUTIONS = ["normal", "frames", "dark_u8", "edge_bins", "constant", "two_values"]
 EXPONENTS = 1 / torch.tensor(GAMMAS)
 
@@ -94,9 +94,8 @@ def test_counts_in_the_interpreter(dist):
 @interpreted
 def test_counts_next_to_the_edges_in_the_interpreter():
     frames = frames_at_the_edges()
-    assert (
-        histogram_counts(frames.flatten(1)).sum(1) < frames[0].numel()
-    ).any()  # some maximum rounds to more than 255
+    # some maximum rounds to more than 255
+    assert (histogram_counts(frames.flatten(1)).sum(1) < frames[0].numel()).any()
     check_counts(frames)
 
 

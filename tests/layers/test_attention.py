@@ -8,9 +8,8 @@ from fragrant.layers.attention import Attention
 
 def written_out(attention: Attention, x: torch.Tensor, scale: float) -> torch.Tensor:
     batch, length, dim = x.shape
-    q, k, v = (
-        attention.qkv(x).reshape(batch, length, 3, attention.num_heads, -1).permute(2, 0, 3, 1, 4)
-    )  # (N, heads, L, d)
+    # (N, heads, L, d)
+    q, k, v = attention.qkv(x).reshape(batch, length, 3, attention.num_heads, -1).permute(2, 0, 3, 1, 4)
     weights = (q @ k.transpose(-2, -1) * scale).softmax(-1)
     return attention.proj((weights @ v).transpose(1, 2).reshape(batch, length, dim))
 

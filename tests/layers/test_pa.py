@@ -27,9 +27,8 @@ def as_clips(published: Tensor, segments: int = 1) -> Tensor:
 
 def published_maps(pa: PA, published: Tensor) -> Tensor:
     """The published order: every frame through the convolution, then the distance."""
-    responses = pa.conv(published.unflatten(1, (-1, 3)).flatten(0, 1)).unflatten(
-        0, (len(published), -1)
-    )  # (N*T, L, 8, H, W)
+    # (N*T, L, 8, H, W)
+    responses = pa.conv(published.unflatten(1, (-1, 3)).flatten(0, 1)).unflatten(0, (len(published), -1))
     return (responses[:, :-1] - responses[:, 1:] + 1e-6).square().sum(2).sqrt()
 
 

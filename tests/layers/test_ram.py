@@ -257,9 +257,8 @@ def test_kernels_to_look_at(heads):
     assert kernels.shape == (2, 3, 4, 5, heads, 3, 3, 5)
     v = module.projection(x)[:, -module.dims.value_dim :]
     v = v / (v.square().sum(1, keepdim=True) + 1e-6).sqrt()
-    windows = (
-        nn.functional.pad(v, (2, 2, 1, 1, 1, 1)).unfold(2, 3, 1).unfold(3, 3, 1).unfold(4, 5, 1)
-    )  # (N, dv, T, H, W, 3, 3, 5)
+    # (N, dv, T, H, W, 3, 3, 5)
+    windows = nn.functional.pad(v, (2, 2, 1, 1, 1, 1)).unfold(2, 3, 1).unfold(3, 3, 1).unfold(4, 5, 1)
     y = torch.einsum("nthwgabc,nuthwabc->nugthw", kernels, windows).flatten(1, 2)
     torch.testing.assert_close(y, module(x))
 

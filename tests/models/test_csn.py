@@ -113,9 +113,8 @@ def test_training_with_frozen_batch_norm(name, recompute_blocks):
     before = {key: value.double() for key, value in model.state_dict().items() if ".running_" in key}
     trained = [p for p in model.parameters() if p.requires_grad]
     assert (len(trained), sum(p.numel() for p in trained)) == (case["trainable_tensors"], case["trainable_params"])
-    loss, logits, norms = gradients(
-        model.double(), case
-    )  # in float32 the number of threads decides some ReLUs, and the fourth digit
+    # in float32 the number of threads decides some ReLUs, and the fourth digit
+    loss, logits, norms = gradients(model.double(), case)
     assert loss.item() == pytest.approx(case["loss"], rel=2e-5)
     assert_near(logits, case["logits"], scale=1.5)
     states = renamed_to_published(name)
@@ -211,9 +210,8 @@ def test_frozen_batch_norm_stays_in_eval_mode():
 def test_dropout_is_before_the_head():
     model = CSN(depth=26, num_classes=3, dropout_rate=0.999).train()
     nn.init.ones_(model.head.bias)
-    assert (
-        model.forward_head(torch.ones(1, 2048, 1, 1, 1)) - model.head.weight.sum(1) - 1
-    ).abs().max() > 0  # nearly all is dropped
+    # nearly all is dropped
+    assert (model.forward_head(torch.ones(1, 2048, 1, 1, 1)) - model.head.weight.sum(1) - 1).abs().max() > 0
     assert torch.allclose(
         model.eval().forward_head(torch.ones(1, 2048, 1, 1, 1)), model.head.weight.sum(1) + 1, atol=1e-5
     )

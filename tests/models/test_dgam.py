@@ -74,9 +74,8 @@ def test_hard_training_is_the_published_one_and_leaves_the_gate_alone():
     published = published_state("dgam_swin_t_c12")
     name_of = {id(value): name for name, value in model.rename_published(published).items()}
     for key, norm in expected["grad_l2 (null = no gradient at all)"].items():
-        found = (
-            parameters[name_of[id(published[key])]].grad.norm().item()
-        )  # 0 where the published code has no gradient at all
+        # 0 where the published code has no gradient at all
+        found = parameters[name_of[id(published[key])]].grad.norm().item()
         assert found == pytest.approx(norm or 0.0, rel=3e-4, abs=1e-7), key
 
 
@@ -94,10 +93,11 @@ def test_the_published_recipe_trains_what_it_did(name):
 
 @pytest.mark.parametrize("case", [case for case in golden("dgam/dgam_parts")["cases"] if case["part"] == "heads"])
 def test_every_clip_has_the_classifier_of_its_expert(case):
+    # the parts' heads are those of this file
     model, expert = (
         published_model("dgam_swin_t_c12"),
         torch.tensor(case["expert"]),
-    )  # the parts' heads are those of this file
+    )
     pooled = model.backbone.forward_head(golden_input(**case["input"]))
     logits = model.classify(pooled, one_hot(F.one_hot(expert, 5).float(), expert))
     torch.testing.assert_close(logits.detach(), torch.tensor(case["output"]["logits"]), rtol=1e-5, atol=1e-6)

@@ -24,9 +24,8 @@ def model() -> H2CN:
 @pytest.mark.parametrize("case", GOLDEN["cases"])
 def test_published_numbers(model, case):
     given, probes = case["input"], case["probes"]
-    clips = (
-        golden_input(given["seed"], given["shape"]).unflatten(2, (5, 3)).flatten(1, 2).transpose(1, 2)
-    )  # (N, 3, T*5, H, W)
+    # (N, 3, T*5, H, W)
+    clips = golden_input(given["seed"], given["shape"]).unflatten(2, (5, 3)).flatten(1, 2).transpose(1, 2)
     seen = {}
     layer1, layer4 = model.resnet.layer1, model.resnet.layer4
     watched = {

@@ -116,9 +116,8 @@ def test_first_convolution_is_spread_over_the_channels():
     same = torch.equal(model.resnet.conv1.weight, model.resnet.conv1.weight[:, :1].expand(-1, 6, -1, -1))
     assert same == expected["cases"][0]["all_6_input_slices_equal"] is True
     before = fill_v1(expected["state"])["conv1.weight"].sum(1)
-    ratio = (
-        model.resnet.conv1.weight.sum(1) * before
-    ).sum() / before.square().sum()  # twice the channels, so twice the sum
+    # twice the channels, so twice the sum
+    ratio = (model.resnet.conv1.weight.sum(1) * before).sum() / before.square().sum()
     assert ratio.item() == pytest.approx(expected["cases"][0]["sum_over_input_channels_ratio_to_original"], rel=1e-5)
 
 
@@ -274,9 +273,8 @@ def test_two_training_steps_match_the_published_code():
             assert_golden(shown[0], case["logits"], tolerance=tolerance)
         stepper.backward(loss, torch.arange(4))
         assert loss.item() == pytest.approx(case["loss"], rel=tolerance)
-        norm = case[
-            "grad_norm_before_clip (all parameters, w included)"
-        ]  # first step: float64 gives 852.11, published 851.23
+        # first step: float64 gives 852.11, published 851.23
+        norm = case["grad_norm_before_clip (all parameters, w included)"]
         assert stepper.grad_norm.item() == pytest.approx(norm, rel=10 * tolerance)
         state = model.state_dict()
         compared = {

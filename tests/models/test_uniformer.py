@@ -241,9 +241,8 @@ class Copies(TorchDispatchMode):
         return func(*args, **(kwargs or {}))
 
 
-@pytest.mark.parametrize(
-    "split, copies", [(False, 0), (True, 6)]
-)  # split: tokens are sorted by place and back, in 3 blocks
+# split: tokens are sorted by place and back, in 3 blocks
+@pytest.mark.parametrize("split, copies", [(False, 0), (True, 6)])
 def test_a_channels_last_clip_stays_so_without_copies(split, copies):
     model, clips = UniFormer(**TINY, split=split), torch.rand(2, 3, 4, 64, 64)
     assert model.forward_features(clips).is_contiguous()

@@ -53,9 +53,8 @@ def test_published_masks_clips_and_labels(name, index):
         ("target_module", others_target),
         ("mask_loss", mask_loss(mask, other.lam)),
     ):
-        assert found.requires_grad == expected["requires_grad"][name], (
-            name
-        )  # the student's are made without a graph: training_step
+        # the student's are made without a graph: training_step
+        assert found.requires_grad == expected["requires_grad"][name], name
     close(others_target, expected["target_module"])
     close(0.1 * mask_loss(mask, other.lam), expected["mask_loss"])
 
@@ -162,9 +161,8 @@ def test_published_training_step(case):
     objective, clips, labels = golden_objective(case)
     groups = parameter_groups(objective, weight_decay=given["student_weight_decay"])
     mixers = [group for group in groups if group.get("name") == "selective module"]
-    assert [group["weight_decay"] for group in mixers] == [
-        given["module_weight_decay"]
-    ]  # 2e-6 of the weights in a step: below what is told
+    # 2e-6 of the weights in a step: below what is told
+    assert [group["weight_decay"] for group in mixers] == [given["module_weight_decay"]]
     assert {group["weight_decay"] for group in groups if group.get("name") != "selective module"} == {
         given["student_weight_decay"]
     }

@@ -56,9 +56,8 @@ def test_frozen_parameters_are_left_out_and_empty_groups_dropped():
     model.bn.requires_grad_(False)
     model.head.requires_grad_(False)
     groups = parameter_groups(model, weight_decay=0.05, zero_wd_1d=False)
-    assert [len(group["params"]) for group in groups] == [
-        5
-    ]  # the matrices and vectors share one group, BatchNorm is frozen
+    # the matrices and vectors share one group, BatchNorm is frozen
+    assert [len(group["params"]) for group in groups] == [5]
     assert set(decay_by_name(model, weight_decay=0.05)) == ALL - BN - {"head.weight"}
     assert parameter_groups(model.requires_grad_(False), weight_decay=0.05) == []
 

@@ -105,10 +105,11 @@ def test_steps_without_warm_up():
         ),
         ({**COSINE, "end_lr": 2.0}, "SOLVER.COSINE_END_LR 2.0 is above SOLVER.BASE_LR 1.0; allowed: at most BASE_LR"),
         (STEPS, "SOLVER.STEPS [] with a LR_POLICY of steps; allowed: rising epochs, the first of them 0"),
+        # early epochs would get the last rate
         (
             {**STEPS, "steps": [5, 10], "lrs": [1, 0.1]},
             "SOLVER.STEPS [5, 10] with",
-        ),  # early epochs would get the last rate
+        ),
         ({**STEPS, "steps": [0, 20, 10], "lrs": [1, 0.1, 0.01]}, "SOLVER.STEPS [0, 20, 10] with"),
         (
             {**STEPS, "steps": [0, 10], "lrs": [1]},

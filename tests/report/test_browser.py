@@ -122,11 +122,12 @@ def test_a_click_on_a_cell_lists_its_videos(open_page, small):
     one(page, '[data-cell="2:0"]').click()
     assert all_of(page, "#panel p")[0].text == "sit, taken for jump – 3 videos"
     rows = [element.text for element in all_of(page, "#panel [data-video]")]
+    # the surest first
     assert [row.split()[0] for row in rows] == [
         "videos/sit_7.mp4",
         "videos/sit_6.mp4",
         "videos/sit_8.mp4",
-    ]  # the surest first
+    ]
     assert "100.0 %" in rows[0] and rows[0].endswith("0.080")
     assert one(page, "rect.chosen").get_attribute("data-cell") == "2:0"
     one(page, "#back").click()
@@ -136,9 +137,8 @@ def test_a_click_on_a_cell_lists_its_videos(open_page, small):
 def test_a_click_on_a_video_leads_to_its_frames(open_page, small):
     page = open_page(small)
     all_of(page, "#panel button")[0].click()  # the most frequent confusion
-    assert (
-        len(all_of(page, "#panel [data-video]")) == 3 and len(all_of(page, "#panel [data-video] button")) == 2
-    )  # two have frames
+    # two have frames
+    assert len(all_of(page, "#panel [data-video]")) == 3 and len(all_of(page, "#panel [data-video] button")) == 2
     all_of(page, "#panel [data-video] button")[0].click()
     card = one(page, ".mistake.chosen")
     assert card.get_attribute("id") == "video-7" and "is sit, the model says jump" in card.text
@@ -166,9 +166,8 @@ def test_a_screenshot_shows_blue_and_red(open_page, small, tmp_path):
     page.set_window_size(1280, 1000)
     picture = Image.open(tmp_path / "page.png").convert("RGB")
     count = {color: count for count, color in picture.getcolors(2**24)}
-    assert (
-        count[47, 111, 171] > 3000 and count[207, 117, 90] > 3000
-    )  # cells: run, 3 of 3 recognised; sit, 3 of 4 taken for jump
+    # cells: run, 3 of 3 recognised; sit, 3 of 4 taken for jump
+    assert count[47, 111, 171] > 3000 and count[207, 117, 90] > 3000
     assert page.execute_script("return document.documentElement.scrollWidth <= innerWidth")  # nothing sticks out
 
 
@@ -205,9 +204,8 @@ def test_what_was_chosen_by_illumination(open_page):
         places.setdefault(dot.get_attribute("data-dot"), []).append(
             [float(dot.get_attribute(name)) for name in ("cx", "cy", "r")]
         )
-    assert (
-        places["0"][0][0] < places["1"][0][0] < places["9"][0][0] and places["0"][0][1] < places["9"][0][1]
-    )  # darker left, larger on top
+    # darker left, larger on top
+    assert places["0"][0][0] < places["1"][0][0] < places["9"][0][0] and places["0"][0][1] < places["9"][0][1]
     (x, top, r), (same_x, bottom, same_r) = sorted(places["4"], key=lambda place: place[1])
     assert x == same_x and r == same_r < places["0"][0][2] and top < bottom
     ActionChains(page).move_to_element(dots[0]).perform()

@@ -44,9 +44,8 @@ def test_ram_maps_are_norm_and_weights_of_its_kernels(clip):
         kernels = model.rsa_attn3.kernels(seen[0])[0]  # (4, 4, 4, 2, 3, 3, 3)
     torch.testing.assert_close(strength.values, kernels.square().sum((3, 4, 5, 6)).sqrt())
     expected = kernels[2, 0, 3].abs().mean(0)
-    torch.testing.assert_close(
-        neighbours.values[1:4, :2, 2:4], expected[:, 1:, :2]
-    )  # what lies outside of the map is cut
+    # what lies outside of the map is cut
+    torch.testing.assert_close(neighbours.values[1:4, :2, 2:4], expected[:, 1:, :2])
     assert neighbours.values.count_nonzero() == 3 * 2 * 2
 
 

@@ -13,9 +13,8 @@ def test_rows_are_frames_brightened_and_maps():
     (seen, frames), (bright, lifted), (title, heat) = map_rows(FRAMES, [FeatureMap("a map", values)], name="x.mp4")
     assert (seen, bright, title) == ("x.mp4 as the network gets it", "brightened with gamma 2.2", "a map; max 3")
     assert torch.equal(frames, FRAMES) and heat.shape == (4, 4, 4, 3)
-    assert torch.equal(heat[[0, 2, 3]], lifted[[0, 4, 6]]) and torch.equal(
-        heat[1, :, :2], lifted[2, :, :2]
-    )  # 0 shows nothing
+    # 0 shows nothing
+    assert torch.equal(heat[[0, 2, 3]], lifted[[0, 4, 6]]) and torch.equal(heat[1, :, :2], lifted[2, :, :2])
     assert not torch.equal(heat[1, :, 2:], lifted[2, :, 2:])
 
 

@@ -36,9 +36,8 @@ def test_a_png_of_a_log_file(runs, tmp_path):
     plot_runs([runs[0] / "metrics.jsonl"], tmp_path / "curves.png")
     picture = Image.open(tmp_path / "curves.png").convert("RGB")
     colors = {color for _, color in picture.getcolors(2**20)}
-    assert (
-        picture.size == (2340, 660) and (31, 119, 180) in colors and (255, 127, 14) not in colors
-    )  # one run, one colour
+    # one run, one colour
+    assert picture.size == (2340, 660) and (31, 119, 180) in colors and (255, 127, 14) not in colors
 
 
 def test_videos_with_several_labels_have_a_panel_more(runs, tmp_path):

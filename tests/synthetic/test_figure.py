@@ -45,9 +45,8 @@ def test_each_action_does_what_its_name_says():
     hip = {action: places["pelvis"][:, 1] for action, places in at.items()}
     foot = {a: np.minimum(places["left toe"][:, 1], places["right toe"][:, 1]) for a, places in at.items()}
     assert hip["sit"][0] - hip["sit"][-1] > 0.15 and hip["stand"][-1] - hip["stand"][0] > 0.15
-    assert (
-        foot["jump"].max() > 0.1 > foot["run"].max() > 0.05 > foot["walk"].max()
-    )  # how far both feet leave the ground
+    # how far both feet leave the ground
+    assert foot["jump"].max() > 0.1 > foot["run"].max() > 0.05 > foot["walk"].max()
     travelled = {action: places["pelvis"][-1, 0] - places["pelvis"][0, 0] for action, places in at.items()}
     assert travelled["run"] > 0.8 and travelled["walk"] > 0.8
     assert all(abs(travelled[action]) < 0.1 for action in ("jump", "turn"))

@@ -15,9 +15,8 @@ CLASSES_6 = ["Jump", "Run", "Sit", "Stand", "Turn", "Walk"]  # the course set of
 
 
 class Edition(NamedTuple):
-    lists: dict[
-        str, tuple[str, ...]
-    ]  # split -> names that its file has, of which the first is read; train is needed, the others not
+    # split -> names that its file has, of which the first is read; train is needed, the others not
+    lists: dict[str, tuple[str, ...]]
     published: dict[str, int]
     class_names: list[str] = CLASSES
     first_label: int = 0

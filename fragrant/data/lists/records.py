@@ -22,9 +22,8 @@ from fragrant.data.lists.json_lists import is_json, json_rows
 from fragrant.data.lists.locations import locate
 
 AUTO = "auto"
-_HMDB_NAME = re.compile(
-    r"#\d+_[A-Za-z]"
-)  # "#122_Cleaning_Up_The_Alley_drink.avi,0" is a row: HMDB51 has videos with such names
+# "#122_Cleaning_Up_The_Alley_drink.avi,0" is a row: HMDB51 has videos with such names
+_HMDB_NAME = re.compile(r"#\d+_[A-Za-z]")
 
 
 class VideoRecord(NamedTuple):
@@ -338,9 +337,8 @@ def format_row(record: VideoRecord) -> str:
 
 def _text_of(source: str) -> str:
     try:
-        with open(
-            source, encoding="utf-8-sig", errors="surrogateescape"
-        ) as file:  # paths are bytes: any encoding passes through
+        # paths are bytes: any encoding passes through
+        with open(source, encoding="utf-8-sig", errors="surrogateescape") as file:
             return file.read()
     except OSError as error:
         raise ListError(f"list file '{source}' cannot be read: {error.strerror}") from error

@@ -99,9 +99,8 @@ def unpack_set(
         ]
         return RecordList(rows, source=records.source)
 
-    made = {
-        id(records): with_folders(records) for records in found.splits.values()
-    }  # splits that are one list stay one
+    # splits that are one list stay one
+    made = {id(records): with_folders(records) for records in found.splits.values()}
     splits = {split: made[id(records)] for split, records in found.splits.items()}
     return found._replace(splits=splits), [count for count in counts.values() if isinstance(count, str)]
 

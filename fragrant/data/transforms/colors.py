@@ -36,9 +36,8 @@ def transposed(matrix: Tensor) -> Tensor:
 def map_values(frames: Tensor, table: Tensor) -> Tensor:
     """uint8 frames of any shape with every value replaced by its entry in ``table`` (256,)."""
     values = bytearray(frames.contiguous().numpy())
-    mapped = values.translate(
-        table.to(torch.uint8).numpy().tobytes()
-    )  # twice as fast as numpy's take, ten times as torch's indexing
+    # twice as fast as numpy's take, ten times as torch's indexing
+    mapped = values.translate(table.to(torch.uint8).numpy().tobytes())
     return torch.frombuffer(mapped, dtype=torch.uint8).view(frames.shape)
 
 
@@ -77,9 +76,8 @@ def solarize_add(frames: Tensor, amount: int, threshold: int = 128) -> Tensor:
 def blend(poor: Tensor | float, frames: Tensor, factor: float) -> Tensor:
     """``poor + factor * (frames - poor)`` cut off to 0..255: above 1 goes beyond the frames. float32, as Pillow."""
     pixels = frames.float()
-    poor = (
-        torch.as_tensor(poor).expand_as(pixels).contiguous()
-    )  # spread once: a sum that spreads three channels takes longer
+    # spread once: a sum that spreads three channels takes longer
+    poor = torch.as_tensor(poor).expand_as(pixels).contiguous()
     return to_uint8(pixels.sub_(poor).mul_(factor).add_(poor).clamp_(0, 255))
 
 
@@ -108,9 +106,8 @@ def adjust_sharpness(frames: Tensor, factor: float) -> Tensor:
     rows = (pixels[:-2] + pixels[1:-1]).add_(pixels[2:])
     sums = (rows[:, :-2] + rows[:, 1:-1]).add_(rows[:, 2:]).add_(pixels[1:-1, 1:-1], alpha=4)
     sharp = frames.clone()
-    sharp[1:-1, 1:-1] = blend(
-        sums.float().mul_(1 / 13).round_(), frames[1:-1, 1:-1], factor
-    )  # a 13th part is never half
+    # a 13th part is never half
+    sharp[1:-1, 1:-1] = blend(sums.float().mul_(1 / 13).round_(), frames[1:-1, 1:-1], factor)
     return sharp
 
 

@@ -52,9 +52,8 @@ def resize(
     if frames.shape[1:3] == (height, width):
         return frames.to(dtype)
     if together:
-        planes = _interpolated(
-            pixels_together(frames).flatten(2).unsqueeze(0), height, width, dtype
-        )  # (1, height, width, T * C)
+        # (1, height, width, T * C)
+        planes = _interpolated(pixels_together(frames).flatten(2).unsqueeze(0), height, width, dtype)
         planes = to_uint8(planes) if dtype == torch.uint8 else planes
         return planes.view(height, width, *frames.shape[::3]).permute(2, 0, 1, 3)  # (T, height, width, C)
     resized = frames.new_empty(len(frames), height, width, frames.shape[3], dtype=dtype)

@@ -105,9 +105,8 @@ def warp(frames: Tensor, affine: Affine, *, interpolation: str = "bicubic") -> T
     pixels = (rows.unsqueeze(1) * width + columns).flatten(0, 1)  # (taps, H, W)
     weights = (weights_y.unsqueeze(1) * weights_x).flatten(0, 1)  # (taps, H or 1, W or 1)
     first = torch.arange(0, pixels.numel(), len(pixels), dtype=torch.int32)  # each pixel's taps lie together
-    weights = (
-        transposed(weights.flatten(1)).view(*weights.shape[1:], -1).expand(height, width, -1).flatten()
-    )  # (H * W * taps,)
+    # (H * W * taps,)
+    weights = transposed(weights.flatten(1)).view(*weights.shape[1:], -1).expand(height, width, -1).flatten()
     pixels = transposed(pixels.flatten(1)).flatten()
     together = frames.reshape(height * width, -1).float()  # (H * W, T * C): one look-up for all frames
     values = F.embedding_bag(pixels, together, first, per_sample_weights=weights, mode="sum")

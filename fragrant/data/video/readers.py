@@ -11,10 +11,11 @@ import numpy as np
 from fragrant.data.video.packets import Doubtful, PacketTable, droppable, has_table, list_packets
 from fragrant.data.video.row_of_frames import CannotRead
 
+# FFmpeg then decodes nothing to guess what time stamps tell anyway
 QUICK = {
     "probesize": "4096",
     "analyzeduration": "0",
-}  # FFmpeg then decodes nothing to guess what time stamps tell anyway
+}
 # Some files carry tags that are no UTF-8: PyAV before 19 has to be told to live with them, later ones know no such
 # argument.
 ANY_TAGS: dict[str, Any] = {"metadata_errors": "ignore"} if int(av.__version__.split(".")[0]) < 19 else {}
@@ -117,9 +118,8 @@ class Seeker:
             if frame.pts is None or last_pts is not None and frame.pts <= last_pts:
                 raise Doubtful("frames out of order")
             last_pts = frame.pts
-            if frame.pts >= key_pts and (
-                frame.is_corrupt or frame.interlaced_frame
-            ):  # two packets may hold one interlaced frame
+            # two packets may hold one interlaced frame
+            if frame.pts >= key_pts and (frame.is_corrupt or frame.interlaced_frame):
                 raise Doubtful("a damaged or interlaced frame")
             if frame.pts in number_at:
                 yield number_at.pop(frame.pts), frame
@@ -154,9 +154,8 @@ class Seeker:
         is tried.
         """
         for target in np.flatnonzero(self._table.is_key[: key + 1])[::-1]:
-            self._source.container.seek(
-                int(self._table.seek_to[target]), stream=self._source.stream
-            )  # empties the decoder, too
+            # empties the decoder, too
+            self._source.container.seek(int(self._table.seek_to[target]), stream=self._source.stream)
             packets = self._source.container.demux(self._source.stream)
             first = next(packets)
             at = self._table.at(first.pts)

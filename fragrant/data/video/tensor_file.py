@@ -46,9 +46,8 @@ class TensorFile(Frames):
 
     def _open(self) -> object:
         if self.path.endswith(".npy"):
-            array = np.load(
-                self.path, mmap_mode="c", allow_pickle=False
-            )  # "c": torch wants memory that could be written to
+            # "c": torch wants memory that could be written to
+            array = np.load(self.path, mmap_mode="c", allow_pickle=False)
             return torch.from_numpy(array) if array.dtype == np.uint8 else torch.tensor([])
         try:
             content = torch.load(self.path, mmap=True, weights_only=True)

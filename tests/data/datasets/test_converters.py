@@ -175,11 +175,12 @@ def test_infar_v1_is_drawn_30_to_20_five_times(tmp_path):
     assert len(set(map(frozenset, trains))) == 5
     again = prepared_set("infar", tmp_path, edition="v1.0-split1").splits["train"]
     assert set(paths(root, again)) == trains[0]
+    # the draw is frozen
     assert paths(root, again)[:3] == [
         "fight/fight1.avi",
         "fight/fight10.avi",
         "fight/fight11.avi",
-    ]  # the draw is frozen
+    ]
 
 
 def test_infar_1200_with_and_without_fragrants_lists(shared_lists, tmp_path):

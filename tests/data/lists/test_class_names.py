@@ -8,6 +8,7 @@ from fragrant.data.lists.class_names import find_class_file, read_class_table, w
 from fragrant.data.lists.errors import ListError
 
 
+# fmt: skip
 @pytest.mark.parametrize(
     "text, names, ids",
     [
@@ -21,9 +22,13 @@ from fragrant.data.lists.errors import ListError
         ('{"Holding something": "1", "Opening something": "0"}', ["Opening something", "Holding something"], None),
         ("{'1': 'Walk', '0': 'Run'}", ["Run", "Walk"], None),
         ('["sit", "stand"]', ["sit", "stand"], None),
-        ('[["Back", "15som", "05Twis"], ["Back", "15som", "15Twis"]]', ["Back+15som+05Twis", "Back+15som+15Twis"], None),
+        (
+            '[["Back", "15som", "05Twis"], ["Back", "15som", "15Twis"]]',
+            ["Back+15som+05Twis", "Back+15som+15Twis"],
+            None,
+        ),
     ],
-)  # fmt: skip
+)
 def test_forms(tmp_path, text, names, ids):
     (tmp_path / "names").write_text(text, encoding="utf-8")
     table = read_class_table(tmp_path / "names")

@@ -73,6 +73,7 @@ NO_NUMBER = "class 'Holding something' has no number: give the file of class nam
 KNOWN = "no path and whole-number label in any known form, see DATA.LIST_FORMAT"
 
 
+# fmt: skip
 @pytest.mark.parametrize(
     "text, message",
     [
@@ -92,12 +93,21 @@ KNOWN = "no path and whole-number label in any known form, see DATA.LIST_FORMAT"
         ("a 1\nb 2\n", "{path}:2: label 2 is not in 0..1 (MODEL.NUM_CLASSES 2)" + FROM_1 + "; the line is 'b 2'"),
         ("", "list file '{path}' has no rows; expected lines of a path, ' ' and a label"),
         ("path,label\n# a 1\n", "list file '{path}' has no rows; expected lines of a path, ' ' and a label"),
-        ('[{"vid_name": "a"', "list file '{path}': it is no valid JSON: Expecting ',' delimiter: line 1 column 18 (char 17)"),
-        ('[{"name": "a"}]', "list file '{path}': entry 1 has neither vid_name and label nor id and template: {{'name': 'a'}}"),
-        ('[{"id": "1", "template": "Holding [something]"}]', "{path}:1: " + NO_NUMBER + "; the line is '1 Holding something'"),
+        (
+            '[{"vid_name": "a"',
+            "list file '{path}': it is no valid JSON: Expecting ',' delimiter: line 1 column 18 (char 17)",
+        ),
+        (
+            '[{"name": "a"}]',
+            "list file '{path}': entry 1 has neither vid_name and label nor id and template: {{'name': 'a'}}",
+        ),
+        (
+            '[{"id": "1", "template": "Holding [something]"}]',
+            "{path}:1: " + NO_NUMBER + "; the line is '1 Holding something'",
+        ),
         (None, "list file '{path}' cannot be read: No such file or directory"),
     ],
-)  # fmt: skip
+)
 def test_errors_say_where(tmp_path, text, message):
     path = tmp_path / "train.csv" if text is None else write(tmp_path, text)
     with pytest.raises(ListError, match=f"^{re.escape(message.format(path=path))}$"):
@@ -215,12 +225,13 @@ def test_lists_of_the_real_clips(shared_clips):
 @pytest.mark.parametrize(
     "name, rows, first, labels",
     [
+        # D1
         (
             "InfAR_FRAGRANT/train.csv",
             899,
             ("/public/home/liuwx/perl5/Dataset/VIS_INF/train/infrared/fight/000002.avi", 0, None),
             12,
-        ),  # D1
+        ),
         ("VideoEval_AR_in_Dark/test.txt", 2011, ("Run/Run_13_1.mp4", 5, None), 11),
         ("Dark48/train_split1.txt", 7052, ("bouncing/meGuchxNyKg_106.mp4", 6, None), 48),
         ("ARID_v1.5_full_Nightcrawler/arid.csv", 6207, ("Drink/Drink_16_13.mp4", 0, None), 11),  # D2

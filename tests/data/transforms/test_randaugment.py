@@ -28,9 +28,8 @@ def test_strings(row):
     assert (augment.magnitude, augment.num_ops) == (row["magnitude"], row["num_ops"])
     assert (augment.magnitude_std, augment.weighted, USED) == (row["magnitude_std"], row["weighted"], row["op_prob"])
     assert [our_name(name) for name in row["ops"]] == list(OPERATIONS)
-    rising = (
-        row["first_posterize_kind"] == ["PosterizeIncreasing"] and "inc0" not in row["string"]
-    )  # published: inc0 is on, too
+    # published: inc0 is on, too
+    rising = row["first_posterize_kind"] == ["PosterizeIncreasing"] and "inc0" not in row["string"]
     assert augment.rising == rising
 
 
@@ -130,9 +129,8 @@ def test_color_jitter_stays_in_its_range():
     gray = torch.full((2, 8, 8, 3), 100, dtype=torch.uint8)
     values = [ColorJitter(brightness=0.4)(gray, random.Random(seed))[0, 0, 0, 0].item() for seed in range(300)]
     assert 58 <= min(values) < 66 and 134 < max(values) <= 140
-    assert torch.equal(
-        ColorJitter(saturation=0.9, contrast=0.9)(gray, random.Random(0)), gray
-    )  # a gray picture has neither
+    # a gray picture has neither
+    assert torch.equal(ColorJitter(saturation=0.9, contrast=0.9)(gray, random.Random(0)), gray)
 
 
 def test_hue():

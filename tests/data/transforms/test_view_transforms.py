@@ -164,9 +164,8 @@ def test_test_crops_are_those_of_mie_net_but_for_its_slips(row):
     height, width = transforms.short_side_size(height, width, data["scale_size"])
     assert [width, height] == published["scaled_wh"]
     for side in (data["input_size"], data["scale_size"]):
-        boxes = [
-            transforms.box_at(height, width, side, where) for where in (0, 1, 0.5)
-        ]  # their order: left, right, centre
+        # their order: left, right, centre
+        boxes = [transforms.box_at(height, width, side, where) for where in (0, 1, 0.5)]
         found, wanted = [[box.left, box.top] for box in boxes], published[f"three_crop_{side}_xy"]
         if side == data["input_size"]:  # odd remainders are rounded up here, to the even number there
             assert all(
