@@ -72,31 +72,11 @@ def plus(totals, i: tl.constexpr, value):
 
 
 @triton.jit(do_not_specialize=LENGTHS)
-# fmt: skip
 def forward_kernel(
-    x,
-    taps,
-    bias,
-    y,
-    T,
-    H,
-    W,
-    T_OUT,
-    H_OUT,
-    W_OUT,
-    groups,
-    C: tl.constexpr,
-    KT: tl.constexpr,
-    KH: tl.constexpr,
-    KW: tl.constexpr,
-    ST: tl.constexpr,
-    SH: tl.constexpr,
-    SW: tl.constexpr,
-    GROUP: tl.constexpr,
-    POSITIONS: tl.constexpr,
-    CHANNELS: tl.constexpr,
-    HAS_BIAS: tl.constexpr,
-):
+    x, taps, bias, y, T, H, W, T_OUT, H_OUT, W_OUT, groups, C: tl.constexpr, KT: tl.constexpr, KH: tl.constexpr,
+    KW: tl.constexpr, ST: tl.constexpr, SH: tl.constexpr, SW: tl.constexpr, GROUP: tl.constexpr,
+    POSITIONS: tl.constexpr, CHANNELS: tl.constexpr, HAS_BIAS: tl.constexpr,
+):  # fmt: skip
     """y[n] = bias + sum_m taps[m] * x[stride * n + m - kernel // 2], for one tile of one frame and CHANNELS
     channels."""
     program = tl.program_id(0)
@@ -130,29 +110,11 @@ def forward_kernel(
 
 
 @triton.jit(do_not_specialize=LENGTHS)
-# fmt: skip
 def input_grad_kernel(
-    grad,
-    taps,
-    x_grad,
-    T,
-    H,
-    W,
-    T_OUT,
-    H_OUT,
-    W_OUT,
-    groups,
-    C: tl.constexpr,
-    KT: tl.constexpr,
-    KH: tl.constexpr,
-    KW: tl.constexpr,
-    ST: tl.constexpr,
-    SH: tl.constexpr,
-    SW: tl.constexpr,
-    GROUP: tl.constexpr,
-    POSITIONS: tl.constexpr,
-    CHANNELS: tl.constexpr,
-):
+    grad, taps, x_grad, T, H, W, T_OUT, H_OUT, W_OUT, groups, C: tl.constexpr, KT: tl.constexpr, KH: tl.constexpr,
+    KW: tl.constexpr, ST: tl.constexpr, SH: tl.constexpr, SW: tl.constexpr, GROUP: tl.constexpr,
+    POSITIONS: tl.constexpr, CHANNELS: tl.constexpr,
+):  # fmt: skip
     """x_grad[n] = sum over outputs o and taps m with stride * o + m - kernel // 2 = n of taps[m] * grad[o], for one
     tile and one frame.
 
@@ -201,32 +163,11 @@ def input_grad_kernel(
 
 
 @triton.jit(do_not_specialize=LENGTHS)
-# fmt: skip
 def filter_grad_kernel(
-    grad,
-    x,
-    sums,
-    T,
-    H,
-    W,
-    T_OUT,
-    H_OUT,
-    W_OUT,
-    groups,
-    clips,
-    parts,
-    C: tl.constexpr,
-    KT: tl.constexpr,
-    KH: tl.constexpr,
-    KW: tl.constexpr,
-    ST: tl.constexpr,
-    SH: tl.constexpr,
-    SW: tl.constexpr,
-    GROUP: tl.constexpr,
-    POSITIONS: tl.constexpr,
-    CHANNELS: tl.constexpr,
-    TAP_ROWS: tl.constexpr,
-):
+    grad, x, sums, T, H, W, T_OUT, H_OUT, W_OUT, groups, clips, parts, C: tl.constexpr, KT: tl.constexpr,
+    KH: tl.constexpr, KW: tl.constexpr, ST: tl.constexpr, SH: tl.constexpr, SW: tl.constexpr, GROUP: tl.constexpr,
+    POSITIONS: tl.constexpr, CHANNELS: tl.constexpr, TAP_ROWS: tl.constexpr,
+):  # fmt: skip
     """sums[part, m] = sum of grad[o] * x[stride * o + m - kernel // 2] over one of ``parts`` parts of the outputs o.
 
     For CHANNELS channels, one frame offset dt and TAP_ROWS rows of the filter, whose sums stay in registers. One row

@@ -121,10 +121,9 @@ def transform(frames, T: tl.constexpr, EXPONENT: tl.constexpr):
 
 
 @triton.jit
-# fmt: skip
 def gain_kernel(
-    x, y, groups, chunks, T: tl.constexpr, EXPONENT: tl.constexpr, VECTOR: tl.constexpr, BLOCK: tl.constexpr
-):
+    x, y, groups, chunks, T: tl.constexpr, EXPONENT: tl.constexpr, VECTOR: tl.constexpr, BLOCK: tl.constexpr,
+):  # fmt: skip
     """y[t] = x[t] * gain[bin of t]"""
     first, exists, length = column_places(groups, chunks, T, VECTOR, BLOCK)
     frames = load_frames(x, first, exists, length, T)
@@ -136,10 +135,9 @@ def gain_kernel(
 
 
 @triton.jit
-# fmt: skip
 def grad_kernel(
-    x, grad, grad_x, groups, chunks, T: tl.constexpr, EXPONENT: tl.constexpr, VECTOR: tl.constexpr, BLOCK: tl.constexpr
-):
+    x, grad, grad_x, groups, chunks, T: tl.constexpr, EXPONENT: tl.constexpr, VECTOR: tl.constexpr, BLOCK: tl.constexpr,
+):  # fmt: skip
     """Through the factor x: grad * gain. Through the gain of bin k, which scales the frames k and T - k: back through
     the transform."""
     first, exists, length = column_places(groups, chunks, T, VECTOR, BLOCK)

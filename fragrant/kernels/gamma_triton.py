@@ -85,21 +85,10 @@ def histogram_kernel(clips, parts, counts, T, S, L, BLOCK: tl.constexpr, REPEATS
 
 
 @triton.jit
-# fmt: skip
 def statistics_kernel(
-    parts,
-    counts,
-    statistics,
-    ranges,
-    S,
-    L,
-    BLOCK: tl.constexpr,
-    BLOCKS: tl.constexpr,
-    WIDTH: tl.constexpr,
-    MEAN: tl.constexpr,
-    STD: tl.constexpr,
-    ENTROPY: tl.constexpr,
-):
+    parts, counts, statistics, ranges, S, L, BLOCK: tl.constexpr, BLOCKS: tl.constexpr, WIDTH: tl.constexpr,
+    MEAN: tl.constexpr, STD: tl.constexpr, ENTROPY: tl.constexpr,
+):  # fmt: skip
     """One frame: its parts and counts -> ranges (F, 2) and statistics (F, WIDTH), each of them in its column, -1 = not
     asked for."""
     frame = tl.program_id(0)

@@ -55,24 +55,10 @@ def erase_box(values, boxes, first, frame, channel, y, x, value, FILL: tl.conste
 
 
 @triton.jit
-# fmt: skip
 def prepare_kernel(
-    pixels,
-    mean,
-    std,
-    boxes,
-    clips,
-    frames,
-    height,
-    width,
-    CHANNELS: tl.constexpr,
-    FROM_LAST: tl.constexpr,
-    TO_LAST: tl.constexpr,
-    REVERSE: tl.constexpr,
-    BOXES: tl.constexpr,
-    FILL: tl.constexpr,
-    BLOCK: tl.constexpr,
-):
+    pixels, mean, std, boxes, clips, frames, height, width, CHANNELS: tl.constexpr, FROM_LAST: tl.constexpr,
+    TO_LAST: tl.constexpr, REVERSE: tl.constexpr, BOXES: tl.constexpr, FILL: tl.constexpr, BLOCK: tl.constexpr,
+):  # fmt: skip
     """clips = (pixels / 255 - mean) / std, boxes erased; FROM_LAST, TO_LAST: channels last in memory; BOXES of every
     clip."""
     positions = frames * height * width

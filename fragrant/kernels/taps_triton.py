@@ -50,26 +50,10 @@ def in_map(x, y, t, W, H, T):
 
 
 @triton.jit
-# fmt: skip
 def apply_kernel(
-    kernels,
-    v,
-    y,
-    T,
-    H,
-    W,
-    U,
-    heads,
-    KT: tl.constexpr,
-    KH: tl.constexpr,
-    KW: tl.constexpr,
-    HEADS: tl.constexpr,
-    ROWS: tl.constexpr,
-    COLUMNS: tl.constexpr,
-    WINDOW: tl.constexpr,
-    CHANNELS: tl.constexpr,
-    PRECISION: tl.constexpr,
-):
+    kernels, v, y, T, H, W, U, heads, KT: tl.constexpr, KH: tl.constexpr, KW: tl.constexpr, HEADS: tl.constexpr,
+    ROWS: tl.constexpr, COLUMNS: tl.constexpr, WINDOW: tl.constexpr, CHANNELS: tl.constexpr, PRECISION: tl.constexpr,
+):  # fmt: skip
     """y[n, h, u] = sum_m kernels[n, h, m] * v[n + m, u], for one tile and CHANNELS channels; WINDOW pixels of a window
     row at a time."""
     frame, y0, x0, head0 = tile_at(tl.program_id(0), H, W, heads, HEADS, ROWS, COLUMNS)
@@ -101,25 +85,10 @@ def apply_kernel(
 
 
 @triton.jit
-# fmt: skip
 def scatter_kernel(
-    kernels,
-    y,
-    v,
-    T,
-    H,
-    W,
-    U,
-    heads,
-    KT: tl.constexpr,
-    KH: tl.constexpr,
-    KW: tl.constexpr,
-    ROWS: tl.constexpr,
-    COLUMNS: tl.constexpr,
-    WINDOW: tl.constexpr,
-    CHANNELS: tl.constexpr,
-    PRECISION: tl.constexpr,
-):
+    kernels, y, v, T, H, W, U, heads, KT: tl.constexpr, KH: tl.constexpr, KW: tl.constexpr, ROWS: tl.constexpr,
+    COLUMNS: tl.constexpr, WINDOW: tl.constexpr, CHANNELS: tl.constexpr, PRECISION: tl.constexpr,
+):  # fmt: skip
     """v[n, u] = sum_{h, m} kernels[n - m, h, m] * y[n - m, h, u], for one tile and CHANNELS channels.
 
     The window holds the positions that the sum comes from; tap (dy, dx) leads from there to the output.
@@ -156,27 +125,11 @@ def scatter_kernel(
 
 
 @triton.jit
-# fmt: skip
 def correlate_kernel(
-    y,
-    v,
-    s,
-    T,
-    H,
-    W,
-    U,
-    heads,
-    KT: tl.constexpr,
-    KH: tl.constexpr,
-    KW: tl.constexpr,
-    HEADS: tl.constexpr,
-    ROWS: tl.constexpr,
-    COLUMNS: tl.constexpr,
-    WINDOW: tl.constexpr,
-    WINDOW_ROWS: tl.constexpr,
-    CHANNELS: tl.constexpr,
+    y, v, s, T, H, W, U, heads, KT: tl.constexpr, KH: tl.constexpr, KW: tl.constexpr, HEADS: tl.constexpr,
+    ROWS: tl.constexpr, COLUMNS: tl.constexpr, WINDOW: tl.constexpr, WINDOW_ROWS: tl.constexpr, CHANNELS: tl.constexpr,
     PRECISION: tl.constexpr,
-):
+):  # fmt: skip
     """s[n, h, m] = sum_u y[n, h, u] * v[n + m, u], for one tile, one dt and WINDOW_ROWS rows of the window."""
     frame, y0, x0, head0 = tile_at(tl.program_id(0), H, W, heads, HEADS, ROWS, COLUMNS)
     row_blocks = tl.cdiv(ROWS + KH - 1, WINDOW_ROWS)

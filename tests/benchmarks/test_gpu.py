@@ -100,6 +100,7 @@ def _crashing_child(folder, device, sizes, clips, only, workers, deadline):
     run_rows(Bench(torch.device(device), sizes, Record(run.Path(folder))), rows, deadline)
 
 
+@pytest.mark.slow
 def test_a_row_that_kills_its_process_costs_itself(tmp_path, monkeypatch):
     longest = [row._replace(longest=3.0) if row.name == "kernels FAM" else row for row in all_rows()]
     monkeypatch.setattr(run, "all_rows", lambda: longest)
@@ -111,6 +112,7 @@ def test_a_row_that_kills_its_process_costs_itself(tmp_path, monkeypatch):
     assert found["kernels RAM"]["status"] == "done"
 
 
+@pytest.mark.slow
 def test_the_processes_measure_on_their_own(tmp_path):
     record = run_in_processes(tmp_path, device="cpu", minutes=2, sizes=SMALL, only=["kernels FAM"], workers=1)
     assert [(row["name"], row["status"]) for row in record.data["rows"]] == [
@@ -119,6 +121,7 @@ def test_the_processes_measure_on_their_own(tmp_path):
     ]
 
 
+@pytest.mark.slow
 def test_waiting_for_the_loader(tmp_path, shared_clips):
     videos = videos_of(shared_clips / "arid6_train.txt")[:4]
     rows = wanted(all_rows(), ["loader and model"])

@@ -6,7 +6,7 @@ import sys
 import pytest
 import torch
 
-from fragrant.kernels import depthwise, depthwise_torch, taps
+from fragrant.kernels import depthwise_torch, taps
 from fragrant.kernels.depthwise import depthwise_conv3d, runs_in_triton
 from fragrant.kernels.taps import KernelError
 
@@ -39,8 +39,7 @@ class Like:
     ],
 )
 def test_choice(name, like, installed, expected, monkeypatch):
-    for module in (taps, depthwise):
-        monkeypatch.setattr(module, "triton_is_installed", lambda: installed)
+    monkeypatch.setattr(taps, "triton_is_installed", lambda: installed)
     assert runs_in_triton(name, like) == expected
 
 

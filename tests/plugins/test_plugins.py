@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from conftest import load_tool
 from tiny import TINY, run_tool
 
 from fragrant.checkpoint import best_path
@@ -13,14 +14,7 @@ from fragrant.checkpoint import best_path
 FILES = Path(__file__).parent / "files"
 SHORT = [
     *TINY,
-    "SOLVER.MAX_EPOCH",
-    "1",
-    "DATA.HOLD_OUT",
-    "0.5",
-    "TEST.NUM_ENSEMBLE_VIEWS",
-    "1",
-    "TEST.NUM_SPATIAL_CROPS",
-    "1",
+    *"SOLVER.MAX_EPOCH 1 DATA.HOLD_OUT 0.5 TEST.NUM_ENSEMBLE_VIEWS 1 TEST.NUM_SPATIAL_CROPS 1".split(),
 ]
 
 
@@ -161,9 +155,11 @@ def test_the_environment_names_plugins(monkeypatch):
     assert "TINY_NET:" in done.stdout and "CALM:" in done.stdout
 
 
-def test_every_tool_takes_them(tmp_path):
+def test_every_tool_takes_them(capsys):
     for tool in ("ensemble", "export", "plot", "report", "predict", "prepare_data", "model_info", "check_data"):
-        assert "--import" in run_tool("--help", tool=tool).stdout, tool
+        with pytest.raises(SystemExit):
+            load_tool(tool).start(["--help"])
+        assert "--import" in capsys.readouterr().out, tool
 
 
 def test_a_range_is_held(tmp_path, demo):

@@ -8,7 +8,6 @@ from fragrant.data.lists.class_names import find_class_file, read_class_table, w
 from fragrant.data.lists.errors import ListError
 
 
-# fmt: skip
 @pytest.mark.parametrize(
     "text, names, ids",
     [

@@ -73,7 +73,6 @@ NO_NUMBER = "class 'Holding something' has no number: give the file of class nam
 KNOWN = "no path and whole-number label in any known form, see DATA.LIST_FORMAT"
 
 
-# fmt: skip
 @pytest.mark.parametrize(
     "text, message",
     [
