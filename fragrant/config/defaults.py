@@ -200,6 +200,12 @@ key("DATA.IMAGE_BASE", None, "number of the first picture, 0 or 1; None = the sm
     may_be_none=True, one_of=(None, 0, 1))
 key("DATA.DECODE_SHORT_SIDE", 0,
     "reduce larger frames to this short side while decoding: faster, other pixels; 0 = exact", at_least=0)
+key("DATA.MAX_FRAME_MEGAPIXELS", 36.0,
+    "a video or picture with larger frames is unreadable; 8K has 33; a decoder needs some 20 bytes per pixel",
+    of="number", above=0)
+key("DATA.MAX_DECODED_GB", 2.0,
+    "a video whose clips together need frames of more 10^9 bytes is unreadable: width x height x 3 x frames at "
+    "DECODE_SHORT_SIDE; per reading process", of="number", above=0)
 key("DATA.CACHE_DIR", "",
     'folder for decoded frames (at DECODE_SHORT_SIDE): later epochs read instead of decoding; "" = none')
 key("DATA.CACHE_GB", 50.0, "the cache takes at most this; what comes later is decoded every time", of="number", above=0)
