@@ -174,6 +174,8 @@ key("DATA.PATH_LABEL_SEPARATOR", " ", "between path and label in a list line; LI
 key("DATA.PATH_PREFIX", "", "folder put in front of every path of the lists")
 key("DATA.ROOT_REPLACE", [], "[old, new]: list paths that begin with the folder old lie in new", of=str, sizes=(0, 2),
     form="be [old, new] or []")
+key("DATA.ALLOW_OUTSIDE_PREFIX", False,
+    "list paths may lead out of PATH_PREFIX, or of the folder new of ROOT_REPLACE, by ../; links inside always may")
 key("DATA.EDITION", "",
     'which edition of a set that is read as distributed: arid v1.0-split1, ...; "" = the first, an unknown one lists '
     'them')
