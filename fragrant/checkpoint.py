@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from fragrant.errors import UserError
 from fragrant.files import written_whole
+from fragrant.remote import RemoteError, is_address, local_path
 
 NAME = re.compile(r"checkpoint_epoch_(\d{5,})(?:_batch_(\d{5,}))?\.pyth")
 PLAIN = {type(None), bool, int, float, complex, str, bytes, torch.Size, torch.dtype, torch.device, Tensor, nn.Parameter}
@@ -163,7 +164,9 @@ def read_verified(path: str | os.PathLike) -> Any:
 
     Raises:
         OSError, BadZipFile, UnpicklingError, RuntimeError, ...: a damaged file can fail in any way.
+        RemoteError: it is at an address, and cannot be fetched.
     """
+    path = local_path(path)
     _verify(Path(path))
     return torch.load(path, map_location="cpu", weights_only=True)
 
@@ -176,9 +179,11 @@ def load_checkpoint(path: str | Path) -> dict[str, Any]:
     Raises:
         CheckpointError: missing, not readable, damaged, or something else.
     """
-    path = Path(path)
+    path = path if is_address(path) else Path(path)
     try:
         state = read_verified(path)
+    except RemoteError as error:
+        raise CheckpointError(f"checkpoint {path} {error}") from error
     except (FileNotFoundError, IsADirectoryError, PermissionError) as error:
         raise CheckpointError(f"cannot read checkpoint {path}: {error.strerror}") from error
     except Exception as error:  # a damaged file can fail in any way
@@ -191,10 +196,14 @@ def load_checkpoint(path: str | Path) -> dict[str, Any]:
 
 
 def checkpoint_hash(path: str | Path) -> str:
-    """The first 16 digits of the file's SHA-256: tells the weights behind a score table apart. About 1 s per GB."""
+    """The first 16 digits of the file's SHA-256: tells the weights behind a score table apart. About 1 s per GB.
+
+    Raises:
+        CheckpointError, RemoteError: it cannot be read.
+    """
     digest = hashlib.sha256()
     try:
-        with open(path, "rb") as file:
+        with open(local_path(path), "rb") as file:
             while block := file.read(1 << 20):
                 digest.update(block)
     except OSError as error:

@@ -13,7 +13,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 # A room may import the rooms of lower floors, and its own files. Rooms on one floor are siblings.
 FLOORS = [
     {"errors", "version", "files"},
-    {"plugins"},
+    {"plugins", "remote"},
     {"registry"},
     {"config", "distributed", "workers"},
     {"logs", "checkpoint", "metrics"},

@@ -13,6 +13,7 @@ from fragrant.checkpoint import checkpoint_hash, load_checkpoint
 from fragrant.data.transforms.gamma import brighten
 from fragrant.features.cache import FeatureError
 from fragrant.registry import did_you_mean
+from fragrant.remote import is_address
 
 OUTPUTS = ("logits", "pooled")
 
@@ -131,7 +132,7 @@ def published_state(name: str, entry) -> dict[str, Tensor]:
 
 def fill_from_file(network: nn.Module, name: str, path: str, published) -> str:
     """Loads a state dict, all of it; the file's hash."""
-    if not Path(path).is_file():
+    if not is_address(path) and not Path(path).is_file():
         names = ", ".join(published.__members__)
         raise FeatureError(
             f"FEATURES.WEIGHTS '{path}' is neither a file nor weights of {name}; allowed: {names}, random, a path"

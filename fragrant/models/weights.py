@@ -15,6 +15,7 @@ from torch import Tensor
 from fragrant.checkpoint import read_verified
 from fragrant.errors import UserError
 from fragrant.models.backbone import Backbone, ModelError
+from fragrant.remote import RemoteError, local_path
 
 WRAPPERS = ("model", "model_state", "state_dict")  # where published files keep the tensors, if not at the top
 PREFIXES = ("module.", "_orig_mod.")  # left by DataParallel and torch.compile
@@ -63,6 +64,10 @@ def read_checkpoint(path: str | PathLike) -> Any:
     Raises:
         WeightsError: there is no such file, it is damaged, or it holds more than that.
     """
+    try:
+        path = local_path(path)
+    except RemoteError as error:
+        raise WeightsError(f"weights '{path}': it {error}") from error
     if not Path(path).is_file():
         raise WeightsError(f"weights '{path}': no such file")
     try:

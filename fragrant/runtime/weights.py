@@ -6,10 +6,19 @@ from fragrant.checkpoint import CheckpointError, best_path, find_latest, load_ch
 from fragrant.distributed import from_main
 from fragrant.models.backbone import Backbone
 from fragrant.models.weights import LoadReport, load_weights
+from fragrant.remote import RemoteError, local_path
 
 
 def existing(path: str, key: str) -> str:
-    if not Path(path).is_file():
+    """
+    Raises:
+        CheckpointError: it is no file, or at an address from which it cannot be fetched.
+    """
+    try:
+        local = local_path(path)
+    except RemoteError as error:
+        raise CheckpointError(f"{key} '{path}' {error}") from error
+    if not Path(local).is_file():
         raise CheckpointError(f"{key} '{path}' is no file; give the path of a checkpoint")
     return path
 

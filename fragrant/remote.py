@@ -1,0 +1,151 @@
+"""Files at an address that iopath opens (http, s3, what a plug-in registers): a local copy, made once.
+
+Only what the user names by a key or an argument is ever fetched. A copy stays in $FVCORE_CACHE (~/.torch/iopath_cache)
+and is used from then on, also when the file at the address changes: delete it then."""
+
+import contextlib
+import io
+import logging
+import os
+import re
+import socket
+import sys
+from collections.abc import Iterator
+from urllib.error import HTTPError
+from urllib.parse import quote, urlsplit
+
+from iopath.common.file_io import g_pathmgr, get_cache_dir
+
+from fragrant.errors import UserError
+
+_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+_WEB = ("http://", "https://", "ftp://")
+PATIENCE = 60.0  # seconds without a byte from the network, after which it counts as not reachable
+
+
+class RemoteError(UserError):
+    """``"cannot be fetched: why"``: whoever asked puts in front what."""
+
+
+def is_address(path: str | os.PathLike) -> bool:
+    """Whether it is ``<scheme>://...`` rather than a path of this machine."""
+    return bool(_ADDRESS.match(os.fspath(path)))
+
+
+def joined(folder: str, name: str) -> str:
+    """``os.path.join`` for both: a name that is an address itself stands alone."""
+    if is_address(name):
+        return name
+    return (
+        f"{folder.rstrip('/')}/{name}" if is_address(folder) and not os.path.isabs(name) else os.path.join(folder, name)
+    )
+
+
+def below(path: str, prefix: str) -> str | None:
+    """The address to ask for a path that lies below ``prefix``, the address of a folder; None where it does not.
+
+    Names of files may hold what means something else in an address of the web, such as # and ?.
+    """
+    base = prefix.rstrip("/") + "/"
+    if not is_address(prefix) or not path.startswith(base):
+        return None
+    rest = path[len(base) :]
+    return base + (quote(rest, errors="surrogateescape") if prefix.lower().startswith(_WEB) else rest)
+
+
+def fetched(address: str) -> str:
+    """The path of the local copy of a file, fetched if it is not there yet; several processes may ask at once.
+
+    Raises:
+        RemoteError: nothing opens such addresses, there is no such file, or the network fails.
+    """
+    if ".." in address.split("/"):  # its copy would lie outside of the cache
+        raise RemoteError("cannot be fetched: '..' in an address")
+    scheme = address.split("://")[0].lower()
+    try:
+        with _quiet():
+            if scheme == "s3":
+                _register_s3()
+            path = _local_path(address)
+    except UserError:
+        raise
+    except ModuleNotFoundError as error:
+        extra = "pip install 'fragrant[s3]'" if scheme == "s3" else "install it"
+        raise RemoteError(f"cannot be fetched: {error.name} is not installed; {extra}") from error
+    except Exception as error:  # handlers are of many kinds, and written by anybody
+        raise RemoteError(f"cannot be fetched: {_reason(error)}") from error
+    if path == address:  # iopath takes what it does not know for a path of this machine
+        raise RemoteError(
+            f"cannot be fetched: iopath has no handler for {scheme}://; allowed: http, https, ftp, s3, and what a "
+            "plug-in registers (g_pathmgr.register_handler)"
+        )
+    if not os.path.exists(path):
+        raise RemoteError(f"cannot be fetched: its handler says '{path}', which is not there")
+    return path
+
+
+def local_path(path: str | os.PathLike) -> str:
+    """A path of this machine as it is; of what lies at an address that of its copy.
+
+    Raises:
+        RemoteError: as ``fetched``.
+    """
+    path = os.fspath(path)
+    return fetched(path) if is_address(path) else path
+
+
+def _local_path(address: str) -> str:
+    if not address.lower().startswith(_WEB):
+        return g_pathmgr.get_local_path(address)
+    # iopath's copies of two hosts would share a name
+    parts = urlsplit(address)
+    folder = os.path.join(get_cache_dir(), parts.scheme, re.sub(r"[^A-Za-z0-9.-]", "_", parts.netloc))
+    try:
+        return g_pathmgr.get_local_path(address, cache_dir=folder)
+    except ValueError as error:  # a handler of a plug-in, which has its own place
+        if "Unused arguments" not in str(error):
+            raise
+        return g_pathmgr.get_local_path(address)
+
+
+def _register_s3() -> None:
+    """iopath's own handler for s3://, unless a plug-in has registered one.
+
+    Raises:
+        ModuleNotFoundError: boto3 is not installed.
+    """
+    if "s3://" in getattr(g_pathmgr, "_path_handlers", {}):
+        return
+    import boto3  # noqa: F401  iopath would fail later, in other words
+    from iopath.common.s3 import S3PathHandler
+
+    class ByBucket(S3PathHandler):
+        def _local_cache_path(self, path: str) -> str:
+            """iopath's copies of two buckets would share a name."""
+            bucket, key = self._parse_uri(path)
+            return os.path.join(get_cache_dir(self.cache_dir), self.CACHE_SUBDIR_NAME, bucket, key)
+
+    g_pathmgr.register_handler(ByBucket(profile=None))  # None: the account that boto3 finds by itself
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Without iopath's progress bars and messages, which stand in the way of one line; with an end to waiting."""
+    logger, patience = logging.getLogger("iopath"), socket.getdefaulttimeout()
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)
+    socket.setdefaulttimeout(PATIENCE)
+    try:
+        with contextlib.redirect_stderr(sys.stderr if sys.stderr.isatty() else io.StringIO()):
+            yield
+    finally:
+        socket.setdefaulttimeout(patience)
+        logger.setLevel(level)
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, HTTPError):
+        return f"the server says {error.code} {error.reason}"
+    cause = getattr(error, "reason", error)  # what URLError wraps
+    text = " ".join(str(getattr(cause, "strerror", None) or cause).split())[:200]
+    return text or ("there is no such file" if isinstance(error, AssertionError) else type(error).__name__)
