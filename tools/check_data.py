@@ -11,6 +11,7 @@ from fragrant.launch import argument_parser, config_of, exit_code
 
 def main(arguments) -> None:
     cfg = config_of(arguments)
+    from fragrant.data.build import remote_of
     from fragrant.data.datasets.build import records_and_faults
     from fragrant.data.prepare.check import check_list, places, summary, write_clean_list, write_table
     from fragrant.data.video.frames import Limits, open_frames
@@ -20,7 +21,8 @@ def main(arguments) -> None:
     ]
     min_frames = cfg.DATA.NUM_FRAMES if arguments.min_frames is None else arguments.min_frames
     limits = Limits(cfg.DATA.MAX_FRAME_MEGAPIXELS, cfg.DATA.MAX_DECODED_GB)
-    opened = partial(open_frames, template=cfg.DATA.IMAGE_TEMPLATE, base=cfg.DATA.IMAGE_BASE, limits=limits)
+    folders = {"template": cfg.DATA.IMAGE_TEMPLATE, "base": cfg.DATA.IMAGE_BASE}
+    opened = partial(open_frames, **folders, limits=limits, remote=remote_of(cfg))
     problems, trained = 0, dict[str, str]()
     for name, split, path in lists:
         records, faults = records_and_faults(cfg, split, path)

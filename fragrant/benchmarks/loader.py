@@ -21,6 +21,7 @@ from fragrant.data.clips import ClipDataset, VideoClips, make_batch
 from fragrant.data.loader import ClipLoader, EvaluationBatches
 from fragrant.data.video.frames import VideoFile, open_frames
 from fragrant.data.video.packets import Doubtful, list_packets
+from fragrant.data.video.places import Place, place_of
 from fragrant.data.video.readers import CannotRead, Source
 
 GOPS = (1, 12, 250)
@@ -153,10 +154,17 @@ def _each(function: Callable[..., None], arguments: Sequence[tuple]) -> None:
         function(*own)
 
 
+def _place(path: str) -> Place:
+    place = place_of(path)
+    if not isinstance(place, Place):
+        raise CannotRead("it is no video file")
+    return place
+
+
 def _times(path: str) -> np.ndarray | None:
     """Time stamp of every frame, None where they cannot be told from the packets."""
     try:
-        source = Source(path, quick=True, multi_thread=False)
+        source = Source(_place(path), quick=True, multi_thread=False)
         table = list_packets(source.container, source.stream)
     except (CannotRead, Doubtful, av.FFmpegError):
         return None
@@ -167,7 +175,7 @@ def _times(path: str) -> np.ndarray | None:
 def _plain_seek(path: str, times: np.ndarray, numbers: list[int]) -> None:
     """As most loaders read: seek to the key frame before the first frame, decode all up to the last, convert those that
     are needed."""
-    source, wanted = Source(path, quick=False, multi_thread=False), {int(times[number]) for number in numbers}
+    source, wanted = Source(_place(path), quick=False, multi_thread=False), {int(times[number]) for number in numbers}
     source.container.seek(min(wanted), stream=source.stream)
     pixels = []
     for frame in source.container.decode(source.stream):

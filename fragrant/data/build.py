@@ -24,6 +24,7 @@ from fragrant.data.video.frames import Limits, OpenFrames, open_frames
 from fragrant.data.video.other_decoders import require
 from fragrant.data.views import ViewPlan, evaluation_plan, train_plan
 from fragrant.distributed import rank, shard, world_size
+from fragrant.remote import is_address
 
 SPLITS = ("train", "val", "test")
 SPARSE_WINDOW_SECONDS = 4.0  # of a long video that is looked at in windows
@@ -117,11 +118,18 @@ def frame_opener(cfg) -> OpenFrames:
         template=data.IMAGE_TEMPLATE,
         base=data.IMAGE_BASE,
         limits=limits,
+        remote=remote_of(cfg),
     )
     if not data.CACHE_DIR:
         return opened
     settings = f"{data.DECODE_SHORT_SIDE} {data.DECODING_BACKEND} {data.IMAGE_TEMPLATE} {data.IMAGE_BASE}"
-    return CachedFrames(opened, data.CACHE_DIR, settings=settings, max_bytes=data.CACHE_GB * 1e9, limits=limits)
+    room, remote = data.CACHE_GB * 1e9, remote_of(cfg)
+    return CachedFrames(opened, data.CACHE_DIR, settings=settings, max_bytes=room, limits=limits, remote=remote)
+
+
+def remote_of(cfg) -> str:
+    """The address below which videos may be fetched, "" where DATA.PATH_PREFIX is a folder of this machine."""
+    return cfg.DATA.PATH_PREFIX if is_address(cfg.DATA.PATH_PREFIX) else ""
 
 
 class ClipSource(NamedTuple):

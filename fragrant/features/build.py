@@ -10,7 +10,7 @@ from fragrant.checkpoint import checkpoint_hash
 from fragrant.config import changed
 from fragrant.config.defaults import leaves
 from fragrant.data import build_loader, build_records
-from fragrant.data.build import frame_opener, gamma_range
+from fragrant.data.build import frame_opener, gamma_range, remote_of
 from fragrant.data.clips import ClipDataset
 from fragrant.data.transforms.enhance import enhancement_of
 from fragrant.data.transforms.gamma import middle_gamma
@@ -111,7 +111,8 @@ def build_features(
         num_workers=cfg.DATA_LOADER.NUM_WORKERS,
         drawn=mode == "frames" and cfg.FEATURES.SAMPLING == "random",
     )
-    cache = FeatureCache(cfg.FEATURES.CACHE_DIR or Path(cfg.OUTPUT_DIR, "features"), settings)
+    folder = cfg.FEATURES.CACHE_DIR or Path(cfg.OUTPUT_DIR, "features")
+    cache = FeatureCache(folder, settings, remote=remote_of(cfg))
     say(f"features: {describe(cfg, mode)}; weights: {weights}; cached in {cache.folder}")
     tables = {}
     for split in SPLITS:

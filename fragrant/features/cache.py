@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from fragrant.data.video.places import file_of
 from fragrant.errors import UserError
 from fragrant.files import written_whole
 
@@ -23,7 +24,8 @@ class FeatureCache:
     settings never find it, and nothing is ever overwritten by other settings. A file is there whole or not at all, so
     that an interrupted run goes on."""
 
-    def __init__(self, folder: str | Path, settings: dict):
+    def __init__(self, folder: str | Path, settings: dict, *, remote: str = ""):
+        self.remote = remote  # as of ``open_frames``
         self.folder = Path(folder)
         self.settings = json.dumps(settings, sort_keys=True)
 
@@ -32,7 +34,7 @@ class FeatureCache:
         Args:
             draw: what the random draws of this video follow from; "" where nothing is drawn.
         """
-        facts = os.stat(video)
+        facts = os.stat(file_of(video, remote=self.remote))  # of a member of a shard: the shard
         identity = [self.settings, os.path.abspath(video), facts.st_size, facts.st_mtime_ns, draw]
         digest = hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:24]
         return self.folder / f"{Path(video).stem}-{digest}.npz"

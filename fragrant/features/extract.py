@@ -12,6 +12,7 @@ from tqdm import tqdm
 
 from fragrant.data.clips import ClipDataset, Unreadable
 from fragrant.data.video.frames import VideoError
+from fragrant.data.video.row_of_frames import CannotRead
 from fragrant.features.cache import FeatureCache
 
 
@@ -78,8 +79,9 @@ def cache_paths(dataset: ClipDataset, extractor: Extractor, cache: FeatureCache)
     for video_id, record in enumerate(dataset.records):
         try:
             paths.append(cache.path(record.path, draw=f"{dataset.seed}-{video_id}" if extractor.drawn else ""))
-        except OSError as error:
-            raise VideoError(f"'{record.path}': {error.strerror} ({dataset.records.where(video_id)})") from error
+        except (OSError, CannotRead) as error:
+            why = error.strerror if isinstance(error, OSError) else error
+            raise VideoError(f"'{record.path}': {why} ({dataset.records.where(video_id)})") from error
     return paths
 
 

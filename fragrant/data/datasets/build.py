@@ -9,8 +9,11 @@ from fragrant.data.datasets import SETS, prepared_set
 from fragrant.data.datasets.class_folders import folder_names
 from fragrant.data.lists.class_names import ClassTable, find_class_file, read_class_names, read_class_table
 from fragrant.data.lists.errors import ListError
+from fragrant.data.lists.locations import Folders
 from fragrant.data.lists.records import RecordList, read_list, read_list_and_faults
+from fragrant.data.shards import ShardError, check_shards, index_path, split_member
 from fragrant.registry import Registry
+from fragrant.remote import RemoteError, below, fetched, is_address, joined
 
 __all__ = ["DATASETS", "VideoSet", "read_class_names"]
 
@@ -26,6 +29,8 @@ class Datasets(Registry):
         """Raises UserError where the name is not known."""
         return partial(_known_set, name=name) if name in SETS else super().get(name)
 
+
+_FETCHED = 3  # videos at an address that are tried before a run
 
 DATASETS = Datasets("TRAIN.DATASET / TEST.DATASET")
 
@@ -44,18 +49,41 @@ def _names_of_folders(records: RecordList, num_classes: int) -> list[str] | None
     return names if len(names) == num_classes else None
 
 
-def _need_a_video(records: RecordList) -> None:
-    """A wrong folder is found at once. Raises ListError where none of some videos of the list is there."""
+def _need_a_video(records: RecordList, prefix: str = "") -> None:
+    """A wrong folder is found at once, and shards that are not what the list says. Raises ListError where none of some
+    videos of the list is there, or a shard has no index, or not the member."""
     some = records[:: max(1, len(records) // 20)]
-    if not any(os.path.exists(record.path) for record in some):
+    reason = _why_not_there([record.path for record in some], prefix)
+    if reason is not None:
         where = "set DATA.PATH_PREFIX (for relative paths) or DATA.ROOT_REPLACE (for those of another machine)"
         if re.search(r"[ ,;\t]\d+$", some[0].path):
             where += (
                 "; the end of the path may be a further label or a number, see DATA.MULTI_LABEL and DATA.LIST_FORMAT"
             )
         raise ListError(
-            f"{records.where(0)}: the videos of this list are not there, the first is '{some[0].path}'; {where}"
+            f"{records.where(0)}: the videos of this list are not there, the first is '{some[0].path}'{reason}; {where}"
         )
+    try:
+        check_shards((record.path for record in records), lambda path: below(path, prefix))
+    except (ShardError, RemoteError) as error:
+        raise ListError(f"{records.source}: {error}") from error
+
+
+def _why_not_there(paths: list[str], prefix: str) -> str | None:
+    """None where one of them is there; of those at an address the first few are fetched, of shards the index."""
+    if not is_address(prefix):
+        folders = Folders()
+        return None if any(map(folders.find, paths)) or any(map(os.path.exists, paths)) else ""
+    reason = ""
+    for path in paths[:_FETCHED]:
+        shard, member = split_member(path)
+        address = below(index_path(shard) if member is not None else path, prefix)
+        try:
+            if os.path.exists(path) or address is not None and fetched(address):
+                return None
+        except RemoteError as error:
+            reason = reason or f", which {error}"
+    return reason
 
 
 # --------------------------------------------------------------------------------------------- config -> records, names
@@ -65,29 +93,34 @@ def _check_classes(cfg, names: list[str], source: str) -> None:
 
 
 def _classes(cfg, list_path: str) -> ClassTable | None:
-    folder = os.path.dirname(list_path)
-    path = os.path.join(folder, cfg.DATA.CLASSES_FILE) if cfg.DATA.CLASSES_FILE else find_class_file(folder or ".")
+    folder = os.path.dirname(list_path)  # which also cuts an address rightly
+    path = joined(folder, cfg.DATA.CLASSES_FILE) if cfg.DATA.CLASSES_FILE else find_class_file(folder or ".")
     if path is None:
         return None
     return read_class_table(path)
 
 
 def _list_path(cfg, split: str, folder: str, default: str) -> str:
-    return os.path.join(folder, cfg.DATA[f"{split.upper()}_LIST"] or default)
+    return joined(folder, cfg.DATA[f"{split.upper()}_LIST"] or default)
+
+
+def _is_there(path: str) -> bool:
+    """Of a list; one at an address is expected to be: reading it says so where it is not."""
+    return is_address(path) or os.path.isfile(path)
 
 
 def _lists_in(cfg, split: str, folder: str, default: str = "") -> VideoSet:
     """The list of a split that lies in a folder."""
     key, default = f"{split.upper()}_LIST", default or f"{split}.csv"
     path = _list_path(cfg, split, folder, default)
-    if not os.path.isfile(path):
+    if not _is_there(path):
         given = f"DATA.PATH_TO_DATA_DIR {cfg.DATA.PATH_TO_DATA_DIR!r} and DATA.{key} {cfg.DATA[key]!r}"
         raise ListError(f"no {split} list '{path}'; it follows from {given} ('' = {default})")
     reading, classes = _reading(cfg, split, path)
     records = read_list(path, **reading)
     if classes:
         _check_classes(cfg, classes.names, classes.source)
-    _need_a_video(records)
+    _need_a_video(records, cfg.DATA.PATH_PREFIX)
     return VideoSet(records, classes and classes.names)
 
 
@@ -112,7 +145,7 @@ def records_and_faults(cfg, split: str, path: str = "") -> tuple[RecordList, dic
     """The rows of a split that can be used, and what is wrong with the others, by line; of another list file where one
     is given."""
     default = _list_path(cfg, split, cfg.DATA.PATH_TO_DATA_DIR, f"{split}.csv")
-    if path or os.path.isfile(default):
+    if path or _is_there(default):
         path = path or default
         return read_list_and_faults(path, **_reading(cfg, split, path)[0])
     name = (cfg.TEST if split == "test" else cfg.TRAIN).DATASET
@@ -123,7 +156,7 @@ def _known_set(cfg, split: str, name: str) -> VideoSet:
     """Lists in DATA.PATH_TO_DATA_DIR (written by tools/prepare_data.py, or named) win; without them it is the set as
     distributed."""
     folder = cfg.DATA.PATH_TO_DATA_DIR
-    if cfg.DATA[f"{split.upper()}_LIST"] or os.path.isfile(_list_path(cfg, split, folder, f"{split}.csv")):
+    if cfg.DATA[f"{split.upper()}_LIST"] or _is_there(_list_path(cfg, split, folder, f"{split}.csv")):
         listed = _lists_in(cfg, split, folder)
         return (
             listed

@@ -8,6 +8,7 @@ from pathlib import Path
 from fragrant.data.lists.errors import ListError
 from fragrant.data.lists.locations import VIDEO_EXTENSIONS
 from fragrant.data.lists.records import RecordList, VideoRecord
+from fragrant.data.shards import MARK
 
 _PICTURES = (".jpg", ".jpeg", ".png")
 
@@ -49,7 +50,7 @@ def folder_names(lists: list[RecordList]) -> list[str]:
     labels: dict[str, int] = {}
     for records in lists:
         for at, record in enumerate(records):
-            name = os.path.basename(os.path.dirname(record.path))
+            name = os.path.basename(os.path.dirname(record.path.replace(MARK, "/")))
             if names.setdefault(record.label, name) != name:
                 raise ListError(
                     f"{records.where(at)}: label {record.label} is '{name}' here and '{names[record.label]}' elsewhere"

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from fragrant.data.lists.errors import ListError
+from fragrant.remote import RemoteError, is_address, joined, local_path
 
 # What such a file is called where it lies beside a list, the first that is there counts.
 CLASS_FILES = (
@@ -36,7 +37,13 @@ class ClassTable(NamedTuple):
 
 
 def find_class_file(folder: str | os.PathLike) -> str | None:
-    """The file of class names in a folder, if one is there."""
+    """The file of class names in a folder, if one is there; at an address only the first name is tried."""
+    if is_address(folder):
+        path = joined(str(folder), CLASS_FILES[0])
+        try:
+            return path if local_path(path) else None
+        except RemoteError:
+            return None
     for pattern in CLASS_FILES:
         found = sorted(Path(folder).glob(pattern))
         if found:
@@ -52,7 +59,9 @@ def read_class_table(path: str | os.PathLike) -> ClassTable:
         ListError: the file cannot be read, has no names, or gives a name or a label twice.
     """
     try:
-        text = Path(path).read_text(encoding="utf-8-sig").strip()
+        text = Path(local_path(path)).read_text(encoding="utf-8-sig").strip()
+    except RemoteError as error:
+        raise ListError(f"file of class names '{path}' (DATA.CLASSES_FILE) {error}") from error
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is no UTF-8 text"
         raise ListError(f"file of class names '{path}' (DATA.CLASSES_FILE) cannot be read: {reason}") from error

@@ -4,6 +4,8 @@ import os
 from collections.abc import Iterable
 
 from fragrant.data.lists.errors import ListError
+from fragrant.data.shards import split_member
+from fragrant.remote import is_address
 
 # Of two files of one name the one whose extension comes first here is taken.
 VIDEO_EXTENSIONS = tuple(
@@ -19,7 +21,11 @@ class Folders:
         self._stems: dict[str, dict[str, str]] = {}
 
     def find(self, path: str) -> str | None:
-        """The path itself if it is there, else the same video with another extension, or None."""
+        """The path itself if it is there, else the same video with another extension, or None; a member of a shard is
+        taken to be there where the shard is."""
+        shard, member = split_member(path)
+        if member is not None:
+            return path if self.find(shard) == shard else None
         folder, name = os.path.split(path)
         names = self._listed(folder)
         if names is None:
@@ -75,6 +81,9 @@ def kept_inside(path: str, *, prefix: str = "", root_replace: tuple[str, str] | 
     Raises:
         ValueError: it does.
     """
+    path, member = split_member(path)
+    if member is not None:  # whose name is looked up in an index, not on the disk
+        return f"{kept_inside(path, prefix=prefix, root_replace=root_replace)}::{member}"
     rest = move_root(path, root_replace[0], "") if root_replace else None
     if ".." not in path.split("/") or rest is None and (not prefix or os.path.isabs(path)):
         return path
@@ -93,7 +102,7 @@ def locate(
     root_replace: tuple[str, str] | None = None,
     found: Folders | None = None,
 ) -> list[str]:
-    """Where the videos of a list lie.
+    """Where the videos of a list lie: on this machine, or below the address ``prefix``.
 
     A relative path lies in ``prefix`` if given, else beside the list if it exists there, else it is taken as it is.
     What is nowhere keeps its name: reading it says so.
@@ -120,6 +129,8 @@ def locate(
 
 
 def _locate_one(path: str, folder: str, prefix: str, found: Folders) -> str:
+    if is_address(prefix) and not os.path.isabs(path):
+        return f"{prefix.rstrip('/')}/{path}"
     if not os.path.isabs(path) and not prefix:
         return found.find(os.path.join(folder, path)) or found.find(path) or path
     path = os.path.join(prefix, path)  # which is an absolute path itself where it is one

@@ -20,6 +20,7 @@ from fragrant.data.lists.dialects import (
 from fragrant.data.lists.errors import ListError
 from fragrant.data.lists.json_lists import is_json, json_rows
 from fragrant.data.lists.locations import kept_inside, locate
+from fragrant.remote import RemoteError, is_address, local_path
 
 AUTO = "auto"
 # "#122_Cleaning_Up_The_Alley_drink.avi,0" is a row: HMDB51 has videos with such names
@@ -248,7 +249,8 @@ def read_list_and_faults(
             found.faults[number] = f"{error}{from_1}"
     places: dict[str, Any] = {"prefix": prefix, "root_replace": root_replace}
     names = _paths_of(found, labels, places if not outside else None)
-    paths = locate(names.values(), folder=os.path.dirname(source), **places)
+    folder = "" if is_address(source) else os.path.dirname(source)
+    paths = locate(names.values(), folder=folder, **places)
     records = [VideoRecord(path, labels[n], found.rows[n].num_frames) for n, path in zip(names, paths, strict=True)]
     faults = {number: f"{fault}; the line is {found.texts[number]!r}" for number, fault in found.faults.items()}
     return RecordList(records, source=source, lines=list(names)), faults
@@ -355,7 +357,9 @@ def format_row(record: VideoRecord) -> str:
 def _text_of(source: str) -> str:
     try:
         # paths are bytes: any encoding passes through
-        with open(source, encoding="utf-8-sig", errors="surrogateescape") as file:
+        with open(local_path(source), encoding="utf-8-sig", errors="surrogateescape") as file:
             return file.read()
+    except RemoteError as error:
+        raise ListError(f"list file '{source}' {error}") from error
     except OSError as error:
         raise ListError(f"list file '{source}' cannot be read: {error.strerror}") from error

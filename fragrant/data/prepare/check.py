@@ -10,6 +10,7 @@ from fragrant.data.lists.errors import ListError
 from fragrant.data.lists.records import RecordList, VideoRecord, format_row
 from fragrant.data.prepare.probe import FOLDER, Probe, probe_all
 from fragrant.data.video.frames import OpenFrames, open_frames
+from fragrant.remote import is_address
 
 
 class Problem(NamedTuple):
@@ -139,7 +140,7 @@ def summary(checked: Checked) -> list[str]:
 
 
 def _absolute(record: VideoRecord) -> VideoRecord:
-    return record._replace(path=os.path.abspath(record.path))
+    return record if is_address(record.path) else record._replace(path=os.path.abspath(record.path))
 
 
 def _some(texts: Iterable[str], most: int = 5) -> str:

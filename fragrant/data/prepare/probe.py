@@ -11,10 +11,12 @@ import torch
 from torch import Tensor
 
 from fragrant.config.pixel_statistics import LUMA_WEIGHTS
+from fragrant.data.video.frame_folder import FrameFolder
 from fragrant.data.video.frames import Frames, Limits, OpenFrames, VideoError, open_frames
+from fragrant.data.video.places import Place
 from fragrant.data.video.readers import Source
 from fragrant.data.video.row_of_frames import errors_named
-from fragrant.data.video.tensor_file import SUFFIXES
+from fragrant.data.video.tensor_file import TensorFile
 from fragrant.workers import results_of
 
 LOOKED_AT = 8  # frames that brightness is measured on, from the middle of as many equal parts of the video
@@ -46,12 +48,13 @@ def probe(path: str, open_frames: OpenFrames = open_frames) -> Probe:
             luma = _luma(frames.read([(2 * part + 1) * len(frames) // (2 * LOOKED_AT) for part in range(LOOKED_AT)]))
             found = found._replace(height=luma.shape[1], width=luma.shape[2], luma=luma.mean().item())
             found = found._replace(dark=(luma.mean((1, 2)) < DARK).float().mean().item())
-            if os.path.isdir(path):
-                return found._replace(codec=FOLDER, frames=_readable(frames))
-            if path.endswith(SUFFIXES):
-                return found._replace(codec=TENSOR)
-            limits = frames.limits
-        return found._replace(**_decoded(path, found.frames, limits))
+            if isinstance(frames, FrameFolder):
+                return found._replace(codec=FOLDER, frames=_readable(frames), damage=_damaged(frames.damaged()))
+            place, limits = frames.place, frames.limits
+        assert place is not None
+        told = {"codec": TENSOR} if isinstance(frames, TensorFile) else _decoded(path, place, found.frames, limits)
+        found = found._replace(**told)
+        return found if found.damage or place.is_intact() else found._replace(damage=_damaged(path))
     except VideoError as error:
         return found._replace(error=str(error))
     except Exception as error:  # whatever a hostile file brings about must not end the check of the others
@@ -69,10 +72,14 @@ def _readable(frames: Frames) -> int:
     return len(frames)
 
 
-def _decoded(path: str, promised: int, limits: Limits) -> dict[str, Any]:
+def _damaged(what: str) -> str:
+    return f"'{os.path.basename(what)}' has other bytes than those that were packed (its checksum)" if what else ""
+
+
+def _decoded(path: str, place: Place, promised: int, limits: Limits) -> dict[str, Any]:
     """Codec, frames that decode, and what tells that a part of the file is lost."""
     count, error = 0, ""
-    with errors_named(path), closing(Source(os.path.abspath(path), quick=False, limits=limits)) as source:
+    with errors_named(path), closing(Source(place, quick=False, limits=limits)) as source:
         codec, declared = source.stream.codec.canonical_name, source.stream.frames
         try:
             for _ in source.container.decode(source.stream):

@@ -9,7 +9,8 @@ import torch
 from filelock import FileLock
 
 from fragrant.data.video.frames import OpenFrames
-from fragrant.data.video.row_of_frames import LIMITS, Frames, Limits, VideoError
+from fragrant.data.video.places import file_of
+from fragrant.data.video.row_of_frames import LIMITS, CannotRead, Frames, Limits, VideoError
 from fragrant.data.video.tensor_file import TensorFile
 from fragrant.errors import UserError
 
@@ -26,6 +27,7 @@ class CachedFrames:
         open_frames: reads what is not in the cache; what it returns is what is kept, so reduce frames here.
         settings: what else the pixels depend on; caches of different settings may share a folder.
         max_bytes: room for the entries; a video that needs more than a tenth of it is not kept.
+        remote: as of ``open_frames``.
         limits: those of ``open_frames``; a video that is too large to be read as a whole is not kept.
 
     Raises:
@@ -40,12 +42,14 @@ class CachedFrames:
         settings: str = "",
         max_bytes: float = 50e9,
         limits: Limits = LIMITS,
+        remote: str = "",
     ):
         self.open_frames = open_frames
         self.folder = Path(folder)
         self.settings = settings
         self.max_bytes = max_bytes
         self.limits = limits
+        self.remote = remote
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             if not os.access(self.folder, os.W_OK):
@@ -68,8 +72,8 @@ class CachedFrames:
     def _entry(self, path: str) -> Path | None:
         """Where this video is kept, None where there is no such file."""
         try:
-            state = os.stat(path)
-        except (OSError, ValueError):  # ValueError: a NUL in its name
+            state = os.stat(file_of(path, remote=self.remote))  # of a member of a shard: the shard
+        except (OSError, ValueError, CannotRead):  # ValueError: a NUL in its name
             return None
         text = f"{os.path.abspath(path)}\n{state.st_size}\n{state.st_mtime_ns}\n{self.settings}"
         name = hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()[:32]

@@ -1,4 +1,5 @@
-"""Which files FFmpeg may open here: single local files in a format of videos, nothing that names other files.
+"""Which files FFmpeg may open here: single local files, or parts of one, in a format of videos, nothing that names
+other files.
 
 A playlist (HLS, DASH, SDP, concat, a numbered row of pictures, ...) makes FFmpeg open whatever stands in it, addresses
 of the network among them, and may never end. FFmpeg looks at the content, not at the name, so the list is of
@@ -10,6 +11,7 @@ from typing import Any
 
 import av
 
+from fragrant.data.video.places import Place
 from fragrant.data.video.row_of_frames import CannotRead, Limits
 
 # FFmpeg's names of what holds its frames itself; each comes with what people have: files of cameras, of the net, of
@@ -24,8 +26,10 @@ FORMATS = (
 ANY_TAGS: dict[str, Any] = {"metadata_errors": "ignore"} if int(av.__version__.split(".")[0]) < 19 else {}
 
 
-def open_container(path: str, *, limits: Limits, options: dict[str, str] | None = None) -> Any:
+def open_container(place: Place, *, limits: Limits, options: dict[str, str] | None = None) -> Any:
     """The av.container.InputContainer of a regular file, whose path is absolute: FFmpeg then sees no protocol in it.
+
+    Of a shard FFmpeg sees the bytes of one member alone (its protocol "subfile").
 
     Args:
         options: FFmpeg's, of the container.
@@ -33,10 +37,11 @@ def open_container(path: str, *, limits: Limits, options: dict[str, str] | None 
     Raises:
         CannotRead: it is in another format; av.FFmpegError.
     """
-    assert os.path.isabs(path), path
-    restricted = {"format_whitelist": FORMATS, "protocol_whitelist": "file", "max_pixels": str(limits.pixels)}
+    assert os.path.isabs(place.file), place.file
+    protocols = "file" if place.part is None else "file,subfile"
+    restricted = {"format_whitelist": FORMATS, "protocol_whitelist": protocols, "max_pixels": str(limits.pixels)}
     try:
-        return av.open(path, options={**(options or {}), **restricted}, **ANY_TAGS)
+        return av.open(place.url, options={**(options or {}), **restricted}, **ANY_TAGS)
     except av.FFmpegError as error:
         if error.errno != errno.EINVAL:
             raise

@@ -2,12 +2,14 @@
 
 import os
 import re
+from collections.abc import Mapping
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from fragrant.data.video.pictures import opened_picture
+from fragrant.data.video.places import Place, place_of
 from fragrant.data.video.row_of_frames import LIMITS, CannotRead, Frames, Limits, errors_named
 
 FIELD = re.compile(r"\{(?::0?(\d*)d)?\}|%0?(\d*)d")
@@ -33,18 +35,30 @@ class FrameFolder(Frames):
     Args:
         template: file name with a place for the number.
         base: number of the first frame; None = the smallest there is.
+        place: the folder on this machine, or its pictures in a shard by name; None = ``path`` says it.
 
     Raises:
         VideoError: no file fits the template, or a number in between is missing.
     """
 
     def __init__(
-        self, path: str, *, template: str, base: int | None = None, short_side: int = 0, limits: Limits = LIMITS
+        self,
+        path: str,
+        *,
+        template: str,
+        base: int | None = None,
+        short_side: int = 0,
+        limits: Limits = LIMITS,
+        place: Mapping[str, Place] | str | None = None,
     ):
         super().__init__(path, short_side=short_side, limits=limits)
         with errors_named(path):
             pattern = name_pattern(template)
-            files = os.listdir(path)
+            found = place or place_of(path)
+            if isinstance(found, Place):
+                raise CannotRead("it is not a folder")
+            self._folder = found
+            files = os.listdir(found) if isinstance(found, str) else list(found)
             numbered = {int(match[1]): match[0] for match in map(pattern.fullmatch, files) if match}
             if not numbered:
                 content = f"it holds '{min(files)}' and {len(files) - 1} more" if files else "it is empty"
@@ -75,5 +89,12 @@ class FrameFolder(Frames):
 
     def _picture(self, name: str) -> np.ndarray:
         """(H, W, 3) RGB, of gray and palette pictures as well"""
-        with opened_picture(os.path.join(self.path, name), self.limits) as picture:
+        picture_of = os.path.join(self._folder, name) if isinstance(self._folder, str) else self._folder[name]
+        with opened_picture(picture_of, self.limits) as picture:
             return np.asarray(picture.convert("RGB"))
+
+    def damaged(self) -> str:
+        """The first picture of a shard that is not as it was packed; "" where all are."""
+        if isinstance(self._folder, str):
+            return ""
+        return next((name for name in self._files if not self._folder[name].is_intact()), "")

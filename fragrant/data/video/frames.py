@@ -17,6 +17,7 @@ from torch import Tensor
 from fragrant.data.video.frame_folder import FrameFolder
 from fragrant.data.video.other_decoders import DECODERS
 from fragrant.data.video.packets import Doubtful
+from fragrant.data.video.places import Place, place_of
 from fragrant.data.video.readers import Counter, Seeker, Source
 from fragrant.data.video.row_of_frames import (
     LIMITS,
@@ -49,16 +50,19 @@ class VideoFile(Frames):
         multi_thread: bool = False,
         short_side: int = 0,
         limits: Limits = LIMITS,
+        place: Place | None = None,
     ):
         super().__init__(path, short_side=short_side, limits=limits)
         self._backend, self._multi_thread = backend, multi_thread
         self._to_rgb = VideoReformatter()
         seeker = DECODERS.get(backend, Seeker)
         with errors_named(path):
-            if not os.path.isfile(path):  # FFmpeg would also take a folder, a pipe or an address for a video
-                raise CannotRead("it is not a file" if os.path.exists(path) else "no such file")
-            if not os.path.getsize(path):  # in FFmpeg's words; some files of /proc have no size and never end
+            found = place or place_of(path)
+            if not isinstance(found, Place):
+                raise CannotRead("it is not a file")
+            if not found.size:  # in FFmpeg's words; some files of /proc have no size and never end
                 raise CannotRead("Invalid data found when processing input")
+            self.place = found
             try:
                 self._reader: Seeker | Counter = seeker(self._open_source)
             except Doubtful:
@@ -72,8 +76,8 @@ class VideoFile(Frames):
         self._reader.close()
 
     def _open_source(self, *, quick: bool) -> Source:
-        path = os.path.abspath(self.path)
-        return Source(path, quick=quick, multi_thread=self._multi_thread, limits=self.limits)
+        assert self.place is not None
+        return Source(self.place, quick=quick, multi_thread=self._multi_thread, limits=self.limits)
 
     def _load(self, numbers: list[int]) -> Tensor:
         try:
@@ -135,9 +139,10 @@ def open_frames(
     template: str = "{:05d}.jpg",
     base: int | None = None,
     limits: Limits = LIMITS,
+    remote: str = "",
 ) -> Frames:
-    """Opens a video file, a folder of pictures or a tensor: ``len(frames)``, ``frames.read([0, 8, 16])``,
-    ``frames.fps``.
+    """Opens a video file, a folder of pictures or a tensor, also as members of a shard (``000.tar::a.mp4``):
+    ``len(frames)``, ``frames.read([0, 8, 16])``, ``frames.fps``.
 
     Args:
         backend: what decodes the frames of a video file, "pyav", "torchcodec" or "decord"; which frame is which says
@@ -149,13 +154,17 @@ def open_frames(
             later resize; 0 = no.
         template, base: of a folder, see ``FrameFolder``.
         limits: a video that takes more memory cannot be read.
+        remote: an address, what lies below it is fetched; no other address is opened.
 
     Raises:
         VideoError: there is no such file, or nothing in it decodes.
     """
     path = os.fspath(path)
-    if os.path.isdir(path):
-        return FrameFolder(path, template=template, base=base, short_side=short_side, limits=limits)
+    with errors_named(path):
+        place = place_of(path, remote=remote)
+    if not isinstance(place, Place):
+        return FrameFolder(path, template=template, base=base, short_side=short_side, limits=limits, place=place)
     if path.endswith(SUFFIXES):
-        return TensorFile(path, short_side=short_side, limits=limits)
-    return VideoFile(path, backend=backend, multi_thread=multi_thread, short_side=short_side, limits=limits)
+        return TensorFile(path, short_side=short_side, limits=limits, place=place)
+    threads = {"multi_thread": multi_thread}
+    return VideoFile(path, backend=backend, **threads, short_side=short_side, limits=limits, place=place)

@@ -2,6 +2,7 @@
 which."""
 
 import importlib
+import io
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -41,7 +42,9 @@ class TorchCodec(_ByNumber):
         from torchcodec.decoders import VideoDecoder
 
         stream = self._source.stream.index
-        decoder = VideoDecoder(self._source.path, stream_index=stream, dimension_order="NHWC", num_ffmpeg_threads=1)
+        place = self._source.place
+        video = place.file if place.part is None else place.read()
+        decoder = VideoDecoder(video, stream_index=stream, dimension_order="NHWC", num_ffmpeg_threads=1)
         if len(decoder) != len(self):
             raise Doubtful(f"{len(decoder)} frames")
         batch, first = decoder.get_frames_at(numbers), decoder.metadata.begin_stream_seconds_from_content
@@ -54,7 +57,9 @@ class Decord(_ByNumber):
 
         if len(self._source.container.streams.video) > 1:
             raise Doubtful("decord picks a stream by itself")
-        reader = decord.VideoReader(self._source.path, num_threads=1)
+        place = self._source.place
+        video = place.file if place.part is None else io.BytesIO(place.read())
+        reader = decord.VideoReader(video, num_threads=1)
         if len(reader) != len(self):
             raise Doubtful(f"{len(reader)} frames")
         pixels = reader.get_batch(numbers)  # of the type of decord's bridge, which is one for the whole process

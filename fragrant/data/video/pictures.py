@@ -1,5 +1,6 @@
 """Picture files that nobody vouches for: opened by content, by the readers of plain pictures alone."""
 
+import io
 import os
 import warnings
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ from PIL import (
     WebPImagePlugin,
 )
 
+from fragrant.data.video.places import Place
 from fragrant.data.video.row_of_frames import CannotRead, Limits
 
 # Left to itself Pillow looks at the content and takes any of 40 formats: for one (EPS) it runs a program, Ghostscript,
@@ -39,21 +41,27 @@ FORMATS = tuple(
 
 
 @contextmanager
-def opened_picture(path: str, limits: Limits) -> Iterator[Image.Image]:
-    """Nothing is decoded yet.
+def opened_picture(where: str | Place, limits: Limits) -> Iterator[Image.Image]:
+    """A file, or a member of a shard; nothing is decoded yet.
 
     Raises:
         CannotRead: it is no file, no picture, or torn, also where that shows itself inside the context; or too large.
     """
-    name = os.path.basename(path)
-    if not os.path.isfile(path):  # a named pipe would be waited for
-        raise CannotRead(f"'{name}' is not a file")
-    if not os.path.getsize(path):  # nor is a file of /proc read, which has no size and may never end
-        raise CannotRead(f"'{name}' is empty")
+    if isinstance(where, Place):
+        name, content = "a picture of the shard", where.read()
+        file: str | io.BytesIO = io.BytesIO(content)
+        if len(content) < where.size:
+            raise CannotRead("the shard is damaged, it ends before")
+    else:
+        name, file = os.path.basename(where), where
+        if not os.path.isfile(where):  # a named pipe would be waited for
+            raise CannotRead(f"'{name}' is not a file")
+        if not os.path.getsize(where):  # nor is a file of /proc read, which has no size and may never end
+            raise CannotRead(f"'{name}' is empty")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the limits say more
-            picture = Image.open(path, formats=FORMATS)
+            picture = Image.open(file, formats=FORMATS)
         with picture:
             limits.check(1, picture.height, picture.width)
             yield picture

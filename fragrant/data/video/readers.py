@@ -10,6 +10,7 @@ import numpy as np
 from fragrant.data.video.containers import ANY_TAGS as ANY_TAGS
 from fragrant.data.video.containers import open_container
 from fragrant.data.video.packets import Doubtful, PacketTable, droppable, has_table, list_packets
+from fragrant.data.video.places import Place
 from fragrant.data.video.row_of_frames import LIMITS, CannotRead, Limits
 
 # FFmpeg then decodes nothing to guess what time stamps tell anyway
@@ -20,13 +21,8 @@ QUICK = {
 KEPT_BYTES = 64 * 2**20  # decoded frames of one file that are kept rather than decoded twice
 
 
-def _first_bytes(path: str) -> bytes:
-    with open(path, "rb") as file:
-        return file.read(12)
-
-
 class Source:
-    """An opened file and its first video stream (a cover picture does not count).
+    """An opened file, or part of one, and its first video stream (a cover picture does not count).
 
     Args:
         quick: open for ``Seeker``, which does not need what FFmpeg finds out by decoding the first frames; only for
@@ -39,11 +35,11 @@ class Source:
         CannotRead, av.FFmpegError
     """
 
-    def __init__(self, path: str, *, quick: bool, multi_thread: bool = False, limits: Limits = LIMITS):
-        if quick and not has_table(_first_bytes(path)):
+    def __init__(self, place: Place, *, quick: bool, multi_thread: bool = False, limits: Limits = LIMITS):
+        if quick and not has_table(place.read(12)):
             raise CannotRead("its header does not list its streams")
-        self.path, self.limits = path, limits
-        self.container = open_container(path, limits=limits, options=QUICK if quick else {})
+        self.place, self.limits = place, limits
+        self.container = open_container(place, limits=limits, options=QUICK if quick else {})
         streams = [
             stream
             for stream in self.container.streams.video

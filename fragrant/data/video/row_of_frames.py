@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import av
 import numpy as np
@@ -13,6 +13,9 @@ from torch import Tensor
 from fragrant.data.transforms.view_transforms import resize, short_side_size
 from fragrant.distributed.signals import Interrupted
 from fragrant.errors import RunStopped, UserError
+
+if TYPE_CHECKING:  # which imports this file
+    from fragrant.data.video.places import Place
 
 
 class VideoError(UserError):
@@ -88,7 +91,10 @@ class Frames(ABC):
         fps: frames per second, None where nothing says.
         short_side: larger frames come reduced to it; 0 = as they are.
         limits: what takes more cannot be read.
+        place: where its bytes are, of what is one file.
     """
+
+    place: "Place | None" = None
 
     def __init__(self, path: str, *, fps: float | None = None, short_side: int = 0, limits: Limits = LIMITS):
         self.path = path

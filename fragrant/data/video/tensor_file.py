@@ -1,15 +1,17 @@
 """A tensor on disk as a video: frames that are decoded already, of which only those asked for are read."""
 
-import os
+import io
+import math
 import pickle
 import warnings
 import zipfile
-from typing import TypeGuard
+from typing import Literal, TypeGuard
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from fragrant.data.video.places import Place, place_of
 from fragrant.data.video.row_of_frames import LIMITS, CannotRead, Frames, Limits, errors_named
 
 MOST_FPS = 10**6
@@ -24,14 +26,16 @@ class TensorFile(Frames):
         VideoError: it is something else.
     """
 
-    def __init__(self, path: str, *, short_side: int = 0, limits: Limits = LIMITS):
+    def __init__(self, path: str, *, short_side: int = 0, limits: Limits = LIMITS, place: Place | None = None):
         super().__init__(path, short_side=short_side, limits=limits)
         with errors_named(path):
-            if not os.path.isfile(path):
-                raise CannotRead("it is not a file" if os.path.exists(path) else "no such file")
-            if not os.path.getsize(path):
+            found = place or place_of(path)
+            if not isinstance(found, Place):
+                raise CannotRead("it is not a file")
+            if not found.size:
                 raise CannotRead("the file is empty")
-            frames = self._open()
+            self.place = found
+            frames = self._open(found)
             if not holds_frames(frames):
                 raise CannotRead(f"expected uint8 frames (T, H, W, 3) or (T, 3, H, W), got {described(frames)}")
             if frames.shape[3] != 3:
@@ -54,18 +58,22 @@ class TensorFile(Frames):
     def close(self) -> None:
         self._frames = self._frames[:0].clone()  # gives back the mapped file
 
-    def _open(self) -> object:
+    def _open(self, place: Place) -> object:
         if self.path.endswith(".npy"):
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # of sizes that it refuses then
-                # "c": torch wants memory that could be written to
-                array = np.lib.format.open_memmap(self.path, mode="c")
+                array = mapped_array(place)
             return torch.from_numpy(array) if array.dtype == np.uint8 else array
-        need_stored_as_is(self.path)
+        # torch maps whole files only: of a shard's member all is read
+        if place.part is not None and place.size > self.limits.gigabytes * 1e9:
+            raise CannotRead(f"it has {place.size / 1e9:.1f} GB; DATA.MAX_DECODED_GB allows {self.limits.gigabytes:g}")
+        whole = place.part is None
+        file = place.file if whole else io.BytesIO(place.read())
+        need_stored_as_is(file, place.size)
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # of tensors that are refused below
-                content = torch.load(self.path, mmap=True, weights_only=True, map_location="cpu")
+                content = torch.load(file, mmap=whole or None, weights_only=True, map_location="cpu")
         except (pickle.UnpicklingError, EOFError) as error:
             raise CannotRead("it holds something other than tensors") from error
         if not isinstance(content, dict):
@@ -113,17 +121,41 @@ def frame_rate(value: object) -> float | None:
     return float(value)
 
 
-def need_stored_as_is(path: str) -> None:
+def mapped_array(place: Place) -> np.ndarray:
+    """Of an ``.npy``, of which only what is used is read.
+
+    Raises:
+        CannotRead, ValueError: it is none, or promises more than there is.
+    """
+    if place.part is None:
+        return np.lib.format.open_memmap(place.file, mode="c")  # "c": torch wants memory that could be written to
+    with open(place.file, "rb") as file:
+        file.seek(place.part.start)
+        readers = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+        version = np.lib.format.read_magic(file)
+        if version not in readers:
+            raise CannotRead(f"its version {version} of the form .npy is not one of plain numbers")
+        shape, fortran, dtype = readers[version](file)
+        at = file.tell()
+    if dtype.hasobject:
+        raise CannotRead("it holds Python objects")
+    if at + dtype.itemsize * math.prod(shape) > place.part.start + place.size:
+        raise CannotRead(f"its shape {shape} promises more bytes than the file has")
+    order: Literal["F", "C"] = "F" if fortran else "C"
+    return np.memmap(place.file, dtype=dtype, mode="c", offset=at, shape=shape, order=order)
+
+
+def need_stored_as_is(file: str | io.BytesIO, size: int) -> None:
     """Of an archive: torch stores every part as it is, and a compressed one may grow a thousandfold.
 
     Raises:
         CannotRead: parts are compressed, or promise more bytes than the file has.
     """
-    if not zipfile.is_zipfile(path):
+    if not zipfile.is_zipfile(file):
         return  # torch.load refuses to map it
-    with zipfile.ZipFile(path) as archive:
+    with zipfile.ZipFile(file) as archive:
         parts = archive.infolist()
     if any(part.compress_type != zipfile.ZIP_STORED or part.file_size != part.compress_size for part in parts):
         raise CannotRead("its parts are compressed, which torch.save does not do")
-    if sum(part.file_size for part in parts) > os.path.getsize(path):
+    if sum(part.file_size for part in parts) > size:
         raise CannotRead("its parts promise more bytes than the file has")
