@@ -1,7 +1,6 @@
 """Writes lists and class names of a set as it is distributed: python tools/prepare_data.py arid --root /data/ARID --out
-lists/arid"""
+lists/arid; the videos of any lists go into tar shards with pack --root DIR --list train=FILE --out DIR"""
 
-import argparse
 import sys
 from pathlib import Path
 
@@ -11,11 +10,13 @@ from fragrant.launch import add_common_arguments, exit_code
 
 def main(arguments) -> None:
     from fragrant.data.datasets import LISTS, listed_set, prepared_set
-    from fragrant.data.prepare import unpack_set, write_set
+    from fragrant.data.prepare import pack_set, unpack_set, write_set
+    from fragrant.data.prepare.arguments import PACK
 
     root, more, unreadable = arguments.root, "", []
     for edition in arguments.edition:
-        if arguments.set == LISTS:
+        out = Path(arguments.out, edition) if len(arguments.edition) > 1 else Path(arguments.out)
+        if arguments.set in (LISTS, PACK):
             found = listed_set(arguments.list, arguments.root)
         else:
             found = prepared_set(arguments.set, arguments.root, edition=edition, videos=arguments.videos)
@@ -24,56 +25,26 @@ def main(arguments) -> None:
             found, lines = unpack_set(found, arguments.videos or arguments.root, arguments.frames, **unpacked)
             root, more = arguments.frames, f' DATA.IMAGE_TEMPLATE "{arguments.template}"'
             unreadable += lines
-        out = Path(arguments.out, edition) if len(arguments.edition) > 1 else Path(arguments.out)
+        if arguments.set == PACK:
+            size = {"shard_bytes": 1e6 * arguments.shard_mb, "workers": arguments.workers}
+            found, lines = pack_set(found, arguments.root, out, **size)
+            root, unreadable = str(out), [*unreadable, *lines]
         print(f"{arguments.set} {found.edition}".strip() + f" -> {out}")
         print("\n".join(write_set(found, root, out)))
-        sets = f"TRAIN.DATASET {arguments.set} TEST.DATASET {arguments.set}"
+        name = LISTS if arguments.set == PACK else arguments.set
+        sets = f"TRAIN.DATASET {name} TEST.DATASET {name}"
         classes = f" MODEL.NUM_CLASSES {len(found.class_names)}" if found.class_names else ""
         print(f"use: {sets} DATA.PATH_TO_DATA_DIR {out} DATA.PATH_PREFIX {root}{more}{classes}")
     if unreadable:
         print("\n".join(unreadable))
-        raise RunStopped(f"{len(unreadable)} video(s) cannot be unpacked, see above; the lists are without them")
+        done = "unpacked" if arguments.frames else "packed"
+        raise RunStopped(f"{len(unreadable)} video(s) cannot be {done}, see above; the lists are without them")
 
 
 def start(words: list[str]) -> int:
-    from fragrant.data.datasets import LISTS, SETS
-    from fragrant.workers import usable_cores
+    from fragrant.data.prepare.arguments import set_parser
 
-    editions = "\n".join(f"  {name:9} {' '.join(SETS.get(name).editions)}" for name in SETS.names())
-    parser = argparse.ArgumentParser(
-        description=__doc__,
-        epilog=f"sets and editions:\n{editions}",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("set", metavar="SET", help=", ".join([*SETS.names(), LISTS]))
-    parser.add_argument("--root", required=True, metavar="DIR", help="the folder that the set was unpacked in")
-    parser.add_argument(
-        "--out", required=True, metavar="DIR", help="where train.csv, val.csv, test.csv and classes.txt are written"
-    )
-    parser.add_argument(
-        "--edition", nargs="+", default=[""], metavar="NAME", help="editions, several go into folders of their own"
-    )
-    parser.add_argument(
-        "--videos", default="", metavar="DIR", help="the folder of the videos, where it is not found below --root"
-    )
-    parser.add_argument(
-        "--list", action="append", default=[], metavar="SPLIT=FILE", help=f"a list of a {LISTS}, paths from --root"
-    )
-    parser.add_argument(
-        "--frames",
-        default="",
-        metavar="DIR",
-        help="unpack the videos into folders of pictures below it, and list those",
-    )
-    parser.add_argument(
-        "--template",
-        default="img_{:05d}.jpg",
-        metavar="NAME",
-        help="what pictures are called (default: img_{:05d}.jpg)",
-    )
-    parser.add_argument(
-        "--workers", type=int, default=usable_cores(), metavar="N", help="unpacking processes (default: one per core)"
-    )
+    parser = set_parser(__doc__)
     add_common_arguments(parser)
     arguments = parser.parse_args(words)
     return exit_code(lambda: main(arguments), debug=arguments.debug, plugins=arguments.plugins)
