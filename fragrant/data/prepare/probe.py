@@ -1,6 +1,5 @@
 """What a video file is, and whether all of it can be read; many files at once."""
 
-import os
 from collections.abc import Sequence
 from contextlib import closing
 from functools import partial
@@ -49,12 +48,12 @@ def probe(path: str, open_frames: OpenFrames = open_frames) -> Probe:
             found = found._replace(height=luma.shape[1], width=luma.shape[2], luma=luma.mean().item())
             found = found._replace(dark=(luma.mean((1, 2)) < DARK).float().mean().item())
             if isinstance(frames, FrameFolder):
-                return found._replace(codec=FOLDER, frames=_readable(frames), damage=_damaged(frames.damaged()))
+                return found._replace(codec=FOLDER, frames=_readable(frames), damage=_packed_otherwise(frames.damaged()))
             place, limits = frames.place, frames.limits
         assert place is not None
         told = {"codec": TENSOR} if isinstance(frames, TensorFile) else _decoded(path, place, found.frames, limits)
         found = found._replace(**told)
-        return found if found.damage or place.is_intact() else found._replace(damage=_damaged(path))
+        return found if found.damage or place.is_intact() else found._replace(damage=_packed_otherwise("it"))
     except VideoError as error:
         return found._replace(error=str(error))
     except Exception as error:  # whatever a hostile file brings about must not end the check of the others
@@ -72,8 +71,8 @@ def _readable(frames: Frames) -> int:
     return len(frames)
 
 
-def _damaged(what: str) -> str:
-    return f"'{os.path.basename(what)}' has other bytes than those that were packed (its checksum)" if what else ""
+def _packed_otherwise(what: str) -> str:
+    return f"{what} has other bytes than those that were packed (its checksum)" if what else ""
 
 
 def _decoded(path: str, place: Place, promised: int, limits: Limits) -> dict[str, Any]:

@@ -73,11 +73,12 @@ class _Content:
         self.file, self.left, self.crc = file, size, 0
 
     def read(self, size: int) -> bytes:
+        size = min(size, self.left)
         try:
-            data = self.file.read(min(size, self.left))
+            data = self.file.read(size)
         except OSError as error:
             raise _SourceLost(error.strerror or str(error)) from error
-        if not data and self.left:
+        if len(data) < size:
             raise _SourceLost("it has changed while it was packed")
         self.left, self.crc = self.left - len(data), zlib.crc32(data, self.crc)
         return data

@@ -70,6 +70,8 @@ class TensorFile(Frames):
         whole = place.part is None
         file = place.file if whole else io.BytesIO(place.read())
         need_stored_as_is(file, place.size)
+        if isinstance(file, io.BytesIO):
+            file.seek(0)
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # of tensors that are refused below
