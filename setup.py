@@ -29,6 +29,7 @@ setup(
         "export": ["onnx>=1.17", "onnxscript>=0.5", "onnxruntime>=1.20"],  # tools/export.py --to onnx
         "torchcodec": ["torchcodec>=0.4"],  # DATA.DECODING_BACKEND torchcodec
         "decord": ["decord>=0.6"],  # DATA.DECODING_BACKEND decord
+        "s3": ["boto3>=1.26"],  # lists, videos and checkpoints at s3://
         "report": ["matplotlib>=3.8"],  # tools/plot.py; the HTML report needs nothing
         "docs": [
             "mkdocs>=1.6",

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from urllib.error import HTTPError
 from urllib.parse import quote, urlsplit
 
-from iopath.common.file_io import g_pathmgr, get_cache_dir
+from iopath.common.file_io import HTTPURLHandler, PathHandler, g_pathmgr, get_cache_dir
 
 from fragrant.errors import UserError
 
@@ -64,9 +64,8 @@ def fetched(address: str) -> str:
     scheme = address.split("://")[0].lower()
     try:
         with _quiet():
-            if scheme == "s3":
-                _register_s3()
-            path = _local_path(address)
+            _register(scheme)
+            path = g_pathmgr.get_local_path(address)
     except UserError:
         raise
     except ModuleNotFoundError as error:
@@ -94,28 +93,42 @@ def local_path(path: str | os.PathLike) -> str:
     return fetched(path) if is_address(path) else path
 
 
-def _local_path(address: str) -> str:
-    if not address.lower().startswith(_WEB):
-        return g_pathmgr.get_local_path(address)
-    # iopath's copies of two hosts would share a name
-    parts = urlsplit(address)
-    folder = os.path.join(get_cache_dir(), parts.scheme, re.sub(r"[^A-Za-z0-9.-]", "_", parts.netloc))
-    try:
-        return g_pathmgr.get_local_path(address, cache_dir=folder)
-    except ValueError as error:  # a handler of a plug-in, which has its own place
-        if "Unused arguments" not in str(error):
-            raise
-        return g_pathmgr.get_local_path(address)
+class _Web(HTTPURLHandler):
+    """iopath's handler, whose copies of two hosts would share a name.
+
+    Args:
+        scheme: the one that it is for.
+    """
+
+    def __init__(self, scheme: str):
+        super().__init__()
+        self._scheme = scheme
+
+    def _get_supported_prefixes(self) -> list[str]:
+        return [f"{self._scheme}://"]
+
+    def _get_local_path(self, path: str, force: bool = False, **kwargs) -> str:
+        host = re.sub(r"[^A-Za-z0-9.-]", "_", urlsplit(path).netloc) or "_"
+        return super()._get_local_path(
+            path, force, cache_dir=os.path.join(get_cache_dir(), self._scheme, host), **kwargs
+        )
 
 
-def _register_s3() -> None:
-    """iopath's own handler for s3://, unless a plug-in has registered one.
+def _register(scheme: str) -> None:
+    """iopath's own handlers, which it does not register by itself; those of a plug-in come first.
 
     Raises:
         ModuleNotFoundError: boto3 is not installed.
     """
-    if "s3://" in getattr(g_pathmgr, "_path_handlers", {}):
+    if f"{scheme}://" in getattr(g_pathmgr, "_path_handlers", {}):
         return
+    if scheme == "s3":
+        g_pathmgr.register_handler(_s3_handler())
+    elif f"{scheme}://" in _WEB:
+        g_pathmgr.register_handler(_Web(scheme))
+
+
+def _s3_handler() -> PathHandler:
     import boto3  # noqa: F401  iopath would fail later, in other words
     from iopath.common.s3 import S3PathHandler
 
@@ -125,7 +138,7 @@ def _register_s3() -> None:
             bucket, key = self._parse_uri(path)
             return os.path.join(get_cache_dir(self.cache_dir), self.CACHE_SUBDIR_NAME, bucket, key)
 
-    g_pathmgr.register_handler(ByBucket(profile=None))  # None: the account that boto3 finds by itself
+    return ByBucket(profile=None)  # None: the account that boto3 finds by itself
 
 
 @contextlib.contextmanager

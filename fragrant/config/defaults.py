@@ -157,7 +157,7 @@ key("MIE.FAST_HEAD", True,
     "head at 5 (bias: 10) times the learning rate; False: fine-tuning from weights of the same data set")
 
 # ---- data
-key("DATA.PATH_TO_DATA_DIR", "", "folder of the list files; for the demo set: where it is made")
+key("DATA.PATH_TO_DATA_DIR", "", "folder of the list files, or an address; for the demo set: where it is made")
 key("DATA.TRAIN_LIST", "", 'list file of the training videos, relative to PATH_TO_DATA_DIR; "" = train.csv')
 key("DATA.VAL_LIST", "", 'list file of the validation videos; "" = val.csv')
 key("DATA.TEST_LIST", "", 'list file of the test videos; "" = test.csv')
@@ -171,7 +171,8 @@ key("DATA.LIST_FORMAT", "auto",
     'form of a list row: auto | an example such as "path,label", "path num_frames label", "id\\\\tlabel\\\\tpath"')
 key("DATA.PATH_LABEL_SEPARATOR", " ", "between path and label in a list line; LIST_FORMAT auto also finds another one",
     needed="what stands between path and label, ' ' or ','")
-key("DATA.PATH_PREFIX", "", "folder put in front of every path of the lists")
+key("DATA.PATH_PREFIX", "",
+    "folder put in front of every path of the lists; or an address (http://, s3://, ...), from which videos are fetched")
 key("DATA.ROOT_REPLACE", [], "[old, new]: list paths that begin with the folder old lie in new", of=str, sizes=(0, 2),
     form="be [old, new] or []")
 key("DATA.ALLOW_OUTSIDE_PREFIX", False,
@@ -355,7 +356,7 @@ key("TRAIN.SHARDING", "none",
     one_of=("none", "fsdp"))
 key("TRAIN.AUTO_RESUME", True, "go on from the newest file in OUTPUT_DIR/checkpoints; wins over CHECKPOINT_FILE_PATH")
 key("TRAIN.CHECKPOINT_FILE_PATH", "",
-    "checkpoint to start from, with optimiser and epoch unless CHECKPOINT_EPOCH_RESET")
+    "checkpoint to start from, a file or an address, with optimiser and epoch unless CHECKPOINT_EPOCH_RESET")
 key("TRAIN.CHECKPOINT_EPOCH_RESET", False, "take only the weights of CHECKPOINT_FILE_PATH: fine-tuning")
 key("TRAIN.CHECKPOINT_INFLATE", False, "CHECKPOINT_FILE_PATH holds an image model: inflate its convolutions over time")
 key("TRAIN.CHECKPOINT_CLEAR_NAME_PATTERN", [], "pieces of text to delete from the key names of CHECKPOINT_FILE_PATH",
@@ -403,7 +404,7 @@ key("TEST.ENABLE", True, "run the test stage")
 key("TEST.DATASET", "kinetics", "name of the test set in the registry")
 key("TEST.BATCH_SIZE", 8, "views (clips) per forward pass", above=0)
 key("TEST.CHECKPOINT_FILE_PATH", "",
-    'weights to test; "" = the newest in OUTPUT_DIR, then TRAIN.CHECKPOINT_FILE_PATH, else an error')
+    'weights to test, a file or an address; "" = the newest in OUTPUT_DIR, then TRAIN.CHECKPOINT_FILE_PATH, else an error')
 key("TEST.TEST_BEST", False, "test the best checkpoint of OUTPUT_DIR instead of the newest")
 key("TEST.SELECT_ON", "val",
     "what the best epoch is picked on: val | test (the test list itself: optimistic, and every output says so)",

@@ -48,7 +48,8 @@ def probe(path: str, open_frames: OpenFrames = open_frames) -> Probe:
             found = found._replace(height=luma.shape[1], width=luma.shape[2], luma=luma.mean().item())
             found = found._replace(dark=(luma.mean((1, 2)) < DARK).float().mean().item())
             if isinstance(frames, FrameFolder):
-                return found._replace(codec=FOLDER, frames=_readable(frames), damage=_packed_otherwise(frames.damaged()))
+                damage = _packed_otherwise(frames.damaged())
+                return found._replace(codec=FOLDER, frames=_readable(frames), damage=damage)
             place, limits = frames.place, frames.limits
         assert place is not None
         told = {"codec": TENSOR} if isinstance(frames, TensorFile) else _decoded(path, place, found.frames, limits)
