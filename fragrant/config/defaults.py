@@ -172,7 +172,7 @@ key("DATA.LIST_FORMAT", "auto",
 key("DATA.PATH_LABEL_SEPARATOR", " ", "between path and label in a list line; LIST_FORMAT auto also finds another one",
     needed="what stands between path and label, ' ' or ','")
 key("DATA.PATH_PREFIX", "",
-    "folder put in front of every path of the lists; or an address (http://, s3://, ...), from which videos are fetched")
+    "folder put in front of every path of the lists; or an address (http://, s3://, ...) to fetch videos from")
 key("DATA.ROOT_REPLACE", [], "[old, new]: list paths that begin with the folder old lie in new", of=str, sizes=(0, 2),
     form="be [old, new] or []")
 key("DATA.ALLOW_OUTSIDE_PREFIX", False,
@@ -404,7 +404,7 @@ key("TEST.ENABLE", True, "run the test stage")
 key("TEST.DATASET", "kinetics", "name of the test set in the registry")
 key("TEST.BATCH_SIZE", 8, "views (clips) per forward pass", above=0)
 key("TEST.CHECKPOINT_FILE_PATH", "",
-    'weights to test, a file or an address; "" = the newest in OUTPUT_DIR, then TRAIN.CHECKPOINT_FILE_PATH, else an error')
+    'weights to test, file or address; "" = the newest in OUTPUT_DIR, then TRAIN.CHECKPOINT_FILE_PATH, else an error')
 key("TEST.TEST_BEST", False, "test the best checkpoint of OUTPUT_DIR instead of the newest")
 key("TEST.SELECT_ON", "val",
     "what the best epoch is picked on: val | test (the test list itself: optimistic, and every output says so)",
