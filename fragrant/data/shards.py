@@ -90,6 +90,11 @@ class ShardIndex:
             at += 1
         return found
 
+    def names_and_folders(self) -> set[str]:
+        """All members, and the folders that they lie directly in."""
+        names = {os.fsdecode(self._name(at)) for at in range(len(self))}
+        return names | {os.path.dirname(name) for name in names} - {""}
+
     def to_json(self) -> bytes:
         """A member per line: what a person may look at."""
         head = {"format": _FORMAT, "bytes": self.num_bytes, "identity": self.identity, "plan": self.plan}
@@ -209,16 +214,17 @@ def check_shards(paths: Iterable[str], address_of=lambda path: None) -> None:
     Raises:
         ShardError, RemoteError: see ``index_of``; a member is missing.
     """
-    indices: dict[str, ShardIndex | None] = {}
+    known: dict[str, set[str] | None] = {}
     for path in paths:
         shard, member = split_member(path)
         if member is None:
             continue
-        if shard not in indices:
-            indices[shard] = _index_for_check(shard, address_of)
-        index = indices[shard]
-        if index is not None and index.find(member) is None and not index.folder(member):
-            raise ShardError(f"'{path}': the shard has no member '{member}' ({len(index)} others)")
+        if shard not in known:
+            index = _index_for_check(shard, address_of)
+            known[shard] = None if index is None else index.names_and_folders()
+        names = known[shard]
+        if names is not None and member.rstrip("/") not in names:
+            raise ShardError(f"'{path}': the shard has no member '{member}'")
 
 
 def _index_for_check(shard: str, address_of) -> ShardIndex | None:

@@ -20,6 +20,8 @@ from fragrant.data.lists.errors import ListError
 from fragrant.data.shards import HEAD, Member, ShardIndex, split_member
 from fragrant.data.video.cache import CachedFrames
 from fragrant.data.video.frames import Limits, VideoError, open_frames
+from fragrant.data.video.other_decoders import DECODERS, require
+from fragrant.errors import UserError
 
 
 @pytest.mark.parametrize(
@@ -335,3 +337,17 @@ def test_all_real_clips_read_as_from_their_files(shared_clips, tmp_path):
         source = sources[os.path.splitext(split_member(member)[1])[0]]
         for a, b in zip(content(source), content(member), strict=True):
             assert torch.equal(a, b) if isinstance(a, torch.Tensor) else a == b, source
+
+
+@pytest.mark.parametrize("backend", DECODERS)
+def test_other_decoders_read_members_too(kinds, tmp_path, backend):
+    try:
+        require(backend)
+    except UserError as error:
+        pytest.skip(str(error))
+    pack(kinds, tmp_path, rows='a.mp4 0\n"b c.mkv" 0\n', split="test")
+    for member in packed_rows(tmp_path, "test"):
+        with open_frames(member, backend=backend) as frames, open_frames(member) as same:
+            assert isinstance(frames._reader, DECODERS[backend])
+            assert torch.equal(frames.read([9, 2]), same.read([9, 2]))
+            assert isinstance(frames._reader, DECODERS[backend])

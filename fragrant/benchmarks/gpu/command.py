@@ -7,6 +7,7 @@ import torch
 
 from fragrant.benchmarks.gpu.run import all_rows, run_in_processes, wanted
 from fragrant.data.lists.records import read_list
+from fragrant.data.shards import split_member
 from fragrant.errors import UserError
 from fragrant.plugins import add_import_argument, load_plugins
 from fragrant.workers import usable_cores
@@ -50,7 +51,7 @@ def videos_of(path: str) -> list[str]:
         UserError: there is no such list, or it holds no video that exists.
     """
     found = [Path(path).parent / record.path for record in read_list(path)]
-    videos = [str(video) for video in found if video.exists()]
+    videos = [str(video) for video in found if Path(split_member(str(video))[0]).exists()]
     if not videos:
         raise UserError(
             f"--clips {path}: none of its {len(found)} videos is there, e.g. "
