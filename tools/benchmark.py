@@ -10,7 +10,8 @@ python tools/benchmark.py ram, or fam                      RAM or FAM next to it
 bf16: in that
 python tools/benchmark.py dgam                             gamma experts next to their published form; a GPU: their
 share of Swin-B's step python tools/benchmark.py loader --cfg FILE KEY VALUE ...  items next to reading alone: generated
-files, the training list"""
+files, the training list
+python tools/benchmark.py shards KEY VALUE ...             the videos of the training list from shards and from files"""
 
 import sys
 
@@ -42,6 +43,8 @@ def beside_published(cfg: CfgNode, arguments) -> str:
     device, n, rounds = gpu_if_any(cfg.NUM_GPUS), arguments.batch_size, arguments.rounds
     if arguments.what == "loader":
         return build.loader_benchmark(cfg, rounds=rounds, list_files=n or 24)
+    if arguments.what == "shards":
+        return build.shards_benchmark(cfg, rounds=rounds, list_files=n or 100)
     print(machine(device))
     if arguments.what == "fam":
         return benchmark_fam(fam_cases(clips=n or 8), device=device, rounds=rounds)
@@ -55,7 +58,11 @@ STEPS = {
     "model": (build.build_settings, benchmark_model),
     "objective": (build.build_objective_settings, benchmark_objective),
 }
-WHAT = {"model": steps, "objective": steps, **dict.fromkeys(("ram", "fam", "dgam", "loader"), beside_published)}
+WHAT = {
+    "model": steps,
+    "objective": steps,
+    **dict.fromkeys(("ram", "fam", "dgam", "loader", "shards"), beside_published),
+}
 
 
 def start(words: list[str]) -> int:

@@ -1,5 +1,6 @@
 """From the config to what is measured: settings of a model, items of a loader."""
 
+import os
 import tempfile
 from pathlib import Path
 
@@ -10,9 +11,11 @@ from torch import Tensor
 from fragrant.benchmarks.dgam import benchmark_dgam, dark_clips
 from fragrant.benchmarks.loader import Work, benchmark_loader, generated_files
 from fragrant.benchmarks.model import Setting, benchmark_shares, random_batch
+from fragrant.benchmarks.shards import benchmark_shards, packed
 from fragrant.benchmarks.timing import machine
 from fragrant.config import changed
 from fragrant.data import build_dataset, build_loader
+from fragrant.data.build import frame_opener
 from fragrant.data.lists.errors import ListError
 from fragrant.data.lists.records import VideoRecord
 from fragrant.objectives import build_objective
@@ -132,6 +135,23 @@ def loader_benchmark(cfg: CfgNode, *, rounds: int, list_files: int) -> str:
         except ListError as error:
             notes.append(f"no training list: {error}")
         return "\n".join([*notes, benchmark_loader(files, build_works(cfg), rounds=rounds, workers=workers)])
+
+
+def shards_benchmark(cfg: CfgNode, *, rounds: int, list_files: int) -> str:
+    """The table of ``benchmark_shards`` over the first videos of the training list.
+
+    Raises:
+        UserError: there is no such list, or one of them cannot be read.
+    """
+    torch.set_num_threads(1)
+    records = build_loader(cfg, "train").dataset.records
+    records = records.pick(range(min(list_files, len(records))))
+    with tempfile.TemporaryDirectory(dir=cfg.OUTPUT_DIR if os.path.isdir(cfg.OUTPUT_DIR) else None) as folder:
+        shards = packed(records, folder, shard_bytes=1e6)
+        tars = [path.stat().st_size for path in Path(folder).rglob("*.tar")]
+        size = f"{len(records)} videos of {sum(tars) / len(records) / 1e3:.0f} KB in {len(tars)} shards"
+        note = f"{size}, one core, median of {rounds} rounds, in turn; {machine(torch.device('cpu'))}"
+        return f"{note}\n{benchmark_shards(records, shards, rounds=rounds, open_frames=frame_opener(cfg))}"
 
 
 def build_objective_settings(cfg: CfgNode, device: torch.device) -> list[Setting]:
