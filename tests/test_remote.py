@@ -1,7 +1,5 @@
 """What the user names by an address: lists, videos, shards and checkpoints; what fails is one line."""
 
-import contextlib
-import functools
 import http.server
 import os
 import shutil
@@ -16,6 +14,7 @@ from conftest import load_tool
 from iopath.common.file_io import PathHandler, g_pathmgr
 from make_video import encode
 from packed import pack
+from served import Quiet, serving
 
 from fragrant.checkpoint import CheckpointError, checkpoint_hash, load_checkpoint
 from fragrant.config import load_cfg
@@ -26,29 +25,6 @@ from fragrant.data.video.frames import VideoError, open_frames
 from fragrant.models.weights import WeightsError, read_checkpoint
 from fragrant.remote import RemoteError, below, fetched, is_address, joined
 from fragrant.runtime.weights import existing
-
-
-class Quiet(http.server.SimpleHTTPRequestHandler):
-    asked: list[str] = []
-
-    def do_GET(self):
-        Quiet.asked.append(self.path)
-        super().do_GET()
-
-    def log_message(self, *_):
-        pass
-
-
-@contextlib.contextmanager
-def serving(folder):
-    Quiet.asked.clear()
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=str(folder)))
-    threading.Thread(target=server.serve_forever, args=[0.02], daemon=True).start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        server.server_close()
 
 
 @pytest.fixture(autouse=True)

@@ -115,6 +115,8 @@ def read_index(path: str, *, shard: str) -> ShardIndex:
     Raises:
         ShardError: there is none, it is damaged, or names bytes that its tar does not have.
     """
+    if os.path.exists(path) and not os.path.isfile(path):  # a named pipe would be waited for
+        raise ShardError(f"the index '{path}' is not a file")
     try:
         with open(path, encoding="utf-8") as file:
             content = json.load(file)

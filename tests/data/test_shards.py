@@ -203,6 +203,24 @@ def why_refused(folder, *pairs) -> str:
     return str(caught.value)
 
 
+def test_a_folder_with_a_name_that_says_something_to_ffmpeg(whole, tmp_path, monkeypatch):
+    for name in ("a,,b:c d", "subfile,,start,0,end,9,,:x", "100%:", "-i", "é'\""):
+        shutil.copytree(whole / "shards", tmp_path / name / "shards")
+        with open_frames(f"{whole}/shards/000.tar::0.mp4") as frames:
+            expected = frames.read([0, 7])
+        monkeypatch.chdir(tmp_path)
+        for folder in (name, tmp_path / name):
+            with open_frames(f"{folder}/shards/000.tar::0.mp4") as frames:
+                assert torch.equal(frames.read([0, 7]), expected)
+
+
+def test_an_index_that_would_be_waited_for(packed):
+    index = packed / "shards" / "000.index.json"
+    index.unlink()
+    os.mkfifo(index)
+    assert f"the index '{index}' is not a file" in why_refused(packed)
+
+
 def test_a_shard_without_index(packed):
     (packed / "shards" / "001.index.json").unlink()
     assert f"shard '{packed}/shards/001.tar' has no index '001.index.json' beside it; tools/" in why_refused(packed)

@@ -7,6 +7,7 @@ import pytest
 import torch
 from conftest import ROOT
 from packed import pack
+from served import serving
 from tiny import TINY, run_here
 
 from fragrant.checkpoint import checkpoint_path, load_checkpoint
@@ -69,3 +70,38 @@ def test_what_stops_a_run_is_one_line_and_exit_code_2(packed, tmp_path):
     (out / "shards" / "001.index.json").rename(out / "shards" / "000.index.json")
     done = run(out, tmp_path / "run")
     assert done.returncode == 2 and done.stderr.count("\n") == 1 and "does not belong to" in done.stderr
+
+
+@pytest.mark.slow
+def test_a_run_from_an_address(packed, tmp_path, monkeypatch):
+    """Lists, shards and the weights to start from and to test: as with paths of this machine."""
+    monkeypatch.setenv("FVCORE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("no_proxy", "*")
+    more = ("DATA_LOADER.NUM_WORKERS", 2, "SOLVER.MAX_EPOCH", 1, "TRAIN.CHECKPOINT_EPOCH_RESET", "True")
+    assert run(packed[1], tmp_path / "first", *more, "TEST.ENABLE", "False").returncode == 0
+    weights = checkpoint_path(tmp_path / "first", 1)
+    shutil.copy(weights, packed[1] / "w.pyth")
+    with serving(packed[1]) as address:
+        for name, folder in (("here", packed[1]), ("there", address)):
+            of_file = ("DATA.PATH_PREFIX", folder, "TRAIN.CHECKPOINT_FILE_PATH", f"{folder}/w.pyth")
+            done = run(folder, tmp_path / name, *more, *of_file)
+            assert done.returncode == 0, done.stderr
+            of_file = (
+                "TRAIN.ENABLE",
+                "False",
+                "TEST.CHECKPOINT_FILE_PATH",
+                f"{folder}/w.pyth",
+                "DATA.PATH_PREFIX",
+                folder,
+            )
+            done = run(folder, tmp_path / f"{name}_test", *more, *of_file)
+            assert done.returncode == 0, done.stderr
+    for kind in ("", "_test"):
+        with (
+            np.load(tmp_path / f"here{kind}" / "scores.npz") as a,
+            np.load(tmp_path / f"there{kind}" / "scores.npz") as b,
+        ):
+            assert all(
+                np.array_equal(a[name], b[name], equal_nan=a[name].dtype.kind == "f")
+                for name in set(a.files) - {"paths", "header"}
+            )

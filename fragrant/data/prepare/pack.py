@@ -55,7 +55,8 @@ def pack_set(
         members.update({video.path: f"{job.path}::{video.name}" for video in job.videos if video.path not in left_out})
     # splits that are one list stay one
     made = {id(records): _packed(records, members) for records in found.splits.values()}
-    return found._replace(splits={split: made[id(r)] for split, r in found.splits.items()}), [*lost.values()]
+    splits = {split: made[id(records)] for split, records in found.splits.items()}
+    return found._replace(splits=splits, notes=(*found.notes, *_left_over(jobs))), [*lost.values()]
 
 
 def _planned(found: KnownSet, root: str) -> tuple[list[Video], dict[str, str]]:
@@ -130,6 +131,13 @@ def _shards_of(videos: Sequence[Video], folder: Path, shard_bytes: float) -> lis
         room -= video.size
     digits = max(3, len(str(len(shards) - 1)))
     return [Job(str(folder / f"{at:0{digits}d}.tar"), tuple(shard)) for at, shard in enumerate(shards)]
+
+
+def _left_over(jobs: Sequence[Job]) -> list[str]:
+    """Shards of an earlier packing that had more of them; they are the user's to delete."""
+    now = {job.path for job in jobs}
+    others = sorted(str(path) for path in Path(jobs[0].path).parent.glob("*.tar") if str(path) not in now)
+    return [f"{len(others)} other shard(s), '{others[0]}' first, are of an earlier packing"] if others else []
 
 
 def _packed(records: RecordList, members: Mapping[str, str]) -> RecordList:

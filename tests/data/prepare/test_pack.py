@@ -116,6 +116,16 @@ def test_a_killed_pack_leaves_no_half_shard_and_goes_on(videos, tmp_path, monkey
     assert pack(videos, out, *SMALL) == 0 and state(out) == after  # nothing is written twice
 
 
+def test_shards_of_an_earlier_packing_are_told(videos, tmp_path, capsys):
+    pack(videos, tmp_path / "out", *SMALL)
+    assert "earlier packing" not in capsys.readouterr().out
+    pack(videos, tmp_path / "out")
+    assert (
+        f"note: 5 other shard(s), '{tmp_path}/out/shards/001.tar' first, are of an earlier packing\n"
+        in capsys.readouterr().out
+    )
+
+
 def test_what_has_changed_is_packed_anew(videos, tmp_path):
     out = tmp_path / "out"
     pack(videos, out, *SMALL)
