@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from fragrant.launch import add_common_arguments, exit_code
+from fragrant.remote import is_address
 
 EPILOG = """\
 The file takes clips (N, C, T, H, W) of float32 pixel values 0..255 and gives logits (N, K). N is free, or 1 where
@@ -20,7 +21,8 @@ def main(arguments) -> None:
 
     model, facts = load_deployed(arguments.checkpoint, cfg_path=arguments.cfg, pairs=arguments.opts)
     suffix = FORMATS[arguments.to].suffix
-    path = Path(arguments.out) if arguments.out else Path(arguments.checkpoint).with_suffix(suffix)
+    beside = Path(arguments.checkpoint).name if is_address(arguments.checkpoint) else arguments.checkpoint
+    path = Path(arguments.out) if arguments.out else Path(beside).with_suffix(suffix)
     done = export_model(model, facts["clip_shape"], path, to=arguments.to)
     path.with_name(path.name + ".json").write_text(
         json.dumps(facts | {"num_clips": done.num_clips or "any"}, indent=1), encoding="utf-8"

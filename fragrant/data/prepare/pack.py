@@ -3,8 +3,11 @@
 import json
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+
+from filelock import FileLock, Timeout
 
 from fragrant.data.datasets.known_set import KnownSet
 from fragrant.data.lists.records import RecordList, VideoRecord, each_label
@@ -17,6 +20,7 @@ from fragrant.remote import is_address
 from fragrant.workers import results_of
 
 FOLDER = "shards"  # below the folder of the lists
+WAIT = 10.0  # seconds for another process to end
 _NOT_IN_KEYS = re.compile(r"[^A-Za-z0-9_/-]")
 
 
@@ -34,7 +38,7 @@ def pack_set(
         shard_bytes: about how large a shard gets; it holds at least one video.
 
     Raises:
-        UserError: ``shard_bytes`` is too small, or nothing can be read.
+        UserError: ``shard_bytes`` is too small, nothing can be read, or another process packs into ``out``.
         RunStopped: the disk is full, or ``out`` cannot be written.
     """
     if not shard_bytes > 0:
@@ -47,16 +51,33 @@ def pack_set(
         Path(out, FOLDER).mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise RunStopped(f"'{Path(out, FOLDER)}' cannot be made: {error.strerror}") from error
+    with _alone_in(Path(out)):
+        members = _written(jobs, workers, lost)
+    # splits that are one list stay one
+    made = {id(records): _packed(records, members) for records in found.splits.values()}
+    splits = {split: made[id(records)] for split, records in found.splits.items()}
+    return found._replace(splits=splits, notes=(*found.notes, *_left_over(jobs))), [*lost.values()]
+
+
+@contextmanager
+def _alone_in(out: Path) -> Iterator[None]:
+    """No two write the same shard; the processes of a run that was killed hold the lock until they are gone, too."""
+    try:
+        with FileLock(out / ".pack.lock", timeout=WAIT):
+            yield
+    except Timeout as error:
+        raise UserError(f"another process packs into '{out}'") from error
+
+
+def _written(jobs: Sequence[Job], workers: int, lost: dict[str, str]) -> dict[str, str]:
+    """Path of a video -> its member; what cannot be read is added to ``lost``."""
     members: dict[str, str] = {}
     for job, left_out in results_of(write_shard, jobs, workers=workers, title="shards"):
         if left_out is None:
             raise RunStopped(f"the process that wrote '{job.path}' has died; the same command goes on with it")
         lost.update({path: f"video '{path}' cannot be read: {why}" for path, why in left_out.items()})
         members.update({video.path: f"{job.path}::{video.name}" for video in job.videos if video.path not in left_out})
-    # splits that are one list stay one
-    made = {id(records): _packed(records, members) for records in found.splits.values()}
-    splits = {split: made[id(records)] for split, records in found.splits.items()}
-    return found._replace(splits=splits, notes=(*found.notes, *_left_over(jobs))), [*lost.values()]
+    return members
 
 
 def _planned(found: KnownSet, root: str) -> tuple[list[Video], dict[str, str]]:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import load_tool
+from filelock import FileLock
 from make_video import encode
 from packed import index_of_shard, pack, packed_rows
 
@@ -196,6 +197,15 @@ def test_a_folder_that_cannot_be_made(videos, tmp_path, capsys):
     (tmp_path / "out").write_text("")
     assert pack(videos, tmp_path / "out") == 1
     assert capsys.readouterr().err.startswith(f"stopped: '{tmp_path}/out/shards' cannot be made: ")
+
+
+def test_two_that_pack_into_one_folder(videos, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("fragrant.data.prepare.pack.WAIT", 0.1)
+    (tmp_path / "out").mkdir()
+    with FileLock(tmp_path / "out" / ".pack.lock"):
+        assert pack(videos, tmp_path / "out") == 2
+        assert capsys.readouterr().err == f"error: another process packs into '{tmp_path}/out'\n"
+    assert pack(videos, tmp_path / "out") == 0
 
 
 def test_a_full_disk(videos, tmp_path, capsys, monkeypatch):
