@@ -101,6 +101,26 @@ def test_lists_and_videos_at_an_address(videos, workers, what):
         assert len(Quiet.asked) == len(set(Quiet.asked)), "each is fetched once"
 
 
+def test_the_check_of_videos_at_an_address(videos, tmp_path, capsys):
+    with serving(videos / "packed") as address:
+        words = [
+            "--list",
+            f"{address}/train.csv",
+            "DATA.PATH_PREFIX",
+            address,
+            "MODEL.NUM_CLASSES",
+            "2",
+            "--workers",
+            "1",
+        ]
+        assert (
+            load_tool("check_data").start([*words, "--out", str(tmp_path), "--write-clean-list", "--min-frames", "1"])
+            == 0
+        )
+    assert "4 videos, 4 without a problem" in capsys.readouterr().out
+    assert (tmp_path / "train.csv").read_text() == (videos / "packed" / "train.csv").read_text()
+
+
 def test_names_of_the_files_of_two_hosts_are_no_matter(tmp_path):
     for name in ("one", "two"):
         (tmp_path / name).mkdir()

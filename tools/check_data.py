@@ -39,7 +39,7 @@ def main(arguments) -> None:
         print("\n".join(summary(checked)))
         write_table(Path(arguments.out, f"{name}.table.csv"), checked)
         if arguments.write_clean_list:
-            write_clean_list(Path(arguments.out, f"{name}.csv"), checked)
+            write_clean_list(Path(arguments.out, f"{name}.csv"), checked, remote=remote_of(cfg))
         problems += len(checked.problems)
     print(f"The tables are in {arguments.out}")
     if problems:

@@ -10,7 +10,7 @@ from fragrant.data.lists.errors import ListError
 from fragrant.data.lists.records import RecordList, VideoRecord, format_row
 from fragrant.data.prepare.probe import FOLDER, Probe, probe_all
 from fragrant.data.video.frames import OpenFrames, open_frames
-from fragrant.remote import is_address
+from fragrant.remote import below
 
 
 class Problem(NamedTuple):
@@ -116,10 +116,10 @@ def write_table(path: Path, checked: Checked) -> None:
             writer.writerow([where, record.path, record.label, *numbers, "; ".join(wrong.get(where, []))])
 
 
-def write_clean_list(path: Path, checked: Checked) -> None:
-    """The rows with nothing wrong, with the paths of this machine."""
+def write_clean_list(path: Path, checked: Checked, *, remote: str = "") -> None:
+    """The rows with nothing wrong, with the paths of this machine, or those below the address ``remote``."""
     with _opened(path) as file:
-        file.writelines(f"{format_row(_absolute(checked.records[at]))}\n" for at in checked.good)
+        file.writelines(f"{format_row(_absolute(checked.records[at], remote))}\n" for at in checked.good)
 
 
 def summary(checked: Checked) -> list[str]:
@@ -139,8 +139,10 @@ def summary(checked: Checked) -> list[str]:
     return lines + [f"{problem.where}: {problem.kind}: {problem.text}" for problem in checked.problems]
 
 
-def _absolute(record: VideoRecord) -> VideoRecord:
-    return record if is_address(record.path) else record._replace(path=os.path.abspath(record.path))
+def _absolute(record: VideoRecord, remote: str) -> VideoRecord:
+    at_address = below(record.path, remote) is not None  # whole addresses in a list are not opened
+    path = record.path[len(remote.rstrip("/")) + 1 :] if at_address else os.path.abspath(record.path)
+    return record._replace(path=path)
 
 
 def _some(texts: Iterable[str], most: int = 5) -> str:
