@@ -1,6 +1,7 @@
 """From the config to what is measured: settings of a model, items of a loader."""
 
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -13,6 +14,8 @@ from fragrant.benchmarks.model import Setting, benchmark_shares, random_batch
 from fragrant.benchmarks.timing import machine
 from fragrant.config import changed
 from fragrant.data import build_dataset, build_loader
+from fragrant.data.build import hand_over
+from fragrant.data.clips import ClipDataset
 from fragrant.data.lists.errors import ListError
 from fragrant.data.lists.records import VideoRecord
 from fragrant.objectives import build_objective
@@ -105,11 +108,25 @@ def build_works(cfg: CfgNode) -> list[Work]:
 
     def work(name: str, split: str, changes: dict) -> Work:
         its_cfg = changed(cfg, changes)
-        return Work(name, lambda paths: build_dataset(its_cfg, split, [VideoRecord(path, 0) for path in paths])[0])
+        frames = hand_over(its_cfg, split)
+
+        def dataset_of(paths: Sequence[str]) -> ClipDataset:
+            records = [VideoRecord(path, 0) for path in paths]
+            return build_dataset(its_cfg, split, records, hand_over=frames)[0]
+
+        return Work(name, dataset_of)
 
     split, changes = LOADER_WORKS["test, 4 x 3 views"]
-    reduced = {**changes, "DATA.DECODE_SHORT_SIDE": cfg.TEST.SHORT_SIDE or cfg.DATA.TEST_CROP_SIZE}
-    works = [work(name, *setting) for name, setting in LOADER_WORKS.items()]
+    reduced = {
+        **changes,
+        "DATA.TRANSFORM_ON": "cpu",
+        "DATA.DECODE_SHORT_SIDE": cfg.TEST.SHORT_SIDE or cfg.DATA.TEST_CROP_SIZE,
+    }
+    works = []
+    for name, (split_of, own) in LOADER_WORKS.items():
+        works.append(work(name, split_of, own | {"DATA.TRANSFORM_ON": "cpu"}))
+        if name != "the same, published order":
+            works.append(work("the same, on the device", split_of, own | {"DATA.TRANSFORM_ON": "device"}))
     return [*works, work("the same, resized while decoding", split, reduced)]
 
 

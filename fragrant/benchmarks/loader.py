@@ -17,7 +17,7 @@ import av
 import numpy as np
 from torch import Tensor
 
-from fragrant.data.clips import ClipDataset, VideoClips, make_batch
+from fragrant.data.clips import ClipDataset, Unreadable, VideoClips, VideoFrames, collate
 from fragrant.data.loader import ClipLoader, EvaluationBatches
 from fragrant.data.video.frames import VideoFile, open_frames
 from fragrant.data.video.packets import Doubtful, list_packets
@@ -111,7 +111,7 @@ def _stages(dataset: ClipDataset, epoch: int) -> Counter:
             with clock.count("item"):
                 item = _item(dataset, epoch, video_id)
             with clock.count("collate"):
-                make_batch([item])
+                collate([item])
     finally:
         dataset.open_frames = plain
     seconds = clock.seconds
@@ -130,16 +130,16 @@ def _needed(dataset: ClipDataset, epoch: int) -> list[list[int]]:
     return needed
 
 
-def _item(dataset: ClipDataset, epoch: int, video_id: int) -> VideoClips:
+def _item(dataset: ClipDataset, epoch: int, video_id: int) -> VideoClips | VideoFrames:
     item = dataset[(epoch, video_id)]
-    assert isinstance(item, VideoClips), "an unreadable file"
+    assert not isinstance(item, Unreadable), "an unreadable file"
     return item
 
 
 def _make(dataset: ClipDataset, epoch: int) -> None:
     """A batch of each video, given away before the next is made, as a reading process does."""
     for video_id in range(len(dataset)):
-        make_batch([_item(dataset, epoch, video_id)])
+        collate([_item(dataset, epoch, video_id)])
 
 
 def _read(path: str, numbers: list[int]) -> None:
@@ -195,7 +195,7 @@ def loader_speed(work: Work, paths: Sequence[str], *, workers: int) -> float:
     seconds = []
     for _ in range(3):  # the first is a warm-up
         begin = time.perf_counter()
-        clips = sum(batch.views.numel() for batch in loader)
+        clips = sum(len(batch.ids) * loader.num_views for batch in loader)
         seconds.append(time.perf_counter() - begin)
     return clips / min(seconds[1:])
 

@@ -26,6 +26,7 @@ from fragrant.data.views import ViewPlan, evaluation_plan, train_plan
 from fragrant.distributed import rank, shard, world_size
 
 SPLITS = ("train", "val", "test")
+MORE_BYTES = 2.0  # of frames than of clips: what may travel to a GPU so that it makes the clips
 SPARSE_WINDOW_SECONDS = 4.0  # of a long video that is looked at in windows
 
 
@@ -167,14 +168,27 @@ def build_source(cfg) -> ClipSource:
     return ClipSource(whole, num_views, _plan(cfg, "val")[0], window_frames, transform, frame_opener(cfg))
 
 
-def build_dataset(cfg, split: str, records: Sequence[VideoRecord]) -> tuple[ClipDataset, int]:
-    """The clips of these videos as a split makes them, and how many views each has."""
+def hand_over(cfg, split: str) -> float:
+    """Bytes of frames per clip up to which the clips of a video are made on the device, see DATA.TRANSFORM_ON."""
+    where, on_cuda = cfg.DATA.TRANSFORM_ON, cfg.NUM_GPUS > 0 and torch.cuda.is_available()
+    if where != "auto":
+        return math.inf if where == "device" else 0.0
+    side = cfg.DATA.TRAIN_CROP_SIZE if split == "train" else cfg.DATA.TEST_CROP_SIZE
+    clip_bytes = 3 * cfg.DATA.NUM_FRAMES * side**2 * getattr(torch, cfg.DATA.CLIP_DTYPE).itemsize
+    return MORE_BYTES * clip_bytes if on_cuda else 0.0
+
+
+def build_dataset(
+    cfg, split: str, records: Sequence[VideoRecord], *, hand_over: float = 0.0
+) -> tuple[ClipDataset, int]:
+    """The clips of these videos as a split makes them, and how many views each has; ``hand_over``: see ClipDataset."""
     plan, num_views = _plan(cfg, split)
     options = {
         "seed": cfg.RNG_SEED,
         "open_frames": frame_opener(cfg),
         "measure_luma": split == "test",
         "replace": split == "train",
+        "hand_over": hand_over,
     }
     several_of = cfg.MODEL.NUM_CLASSES if cfg.DATA.MULTI_LABEL else None
     return ClipDataset(records, plan, _transform(cfg, split), several_of=several_of, **options), num_views
@@ -214,7 +228,7 @@ def build_loader(cfg, split: str, *, views_of: str | None = None) -> ClipLoader:
     if split == "test" and cfg.TEST.NUM_PARTS > 1:
         share = shard(len(records), cfg.TEST.PART, cfg.TEST.NUM_PARTS), len(records)
         records = records.pick(share[0])
-    dataset, num_views = build_dataset(cfg, split, records)
+    dataset, num_views = build_dataset(cfg, split, records, hand_over=hand_over(cfg, split))
     return ClipLoader(
         dataset,
         _batches(cfg, split, len(records), num_views),

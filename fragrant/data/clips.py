@@ -1,9 +1,14 @@
-"""A video of a list becomes the clips of its views: opened once, the frames that its views need decoded once."""
+"""A video of a list becomes the clips of its views: opened once, the frames that its views need decoded once.
+
+Clips are made where the video is read, or later on the device of the model, from the frames that a worker hands over:
+by the same code, with the same draws.
+"""
 
 import itertools
 import math
 import random
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, Protocol, cast
 
 import numpy as np
@@ -88,6 +93,46 @@ class VideoClips(NamedTuple):
     skipped: tuple[Skipped, ...] = ()
 
 
+class VideoFrames(NamedTuple):
+    """One video as it was read: all that its clips are made of.
+
+    Attributes:
+        frames: (T, H, W, C) uint8, those that its views need, each once.
+        numbers: (T,) their numbers in the video, ascending.
+        views: which of them each clip shows, and from where.
+        seed: what everything random about the clips follows from.
+        label, id, luma, skipped: see VideoClips.
+    """
+
+    frames: Tensor
+    numbers: list[int]
+    views: list[View]
+    seed: str
+    label: int | Tensor
+    id: int
+    luma: float = math.nan
+    skipped: tuple[Skipped, ...] = ()
+
+    def clip_of_view(self) -> list[int]:
+        """Which of its clips each view shows: placed views of a short video are often the same."""
+        keys = [at if view.where is None else view for at, view in enumerate(self.views)]
+        clip_of = {key: number for number, key in enumerate(dict.fromkeys(keys))}
+        return [clip_of[key] for key in keys]
+
+    def clips(self, transform: ViewTransform) -> VideoClips:
+        """The clips of its views, made on the device that the frames are on."""
+        place = {number: at for at, number in enumerate(self.numbers)}
+        pixels = transform.prepare(self.frames)
+        clip_of, shown = self.clip_of_view(), []
+        for at in map(clip_of.index, range(1 + max(clip_of))):
+            view = self.views[at]
+            frames = transform(pixels, view.where, random.Random(f"{self.seed}-{at}"))
+            shown += [frames[place[number]] for number in view.frames]
+        # copied once, out of the frames: the crops of a clip overlap
+        clips = torch.stack(shown).unflatten(0, (1 + max(clip_of), -1))
+        return VideoClips(clips, tuple(clip_of), self.label, self.id, self.luma, self.skipped)
+
+
 class Unreadable(NamedTuple):
     """No clip: neither the video nor, where another may take its place, any of those that were tried."""
 
@@ -107,7 +152,7 @@ class Unreadable(NamedTuple):
 class Loaded(NamedTuple):
     """What comes from a worker: a batch (None = not one video of it can be read), and what was skipped on the way."""
 
-    batch: Batch | None
+    batch: "Batch | FrameBatch | None"
     skipped: list[Skipped]
     incomplete: bool  # a video is missing in the batch
 
@@ -125,7 +170,7 @@ def mean_luma(frames: Tensor) -> float:
 
 
 class ClipDataset(Dataset):
-    """``dataset[(epoch, id)]`` -> VideoClips or Unreadable.
+    """``dataset[(epoch, id)]`` -> VideoClips, VideoFrames or Unreadable.
 
     What is random about a clip depends on (seed, epoch, id, view) alone, not on the number of workers or ranks.
 
@@ -139,6 +184,8 @@ class ClipDataset(Dataset):
         measure_luma: measure the brightness of every video, for a test.
         replace: another video of the same class takes the place of one that cannot be read, for training.
         several_of: number of classes of which a video may have several; None = it has one.
+        hand_over: bytes of frames per clip up to which a video is handed over as frames, for its clips to be made
+            elsewhere; 0 = never.
     """
 
     def __init__(
@@ -152,6 +199,7 @@ class ClipDataset(Dataset):
         measure_luma: bool = False,
         replace: bool = False,
         several_of: int | None = None,
+        hand_over: float = 0.0,
     ):
         self.records = records if isinstance(records, RecordList) else RecordList(records)
         self.plan = plan
@@ -161,17 +209,20 @@ class ClipDataset(Dataset):
         self.measure_luma = measure_luma
         self.replace = replace
         self.several_of = several_of
+        self.hand_over = hand_over
 
     def __len__(self) -> int:
         return len(self.records)
 
-    def __getitem__(self, key: tuple[int, int]) -> VideoClips | Unreadable:
+    def __getitem__(self, key: tuple[int, int]) -> VideoClips | VideoFrames | Unreadable:
         epoch, video_id = key
         seed = f"{self.seed}-{epoch}-{video_id}"
         skipped: list[Skipped] = []
         for candidate in itertools.chain([video_id], self._others(video_id, seed)):
             try:
-                return self._clips(candidate, seed)._replace(skipped=tuple(skipped))
+                video = self._frames(candidate, seed)._replace(skipped=tuple(skipped))
+                hands_over = video.frames.nbytes <= self.hand_over * (1 + max(video.clip_of_view()))
+                return video if hands_over else video.clips(self.transform)
             except VideoError as error:
                 skipped.append(Skipped(candidate, str(error), self.records.where(candidate)))
         return Unreadable(tuple(skipped))
@@ -182,22 +233,11 @@ class ClipDataset(Dataset):
             same = np.flatnonzero(self.records.labels == self.records.labels[video_id])
             yield from random.Random(f"{seed}-other").sample(same[same != video_id].tolist(), min(TRIES, len(same) - 1))
 
-    def _clips(self, video_id: int, seed: str) -> VideoClips:
+    def _frames(self, video_id: int, seed: str) -> VideoFrames:
         record = self.records[video_id]
         views, numbers, pixels = self._read(record.path, random.Random(seed))
-        place = {number: at for at, number in enumerate(numbers)}
         luma = mean_luma(pixels) if self.measure_luma else math.nan
-        pixels = self.transform.prepare(pixels)
-        # placed views of a short video are often the same
-        keys = [at if view.where is None else view for at, view in enumerate(views)]
-        clip_of = {key: number for number, key in enumerate(dict.fromkeys(keys))}
-        shown = []
-        for at in map(keys.index, clip_of):
-            frames = self.transform(pixels, views[at].where, random.Random(f"{seed}-{at}"))
-            shown += [frames[place[number]] for number in views[at].frames]
-        # copied once, out of the frames: the crops of a clip overlap
-        clips = torch.stack(shown).unflatten(0, (len(clip_of), -1))
-        return VideoClips(clips, tuple(clip_of[key] for key in keys), self._label(record), video_id, luma)
+        return VideoFrames(pixels, numbers, views, seed, self._label(record), video_id, luma)
 
     def _label(self, record: VideoRecord) -> int | Tensor:
         if self.several_of is None:
@@ -227,8 +267,52 @@ def make_batch(items: list[VideoClips]) -> Batch:
     return Batch(clips.permute(0, 1, 5, 2, 3, 4), labels, ids, luma, views)
 
 
-def collate(items: list[VideoClips | Unreadable]) -> Loaded:
+@dataclass(frozen=True)
+class FrameBatch:
+    """Videos whose clips are made on the device: ``.to(device)`` is a Batch, as of a Batch.
+
+    Attributes:
+        videos: some may be clips already.
+        ids: (B,) place of each video in its list.
+        transform: makes the clips; set behind the workers, which need not send it with every batch.
+    """
+
+    videos: list[VideoFrames | VideoClips]
+    ids: Tensor
+    transform: ViewTransform | None = None
+
+    def to(self, device: torch.device) -> Batch:
+        """Does not wait for the copy when the batch is pinned."""
+        assert self.transform is not None
+        clips = []
+        for video in self.videos:
+            if isinstance(video, VideoFrames):
+                frames = video.frames.to(device, non_blocking=True)
+                clips.append(video._replace(frames=frames).clips(self.transform))
+            else:
+                clips.append(video._replace(clips=video.clips.to(device, non_blocking=True)))
+        return make_batch(clips).to(device)
+
+    def pin_memory(self) -> "FrameBatch":
+        """With the pixels in page-locked memory, for a GPU; what DataLoader calls."""
+        pinned: list[VideoFrames | VideoClips] = []
+        for video in self.videos:
+            if isinstance(video, VideoFrames):
+                pinned.append(video._replace(frames=video.frames.pin_memory()))
+            else:
+                pinned.append(video._replace(clips=video.clips.pin_memory()))
+        return replace(self, videos=pinned)
+
+
+def collate(items: list[VideoClips | VideoFrames | Unreadable]) -> Loaded:
     """Videos -> one batch of those that could be read."""
     skipped = [skipped for item in items for skipped in item.skipped]
-    readable = [item for item in items if isinstance(item, VideoClips)]
-    return Loaded(make_batch(readable) if readable else None, skipped, incomplete=len(readable) < len(items))
+    readable = [item for item in items if not isinstance(item, Unreadable)]
+    return Loaded(_batch(readable) if readable else None, skipped, incomplete=len(readable) < len(items))
+
+
+def _batch(videos: list[VideoClips | VideoFrames]) -> Batch | FrameBatch:
+    clips = [video for video in videos if isinstance(video, VideoClips)]
+    if len(clips) == len(videos):
+        return make_batch(clips)
+    return FrameBatch(videos, torch.tensor([video.id for video in videos]))

@@ -3,12 +3,13 @@
 import random
 import signal
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Protocol
 
 import torch
 from torch.utils.data import DataLoader, Sampler
 
-from fragrant.data.clips import Batch, ClipDataset, Skipped, collate
+from fragrant.data.clips import Batch, ClipDataset, FrameBatch, Skipped, collate
 from fragrant.distributed import shard, world_size
 from fragrant.errors import RunStopped
 from fragrant.plugins import load_plugins
@@ -23,7 +24,7 @@ class Batches(Protocol):
 
     def __len__(self) -> int: ...
 
-    def __iter__(self) -> Iterator[Batch]: ...
+    def __iter__(self) -> Iterator[Batch | FrameBatch]: ...
 
 
 class TrainBatches(Sampler):
@@ -150,7 +151,7 @@ class ClipLoader:
         self.batches.epoch = epoch
         self.batches.first = first
 
-    def __iter__(self) -> Iterator[Batch]:
+    def __iter__(self) -> Iterator[Batch | FrameBatch]:
         self.skipped = {}
         for loaded in self._loader:  # workers use one thread each: torch sees to it
             self._note(loaded.skipped)
@@ -161,7 +162,9 @@ class ClipLoader:
                     "a training video cannot be read, nor any of its class that were tried in its place; the "
                     f"last: {last}"
                 )
-            if loaded.batch is not None:
+            if isinstance(loaded.batch, FrameBatch):
+                yield replace(loaded.batch, transform=self.dataset.transform)
+            elif loaded.batch is not None:
                 yield loaded.batch
 
     def _note(self, skipped: list[Skipped]) -> None:

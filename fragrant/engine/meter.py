@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 import torch
 from torch import Tensor
 
-from fragrant.data.clips import Batch
+from fragrant.data.clips import Batch, FrameBatch
 from fragrant.data.loader import Batches
 from fragrant.distributed import sum_over_ranks
 from fragrant.logs import RunLog, duration, host_memory
@@ -79,7 +79,7 @@ class TrainMeter:
         self.whole.load_state_dict(state["whole"], self.device)
         self.seconds_before = state["seconds"]
 
-    def watch(self, loader: Batches) -> Iterator[Batch]:
+    def watch(self, loader: Batches) -> Iterator[Batch | FrameBatch]:
         """The batches of the loader, with the time they let the step wait."""
         self.num_steps = len(loader)
         self.bar = self.log.bar(

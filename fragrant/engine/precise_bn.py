@@ -17,7 +17,5 @@ def update_batch_norm(
     if not get_bn_modules(model):
         return
     num_batches = min(num_batches, len(loader))
-    clips = (
-        prepare(clips_of.clips.to(device, non_blocking=True).flatten(0, 1)) for clips_of in islice(loader, num_batches)
-    )
+    clips = (prepare(batch.to(device).clips.flatten(0, 1)) for batch in islice(loader, num_batches))
     update_bn_stats(model.train(), clips, num_batches)

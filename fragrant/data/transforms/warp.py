@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from fragrant.data.transforms.colors import to_uint8, transposed
+from fragrant.data.transforms.colors import on_host, to_uint8, transposed
 
 FILL = 128  # of what lies outside the frame: the published gray
 _ROUNDING = 1e-4  # values are cut off, not rounded: a float32 sum of equal values must not fall below them
@@ -63,7 +63,7 @@ def _position(step: float, centres: Tensor, shift: Tensor) -> tuple[Tensor, Tens
     pixel."""
     if step == 1:
         return centres.int(), shift + 0.5
-    return torch.zeros(1, 1, dtype=torch.int32), step * centres + shift
+    return torch.zeros(1, 1, dtype=torch.int32, device=centres.device), step * centres + shift
 
 
 def _taps(whole: Tensor, rest: Tensor, size: int, interpolation: str) -> tuple[Tensor, Tensor]:
@@ -74,10 +74,10 @@ def _taps(whole: Tensor, rest: Tensor, size: int, interpolation: str) -> tuple[T
     d = (rest - first).float()
     first = (whole + first.int()).unsqueeze(0)
     if not d.any():
-        return first.clamp_(0, size - 1), torch.ones(1, 1, 1)
+        return first.clamp_(0, size - 1), torch.ones(1, 1, 1, device=d.device)
     kernel, start = _KERNELS[interpolation]
     weights = torch.stack(kernel(d))
-    steps = torch.arange(start, start + len(weights), dtype=torch.int32)
+    steps = torch.arange(start, start + len(weights), dtype=torch.int32, device=d.device)
     return (first + steps.view(-1, 1, 1)).clamp_(0, size - 1), weights
 
 
@@ -96,7 +96,7 @@ def warp(frames: Tensor, affine: Affine, *, interpolation: str = "bicubic") -> T
     if affine[:4] == (1, 0, 0, 0):  # rows stay as they are: each is looked up at once
         frames = frames.flatten(1).unsqueeze(1)
     height, width = frames.shape[:2]
-    y, x = (torch.arange(size, dtype=torch.float64) + 0.5 for size in (height, width))
+    y, x = (torch.arange(size, dtype=torch.float64, device=frames.device) + 0.5 for size in (height, width))
     y = y.unsqueeze(1)  # (H, 1)
     from_x = _position(affine.a, x, affine.b * y + affine.c)
     from_y = _position(affine.e, y, affine.d * x.unsqueeze(0) + affine.f)
@@ -104,13 +104,17 @@ def warp(frames: Tensor, affine: Affine, *, interpolation: str = "bicubic") -> T
     rows, weights_y = _taps(*from_y, height, interpolation)
     pixels = (rows.unsqueeze(1) * width + columns).flatten(0, 1)  # (taps, H, W)
     weights = (weights_y.unsqueeze(1) * weights_x).flatten(0, 1)  # (taps, H or 1, W or 1)
-    first = torch.arange(0, pixels.numel(), len(pixels), dtype=torch.int32)  # each pixel's taps lie together
+    # each pixel's taps lie together
+    first = torch.arange(0, pixels.numel(), len(pixels), dtype=torch.int32, device=frames.device)
     # (H * W * taps,)
     weights = transposed(weights.flatten(1)).view(*weights.shape[1:], -1).expand(height, width, -1).flatten()
     pixels = transposed(pixels.flatten(1)).flatten()
     together = frames.reshape(height * width, -1).float()  # (H * W, T * C): one look-up for all frames
     values = F.embedding_bag(pixels, together, first, per_sample_weights=weights, mode="sum")
     values = to_uint8(values.add_(_ROUNDING).clamp_(0, 255))
-    outside = _outside(*from_x, width) | _outside(*from_y, height)
-    values.numpy()[outside.flatten().numpy()] = FILL
+    outside = (_outside(*from_x, width) | _outside(*from_y, height)).flatten()
+    if on_host(values):
+        values.numpy()[outside.numpy()] = FILL
+    else:
+        values.masked_fill_(outside.unsqueeze(1), FILL)
     return values.view(shape)
