@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from fragrant.kernels.convolution import conv3d
 from fragrant.kernels.own_backward import applied
 
 HAS_ONEDNN = torch.backends.mkldnn.is_available()
@@ -19,7 +20,7 @@ def depthwise_conv3d(x: Tensor, weight: Tensor, bias: Tensor | None, stride: Seq
     if tuple(stride) == (1, 1, 1) and torch.is_grad_enabled() and is_cube(weight) and gains_from_own_backward(x):
         return applied(DepthwiseConv3dOnCpu, x, weight, bias)
     padding = [size // 2 for size in weight.shape[2:]]
-    return F.conv3d(x, weight, bias, stride=tuple(stride), padding=padding, groups=len(weight))
+    return conv3d(x, weight, bias, stride=stride, padding=padding, groups=len(weight))
 
 
 def is_cube(weight: Tensor) -> bool:

@@ -22,6 +22,7 @@ from fragrant.kernels.fam import NOISE, gains_by_triton
 from fragrant.kernels.own_backward import applied, one_node, own_backward
 from fragrant.kernels.taps import check_implementation
 from fragrant.layers.autocast import autocast_off
+from fragrant.layers.tokens import need_volume
 
 # frames x columns at work together: a buffer of 1 MB in float32, the fastest of 2^15 .. 2^22
 CPU_WORK_NUMBERS = 1 << 18
@@ -48,7 +49,12 @@ class FAM(nn.Module):
         self.amplitude_exponent, self.impl = amplitude_exponent, check_implementation(impl)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, C, T, H, W) -> the same, in the number and memory format of x; computed in float32 at least."""
+        """(N, C, T, H, W) -> the same, in the number and memory format of x; computed in float32 at least.
+
+        Raises:
+            UserError: x has another number of dimensions.
+        """
+        need_volume(x, "FAM")
         with autocast_off(x):
             if gains_by_triton(self.impl, x):
                 return torch.ops.fragrant.frequency_gain(x, self.amplitude_exponent)
@@ -57,6 +63,7 @@ class FAM(nn.Module):
     @torch.no_grad()
     def gain(self, x: Tensor) -> Tensor:
         """The factor f^2 * A^exponent of every number, to look at: (N, C, T, H, W) -> the same."""
+        need_volume(x, "FAM")
         columns, restore = as_columns(x)
         columns = widen(columns)
         gain = Bins(columns, Fourier.for_columns(columns, self.amplitude_exponent)).gain

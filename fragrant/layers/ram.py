@@ -30,6 +30,7 @@ from fragrant.kernels.own_backward import applied
 from fragrant.kernels.taps import check_implementation
 from fragrant.layers.autocast import autocast_off
 from fragrant.layers.relation import ApplyKernels, ContractConvolved, CorrelateValues, UnitLength
+from fragrant.layers.tokens import need_volume
 
 TYPES = ("V", "R", "VplusR")
 ORDERS = ("auto", "kernels", "convolutions")
@@ -178,7 +179,12 @@ class RAM(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, d_in, T, H, W) -> (N, h*dv, T, H, W), halved H W with a stride; output channel w*h + head, in the memory
-        format of x."""
+        format of x.
+
+        Raises:
+            UserError: x has another number of dimensions or channels.
+        """
+        need_volume(x, "RAM", self.projection.in_channels)
         parts = self.projection(x).permute(0, 2, 3, 4, 1).split(self._parts(), -1)  # each (N, T, H, W, ...)
         with autocast_off(x):  # from here on in the number format that the projection returned
             v = applied(UnitLength, parts[2])  # (N, T, H, W, dv)
@@ -188,6 +194,7 @@ class RAM(nn.Module):
 
     def kernels(self, x: Tensor) -> Tensor:
         """The relational kernel of every position, to look at: (N, d_in, T, H, W) -> (N, T, H, W, h, kT, kH, kW)."""
+        need_volume(x, "RAM", self.projection.in_channels)
         q, k, _ = self.projection(x).permute(0, 2, 3, 4, 1).split(self._parts(), -1)
         return (self._coefficients(q, k) @ self._filters(self.H2, q)).unflatten(-1, self.kernel_size)
 

@@ -12,10 +12,10 @@ channels last, (N, T, H, W, ...)."""
 from collections.abc import Iterator
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 from torch.nn.grad import conv3d_input, conv3d_weight
 
+from fragrant.kernels.convolution import conv3d
 from fragrant.kernels.own_backward import one_node, own_backward
 from fragrant.kernels.taps import pick_taps
 
@@ -189,7 +189,7 @@ def position_matrices(z: Tensor, filters: Tensor, offset: Tensor | None) -> Tens
     channels, matrix_width = filters.shape[:2]
     padding = [k // 2 for k in filters.shape[2:]]
     # (n, A*B, T, H, W)
-    planes = F.conv3d(channels_first(z), filters.flatten(0, 1).unsqueeze(1), padding=padding, groups=channels)
+    planes = conv3d(channels_first(z), filters.flatten(0, 1).unsqueeze(1), padding=padding, groups=channels)
     matrices = planes.permute(0, 2, 3, 4, 1).reshape(-1, channels, matrix_width)
     return matrices if offset is None else matrices.add_(offset)
 

@@ -7,6 +7,19 @@ first, then rows, then columns. In channels_last_3d memory both are the same byt
 import torch
 from torch import Tensor
 
+from fragrant.errors import UserError
+
+
+def need_volume(x: Tensor, layer: str, channels: int | None = None) -> None:
+    """
+    Raises:
+        UserError: x is no (N, C, T, H, W), or has not so many channels.
+    """
+    if x.ndim != 5 or channels not in (None, x.shape[1]):
+        raise UserError(
+            f"{layer} needs a volume (N, {channels or 'C'}, T, H, W), a batch of clips; got the shape {tuple(x.shape)}"
+        )
+
 
 def to_tokens(volume: Tensor) -> Tensor:
     """(N, C, T, H, W) -> (N, L, C), a view; its memory is contiguous if the volume is channels_last_3d."""

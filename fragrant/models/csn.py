@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torchvision.models.video.resnet import Bottleneck, VideoResNet
 
+from fragrant.layers.convolution import Conv3d
 from fragrant.layers.depthwise_conv import DepthwiseConv3d
 from fragrant.layers.recompute import recompute
 from fragrant.models.backbone import Backbone, ModelError, blocks_to_recompute
@@ -60,7 +61,7 @@ BOTTLENECKS = {"ir": Depthwise, "ip": PointwiseDepthwise}
 def stem() -> nn.Sequential:
     """(N, 3, T, H, W) -> (N, 64, T, ceil(H / 4), ceil(W / 4))"""
     return nn.Sequential(
-        nn.Conv3d(3, 64, (3, 7, 7), stride=(1, 2, 2), padding=(1, 3, 3), bias=False),
+        Conv3d(3, 64, (3, 7, 7), stride=(1, 2, 2), padding=(1, 3, 3), bias=False),
         nn.BatchNorm3d(64),
         nn.ReLU(inplace=True),
         nn.MaxPool3d((1, 3, 3), stride=(1, 2, 2), padding=(0, 1, 1)),
