@@ -342,7 +342,8 @@ key("TRAIN.ACCUM_STEPS", 1, "batches whose gradients are added up for one optimi
 key("TRAIN.PRECISION", "auto",
     "autocast of the forward pass: auto (bf16 on CUDA, fp32 on the CPU) | bf16 | fp16 | fp32", one_of=_PRECISIONS)
 key("TRAIN.CHANNELS_LAST", True, "memory format channels_last_3d: same numbers, faster convolutions")
-key("TRAIN.COMPILE", False, "torch.compile the model")
+key("TRAIN.COMPILE", False,
+    "torch.compile what a training step does; validation and tests run as written, since their batches have many sizes")
 key("TRAIN.EVAL_PERIOD", 10, "validate every so many epochs, and after the last", above=0)
 key("TRAIN.CHECKPOINT_PERIOD", 10, "save every so many epochs, and after the last", above=0)
 key("TRAIN.SAVE_EVERY_STEPS", 0,
