@@ -3,9 +3,11 @@
 import os
 import shutil
 from pathlib import Path
+from unittest import mock
 
 import pytest
 import torch
+from pair import Scenario, run_pair
 from tiny import TINY, run_here, run_tool
 
 from fragrant.models import compiling
@@ -64,3 +66,32 @@ def test_without_a_compiler_nothing_starts(tmp_path, monkeypatch):
     assert done.returncode == 2
     assert done.stderr.strip().splitlines()[-1].endswith("name another one in CXX, or TRAIN.COMPILE False")
     assert "needs a C++ compiler on the CPU, and there is no 'g++'" in done.stderr and "Traceback" not in done.stderr
+
+
+# --------------------------------------------------------------------------------------------------------- two processes
+PLAIN = [*TINY, *"MODEL.FROZEN_BN True UNIFORMER.DROP_DEPTH_RATE 0 UNIFORMER.QKV_BIAS False TEST.ENABLE False".split()]
+WAYS = {
+    "replicated": ["TRAIN.SHARDING", "none"],
+    "accumulated": ["TRAIN.ACCUM_STEPS", "2"],
+    "sharded": ["TRAIN.SHARDING", "fsdp", "TRAIN.CHANNELS_LAST", "False"],
+}
+
+
+def without_a_compiler(rank: int):
+    return mock.patch.object(compiling, "BACKEND", "aot_eager")
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_two_processes_compile_what_one_runs_as_written(tmp_path):
+    compiled = [
+        Scenario([*PLAIN, *pairs, "TRAIN.COMPILE", "True", *places(tmp_path, name)], without_a_compiler)
+        for name, pairs in WAYS.items()
+    ]
+    for name, done in zip(WAYS, run_pair(compiled, tmp_path, patience=400), strict=True):
+        assert [rank.returncode for rank in done] == [0, 0], (name, [rank.stderr for rank in done])
+        accumulation = WAYS[name] if name == "accumulated" else []
+        assert run_here(*PLAIN, *accumulation, *places(tmp_path, f"alone_{name}")).returncode == 0
+        two, one = (state(tmp_path / folder)["model_state"] for folder in (name, f"alone_{name}"))
+        assert two.keys() == one.keys()
+        assert max((two[key] - one[key]).abs().max().item() for key in one) < 1e-5, name
