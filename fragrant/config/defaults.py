@@ -181,14 +181,16 @@ key("DATA.EDITION", "",
     'them')
 key("DATA.NUM_FRAMES", 8, "frames of a clip", above=0)
 key("DATA.SAMPLING_RATE", 8,
-    "step between two frames of a dense clip; the clip spans NUM_FRAMES * SAMPLING_RATE frames", above=0)
+    "step between two frames of a dense or mmaction clip; it spans NUM_FRAMES * SAMPLING_RATE frames", above=0)
 key("DATA.SAMPLING", "dense",
-    "dense: neighbours | of the whole video: sparse, segment (TSN), uniform (MMAction2) | 64 frames: segment_dense",
-    one_of=("dense", "sparse", "segment", "uniform", "segment_dense"))
+    "neighbours: dense (SlowFast), mmaction (MMAction2, ELLAR) | of the whole video: sparse, segment (TSN), uniform "
+    "(MMAction2) | 64 frames: segment_dense",
+    one_of=("dense", "sparse", "segment", "uniform", "segment_dense", "mmaction"))
 key("DATA.SEGMENT_LENGTH", 1,
     "segment: neighbouring frames from each part of the video; its parts are NUM_FRAMES / SEGMENT_LENGTH", above=0)
 key("DATA.USE_OFFSET_SAMPLING", False,
-    "test clips from the first to the last possible start; False: the published slack * k / views")
+    "test clips from the first to the last possible start (mmaction: 1.x of it); False: the published slack * k / "
+    "views (mmaction: the middles of equal parts, 0.x of it and ELLAR)")
 key("DATA.FPS_CONVERT", False,
     "True: a clip spans NUM_FRAMES * SAMPLING_RATE / TARGET_FPS seconds, whatever the video's rate")
 key("DATA.TARGET_FPS", 30, "frames per second that SAMPLING_RATE counts in; read with FPS_CONVERT only", of="number",
@@ -240,6 +242,10 @@ key("DATA.INPUT_CHANNEL_NUM", [3, 3], "channels of a clip, one number per pathwa
 key("DATA.REVERSE_INPUT_CHANNEL", False, "hand BGR to the model")
 key("DATA.TRAIN_CROP_SIZE", 224, "side of a training crop", above=0)
 key("DATA.TEST_CROP_SIZE", 256, "side of a validation or test crop", above=0)
+key("DATA.CROP_ROUNDING", "up",
+    "whole pixels of a resize and of test crops: up (SlowFast, UniFormer; reaches both borders), or as published: "
+    "mmaction (MMAction2, ELLAR) | tsn (TSN, MIE-Net; three crops from left to right, also of upright frames)",
+    one_of=("up", "mmaction", "tsn"))
 key("DATA.TRAIN_JITTER_SCALES", [256, 320], "range of the short side before the random crop", above=0, sizes=(2,),
     rising=True, form="be [smallest, largest]")
 key("DATA.INV_UNIFORM_SAMPLE", False, "draw 1 / short side uniformly instead of the short side")
@@ -348,7 +354,8 @@ key("TRAIN.ACCUM_STEPS", 1, "batches whose gradients are added up for one optimi
 key("TRAIN.PRECISION", "auto",
     "autocast of the forward pass: auto (bf16 on CUDA, fp32 on the CPU) | bf16 | fp16 | fp32", one_of=_PRECISIONS)
 key("TRAIN.CHANNELS_LAST", True, "memory format channels_last_3d: same numbers, faster convolutions")
-key("TRAIN.COMPILE", False, "torch.compile the model")
+key("TRAIN.COMPILE", False,
+    "torch.compile what a training step does; validation and tests run as written, since their batches have many sizes")
 key("TRAIN.EVAL_PERIOD", 10, "validate every so many epochs, and after the last", above=0)
 key("TRAIN.CHECKPOINT_PERIOD", 10, "save every so many epochs, and after the last", above=0)
 key("TRAIN.SAVE_EVERY_STEPS", 0,
@@ -434,10 +441,11 @@ key("FEATURES.NETWORK", "resnet50",
 key("FEATURES.WEIGHTS", "DEFAULT", "of NETWORK: a name of torchvision (IMAGENET1K_V1), random, or a file")
 key("FEATURES.OUTPUT", "pooled", "pooled (what the last layer sees) | logits", one_of=("pooled", "logits"))
 key("FEATURES.SAMPLING", "interval",
-    "frames of a video: interval (every INTERVAL-th) | random | uniform (NUM_FRAMES of them)",
-    one_of=("interval", "random", "uniform"))
-key("FEATURES.INTERVAL", 2, "step between two frames", above=0)
-key("FEATURES.NUM_FRAMES", 5, "frames with random and uniform; all where a video has fewer", above=0)
+    "frames of a video: interval (every INTERVAL-th) | random (NUM_FRAMES of them) | those of one test clip of "
+    "NUM_FRAMES: a name of DATA.SAMPLING",
+    one_of=("interval", "random", "uniform", "dense", "sparse", "segment", "segment_dense", "mmaction"))
+key("FEATURES.INTERVAL", 2, "step between two frames: interval, dense, mmaction", above=0)
+key("FEATURES.NUM_FRAMES", 5, "frames of a video with all but interval; random: all where it has fewer", above=0)
 key("FEATURES.CACHE_DIR", "", 'folder of the features of single videos; "" = OUTPUT_DIR/features')
 key("FEATURES.CLASSIFIERS", ["svc_linear", "random_forest", "two_layer"], "and svc_rbf, logistic_regression, knn",
     needed="at least one")

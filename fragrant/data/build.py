@@ -12,9 +12,10 @@ from fragrant.data.datasets.build import DATASETS, VideoSet
 from fragrant.data.lists.hold_out import hold_out
 from fragrant.data.lists.records import ListError, VideoRecord
 from fragrant.data.loader import ClipLoader, EvaluationBatches, TrainBatches
-from fragrant.data.sampling import clip_span
+from fragrant.data.sampling import SAMPLERS, ClipSettings
 from fragrant.data.transforms.clip_transforms import transforms_of
 from fragrant.data.transforms.color_jitter import ColorJitter
+from fragrant.data.transforms.crop_roundings import CROP_ROUNDINGS
 from fragrant.data.transforms.enhance import enhancement_of
 from fragrant.data.transforms.gamma import middle_gamma
 from fragrant.data.transforms.randaugment import parse_randaugment
@@ -65,11 +66,14 @@ def _augment(cfg) -> list[Callable]:
 
 def _transform(cfg, split: str) -> TrainTransform | EvaluationTransform:
     data, dtype, gamma = cfg.DATA, getattr(torch, cfg.DATA.CLIP_DTYPE), gamma_range(cfg, split)
+    rounding = CROP_ROUNDINGS.get(data.CROP_ROUNDING)
     if split != "train":
         short_side = cfg.TEST.SHORT_SIDE or data.TEST_CROP_SIZE
         return EvaluationTransform(
             crop_size=data.TEST_CROP_SIZE,
             short_side=short_side,
+            rounding=rounding,
+            one_crop=split == "val" or cfg.TEST.NUM_SPATIAL_CROPS == 1,
             enhance=enhancement_of(data.ENHANCE),
             gamma=middle_gamma(gamma),
             dtype=dtype,
@@ -85,6 +89,7 @@ def _transform(cfg, split: str) -> TrainTransform | EvaluationTransform:
         enhance=enhancement_of(data.ENHANCE),
         gamma=gamma,
         short_side=data.TRAIN_SHORT_SIDE,
+        rounding=rounding,
         augment=_augment(cfg),
         augment_first=cfg.AUG.ORDER == "published",
         **({"then": transforms_of(data.TRANSFORMS)} if data.TRANSFORMS else {}),
@@ -157,13 +162,11 @@ def build_source(cfg) -> ClipSource:
     data = cfg.DATA
 
     def window_frames(fps: float | None) -> int:
-        if data.SAMPLING != "dense":  # frames from all over the video: what is asked is how long an action may be
+        covers = SAMPLERS.get(data.SAMPLING).covers
+        if covers is None:  # frames from all over the video: what is asked is how long an action may be
             return round(SPARSE_WINDOW_SECONDS * (fps or 30))
-        return math.ceil(
-            clip_span(
-                data.NUM_FRAMES, data.SAMPLING_RATE, fps=fps, target_fps=data.TARGET_FPS if data.FPS_CONVERT else None
-            )
-        )
+        target_fps = data.TARGET_FPS if data.FPS_CONVERT else None
+        return math.ceil(covers(ClipSettings(data.NUM_FRAMES, data.SAMPLING_RATE, target_fps=target_fps, fps=fps)))
 
     whole, num_views = _plan(cfg, "test")
     transform = cast(EvaluationTransform, _transform(cfg, "test"))

@@ -7,8 +7,6 @@ from typing import NamedTuple, Protocol
 
 from fragrant.data import sampling
 
-FRAME_MODES = ("interval", "random", "uniform")
-
 
 class View(NamedTuple):
     """One clip of a video.
@@ -90,14 +88,15 @@ def _frame_views(num_frames, rng, *, fps=None, mode: str, interval: int, count: 
     elif mode == "random":
         frames = sampling.drawn(num_frames, count=count, rng=rng)
     else:
-        (frames,) = sampling.uniform_placed(num_frames, length=count)
+        settings = sampling.ClipSettings(count, interval)
+        (frames,) = sampling.SAMPLERS.get(mode).placed(num_frames, settings, 1)
     return [View((frame,), 0.5) for frame in frames]
 
 
 def frame_plan(mode: str, *, interval: int, count: int) -> ViewPlan:
-    """Single frames of a video, each a view: every ``interval``-th ("interval"), or ``count`` of them ("random",
-    "uniform")."""
-    assert mode in FRAME_MODES, mode
+    """Single frames of a video, each a view: every ``interval``-th ("interval"), ``count`` of them ("random"), or those
+    of one test clip of ``count`` frames, ``interval`` apart where they are neighbours (a name in
+    ``sampling.SAMPLERS``)."""
     return partial(_frame_views, mode=mode, interval=interval, count=count)
 
 

@@ -13,6 +13,7 @@ from fragrant.errors import RunStopped
 from fragrant.layers.preparation import ClipPreparation
 from fragrant.logs import RunLog
 from fragrant.models.backbone import Backbone
+from fragrant.models.compiling import as_written
 from fragrant.runtime.build import model_on_device
 from fragrant.runtime.evaluate import Scored, score_videos
 from fragrant.runtime.precision import pick_precision
@@ -30,10 +31,8 @@ class Job(NamedTuple):
     stop: StopRequest
 
 
-def build_job_model(job: Job) -> Backbone:
-    return model_on_device(
-        job.cfg, job.device, channels_last=job.cfg.TRAIN.CHANNELS_LAST, compiled=job.cfg.TRAIN.COMPILE
-    )
+def build_job_model(job: Job, *, compiled: bool = False) -> Backbone:
+    return model_on_device(job.cfg, job.device, channels_last=job.cfg.TRAIN.CHANNELS_LAST, compiled=compiled)
 
 
 def clip_names(loader: ClipLoader) -> Callable[[Sequence[int]], str]:
@@ -41,14 +40,14 @@ def clip_names(loader: ClipLoader) -> Callable[[Sequence[int]], str]:
 
 
 def score(job: Job, model: nn.Module, loader: ClipLoader, *, title: str) -> Scored:
-    """Scores with the TEST settings; leaves the random state of training alone.
+    """Scores with the TEST settings, never compiled (see ``as_written``); leaves the random state of training alone.
 
     Raises:
         RunStopped: not one video can be read.
     """
     cfg = job.cfg
     precision = pick_precision(cfg.TEST.PRECISION, job.device, key="TEST.PRECISION")
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=[]), as_written(model):
         scored = score_videos(
             model,
             loader,

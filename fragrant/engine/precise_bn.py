@@ -7,6 +7,8 @@ import torch
 from fvcore.nn.precise_bn import get_bn_modules, update_bn_stats
 from torch import Tensor, nn
 
+from fragrant.models.compiling import as_written
+
 
 @torch.no_grad()
 def update_batch_norm(
@@ -18,4 +20,5 @@ def update_batch_norm(
         return
     num_batches = min(num_batches, len(loader))
     clips = (prepare(batch.to(device).clips.flatten(0, 1)) for batch in islice(loader, num_batches))
-    update_bn_stats(model.train(), clips, num_batches)
+    with as_written(model):  # momenta are changed while it measures: compiled code would have to be compiled anew
+        update_bn_stats(model.train(), clips, num_batches)

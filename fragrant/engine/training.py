@@ -76,7 +76,7 @@ def build_training(job: Job) -> Training:
     """From the config to everything that trains, with what a checkpoint held."""
     cfg = job.cfg
     train_loader, val_loader = build_loader(cfg, "train"), build_loader(cfg, cfg.TEST.SELECT_ON, views_of="val")
-    model = build_job_model(job)
+    model = build_job_model(job, compiled=cfg.TRAIN.COMPILE)
     start = load_start(model, sources(cfg), max_epoch=cfg.SOLVER.MAX_EPOCH)
     objective = objective_on_device(cfg, model, job.device)
     num_batches, videos = len(train_loader), train_loader.batches.batch_size * world_size()

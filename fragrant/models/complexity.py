@@ -8,6 +8,8 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
+from fragrant.models.compiling import as_written
+
 with warnings.catch_warnings():  # fvcore scripts some losses on import, which newer PyTorch deprecates
     warnings.simplefilter("ignore")
     from fvcore.nn import FlopCountAnalysis
@@ -74,7 +76,7 @@ def count_macs(model: nn.Module, clip_shape: Sequence[int]) -> FlopCountAnalysis
     was_training = model.training
     try:
         model.eval()  # a forward pass in training mode would move the running statistics
-        with torch.no_grad():
+        with torch.no_grad(), as_written(model):
             counter.total()
     finally:
         model.train(was_training)

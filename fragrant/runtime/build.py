@@ -21,6 +21,7 @@ from fragrant.layers.preparation import ClipPreparation
 from fragrant.layers.random_erasing import RandomErasing
 from fragrant.models import build_model
 from fragrant.models.backbone import Backbone
+from fragrant.models.compiling import compile_in_place
 from fragrant.objectives import Objective, Teacher, build_objective, part_to_test
 from fragrant.plugins import expect_plugins
 from fragrant.runtime.precision import Precision
@@ -76,6 +77,10 @@ def build_training_preparation(
 
 
 def model_on_device(cfg: CfgNode, device: torch.device, *, channels_last: bool, compiled: bool) -> Backbone:
+    """
+    Raises:
+        CompileError: ``compiled`` where no compiler is.
+    """
     model = build_model(cfg)
     if cfg.MODEL.FROZEN_BN:
         freeze_batch_norm(model)
@@ -85,7 +90,7 @@ def model_on_device(cfg: CfgNode, device: torch.device, *, channels_last: bool, 
     if channels_last:
         model = cast(Backbone, to_channels_last(model))
     if compiled:
-        model.compile()  # in place: the names of the state dict stay
+        compile_in_place(model, device)
     return model
 
 

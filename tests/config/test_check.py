@@ -25,6 +25,14 @@ BROKEN = [
     ),
     ("DATA.SAMPLING segment DATA.SEGMENT_LENGTH 3", "DATA.NUM_FRAMES 8 must be a multiple of DATA.SEGMENT_LENGTH 3"),
     ("DATA.SEGMENT_LENGTH 4", "DATA.SEGMENT_LENGTH 4 belongs to DATA.SAMPLING segment, which is 'dense'"),
+    (
+        "DATA.SAMPLING mmaction2",
+        "DATA.SAMPLING 'mmaction2' is not known; did you mean 'mmaction'? Known: dense, sparse, segment, uniform, "
+        "segment_dense, mmaction",
+    ),
+    ("DATA.SAMPLING mmaction DATA.FPS_CONVERT True", "DATA.FPS_CONVERT True belongs to DATA.SAMPLING dense; mmaction"),
+    ("DATA.SAMPLING mmaction DATA.SEGMENT_LENGTH 4", "DATA.SEGMENT_LENGTH 4 belongs to DATA.SAMPLING segment"),
+    ("DATA.CROP_ROUNDING down", "DATA.CROP_ROUNDING 'down' is not known; Known: up, mmaction, tsn"),
     ("DATA.TRAIN_MULTI_SCALE [1.5]", "DATA.TRAIN_MULTI_SCALE [1.5] must be above 0 and at most 1"),
     (
         "DATA.TRAIN_MULTI_SCALE [1] DATA.TRAIN_JITTER_SCALES_RELATIVE [0.08,1] DATA.TRAIN_JITTER_ASPECT_RELATIVE [1,1]",

@@ -78,6 +78,27 @@ def box_at(height: int, width: int, side: int, where: float) -> Box:
     return Box(math.ceil((height - side) * along_height), math.ceil((width - side) * along_width), side, side)
 
 
+class CropRounding(NamedTuple):
+    """How the side that follows from a resize and the places of test crops become whole pixels.
+
+    Attributes:
+        resized: (height, width, short side) -> (height, width) of the resized frame.
+        centre: (height, width, side) -> the box of a view with one crop.
+        along: (height, width, side, where) -> the boxes of a view with three: ``where`` 0, 0.5 and 1.
+    """
+
+    resized: Callable[[int, int, int], tuple[int, int]]
+    centre: Callable[[int, int, int], Box]
+    along: Callable[[int, int, int, float], Box]
+
+
+def _centre_up(height: int, width: int, side: int) -> Box:
+    return box_at(height, width, side, 0.5)
+
+
+UP = CropRounding(short_side_size, _centre_up, box_at)  # SlowFast and UniFormer; the last crop ends at the border
+
+
 def random_box(height: int, width: int, side: int, rng: random.Random) -> Box:
     """Any square of the frame, all places alike (published code never draws the last one)."""
     return Box(rng.randint(0, height - side), rng.randint(0, width - side), side, side)
@@ -150,6 +171,8 @@ class EvaluationTransform:
     """Short side to ``short_side``, then the square crop where the view says.
 
     Args:
+        rounding: see ``CropRounding``.
+        one_crop: the views of a clip are one crop, its centre.
         enhance: (frames (T, H, W, C) uint8) -> the same shape, before all else.
         gamma: comes next, see ``gamma_table``; 1 = as they are.
     """
@@ -159,12 +182,16 @@ class EvaluationTransform:
         *,
         crop_size: int,
         short_side: int,
+        rounding: CropRounding = UP,
+        one_crop: bool = False,
         enhance: Callable[[Tensor], Tensor] | None = None,
         gamma: float = 1.0,
         dtype: torch.dtype = torch.uint8,
     ):
         self.crop_size = crop_size
         self.short_side = short_side
+        self.rounding = rounding
+        self.one_crop = one_crop
         self.enhance = enhance
         self.gamma = gamma
         self.dtype = dtype
@@ -175,12 +202,14 @@ class EvaluationTransform:
         height, width = frames.shape[1:3]
         if min(height, width) == self.short_side:
             return frames.to(self.dtype)
-        return resize(frames, *short_side_size(height, width, self.short_side), dtype=self.dtype)
+        return resize(frames, *self.rounding.resized(height, width, self.short_side), dtype=self.dtype)
 
     def __call__(self, frames: Tensor, where: float, rng: random.Random) -> Tensor:
         """(T, H', W', C) -> (T, S, S, C)"""
         height, width = frames.shape[1:3]
-        return box_at(height, width, self.crop_size, where).of(frames)
+        if self.one_crop:
+            return self.rounding.centre(height, width, self.crop_size).of(frames)
+        return self.rounding.along(height, width, self.crop_size, where).of(frames)
 
 
 class TrainTransform:
@@ -196,6 +225,7 @@ class TrainTransform:
         flip: mirror half of the clips.
         short_side: resize the frames to it before a box of ``areas`` or ``scales`` is drawn, as mmaction2 does; 0 =
             not.
+        rounding: of the resizes to a short side, see ``CropRounding``.
         enhance: (frames (T, H, W, C) uint8) -> the same shape, before all else.
         gamma: range that the gamma of a clip is drawn from, see ``gamma_table``; it comes next.
         augment: what else is done to colours and places of pixels, in this order: (frames (T, H, W, C) uint8, rng) ->
@@ -218,6 +248,7 @@ class TrainTransform:
         enhance: Callable[[Tensor], Tensor] | None = None,
         gamma: tuple[float, float] = (1.0, 1.0),
         short_side: int = 0,
+        rounding: CropRounding = UP,
         augment: Sequence[Callable[[Tensor, random.Random], Tensor]] = (),
         augment_first: bool = False,
         then: Sequence[Callable[[Tensor, random.Random], Tensor]] = (),
@@ -233,6 +264,7 @@ class TrainTransform:
         self.enhance = enhance
         self.gamma = gamma
         self.short_side = short_side
+        self.rounding = rounding
         self.augment = augment
         self.augment_first = augment_first
         self.then = then
@@ -270,7 +302,7 @@ class TrainTransform:
         height, width = frames.shape[1:3]
         if self.areas or self.scales:
             if self.short_side:
-                frames = resize(frames, *short_side_size(height, width, self.short_side), **how)
+                frames = resize(frames, *self.rounding.resized(height, width, self.short_side), **how)
                 height, width = frames.shape[1:3]
             if self.areas:
                 assert self.aspects is not None  # they go together
@@ -282,6 +314,6 @@ class TrainTransform:
             return resize(box.of(frames), self.crop_size, self.crop_size, **how)
         short_side = draw_short_side(*self.jitter_scales, rng.random(), inverse=self.inverse_scales)
         if min(height, width) != short_side:
-            height, width = short_side_size(height, width, short_side)
+            height, width = self.rounding.resized(height, width, short_side)
         box = random_box(height, width, self.crop_size, rng)
         return box.of(resize(frames, height, width, **how))
