@@ -31,8 +31,8 @@ FLOOR_OF = {room: height for height, rooms in enumerate(FLOORS) for room in room
 CFG_FILES = {"engine/run.py", "engine/training.py", "engine/testing.py"}
 CFG_ROOMS = ("config/", "launch/")
 ADAPTER_FILES = ("models/",)
-# Who reads files of PyTorch: checkpoints and weights with their checksums; decoded frames, mapped; pickles of scores.
-READERS = {"fragrant/checkpoint.py", "fragrant/data/video/tensor_file.py", "fragrant/scores/pickles.py"}
+# Who reads files of PyTorch: checkpoints and weights with their checksums; decoded frames, mapped.
+READERS = {"fragrant/checkpoint.py", "fragrant/data/video/tensor_file.py"}
 LONGEST_FUNCTION = 60  # lines
 
 
