@@ -112,13 +112,13 @@ def expect_plugins_of(text: str) -> None:
     first = text.split("\n", 1)[0]
     try:
         names = json.loads(first.removeprefix(MARK)) if first.startswith(MARK) else []
-    except ValueError:
+    except (ValueError, RecursionError):
         names = []
     expect_plugins(names if isinstance(names, list) else [])
 
 
 def expect_plugins(names: Iterable[str]) -> None:
-    _expected[:] = [str(name) for name in names]
+    _expected[:] = [name for name in names if isinstance(name, str) and name.isprintable()]
 
 
 def missing_plugins() -> list[str]:

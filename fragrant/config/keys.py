@@ -45,15 +45,17 @@ class Allowed:
         if self.one_of is not None:
             known = list(dict.fromkeys([*self.one_of, *more]))
             unknown = [element for element in elements if element not in known]
-            yield from (f"{name} {element!r} is not known{_explained(element, known, hint)}" for element in unknown)
+            yield from (
+                f"{name} {element!r:.120} is not known{_explained(element, known, hint)}" for element in unknown
+            )
         if not all(element is None or self._in_range(element) for element in elements):
-            yield f"{name} {value} must be {self.limits()}"
+            yield f"{name} {value!s:.120} must be {self.limits()}"
         if self.needed and not value:
             yield f"{name} is empty; give {self.needed}"
         if self.sizes and len(value) not in self.sizes or self.rising and value != sorted(value):
-            yield f"{name} {value} must {self.form}"
+            yield f"{name} {value!s:.120} must {self.form}"
         if self.contains and self.contains not in value:
-            yield f"{name} {value!r} has no {self.contains}"
+            yield f"{name} {value!r:.120} has no {self.contains}"
 
     def _in_range(self, number: float) -> bool:
         return (
