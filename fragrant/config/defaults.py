@@ -350,7 +350,7 @@ key("TRAIN.CHECKPOINT_FILE_PATH", "",
     "checkpoint to start from, with optimiser and epoch unless CHECKPOINT_EPOCH_RESET")
 key("TRAIN.CHECKPOINT_EPOCH_RESET", False, "take only the weights of CHECKPOINT_FILE_PATH: fine-tuning")
 key("TRAIN.CHECKPOINT_INFLATE", False, "CHECKPOINT_FILE_PATH holds an image model: inflate its convolutions over time")
-key("TRAIN.CHECKPOINT_CLEAR_NAME_PATTERN", [], "pieces of text to delete from the key names of CHECKPOINT_FILE_PATH",
+key("TRAIN.CHECKPOINT_CLEAR_NAME_PATTERN", [], "pieces of text to delete from the key names of any file of weights",
     of=str)
 key("TRAIN.MAX_BAD_STEPS", 10, "stop after so many steps in a row with a non-finite loss", above=0)
 

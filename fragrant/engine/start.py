@@ -59,7 +59,8 @@ def load_start(model: Backbone, sources: Sources, *, max_epoch: int) -> Start:
     if sources.checkpoint:
         return _from_file(model, sources, max_epoch)
     if sources.pretrained:
-        report = load_weights(model, existing(sources.pretrained, "UNIFORMER.PRETRAIN_NAME"))
+        file = existing(sources.pretrained, "UNIFORMER.PRETRAIN_NAME")
+        report = load_weights(model, file, clear_name_patterns=sources.clear_patterns)
         return Start(f"Starting from the pretrained weights {sources.pretrained}: {report.summary()}")
     return Start("Starting from random weights")
 
@@ -89,7 +90,11 @@ def _from_file(model: Backbone, sources: Sources, max_epoch: int) -> Start:
 
 
 def _taken_up(model: nn.Module, state: dict, path: str | Path) -> Start:
+    own = model.state_dict()
     try:
+        for name, value in state["model_state"].items():
+            if name in own and value.dtype != own[name].dtype:
+                raise RuntimeError(f"{name} is {value.dtype}, not {own[name].dtype}")
         model.load_state_dict(state["model_state"])
     except RuntimeError as error:
         raise of_another(path, error) from error

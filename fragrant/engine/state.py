@@ -8,6 +8,7 @@ from fragrant.checkpoint import CheckpointError, rng_state, set_rng_state
 from fragrant.distributed import gather_objects, rank, world_size
 from fragrant.engine.meter import TrainMeter
 from fragrant.engine.parallel import cut_like, sharded_optimizer_state, whole_state
+from fragrant.engine.resumable import check_fits
 from fragrant.engine.start import Start, of_another
 from fragrant.objectives import Objective
 from fragrant.optim.step import Stepper
@@ -105,6 +106,7 @@ def take_up(
     if not state:
         return
     try:
+        check_fits(state, objective, optimizer, scaler)
         optimizer.load_state_dict(sharded_optimizer_state(state["optimizer_state"], optimizer))
         if state["scaler_state"]:  # empty for every format but fp16
             scaler.load_state_dict(state["scaler_state"])
@@ -114,7 +116,7 @@ def take_up(
             unexpected = objective.load_state_dict(further, strict=False).unexpected_keys
             if unexpected:
                 raise KeyError(f"{unexpected[0]} is not part of this objective")
-    except (RuntimeError, ValueError, KeyError) as error:
+    except (RuntimeError, ValueError, KeyError, TypeError) as error:
         raise of_another(state["path"], error) from error
     if "stepper" in state:
         stepper.load_state_dict(state["stepper"])

@@ -166,7 +166,8 @@ def clips_of(cfg: CfgNode, videos: dict) -> tuple[dict, torch.nn.Module, str]:
         torch.manual_seed(cfg.RNG_SEED)
         model = build_model(cfg)
     if cfg.TEST.CHECKPOINT_FILE_PATH:
-        report = load_weights(model, cfg.TEST.CHECKPOINT_FILE_PATH)
+        patterns = cfg.TRAIN.CHECKPOINT_CLEAR_NAME_PATTERN
+        report = load_weights(model, cfg.TEST.CHECKPOINT_FILE_PATH, clear_name_patterns=patterns)
         weights = f"file {checkpoint_hash(cfg.TEST.CHECKPOINT_FILE_PATH)}, {report.summary()}"
     normalize = ClipNormalize(cfg.DATA.MEAN, cfg.DATA.STD, reverse_channels=cfg.DATA.REVERSE_INPUT_CHANNEL)
     network = ClipNetwork(model, normalize, pooled=cfg.FEATURES.OUTPUT == "pooled").eval()

@@ -99,7 +99,7 @@ def load_trained(
             f"checkpoint {checkpoint} carries no config, it was not written by this project; give one (--cfg FILE)"
         )
     cfg = load_cfg(cfg_path, pairs) if cfg_path else cfg_from_text(state["cfg"], pairs, where=f"config in {checkpoint}")
-    expect_plugins(state.get("plugins", ()))
+    expect_plugins(state.get("plugins") or ())
     model = model_on_device(cfg, device, channels_last=cfg.TRAIN.CHANNELS_LAST, compiled=False)
     patterns = tuple(cfg.TRAIN.CHECKPOINT_CLEAR_NAME_PATTERN)
     fit = dict(part=part_to_test(cfg), clear_patterns=patterns, allow_partial=cfg.TEST.ALLOW_PARTIAL_LOAD)
