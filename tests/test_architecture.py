@@ -12,10 +12,11 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 
 # A room may import the rooms of lower floors, and its own files. Rooms on one floor are siblings.
 FLOORS = [
-    {"errors", "version", "files"},
-    {"plugins"},
+    {"errors", "version", "texts"},
+    {"files"},
+    {"plugins", "appended"},
     {"registry"},
-    {"config", "distributed", "workers"},
+    {"config", "distributed", "workers", "events"},
     {"logs", "checkpoint", "metrics"},
     {"kernels", "synthetic"},
     {"layers"},

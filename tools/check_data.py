@@ -7,6 +7,7 @@ from pathlib import Path
 
 from fragrant.errors import RunStopped
 from fragrant.launch import argument_parser, config_of, exit_code
+from fragrant.texts import say
 
 
 def main(arguments) -> None:
@@ -33,7 +34,7 @@ def main(arguments) -> None:
         checked = check_list(records, faults, **options)
         if split == "train":
             trained = places(records)
-        print("\n".join(summary(checked)))
+        say(summary(checked))
         write_table(Path(arguments.out, f"{name}.table.csv"), checked)
         if arguments.write_clean_list:
             write_clean_list(Path(arguments.out, f"{name}.csv"), checked)

@@ -5,14 +5,14 @@ import sys
 from pathlib import Path
 
 from fragrant.config.reference import reference
+from fragrant.files import save_file
 from fragrant.launch import exit_code
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "config.md"
 
 
 def main(path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(reference(), encoding="utf-8")
+    save_file(path, reference())
     print(f"The reference is in {path}")
 
 

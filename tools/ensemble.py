@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from fragrant.launch import add_common_arguments, exit_code
+from fragrant.texts import say
 
 EPILOG = """\
 Tables of one checkpoint are one run (shards of a list, further clips or crops); different checkpoints are
@@ -32,10 +33,10 @@ def main(arguments) -> None:
         "allow_missing": arguments.allow_missing,
     }
     if arguments.compare:
-        print("\n".join(compare(arguments.tables, **options)))
+        say(compare(arguments.tables, **options))
         return
     out, numbers = (Path(name) if name else None for name in (arguments.out, arguments.json))
-    print("\n".join(combine(arguments.tables, **options, per_class=arguments.per_class, out=out, numbers=numbers)))
+    say(combine(arguments.tables, **options, per_class=arguments.per_class, out=out, numbers=numbers))
 
 
 def start(words: list[str]) -> int:

@@ -5,6 +5,7 @@ import json
 import sys
 from pathlib import Path
 
+from fragrant.files import save_file
 from fragrant.launch import add_common_arguments, exit_code
 
 EPILOG = """\
@@ -22,9 +23,8 @@ def main(arguments) -> None:
     suffix = FORMATS[arguments.to].suffix
     path = Path(arguments.out) if arguments.out else Path(arguments.checkpoint).with_suffix(suffix)
     done = export_model(model, facts["clip_shape"], path, to=arguments.to)
-    path.with_name(path.name + ".json").write_text(
-        json.dumps(facts | {"num_clips": done.num_clips or "any"}, indent=1), encoding="utf-8"
-    )
+    facts |= {"num_clips": done.num_clips or "any"}
+    save_file(path.with_name(path.name + ".json"), json.dumps(facts, indent=1))
     number = "one clip at a time" if done.num_clips else "any number of clips"
     shape = " x ".join(map(str, facts["clip_shape"]))
     print(f"{done.path}: {arguments.to}, {number} of {shape}, {len(facts['class_names'])} classes")

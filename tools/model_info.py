@@ -3,8 +3,8 @@ VALUE ..."""
 
 import argparse
 import sys
-from pathlib import Path
 
+from fragrant.files import save_file
 from fragrant.launch import add_common_arguments, exit_code
 
 
@@ -18,7 +18,7 @@ def main(arguments) -> None:
         return
     table = config_table([build_cost(load_cfg(path), path) for path in sorted(arguments.rest)])
     if arguments.write:
-        Path(arguments.write).write_text(f"{ABOUT}{table}\n", encoding="utf-8")
+        save_file(arguments.write, f"{ABOUT}{table}\n")
     print(table)
 
 

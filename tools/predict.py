@@ -6,6 +6,7 @@ import time
 
 from fragrant.errors import UserError
 from fragrant.launch import add_common_arguments, exit_code
+from fragrant.texts import printable
 
 
 def main(arguments) -> None:
@@ -30,7 +31,7 @@ def main(arguments) -> None:
     for prediction in tqdm(found, total=len(paths), unit="video", disable=not sys.stderr.isatty(), leave=False):
         clips, failed = clips + prediction.num_clips, failed + bool(prediction.error)
         if prediction.error:
-            tqdm.write(f"error: {prediction.error}", file=sys.stderr)
+            tqdm.write(printable(f"error: {prediction.error}"), file=sys.stderr)
         if not prediction.error or arguments.form != "text":
             tqdm.write(WRITERS[arguments.form](prediction), file=sys.stdout)
     seconds = time.perf_counter() - began

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from fragrant.errors import RunStopped
 from fragrant.launch import add_common_arguments, exit_code
+from fragrant.texts import say
 
 
 def main(arguments) -> None:
@@ -26,12 +27,12 @@ def main(arguments) -> None:
             unreadable += lines
         out = Path(arguments.out, edition) if len(arguments.edition) > 1 else Path(arguments.out)
         print(f"{arguments.set} {found.edition}".strip() + f" -> {out}")
-        print("\n".join(write_set(found, root, out)))
+        say(write_set(found, root, out))
         sets = f"TRAIN.DATASET {arguments.set} TEST.DATASET {arguments.set}"
         classes = f" MODEL.NUM_CLASSES {len(found.class_names)}" if found.class_names else ""
         print(f"use: {sets} DATA.PATH_TO_DATA_DIR {out} DATA.PATH_PREFIX {root}{more}{classes}")
     if unreadable:
-        print("\n".join(unreadable))
+        say(unreadable)
         raise RunStopped(f"{len(unreadable)} video(s) cannot be unpacked, see above; the lists are without them")
 
 

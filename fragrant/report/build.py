@@ -9,6 +9,7 @@ from torch import Tensor
 from fragrant.config import dump_cfg
 from fragrant.data import build_source
 from fragrant.data.clips import Unreadable
+from fragrant.files import write_whole
 from fragrant.logs import RunLog
 from fragrant.report.board import show_clips, show_confusion
 from fragrant.report.content import Mistake, Strip, confident_mistakes, report_content
@@ -112,8 +113,7 @@ def present_test(
     clips = dict(zip(rows, read, strict=True))
     text = page_of(cfg, table, scores, clips, training_log)
     try:
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
-        Path(path).write_text(text, encoding="utf-8")
+        write_whole(path, text.encode(errors="backslashreplace"))
     except OSError as error:
         raise PictureError(f"report '{path}' cannot be written: {error.strerror or error}") from error
     if board is not None and board.has_board:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import simplejson
 
+from fragrant.files import save_file
 from fragrant.metrics import ScoreError, Share, mcnemar, predicted
 from fragrant.scores.ensemble import as_table, ensemble_runs, on_the_same_videos, split_rule
 from fragrant.scores.inputs import Run, load_runs, what_is_missing, with_views
@@ -62,8 +63,7 @@ def combine(
         save_table(out, tables[0] if len(runs) == 1 else as_table(video, header))
         lines.append(f"wrote {out}")
     if numbers is not None:
-        numbers.parent.mkdir(parents=True, exist_ok=True)
-        numbers.write_text(simplejson.dumps(summary, indent=1, ignore_nan=True), encoding="utf-8")
+        save_file(numbers, simplejson.dumps(summary, indent=1, ignore_nan=True), ScoreError)
         lines.append(f"wrote {numbers}")
     return [
         *lines,

@@ -1,11 +1,10 @@
 """What was predicted for each video of a test, as a table for people and spreadsheets."""
 
-import csv
-import io
 import math
 
 from fragrant.scores.ensemble import VideoScores
 from fragrant.scores.summary import class_name
+from fragrant.texts import csv_text
 
 TOP = 5
 
@@ -31,9 +30,7 @@ def predictions_csv(video: VideoScores) -> str:
     for path, label, luma, means, order, probs in columns:
         cells = [cell for number in order for cell in (class_name(video, number), f"{float(probs[number]):.6f}")]
         rows.append([path, label, _number(luma, ".4f"), *(_number(mean, "g") for mean in means), *cells])
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(rows)
-    return text.getvalue()
+    return csv_text(rows)
 
 
 def _number(value: float, form: str) -> str:
