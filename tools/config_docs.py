@@ -6,7 +6,7 @@ from pathlib import Path
 
 from fragrant.config.reference import reference
 from fragrant.files import save_file
-from fragrant.launch import exit_code
+from fragrant.launch import exit_code, path_argument
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "config.md"
 
@@ -18,10 +18,12 @@ def main(path: Path) -> None:
 
 def start(words: list[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--to", type=Path, default=PAGE, metavar="FILE", help="where to write; default: docs/config.md")
+    parser.add_argument(
+        "--to", type=path_argument, default=PAGE, metavar="FILE", help="where to write; default: docs/config.md"
+    )
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     arguments = parser.parse_args(words)
-    return exit_code(lambda: main(arguments.to), debug=arguments.debug)
+    return exit_code(lambda: main(Path(arguments.to)), debug=arguments.debug)
 
 
 if __name__ == "__main__":

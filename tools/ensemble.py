@@ -5,7 +5,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from fragrant.launch import add_common_arguments, exit_code
+from fragrant.launch import add_common_arguments, exit_code, path_argument
 from fragrant.texts import say
 
 EPILOG = """\
@@ -51,15 +51,22 @@ def start(words: list[str]) -> int:
     parser.add_argument(
         "--views", nargs="+", default=[], metavar="VIEW", help="clip numbers, crops (left centre right), enhancements"
     )
-    parser.add_argument("--list", metavar="FILE", help="the tested list, for pickles, which do not name their rows")
+    parser.add_argument(
+        "--list", type=path_argument, metavar="FILE", help="the tested list, for pickles, which do not name their rows"
+    )
     parser.add_argument("--separator", default=" ", help="between path and label in --list")
     parser.add_argument("--allow-missing", action="store_true", help="go on without videos or views that are missing")
     parser.add_argument("--compare", action="store_true", help="McNemar's test between two runs")
     parser.add_argument("--per-class", action="store_true", help="also the table of the classes")
     parser.add_argument(
-        "--out", metavar="FILE.npz", help="write the merged table, or of several runs the ensembled one"
+        "--out",
+        type=path_argument,
+        metavar="FILE.npz",
+        help="write the merged table, or of several runs the ensembled one",
     )
-    parser.add_argument("--json", metavar="FILE", help="write all numbers, also the confusion matrix")
+    parser.add_argument(
+        "--json", type=path_argument, metavar="FILE", help="write all numbers, also the confusion matrix"
+    )
     add_common_arguments(parser)
     arguments = parser.parse_intermixed_args(words)
     return exit_code(lambda: main(arguments), debug=arguments.debug, plugins=arguments.plugins)

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from fragrant.files import save_file
-from fragrant.launch import add_common_arguments, exit_code
+from fragrant.launch import add_common_arguments, exit_code, path_argument
 
 EPILOG = """\
 The file takes clips (N, C, T, H, W) of float32 pixel values 0..255 and gives logits (N, K). N is free, or 1 where
@@ -35,10 +35,17 @@ def start(words: list[str]) -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--checkpoint", required=True, metavar="FILE", help="trained weights; the config is inside")
+    parser.add_argument(
+        "--checkpoint", required=True, type=path_argument, metavar="FILE", help="trained weights; the config is inside"
+    )
     parser.add_argument("--to", required=True, choices=("onnx", "torch.export", "torchscript"), help="the format")
-    parser.add_argument("--out", metavar="FILE", help="default: beside the checkpoint")
-    parser.add_argument("--cfg", metavar="FILE", help="a config in place of the checkpoint's, for files from elsewhere")
+    parser.add_argument("--out", type=path_argument, metavar="FILE", help="default: beside the checkpoint")
+    parser.add_argument(
+        "--cfg",
+        type=path_argument,
+        metavar="FILE",
+        help="a config in place of the checkpoint's, for files from elsewhere",
+    )
     parser.add_argument(
         "--opts", nargs="*", default=[], metavar="KEY VALUE", help="overrides, for example DATA.TEST_CROP_SIZE 224"
     )

@@ -5,7 +5,7 @@ import sys
 import time
 
 from fragrant.errors import UserError
-from fragrant.launch import add_common_arguments, exit_code
+from fragrant.launch import add_common_arguments, exit_code, path_argument
 from fragrant.texts import printable
 
 
@@ -43,11 +43,22 @@ def main(arguments) -> None:
 
 def start(words: list[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("videos", nargs="+", metavar="VIDEO", help="video files, or folders of them")
     parser.add_argument(
-        "--checkpoint", required=True, metavar="FILE", help="trained weights; config and class names are inside"
+        "videos", nargs="+", type=path_argument, metavar="VIDEO", help="video files, or folders of them"
     )
-    parser.add_argument("--cfg", metavar="FILE", help="a config in place of the checkpoint's, for files from elsewhere")
+    parser.add_argument(
+        "--checkpoint",
+        required=True,
+        type=path_argument,
+        metavar="FILE",
+        help="trained weights; config and class names are inside",
+    )
+    parser.add_argument(
+        "--cfg",
+        type=path_argument,
+        metavar="FILE",
+        help="a config in place of the checkpoint's, for files from elsewhere",
+    )
     parser.add_argument(
         "--opts", nargs="*", default=[], metavar="KEY VALUE", help="overrides, for example TEST.NUM_ENSEMBLE_VIEWS 1"
     )

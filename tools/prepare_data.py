@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from fragrant.errors import RunStopped
-from fragrant.launch import add_common_arguments, exit_code
+from fragrant.launch import add_common_arguments, exit_code, path_argument
 from fragrant.texts import say
 
 
@@ -47,24 +47,22 @@ def start(words: list[str]) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("set", metavar="SET", help=", ".join([*SETS.names(), LISTS]))
-    parser.add_argument("--root", required=True, metavar="DIR", help="the folder that the set was unpacked in")
+    folder = {"type": path_argument, "metavar": "DIR"}
+    parser.add_argument("--root", required=True, **folder, help="the folder that the set was unpacked in")
     parser.add_argument(
-        "--out", required=True, metavar="DIR", help="where train.csv, val.csv, test.csv and classes.txt are written"
+        "--out", required=True, **folder, help="where train.csv, val.csv, test.csv and classes.txt are written"
     )
     parser.add_argument(
         "--edition", nargs="+", default=[""], metavar="NAME", help="editions, several go into folders of their own"
     )
     parser.add_argument(
-        "--videos", default="", metavar="DIR", help="the folder of the videos, where it is not found below --root"
+        "--videos", default="", **folder, help="the folder of the videos, where it is not found below --root"
     )
     parser.add_argument(
         "--list", action="append", default=[], metavar="SPLIT=FILE", help=f"a list of a {LISTS}, paths from --root"
     )
     parser.add_argument(
-        "--frames",
-        default="",
-        metavar="DIR",
-        help="unpack the videos into folders of pictures below it, and list those",
+        "--frames", default="", **folder, help="unpack the videos into folders of pictures below it, and list those"
     )
     parser.add_argument(
         "--template",

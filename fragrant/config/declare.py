@@ -37,7 +37,7 @@ def declare_key(
         )
     options: dict[str, Any] = {}
     if kind is not None:
-        options |= dict(of=kind.element, may_be_none=kind.may_be_none, equal_list=kind.equal_list)
+        options |= dict(of=kind.element, may_be_none=kind.may_be_none, equal_list=kind.equal_list, path=kind.is_path)
     if isinstance(allowed, range) and allowed.step == 1:
         options |= dict(at_least=allowed.start, at_most=allowed.stop - 1)
     elif allowed is not None:

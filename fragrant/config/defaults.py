@@ -19,7 +19,7 @@ _PLACES = ("embed1", "embed2", "embed3", "embed4", "stage1", "stage2", "stage3",
 # fmt: off
 # ---- the run
 key("OUTPUT_DIR", "./tmp", "folder for checkpoints, logs, scores and the effective config",
-    needed="a folder for checkpoints, logs and scores")
+    needed="a folder for checkpoints, logs and scores", path=True)
 key("NUM_GPUS", 1, "GPUs of this machine, one process each; 0 = the CPU", at_least=0)
 key("NUM_SHARDS", 1, "machines that train together", above=0)
 key("SHARD_ID", 0, "number of this machine, from 0", at_least=0)
@@ -66,7 +66,8 @@ key("UNIFORMER.ATTENTION_DROPOUT_RATE", 0, "dropout of attention weights", of="n
 key("UNIFORMER.DROP_DEPTH_RATE", 0.1, "drop path of the last block, growing linearly from 0 at the first", at_least=0,
     below=1)
 key("UNIFORMER.PRETRAIN_NAME", None,
-    "checkpoint file to start training from (image weights are inflated); None = random", of=str, may_be_none=True)
+    "checkpoint file to start training from (image weights are inflated); None = random", of=str, may_be_none=True,
+    path=True)
 key("UNIFORMER.SPLIT", False, "attention over time, then space, instead of over both at once")
 key("UNIFORMER.STD", False, "patch embeddings of stages 2-4 look at 3 frames instead of 1")
 
@@ -157,23 +158,23 @@ key("MIE.FAST_HEAD", True,
     "head at 5 (bias: 10) times the learning rate; False: fine-tuning from weights of the same data set")
 
 # ---- data
-key("DATA.PATH_TO_DATA_DIR", "", "folder of the list files; for the demo set: where it is made")
-key("DATA.TRAIN_LIST", "", 'list file of the training videos, relative to PATH_TO_DATA_DIR; "" = train.csv')
-key("DATA.VAL_LIST", "", 'list file of the validation videos; "" = val.csv')
-key("DATA.TEST_LIST", "", 'list file of the test videos; "" = test.csv')
+key("DATA.PATH_TO_DATA_DIR", "", "folder of the list files; for the demo set: where it is made", path=True)
+key("DATA.TRAIN_LIST", "", 'list file of the training videos, relative to PATH_TO_DATA_DIR; "" = train.csv', path=True)
+key("DATA.VAL_LIST", "", 'list file of the validation videos; "" = val.csv', path=True)
+key("DATA.TEST_LIST", "", 'list file of the test videos; "" = test.csv', path=True)
 key("DATA.HOLD_OUT", 0.0,
     "above 0: no validation list, but this share of every class of the training list, drawn with RNG_SEED", at_least=0,
     below=1)
-key("DATA.CLASSES_FILE", "", 'one class name per line; "" = classes.txt beside the lists, if there')
+key("DATA.CLASSES_FILE", "", 'one class name per line; "" = classes.txt beside the lists, if there', path=True)
 key("DATA.LABEL_PATH_TEMPLATE", "somesomev1_rgb_{}_split.txt",
-    "sets sth and hmdb: name of a list; {} = train | validation (hmdb: val)", contains="{}")
+    "sets sth and hmdb: name of a list; {} = train | validation (hmdb: val)", contains="{}", path=True)
 key("DATA.LIST_FORMAT", "auto",
     'form of a list row: auto | an example such as "path,label", "path num_frames label", "id\\\\tlabel\\\\tpath"')
 key("DATA.PATH_LABEL_SEPARATOR", " ", "between path and label in a list line; LIST_FORMAT auto also finds another one",
     needed="what stands between path and label, ' ' or ','")
-key("DATA.PATH_PREFIX", "", "folder put in front of every path of the lists")
+key("DATA.PATH_PREFIX", "", "folder put in front of every path of the lists", path=True)
 key("DATA.ROOT_REPLACE", [], "[old, new]: list paths that begin with the folder old lie in new", of=str, sizes=(0, 2),
-    form="be [old, new] or []")
+    form="be [old, new] or []", path=True)
 key("DATA.EDITION", "",
     'which edition of a set that is read as distributed: arid v1.0-split1, ...; "" = the first, an unknown one lists '
     'them')
@@ -201,7 +202,7 @@ key("DATA.IMAGE_BASE", None, "number of the first picture, 0 or 1; None = the sm
 key("DATA.DECODE_SHORT_SIDE", 0,
     "reduce larger frames to this short side while decoding: faster, other pixels; 0 = exact", at_least=0)
 key("DATA.CACHE_DIR", "",
-    'folder for decoded frames (at DECODE_SHORT_SIDE): later epochs read instead of decoding; "" = none')
+    'folder for decoded frames (at DECODE_SHORT_SIDE): later epochs read instead of decoding; "" = none', path=True)
 key("DATA.CACHE_GB", 50.0, "the cache takes at most this; what comes later is decoded every time", of="number", above=0)
 key("DATA.MAX_BAD_FRACTION", 0.2,
     "stop when more of an epoch's videos are unreadable; up to there others of their class replace them", of="number",
@@ -318,7 +319,7 @@ key("SVMIX.MODULE_WD", 1e-4, "the mixer's weight decay", at_least=0)
 key("SVMIX.MODULE_CLIP", 20.0,
     "largest L2 norm of the mixer's gradients, apart from SOLVER.CLIP_GRADIENT; 0 = no clipping", at_least=0)
 
-key("DISTILL.CHECKPOINT", "", 'a trained model of this project that teaches; "" = nobody')
+key("DISTILL.CHECKPOINT", "", 'a trained model of this project that teaches; "" = nobody', path=True)
 key("DISTILL.ALPHA", 0.5, "weight of the teacher's probabilities; 1 - ALPHA is that of the labels", at_least=0,
     at_most=1)
 key("DISTILL.TEMPERATURE", 4.0, "softens both probabilities", above=0)
@@ -347,7 +348,7 @@ key("TRAIN.SHARDING", "none",
     one_of=("none", "fsdp"))
 key("TRAIN.AUTO_RESUME", True, "go on from the newest file in OUTPUT_DIR/checkpoints; wins over CHECKPOINT_FILE_PATH")
 key("TRAIN.CHECKPOINT_FILE_PATH", "",
-    "checkpoint to start from, with optimiser and epoch unless CHECKPOINT_EPOCH_RESET")
+    "checkpoint to start from, with optimiser and epoch unless CHECKPOINT_EPOCH_RESET", path=True)
 key("TRAIN.CHECKPOINT_EPOCH_RESET", False, "take only the weights of CHECKPOINT_FILE_PATH: fine-tuning")
 key("TRAIN.CHECKPOINT_INFLATE", False, "CHECKPOINT_FILE_PATH holds an image model: inflate its convolutions over time")
 key("TRAIN.CHECKPOINT_CLEAR_NAME_PATTERN", [], "pieces of text to delete from the key names of CHECKPOINT_FILE_PATH",
@@ -395,7 +396,7 @@ key("TEST.ENABLE", True, "run the test stage")
 key("TEST.DATASET", "kinetics", "name of the test set in the registry")
 key("TEST.BATCH_SIZE", 8, "views (clips) per forward pass", above=0)
 key("TEST.CHECKPOINT_FILE_PATH", "",
-    'weights to test; "" = the newest in OUTPUT_DIR, then TRAIN.CHECKPOINT_FILE_PATH, else an error')
+    'weights to test; "" = the newest in OUTPUT_DIR, then TRAIN.CHECKPOINT_FILE_PATH, else an error', path=True)
 key("TEST.TEST_BEST", False, "test the best checkpoint of OUTPUT_DIR instead of the newest")
 key("TEST.SELECT_ON", "val",
     "what the best epoch is picked on: val | test (the test list itself: optimistic, and every output says so)",
@@ -414,19 +415,19 @@ key("TEST.NUM_PARTS", 1,
     "parts of the test list, each tested by a run of its own (a job array); tools/ensemble.py puts them together",
     above=0)
 key("TEST.PART", 0, "which of them this run tests, from 0; it writes scores.<PART>-of-<NUM_PARTS>.npz", at_least=0)
-key("TEST.SAVE_RESULTS_PATH", "", 'file name under OUTPUT_DIR for a pickle [scores, labels]; "" = none')
+key("TEST.SAVE_RESULTS_PATH", "", 'file name under OUTPUT_DIR for a pickle [scores, labels]; "" = none', path=True)
 
 # ---- frozen features
 key("FEATURES.NETWORK", "resnet50",
     "image classifier of torchvision for single frames; clips go through MODEL.MODEL_NAME")
-key("FEATURES.WEIGHTS", "DEFAULT", "of NETWORK: a name of torchvision (IMAGENET1K_V1), random, or a file")
+key("FEATURES.WEIGHTS", "DEFAULT", "of NETWORK: a name of torchvision (IMAGENET1K_V1), random, or a file", path=True)
 key("FEATURES.OUTPUT", "pooled", "pooled (what the last layer sees) | logits", one_of=("pooled", "logits"))
 key("FEATURES.SAMPLING", "interval",
     "frames of a video: interval (every INTERVAL-th) | random | uniform (NUM_FRAMES of them)",
     one_of=("interval", "random", "uniform"))
 key("FEATURES.INTERVAL", 2, "step between two frames", above=0)
 key("FEATURES.NUM_FRAMES", 5, "frames with random and uniform; all where a video has fewer", above=0)
-key("FEATURES.CACHE_DIR", "", 'folder of the features of single videos; "" = OUTPUT_DIR/features')
+key("FEATURES.CACHE_DIR", "", 'folder of the features of single videos; "" = OUTPUT_DIR/features', path=True)
 key("FEATURES.CLASSIFIERS", ["svc_linear", "random_forest", "two_layer"], "and svc_rbf, logistic_regression, knn",
     needed="at least one")
 key("FEATURES.SEEDS", [42], "one run of every classifier with randomness for each", at_least=0, at_most=2**32 - 1,
@@ -439,7 +440,7 @@ key("FEATURES.LR_RULE", "step", "two_layer's published learning-rate rule counts
     one_of=("step", "epoch", "constant"))
 
 key("TENSORBOARD.ENABLE", False, "write training curves for TensorBoard")
-key("TENSORBOARD.LOG_DIR", "", 'relative to OUTPUT_DIR; "" = runs-<TRAIN.DATASET>')
+key("TENSORBOARD.LOG_DIR", "", 'relative to OUTPUT_DIR; "" = runs-<TRAIN.DATASET>', path=True)
 
 key("DIST.TIMEOUT", 600.0,
     "seconds that a process waits for another, at the start and in every exchange, before the run ends", above=0)

@@ -17,6 +17,7 @@ class Kind:
     may_be_none: bool = False
     equal_list: bool = False  # a list of equal values counts as that value: some published files repeat it per stage
     named: dict[str, list[float]] = field(default_factory=dict)  # names that stand for a value
+    is_path: bool = False  # a file or folder of this machine: ~ and $VARIABLES in it are opened
 
 
 @dataclass(frozen=True)
@@ -111,6 +112,7 @@ def key(
     may_be_none: bool = False,
     equal_list: bool = False,
     named: dict[str, list[float]] | None = None,
+    path: bool = False,
     **allowed,
 ) -> None:
     """Declares a key.
@@ -121,6 +123,7 @@ def key(
         may_be_none: None is a value, too.
         equal_list: a list of equal values stands for that value.
         named: names that stand for values.
+        path: the value, or each element, names a file or folder of this machine.
         **allowed: fields of Allowed, such as one_of or at_least.
 
     Raises:
@@ -132,7 +135,7 @@ def key(
         if other.startswith(f"{name}.") or name.startswith(f"{other}."):
             raise ValueError(f"config key {name}: a key is a value or a block of keys, and {other} is declared")
     element = of or (type(default[0]) if isinstance(default, list) and default else type(default))
-    kind = Kind(element, isinstance(default, list), may_be_none, equal_list, named or {})
+    kind = Kind(element, isinstance(default, list), may_be_none, equal_list, named or {}, path)
     rules = Allowed(**allowed)
     wrong = list(rules.problems(name, default))
     if wrong:

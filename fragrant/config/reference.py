@@ -9,8 +9,8 @@ _HEAD = """# Config keys
 
 Every key, its default, its values and its meaning. A yaml file (`--cfg FILE`) overrides the defaults, `KEY VALUE` pairs
 on the command line override the file; `--print-config` shows what comes out. A value of another kind or outside of its
-limits ends in one line that names the key, with exit code 2. Rules about several keys stand in
-`fragrant/config/check.py`.
+limits ends in one line that names the key, with exit code 2. In a path `~`, `$VARIABLE` and `${VARIABLE}` are opened.
+Rules about several keys stand in `fragrant/config/check.py`.
 
 This page is written by `python tools/config_docs.py` from `fragrant/config/defaults.py`; edit that file instead.
 """
@@ -36,7 +36,8 @@ def _values(key: Key) -> str:
     allowed = key.allowed
     if allowed.one_of is not None and not key.kind.is_list:
         return allowed.words()
-    kind = f"list of {_WORDS[key.kind.element]}s" if key.kind.is_list else _WORDS[key.kind.element]
+    word = "path" if key.kind.is_path else _WORDS[key.kind.element]
+    kind = f"list of {word}s" if key.kind.is_list else word
     kind += f", or {', '.join(key.kind.named)}" if key.kind.named else ""
     kind += ", or None" if key.kind.may_be_none else ""
     return "; ".join(part for part in (kind, allowed.words()) if part)

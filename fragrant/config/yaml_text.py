@@ -7,6 +7,7 @@ import yaml
 from fvcore.common.config import BASE_KEY, CfgNode
 
 from fragrant.config.errors import ConfigError
+from fragrant.files import expanded, read_plain
 from fragrant.plugins import expect_plugins_of, plugin_header
 
 _MAX_DEPTH = 10  # an alias can make a yaml file contain itself
@@ -32,7 +33,7 @@ def read_yaml(path: str, chain: tuple[str, ...] = ()) -> list[Setting]:
     Raises:
         ConfigError: the file is missing, is no yaml, or has a key twice.
     """
-    path = os.path.expanduser(os.fspath(path))
+    path = expanded(os.fspath(path))
     if os.path.realpath(path) in map(os.path.realpath, chain):
         raise ConfigError([f"{path}: {BASE_KEY} leads back to the same file: {' -> '.join([*chain, path])}"])
     root = _compose(path, chain)
@@ -45,7 +46,7 @@ def read_yaml(path: str, chain: tuple[str, ...] = ()) -> list[Setting]:
         if setting.key == BASE_KEY:
             names = setting.value if isinstance(setting.value, list) else [setting.value]
             for name in names:
-                base = os.path.join(os.path.dirname(path), os.path.expanduser(cast(str, name)))
+                base = os.path.join(os.path.dirname(path), expanded(cast(str, name)))
                 bases += read_yaml(base, (*chain, path))
         else:
             own.append(setting)
@@ -94,11 +95,10 @@ def _compose(path: str, chain: tuple[str, ...]) -> yaml.Node | None:
     if not path.endswith((".yaml", ".yml")):
         raise ConfigError([f"{path}{named_by}: only .yaml files are read; a config is data, never code"])
     try:
-        with open(path, encoding="utf-8-sig") as file:
-            text = file.read()
-            if not chain:
-                expect_plugins_of(text)
-            return yaml.compose(text, Loader=yaml.BaseLoader)
+        text = read_plain(path).decode("utf-8-sig")
+        if not chain:
+            expect_plugins_of(text)
+        return yaml.compose(text, Loader=yaml.BaseLoader)
     except OSError as error:
         raise ConfigError([f"{path}{named_by}: cannot be read: {error.strerror}"]) from error
     except UnicodeDecodeError as error:

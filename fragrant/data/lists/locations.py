@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterable
 
 from fragrant.data.lists.errors import ListError
+from fragrant.files import expanded
 
 # Of two files of one name the one whose extension comes first here is taken.
 VIDEO_EXTENSIONS = tuple(
@@ -89,7 +90,8 @@ def locate(
     """
     paths, found = list(paths), found or Folders()
     if root_replace and paths:
-        moved = [move_root(path, *root_replace) for path in paths]
+        # The list may write ~ or $VARIABLE, which the key's value has open.
+        moved = [move_root(path, *root_replace) or move_root(expanded(path), *root_replace) for path in paths]
         if not any(path is not None for path in moved):
             old, new = root_replace
             raise ListError(
