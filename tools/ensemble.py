@@ -25,7 +25,11 @@ def main(arguments) -> None:
     from fragrant.scores.combine import combine, compare  # imported late: --help answers at once
 
     separator = arguments.separator
-    paths = [record.path for record in read_list(arguments.list, separator=separator)] if arguments.list else None
+    paths = (
+        [record.path for record in read_list(arguments.list, separator=separator, bare=True)]
+        if arguments.list
+        else None
+    )
     options = {
         "paths": paths,
         "rule": arguments.rule,

@@ -30,5 +30,8 @@ def listed_set(lists: Sequence[str], root: str | os.PathLike) -> KnownSet:
         raise ListError(f"the set {LISTS} needs a list: --list train=FILE")
     classes = find_class_file(os.path.dirname(next(iter(paths.values()))) or ".")
     table = read_class_table(classes) if classes else None
-    splits = {split: read_list(path, prefix=os.fspath(root), classes=table) for split, path in paths.items()}
+    splits = {
+        split: read_list(path, prefix=os.fspath(root), classes=table, bare=split == "test")
+        for split, path in paths.items()
+    }
     return with_validation(KnownSet(splits, table and table.names))
