@@ -33,6 +33,7 @@ class Allowed:
     form: str = ""  # what sizes and rising mean, in words that follow "must"
     needed: str = ""  # what an empty value lacks, in words that follow "give"
     contains: str = ""  # a piece of every text, in words and quotes that follow "has no"
+    advice: str = ""  # what helps where a limit is broken, in words that follow it
 
     def problems(self, name: str, value: Any, *, more: Sequence = (), hint: str = "") -> Iterator[str]:
         """One line for each rule that ``value`` breaks.
@@ -47,7 +48,7 @@ class Allowed:
             unknown = [element for element in elements if element not in known]
             yield from (f"{name} {element!r} is not known{_explained(element, known, hint)}" for element in unknown)
         if not all(element is None or self._in_range(element) for element in elements):
-            yield f"{name} {value} must be {self.limits()}"
+            yield f"{name} {value} must be {self.limits()}{self.advice and f'; {self.advice}'}"
         if self.needed and not value:
             yield f"{name} is empty; give {self.needed}"
         if self.sizes and len(value) not in self.sizes or self.rising and value != sorted(value):
@@ -88,6 +89,15 @@ def _explained(element: object, known: list, hint: str) -> str:
     return f"; {did_you_mean(str(element), map(str, known))}Known: {', '.join(map(str, known))}"
 
 
+# What a run that is taken up again may do with a key, and how the reference says it.
+ON_RESUME = {
+    "kept": "",  # it belongs to the weights
+    "free": "free to change when a run resumes",
+    "rises": "may rise when a run resumes",
+    "moves": "the folder may change when a run resumes, the file name not",
+}
+
+
 @dataclass(frozen=True)
 class Key:
     """A declared key."""
@@ -97,6 +107,8 @@ class Key:
     meaning: str
     kind: Kind
     allowed: Allowed
+    on_resume: str = "kept"  # of ON_RESUME
+    of_clips: bool = False  # decides the frames or the pixels that a network gets in a test
 
 
 KEYS: dict[str, Key] = {}  # name -> key, in the order of declaration
@@ -111,6 +123,8 @@ def key(
     may_be_none: bool = False,
     equal_list: bool = False,
     named: dict[str, list[float]] | None = None,
+    on_resume: str = "kept",
+    of_clips: bool = False,
     **allowed,
 ) -> None:
     """Declares a key.
@@ -121,6 +135,9 @@ def key(
         may_be_none: None is a value, too.
         equal_list: a list of equal values stands for that value.
         named: names that stand for values.
+        on_resume: what a run that is taken up again may have: "kept": the value of its checkpoint | "free": any |
+            "rises": a larger one | "moves": a path with the same file name.
+        of_clips: the key decides which frames or pixels a network gets in a test.
         **allowed: fields of Allowed, such as one_of or at_least.
 
     Raises:
@@ -137,4 +154,9 @@ def key(
     wrong = list(rules.problems(name, default))
     if wrong:
         raise ValueError(f"default of a config key: {wrong[0]}")
-    KEYS[name] = Key(name, copy.deepcopy(default), meaning, kind, rules)
+    if on_resume not in ON_RESUME:
+        raise ValueError(
+            f"on_resume '{on_resume}' of config key {name} is not known; {did_you_mean(on_resume, ON_RESUME)}"
+            f"Known: {', '.join(ON_RESUME)}"
+        )
+    KEYS[name] = Key(name, copy.deepcopy(default), meaning, kind, rules, on_resume, of_clips)
