@@ -13,7 +13,6 @@ from fragrant.config.keys import KEYS, Kind, key
 from fragrant.config.pixel_statistics import PIXEL_MEANS, PIXEL_STDS
 
 _PRECISIONS = ("auto", "bf16", "fp16", "fp32")
-_PER_PIXEL = "pixels are in 0..1 here: divide values for pixels of 0..255 by 255"
 _PLACES = ("embed1", "embed2", "embed3", "embed4", "stage1", "stage2", "stage3", "stage4")
 
 # A row for each key.
@@ -219,9 +218,8 @@ key("DATA.CLIP_DTYPE", "uint8",
     one_of=("uint8", "float32"), of_clips=True)
 key("DATA.MEAN", [0.45, 0.45, 0.45],
     "per channel, of pixels in 0..1, RGB; or a name: imagenet | kinetics | arid | arid_v15 | infar", named=PIXEL_MEANS,
-    at_most=1, advice=_PER_PIXEL, of_clips=True)
-key("DATA.STD", [0.225, 0.225, 0.225], "as MEAN", named=PIXEL_STDS, above=0, at_most=1, advice=_PER_PIXEL,
     of_clips=True)
+key("DATA.STD", [0.225, 0.225, 0.225], "as MEAN", named=PIXEL_STDS, above=0, of_clips=True)
 key("DATA.GAMMA", [],
     "255 * (pixel / 255) ** (1 / gamma): [] none | [3] fixed | [1, 5] drawn per training clip; a test takes the "
     "middle", of=float, above=0, sizes=(0, 1, 2), rising=True, form="be [] (none), [gamma] or [smallest, largest]",

@@ -33,7 +33,6 @@ class Allowed:
     form: str = ""  # what sizes and rising mean, in words that follow "must"
     needed: str = ""  # what an empty value lacks, in words that follow "give"
     contains: str = ""  # a piece of every text, in words and quotes that follow "has no"
-    advice: str = ""  # what helps where a limit is broken, in words that follow it
 
     def problems(self, name: str, value: Any, *, more: Sequence = (), hint: str = "") -> Iterator[str]:
         """One line for each rule that ``value`` breaks.
@@ -48,7 +47,7 @@ class Allowed:
             unknown = [element for element in elements if element not in known]
             yield from (f"{name} {element!r} is not known{_explained(element, known, hint)}" for element in unknown)
         if not all(element is None or self._in_range(element) for element in elements):
-            yield f"{name} {value} must be {self.limits()}{self.advice and f'; {self.advice}'}"
+            yield f"{name} {value} must be {self.limits()}"
         if self.needed and not value:
             yield f"{name} is empty; give {self.needed}"
         if self.sizes and len(value) not in self.sizes or self.rising and value != sorted(value):

@@ -28,6 +28,7 @@ class Job(NamedTuple):
     log: RunLog
     prepare: ClipPreparation  # uint8 clips -> normalised float32 clips, both (N, C, T, H, W)
     stop: StopRequest
+    accept_changes: bool = False  # --accept-changes: a resumed run may have another config than its checkpoint
 
 
 def build_job_model(job: Job) -> Backbone:

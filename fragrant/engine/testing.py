@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from fvcore.common.config import CfgNode
 
-from fragrant.checkpoint import checkpoint_hash
+from fragrant.checkpoint import checkpoint_hash, checkpoint_path
 from fragrant.config import changed, dump_cfg
 from fragrant.data import build_loader
 from fragrant.data.loader import ClipLoader
@@ -59,6 +59,11 @@ def test(job: Job) -> None:
 
 
 def weights_of_the_test(cfg: CfgNode) -> str:
+    """See ``weights_for_test``; where this run has started anew beside the checkpoints of another, its own."""
+    own = checkpoint_path(cfg.OUTPUT_DIR, cfg.SOLVER.MAX_EPOCH)
+    named = cfg.TEST.CHECKPOINT_FILE_PATH or cfg.TEST.TEST_BEST
+    if cfg.TRAIN.ENABLE and not cfg.TRAIN.AUTO_RESUME and not named and own.is_file():
+        return str(own)
     return weights_for_test(
         output_dir=cfg.OUTPUT_DIR,
         checkpoint=cfg.TEST.CHECKPOINT_FILE_PATH,

@@ -3,17 +3,19 @@
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
+from pathlib import Path
 from typing import NamedTuple
 
 import torch
 from fvcore.common.config import CfgNode
 from torch import Tensor, nn
 
-from fragrant.checkpoint import is_due
+from fragrant.checkpoint import best_path, is_due, load_latest
 from fragrant.config import dump_cfg
+from fragrant.config.compare import changes_on_resume, named
 from fragrant.data import build_loader, build_records
 from fragrant.data.loader import ClipLoader
-from fragrant.distributed import mean_over_ranks, world_size
+from fragrant.distributed import from_main, mean_over_ranks, world_size
 from fragrant.distributed.signals import Interrupted
 from fragrant.engine.accuracy import Numbers, best_fields, best_so_far, figure, in_words, measure, scalars
 from fragrant.engine.build import OPTIMISTIC, Job, build_job_model, clip_names, score
@@ -22,10 +24,11 @@ from fragrant.engine.parallel import parallelize, share_buffers, whole_state
 from fragrant.engine.precise_bn import update_batch_norm
 from fragrant.engine.saving import Saver
 from fragrant.engine.skipped import SkipReport
-from fragrant.engine.start import Sources, Start, load_start
+from fragrant.engine.start import Sources, Start, load_start, of_other_values
 from fragrant.engine.state import RunState, check_same_batches
 from fragrant.engine.train import train_one_epoch
 from fragrant.errors import UserError
+from fragrant.files import written_whole
 from fragrant.logs import host_memory
 from fragrant.metrics import ensemble
 from fragrant.models.complexity import describe
@@ -63,6 +66,7 @@ def train(job: Job) -> None:
     """All epochs: train, save, validate; takes up an interrupted run where its last checkpoint stands."""
     refuse_hidden_selection(job.cfg)
     training = build_training(job)
+    from_main(partial(write_config, job.cfg))
     start, max_epoch = training.start, job.cfg.SOLVER.MAX_EPOCH
     if start.epoch and not start.batch and is_due(start.epoch - 1, max_epoch, job.cfg.TRAIN.EVAL_PERIOD):
         # The run may have been killed between saving and validating; doing it twice changes nothing.
@@ -83,6 +87,7 @@ def build_training(job: Job) -> Training:
     other_batches = check_same_batches(start, num_batches=num_batches, videos=videos)
     precision = pick_precision(cfg.TRAIN.PRECISION, job.device, key="TRAIN.PRECISION")
     introduce(job, model, train_loader, val_loader, start.message, precision)
+    start = with_todays_config(job, start)
     if other_batches:
         job.log.warn(other_batches)
     ways = dict(
@@ -105,6 +110,7 @@ def build_training(job: Job) -> Training:
     separate_randomness(cfg)
     facts = {"selected_on": cfg.TEST.SELECT_ON, "cfg": dump_cfg(cfg), "class_names": train_loader.class_names}
     facts["plugins"] = loaded_plugins()
+    facts["accepted_changes"] = start.accepted
     state = RunState(model, objective, optimizer, scaler, stepper, num_batches=num_batches, videos=videos, facts=facts)
     state.take_up(start)
     saver = build_saver(job, state)
@@ -191,6 +197,54 @@ def measure_batch_norm(job: Job, objective: Objective, loader: ClipLoader, epoch
     for buffer in objective.eval_model.buffers():
         if buffer.is_floating_point():
             buffer.copy_(mean_over_ranks(buffer))
+
+
+def write_config(cfg: CfgNode) -> None:
+    """The effective config in OUTPUT_DIR/config.yaml: that of the weights there, so it is written when they fit it."""
+    path = Path(cfg.OUTPUT_DIR, "config.yaml")
+    try:
+        with written_whole(path) as file:
+            file.write(dump_cfg(cfg).encode())
+    except OSError as error:
+        raise UserError(f"OUTPUT_DIR '{cfg.OUTPUT_DIR}' cannot be written: {error.strerror or error}") from error
+
+
+def refuse_other_config(cfg: CfgNode, *, accept_changes: bool) -> None:
+    """Raises UserError where the weights in OUTPUT_DIR, which a run would go on from, were trained with other values.
+
+    Reads the checkpoint once more than ``load_start``, before anything is written: about 1 s per GB.
+    """
+    if accept_changes or not cfg.TRAIN.AUTO_RESUME:
+        return
+    latest = load_latest(cfg.OUTPUT_DIR, warn=lambda *words: None)  # load_start says it
+    if latest and isinstance(text := latest.state.get("cfg"), str):
+        refused, _ = changes_on_resume(cfg, text, where=f"config in {latest.path}")
+        if refused:
+            raise of_other_values(str(latest.path), named(refused), resumed=True)
+
+
+def with_todays_config(job: Job, start: Start) -> Start:
+    """Says what has changed since the checkpoint, and what comes of it.
+
+    Raises:
+        UserError: it may not change, and nobody has accepted it.
+    """
+    path, text = start.state.get("path"), start.state.get("cfg")
+    if not isinstance(text, str):
+        return start
+    refused, told = changes_on_resume(job.cfg, text, where=f"config in {path}")
+    if told:
+        job.log.warn(f"{path} goes on with {named(told)}")
+    if not refused:
+        return start
+    if not job.accept_changes:
+        resumed = Path(str(path)).parent == best_path(job.cfg.OUTPUT_DIR).parent
+        raise of_other_values(str(path), named(refused), resumed=resumed)
+    job.log.warn(f"--accept-changes: {path} was trained with other values, it goes on with {named(refused)}")
+    if {difference.key for difference in refused} & {"SOLVER.OPTIMIZING_METHOD", "SVMIX.MODULE_OPT"}:
+        job.log.warn("--accept-changes: the optimiser is another one, it starts without its averages")
+        start.state.pop("optimizer_state")
+    return start.with_accepted(named(refused))
 
 
 def refuse_hidden_selection(cfg: CfgNode) -> None:
