@@ -5,6 +5,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from fragrant.errors import RunStopped
 from fragrant.launch import add_common_arguments, exit_code
 
 EPILOG = """\
@@ -21,10 +22,12 @@ Also read: result pickles of SlowFast, UniFormer, mmaction2 (*.pkl) and folders 
 
 def main(arguments) -> None:
     from fragrant.data.lists.records import read_list
-    from fragrant.scores.combine import combine, compare  # imported late: --help answers at once
+    from fragrant.scores.combine import combined, compare  # imported late: --help answers at once
 
     separator = arguments.separator
     paths = [record.path for record in read_list(arguments.list, separator=separator)] if arguments.list else None
+    from fragrant.scores.summary import name_not_finite
+
     options = {
         "paths": paths,
         "rule": arguments.rule,
@@ -35,7 +38,11 @@ def main(arguments) -> None:
         print("\n".join(compare(arguments.tables, **options)))
         return
     out, numbers = (Path(name) if name else None for name in (arguments.out, arguments.json))
-    print("\n".join(combine(arguments.tables, **options, per_class=arguments.per_class, out=out, numbers=numbers)))
+    more = {"per_class": arguments.per_class, "out": out, "numbers": numbers}
+    lines, summary = combined(arguments.tables, **options, **more)
+    print("\n".join(lines))
+    if "not_finite" in summary:
+        raise RunStopped(name_not_finite(summary))
 
 
 def start(words: list[str]) -> int:

@@ -42,6 +42,7 @@ class RunState:
         )
         self.num_batches, self.videos, self.facts = num_batches, videos, facts
         self.best: dict = {}
+        self.lost = 0  # videos of the last validation with NaN or infinite scores
         self.meter: TrainMeter | None = None  # of the epoch at work
 
     def to_save(self, finished_epochs: int, done: int) -> dict:

@@ -22,6 +22,7 @@ from fragrant.engine.results import run_facts, save_pickles, save_results
 from fragrant.engine.skipped import SkipReport
 from fragrant.errors import RunStopped
 from fragrant.logs import duration
+from fragrant.metrics import in_words_not_finite
 from fragrant.models.backbone import Backbone
 from fragrant.objectives import part_to_test
 from fragrant.report.build import present_test
@@ -34,7 +35,8 @@ def test(job: Job) -> None:
     """Multi-view test: scores of every view on disk, accuracies from them.
 
     Raises:
-        RunStopped: videos cannot be read, and TEST.ALLOW_MISSING is False; the scores of the others are written.
+        RunStopped: videos cannot be read, and TEST.ALLOW_MISSING is False, or some have NaN or infinite scores;
+            all that there is is written.
     """
     cfg, log = job.cfg, job.log
     weights = from_main(partial(weights_of_the_test, cfg))
@@ -49,13 +51,16 @@ def test(job: Job) -> None:
     choices = {"choices": {name: list(values) for name, values in model.choices.items()}} if model.choices else {}
     table = score_table(job, loader, scored, weights, class_names=names, more_header=choices | protocol)
     seconds = time.perf_counter() - began
-    report_test(job, table, protocol, seconds)
+    lost = report_test(job, table, protocol, seconds)
+    faults = [lost] if lost else []
     if missing and not cfg.TEST.ALLOW_MISSING:
-        raise RunStopped(
+        faults.append(
             f"{len(missing)} of {len(loader.dataset.records)} test videos cannot be read and have no scores: "
             f"{', '.join(missing[:10])}{', ...' if len(missing) > 10 else ''}; those of the others are written; "
             "TEST.ALLOW_MISSING True accepts that"
         )
+    if faults:
+        raise RunStopped("; ".join(faults))
 
 
 def weights_of_the_test(cfg: CfgNode) -> str:
@@ -96,8 +101,11 @@ def announce_test(job: Job, model: Backbone, loader: ClipLoader, weights: str) -
     return state
 
 
-def report_test(job: Job, table: ScoreTable, protocol: dict[str, str], seconds: float) -> None:
-    """The numbers of a test: on disk, on the console, in the log, as a page."""
+def report_test(job: Job, table: ScoreTable, protocol: dict[str, str], seconds: float) -> str:
+    """The numbers of a test: on disk, on the console, in the log, as a page.
+
+    Which videos have NaN or infinite scores, of known class or not; "" where none has.
+    """
     cfg, log, out = job.cfg, job.log, Path(job.cfg.OUTPUT_DIR)
     scores = ensemble_views(table, table.header["rule"])
     summary = summarise(scores) | protocol
@@ -109,6 +117,11 @@ def report_test(job: Job, table: ScoreTable, protocol: dict[str, str], seconds: 
         views = (cfg.TEST.NUM_ENSEMBLE_VIEWS, cfg.TEST.NUM_SPATIAL_CROPS)
         name = result_file_name(cfg.DATA.NUM_FRAMES, cfg.DATA.TEST_CROP_SIZE, *views)
         save_pickles(out, scores, uniformer_name=name, slowfast_name=cfg.TEST.SAVE_RESULTS_PATH)
+    lost = [path for path, is_lost in zip(scores.paths, scores.not_finite.tolist(), strict=True) if is_lost]
+    fault = f"{in_words_not_finite(len(lost))}, of {len(table)}: {', '.join(lost[:10])}" if lost else ""
+    if lost:
+        fault += f"{', ...' if len(lost) > 10 else ''}; the weights, or the numbers of TEST.PRECISION, are too large"
+        log.warn(fault)
     for line in describe_summary(summary):
         if not line.startswith(("top-", "mAP ")):  # these come last
             log.say(line)
@@ -123,6 +136,7 @@ def report_test(job: Job, table: ScoreTable, protocol: dict[str, str], seconds: 
     if is_main() and whole:  # of parts: tools/report.py, when they are put together
         page = dict(training_log=out / "metrics.jsonl", board=log, step=cfg.SOLVER.MAX_EPOCH)
         present_test(cfg, table, out / "report.html", **page)
+    return fault
 
 
 def score_table(

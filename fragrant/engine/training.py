@@ -1,5 +1,6 @@
 """The training of a run: every epoch trained, saved, validated."""
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -27,10 +28,10 @@ from fragrant.engine.skipped import SkipReport
 from fragrant.engine.start import Sources, Start, load_start, of_other_values
 from fragrant.engine.state import RunState, check_same_batches
 from fragrant.engine.train import train_one_epoch
-from fragrant.errors import UserError
+from fragrant.errors import RunStopped, UserError
 from fragrant.files import written_whole
 from fragrant.logs import host_memory
-from fragrant.metrics import ensemble
+from fragrant.metrics import ensemble, in_words_not_finite, not_finite
 from fragrant.models.complexity import describe
 from fragrant.objectives import Objective
 from fragrant.optim import build_optimizer, build_schedule, describe_peak
@@ -63,7 +64,11 @@ class Training(NamedTuple):
 
 
 def train(job: Job) -> None:
-    """All epochs: train, save, validate; takes up an interrupted run where its last checkpoint stands."""
+    """All epochs: train, save, validate; takes up an interrupted run where its last checkpoint stands.
+
+    Raises:
+        RunStopped: at the end, where the last validation had NaN or infinite scores and no test follows.
+    """
     refuse_hidden_selection(job.cfg)
     training = build_training(job)
     from_main(partial(write_config, job.cfg))
@@ -74,6 +79,8 @@ def train(job: Job) -> None:
     prepare = build_training_preparation(job.cfg, job.prepare)
     for epoch in range(start.epoch, max_epoch):
         one_epoch(training, epoch, prepare)
+    if training.state.lost and not job.cfg.TEST.ENABLE:
+        raise RunStopped(f"last validation: {in_words_not_finite(training.state.lost)}; the weights are saved")
 
 
 def build_training(job: Job) -> Training:
@@ -170,7 +177,8 @@ def keep_best(training: Training, epoch: int) -> None:
     """Validates; writes best.pyth where this epoch is the best so far."""
     job, objective, state = training.job, training.state.objective, training.state
     share_buffers(objective)
-    now = validate(job, scorable(job, objective.eval_model), training.val_loader, epoch, state.best)
+    now, numbers = validate(job, scorable(job, objective.eval_model), training.val_loader, epoch, state.best)
+    state.lost = int(numbers.get("not_finite", 0))
     for name, beside in objective.scored_beside.items():
         validate_beside(job, scorable(job, beside), training.val_loader, epoch, name)
     training.val_skips.report(f"validation after epoch {epoch + 1}", device=job.device)
@@ -302,7 +310,11 @@ def introduce(
 def one_view_test(job: Job, model: nn.Module, loader: ClipLoader) -> Numbers:
     table = score(job, model, loader, title="validation")
     scores = ensemble(table.logits, space=job.cfg.TEST.ENSEMBLE_SPACE, method=job.cfg.DATA.ENSEMBLE_METHOD)
-    return measure(scores, table.labels)
+    lost = not_finite(table.logits)
+    if bool(lost.any()):
+        names = clip_names(loader)(table.ids[lost].tolist()[:10])
+        job.log.warn(f"validation: {in_words_not_finite(int(lost.sum()))}, which count as wrong: {names}, ...")
+    return measure(scores.masked_fill(lost[:, None], math.nan), table.labels)
 
 
 def validate_beside(job: Job, model: nn.Module, loader: ClipLoader, epoch: int, name: str) -> None:
@@ -312,8 +324,8 @@ def validate_beside(job: Job, model: nn.Module, loader: ClipLoader, epoch: int, 
     job.log.record(stats, text=f"epoch {at}: validation of the {name} weights {in_words(numbers)}")
 
 
-def validate(job: Job, model: nn.Module, loader: ClipLoader, epoch: int, best: dict) -> dict:
-    """A one-view test of the validation list; the best result so far, this one included."""
+def validate(job: Job, model: nn.Module, loader: ClipLoader, epoch: int, best: dict) -> tuple[dict, Numbers]:
+    """A one-view test of the validation list; the best result so far, this one included, and this one."""
     began = time.perf_counter()
     numbers = one_view_test(job, model, loader)
     best = best_so_far(best, epoch, numbers)
@@ -331,4 +343,4 @@ def validate(job: Job, model: nn.Module, loader: ClipLoader, epoch: int, best: d
     text = f"epoch {epoch + 1}/{job.cfg.SOLVER.MAX_EPOCH}: validation{where} {in_words(numbers)}, best {figure(best)}"
     job.log.record(stats, text=text)
     job.log.scalars(scalars("Val", numbers), epoch + 1)
-    return best
+    return best, numbers
