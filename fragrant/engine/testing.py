@@ -10,6 +10,7 @@ from fvcore.common.config import CfgNode
 
 from fragrant.checkpoint import checkpoint_hash, checkpoint_path
 from fragrant.config import changed, dump_cfg
+from fragrant.config.compare import note_on_clips
 from fragrant.data import build_loader
 from fragrant.data.loader import ClipLoader
 from fragrant.data.transforms.gamma import middle_gamma
@@ -17,7 +18,7 @@ from fragrant.data.views import result_file_name, views_label
 from fragrant.distributed import from_main, is_main
 from fragrant.engine.accuracy import evaluation_report
 from fragrant.engine.announce import compare_class_names, evaluation_lines
-from fragrant.engine.build import OPTIMISTIC, Job, build_job_model, score
+from fragrant.engine.build import Job, build_job_model, note_of_test, score
 from fragrant.engine.results import run_facts, save_pickles, save_results
 from fragrant.engine.skipped import SkipReport
 from fragrant.errors import RunStopped
@@ -44,12 +45,20 @@ def test(job: Job) -> None:
     model = build_job_model(job)
     state = announce_test(job, model, loader, weights)
     began = time.perf_counter()
-    protocol = {"protocol": OPTIMISTIC} if "test" in (cfg.TEST.SELECT_ON, state.get("selected_on")) else {}
+    note = note_of_test(cfg, state, [record.path for record in loader.dataset.records])
+    protocol = {"protocol": note} if note else {}
     scored = score(job, model, loader, title="test")
     missing = SkipReport(log, loader).report("test", device=job.device)
     names = loader.class_names or state.get("class_names")
     choices = {"choices": {name: list(values) for name, values in model.choices.items()}} if model.choices else {}
-    table = score_table(job, loader, scored, weights, class_names=names, more_header=choices | protocol)
+    table = score_table(
+        job,
+        loader,
+        scored,
+        weights,
+        class_names=names,
+        more_header=choices | protocol | of_weights(cfg, state, weights),
+    )
     seconds = time.perf_counter() - began
     lost = report_test(job, table, protocol, seconds)
     faults = [lost] if lost else []
@@ -61,6 +70,16 @@ def test(job: Job) -> None:
         )
     if faults:
         raise RunStopped("; ".join(faults))
+
+
+def of_weights(cfg: CfgNode, state: dict, weights: str) -> dict:
+    """What a reader has to know about the weights, for the header of the scores; only what there is to say."""
+    changes = state.get("accepted_changes") or ()
+    facts = {
+        "clips_differ": note_on_clips(cfg, state.get("cfg"), where=weights),
+        "accepted_changes": f"config changed in the training: {'; '.join(changes)}" if changes else "",
+    }
+    return {name: text for name, text in facts.items() if text}
 
 
 def weights_of_the_test(cfg: CfgNode) -> str:
@@ -98,6 +117,8 @@ def announce_test(job: Job, model: Backbone, loader: ClipLoader, weights: str) -
     )
     for line in lines:
         job.log.say(line)
+    for note in of_weights(cfg, state, weights).values():
+        job.log.warn(note)
     return state
 
 
@@ -126,7 +147,7 @@ def report_test(job: Job, table: ScoreTable, protocol: dict[str, str], seconds: 
         if not line.startswith(("top-", "mAP ")):  # these come last
             log.say(line)
     told = evaluation_report(summary)
-    title = f"Test ({OPTIMISTIC})" if protocol else "Test"
+    title = f"Test ({protocol['protocol']})" if protocol else "Test"
     log.say(f"{title}: {told.text}, in {duration(seconds)}")
     log.record(
         {"split": "test_final", **told.stats, **protocol},

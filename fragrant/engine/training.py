@@ -14,12 +14,13 @@ from torch import Tensor, nn
 from fragrant.checkpoint import best_path, is_due, load_latest
 from fragrant.config import dump_cfg
 from fragrant.config.compare import changes_on_resume, named
-from fragrant.data import build_loader, build_records
+from fragrant.data import build_loader
+from fragrant.data.lists.shared import shared_videos
 from fragrant.data.loader import ClipLoader
 from fragrant.distributed import from_main, mean_over_ranks, world_size
 from fragrant.distributed.signals import Interrupted
 from fragrant.engine.accuracy import Numbers, best_fields, best_so_far, figure, in_words, measure, scalars
-from fragrant.engine.build import OPTIMISTIC, Job, build_job_model, clip_names, score
+from fragrant.engine.build import OPTIMISTIC, Job, build_job_model, clip_names, paths_of, score, selection_note
 from fragrant.engine.meter import TrainMeter, gpu_memory
 from fragrant.engine.parallel import parallelize, share_buffers, whole_state
 from fragrant.engine.precise_bn import update_batch_norm
@@ -117,6 +118,7 @@ def build_training(job: Job) -> Training:
     separate_randomness(cfg)
     facts = {"selected_on": cfg.TEST.SELECT_ON, "cfg": dump_cfg(cfg), "class_names": train_loader.class_names}
     facts["plugins"] = loaded_plugins()
+    facts["protocol"] = selection_note(cfg)
     facts["accepted_changes"] = start.accepted
     state = RunState(model, objective, optimizer, scaler, stepper, num_batches=num_batches, videos=videos, facts=facts)
     state.take_up(start)
@@ -177,7 +179,8 @@ def keep_best(training: Training, epoch: int) -> None:
     """Validates; writes best.pyth where this epoch is the best so far."""
     job, objective, state = training.job, training.state.objective, training.state
     share_buffers(objective)
-    now, numbers = validate(job, scorable(job, objective.eval_model), training.val_loader, epoch, state.best)
+    model, optimistic = scorable(job, objective.eval_model), state.facts["protocol"]
+    now, numbers = validate(job, model, training.val_loader, epoch, state.best, optimistic=optimistic)
     state.lost = int(numbers.get("not_finite", 0))
     for name, beside in objective.scored_beside.items():
         validate_beside(job, scorable(job, beside), training.val_loader, epoch, name)
@@ -259,10 +262,10 @@ def refuse_hidden_selection(cfg: CfgNode) -> None:
     """Raises UserError where the best epoch would be picked on test videos without saying so."""
     if not (cfg.TEST.ENABLE and cfg.TEST.TEST_BEST) or cfg.TEST.SELECT_ON == "test":
         return
-    val, test = ({record.path for record in build_records(cfg, split).records} for split in ("val", "test"))
-    if val & test:
+    val, test = (paths_of(cfg, split) for split in ("val", "test"))
+    if shared := shared_videos(test, val):
         raise UserError(
-            f"TEST.TEST_BEST True, but {len(val & test)} of the {len(test)} test videos are validation videos: "
+            f"TEST.TEST_BEST True, but {len(shared)} of the {len(test)} test videos are validation videos: "
             "the best epoch would be "
             "picked on them; give another validation list or DATA.HOLD_OUT 0.2, or say it with TEST.SELECT_ON test"
         )
@@ -324,8 +327,14 @@ def validate_beside(job: Job, model: nn.Module, loader: ClipLoader, epoch: int, 
     job.log.record(stats, text=f"epoch {at}: validation of the {name} weights {in_words(numbers)}")
 
 
-def validate(job: Job, model: nn.Module, loader: ClipLoader, epoch: int, best: dict) -> tuple[dict, Numbers]:
-    """A one-view test of the validation list; the best result so far, this one included, and this one."""
+def validate(
+    job: Job, model: nn.Module, loader: ClipLoader, epoch: int, best: dict, *, optimistic: str
+) -> tuple[dict, Numbers]:
+    """A one-view test of the validation list; the best result so far, this one included, and this one.
+
+    Args:
+        optimistic: what to say of the numbers, see ``selection_note``.
+    """
     began = time.perf_counter()
     numbers = one_view_test(job, model, loader)
     best = best_so_far(best, epoch, numbers)
@@ -337,9 +346,9 @@ def validate(job: Job, model: nn.Module, loader: ClipLoader, epoch: int, best: d
         "RAM": host_memory(),
         **numbers,
         **best_fields(best),
-        **({"protocol": OPTIMISTIC} if job.cfg.TEST.SELECT_ON == "test" else {}),
+        **({"protocol": optimistic} if optimistic else {}),
     }
-    where = " on the test list (optimistic)" if job.cfg.TEST.SELECT_ON == "test" else ""
+    where = f" on {'the test list' if optimistic == OPTIMISTIC else 'test videos'} (optimistic)" if optimistic else ""
     text = f"epoch {epoch + 1}/{job.cfg.SOLVER.MAX_EPOCH}: validation{where} {in_words(numbers)}, best {figure(best)}"
     job.log.record(stats, text=text)
     job.log.scalars(scalars("Val", numbers), epoch + 1)

@@ -12,6 +12,7 @@ from fragrant.scores.summary import careful, describe_summary, summarise
 from fragrant.scores.table import save_table
 
 MOST_LINES = 10
+NOTES = ("protocol", "clips_differ")  # in the header of a table, what must not be overlooked
 
 
 def _prepared(
@@ -23,7 +24,7 @@ def _prepared(
     lines = [
         f"{run.name}: {len(run.table)} videos, {len(run.table.views)} views"
         + (f", weight {run.weight:g}" if len(runs) > 1 else "")
-        + (f"; {run.table.header['protocol']}" if "protocol" in run.table.header else "")
+        + "".join(f"; {run.table.header[note]}" for note in NOTES if note in run.table.header)
         for run in runs
     ]
     missing = what_is_missing(runs)
