@@ -8,6 +8,7 @@ import random
 import re
 import zipfile
 from collections import OrderedDict
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -202,7 +203,7 @@ def checkpoint_hash(path: str | Path) -> str:
     return digest.hexdigest()[:16]
 
 
-def load_latest(output_dir: str | Path) -> Checkpoint | None:
+def load_latest(output_dir: str | Path, *, warn: Callable[..., None] = logger.warning) -> Checkpoint | None:
     """The newest readable checkpoint of a run, with a warning for every newer one that is not; None when there is none
     at all.
 
@@ -214,12 +215,12 @@ def load_latest(output_dir: str | Path) -> Checkpoint | None:
         try:
             state = load_checkpoint(path)
         except CheckpointError as error:
-            logger.warning("%s; skipped", error)
+            warn("%s; skipped", error)
             continue
         missing = [key for key in NEEDED_TO_RESUME if key not in state]
         if not missing:
             return Checkpoint(path, state)
-        logger.warning("checkpoint %s has no %s; skipped", path, ", ".join(missing))
+        warn("checkpoint %s has no %s; skipped", path, ", ".join(missing))
     if paths:
         raise CheckpointError(
             f"no checkpoint in {paths[0].parent} can be resumed ({len(paths)} tried); "

@@ -5,6 +5,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from fragrant.errors import RunStopped
 from fragrant.launch import add_common_arguments, exit_code, path_argument
 from fragrant.texts import say
 
@@ -22,14 +23,11 @@ Also read: result pickles of SlowFast, UniFormer, mmaction2 (*.pkl) and folders 
 
 def main(arguments) -> None:
     from fragrant.data.lists.records import read_list
-    from fragrant.scores.combine import combine, compare  # imported late: --help answers at once
+    from fragrant.scores.combine import combined, compare  # imported late: --help answers at once
+    from fragrant.scores.summary import name_not_finite
 
-    separator = arguments.separator
-    paths = (
-        [record.path for record in read_list(arguments.list, separator=separator, bare=True)]
-        if arguments.list
-        else None
-    )
+    listed = read_list(arguments.list, separator=arguments.separator, bare=True) if arguments.list else []
+    paths = [record.path for record in listed] or None
     options = {
         "paths": paths,
         "rule": arguments.rule,
@@ -40,7 +38,11 @@ def main(arguments) -> None:
         say(compare(arguments.tables, **options))
         return
     out, numbers = (Path(name) if name else None for name in (arguments.out, arguments.json))
-    say(combine(arguments.tables, **options, per_class=arguments.per_class, out=out, numbers=numbers))
+    more = {"per_class": arguments.per_class, "out": out, "numbers": numbers}
+    lines, summary = combined(arguments.tables, **options, **more)
+    say(lines)
+    if "not_finite" in summary:
+        raise RunStopped(name_not_finite(summary))
 
 
 def start(words: list[str]) -> int:

@@ -27,7 +27,7 @@ def as_json(prediction: Prediction) -> str:
         row["windows"] = [
             {"start": window.start, "end": window.end, **_answer(window)} for window in prediction.windows
         ]
-    return simplejson.dumps(row)
+    return simplejson.dumps(row, ignore_nan=True)
 
 
 def as_csv(prediction: Prediction) -> str:

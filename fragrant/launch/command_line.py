@@ -67,6 +67,11 @@ def argument_parser(description: str, *, what: Sequence[str] = (), many: bool = 
             metavar="URL",
             help="where machines meet: tcp://host:port, or file:///a/new/file they share",
         )
+        parser.add_argument(
+            "--accept-changes",
+            action="store_true",
+            help="resume although the config differs from the checkpoint's: the new values count from there on",
+        )
     parser.add_argument("--print-config", action="store_true", help="print the effective config and stop")
     add_common_arguments(parser)
     parser.add_argument(

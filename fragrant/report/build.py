@@ -48,6 +48,7 @@ def evaluation_facts(cfg: CfgNode, header: dict) -> list[tuple[str, str]]:
         ("model", header.get("model")),
         ("checkpoint", header.get("checkpoint")),
         ("its hash", header.get("checkpoint_hash")),
+        ("of its training", header.get("accepted_changes")),
     ]
     if cfg is not None:
         clips, crops = cfg.TEST.NUM_ENSEMBLE_VIEWS, cfg.TEST.NUM_SPATIAL_CROPS
@@ -76,7 +77,7 @@ def page_of(
         facts=evaluation_facts(cfg, table.header),
         config="" if cfg is None else dump_cfg(cfg),
         mistakes=mistakes,
-        warning=table.header.get("protocol", ""),
+        warning="; ".join(table.header[name] for name in ("protocol", "clips_differ") if table.header.get(name)),
     )
     return render(content)
 
