@@ -1,6 +1,5 @@
 """Checkpoint files: written whole or not at all, found again, read without running code from them."""
 
-import errno
 import hashlib
 import logging
 import os
@@ -19,7 +18,7 @@ from torch import Tensor, nn
 from torch.serialization import safe_globals
 
 from fragrant.errors import UserError
-from fragrant.files import written_whole
+from fragrant.files import refuse_odd, written_whole
 from fragrant.stand_ins import BESIDE_TENSORS, MADE_HERE, stand_in
 
 NAME = re.compile(r"checkpoint_epoch_(\d{5,})(?:_batch_(\d{5,}))?\.pyth")
@@ -206,6 +205,7 @@ ENTRIES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "cfg": (lambda value: isinstance(value, str), "the text of a config"),
     "class_names": (_is_texts, "a list of texts"),
     "plugins": (_is_texts, "a list of texts"),
+    "accepted_changes": (_is_texts, "a list of texts"),
     "selected_on": (lambda value: isinstance(value, str), "a text"),
 }
 OF_A_RUN = {"model_state", "epoch", "step", "best", "cfg"}  # what every checkpoint of this package has
@@ -216,9 +216,7 @@ OF_A_RUN = {"model_state", "epoch", "step", "best", "cfg"}  # what every checkpo
 
 def _verify(path: Path) -> None:
     """Compares a file's content with its checksums; torch.load does not, it takes flipped bits for weights."""
-    if path.exists() and not path.is_file():  # a pipe would be waited for
-        number = errno.EISDIR if path.is_dir() else errno.EINVAL
-        raise OSError(number, os.strerror(number) if path.is_dir() else "it is a pipe or a device")
+    refuse_odd(path)  # a pipe would be waited for
     if not zipfile.is_zipfile(path):
         with open(path, "rb") as file:
             if file.read(2) == b"PK":
@@ -328,7 +326,7 @@ def checkpoint_hash(path: str | Path) -> str:
     return digest.hexdigest()[:16]
 
 
-def load_latest(output_dir: str | Path) -> Checkpoint | None:
+def load_latest(output_dir: str | Path, *, warn: Callable[..., None] = logger.warning) -> Checkpoint | None:
     """The newest readable checkpoint of a run, with a warning for every newer one that is not; None when there is none
     at all.
 
@@ -340,12 +338,12 @@ def load_latest(output_dir: str | Path) -> Checkpoint | None:
         try:
             state = load_checkpoint(path)
         except CheckpointError as error:
-            logger.warning("%s; skipped", error)
+            warn("%s; skipped", error)
             continue
         missing = [key for key in NEEDED_TO_RESUME if key not in state]
         if not missing:
             return Checkpoint(path, state)
-        logger.warning("checkpoint %s has no %s; skipped", path, ", ".join(missing))
+        warn("checkpoint %s has no %s; skipped", path, ", ".join(missing))
     if paths:
         raise CheckpointError(
             f"no checkpoint in {paths[0].parent} can be resumed ({len(paths)} tried); "

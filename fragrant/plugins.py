@@ -18,6 +18,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from fragrant.errors import UserError
+from fragrant.files import expanded
 
 VARIABLE = "FRAGRANT_IMPORT"  # several are separated by os.pathsep; child processes get theirs through it
 GROUP = "fragrant.plugins"
@@ -47,7 +48,7 @@ def load_plugins(given: Sequence[str] = ()) -> None:
         if entry.module not in _from_packages:
             _import(entry.module, f"entry point {entry.name} of {GROUP}")
             _from_packages.append(entry.module)
-    names = list(dict.fromkeys([*_from_environment(), *given]))
+    names = list(dict.fromkeys([*_from_environment(), *map(expanded, given)]))
     if names:
         os.environ[VARIABLE] = os.pathsep.join(names)
     for name in names:

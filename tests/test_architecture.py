@@ -12,10 +12,11 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 
 # A room may import the rooms of lower floors, and its own files. Rooms on one floor are siblings.
 FLOORS = [
-    {"errors", "version", "files", "stand_ins"},
-    {"plugins"},
+    {"errors", "version", "texts", "stand_ins"},
+    {"files"},
+    {"plugins", "appended"},
     {"registry"},
-    {"config", "distributed", "workers"},
+    {"config", "distributed", "workers", "events"},
     {"logs", "checkpoint", "metrics"},
     {"kernels", "synthetic"},
     {"layers"},

@@ -5,6 +5,7 @@ import math
 import re
 
 from fragrant.config.keys import Kind
+from fragrant.files import expanded
 from fragrant.registry import did_you_mean
 
 _LONGEST = 120  # characters of a value in an error message
@@ -28,13 +29,13 @@ def cast(value: object, kind: Kind) -> object:
     if isinstance(value, str) and re.fullmatch(r"[a-z]\w*", value) and kind.named:
         return _named(value, kind.named)
     if kind.is_list:
-        return [_element(item, kind.element) for item in _items(value)]
+        return [_element(item, kind) for item in _items(value)]
     if kind.equal_list and (isinstance(value, (list, tuple)) or str(value).startswith("[")):
-        values = {_element(item, kind.element) for item in _items(value)}
+        values = {_element(item, kind) for item in _items(value)}
         if len(values) != 1:
             raise ValueError(f"{value!s:.120} is not one number, nor a list of equal numbers")
         return values.pop()
-    return _element(value, kind.element)
+    return _element(value, kind)
 
 
 def _is_none(value: object, kind: Kind) -> bool:
@@ -121,12 +122,12 @@ def said(value: object) -> str:
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 20]}... ({len(text)} characters)"
 
 
-def _element(value: object, element: type | str) -> object:
-    if element is bool:
+def _element(value: object, kind: Kind) -> object:
+    if kind.element is bool:
         return _bool(value)
-    if element is str:
-        return _text(value)
-    return _number(value, element)
+    if kind.element is str:
+        return expanded(_text(value)) if kind.is_path else _text(value)
+    return _number(value, kind.element)
 
 
 def _bool(value: object) -> bool:

@@ -15,6 +15,7 @@ from fragrant.config.defaults import default_cfg, kind_of, leaves
 from fragrant.config.errors import ConfigError
 from fragrant.config.published import IGNORED, INSTEAD, ONLY_DEFAULT, UNSUPPORTED, entry_of
 from fragrant.config.yaml_text import Setting, read_yaml, read_yaml_text
+from fragrant.files import left_over
 from fragrant.plugins import expect_plugins, missing_hint
 
 MOST_PROBLEMS = 20  # that are looked for: a hint for each of ten thousand wrong keys takes minutes
@@ -34,7 +35,9 @@ def load_cfg(path: str | os.PathLike | None, pairs: Sequence[str] = ()) -> CfgNo
     Raises:
         ConfigError: names everything that is wrong with the keys and values, with file and line.
     """
-    return _from_settings(read_yaml(os.fspath(path)) if path is not None else [], pairs)
+    cfg = _from_settings(read_yaml(os.fspath(path)) if path is not None else [], pairs)
+    _refuse_unknown_places(cfg)
+    return cfg
 
 
 def cfg_from_text(text: str, pairs: Sequence[str] = (), *, where: str = "config text") -> CfgNode:
@@ -66,6 +69,20 @@ def _from_settings(settings: list[Setting], pairs: Sequence[str]) -> CfgNode:
     _say_what_is_ignored(cfg, settings, known)
     cfg.freeze()
     return cfg
+
+
+def _refuse_unknown_places(cfg: CfgNode) -> None:
+    """Raises ConfigError where a path names a variable or a user that this machine does not know. A config from inside
+    a checkpoint may: it is of another machine."""
+    problems = []
+    for name, value in leaves(cfg).items():
+        if kind_of(name, value).is_path:
+            place = value[-1] if isinstance(value, list) and value else value  # of [old, new] the new is here
+            if unknown := left_over(str(place or "")):
+                what = "environment variable" if "$" in unknown else "user"
+                problems.append(f"{name} {place!r}: this machine knows no {what} {unknown}")
+    if problems:
+        raise ConfigError(problems)
 
 
 def read_pairs(pairs: Sequence[str], known: dict[str, object]) -> list[Setting]:

@@ -9,6 +9,7 @@ import yaml
 from fvcore.common.config import BASE_KEY, CfgNode
 
 from fragrant.config.errors import ConfigError
+from fragrant.files import expanded, open_plain
 from fragrant.plugins import expect_plugins_of, plugin_header
 
 _MAX_DEPTH = 10  # an alias can make a yaml file contain itself
@@ -44,7 +45,7 @@ def _with_bases(path: str, chain: tuple[str, ...], done: dict[str, list[Setting]
         chain: the files whose ``_BASE_`` led here.
         done: what the files that were read already have given, by their real path: each is read once.
     """
-    path = os.path.expanduser(path)
+    path = expanded(path)
     named_by = f" ({BASE_KEY} of {chain[-1]})" if chain else ""
     if any(character < " " for character in path) or len(path) > 4096:
         raise ConfigError([f"{path[-200:]!r}{named_by}: cannot be the name of a file"])
@@ -69,7 +70,7 @@ def _read_one(path: str, named_by: str, chain: tuple[str, ...], done: dict[str, 
     own = _flatten(root, path)
     for setting in own:
         for name in _base_names(setting):
-            base = os.path.join(os.path.dirname(path), os.path.expanduser(name))
+            base = os.path.join(os.path.dirname(path), expanded(name))
             for other in _with_bases(base, (*chain, path), done):
                 merged.pop((other.key, other.where), None)
                 merged[other.key, other.where] = other
@@ -153,10 +154,11 @@ def _compose(path: str, named_by: str, *, is_first: bool) -> yaml.Node | None:
     if not path.endswith((".yaml", ".yml")):
         raise ConfigError([f"{path}{named_by}: only .yaml files are read; a config is data, never code"])
     try:
-        if os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path):
-            raise ConfigError([f"{path}{named_by}: is no file"])  # a pipe would be waited for
-        with open(path, encoding="utf-8-sig") as file:
-            text = file.read(_MAX_CHARACTERS + 1)
+        with open_plain(path) as file:
+            content = file.read(4 * _MAX_CHARACTERS + 1)
+        if len(content) > 4 * _MAX_CHARACTERS:  # so long a text need not be cut between two characters
+            content = content[: 4 * _MAX_CHARACTERS].decode(errors="replace").encode()
+        text = content.decode("utf-8-sig")
         _check_size(text, f"{path}{named_by}")
         if is_first:
             expect_plugins_of(text)

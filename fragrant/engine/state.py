@@ -43,6 +43,7 @@ class RunState:
         )
         self.num_batches, self.videos, self.facts = num_batches, videos, facts
         self.best: dict = {}
+        self.lost = 0  # videos of the last validation with NaN or infinite scores
         self.meter: TrainMeter | None = None  # of the epoch at work
 
     def to_save(self, finished_epochs: int, done: int) -> dict:
@@ -107,7 +108,8 @@ def take_up(
         return
     try:
         check_fits(state, objective, optimizer, scaler)
-        optimizer.load_state_dict(sharded_optimizer_state(state["optimizer_state"], optimizer))
+        if "optimizer_state" in state:
+            load_optimizer(optimizer, state["optimizer_state"])
         if state["scaler_state"]:  # empty for every format but fp16
             scaler.load_state_dict(state["scaler_state"])
         if state.get("objective_state"):
@@ -123,6 +125,14 @@ def take_up(
     own = of_this_rank(state["rng"])
     if own is not None:
         set_rng_state(own)
+
+
+def load_optimizer(optimizer: torch.optim.Optimizer, state: dict) -> None:
+    """Its averages come back; weight decay, betas and the like stay as the config of today has them."""
+    own = [{name: value for name, value in group.items() if name != "params"} for group in optimizer.param_groups]
+    optimizer.load_state_dict(sharded_optimizer_state(state, optimizer))
+    for group, values in zip(optimizer.param_groups, own, strict=True):
+        group.update(values)
 
 
 def of_this_rank(values: list | dict) -> dict | None:

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from fragrant.files import read_plain
 from fragrant.metrics import ScoreError
 from fragrant.scores.ensemble import PROBABILITIES, SUMMED_LOGITS
 from fragrant.scores.table import ScoreTable, ViewName
@@ -31,13 +32,9 @@ def read_pickle(path: str | Path) -> Any:
         ScoreError: the file is missing, damaged, or holds anything but arrays, tensors, numbers, texts, lists, dicts.
     """
     try:
-        if not Path(path).is_file():  # a pipe would be waited for
-            raise ScoreError(f"'{path}' is no file; allowed: a pickle of arrays")
-        return unpickle(Path(path).read_bytes())
+        return unpickle(read_plain(path))
     except OSError as error:
         raise ScoreError(f"'{path}' cannot be read: {error.strerror or error}") from error
-    except ScoreError:
-        raise
     except Exception as error:  # a damaged pickle can fail in any way
         reason = f": {error}" if isinstance(error, pickle.UnpicklingError) and "asks for" in str(error) else ""
         raise ScoreError(f"'{path}' is no pickle of arrays, or is damaged{reason}") from error

@@ -78,8 +78,8 @@ BASES = {
     "a number": ("_BASE_: 3", "only .yaml files are read"),
     "nobody's home": ("_BASE_: ~nobody_of_this_name/a.yaml", "cannot be read"),
     "a name of 5000 characters": ("_BASE_: " + "x" * 5000 + ".yaml", "cannot be the name of a file"),
-    "a pipe": ("_BASE_: pipe.yaml", "is no file"),
-    "a device": ("_BASE_: zero.yaml", "is no file"),
+    "a pipe": ("_BASE_: pipe.yaml", "it is a named pipe, not a file"),
+    "a device": ("_BASE_: zero.yaml", "it is a device, not a file"),
 }
 
 
