@@ -14,13 +14,14 @@ def main(arguments) -> None:
     cfg = config_of(arguments)
     from fragrant.data.datasets.build import records_and_faults
     from fragrant.data.prepare.check import check_list, places, summary, write_clean_list, write_table
-    from fragrant.data.video.frames import open_frames
+    from fragrant.data.video.frames import Limits, open_frames
 
     lists = [(Path(path).stem, "test", path) for path in arguments.list] or [
         (s, s, "") for s in arguments.split or ("train", "val", "test")
     ]
     min_frames = cfg.DATA.NUM_FRAMES if arguments.min_frames is None else arguments.min_frames
-    opened = partial(open_frames, template=cfg.DATA.IMAGE_TEMPLATE, base=cfg.DATA.IMAGE_BASE)
+    limits = Limits(cfg.DATA.MAX_FRAME_MEGAPIXELS, cfg.DATA.MAX_DECODED_GB)
+    opened = partial(open_frames, template=cfg.DATA.IMAGE_TEMPLATE, base=cfg.DATA.IMAGE_BASE, limits=limits)
     problems, trained = 0, dict[str, str]()
     for name, split, path in lists:
         records, faults = records_and_faults(cfg, split, path)

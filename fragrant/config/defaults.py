@@ -179,6 +179,9 @@ key("DATA.PATH_LABEL_SEPARATOR", " ", "between path and label in a list line; LI
 key("DATA.PATH_PREFIX", "", "folder put in front of every path of the lists", on_resume="free", path=True)
 key("DATA.ROOT_REPLACE", [], "[old, new]: list paths that begin with the folder old lie in new", of=str, sizes=(0, 2),
     form="be [old, new] or []", on_resume="free", path=True)
+key("DATA.ALLOW_OUTSIDE_PREFIX", False,
+    "list paths may lead out of PATH_PREFIX, or of the folder new of ROOT_REPLACE, by ../; links inside always may",
+    on_resume="free")
 key("DATA.EDITION", "",
     'which edition of a set that is read as distributed: arid v1.0-split1, ...; "" = the first, an unknown one lists '
     'them')
@@ -207,6 +210,12 @@ key("DATA.IMAGE_BASE", None, "number of the first picture, 0 or 1; None = the sm
 key("DATA.DECODE_SHORT_SIDE", 0,
     "reduce larger frames to this short side while decoding: faster, other pixels; 0 = exact", at_least=0,
     of_clips=True)
+key("DATA.MAX_FRAME_MEGAPIXELS", 36.0,
+    "a video or picture with larger frames is unreadable; 8K has 33; a decoder needs some 20 bytes per pixel",
+    of="number", above=0, on_resume="free")
+key("DATA.MAX_DECODED_GB", 2.0,
+    "a video whose clips together need frames of more 10^9 bytes is unreadable: width x height x 3 x frames at "
+    "DECODE_SHORT_SIDE; per reading process", of="number", above=0, on_resume="free")
 key("DATA.CACHE_DIR", "",
     'folder for decoded frames (at DECODE_SHORT_SIDE): later epochs read instead of decoding; "" = none',
     on_resume="free", path=True)

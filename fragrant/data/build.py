@@ -20,7 +20,7 @@ from fragrant.data.transforms.gamma import middle_gamma
 from fragrant.data.transforms.randaugment import parse_randaugment
 from fragrant.data.transforms.view_transforms import EvaluationTransform, TrainTransform
 from fragrant.data.video.cache import CachedFrames
-from fragrant.data.video.frames import OpenFrames, open_frames
+from fragrant.data.video.frames import Limits, OpenFrames, open_frames
 from fragrant.data.video.other_decoders import require
 from fragrant.data.views import ViewPlan, evaluation_plan, train_plan
 from fragrant.distributed import rank, shard, world_size
@@ -108,6 +108,7 @@ def frame_opener(cfg) -> OpenFrames:
     """How a path of a list becomes frames."""
     data = cfg.DATA
     require(data.DECODING_BACKEND)
+    limits = Limits(data.MAX_FRAME_MEGAPIXELS, data.MAX_DECODED_GB)
     opened = partial(
         open_frames,
         backend=data.DECODING_BACKEND,
@@ -115,11 +116,12 @@ def frame_opener(cfg) -> OpenFrames:
         short_side=data.DECODE_SHORT_SIDE,
         template=data.IMAGE_TEMPLATE,
         base=data.IMAGE_BASE,
+        limits=limits,
     )
     if not data.CACHE_DIR:
         return opened
     settings = f"{data.DECODE_SHORT_SIDE} {data.DECODING_BACKEND} {data.IMAGE_TEMPLATE} {data.IMAGE_BASE}"
-    return CachedFrames(opened, data.CACHE_DIR, settings=settings, max_bytes=data.CACHE_GB * 1e9)
+    return CachedFrames(opened, data.CACHE_DIR, settings=settings, max_bytes=data.CACHE_GB * 1e9, limits=limits)
 
 
 class ClipSource(NamedTuple):

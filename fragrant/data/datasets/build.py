@@ -101,6 +101,7 @@ def _reading(cfg, split: str, path: str) -> tuple[dict, ClassTable | None]:
         "separator": cfg.DATA.PATH_LABEL_SEPARATOR,
         "prefix": cfg.DATA.PATH_PREFIX,
         "root_replace": tuple(cfg.DATA.ROOT_REPLACE) or None,
+        "outside": cfg.DATA.ALLOW_OUTSIDE_PREFIX,
         "classes": classes,
         "num_classes": cfg.MODEL.NUM_CLASSES,
         "unlabelled": split == "test",

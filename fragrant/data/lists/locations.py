@@ -100,6 +100,25 @@ def move_root(path: str, old: str, new: str) -> str | None:
     return os.path.join(new, path[len(old) + 1 :])
 
 
+def kept_inside(path: str, *, prefix: str = "", root_replace: tuple[str, str] | None = None) -> str:
+    """A path of a list, which must not climb out of the folder that it is put in by ``..``.
+
+    The path alone decides, not what lies on the disk: a symbolic link inside the folder may point anywhere, since
+    whoever owns the folder has made it; ``link/../x`` is ``x``. A path that is absolute in the list is taken as it is.
+
+    Raises:
+        ValueError: it does.
+    """
+    rest = move_root(path, root_replace[0], "") if root_replace else None
+    if ".." not in path.split("/") or rest is None and (not prefix or os.path.isabs(path)):
+        return path
+    inside = os.path.normpath(path if rest is None else rest)
+    if inside.split("/")[0] == "..":
+        key = f"DATA.PATH_PREFIX '{prefix}'" if rest is None else f"DATA.ROOT_REPLACE {list(root_replace or ())}"
+        raise ValueError(f"the path '{path}' leads out of {key}; DATA.ALLOW_OUTSIDE_PREFIX True allows it")
+    return inside if rest is None else os.path.join(path[: len(path) - len(rest)], inside)
+
+
 def locate(
     paths: Iterable[str],
     *,

@@ -3,7 +3,7 @@
 import os
 import re
 from collections.abc import Callable, Iterable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -23,7 +23,7 @@ from fragrant.data.lists.dialects import (
 from fragrant.data.lists.errors import ListError
 from fragrant.data.lists.json_lists import JsonListError, is_json, json_rows
 from fragrant.data.lists.list_text import list_text
-from fragrant.data.lists.locations import locate
+from fragrant.data.lists.locations import kept_inside, locate
 
 AUTO = "auto"
 # "#122_Cleaning_Up_The_Alley_drink.avi,0" is a row: HMDB51 has videos with such names
@@ -224,6 +224,7 @@ def read_list_and_faults(
     separator: str = " ",
     prefix: str = "",
     root_replace: tuple[str, str] | None = None,
+    outside: bool = False,
     classes: ClassTable | None = None,
     num_classes: int | None = None,
     unlabelled: bool = True,
@@ -238,6 +239,7 @@ def read_list_and_faults(
     Args:
         form: see ``parse_list``, as ``separator``, ``several``, ``mend`` and ``bare``.
         prefix: see ``locations.locate``, as ``root_replace``.
+        outside: paths may lead out of it, see ``locations.kept_inside``.
         classes: gives the numbers of labels that are not 0, 1, ... or are names.
         num_classes: labels are 0 .. num_classes - 1; None = any from 0.
         unlabelled: allow the label -1.
@@ -258,11 +260,26 @@ def read_list_and_faults(
             labels[number] = _classes_of(row, classes, num_classes, unlabelled=unlabelled)
         except ValueError as error:
             found.faults[number] = f"{error}{from_1}"
-    names = [found.rows[number].path for number in labels]
-    paths = locate(names, folder=os.path.dirname(source), prefix=prefix, root_replace=root_replace)
-    records = [VideoRecord(path, labels[n], found.rows[n].num_frames) for n, path in zip(labels, paths, strict=True)]
+    places: dict[str, Any] = {"prefix": prefix, "root_replace": root_replace}
+    names = _paths_of(found, labels, places if not outside else None)
+    paths = locate(names.values(), folder=os.path.dirname(source), **places)
+    records = [VideoRecord(path, labels[n], found.rows[n].num_frames) for n, path in zip(names, paths, strict=True)]
     faults = {number: f"{fault}; the line is {found.texts[number]!r}" for number, fault in found.faults.items()}
-    return RecordList(records, source=source, lines=list(labels)), faults
+    return RecordList(records, source=source, lines=list(names)), faults
+
+
+def _paths_of(found: ListRows, numbers: Iterable[int], within: dict[str, Any] | None) -> dict[int, str]:
+    """Line number -> path of these rows; one that leads out of the folders of ``within`` becomes a fault instead."""
+    names = {number: found.rows[number].path for number in numbers}
+    if within is None:
+        return names
+    for number, path in list(names.items()):
+        try:
+            names[number] = kept_inside(path, **within)
+        except ValueError as error:
+            del names[number]
+            found.faults[number] = str(error)
+    return names
 
 
 def check_name(path: str) -> None:

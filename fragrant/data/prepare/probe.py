@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Sequence
+from contextlib import closing
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -10,13 +11,16 @@ import torch
 from torch import Tensor
 
 from fragrant.config.pixel_statistics import LUMA_WEIGHTS
-from fragrant.data.video.frames import Frames, OpenFrames, VideoError, open_frames
-from fragrant.data.video.readers import ANY_TAGS
+from fragrant.data.video.frames import Frames, Limits, OpenFrames, VideoError, open_frames
+from fragrant.data.video.readers import Source
+from fragrant.data.video.row_of_frames import errors_named
+from fragrant.data.video.tensor_file import SUFFIXES
 from fragrant.workers import results_of
 
 LOOKED_AT = 8  # frames that brightness is measured on, from the middle of as many equal parts of the video
 DARK = 13.8  # mean luma of 0..255 below which Dark-48 calls a frame dark: (y - 112) / 112 < -0.877
 FOLDER = "folder"  # what stands in place of a codec for a folder of frames
+TENSOR = "tensor"  # and for a file of a tensor
 
 
 class Probe(NamedTuple):
@@ -44,7 +48,10 @@ def probe(path: str, open_frames: OpenFrames = open_frames) -> Probe:
             found = found._replace(dark=(luma.mean((1, 2)) < DARK).float().mean().item())
             if os.path.isdir(path):
                 return found._replace(codec=FOLDER, frames=_readable(frames))
-        return found._replace(**_decoded(path, found.frames))
+            if path.endswith(SUFFIXES):
+                return found._replace(codec=TENSOR)
+            limits = frames.limits
+        return found._replace(**_decoded(path, found.frames, limits))
     except VideoError as error:
         return found._replace(error=str(error))
     except Exception as error:  # whatever a hostile file brings about must not end the check of the others
@@ -62,14 +69,13 @@ def _readable(frames: Frames) -> int:
     return len(frames)
 
 
-def _decoded(path: str, promised: int) -> dict[str, Any]:
+def _decoded(path: str, promised: int, limits: Limits) -> dict[str, Any]:
     """Codec, frames that decode, and what tells that a part of the file is lost."""
     count, error = 0, ""
-    with av.open(os.path.abspath(path), **ANY_TAGS) as container:
-        stream = next(s for s in container.streams.video if not s.disposition & s.disposition.attached_pic)
-        codec, declared = stream.codec.canonical_name, stream.frames
+    with errors_named(path), closing(Source(os.path.abspath(path), quick=False, limits=limits)) as source:
+        codec, declared = source.stream.codec.canonical_name, source.stream.frames
         try:
-            for _ in container.decode(stream):
+            for _ in source.container.decode(source.stream):
                 count += 1
         except av.FFmpegError as caught:
             error = f"{count} frames decode, then: {caught.strerror or type(caught).__name__}"

@@ -10,7 +10,7 @@ import torch
 from filelock import FileLock
 
 from fragrant.data.video.frames import OpenFrames
-from fragrant.data.video.row_of_frames import Frames, VideoError
+from fragrant.data.video.row_of_frames import LIMITS, Frames, Limits, VideoError
 from fragrant.data.video.tensor_file import TensorFile
 from fragrant.errors import UserError
 from fragrant.files import read_plain, written_whole
@@ -28,18 +28,26 @@ class CachedFrames:
         open_frames: reads what is not in the cache; what it returns is what is kept, so reduce frames here.
         settings: what else the pixels depend on; caches of different settings may share a folder.
         max_bytes: room for the entries; a video that needs more than a tenth of it is not kept.
+        limits: those of ``open_frames``; a video that is too large to be read as a whole is not kept.
 
     Raises:
         UserError: the folder cannot be made or written.
     """
 
     def __init__(
-        self, open_frames: OpenFrames, folder: str | os.PathLike, *, settings: str = "", max_bytes: float = 50e9
+        self,
+        open_frames: OpenFrames,
+        folder: str | os.PathLike,
+        *,
+        settings: str = "",
+        max_bytes: float = 50e9,
+        limits: Limits = LIMITS,
     ):
         self.open_frames = open_frames
         self.folder = Path(folder)
         self.settings = settings
         self.max_bytes = max_bytes
+        self.limits = limits
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             if not os.access(self.folder, os.W_OK):
@@ -51,7 +59,7 @@ class CachedFrames:
         entry = self._entry(path)
         if entry is not None and entry.exists():
             try:
-                return TensorFile(str(entry))
+                return TensorFile(str(entry), limits=self.limits)
             except VideoError:  # torn by a full disk or a crash of the machine
                 entry.unlink(missing_ok=True)
         frames = self.open_frames(path)
@@ -63,7 +71,7 @@ class CachedFrames:
         """Where this video is kept, None where there is no such file."""
         try:
             state = os.stat(path)
-        except OSError:
+        except (OSError, ValueError):  # ValueError: a NUL in its name
             return None
         text = f"{os.path.abspath(path)}\n{state.st_size}\n{state.st_mtime_ns}\n{self.settings}"
         name = hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()[:32]

@@ -5,10 +5,10 @@ import re
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 
-from fragrant.data.video.row_of_frames import CannotRead, Frames, errors_named
+from fragrant.data.video.pictures import opened_picture
+from fragrant.data.video.row_of_frames import LIMITS, CannotRead, Frames, Limits, errors_named
 
 FIELD = re.compile(r"\{(?::0?(\d*)d)?\}|%0?(\d*)d")
 
@@ -38,37 +38,42 @@ class FrameFolder(Frames):
         VideoError: no file fits the template, or a number in between is missing.
     """
 
-    def __init__(self, path: str, *, template: str, base: int | None = None, short_side: int = 0):
-        super().__init__(path, short_side=short_side)
+    def __init__(
+        self, path: str, *, template: str, base: int | None = None, short_side: int = 0, limits: Limits = LIMITS
+    ):
+        super().__init__(path, short_side=short_side, limits=limits)
         with errors_named(path):
             pattern = name_pattern(template)
             files = os.listdir(path)
             numbered = {int(match[1]): match[0] for match in map(pattern.fullmatch, files) if match}
             if not numbered:
-                there = f"it holds '{min(files)}' and {len(files) - 1} more" if files else "it is empty"
-                raise CannotRead(f"no file in this folder fits DATA.IMAGE_TEMPLATE '{template}'; {there}")
+                content = f"it holds '{min(files)}' and {len(files) - 1} more" if files else "it is empty"
+                raise CannotRead(f"no file in this folder fits DATA.IMAGE_TEMPLATE '{template}'; {content}")
             first = min(numbered) if base is None else base
-            wanted = range(first, max(numbered) + 1)
-            missing = next((number for number in wanted if number not in numbered), None)
-            if missing is not None or not wanted:
-                raise CannotRead(f"frame '{template}' number {first if missing is None else missing} is missing")
-            self._files = [numbered[number] for number in wanted]
+            there = [number for number in sorted(numbered) if number >= first]
+            # not a list of all that should be there: one stray picture may be named by date and time
+            missing = next((wanted for wanted, number in enumerate(there, first) if wanted != number), None)
+            if missing is not None or not there:
+                last = f", the last one there is {there[-1]}" if there else ""
+                raise CannotRead(f"frame '{template}' number {first if missing is None else missing} is missing{last}")
+            self._files = [numbered[number] for number in there]
 
     def __len__(self) -> int:
         return len(self._files)
 
     def _load(self, numbers: list[int]) -> Tensor:
-        pictures = [self._picture(self._files[number]) for number in numbers]
-        sizes = {picture.shape[:2] for picture in pictures}
-        if len(sizes) > 1:
-            (a, b), (c, d) = sorted(sizes)[:2]
-            raise CannotRead(f"its frames differ in size, {b}x{a} and {d}x{c}")
-        return torch.from_numpy(np.stack(pictures))
+        first = self._picture(self._files[numbers[0]])
+        self.limits.check(len(numbers), *first.shape[:2])
+        pixels = np.empty((len(numbers), *first.shape), np.uint8)
+        for at, number in enumerate(numbers):
+            picture = self._picture(self._files[number]) if at else first
+            if picture.shape != first.shape:
+                (a, b), (c, d) = sorted([first.shape[:2], picture.shape[:2]])
+                raise CannotRead(f"its frames differ in size, {b}x{a} and {d}x{c}")
+            pixels[at] = picture
+        return torch.from_numpy(pixels)
 
     def _picture(self, name: str) -> np.ndarray:
         """(H, W, 3) RGB, of gray and palette pictures as well"""
-        try:
-            with Image.open(os.path.join(self.path, name)) as picture:
-                return np.asarray(picture.convert("RGB"))
-        except (OSError, ValueError, SyntaxError) as error:  # what Pillow raises for torn files
-            raise CannotRead(f"'{name}' is no picture, or torn") from error
+        with opened_picture(os.path.join(self.path, name), self.limits) as picture:
+            return np.asarray(picture.convert("RGB"))

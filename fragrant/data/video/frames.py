@@ -18,10 +18,18 @@ from fragrant.data.video.frame_folder import FrameFolder
 from fragrant.data.video.other_decoders import DECODERS
 from fragrant.data.video.packets import Doubtful
 from fragrant.data.video.readers import Counter, Seeker, Source
-from fragrant.data.video.row_of_frames import CannotRead, Frames, VideoError, errors_named, reduced_size
+from fragrant.data.video.row_of_frames import (
+    LIMITS,
+    CannotRead,
+    Frames,
+    Limits,
+    VideoError,
+    errors_named,
+    reduced_size,
+)
 from fragrant.data.video.tensor_file import SUFFIXES, TensorFile
 
-__all__ = ["Frames", "OpenFrames", "VideoError", "VideoFile", "open_frames"]
+__all__ = ["Frames", "Limits", "OpenFrames", "VideoError", "VideoFile", "open_frames"]
 
 # Colours are converted by one thread: PyAV's default from version 17 on, one per core, takes longer to start than to
 # convert.
@@ -33,14 +41,24 @@ OpenFrames = Callable[[str], Frames]
 class VideoFile(Frames):
     """The frames of one video file, turned upright where the file says so. See ``open_frames``."""
 
-    def __init__(self, path: str, *, backend: str = "pyav", multi_thread: bool = False, short_side: int = 0):
-        super().__init__(path, short_side=short_side)
-        self._multi_thread = multi_thread
+    def __init__(
+        self,
+        path: str,
+        *,
+        backend: str = "pyav",
+        multi_thread: bool = False,
+        short_side: int = 0,
+        limits: Limits = LIMITS,
+    ):
+        super().__init__(path, short_side=short_side, limits=limits)
+        self._backend, self._multi_thread = backend, multi_thread
         self._to_rgb = VideoReformatter()
         seeker = DECODERS.get(backend, Seeker)
         with errors_named(path):
             if not os.path.isfile(path):  # FFmpeg would also take a folder, a pipe or an address for a video
                 raise CannotRead("it is not a file" if os.path.exists(path) else "no such file")
+            if not os.path.getsize(path):  # in FFmpeg's words; some files of /proc have no size and never end
+                raise CannotRead("Invalid data found when processing input")
             try:
                 self._reader: Seeker | Counter = seeker(self._open_source)
             except Doubtful:
@@ -54,7 +72,8 @@ class VideoFile(Frames):
         self._reader.close()
 
     def _open_source(self, *, quick: bool) -> Source:
-        return Source(os.path.abspath(self.path), quick=quick, multi_thread=self._multi_thread)
+        path = os.path.abspath(self.path)
+        return Source(path, quick=quick, multi_thread=self._multi_thread, limits=self.limits)
 
     def _load(self, numbers: list[int]) -> Tensor:
         try:
@@ -74,12 +93,14 @@ class VideoFile(Frames):
 
     def _fill(self, numbers: list[int]) -> Tensor:
         """(len(numbers), H, W, 3) for ascending frame numbers"""
+        self._check_room(len(numbers), *self._reader.size)  # as the header says, before anything is decoded
         place = {number: at for at, number in enumerate(numbers)}
         pixels: Tensor | None = None
         size: tuple[int, int] | None = None
         for number, frame in self._reader.frames(numbers):
             picture, coded = self._upright(frame)
             if pixels is None:
+                self._check_room(len(numbers), *coded)
                 size, pixels = coded, torch.empty(len(numbers), *picture.shape, dtype=torch.uint8)
             assert size is not None
             if coded != size:
@@ -87,6 +108,11 @@ class VideoFile(Frames):
             pixels.numpy()[place[number]] = picture
         assert pixels is not None  # a number is asked for
         return pixels
+
+    def _check_room(self, count: int, height: int, width: int) -> None:
+        """``count`` frames of this size as coded; other decoders than PyAV reduce none of them."""
+        reduced = (height, width) if self._backend in DECODERS else reduced_size(height, width, self.short_side)
+        self.limits.check(count, *reduced)
 
     def _upright(self, frame: av.VideoFrame | np.ndarray) -> tuple[np.ndarray, tuple[int, int]]:
         """(H, W, 3) of what a reader hands out, valid until the next call; the size as coded"""
@@ -108,6 +134,7 @@ def open_frames(
     short_side: int = 0,
     template: str = "{:05d}.jpg",
     base: int | None = None,
+    limits: Limits = LIMITS,
 ) -> Frames:
     """Opens a video file, a folder of pictures or a tensor: ``len(frames)``, ``frames.read([0, 8, 16])``,
     ``frames.fps``.
@@ -121,13 +148,14 @@ def open_frames(
             those of a
             later resize; 0 = no.
         template, base: of a folder, see ``FrameFolder``.
+        limits: a video that takes more memory cannot be read.
 
     Raises:
         VideoError: there is no such file, or nothing in it decodes.
     """
     path = os.fspath(path)
     if os.path.isdir(path):
-        return FrameFolder(path, template=template, base=base, short_side=short_side)
+        return FrameFolder(path, template=template, base=base, short_side=short_side, limits=limits)
     if path.endswith(SUFFIXES):
-        return TensorFile(path, short_side=short_side)
-    return VideoFile(path, backend=backend, multi_thread=multi_thread, short_side=short_side)
+        return TensorFile(path, short_side=short_side, limits=limits)
+    return VideoFile(path, backend=backend, multi_thread=multi_thread, short_side=short_side, limits=limits)

@@ -3,22 +3,20 @@ frames, bit for bit."""
 
 import itertools
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
 
 import av
 import numpy as np
 
+from fragrant.data.video.containers import ANY_TAGS as ANY_TAGS
+from fragrant.data.video.containers import open_container
 from fragrant.data.video.packets import Doubtful, PacketTable, droppable, has_table, list_packets
-from fragrant.data.video.row_of_frames import CannotRead
+from fragrant.data.video.row_of_frames import LIMITS, CannotRead, Limits
 
 # FFmpeg then decodes nothing to guess what time stamps tell anyway
 QUICK = {
     "probesize": "4096",
     "analyzeduration": "0",
 }
-# Some files carry tags that are no UTF-8: PyAV before 19 has to be told to live with them, later ones know no such
-# argument.
-ANY_TAGS: dict[str, Any] = {"metadata_errors": "ignore"} if int(av.__version__.split(".")[0]) < 19 else {}
 KEPT_BYTES = 64 * 2**20  # decoded frames of one file that are kept rather than decoded twice
 
 
@@ -35,16 +33,17 @@ class Source:
             containers
             whose header says which streams they have (others crash PyAV 15 to 17).
         multi_thread: let the decoder use threads.
+        limits: larger frames are not decoded, whatever the header says of them.
 
     Raises:
         CannotRead, av.FFmpegError
     """
 
-    def __init__(self, path: str, *, quick: bool, multi_thread: bool):
+    def __init__(self, path: str, *, quick: bool, multi_thread: bool = False, limits: Limits = LIMITS):
         if quick and not has_table(_first_bytes(path)):
             raise CannotRead("its header does not list its streams")
-        self.path = path
-        self.container = av.open(path, options=QUICK if quick else {}, **ANY_TAGS)
+        self.path, self.limits = path, limits
+        self.container = open_container(path, limits=limits, options=QUICK if quick else {})
         streams = [
             stream
             for stream in self.container.streams.video
@@ -55,16 +54,36 @@ class Source:
             raise CannotRead("it has no video stream")
         self.stream = streams[0]
         self.decoder = self.stream.codec_context
+        try:
+            self._check()
+        except CannotRead:
+            self.close()
+            raise
+        self.decoder.options = {"max_pixels": str(limits.pixels)}
         self.decoder.thread_type = "AUTO" if multi_thread else "NONE"
         self.decoder.thread_count = 0 if multi_thread else 1
         # With threads the decoder is packets ahead of its output, and which frames it drops cannot be said packet by
         # packet.
         self.may_drop = not multi_thread and droppable(self.stream.codec.canonical_name, self.decoder.extradata or b"")
+        self.size = (self.decoder.height, self.decoder.width)  # as the header says, 0 where it says nothing
         rate = self.stream.average_rate or self.stream.guessed_rate
         self.fps = float(rate) if rate else None
 
     def close(self) -> None:
         self.container.close()
+
+    def explained(self, error: av.FFmpegError) -> Exception:
+        """Why not one frame decodes; where not even the header says their size, FFmpeg mostly found them too large to
+        look at."""
+        if any(self.size):
+            return error
+        hint = f"they may be larger than DATA.MAX_FRAME_MEGAPIXELS {self.limits.megapixels:g} allows"
+        return CannotRead(f"{error.strerror or type(error).__name__}; it does not say how large its frames are, {hint}")
+
+    def _check(self) -> None:
+        if self.decoder is None:
+            raise CannotRead("FFmpeg has no decoder for its codec")
+        self.limits.check(1, self.decoder.height, self.decoder.width)
 
 
 OpenSource = Callable[..., Source]  # open_source(quick=True)
@@ -90,7 +109,7 @@ class Seeker:
         except (Doubtful, av.FFmpegError) as error:
             self.close()
             raise Doubtful(str(error)) from error
-        self.fps = self._source.fps
+        self.fps, self.size = self._source.fps, self._source.size
 
     def __len__(self) -> int:
         return len(self._table.shown)
@@ -176,6 +195,7 @@ class Counter:
         self._kept: list[av.VideoFrame] | None = []
         self._count, size = 0, 0
         self.fps: float | None = None
+        self.size = (0, 0)
         for frame in self._decode():
             self._count += 1
             size += sum(plane.buffer_size for plane in frame.planes)
@@ -203,13 +223,13 @@ class Counter:
 
     def _decode(self) -> Iterator[av.VideoFrame]:
         source = self._open_source(quick=False)
-        self.fps, any_frame = source.fps, False
+        self.fps, self.size, any_frame = source.fps, source.size, False
         try:
             for frame in source.container.decode(source.stream):
                 any_frame = True
                 yield frame
-        except av.FFmpegError:
+        except av.FFmpegError as error:
             if not any_frame:
-                raise
+                raise source.explained(error) from error
         finally:
             source.close()

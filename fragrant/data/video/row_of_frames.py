@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import NamedTuple
 
 import av
 import numpy as np
@@ -10,7 +11,8 @@ import torch
 from torch import Tensor
 
 from fragrant.data.transforms.view_transforms import resize, short_side_size
-from fragrant.errors import UserError
+from fragrant.distributed.signals import Interrupted
+from fragrant.errors import RunStopped, UserError
 
 
 class VideoError(UserError):
@@ -30,9 +32,47 @@ def errors_named(path: str) -> Iterator[None]:
         raise VideoError(f"video '{path}' cannot be read: {error}") from error
     except (av.FFmpegError, OSError) as error:
         raise VideoError(f"video '{path}' cannot be read: {error.strerror or type(error).__name__}") from error
-    except (RuntimeError, ValueError, MemoryError) as error:
+    except (UserError, RunStopped, Interrupted):  # not of the file
+        raise
+    except Exception as error:  # hostile files bring about nearly every type
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise VideoError(f"video '{path}' cannot be read: {reason}") from error
+
+
+class Limits(NamedTuple):
+    """What one video may take: a file of some kilobytes can ask for all of the memory.
+
+    Attributes:
+        megapixels: of one frame, DATA.MAX_FRAME_MEGAPIXELS; 8K has 33.
+        gigabytes: of the decoded frames that are read at once, DATA.MAX_DECODED_GB; 10^9 bytes.
+    """
+
+    megapixels: float = 36.0
+    gigabytes: float = 2.0
+
+    @property
+    def pixels(self) -> int:
+        return int(self.megapixels * 1e6)
+
+    def check(self, count: int, height: int, width: int) -> None:
+        """
+        Raises:
+            CannotRead: ``count`` frames of this size are too much.
+        """
+        if height * width > self.pixels:
+            raise CannotRead(
+                f"its frames are {width}x{height}, {height * width / 1e6:.1f} megapixels; DATA.MAX_FRAME_MEGAPIXELS "
+                f"allows {self.megapixels:g}"
+            )
+        needed = count * height * width * 3 / 1e9
+        if needed > self.gigabytes:
+            raise CannotRead(
+                f"{count} frames of {width}x{height} take {needed:.1f} GB of memory; DATA.MAX_DECODED_GB allows "
+                f"{self.gigabytes:g}"
+            )
+
+
+LIMITS = Limits()
 
 
 def reduced_size(height: int, width: int, short_side: int) -> tuple[int, int]:
@@ -47,12 +87,14 @@ class Frames(ABC):
         path: the file or folder.
         fps: frames per second, None where nothing says.
         short_side: larger frames come reduced to it; 0 = as they are.
+        limits: what takes more cannot be read.
     """
 
-    def __init__(self, path: str, *, fps: float | None = None, short_side: int = 0):
+    def __init__(self, path: str, *, fps: float | None = None, short_side: int = 0, limits: Limits = LIMITS):
         self.path = path
         self.fps = fps
         self.short_side = short_side
+        self.limits = limits
 
     @abstractmethod
     def __len__(self) -> int:

@@ -2,13 +2,17 @@
 
 import os
 import pickle
+import warnings
+import zipfile
+from typing import TypeGuard
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from fragrant.data.video.row_of_frames import CannotRead, Frames, errors_named
+from fragrant.data.video.row_of_frames import LIMITS, CannotRead, Frames, Limits, errors_named
 
+MOST_FPS = 10**6
 SUFFIXES = (".pt", ".pth", ".npy")
 
 
@@ -20,25 +24,31 @@ class TensorFile(Frames):
         VideoError: it is something else.
     """
 
-    def __init__(self, path: str, *, short_side: int = 0):
-        super().__init__(path, short_side=short_side)
+    def __init__(self, path: str, *, short_side: int = 0, limits: Limits = LIMITS):
+        super().__init__(path, short_side=short_side, limits=limits)
         with errors_named(path):
             if not os.path.isfile(path):
                 raise CannotRead("it is not a file" if os.path.exists(path) else "no such file")
+            if not os.path.getsize(path):
+                raise CannotRead("the file is empty")
             frames = self._open()
-            if not isinstance(frames, Tensor) or frames.dtype != torch.uint8 or frames.ndim != 4 or not len(frames):
-                got = f"{tuple(frames.shape)} {frames.dtype}" if isinstance(frames, Tensor) else type(frames).__name__
-                raise CannotRead(f"expected uint8 frames (T, H, W, 3) or (T, 3, H, W), got {got}")
+            if not holds_frames(frames):
+                raise CannotRead(f"expected uint8 frames (T, H, W, 3) or (T, 3, H, W), got {described(frames)}")
             if frames.shape[3] != 3:
                 frames = frames.permute(0, 2, 3, 1)
             if frames.shape[3] != 3:
                 raise CannotRead(f"expected frames of 3 channels, got the shape {tuple(frames.shape)}")
+            # without storage for its pixels (of one channel at least): a tensor of a few bytes, expanded to any size
+            if frames.shape[:3].numel() > frames.untyped_storage().nbytes():
+                raise CannotRead(f"its shape {tuple(frames.shape)} promises more pixels than the file holds")
+            limits.check(1, *frames.shape[1:3])
             self._frames = frames
 
     def __len__(self) -> int:
         return len(self._frames)
 
     def _load(self, numbers: list[int]) -> Tensor:
+        self.limits.check(len(numbers), *self._frames.shape[1:3])
         return self._frames[numbers].contiguous()
 
     def close(self) -> None:
@@ -46,14 +56,74 @@ class TensorFile(Frames):
 
     def _open(self) -> object:
         if self.path.endswith(".npy"):
-            # "c": torch wants memory that could be written to
-            array = np.load(self.path, mmap_mode="c", allow_pickle=False)
-            return torch.from_numpy(array) if array.dtype == np.uint8 else torch.tensor([])
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of sizes that it refuses then
+                # "c": torch wants memory that could be written to
+                array = np.lib.format.open_memmap(self.path, mode="c")
+            return torch.from_numpy(array) if array.dtype == np.uint8 else array
+        need_stored_as_is(self.path)
         try:
-            content = torch.load(self.path, mmap=True, weights_only=True)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of tensors that are refused below
+                content = torch.load(self.path, mmap=True, weights_only=True, map_location="cpu")
         except (pickle.UnpicklingError, EOFError) as error:
             raise CannotRead("it holds something other than tensors") from error
         if not isinstance(content, dict):
             return content
-        self.fps = content.get("fps")
+        self.fps = frame_rate(content.get("fps"))
         return content.get("frames")
+
+
+def holds_frames(frames: object) -> TypeGuard[Tensor]:
+    """Whether these are numbers in memory, four-dimensional and some: a tensor may also be sparse, without any memory
+    (meta), or a promise to compute (negated, nested)."""
+    return (
+        type(frames) in (Tensor, torch.nn.Parameter)
+        and isinstance(frames, Tensor)
+        and frames.dtype == torch.uint8
+        and frames.layout == torch.strided
+        and frames.device.type == "cpu"
+        and not (frames.is_nested or frames.is_neg() or frames.is_conj())
+        and frames.ndim == 4
+        and frames.numel() > 0
+    )
+
+
+def described(frames: object) -> str:
+    """``"(9, 48, 64, 3) torch.float32"``"""
+    if not isinstance(frames, Tensor | np.ndarray):
+        return type(frames).__name__
+    kind = ""
+    if isinstance(frames, Tensor) and (frames.layout != torch.strided or frames.device.type != "cpu"):
+        kind = f" {frames.device.type} {frames.layout}"
+    return f"{tuple(frames.shape)} {frames.dtype}{kind}"
+
+
+def frame_rate(value: object) -> float | None:
+    """
+    Raises:
+        CannotRead: it is no frame rate.
+    """
+    if value is None:
+        return None
+    if isinstance(value, Tensor) and value.numel() == 1:
+        value = value.item()
+    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 < value <= MOST_FPS:
+        raise CannotRead(f"its frame rate must be a number above 0 and at most {MOST_FPS}, got {str(value)[:40]!r}")
+    return float(value)
+
+
+def need_stored_as_is(path: str) -> None:
+    """Of an archive: torch stores every part as it is, and a compressed one may grow a thousandfold.
+
+    Raises:
+        CannotRead: parts are compressed, or promise more bytes than the file has.
+    """
+    if not zipfile.is_zipfile(path):
+        return  # torch.load refuses to map it
+    with zipfile.ZipFile(path) as archive:
+        parts = archive.infolist()
+    if any(part.compress_type != zipfile.ZIP_STORED or part.file_size != part.compress_size for part in parts):
+        raise CannotRead("its parts are compressed, which torch.save does not do")
+    if sum(part.file_size for part in parts) > os.path.getsize(path):
+        raise CannotRead("its parts promise more bytes than the file has")

@@ -2,7 +2,9 @@
 
 import pytest
 
-from fragrant.data.lists.locations import Folders, locate, move_root
+from fragrant.data.lists.errors import ListError
+from fragrant.data.lists.locations import Folders, kept_inside, locate, move_root
+from fragrant.data.lists.records import read_list, read_list_and_faults
 
 
 @pytest.mark.parametrize(
@@ -59,3 +61,55 @@ def test_the_order_of_places(folder, monkeypatch):
         f"{folder}/{name}" for name in ("a.mp4", "b.AVI", "z.mp4", "a.mp4")
     ]
     assert locate([], folder="lists", root_replace=("/x", "/y")) == []
+
+
+OLD_NEW = {"root_replace": ("/old", "/new")}
+
+
+@pytest.mark.parametrize(
+    "path, where, expected",
+    [
+        ("a/b.mp4", {"prefix": "/data"}, "a/b.mp4"),
+        ("./a//b.mp4", {"prefix": "/data"}, "./a//b.mp4"),
+        ("a/../b.mp4", {"prefix": "/data"}, "b.mp4"),
+        ("..a/b..mp4", {"prefix": "/data"}, "..a/b..mp4"),
+        ("/elsewhere/../b.mp4", {"prefix": "/data"}, "/elsewhere/../b.mp4"),
+        ("../videos/b.mp4", {}, "../videos/b.mp4"),  # beside the list: no folder was said
+        ("/old/a/../b.mp4", OLD_NEW, "/old/b.mp4"),
+        ("/old/../b.mp4", {"prefix": "/data"}, "/old/../b.mp4"),
+        ("../b.mp4", OLD_NEW, "../b.mp4"),
+        ("../b.mp4", {"prefix": "/data"}, None),
+        ("..", {"prefix": "data"}, None),
+        ("a/../../b.mp4", {"prefix": "/data"}, None),
+        ("./../b.mp4", {"prefix": "/data"}, None),
+        ("/old/../b.mp4", OLD_NEW, None),
+        ("/old/a/../../../etc/b.mp4", {"prefix": "/data", **OLD_NEW}, None),
+        ("../b.mp4", {"prefix": "/data", **OLD_NEW}, None),
+    ],
+)
+def test_paths_that_climb_out_of_their_folder(path, where, expected):
+    if expected is None:
+        with pytest.raises(ValueError, match="leads out of DATA.*DATA.ALLOW_OUTSIDE_PREFIX True allows it$"):
+            kept_inside(path, **where)
+    else:
+        assert kept_inside(path, **where) == expected
+
+
+def test_a_list_with_paths_out_of_the_prefix(tmp_path):
+    for name in ("data/a.mp4", "secret.mp4", "disk/far.mp4", "beside.mp4"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "data" / "link").symlink_to(tmp_path / "disk")
+    rows = tmp_path / "train.csv"
+    rows.write_text("a.mp4 0\n../secret.mp4 1\nlink/far.mp4 1\nlink/../beside.mp4 0\n")
+    prefix = str(tmp_path / "data")
+    with pytest.raises(ListError, match=r"train.csv:2: the path '../secret.mp4' leads out of DATA.PATH_PREFIX '"):
+        read_list(rows, prefix=prefix)
+    records, faults = read_list_and_faults(rows, prefix=prefix)
+    assert [record.path for record in records] == [
+        f"{prefix}/{name}" for name in ("a.mp4", "link/far.mp4", "beside.mp4")
+    ]
+    assert [records.where(at)[-2:] for at in range(3)] == [":1", ":3", ":4"] and list(faults) == [2]
+    assert [record.path for record in read_list(rows, prefix=prefix, outside=True)] == [
+        f"{prefix}/{name}" for name in ("a.mp4", "../secret.mp4", "link/far.mp4", "link/../beside.mp4")
+    ]
