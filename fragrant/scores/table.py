@@ -165,12 +165,18 @@ def _table_of(columns: dict[str, np.ndarray]) -> ScoreTable:
     kinds |= {"enhancement": "U", "paths": "U", "header": "U"}
     wrong = [name for name, letters in kinds.items() if columns[name].dtype.kind not in letters]
     header = simplejson.loads(str(columns["header"]))
-    if wrong or not isinstance(header, dict) or number["labels"].ndim not in (1, 2) or number["present"].ndim != 2:
+    if wrong or not isinstance(header, dict):
         raise ValueError(f"columns {wrong} are of another kind")
-    views = zip(columns["clip"].tolist(), columns["crop"].tolist(), columns["enhancement"].tolist(), strict=True)
+    n, views, classes = number["logits"].shape
+    labels, flat = number["labels"], (n,) if number["labels"].dtype != torch.bool else (n, classes)
+    wanted = {"ids": (n,), "labels": flat, "luma": (n,), "present": (n, views)}
+    wrong = [name for name, shape in wanted.items() if number[name].shape != shape]
+    if wrong or (labels.dtype != torch.bool and ((labels < UNKNOWN) | (labels >= max(classes, 1))).any()):
+        raise ValueError(f"columns {wrong or 'labels'} do not fit logits {tuple(number['logits'].shape)}")
+    names = zip(columns["clip"].tolist(), columns["crop"].tolist(), columns["enhancement"].tolist(), strict=True)
     return ScoreTable(
         paths=tuple(columns["paths"].tolist()),
-        views=tuple(ViewName(*view) for view in views),
+        views=tuple(ViewName(*view) for view in names),
         class_names=tuple(map(str, columns["class_names"].tolist())) or None,
         choices=choices,
         header=header,

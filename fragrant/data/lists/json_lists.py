@@ -36,6 +36,8 @@ def json_rows(text: str) -> list[Row]:
     rows = []
     for number, entry in enumerate(entries, start=1):
         try:
+            if not isinstance(entry, dict):
+                raise TypeError
             rows.append(_diving48(entry) if "vid_name" in entry else _something(entry))
         except (KeyError, TypeError, ValueError) as error:
             shown = str(entry)[:100] if isinstance(entry, dict) and len(entry) < 20 else type(entry).__name__
