@@ -119,7 +119,9 @@ def test_the_tensors_are_read(name, zipped, tmp_path):
     path, odd = tmp_path / "weights.pth", OBJECTS[name]()
     content = {"model": tiny().state_dict(), "args": odd, "epoch": 3, "nested": [{"a": odd}]}
     torch.save(content, path, _use_new_zipfile_serialization=zipped)
-    read_by_all_keys(path) if zipped else load_checkpoint(path)
+    if zipped and name in ("namespace", "numpy scalar", "numpy array", "yacs"):
+        read_by_all_keys(path)
+    assert load_checkpoint(path)["model"].keys() == tiny().state_dict().keys()
 
 
 @pytest.mark.parametrize("make", [mmengine_config, omegaconf_config])

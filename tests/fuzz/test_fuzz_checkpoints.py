@@ -142,7 +142,7 @@ def odd_inside(value, rng: random.Random):
     return changed
 
 
-@examples(150, 50_000)
+@examples(80, 50_000)
 def test_odd_entries_in_whole_files(number, state, tmp_path):
     """What is taken up can be trained on; what is refused has changed nothing."""
     path = tmp_path / "a.pyth"

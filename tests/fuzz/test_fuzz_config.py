@@ -49,7 +49,7 @@ def test_damaged_configs(number, tmp_path):
     tried(check, SEEDS, number)
 
 
-@examples(150, 50_000)
+@examples(80, 50_000)
 def test_keys_and_values(number):
     keys = st.one_of(st.sampled_from(NAMES), st.sampled_from(NAMES), YAML, st.sampled_from(NAMES).map(lambda k: k[:-1]))
 
