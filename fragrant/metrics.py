@@ -41,6 +41,16 @@ def topk_accuracy(scores: Tensor, labels: Tensor, ks: Sequence[int] = (1, 5)) ->
     return 100 * topk_correct(scores, labels, ks).double().mean(1)
 
 
+def not_finite(logits: Tensor) -> Tensor:
+    """(N, V, K) -> (N,) bool: is any logit of any view NaN or infinite? Then nothing is known about the video."""
+    return ~logits.isfinite().flatten(1).all(1)
+
+
+def in_words_not_finite(videos: int) -> str:
+    """What stands beside every number that such videos are in."""
+    return f"{videos} video{'s' if videos != 1 else ''} with NaN or infinite scores"
+
+
 def ensemble(logits: Tensor, *, space: str = "logits", method: str = "sum") -> Tensor:
     """(N, V, K), the logits of every view of N videos -> (N, K): one score per video and class, float32 or better.
 
@@ -207,7 +217,11 @@ def calibration_error(probs: Tensor, right: Tensor, *, bins: int = 15) -> float:
     Args:
         probs: (N, K), rows sum to 1.
         right: (N,) bool, is the most probable class the label?
+
+    Rows with a NaN have no confidence and are left out; NaN where no row is left.
     """
+    known = ~probs.isnan().any(1)
+    probs, right = probs[known], right[known]
     confidence, right = probs.double().amax(1), right.double()
     place = (confidence * bins).ceil().long().clamp(1, bins) - 1  # ranges (0, 1/bins], ...
     gaps = torch.zeros(bins, dtype=torch.float64).index_add_(0, place, right - confidence)
@@ -218,9 +232,12 @@ def average_precision(scores: Tensor, targets: Tensor) -> Tensor:
     """(N, K) scores, (N, K) bool -> (K,) float64 in percent: area under each class's precision-recall steps; NaN
     without a positive.
 
-    Equal scores count as one step, so that the order of the videos does not matter.
+    Equal scores count as one step, so that the order of the videos does not matter. A row with a NaN is behind all
+    others.
     """
-    columns = [_average_precision(scores[:, k].double(), targets[:, k].bool()) for k in range(scores.shape[1])]
+    scores = scores.double()
+    scores = scores.masked_fill(scores.isnan().any(1, keepdim=True), -math.inf)
+    columns = [_average_precision(scores[:, k], targets[:, k].bool()) for k in range(scores.shape[1])]
     return 100 * torch.tensor(columns, dtype=torch.float64)
 
 

@@ -18,6 +18,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from fragrant.errors import UserError
+from fragrant.files import expanded
 
 VARIABLE = "FRAGRANT_IMPORT"  # several are separated by os.pathsep; child processes get theirs through it
 GROUP = "fragrant.plugins"
@@ -47,7 +48,7 @@ def load_plugins(given: Sequence[str] = ()) -> None:
         if entry.module not in _from_packages:
             _import(entry.module, f"entry point {entry.name} of {GROUP}")
             _from_packages.append(entry.module)
-    names = list(dict.fromkeys([*_from_environment(), *given]))
+    names = list(dict.fromkeys([*_from_environment(), *map(expanded, given)]))
     if names:
         os.environ[VARIABLE] = os.pathsep.join(names)
     for name in names:
@@ -112,13 +113,13 @@ def expect_plugins_of(text: str) -> None:
     first = text.split("\n", 1)[0]
     try:
         names = json.loads(first.removeprefix(MARK)) if first.startswith(MARK) else []
-    except ValueError:
+    except (ValueError, RecursionError):
         names = []
     expect_plugins(names if isinstance(names, list) else [])
 
 
 def expect_plugins(names: Iterable[str]) -> None:
-    _expected[:] = [str(name) for name in names]
+    _expected[:] = [name for name in names if isinstance(name, str) and name.isprintable()]
 
 
 def missing_plugins() -> list[str]:

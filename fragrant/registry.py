@@ -11,6 +11,8 @@ from fragrant.plugins import missing_hint
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """``"did you mean 'x'? "`` for the closest known name (upper and lower case count alike), or nothing."""
+    if len(name) > 100:  # no name is so long, and comparing takes long
+        return ""
     by_lower = {candidate.lower(): candidate for candidate in known}
     close = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=0.6)
     return f"did you mean '{by_lower[close[0]]}'? " if close else ""

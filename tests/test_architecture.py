@@ -12,10 +12,11 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 
 # A room may import the rooms of lower floors, and its own files. Rooms on one floor are siblings.
 FLOORS = [
-    {"errors", "version", "files"},
-    {"plugins"},
+    {"errors", "version", "texts", "stand_ins"},
+    {"files"},
+    {"plugins", "appended"},
     {"registry"},
-    {"config", "distributed", "workers"},
+    {"config", "distributed", "workers", "events"},
     {"logs", "checkpoint", "metrics"},
     {"kernels", "synthetic"},
     {"layers"},
@@ -31,8 +32,8 @@ FLOOR_OF = {room: height for height, rooms in enumerate(FLOORS) for room in room
 CFG_FILES = {"engine/run.py", "engine/training.py", "engine/testing.py"}
 CFG_ROOMS = ("config/", "launch/")
 ADAPTER_FILES = ("models/",)
-# Who reads files of PyTorch: checkpoints and weights with their checksums; decoded frames, mapped; pickles of scores.
-READERS = {"fragrant/checkpoint.py", "fragrant/data/video/tensor_file.py", "fragrant/scores/pickles.py"}
+# Who reads files of PyTorch: checkpoints and weights with their checksums; decoded frames, mapped.
+READERS = {"fragrant/checkpoint.py", "fragrant/data/video/tensor_file.py"}
 LONGEST_FUNCTION = 60  # lines
 
 

@@ -6,7 +6,8 @@ import sys
 from pathlib import Path
 
 from fragrant.errors import RunStopped
-from fragrant.launch import add_common_arguments, exit_code
+from fragrant.launch import add_common_arguments, exit_code, path_argument
+from fragrant.texts import say
 
 
 def main(arguments) -> None:
@@ -26,12 +27,12 @@ def main(arguments) -> None:
             unreadable += lines
         out = Path(arguments.out, edition) if len(arguments.edition) > 1 else Path(arguments.out)
         print(f"{arguments.set} {found.edition}".strip() + f" -> {out}")
-        print("\n".join(write_set(found, root, out)))
+        say(write_set(found, root, out))
         sets = f"TRAIN.DATASET {arguments.set} TEST.DATASET {arguments.set}"
         classes = f" MODEL.NUM_CLASSES {len(found.class_names)}" if found.class_names else ""
         print(f"use: {sets} DATA.PATH_TO_DATA_DIR {out} DATA.PATH_PREFIX {root}{more}{classes}")
     if unreadable:
-        print("\n".join(unreadable))
+        say(unreadable)
         raise RunStopped(f"{len(unreadable)} video(s) cannot be unpacked, see above; the lists are without them")
 
 
@@ -46,24 +47,22 @@ def start(words: list[str]) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("set", metavar="SET", help=", ".join([*SETS.names(), LISTS]))
-    parser.add_argument("--root", required=True, metavar="DIR", help="the folder that the set was unpacked in")
+    folder = {"type": path_argument, "metavar": "DIR"}
+    parser.add_argument("--root", required=True, **folder, help="the folder that the set was unpacked in")
     parser.add_argument(
-        "--out", required=True, metavar="DIR", help="where train.csv, val.csv, test.csv and classes.txt are written"
+        "--out", required=True, **folder, help="where train.csv, val.csv, test.csv and classes.txt are written"
     )
     parser.add_argument(
         "--edition", nargs="+", default=[""], metavar="NAME", help="editions, several go into folders of their own"
     )
     parser.add_argument(
-        "--videos", default="", metavar="DIR", help="the folder of the videos, where it is not found below --root"
+        "--videos", default="", **folder, help="the folder of the videos, where it is not found below --root"
     )
     parser.add_argument(
         "--list", action="append", default=[], metavar="SPLIT=FILE", help=f"a list of a {LISTS}, paths from --root"
     )
     parser.add_argument(
-        "--frames",
-        default="",
-        metavar="DIR",
-        help="unpack the videos into folders of pictures below it, and list those",
+        "--frames", default="", **folder, help="unpack the videos into folders of pictures below it, and list those"
     )
     parser.add_argument(
         "--template",

@@ -113,6 +113,11 @@ def _data(cfg: CfgNode) -> Iterator[str]:
                 f"DATA.{key} {data[key]} has {len(data[key])} values for the {channels[0]} channels of "
                 "DATA.INPUT_CHANNEL_NUM"
             )
+        if any(value > 1 for value in data[key]):
+            yield (
+                f"DATA.{key} {data[key]} has values above 1, but pixels are in 0..1 here: divide by 255 what counts "
+                "0..255"
+            )
     if bool(data.TRAIN_JITTER_SCALES_RELATIVE) != bool(data.TRAIN_JITTER_ASPECT_RELATIVE):
         yield (
             "DATA.TRAIN_JITTER_SCALES_RELATIVE and DATA.TRAIN_JITTER_ASPECT_RELATIVE belong together: give both or "

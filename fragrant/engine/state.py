@@ -8,6 +8,7 @@ from fragrant.checkpoint import CheckpointError, rng_state, set_rng_state
 from fragrant.distributed import gather_objects, rank, world_size
 from fragrant.engine.meter import TrainMeter
 from fragrant.engine.parallel import cut_like, sharded_optimizer_state, whole_state
+from fragrant.engine.resumable import check_fits
 from fragrant.engine.start import Start, of_another
 from fragrant.objectives import Objective
 from fragrant.optim.step import Stepper
@@ -42,6 +43,7 @@ class RunState:
         )
         self.num_batches, self.videos, self.facts = num_batches, videos, facts
         self.best: dict = {}
+        self.lost = 0  # videos of the last validation with NaN or infinite scores
         self.meter: TrainMeter | None = None  # of the epoch at work
 
     def to_save(self, finished_epochs: int, done: int) -> dict:
@@ -105,7 +107,9 @@ def take_up(
     if not state:
         return
     try:
-        optimizer.load_state_dict(sharded_optimizer_state(state["optimizer_state"], optimizer))
+        check_fits(state, objective, optimizer, scaler)
+        if "optimizer_state" in state:
+            load_optimizer(optimizer, state["optimizer_state"])
         if state["scaler_state"]:  # empty for every format but fp16
             scaler.load_state_dict(state["scaler_state"])
         if state.get("objective_state"):
@@ -114,13 +118,21 @@ def take_up(
             unexpected = objective.load_state_dict(further, strict=False).unexpected_keys
             if unexpected:
                 raise KeyError(f"{unexpected[0]} is not part of this objective")
-    except (RuntimeError, ValueError, KeyError) as error:
+    except (RuntimeError, ValueError, KeyError, TypeError) as error:
         raise of_another(state["path"], error) from error
     if "stepper" in state:
         stepper.load_state_dict(state["stepper"])
     own = of_this_rank(state["rng"])
     if own is not None:
         set_rng_state(own)
+
+
+def load_optimizer(optimizer: torch.optim.Optimizer, state: dict) -> None:
+    """Its averages come back; weight decay, betas and the like stay as the config of today has them."""
+    own = [{name: value for name, value in group.items() if name != "params"} for group in optimizer.param_groups]
+    optimizer.load_state_dict(sharded_optimizer_state(state, optimizer))
+    for group, values in zip(optimizer.param_groups, own, strict=True):
+        group.update(values)
 
 
 def of_this_rank(values: list | dict) -> dict | None:

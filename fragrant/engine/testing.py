@@ -8,8 +8,9 @@ from pathlib import Path
 import torch
 from fvcore.common.config import CfgNode
 
-from fragrant.checkpoint import checkpoint_hash
+from fragrant.checkpoint import checkpoint_hash, checkpoint_path
 from fragrant.config import changed, dump_cfg
+from fragrant.config.compare import note_on_clips
 from fragrant.data import build_loader
 from fragrant.data.loader import ClipLoader
 from fragrant.data.transforms.gamma import middle_gamma
@@ -17,11 +18,12 @@ from fragrant.data.views import result_file_name, views_label
 from fragrant.distributed import from_main, is_main
 from fragrant.engine.accuracy import evaluation_report
 from fragrant.engine.announce import compare_class_names, evaluation_lines
-from fragrant.engine.build import OPTIMISTIC, Job, build_job_model, score
+from fragrant.engine.build import Job, build_job_model, note_of_test, score
 from fragrant.engine.results import run_facts, save_pickles, save_results
 from fragrant.engine.skipped import SkipReport
 from fragrant.errors import RunStopped
 from fragrant.logs import duration
+from fragrant.metrics import in_words_not_finite
 from fragrant.models.backbone import Backbone
 from fragrant.objectives import part_to_test
 from fragrant.report.build import present_test
@@ -34,7 +36,8 @@ def test(job: Job) -> None:
     """Multi-view test: scores of every view on disk, accuracies from them.
 
     Raises:
-        RunStopped: videos cannot be read, and TEST.ALLOW_MISSING is False; the scores of the others are written.
+        RunStopped: videos cannot be read, and TEST.ALLOW_MISSING is False, or some have NaN or infinite scores;
+            all that there is is written.
     """
     cfg, log = job.cfg, job.log
     weights = from_main(partial(weights_of_the_test, cfg))
@@ -42,23 +45,49 @@ def test(job: Job) -> None:
     model = build_job_model(job)
     state = announce_test(job, model, loader, weights)
     began = time.perf_counter()
-    protocol = {"protocol": OPTIMISTIC} if "test" in (cfg.TEST.SELECT_ON, state.get("selected_on")) else {}
+    note = note_of_test(cfg, state, [record.path for record in loader.dataset.records])
+    protocol = {"protocol": note} if note else {}
     scored = score(job, model, loader, title="test")
     missing = SkipReport(log, loader).report("test", device=job.device)
     names = loader.class_names or state.get("class_names")
     choices = {"choices": {name: list(values) for name, values in model.choices.items()}} if model.choices else {}
-    table = score_table(job, loader, scored, weights, class_names=names, more_header=choices | protocol)
+    table = score_table(
+        job,
+        loader,
+        scored,
+        weights,
+        class_names=names,
+        more_header=choices | protocol | of_weights(cfg, state, weights),
+    )
     seconds = time.perf_counter() - began
-    report_test(job, table, protocol, seconds)
+    lost = report_test(job, table, protocol, seconds)
+    faults = [lost] if lost else []
     if missing and not cfg.TEST.ALLOW_MISSING:
-        raise RunStopped(
+        faults.append(
             f"{len(missing)} of {len(loader.dataset.records)} test videos cannot be read and have no scores: "
             f"{', '.join(missing[:10])}{', ...' if len(missing) > 10 else ''}; those of the others are written; "
             "TEST.ALLOW_MISSING True accepts that"
         )
+    if faults:
+        raise RunStopped("; ".join(faults))
+
+
+def of_weights(cfg: CfgNode, state: dict, weights: str) -> dict:
+    """What a reader has to know about the weights, for the header of the scores; only what there is to say."""
+    changes = state.get("accepted_changes") or ()
+    facts = {
+        "clips_differ": note_on_clips(cfg, state.get("cfg"), where=weights),
+        "accepted_changes": f"config changed in the training: {'; '.join(changes)}" if changes else "",
+    }
+    return {name: text for name, text in facts.items() if text}
 
 
 def weights_of_the_test(cfg: CfgNode) -> str:
+    """See ``weights_for_test``; where this run has started anew beside the checkpoints of another, its own."""
+    own = checkpoint_path(cfg.OUTPUT_DIR, cfg.SOLVER.MAX_EPOCH)
+    named = cfg.TEST.CHECKPOINT_FILE_PATH or cfg.TEST.TEST_BEST
+    if cfg.TRAIN.ENABLE and not cfg.TRAIN.AUTO_RESUME and not named and own.is_file():
+        return str(own)
     return weights_for_test(
         output_dir=cfg.OUTPUT_DIR,
         checkpoint=cfg.TEST.CHECKPOINT_FILE_PATH,
@@ -88,11 +117,16 @@ def announce_test(job: Job, model: Backbone, loader: ClipLoader, weights: str) -
     )
     for line in lines:
         job.log.say(line)
+    for note in of_weights(cfg, state, weights).values():
+        job.log.warn(note)
     return state
 
 
-def report_test(job: Job, table: ScoreTable, protocol: dict[str, str], seconds: float) -> None:
-    """The numbers of a test: on disk, on the console, in the log, as a page."""
+def report_test(job: Job, table: ScoreTable, protocol: dict[str, str], seconds: float) -> str:
+    """The numbers of a test: on disk, on the console, in the log, as a page.
+
+    Which videos have NaN or infinite scores, of known class or not; "" where none has.
+    """
     cfg, log, out = job.cfg, job.log, Path(job.cfg.OUTPUT_DIR)
     scores = ensemble_views(table, table.header["rule"])
     summary = summarise(scores) | protocol
@@ -104,11 +138,16 @@ def report_test(job: Job, table: ScoreTable, protocol: dict[str, str], seconds: 
         views = (cfg.TEST.NUM_ENSEMBLE_VIEWS, cfg.TEST.NUM_SPATIAL_CROPS)
         name = result_file_name(cfg.DATA.NUM_FRAMES, cfg.DATA.TEST_CROP_SIZE, *views)
         save_pickles(out, scores, uniformer_name=name, slowfast_name=cfg.TEST.SAVE_RESULTS_PATH)
+    lost = [path for path, is_lost in zip(scores.paths, scores.not_finite.tolist(), strict=True) if is_lost]
+    fault = f"{in_words_not_finite(len(lost))}, of {len(table)}: {', '.join(lost[:10])}" if lost else ""
+    if lost:
+        fault += f"{', ...' if len(lost) > 10 else ''}; the weights, or the numbers of TEST.PRECISION, are too large"
+        log.warn(fault)
     for line in describe_summary(summary):
         if not line.startswith(("top-", "mAP ")):  # these come last
             log.say(line)
     told = evaluation_report(summary)
-    title = f"Test ({OPTIMISTIC})" if protocol else "Test"
+    title = f"Test ({protocol['protocol']})" if protocol else "Test"
     log.say(f"{title}: {told.text}, in {duration(seconds)}")
     log.record(
         {"split": "test_final", **told.stats, **protocol},
@@ -118,6 +157,7 @@ def report_test(job: Job, table: ScoreTable, protocol: dict[str, str], seconds: 
     if is_main() and whole:  # of parts: tools/report.py, when they are put together
         page = dict(training_log=out / "metrics.jsonl", board=log, step=cfg.SOLVER.MAX_EPOCH)
         present_test(cfg, table, out / "report.html", **page)
+    return fault
 
 
 def score_table(

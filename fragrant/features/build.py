@@ -1,13 +1,15 @@
 """From the config to features, classifiers and the tables of the published study."""
 
+import logging
 from collections.abc import Callable
 from pathlib import Path
 
 import torch
 from fvcore.common.config import CfgNode
 
-from fragrant.checkpoint import checkpoint_hash
+from fragrant.checkpoint import CheckpointError, checkpoint_hash, load_checkpoint
 from fragrant.config import changed
+from fragrant.config.compare import note_on_clips
 from fragrant.config.defaults import leaves
 from fragrant.data import build_loader, build_records
 from fragrant.data.build import frame_opener, gamma_range
@@ -27,6 +29,8 @@ from fragrant.models.weights import load_weights
 from fragrant.version import __version__
 
 SPLITS = ("train", "test")
+
+_log = logging.getLogger(__name__)
 
 # What features do not depend on. A key that is not named here changes the name of every cached file: new keys are safe
 # by default.
@@ -166,12 +170,25 @@ def clips_of(cfg: CfgNode, videos: dict) -> tuple[dict, torch.nn.Module, str]:
         torch.manual_seed(cfg.RNG_SEED)
         model = build_model(cfg)
     if cfg.TEST.CHECKPOINT_FILE_PATH:
-        report = load_weights(model, cfg.TEST.CHECKPOINT_FILE_PATH)
+        patterns = cfg.TRAIN.CHECKPOINT_CLEAR_NAME_PATTERN
+        report = load_weights(model, cfg.TEST.CHECKPOINT_FILE_PATH, clear_name_patterns=patterns)
         weights = f"file {checkpoint_hash(cfg.TEST.CHECKPOINT_FILE_PATH)}, {report.summary()}"
+        say_how_clips_differ(cfg)
     normalize = ClipNormalize(cfg.DATA.MEAN, cfg.DATA.STD, reverse_channels=cfg.DATA.REVERSE_INPUT_CHANNEL)
     network = ClipNetwork(model, normalize, pooled=cfg.FEATURES.OUTPUT == "pooled").eval()
     datasets = {split: build_loader(cfg, split, views_of="test").dataset for split in videos}
     return datasets, network, weights
+
+
+def say_how_clips_differ(cfg: CfgNode) -> None:
+    """A warning where the clips are not made as for the weights."""
+    path = cfg.TEST.CHECKPOINT_FILE_PATH
+    try:
+        text = load_checkpoint(path).get("cfg")
+    except CheckpointError:  # weights of another form, which carry no config
+        return
+    if note := note_on_clips(cfg, text, where=path):
+        _log.warning(note)
 
 
 def build_study(cfg: CfgNode) -> Study:

@@ -3,13 +3,12 @@
 import hashlib
 import json
 import os
-import zipfile
 from pathlib import Path
 
 import numpy as np
 
 from fragrant.errors import UserError
-from fragrant.files import written_whole
+from fragrant.files import open_plain, written_whole
 
 
 class FeatureError(UserError):
@@ -40,9 +39,9 @@ class FeatureCache:
     def read(self, path: Path) -> np.ndarray | None:
         """(V, D), or None: not there, damaged, or of other settings."""
         try:
-            with np.load(path) as stored:
+            with open_plain(path) as file, np.load(file, allow_pickle=False) as stored:
                 return stored["features"] if str(stored["settings"]) == self.settings else None
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        except Exception:  # a damaged archive can fail in any way
             return None
 
     def write(self, path: Path, features: np.ndarray, *, video: str) -> None:

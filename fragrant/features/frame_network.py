@@ -138,7 +138,7 @@ def fill_from_file(network: nn.Module, name: str, path: str, published) -> str:
         )
     try:
         network.load_state_dict(load_checkpoint(path))
-    except RuntimeError as error:  # names or shapes
+    except (RuntimeError, TypeError, AttributeError) as error:  # names, shapes, kinds
         raise FeatureError(
             f"FEATURES.WEIGHTS '{path}' does not fit {name}: {' '.join(str(error).split())[:300]}"
         ) from error

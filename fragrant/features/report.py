@@ -1,11 +1,12 @@
 """The results of a study in words: lines, Markdown tables, files."""
 
 import itertools
-import json
 from pathlib import Path
 
 import numpy as np
+import simplejson
 
+from fragrant.files import save_file
 from fragrant.metrics import Share
 
 
@@ -66,7 +67,6 @@ def table_lines(rows: list[dict]) -> list[str]:
 
 def save_results(folder: Path, name: str, results: list[dict], lines: list[str]) -> Path:
     """``<name>.json`` with every number, ``<name>.md`` with the lines; the latter's path."""
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / f"{name}.json").write_text(json.dumps(results, indent=1), encoding="utf-8")
-    (folder / f"{name}.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    save_file(folder / f"{name}.json", simplejson.dumps(results, indent=1, ignore_nan=True))
+    save_file(folder / f"{name}.md", "\n".join(lines) + "\n")
     return folder / f"{name}.md"

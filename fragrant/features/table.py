@@ -6,6 +6,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from fragrant.files import said_once, written_whole
+
 
 class FeatureTable(NamedTuple):
     """The videos of a list, in its order.
@@ -30,10 +32,12 @@ class FeatureTable(NamedTuple):
 
     def save(self, path: Path) -> None:
         """``numpy.load(path)`` gives the same fields; settings as JSON text."""
-        path.parent.mkdir(parents=True, exist_ok=True)
         columns: dict[str, Any] = {"features": self.features, "labels": self.labels, "paths": np.array(self.paths)}
         names, settings = (
             np.array(self.class_names or [], dtype=str),
             np.array(json.dumps(self.settings, sort_keys=True)),
         )
-        np.savez(path, **columns, class_names=names, settings=settings)
+        with said_once(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with written_whole(path) as file:
+                np.savez(file, **columns, class_names=names, settings=settings)

@@ -55,11 +55,15 @@ def load_mixer(checkpoint: str | os.PathLike, device: torch.device) -> Selective
         UserError: there is none in the file.
     """
     state = weights_of_part(load_checkpoint(os.fspath(checkpoint)), "mixer.").get("model_state", {})
-    if "query.weight" not in state:
+    query = state.get("query.weight") if isinstance(state, dict) else None
+    if not isinstance(query, torch.Tensor) or query.ndim != 2 or query.shape[1] < 2:
         raise CheckpointError(f"checkpoint {checkpoint} holds no mixer; allowed: one of a run with MIXUP.TYPE svmix")
-    dim, width = state["query.weight"].shape
-    mixer = SelectiveModule(width - 1, dim)
-    mixer.load_state_dict(state)
+    mixer = SelectiveModule(query.shape[1] - 1, query.shape[0])
+    try:
+        mixer.load_state_dict(state)
+    except (RuntimeError, TypeError, AttributeError) as error:  # names, shapes, kinds
+        reason = " ".join(str(error).split())[:300]
+        raise CheckpointError(f"checkpoint {checkpoint} holds another mixer: {reason}") from error
     return mixer.to(device)
 
 

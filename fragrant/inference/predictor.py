@@ -15,7 +15,8 @@ from fragrant.data.build import ClipSource
 from fragrant.data.clips import Batch, Unreadable, VideoClips, make_batch
 from fragrant.data.lists.locations import VIDEO_EXTENSIONS
 from fragrant.data.views import views_of_windows, windows
-from fragrant.errors import UserError
+from fragrant.errors import RunStopped, UserError
+from fragrant.metrics import not_finite
 from fragrant.runtime.evaluate import Scored, score_videos
 from fragrant.scores.ensemble import probabilities
 
@@ -46,10 +47,20 @@ class Prediction(NamedTuple):
     num_clips: int = 0
     error: str = ""
     choices: dict[str, float] = {}
+    not_finite: bool = False  # the error: the model gives no numbers
 
     @property
     def name(self) -> str:
         return self.top[0].name
+
+
+def without_numbers(path: str) -> Prediction:
+    return Prediction(
+        path,
+        error=f"video '{path}': the model's scores are NaN or infinite, so nothing can be said; its weights or the "
+        "number format (TEST.PRECISION) are at fault",
+        not_finite=True,
+    )
 
 
 class _OneVideo(list[Batch]):
@@ -97,11 +108,11 @@ class Predictor:
     def predict(self, path: str | os.PathLike, *, top: int = 5) -> Prediction:
         """
         Raises:
-            VideoError: the video cannot be read.
+            VideoError: the video cannot be read. RunStopped: the model's scores are NaN or infinite.
         """
         prediction = next(self.predict_all([path], top=top))
         if prediction.error:
-            raise VideoError(prediction.error)
+            raise (RunStopped if prediction.not_finite else VideoError)(prediction.error)
         return prediction
 
     def predict_all(
@@ -123,6 +134,9 @@ class Predictor:
                 yield Prediction(path, error=item.reason)
                 continue
             scored = self._score(item)
+            if bool(not_finite(scored.logits).any()):
+                yield without_numbers(path)
+                continue
             probs = probabilities(scored.logits, self.rule, multi_label=self.multi_label)[0]
             choices = {name: float(taken.mean()) for name, taken in scored.choices.items()}
             yield Prediction(path, self._ranked(probs, top), probs, num_clips=scored.logits.shape[1], choices=choices)
@@ -130,7 +144,8 @@ class Predictor:
     def predict_windows(
         self, path: str | os.PathLike, *, seconds: float | None = None, step: float | None = None, top: int = 5
     ) -> Prediction:
-        """A long video part by part; the answer for the whole is the mean of the parts.
+        """A long video part by part; the answer for the whole is the mean of the parts. Scores that are NaN or infinite
+        anywhere give an ``error``.
 
         Args:
             seconds: length of a part; None = what one clip covers (frames from all over a video: 4 s).
@@ -152,6 +167,8 @@ class Predictor:
             if isinstance(item, Unreadable):
                 raise VideoError(item.reason)
             scored = self._score(item)
+            if bool(not_finite(scored.logits).any()):
+                return without_numbers(path)
             for at, part in enumerate(group):
                 probs = probabilities(scored.logits[:, at : at + 1], self.rule, multi_label=self.multi_label)[0]
                 choices = {name: float(taken[0, at]) for name, taken in scored.choices.items()}

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from fragrant.config import load_cfg
 from fragrant.distributed.environment import Launched, launched, own_environments
 from fragrant.errors import UserError
+from fragrant.files import expanded, left_over
 from fragrant.plugins import add_import_argument
 
 EPILOG = """\
@@ -25,6 +26,17 @@ torchrun and SLURM say how many processes and machines there are: leave NUM_GPUS
 TRAIN.BATCH_SIZE is the batch of one machine. Who waits longer than DIST.TIMEOUT seconds ends the run.
 SIGUSR1 and SIGTERM: the step is finished, saved, exit code 0; the same command goes on (TRAIN.REQUEUE: by SLURM).
 """
+
+
+def path_argument(text: str) -> str:
+    """The ``type`` of every argument that names a file or folder: ~ and $VARIABLES opened, which a shell does not do in
+    ``--out=~/x`` or in quotes."""
+    path = expanded(text)
+    if unknown := left_over(path):
+        raise argparse.ArgumentTypeError(
+            f"'{text}': this machine knows no {'environment variable' if '$' in unknown else 'user'} {unknown}"
+        )
+    return path
 
 
 def add_common_arguments(parser: argparse.ArgumentParser) -> None:
@@ -46,7 +58,7 @@ def argument_parser(description: str, *, what: Sequence[str] = (), many: bool = 
     )
     if what:
         parser.add_argument("what", choices=sorted(what), help="what to do")
-    parser.add_argument("--cfg", metavar="FILE", help="a yaml file, merged over the defaults")
+    parser.add_argument("--cfg", type=path_argument, metavar="FILE", help="a yaml file, merged over the defaults")
     parser.add_argument("--num_shards", type=int, metavar="N", help="machines that take part (NUM_SHARDS)")
     parser.add_argument("--shard_id", type=int, metavar="I", help="which of them this one is (SHARD_ID)")
     if many:
@@ -54,6 +66,11 @@ def argument_parser(description: str, *, what: Sequence[str] = (), many: bool = 
             "--init_method",
             metavar="URL",
             help="where machines meet: tcp://host:port, or file:///a/new/file they share",
+        )
+        parser.add_argument(
+            "--accept-changes",
+            action="store_true",
+            help="resume although the config differs from the checkpoint's: the new values count from there on",
         )
     parser.add_argument("--print-config", action="store_true", help="print the effective config and stop")
     add_common_arguments(parser)

@@ -12,12 +12,13 @@ from zipfile import BadZipFile
 
 from torch import Tensor
 
-from fragrant.checkpoint import read_verified
+from fragrant.checkpoint import object_in, read_verified
 from fragrant.errors import UserError
 from fragrant.models.backbone import Backbone, ModelError
 
 WRAPPERS = ("model", "model_state", "state_dict")  # where published files keep the tensors, if not at the top
 PREFIXES = ("module.", "_orig_mod.")  # left by DataParallel and torch.compile
+MOST_LEVELS = 30  # of a name that are tried as a prefix
 INFLATIONS = ("repeat", "center", None)
 
 
@@ -69,13 +70,8 @@ def read_checkpoint(path: str | PathLike) -> Any:
         return read_verified(path)
     except Exception as error:  # a damaged file raises nearly anything
         damage = error if isinstance(error, BadZipFile) else type(error).__name__
-        unsafe = re.search(r"GLOBAL (\S+)", str(error))
-        reason = (
-            f"holds a Python object ({unsafe[1]}) that could run code and is not read; save the file again with "
-            "tensors alone"
-            if unsafe
-            else f"damaged, or not a PyTorch checkpoint ({damage})"
-        )
+        unsafe = object_in(error)
+        reason = f"holds {unsafe}" if unsafe else f"damaged, or not a PyTorch checkpoint ({damage})"
         raise WeightsError(f"weights '{path}': {reason}") from error
 
 
@@ -174,14 +170,23 @@ def matched(
     return fits, report
 
 
-def require_most(state: Mapping[str, Any], backbone: Sequence[str], report: LoadReport, where: str) -> None:
+def count_fitting(backbone: Sequence[str], report: LoadReport) -> int:
+    loaded = set(report.loaded)
+    return sum(key in loaded for key in backbone)
+
+
+def require_most(
+    state: Mapping[str, Any], backbone: Sequence[str], report: LoadReport, where: str, advice: str = ""
+) -> None:
     """Fewer than half of the backbone's tensors: the wrong file, not a partial one.
 
+    Args:
+        advice: a way out, for the end of the message.
+
     Raises:
-        WeightsError: with the counts, the first names of both sides, and the prefix that is in the way if that is all.
+        WeightsError: with the counts, and the first names of both sides.
     """
-    loaded = set(report.loaded)
-    fitting = sum(key in loaded for key in backbone)
+    fitting = count_fitting(backbone, report)
     if 2 * fitting >= len(backbone):
         return
     message = (
@@ -193,11 +198,17 @@ def require_most(state: Mapping[str, Any], backbone: Sequence[str], report: Load
         message += (
             f"; other shapes {shortened(f'{key} {found} for {shape}' for key, (found, shape) in report.shapes.items())}"
         )
-    prefixes = Counter(key.removesuffix(name) for key in state for name in backbone if key.endswith(f".{name}"))
-    prefix, hits = max(prefixes.items(), key=lambda item: item[1], default=("", 0))
-    if 2 * hits >= len(backbone):
-        message += f"; without '{prefix}' {hits} names would match: TRAIN.CHECKPOINT_CLEAR_NAME_PATTERN ['{prefix}']"
-    raise WeightsError(message)
+    raise WeightsError(message + advice)
+
+
+def prefix_in_the_way(state: Mapping[str, Any], backbone: Sequence[str]) -> str:
+    """What stands before most of the backbone's names in a file, ``"encoder."``; "" where nothing does."""
+    wanted = set(backbone)
+    prefixes: Counter[str] = Counter()
+    for key in state:
+        starts = [at + 1 for at, character in enumerate(key) if character == "."]
+        prefixes.update(key[:start] for start in starts[:MOST_LEVELS] if key[start:] in wanted)
+    return prefixes.most_common(1)[0][0] if prefixes else ""
 
 
 def renamed_by(model: Backbone, state: dict[str, Any], where: str) -> dict[str, Any]:
@@ -231,13 +242,36 @@ def load_weights(
     if inflation not in INFLATIONS:
         raise ValueError(f"inflation '{inflation}' is not known; allowed: repeat, center, None")
     where = str(where or ("given in memory" if isinstance(source, Mapping) else source))
-    state = unwrapped(source if isinstance(source, Mapping) else read_checkpoint(source), where)
-    state = renamed(state, clear_name_patterns)
-    layout = model.layout_of(state)
-    state = renamed_by(model, state, where)
+    file = unwrapped(source if isinstance(source, Mapping) else read_checkpoint(source), where)
     wanted = {key: tuple(value.shape) for key, value in model.state_dict().items()}
-    fits, report = matched(state, wanted, head_name=model.head_name, inflation=inflation)
-    require_most(state, [key for key in wanted if not key.startswith(f"{model.head_name}.")], report, where)
-    model.load_state_dict(fits, strict=False)
-    report.layout = layout
+    backbone = [key for key in wanted if not key.startswith(f"{model.head_name}.")]
+
+    def fit(patterns: Sequence[str]) -> tuple[dict[str, Any], dict[str, Tensor], LoadReport]:
+        state = renamed(file, patterns)
+        layout = model.layout_of(state)
+        state = renamed_by(model, state, where)
+        fits, report = matched(state, wanted, head_name=model.head_name, inflation=inflation)
+        report.layout = layout
+        return state, fits, report
+
+    state, fits, report = fit(clear_name_patterns)
+    if 2 * count_fitting(backbone, report) < len(backbone):
+        require_most(state, backbone, report, where, _advice(file, state, backbone, clear_name_patterns, fit))
+    try:
+        model.load_state_dict(fits, strict=False)
+    except RuntimeError as error:  # number types that torch cannot turn into the model's
+        raise WeightsError(f"weights '{where}': {' '.join(str(error).split())[:300]}") from error
     return report
+
+
+def _advice(file: Mapping[str, Any], state: Mapping[str, Any], backbone: Sequence[str], patterns, fit) -> str:
+    """The patterns with which the file would fit, tried out; "" where no prefix is in the way."""
+    for prefix in dict.fromkeys([prefix_in_the_way(names, backbone) for names in (state, file)]):
+        longer = [*patterns, prefix]
+        try:
+            count = count_fitting(backbone, fit(longer)[2]) if prefix else 0
+        except UserError:
+            continue
+        if 2 * count >= len(backbone) > 0:
+            return f"; without '{prefix}' {count} names would match: TRAIN.CHECKPOINT_CLEAR_NAME_PATTERN {longer}"
+    return ""

@@ -9,6 +9,7 @@ from torch import Tensor
 from fragrant.config import dump_cfg
 from fragrant.data import build_source
 from fragrant.data.clips import Unreadable
+from fragrant.files import write_whole
 from fragrant.logs import RunLog
 from fragrant.report.board import show_clips, show_confusion
 from fragrant.report.content import Mistake, Strip, confident_mistakes, report_content
@@ -47,6 +48,7 @@ def evaluation_facts(cfg: CfgNode, header: dict) -> list[tuple[str, str]]:
         ("model", header.get("model")),
         ("checkpoint", header.get("checkpoint")),
         ("its hash", header.get("checkpoint_hash")),
+        ("of its training", header.get("accepted_changes")),
     ]
     if cfg is not None:
         clips, crops = cfg.TEST.NUM_ENSEMBLE_VIEWS, cfg.TEST.NUM_SPATIAL_CROPS
@@ -75,7 +77,7 @@ def page_of(
         facts=evaluation_facts(cfg, table.header),
         config="" if cfg is None else dump_cfg(cfg),
         mistakes=mistakes,
-        warning=table.header.get("protocol", ""),
+        warning="; ".join(table.header[name] for name in ("protocol", "clips_differ") if table.header.get(name)),
     )
     return render(content)
 
@@ -112,8 +114,7 @@ def present_test(
     clips = dict(zip(rows, read, strict=True))
     text = page_of(cfg, table, scores, clips, training_log)
     try:
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
-        Path(path).write_text(text, encoding="utf-8")
+        write_whole(path, text.encode(errors="backslashreplace"))
     except OSError as error:
         raise PictureError(f"report '{path}' cannot be written: {error.strerror or error}") from error
     if board is not None and board.has_board:

@@ -10,6 +10,7 @@ from fragrant.metrics import ScoreError, predicted
 from fragrant.report.curves import curve, thinned
 from fragrant.report.strips import evenly
 from fragrant.scores import VideoScores, summarise
+from fragrant.scores.summary import careful, name_not_finite
 
 MOST_POINTS = 400  # of a curve
 MOST_DOTS = 1500  # videos in the picture of a choice
@@ -76,7 +77,7 @@ def report_content(
         "classes": names,
         "sure": SURE,
         "config": config,
-        "warning": warning,
+        "warning": "; ".join(filter(None, [warning, name_not_finite(summary) if careful(summary) else ""])),
     }
     content |= {
         "facts": [list(fact) for fact in facts],
@@ -143,15 +144,16 @@ def headline(summary: dict) -> list[dict]:
     cards.append(
         {"name": "calibration error", "value": f"{summary['calibration_error']:.2f} %", "notes": [calibration]}
     )
-    return cards
+    note = [careful(summary).removeprefix("; ")] if careful(summary) else []
+    return [card | {"notes": [*card["notes"], *note]} for card in cards]
 
 
 def in_short(summary: dict, names: Sequence[str]) -> list[str]:
     """A few sentences for a reader who reads nothing else."""
     top1, rows = summary["top1"], [row for row in summary["per_class"] if row["total"]]
     lines = [
-        f"{top1['correct']} of {top1['total']} test videos are recognised. A test of this size says that the "
-        "accuracy on "
+        f"{top1['correct']} of {top1['total']} test videos are recognised{careful(summary)}. A test of this size says "
+        "that the accuracy on "
         f"all such videos is between {top1['low']:.1f} and {top1['high']:.1f} % (95 % interval)."
     ]
     counts = torch.tensor(summary["confusion"]).fill_diagonal_(0)
@@ -182,7 +184,7 @@ def in_short(summary: dict, names: Sequence[str]) -> list[str]:
 def several_labels(summary: dict, names: Sequence[str]) -> dict:
     """The part of the content that differs where videos have several labels: no class is taken for another."""
     mean: dict[str, Any] = {"name": "mean average precision", "value": f"{summary['mean_average_precision']:.2f} %"}
-    mean["notes"] = [f"{summary['videos']} videos, {summary['classes']} classes"]
+    mean["notes"] = [f"{summary['videos']} videos, {summary['classes']} classes{careful(summary)}"]
     known = [
         (value, name) for value, name in zip(summary["average_precision"], names, strict=True) if value is not None
     ]

@@ -1,11 +1,13 @@
 """Training curves from the log of a run."""
 
 import json
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from fragrant.errors import UserError
+from fragrant.files import read_plain
 
 
 class LogError(UserError):
@@ -36,17 +38,17 @@ SOURCES = {
 def read_records(path: str | Path) -> list[dict]:
     """The records of ``metrics.jsonl``, without those that a resumed run made again.
 
-    A kill leaves half a line, at the end or in front of what the resumed run wrote first: that half is left out.
+    A kill leaves half a line, at the end or in front of what the resumed run wrote first: that half is left out. So is
+    a record of training that does not say when it was logged, and whatever else is none.
 
     Raises:
         LogError: the file cannot be read, or none of its lines is a record.
     """
     try:
-        lines = Path(path).read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise LogError(
-            f"log '{path}' cannot be read: {getattr(error, 'strerror', None) or 'it is no UTF-8 text'}"
-        ) from error
+        lines = read_plain(path).decode(errors="replace").split("\n")
+    except OSError as error:
+        raise LogError(f"log '{path}' cannot be read: {error.strerror or error}") from error
+    lines = [line for line in lines if line.strip()]
     records = [record for line in lines if (record := _record(line)) is not None]
     if lines and not records:
         raise LogError(
@@ -59,10 +61,20 @@ def _record(line: str) -> dict | None:
     for text in (line, line[max(line.rfind("{"), 0) :]):  # records hold no other record
         try:
             record = json.loads(text)
-        except json.JSONDecodeError:
+        except (ValueError, RecursionError):  # no JSON, a number without end, brackets without end
             continue
-        return record if isinstance(record, dict) else None
+        return record if isinstance(record, dict) and _says_when(record) else None
     return None
+
+
+def _says_when(record: dict) -> bool:
+    """True of everything that is not logged while training."""
+    if record.get("_type") not in ORDER:
+        return True
+    try:
+        return math.isfinite(place(record)[0])
+    except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError):
+        return False
 
 
 def without_repeats(records: Sequence[dict]) -> list[dict]:
@@ -83,7 +95,7 @@ def without_repeats(records: Sequence[dict]) -> list[dict]:
 def place(record: dict) -> tuple[float, int]:
     """When a training record was logged: epochs done, and the order of the records of one moment."""
     epoch = float(record["epoch"].split("/")[0])
-    if "iter" in record:
+    if record["_type"] == "train_iter" or "iter" in record:
         step, steps = map(float, record["iter"].split("/"))
         epoch += step / steps - 1
     return epoch, ORDER.index(record["_type"])
@@ -92,9 +104,17 @@ def place(record: dict) -> tuple[float, int]:
 def curve(records: Sequence[dict], name: str) -> Curve:
     """One of ``SOURCES``; empty where nothing of it was logged, values that were not finite are left out."""
     kind, field = SOURCES[name]
-    points = [(place(r)[0], r[field]) for r in records if r.get("_type") == kind and r.get(field) is not None]
+    points = [(place(r)[0], r[field]) for r in records if r.get("_type") == kind and _is_finite(r.get(field))]
     values = [100 - value if field.endswith("_err") else value for _, value in points]
     return Curve([epoch for epoch, _ in points], values)
+
+
+def _is_finite(value: object) -> bool:
+    """Whether it is a number that a curve can be drawn through."""
+    try:
+        return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    except OverflowError:  # a whole number of hundreds of digits
+        return False
 
 
 def thinned(curve: Curve, most: int) -> Curve:

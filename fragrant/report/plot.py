@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from fragrant.files import written_whole
 from fragrant.report.curves import LogError, curve, read_records
 from fragrant.report.strips import PictureError
 
@@ -48,7 +49,8 @@ def plot_runs(folders: Sequence[str | Path], path: str | Path, *, names: Sequenc
     figure = _draw(logs, names)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(path, dpi=150)
+        with written_whole(path) as file:
+            figure.savefig(file, dpi=150, format=path.suffix[1:].lower())
     except OSError as error:
         raise PictureError(f"picture '{path}' cannot be written: {error.strerror or error}") from error
 

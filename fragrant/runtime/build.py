@@ -1,6 +1,7 @@
 """From the config to what any work with a model needs: device settings, clip preparation, the model and its objective
 on a device."""
 
+import logging
 import os
 import random
 from collections.abc import Callable, Sequence
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 
 from fragrant.checkpoint import CheckpointError, load_checkpoint
 from fragrant.config import cfg_from_text, load_cfg
+from fragrant.config.compare import note_on_clips
 from fragrant.distributed import rank, world_size
 from fragrant.layers.frozen_batch_norm import freeze_batch_norm
 from fragrant.layers.memory_format import to_channels_last
@@ -27,6 +29,8 @@ from fragrant.plugins import expect_plugins
 from fragrant.runtime.precision import Precision
 from fragrant.runtime.weights import fill_for_test
 from fragrant.workers import usable_cores
+
+_log = logging.getLogger(__name__)
 
 
 def prepare_device(cfg: CfgNode, device: torch.device) -> None:
@@ -104,7 +108,9 @@ def load_trained(
             f"checkpoint {checkpoint} carries no config, it was not written by this project; give one (--cfg FILE)"
         )
     cfg = load_cfg(cfg_path, pairs) if cfg_path else cfg_from_text(state["cfg"], pairs, where=f"config in {checkpoint}")
-    expect_plugins(state.get("plugins", ()))
+    expect_plugins(state.get("plugins") or ())
+    if note := note_on_clips(cfg, state.get("cfg"), where=str(checkpoint)):
+        _log.warning(note)
     model = model_on_device(cfg, device, channels_last=cfg.TRAIN.CHANNELS_LAST, compiled=False)
     patterns = tuple(cfg.TRAIN.CHECKPOINT_CLEAR_NAME_PATTERN)
     fit = dict(part=part_to_test(cfg), clear_patterns=patterns, allow_partial=cfg.TEST.ALLOW_PARTIAL_LOAD)

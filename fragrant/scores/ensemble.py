@@ -1,5 +1,6 @@
 """From the logits of many views to one score per video and class: the rules, for one run and for several."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import reduce
@@ -8,7 +9,7 @@ from typing import Any, NamedTuple, cast
 import torch
 from torch import Tensor
 
-from fragrant.metrics import METHODS, SPACES, ScoreError, ensemble
+from fragrant.metrics import METHODS, SPACES, ScoreError, ensemble, not_finite
 from fragrant.registry import did_you_mean
 from fragrant.scores.choices import Chosen, count_choices
 from fragrant.scores.table import ScoreTable, ViewName, contradicting, is_known, same_classes
@@ -27,7 +28,7 @@ class VideoScores(NamedTuple):
     """One score per video and class: what every reported number is computed from.
 
     Attributes:
-        scores: (n, K) float64, by the rule; the largest wins.
+        scores: (n, K) float64, by the rule; the largest wins. All NaN where any logit is NaN or infinite.
         probs: (n, K) float64, the same as probabilities.
         labels: (n,) long, -1 = unknown; or (n, K) bool where a video has several, no True = unknown.
         luma: (n,) mean brightness 0..1 of each video before any enhancement; NaN = not measured.
@@ -42,6 +43,11 @@ class VideoScores(NamedTuple):
     class_names: tuple[str, ...] | None
     rule: str
     choices: dict[str, Chosen] = {}
+
+    @property
+    def not_finite(self) -> Tensor:
+        """(n,) bool: a score that the video is made of is NaN or infinite, so that nothing is known about it."""
+        return self.scores.isnan().any(1)
 
     def labelled(self) -> "VideoScores":
         """Only the videos whose class is known."""
@@ -110,8 +116,16 @@ def ensemble_runs(
     mean = scores / (scale[:, None] if method == "sum" else scale)
     class_names = next((table.class_names for table in tables if table.class_names), None)
     probs = as_probabilities(mean, space, multi_label=first.labels.ndim > 1)
+    lost = torch.stack([_lost(table) for table in tables]).any(0)[:, None]
+    scores, probs = scores.masked_fill(lost, math.nan), probs.masked_fill(lost, math.nan)
     choices = count_choices(first.choices, first.header.get("choices", {})) if len(tables) == 1 else {}
     return VideoScores(first.paths, scores, probs, first.labels, first.luma, class_names, f"{method}-{space}", choices)
+
+
+def _lost(table: ScoreTable) -> Tensor:
+    """(n,) bool: is there a view whose scores are no numbers? The logarithm of the probability 0 is one."""
+    logits = table.logits.masked_fill(~table.present[:, :, None], 0.0)
+    return logits.isnan().flatten(1).any(1) if table.header.get("kind") == PROBABILITIES else not_finite(logits)
 
 
 def _check_kind(table: ScoreTable, space: str, name: str) -> None:

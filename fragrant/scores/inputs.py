@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from fragrant.files import expanded
 from fragrant.metrics import ScoreError
 from fragrant.scores.pickles import import_folder, import_pickle
 from fragrant.scores.table import ScoreTable, load_table, merge, missing_views, pick_views
@@ -32,7 +33,7 @@ def parse_input(text: str) -> Input:
         ScoreError: no file is called so, or the weight is not above 0.
     """
     name, _, pattern = text.rpartition("=") if "=" in text and not Path(text).exists() else ("", "", text)
-    weight = 1.0
+    pattern, weight = expanded(pattern), 1.0
     if (match := re.fullmatch(r"(.+):([^:/]+)", pattern)) and not Path(pattern).exists():
         pattern = match[1]
         try:

@@ -1,6 +1,5 @@
 """The score table: the logits of every view of every video of a test, on disk and in memory."""
 
-import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -11,7 +10,7 @@ import simplejson
 import torch
 from torch import Tensor
 
-from fragrant.files import written_whole
+from fragrant.files import open_plain, written_whole
 from fragrant.metrics import ScoreError
 
 CHOICE = "choice_"  # before the name of a choice, in a file
@@ -134,35 +133,55 @@ def save_table(path: str | Path, table: ScoreTable) -> None:
 def load_table(path: str | Path) -> ScoreTable:
     """
     Raises:
-        ScoreError: there is no such file, or it is no score table; no code from it is run.
+        ScoreError: there is no such file, or it is no score table, or not one bit of it may have changed; no code from
+            it is run.
     """
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with open_plain(path) as opened, np.load(opened, allow_pickle=False) as file:
             columns = {name: file[name] for name in file.files}
-        number = {name: torch.from_numpy(columns[name]) for name in ("ids", "labels", "logits", "present", "luma")}
-        views = zip(columns["clip"].tolist(), columns["crop"].tolist(), columns["enhancement"].tolist(), strict=True)
-        return ScoreTable(
-            paths=tuple(columns["paths"].tolist()),
-            views=tuple(ViewName(*view) for view in views),
-            class_names=tuple(columns["class_names"].tolist()) or None,
-            choices={
-                name.removeprefix(CHOICE): torch.from_numpy(columns[name])
-                for name in columns
-                if name.startswith(CHOICE)
-            },
-            header=simplejson.loads(str(columns["header"])),
-            **number,
-        )
+        return _table_of(columns)
     except OSError as error:
         raise ScoreError(f"score table '{path}' cannot be read: {error.strerror or error}") from error
     except KeyError as error:
         raise ScoreError(
             f"'{path}' is no score table: {error} is missing; a test writes one to OUTPUT_DIR/scores.npz"
         ) from error
-    except (ValueError, TypeError, AttributeError, EOFError, zipfile.BadZipFile) as error:
+    except Exception as error:  # a damaged archive can fail in any way
         raise ScoreError(
             f"'{path}' is no score table or is damaged; a test writes one to OUTPUT_DIR/scores.npz"
         ) from error
+
+
+def _table_of(columns: dict[str, np.ndarray]) -> ScoreTable:
+    """
+    Raises:
+        KeyError: a column is missing. ValueError, TypeError, ScoreError, ...: one is of another kind or length.
+    """
+    number = {name: torch.from_numpy(columns[name]) for name in ("ids", "labels", "logits", "present", "luma")}
+    choices = {
+        name.removeprefix(CHOICE): torch.from_numpy(columns[name]) for name in columns if name.startswith(CHOICE)
+    }
+    kinds = {"ids": "i", "labels": "ib", "logits": "f", "present": "b", "luma": "f", "clip": "iu", "crop": "U"}
+    kinds |= {"enhancement": "U", "paths": "U", "header": "U"}
+    wrong = [name for name, letters in kinds.items() if columns[name].dtype.kind not in letters]
+    header = simplejson.loads(str(columns["header"]))
+    if wrong or not isinstance(header, dict):
+        raise ValueError(f"columns {wrong} are of another kind")
+    n, views, classes = number["logits"].shape
+    labels, flat = number["labels"], (n,) if number["labels"].dtype != torch.bool else (n, classes)
+    wanted = {"ids": (n,), "labels": flat, "luma": (n,), "present": (n, views)}
+    wrong = [name for name, shape in wanted.items() if number[name].shape != shape]
+    if wrong or (labels.dtype != torch.bool and ((labels < UNKNOWN) | (labels >= max(classes, 1))).any()):
+        raise ValueError(f"columns {wrong or 'labels'} do not fit logits {tuple(number['logits'].shape)}")
+    names = zip(columns["clip"].tolist(), columns["crop"].tolist(), columns["enhancement"].tolist(), strict=True)
+    return ScoreTable(
+        paths=tuple(columns["paths"].tolist()),
+        views=tuple(ViewName(*view) for view in names),
+        class_names=tuple(map(str, columns["class_names"].tolist())) or None,
+        choices=choices,
+        header=header,
+        **number,
+    )
 
 
 # ------------------------------------------------------------------------------------------------------------- together

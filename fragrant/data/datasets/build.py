@@ -9,6 +9,7 @@ from fragrant.data.datasets import SETS, prepared_set
 from fragrant.data.datasets.class_folders import folder_names
 from fragrant.data.lists.class_names import ClassTable, find_class_file, read_class_names, read_class_table
 from fragrant.data.lists.errors import ListError
+from fragrant.data.lists.locations import Folders
 from fragrant.data.lists.records import RecordList, read_list, read_list_and_faults
 from fragrant.registry import Registry
 
@@ -69,18 +70,19 @@ def _classes(cfg, list_path: str) -> ClassTable | None:
     path = os.path.join(folder, cfg.DATA.CLASSES_FILE) if cfg.DATA.CLASSES_FILE else find_class_file(folder or ".")
     if path is None:
         return None
-    return read_class_table(path)
+    return read_class_table(path if path.isascii() else Folders().find(path) or path)
 
 
 def _list_path(cfg, split: str, folder: str, default: str) -> str:
-    return os.path.join(folder, cfg.DATA[f"{split.upper()}_LIST"] or default)
+    path = os.path.join(folder, cfg.DATA[f"{split.upper()}_LIST"] or default)
+    return path if path.isascii() else Folders().find(path) or path
 
 
 def _lists_in(cfg, split: str, folder: str, default: str = "") -> VideoSet:
     """The list of a split that lies in a folder."""
     key, default = f"{split.upper()}_LIST", default or f"{split}.csv"
     path = _list_path(cfg, split, folder, default)
-    if not os.path.isfile(path):
+    if not os.path.exists(path):
         given = f"DATA.PATH_TO_DATA_DIR {cfg.DATA.PATH_TO_DATA_DIR!r} and DATA.{key} {cfg.DATA[key]!r}"
         raise ListError(f"no {split} list '{path}'; it follows from {given} ('' = {default})")
     reading, classes = _reading(cfg, split, path)
@@ -104,6 +106,7 @@ def _reading(cfg, split: str, path: str) -> tuple[dict, ClassTable | None]:
         "num_classes": cfg.MODEL.NUM_CLASSES,
         "unlabelled": split == "test",
         "multi_label": cfg.DATA.MULTI_LABEL,
+        "bare": split == "test",
     }
     return reading, classes
 

@@ -3,10 +3,14 @@
 import ast
 import os
 import re
+from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
+from unicodedata import normalize
 
+from fragrant.data.lists.dialects import whole_number
 from fragrant.data.lists.errors import ListError
+from fragrant.files import read_plain
 
 # What such a file is called where it lies beside a list, the first that is there counts.
 CLASS_FILES = (
@@ -34,6 +38,11 @@ class ClassTable(NamedTuple):
     source: str
     ids: dict[int, int] | None = None
 
+    def number(self, name: str) -> int | None:
+        """The class of this name, None where there is none; an accent counts alike in both forms that Unicode has."""
+        wanted = normalize("NFC", name)
+        return next((at for at, own in enumerate(self.names) if normalize("NFC", own) == wanted), None)
+
 
 def find_class_file(folder: str | os.PathLike) -> str | None:
     """The file of class names in a folder, if one is there."""
@@ -52,20 +61,22 @@ def read_class_table(path: str | os.PathLike) -> ClassTable:
         ListError: the file cannot be read, has no names, or gives a name or a label twice.
     """
     try:
-        text = Path(path).read_text(encoding="utf-8-sig").strip()
+        text = read_plain(path).decode("utf-8-sig").strip()
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is no UTF-8 text"
         raise ListError(f"file of class names '{path}' (DATA.CLASSES_FILE) cannot be read: {reason}") from error
+    if "\0" in text:
+        raise ListError(f"file of class names '{path}' holds a NUL byte, it is no text")
     try:
         pairs = _literal_pairs(text) if text[:1] in ("{", "[") else _line_pairs(text)
-    except (ValueError, SyntaxError, TypeError) as error:
+    except (ValueError, SyntaxError, TypeError, OverflowError, RecursionError, MemoryError) as error:  # too deep
         raise ListError(
             f"file of class names '{path}' is not understood: expected one name per line, a label and a name, or JSON"
         ) from error
     labels, names = [label for label, _ in pairs], [name for _, name in pairs]
     columns: tuple[tuple[str, list], ...] = (("label", labels), ("class name", names))
     for what, values in columns:
-        twice = sorted({value for value in values if values.count(value) > 1}, key=str)
+        twice = sorted((value for value, count in Counter(values).items() if count > 1), key=str)
         if twice:
             raise ListError(f"file of class names '{path}' has the {what} {twice[0]!r} twice")
     if not pairs:
@@ -90,7 +101,7 @@ def _line_pairs(text: str) -> list[tuple[int, str]]:
     for pattern, label, name in ((r"(\d+)[\t ,]+(.+)", 1, 2), (r"(.+)[\t,]\s*(\d+)", 2, 1)):
         matches = [match for line in lines if (match := re.fullmatch(pattern, line))]
         if lines and len(matches) == len(lines):
-            return [(int(match[label]), match[name].strip()) for match in matches]
+            return [(whole_number(match[label]), match[name].strip()) for match in matches]
     return list(enumerate(lines))
 
 
@@ -103,5 +114,5 @@ def _literal_pairs(text: str) -> list[tuple[int, str]]:
             if all(str(key).isdecimal() for key in content)
             else ((label, name) for name, label in content.items())
         )
-        return [(int(label), str(name)) for label, name in pairs]
+        return [(whole_number(label), str(name)) for label, name in pairs]
     return list(enumerate("+".join(item) if isinstance(item, list) else str(item) for item in content))

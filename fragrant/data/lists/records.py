@@ -9,16 +9,20 @@ import numpy as np
 
 from fragrant.data.lists.class_names import ClassTable
 from fragrant.data.lists.dialects import (
+    BARE,
     UNLABELLED,
     Dialect,
     Row,
+    are_paths,
     dialect_of,
     fitting_dialect,
     header_dialect,
+    is_bare_header,
     tell_dialect,
 )
 from fragrant.data.lists.errors import ListError
-from fragrant.data.lists.json_lists import is_json, json_rows
+from fragrant.data.lists.json_lists import JsonListError, is_json, json_rows
+from fragrant.data.lists.list_text import list_text
 from fragrant.data.lists.locations import kept_inside, locate
 
 AUTO = "auto"
@@ -130,6 +134,7 @@ def parse_list(
     separator: str = " ",
     multi_label: bool = False,
     mend: Callable[[str], str] | None = None,
+    bare: bool = False,
 ) -> ListRows:
     """The rows of a list file; blank lines, header rows and lines that begin with # do not count.
 
@@ -138,30 +143,35 @@ def parse_list(
         separator: the one to prefer where rows can be read with several.
         several: a video may have several labels, ``path 3,7``.
         mend: repairs a line before it is read.
+        bare: lines may also be paths and nothing else, as the official lists of a hidden test are.
 
     Raises:
         ListError: the file cannot be read, or is JSON and no list of videos.
     """
     source = os.fspath(path)
-    text = _text_of(source)
+    text = list_text(source)
     if is_json(text):
         try:
             rows = json_rows(text)
-        except ValueError as error:
-            raise ListError(f"list file '{source}': {error}") from None
+        except JsonListError as error:
+            raise ListError(
+                f"{source}:{error.line}: {error}" if error.line else f"list file '{source}': {error}"
+            ) from None
         return ListRows(
             dict(enumerate(rows, start=1)), {at: f"{row.path} {row.label}" for at, row in enumerate(rows, start=1)}, {}
         )
     lines = {number: line.strip() for number, line in enumerate(text.split("\n"), start=1)}
     lines = {number: mend(line) if mend else line for number, line in lines.items() if line and not _is_comment(line)}
-    return _parse_lines(source, lines, form, separator, multi_label)
+    return _parse_lines(source, lines, form, separator, multi_label, bare)
 
 
 def _is_comment(line: str) -> bool:
     return line.startswith("#") and not _HMDB_NAME.match(line)
 
 
-def _parse_lines(source: str, lines: dict[int, str], form: str, separator: str, multi_label: bool) -> ListRows:
+def _parse_lines(
+    source: str, lines: dict[int, str], form: str, separator: str, multi_label: bool, bare: bool
+) -> ListRows:
     first = next(iter(lines), 0)
     try:
         header = header_dialect(lines[first], multi_label=multi_label) if lines else None
@@ -170,6 +180,8 @@ def _parse_lines(source: str, lines: dict[int, str], form: str, separator: str, 
     data = {number: line for number, line in lines.items() if header is None or number != first}
     if form.lower() == AUTO:
         dialect = header or tell_dialect(data.values(), prefer=separator, multi_label=multi_label)
+        if dialect is None and bare and are_paths(data.values()):
+            dialect, data = BARE, {number: line for number, line in data.items() if not is_bare_header(line)} or data
     else:
         dialect = dialect_of(form, multi_label=multi_label)
     rows, faults = {}, {}
@@ -218,13 +230,14 @@ def read_list_and_faults(
     unlabelled: bool = True,
     multi_label: bool = False,
     mend: Callable[[str], str] | None = None,
+    bare: bool = False,
 ) -> tuple[RecordList, dict[int, str]]:
     """The records of a list file, and what is wrong with the lines that give none: line number -> fault and line.
 
     Whether the videos exist is not checked: reading them says so.
 
     Args:
-        form: see ``parse_list``, as ``separator``, ``several`` and ``mend``.
+        form: see ``parse_list``, as ``separator``, ``several``, ``mend`` and ``bare``.
         prefix: see ``locations.locate``, as ``root_replace``.
         outside: paths may lead out of it, see ``locations.kept_inside``.
         classes: gives the numbers of labels that are not 0, 1, ... or are names.
@@ -235,7 +248,7 @@ def read_list_and_faults(
         ListError: the file cannot be read, or has no rows.
     """
     source = os.fspath(path)
-    found = parse_list(source, form=form, separator=separator, multi_label=multi_label, mend=mend)
+    found = parse_list(source, form=form, separator=separator, multi_label=multi_label, mend=mend, bare=bare)
     if not found.rows and not found.faults:
         raise ListError(f"list file '{source}' has no rows; expected lines of a path, {separator!r} and a label")
     if multi_label:
@@ -243,6 +256,7 @@ def read_list_and_faults(
     labels, from_1 = {}, _counts_from_1(found.rows.values(), num_classes)
     for number, row in found.rows.items():
         try:
+            check_name(row.path)
             labels[number] = _classes_of(row, classes, num_classes, unlabelled=unlabelled)
         except ValueError as error:
             found.faults[number] = f"{error}{from_1}"
@@ -266,6 +280,21 @@ def _paths_of(found: ListRows, numbers: Iterable[int], within: dict[str, Any] | 
             del names[number]
             found.faults[number] = str(error)
     return names
+
+
+def check_name(path: str) -> None:
+    """
+    Raises:
+        ValueError: no file can be called so.
+    """
+    if "\0" in path:
+        raise ValueError("the path holds a NUL byte")
+    if "\n" in path or "\r" in path:
+        raise ValueError("the path holds a line break")
+    try:
+        os.fsencode(path)
+    except UnicodeEncodeError:
+        raise ValueError("the path holds half a character (a lone surrogate)") from None
 
 
 def _refuse_labels_apart(source: str, found: ListRows) -> None:
@@ -308,9 +337,9 @@ def class_of(label: int | str, classes: ClassTable | None) -> int:
     if isinstance(label, str):
         if classes is None:
             raise ValueError(f"class {label!r} has no number: give the file of class names (DATA.CLASSES_FILE)")
-        if label not in classes.names:
+        if (number := classes.number(label)) is None:
             raise ValueError(f"class {label!r} is not in '{classes.source}'")
-        return classes.names.index(label)
+        return number
     if classes is None or classes.ids is None:
         return label
     if label not in classes.ids:
@@ -345,17 +374,15 @@ def format_row(record: VideoRecord) -> str:
     known.
 
     Several labels are ``3,7``.
+
+    Raises:
+        ListError: the path has a line break, which no list can hold.
     """
+    try:
+        check_name(record.path)
+    except ValueError as error:
+        raise ListError(f"'{record.path}' cannot stand in a list: {error}") from None
     quoted = record.path.startswith(("#", '"', "'")) or " " in record.path
     path = f'"{record.path}"' if quoted else record.path
     labels = ",".join(map(str, each_label(record.label)))
     return " ".join([path, *([] if record.num_frames is None else [str(record.num_frames)]), labels])
-
-
-def _text_of(source: str) -> str:
-    try:
-        # paths are bytes: any encoding passes through
-        with open(source, encoding="utf-8-sig", errors="surrogateescape") as file:
-            return file.read()
-    except OSError as error:
-        raise ListError(f"list file '{source}' cannot be read: {error.strerror}") from error

@@ -1,6 +1,5 @@
 """Finds what is wrong with a list before a run does: its rows, its files, videos that stand in it twice."""
 
-import csv
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -10,6 +9,8 @@ from fragrant.data.lists.errors import ListError
 from fragrant.data.lists.records import RecordList, VideoRecord, format_row
 from fragrant.data.prepare.probe import FOLDER, Probe, probe_all
 from fragrant.data.video.frames import OpenFrames, open_frames
+from fragrant.files import save_file
+from fragrant.texts import csv_text
 
 
 class Problem(NamedTuple):
@@ -104,21 +105,20 @@ def write_table(path: Path, checked: Checked) -> None:
     wrong: dict[str, list[str]] = {}
     for problem in checked.problems:
         wrong.setdefault(problem.where, []).append(f"{problem.kind}: {problem.text}")
-    with _opened(path) as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["where", "path", "label", *Probe._fields[:-2], "problems"])
-        for at, (record, found) in enumerate(zip(checked.records, checked.probes, strict=True)):
-            numbers = [
-                "" if value is None else round(value, 3) if isinstance(value, float) else value for value in found[:-2]
-            ]
-            where = checked.records.where(at)
-            writer.writerow([where, record.path, record.label, *numbers, "; ".join(wrong.get(where, []))])
+    rows: list[list] = [["where", "path", "label", *Probe._fields[:-2], "problems"]]
+    for at, (record, found) in enumerate(zip(checked.records, checked.probes, strict=True)):
+        numbers = [
+            "" if value is None else round(value, 3) if isinstance(value, float) else value for value in found[:-2]
+        ]
+        where = checked.records.where(at)
+        rows.append([where, record.path, record.label, *numbers, "; ".join(wrong.get(where, []))])
+    save_file(path, csv_text(rows), ListError)
 
 
 def write_clean_list(path: Path, checked: Checked) -> None:
     """The rows with nothing wrong, with the paths of this machine."""
-    with _opened(path) as file:
-        file.writelines(f"{format_row(_absolute(checked.records[at]))}\n" for at in checked.good)
+    rows = [format_row(_absolute(checked.records[at])) for at in checked.good]
+    save_file(path, "".join(f"{row}\n" for row in rows), ListError)
 
 
 def summary(checked: Checked) -> list[str]:
@@ -145,11 +145,3 @@ def _absolute(record: VideoRecord) -> VideoRecord:
 def _some(texts: Iterable[str], most: int = 5) -> str:
     texts = list(texts)
     return ", ".join(texts[:most]) + (", ..." if len(texts) > most else "")
-
-
-def _opened(path: Path):
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        return open(path, "w", encoding="utf-8", errors="surrogateescape", newline="")
-    except OSError as error:
-        raise ListError(f"'{path}' cannot be written: {error.strerror or error}") from error

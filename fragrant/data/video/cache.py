@@ -1,6 +1,7 @@
 """Decoded videos kept on disk: written when a video is read for the first time, read back as a mapped file ever
 after."""
 
+import contextlib
 import hashlib
 import os
 from pathlib import Path
@@ -12,6 +13,7 @@ from fragrant.data.video.frames import OpenFrames
 from fragrant.data.video.row_of_frames import LIMITS, Frames, Limits, VideoError
 from fragrant.data.video.tensor_file import TensorFile
 from fragrant.errors import UserError
+from fragrant.files import read_plain, written_whole
 
 
 class CachedFrames:
@@ -93,7 +95,8 @@ class CachedFrames:
         except (OSError, RuntimeError):  # the disk is full (torch says RuntimeError): go on without
             pass
         finally:
-            unfinished.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                unfinished.unlink(missing_ok=True)
 
     def _reserve(self, size: int, entry: Path) -> bool:
         """Counts ``size`` bytes in, unless they do not fit or another process was faster."""
@@ -101,11 +104,20 @@ class CachedFrames:
             used = self._used()
             fits = used + size <= self.max_bytes and not entry.exists()
             if fits:
-                (self.folder / "size").write_text(str(used + size))
+                with written_whole(self.folder / "size", own_name=str(os.getpid()), durable=False) as file:
+                    file.write(str(used + size).encode())
         return fits
 
     def _used(self) -> int:
+        """Bytes of all entries: what the count says; where it is missing or damaged they are counted anew."""
         try:
-            return int((self.folder / "size").read_text() or 0)
-        except OSError:
-            return 0
+            used = int(read_plain(self.folder / "size")[:30])
+            if used >= 0:
+                return used
+        except (OSError, ValueError):
+            pass
+        total = 0
+        for entry in self.folder.glob("??/*.pt"):
+            with contextlib.suppress(OSError):
+                total += entry.stat().st_size
+        return total
