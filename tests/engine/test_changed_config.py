@@ -142,6 +142,7 @@ def test_a_test_leaves_the_config_of_the_weights(trained, out):
     done = run_here(*pairs_of(out, trained, "TRAIN.ENABLE", "False", "TEST.ENABLE", "True", "SOLVER.BASE_LR", "1.0"))
     assert done.returncode == 0 and (out / "config.yaml").read_bytes() == before
     assert "BASE_LR: 1.0" in str(np.load(out / "scores.npz")["header"])  # that of the test
+    assert "SOLVER.BASE_LR 1.0 (before: 0.001)" in (out / "report.html").read_text()
 
 
 def test_a_folder_in_use(trained, out):
