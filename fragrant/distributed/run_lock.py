@@ -200,8 +200,8 @@ class RunLock:
 
     def _in_use(self, holder: Holder | None) -> UserError:
         return UserError(
-            f"OUTPUT_DIR '{self.folder}' is in use by {holder or 'another run'} ({self.path.name}); wait until it has ended, or take another "
-            "OUTPUT_DIR"
+            f"OUTPUT_DIR '{self.folder}' is in use by {holder or 'another run'} ({self.path.name}); wait until it "
+            "has ended, or take another OUTPUT_DIR"
         )
 
     def _keep(self, descriptor: int) -> None:

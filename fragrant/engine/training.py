@@ -231,7 +231,11 @@ def refuse_other_config(cfg: CfgNode, *, accept_changes: bool) -> None:
     if latest and isinstance(text := latest.state.get("cfg"), str):
         refused, _ = changes_on_resume(cfg, text, where=f"config in {latest.path}")
         if refused:
-            raise of_other_values(str(latest.path), named(refused), resumed=True)
+            changes = named(refused)
+            stands = latest.state.get("batches") if latest.state.get("batch") else None  # see check_same_batches
+            if stands and any(one.key == "TRAIN.BATCH_SIZE" for one in refused):
+                changes += " (it stands in the middle of an epoch of {} batches of {} videos)".format(*stands)
+            raise of_other_values(str(latest.path), changes, resumed=True)
 
 
 def with_todays_config(job: Job, start: Start) -> Start:
@@ -245,7 +249,9 @@ def with_todays_config(job: Job, start: Start) -> Start:
         return start
     refused, told = changes_on_resume(job.cfg, text, where=f"config in {path}")
     if told:
-        job.log.warn(f"{path} goes on with {named(told)}")
+        longer = any(one.key == "SOLVER.MAX_EPOCH" for one in told)
+        rates = ": the learning rates from here on are those of the longer run" if longer else ""
+        job.log.warn(f"{path} goes on with {named(told)}{rates}")
     if not refused:
         return start
     if not job.accept_changes:
