@@ -12,7 +12,7 @@ from fvcore.common.config import CfgNode
 from torch import Tensor, nn
 
 from fragrant.checkpoint import best_path, is_due, load_latest
-from fragrant.config import dump_cfg
+from fragrant.config import ConfigError, dump_cfg
 from fragrant.config.compare import changes_on_resume, named
 from fragrant.data import build_loader
 from fragrant.data.lists.shared import shared_videos
@@ -247,7 +247,11 @@ def with_todays_config(job: Job, start: Start) -> Start:
     path, text = start.state.get("path"), start.state.get("cfg")
     if not isinstance(text, str):
         return start
-    refused, told = changes_on_resume(job.cfg, text, where=f"config in {path}")
+    try:
+        refused, told = changes_on_resume(job.cfg, text, where=f"config in {path}")
+    except ConfigError as error:  # written by another project
+        job.log.warn(f"whether {path} was trained with the values of this run is not known: {error}")
+        return start
     if told:
         longer = any(one.key == "SOLVER.MAX_EPOCH" for one in told)
         rates = ": the learning rates from here on are those of the longer run" if longer else ""

@@ -137,6 +137,14 @@ def test_a_named_checkpoint_is_continued_with_its_own_values(trained, tmp_path):
     assert not (tmp_path / "next/config.yaml").exists()
 
 
+def test_a_checkpoint_with_a_config_that_cannot_be_read_is_continued_with_a_word(trained, tmp_path):
+    state = torch.load(trained / "out/checkpoints/checkpoint_epoch_00002.pyth", weights_only=True)
+    torch.save(state | {"cfg": "MODEL: !!python/object:x.Y {}"}, tmp_path / "foreign.pyth")
+    more = ["SOLVER.MAX_EPOCH", "3", "TRAIN.CHECKPOINT_FILE_PATH", str(tmp_path / "foreign.pyth")]
+    done = run_here(*pairs_of(tmp_path / "next", trained, *more))
+    assert done.returncode == 0 and "foreign.pyth was trained with the values of this run is not known" in done.stdout
+
+
 def test_a_test_leaves_the_config_of_the_weights(trained, out):
     before = (out / "config.yaml").read_bytes()
     done = run_here(*pairs_of(out, trained, "TRAIN.ENABLE", "False", "TEST.ENABLE", "True", "SOLVER.BASE_LR", "1.0"))
