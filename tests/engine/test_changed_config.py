@@ -139,7 +139,7 @@ def test_a_named_checkpoint_is_continued_with_its_own_values(trained, tmp_path):
 
 def test_a_checkpoint_with_a_config_that_cannot_be_read_is_continued_with_a_word(trained, tmp_path):
     state = torch.load(trained / "out/checkpoints/checkpoint_epoch_00002.pyth", weights_only=True)
-    torch.save(state | {"cfg": "MODEL: !!python/object:x.Y {}"}, tmp_path / "foreign.pyth")
+    torch.save(state | {"cfg": "MEAN: !!python/tuple [1, 2]"}, tmp_path / "foreign.pyth")
     more = ["SOLVER.MAX_EPOCH", "3", "TRAIN.CHECKPOINT_FILE_PATH", str(tmp_path / "foreign.pyth")]
     done = run_here(*pairs_of(tmp_path / "next", trained, *more))
     assert done.returncode == 0 and "foreign.pyth was trained with the values of this run is not known" in done.stdout
