@@ -110,7 +110,8 @@ def test_accepted_changes_count_and_are_kept_in_mind(trained, out):
     assert again.returncode == 0 and "--accept-changes" not in again.stdout
 
 
-@pytest.mark.parametrize("method", ["sgd", pytest.param("adam", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("method", ["sgd", "adam"])
 def test_another_optimiser_starts_without_averages(trained, out, method):
     more = ["SOLVER.MAX_EPOCH", "3", "SOLVER.OPTIMIZING_METHOD", method]
     done = run_here(*pairs_of(out, trained, *more), arguments=("--accept-changes",))
@@ -137,6 +138,7 @@ def test_a_named_checkpoint_is_continued_with_its_own_values(trained, tmp_path):
     assert not (tmp_path / "next/config.yaml").exists()
 
 
+@pytest.mark.slow
 def test_a_checkpoint_with_a_config_that_cannot_be_read_is_continued_with_a_word(trained, tmp_path):
     state = torch.load(trained / "out/checkpoints/checkpoint_epoch_00002.pyth", weights_only=True)
     torch.save(state | {"cfg": "MEAN: !!python/tuple [1, 2]"}, tmp_path / "foreign.pyth")
