@@ -149,6 +149,18 @@ def _first(value: object) -> object:
     return value[0] if isinstance(value, list) and value else value
 
 
+def note_on_training(cfg: CfgNode, text: object, *, where: str) -> str:
+    """What belongs to a checkpoint's training and is otherwise in the config of a test, but for its clips: it does
+    nothing there, and a reader must not take it for that of the weights. "" as ``note_on_clips``."""
+    if not isinstance(text, str):
+        return ""
+    try:
+        refused, told = changes_on_resume(cfg, text, where=where)
+    except ConfigError:
+        return ""
+    return named([difference for difference in [*refused, *told] if not KEYS[difference.key].of_clips])
+
+
 def note_on_clips(cfg: CfgNode, text: object, *, where: str) -> str:
     """One line where the clips of a test are not made as the config of a checkpoint says; "" where they are, and of
     files that carry no config."""

@@ -199,10 +199,9 @@ class RunLock:
         return False
 
     def _in_use(self, holder: Holder | None) -> UserError:
-        who = f"in use by {holder}" if holder else "in use by another run"
         return UserError(
-            f"OUTPUT_DIR '{self.folder}' is {who} ({self.path.name}); wait until it has ended, or take another "
-            "OUTPUT_DIR"
+            f"OUTPUT_DIR '{self.folder}' is in use by {holder or 'another run'} ({self.path.name}); wait until it "
+            "has ended, or take another OUTPUT_DIR"
         )
 
     def _keep(self, descriptor: int) -> None:

@@ -10,7 +10,7 @@ from fvcore.common.config import CfgNode
 
 from fragrant.checkpoint import checkpoint_hash, checkpoint_path
 from fragrant.config import changed, dump_cfg
-from fragrant.config.compare import note_on_clips
+from fragrant.config.compare import note_on_clips, note_on_training
 from fragrant.data import build_loader
 from fragrant.data.loader import ClipLoader
 from fragrant.data.transforms.gamma import middle_gamma
@@ -76,6 +76,7 @@ def of_weights(cfg: CfgNode, state: dict, weights: str) -> dict:
     """What a reader has to know about the weights, for the header of the scores; only what there is to say."""
     changes = state.get("accepted_changes") or ()
     facts = {
+        "not_of_training": note_on_training(cfg, state.get("cfg"), where=weights),
         "clips_differ": note_on_clips(cfg, state.get("cfg"), where=weights),
         "accepted_changes": f"config changed in the training: {'; '.join(changes)}" if changes else "",
     }
@@ -117,8 +118,9 @@ def announce_test(job: Job, model: Backbone, loader: ClipLoader, weights: str) -
     )
     for line in lines:
         job.log.say(line)
-    for note in of_weights(cfg, state, weights).values():
-        job.log.warn(note)
+    for name, note in of_weights(cfg, state, weights).items():
+        if name != "not_of_training":
+            job.log.warn(note)
     return state
 
 

@@ -12,7 +12,7 @@ from fvcore.common.config import CfgNode
 from torch import Tensor, nn
 
 from fragrant.checkpoint import best_path, is_due, load_latest
-from fragrant.config import dump_cfg
+from fragrant.config import ConfigError, dump_cfg
 from fragrant.config.compare import changes_on_resume, named
 from fragrant.data import build_loader
 from fragrant.data.lists.shared import shared_videos
@@ -231,7 +231,11 @@ def refuse_other_config(cfg: CfgNode, *, accept_changes: bool) -> None:
     if latest and isinstance(text := latest.state.get("cfg"), str):
         refused, _ = changes_on_resume(cfg, text, where=f"config in {latest.path}")
         if refused:
-            raise of_other_values(str(latest.path), named(refused), resumed=True)
+            changes = named(refused)
+            stands = latest.state.get("batches") if latest.state.get("batch") else None  # see check_same_batches
+            if stands and any(one.key == "TRAIN.BATCH_SIZE" for one in refused):
+                changes += " (it stands in the middle of an epoch of {} batches of {} videos)".format(*stands)
+            raise of_other_values(str(latest.path), changes, resumed=True)
 
 
 def with_todays_config(job: Job, start: Start) -> Start:
@@ -243,9 +247,15 @@ def with_todays_config(job: Job, start: Start) -> Start:
     path, text = start.state.get("path"), start.state.get("cfg")
     if not isinstance(text, str):
         return start
-    refused, told = changes_on_resume(job.cfg, text, where=f"config in {path}")
+    try:
+        refused, told = changes_on_resume(job.cfg, text, where=f"config in {path}")
+    except ConfigError as error:  # written by another project
+        job.log.warn(f"whether {path} was trained with the values of this run is not known: {error}")
+        return start
     if told:
-        job.log.warn(f"{path} goes on with {named(told)}")
+        longer = any(one.key == "SOLVER.MAX_EPOCH" for one in told)
+        rates = ": the learning rates from here on are those of the longer run" if longer else ""
+        job.log.warn(f"{path} goes on with {named(told)}{rates}")
     if not refused:
         return start
     if not job.accept_changes:

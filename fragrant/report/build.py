@@ -48,6 +48,7 @@ def evaluation_facts(cfg: CfgNode, header: dict) -> list[tuple[str, str]]:
         ("model", header.get("model")),
         ("checkpoint", header.get("checkpoint")),
         ("its hash", header.get("checkpoint_hash")),
+        ("not as in the training", header.get("not_of_training")),
         ("of its training", header.get("accepted_changes")),
     ]
     if cfg is not None:

@@ -39,6 +39,12 @@ BROKEN = [
         "DATA.TRAIN_MULTI_SCALE and DATA.TRAIN_JITTER_SCALES_RELATIVE are two kinds of random crop: give one of them",
     ),
     ("DATA.GAMMA [5,1]", "DATA.GAMMA [5.0, 1.0] must be [] (none), [gamma] or [smallest, largest]"),
+    (
+        "DATA.MEAN [123.675,116.28,103.53]",
+        "DATA.MEAN [123.675, 116.28, 103.53] has values above 1, but pixels are in 0..1 here: divide by 255",
+    ),
+    ("DATA.STD [58.395,57.12,57.375]", "DATA.STD [58.395, 57.12, 57.375] has values above 1"),
+    ("DATA.MEAN [0.4,0.4,1.5]", "DATA.MEAN [0.4, 0.4, 1.5] has values above 1"),
     ("DATA.GAMMA [0]", "DATA.GAMMA [0.0] must be above 0"),
     ("DATA.GAMMA_IN val", "DATA.GAMMA_IN 'val' is not known; Known: both, train, test"),
     ("DATA.ENHANCE claeh", "DATA.ENHANCE 'claeh' is not known; did you mean 'clahe'?"),
