@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from fragrant.errors import UserError
-from fragrant.files import written_whole
+from fragrant.files import open_plain, refuse_odd, written_whole
 
 NAME = re.compile(r"checkpoint_epoch_(\d{5,})(?:_batch_(\d{5,}))?\.pyth")
 PLAIN = {type(None), bool, int, float, complex, str, bytes, torch.Size, torch.dtype, torch.device, Tensor, nn.Parameter}
@@ -165,6 +165,7 @@ def read_verified(path: str | os.PathLike) -> Any:
     Raises:
         OSError, BadZipFile, UnpicklingError, RuntimeError, ...: a damaged file can fail in any way.
     """
+    refuse_odd(path)
     _verify(Path(path))
     return torch.load(path, map_location="cpu", weights_only=True)
 
@@ -195,7 +196,7 @@ def checkpoint_hash(path: str | Path) -> str:
     """The first 16 digits of the file's SHA-256: tells the weights behind a score table apart. About 1 s per GB."""
     digest = hashlib.sha256()
     try:
-        with open(path, "rb") as file:
+        with open_plain(path) as file:
             while block := file.read(1 << 20):
                 digest.update(block)
     except OSError as error:
