@@ -152,6 +152,17 @@ def load_table(path: str | Path) -> ScoreTable:
         ) from error
 
 
+HEADER_KINDS = {"num_videos": int, "choices": dict} | dict.fromkeys(
+    ("rule", "kind", "config", "checkpoint", "checkpoint_hash", "model", "protocol"), str
+)
+
+
+def _is_header(header: object) -> bool:
+    return isinstance(header, dict) and all(
+        isinstance(header[name], kind) for name, kind in HEADER_KINDS.items() if header.get(name) is not None
+    )
+
+
 def _table_of(columns: dict[str, np.ndarray]) -> ScoreTable:
     """
     Raises:
@@ -165,7 +176,7 @@ def _table_of(columns: dict[str, np.ndarray]) -> ScoreTable:
     kinds |= {"enhancement": "U", "paths": "U", "header": "U"}
     wrong = [name for name, letters in kinds.items() if columns[name].dtype.kind not in letters]
     header = simplejson.loads(str(columns["header"]))
-    if wrong or not isinstance(header, dict) or number["labels"].ndim not in (1, 2) or number["present"].ndim != 2:
+    if wrong or not _is_header(header) or number["labels"].ndim not in (1, 2) or number["present"].ndim != 2:
         raise ValueError(f"columns {wrong} are of another kind")
     views = zip(columns["clip"].tolist(), columns["crop"].tolist(), columns["enhancement"].tolist(), strict=True)
     return ScoreTable(
