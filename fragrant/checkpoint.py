@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.serialization import safe_globals
 
 from fragrant.errors import UserError
-from fragrant.files import refuse_odd, written_whole
+from fragrant.files import open_plain, refuse_odd, written_whole
 from fragrant.stand_ins import BESIDE_TENSORS, MADE_HERE, stand_in
 
 NAME = re.compile(r"checkpoint_epoch_(\d{5,})(?:_batch_(\d{5,}))?\.pyth")
@@ -268,6 +268,7 @@ def read_verified(path: str | os.PathLike) -> Any:
         OSError, BadZipFile, UnpicklingError, RuntimeError, ...: a damaged file can fail in any way.
     """
     path = Path(path)
+    refuse_odd(path)
     _verify(path)
     stand_ins: dict[str, Any] = dict(BESIDE_TENSORS | MADE_HERE)
     while True:
@@ -318,7 +319,7 @@ def checkpoint_hash(path: str | Path) -> str:
     """The first 16 digits of the file's SHA-256: tells the weights behind a score table apart. About 1 s per GB."""
     digest = hashlib.sha256()
     try:
-        with open(path, "rb") as file:
+        with open_plain(path) as file:
             while block := file.read(1 << 20):
                 digest.update(block)
     except OSError as error:

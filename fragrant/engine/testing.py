@@ -11,22 +11,26 @@ from fvcore.common.config import CfgNode
 from fragrant.checkpoint import checkpoint_hash, checkpoint_path
 from fragrant.config import changed, dump_cfg
 from fragrant.config.compare import note_on_clips, note_on_training
-from fragrant.data import build_loader
+from fragrant.data import build_loader, build_records
 from fragrant.data.loader import ClipLoader
 from fragrant.data.transforms.gamma import middle_gamma
 from fragrant.data.views import result_file_name, views_label
-from fragrant.distributed import from_main, is_main
+from fragrant.distributed import any_rank, from_main, gather_objects, is_main
 from fragrant.engine.accuracy import evaluation_report
 from fragrant.engine.announce import compare_class_names, evaluation_lines
 from fragrant.engine.build import Job, build_job_model, note_of_test, score
+from fragrant.engine.outputs import Outputs
 from fragrant.engine.results import run_facts, save_pickles, save_results
 from fragrant.engine.skipped import SkipReport
 from fragrant.errors import RunStopped
+from fragrant.files import refuse_as_output
 from fragrant.logs import duration
 from fragrant.metrics import in_words_not_finite
 from fragrant.models.backbone import Backbone
 from fragrant.objectives import part_to_test
 from fragrant.report.build import present_test
+from fragrant.report.curves import LogError
+from fragrant.runtime.build import model_on_device
 from fragrant.runtime.evaluate import Scored
 from fragrant.runtime.weights import load_for_test, weights_for_test
 from fragrant.scores import ScoreTable, describe_summary, ensemble_views, grid_views, summarise
@@ -41,6 +45,7 @@ def test(job: Job) -> None:
     """
     cfg, log = job.cfg, job.log
     weights = from_main(partial(weights_of_the_test, cfg))
+    from_main(partial(check_outputs, cfg))
     loader = build_loader(cfg, "test")
     model = build_job_model(job)
     state = announce_test(job, model, loader, weights)
@@ -60,8 +65,7 @@ def test(job: Job) -> None:
         more_header=choices | protocol | of_weights(cfg, state, weights),
     )
     seconds = time.perf_counter() - began
-    lost = report_test(job, table, protocol, seconds)
-    faults = [lost] if lost else []
+    faults = report_test(job, table, protocol, seconds)
     if missing and not cfg.TEST.ALLOW_MISSING:
         faults.append(
             f"{len(missing)} of {len(loader.dataset.records)} test videos cannot be read and have no scores: "
@@ -70,6 +74,39 @@ def test(job: Job) -> None:
         )
     if faults:
         raise RunStopped("; ".join(faults))
+
+
+def check_test(cfg: CfgNode, trained_classes: Sequence[str] | None) -> None:
+    """All that the test after a training reads and writes, looked at before: its list, class names, weights, files.
+
+    Args:
+        trained_classes: what the training list calls the classes.
+
+    Raises:
+        UserError: something is missing, cannot be read or written, or does not fit.
+    """
+    names = build_records(cfg, "test").class_names
+    compare_class_names(trained_classes, names, "the training list")
+    from_main(partial(check_outputs, cfg))
+    if not cfg.TEST.CHECKPOINT_FILE_PATH:
+        return
+    path = weights_of_the_test(cfg)
+    with torch.random.fork_rng(devices=[]):
+        model = model_on_device(cfg, torch.device("cpu"), channels_last=False, compiled=False)
+    _, state = load_for_test(model, path, **how_to_load(cfg))
+    compare_class_names(state.get("class_names"), names, path)
+
+
+def check_outputs(cfg: CfgNode) -> None:
+    """Raises UserError where a file of the test could not be written."""
+    names = ["report.html", *(f"scores.{kind}" for kind in ("npz", "json", "csv")), cfg.TEST.SAVE_RESULTS_PATH]
+    for name in filter(None, names):
+        refuse_as_output(Path(cfg.OUTPUT_DIR, name))
+
+
+def how_to_load(cfg: CfgNode) -> dict:
+    patterns = tuple(cfg.TRAIN.CHECKPOINT_CLEAR_NAME_PATTERN)
+    return dict(part=part_to_test(cfg), clear_patterns=patterns, allow_partial=cfg.TEST.ALLOW_PARTIAL_LOAD)
 
 
 def of_weights(cfg: CfgNode, state: dict, weights: str) -> dict:
@@ -100,9 +137,7 @@ def weights_of_the_test(cfg: CfgNode) -> str:
 def announce_test(job: Job, model: Backbone, loader: ClipLoader, weights: str) -> dict:
     """Loads the weights and says everything that decides which number comes out; the content of the checkpoint."""
     cfg = job.cfg
-    patterns = tuple(cfg.TRAIN.CHECKPOINT_CLEAR_NAME_PATTERN)
-    fit = dict(part=part_to_test(cfg), clear_patterns=patterns, allow_partial=cfg.TEST.ALLOW_PARTIAL_LOAD)
-    report, state = load_for_test(model, weights, **fit)
+    report, state = load_for_test(model, weights, **how_to_load(cfg))
     lines = evaluation_lines(
         weights,
         report,
@@ -124,42 +159,64 @@ def announce_test(job: Job, model: Backbone, loader: ClipLoader, weights: str) -
     return state
 
 
-def report_test(job: Job, table: ScoreTable, protocol: dict[str, str], seconds: float) -> str:
+def report_test(job: Job, table: ScoreTable, protocol: dict[str, str], seconds: float) -> list[str]:
     """The numbers of a test: on disk, on the console, in the log, as a page.
 
-    Which videos have NaN or infinite scores, of known class or not; "" where none has.
+    What is wrong with them, a line each: videos that have NaN or infinite scores, of known class or not; files that
+    could not be written.
     """
     cfg, log, out = job.cfg, job.log, Path(job.cfg.OUTPUT_DIR)
     scores = ensemble_views(table, table.header["rule"])
     summary = summarise(scores) | protocol
+    outputs = Outputs(log)
     whole = cfg.TEST.NUM_PARTS == 1
     if is_main():
         part = "" if whole else f".{cfg.TEST.PART}-of-{cfg.TEST.NUM_PARTS}"
-        save_results(out, table, scores, summary, name=f"scores{part}")
+        save_results(outputs, out, table, scores, summary, name=f"scores{part}")
     if is_main() and whole:
         views = (cfg.TEST.NUM_ENSEMBLE_VIEWS, cfg.TEST.NUM_SPATIAL_CROPS)
         name = result_file_name(cfg.DATA.NUM_FRAMES, cfg.DATA.TEST_CROP_SIZE, *views)
-        save_pickles(out, scores, uniformer_name=name, slowfast_name=cfg.TEST.SAVE_RESULTS_PATH)
+        save_pickles(outputs, out, scores, uniformer_name=name, slowfast_name=cfg.TEST.SAVE_RESULTS_PATH)
     lost = [path for path, is_lost in zip(scores.paths, scores.not_finite.tolist(), strict=True) if is_lost]
     fault = f"{in_words_not_finite(len(lost))}, of {len(table)}: {', '.join(lost[:10])}" if lost else ""
     if lost:
         fault += f"{', ...' if len(lost) > 10 else ''}; the weights, or the numbers of TEST.PRECISION, are too large"
         log.warn(fault)
+    tell_numbers(job, summary, protocol, len(table), seconds)
+    if is_main() and whole and summary["videos"]:  # of parts: tools/report.py, when they are put together
+        outputs.write("report.html", partial(write_page, job, table))
+    unwritten = outputs.missing()
+    if any_rank(bool(unwritten)):
+        unwritten = next(filter(None, gather_objects(unwritten)))
+    return [line for line in (fault, unwritten) if line]
+
+
+def tell_numbers(job: Job, summary: dict, protocol: dict[str, str], num_videos: int, seconds: float) -> None:
+    """The numbers on the console, in the log and for TensorBoard; of videos without labels there are none."""
+    log, more = job.log, {"videos": num_videos, "seconds": seconds}
+    if not summary["videos"]:
+        log.say(f"no labels, no report: the test list names no classes; {num_videos} videos have scores")
+        log.record({"split": "test_final", **protocol}, more=more | {"labelled": 0})
+        return
     for line in describe_summary(summary):
         if not line.startswith(("top-", "mAP ")):  # these come last
             log.say(line)
     told = evaluation_report(summary)
     title = f"Test ({protocol['protocol']})" if protocol else "Test"
     log.say(f"{title}: {told.text}, in {duration(seconds)}")
-    log.record(
-        {"split": "test_final", **told.stats, **protocol},
-        more=told.numbers | {"videos": len(table), "seconds": seconds},
-    )
-    log.scalars(told.scalars, cfg.SOLVER.MAX_EPOCH)
-    if is_main() and whole:  # of parts: tools/report.py, when they are put together
-        page = dict(training_log=out / "metrics.jsonl", board=log, step=cfg.SOLVER.MAX_EPOCH)
-        present_test(cfg, table, out / "report.html", **page)
-    return fault
+    log.record({"split": "test_final", **told.stats, **protocol}, more=told.numbers | more)
+    log.scalars(told.scalars, job.cfg.SOLVER.MAX_EPOCH)
+
+
+def write_page(job: Job, table: ScoreTable) -> None:
+    """report.html, without curves where the log of the training is none."""
+    out = Path(job.cfg.OUTPUT_DIR)
+    page = dict(board=job.log, step=job.cfg.SOLVER.MAX_EPOCH)
+    try:
+        present_test(job.cfg, table, out / "report.html", training_log=out / "metrics.jsonl", **page)
+    except LogError as error:
+        job.log.warn(f"the report has no training curves: {error}")
+        present_test(job.cfg, table, out / "report.html", **page)
 
 
 def score_table(

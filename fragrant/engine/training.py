@@ -28,9 +28,10 @@ from fragrant.engine.saving import Saver
 from fragrant.engine.skipped import SkipReport
 from fragrant.engine.start import Sources, Start, load_start, of_other_values
 from fragrant.engine.state import RunState, check_same_batches
+from fragrant.engine.testing import check_test
 from fragrant.engine.train import train_one_epoch
 from fragrant.errors import RunStopped, UserError
-from fragrant.files import written_whole
+from fragrant.files import refuse_as_output, written_whole
 from fragrant.logs import host_memory
 from fragrant.metrics import ensemble, in_words_not_finite, not_finite
 from fragrant.models.complexity import describe
@@ -72,6 +73,9 @@ def train(job: Job) -> None:
     """
     refuse_hidden_selection(job.cfg)
     training = build_training(job)
+    if job.cfg.TEST.ENABLE:
+        check_test(job.cfg, training.train_loader.class_names)
+    from_main(partial(refuse_as_output, best_path(job.cfg.OUTPUT_DIR)))
     from_main(partial(write_config, job.cfg))
     start, max_epoch = training.start, job.cfg.SOLVER.MAX_EPOCH
     if start.epoch and not start.batch and is_due(start.epoch - 1, max_epoch, job.cfg.TRAIN.EVAL_PERIOD):
@@ -80,6 +84,7 @@ def train(job: Job) -> None:
     prepare = build_training_preparation(job.cfg, job.prepare)
     for epoch in range(start.epoch, max_epoch):
         one_epoch(training, epoch, prepare)
+    training.saver.finish()
     if training.state.lost and not job.cfg.TEST.ENABLE:
         raise RunStopped(f"last validation: {in_words_not_finite(training.state.lost)}; the weights are saved")
 

@@ -1,5 +1,6 @@
 """The score table: the logits of every view of every video of a test, on disk and in memory."""
 
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -10,7 +11,7 @@ import simplejson
 import torch
 from torch import Tensor
 
-from fragrant.files import open_plain, written_whole
+from fragrant.files import open_plain, write_whole
 from fragrant.metrics import ScoreError
 
 CHOICE = "choice_"  # before the name of a choice, in a file
@@ -121,11 +122,10 @@ def save_table(path: str | Path, table: ScoreTable) -> None:
     columns |= {name: np.array(getattr(table, name) or (), dtype=str) for name in ("paths", "class_names")}
     columns |= {CHOICE + name: taken.numpy() for name, taken in table.choices.items()}
     columns["header"] = np.array(simplejson.dumps(table.header, sort_keys=True, ignore_nan=True))
-    path = Path(path)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with written_whole(path) as file:
-            np.savez_compressed(file, **columns)
+        packed = io.BytesIO()  # numpy's archive does not take it well when the disk is full
+        np.savez_compressed(packed, **columns)
+        write_whole(path, packed.getvalue())
     except OSError as error:
         raise ScoreError(f"score table '{path}' cannot be written: {error.strerror or error}") from error
 
@@ -152,6 +152,17 @@ def load_table(path: str | Path) -> ScoreTable:
         ) from error
 
 
+HEADER_KINDS = {"num_videos": int, "choices": dict} | dict.fromkeys(
+    ("rule", "kind", "config", "checkpoint", "checkpoint_hash", "model", "protocol"), str
+)
+
+
+def _is_header(header: object) -> bool:
+    return isinstance(header, dict) and all(
+        isinstance(header[name], kind) for name, kind in HEADER_KINDS.items() if header.get(name) is not None
+    )
+
+
 def _table_of(columns: dict[str, np.ndarray]) -> ScoreTable:
     """
     Raises:
@@ -165,7 +176,7 @@ def _table_of(columns: dict[str, np.ndarray]) -> ScoreTable:
     kinds |= {"enhancement": "U", "paths": "U", "header": "U"}
     wrong = [name for name, letters in kinds.items() if columns[name].dtype.kind not in letters]
     header = simplejson.loads(str(columns["header"]))
-    if wrong or not isinstance(header, dict):
+    if wrong or not _is_header(header):
         raise ValueError(f"columns {wrong} are of another kind")
     n, views, classes = number["logits"].shape
     labels, flat = number["labels"], (n,) if number["labels"].dtype != torch.bool else (n, classes)

@@ -47,6 +47,8 @@ def _names_of_folders(records: RecordList, num_classes: int) -> list[str] | None
 
 def _need_a_video(records: RecordList) -> None:
     """A wrong folder is found at once. Raises ListError where none of some videos of the list is there."""
+    if not len(records):
+        raise ListError(f"{records.source or 'the list'} has no videos")
     some = records[:: max(1, len(records) // 20)]
     if not any(os.path.exists(record.path) for record in some):
         where = "set DATA.PATH_PREFIX (for relative paths) or DATA.ROOT_REPLACE (for those of another machine)"

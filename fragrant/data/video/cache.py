@@ -112,7 +112,7 @@ class CachedFrames:
         """Bytes of all entries: what the count says; where it is missing or damaged they are counted anew."""
         try:
             used = int(read_plain(self.folder / "size")[:30])
-            if used >= 0:
+            if 0 <= used < 2**63:
                 return used
         except (OSError, ValueError):
             pass
