@@ -111,6 +111,12 @@ class Loaded(NamedTuple):
     skipped: list[Skipped]
     incomplete: bool  # a video is missing in the batch
 
+    def pin(self) -> "Loaded":
+        """Copied into page-locked memory, from which a GPU takes it without the host waiting."""
+        if self.batch is None:
+            return self
+        return self._replace(batch=Batch(*(tensor.pin_memory() for tensor in self.batch)))
+
 
 def mean_luma(frames: Tensor) -> float:
     """(T, H, W, 3) uint8 RGB -> brightness 0..1 by the weights of BT.601; exact sums, about 0.4 ms for 16 frames of 320

@@ -188,4 +188,4 @@ def test_in_a_test_an_unreadable_video_is_left_out_and_named(folder, torn, num_w
 
 
 def test_no_more_workers_than_batches(folder):
-    assert train_loader(folder, 8)._loader.num_workers == 2
+    assert train_loader(folder, 8).num_workers == 2
