@@ -1,14 +1,18 @@
 """What a run tells: lines and a progress bar on the console, one JSON line per record on disk, TensorBoard scalars."""
 
+import contextlib
 import datetime
 import logging
 import os
 import sys
+import traceback
 from collections.abc import Iterator
 from pathlib import Path
 
 import simplejson
 from tqdm import tqdm
+
+from fragrant.errors import RunStopped, UserError
 
 LOGGER = logging.getLogger("fragrant")
 LINE = "[%(asctime)s][%(levelname)s] %(filename)s: %(lineno)3d: %(message)s"
@@ -41,13 +45,28 @@ def host_memory() -> str:
     return f"{(total - free) * page / 2**30:.2f}/{total * page / 2**30:.2f}G"
 
 
+def into_files(text: str) -> None:
+    """A line into the stdout.log of the run that goes on, for what the console is told by other means."""
+    record = LOGGER.makeRecord(LOGGER.name, logging.ERROR, __file__, 0, text, (), None)
+    for handler in LOGGER.handlers:
+        if isinstance(handler, logging.FileHandler):
+            handler.handle(record)
+
+
 class _ConsoleHandler(logging.Handler):
-    """Writes lines above a running progress bar instead of through it."""
+    """Writes lines above a running progress bar instead of through it; to nobody where the terminal was closed."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        with tqdm.external_write_mode(file=sys.stdout):
+        with contextlib.suppress(OSError), tqdm.external_write_mode(file=sys.stdout):
             sys.stdout.write(self.format(record) + "\n")
             sys.stdout.flush()
+
+
+def _last_words(error: BaseException) -> str:
+    """Why a run ends early: in a line where the error says it, else with its traceback."""
+    if isinstance(error, UserError | RunStopped) or not isinstance(error, Exception):
+        return f"stopped: {str(error) or type(error).__name__}"
+    return "".join(traceback.format_exception(error))
 
 
 class RunLog:
@@ -156,5 +175,7 @@ class RunLog:
     def __enter__(self) -> "RunLog":
         return self
 
-    def __exit__(self, *exc_info) -> None:
+    def __exit__(self, kind: type | None, error: BaseException | None, trace) -> None:
+        if error is not None:
+            into_files(_last_words(error))
         self.close()
