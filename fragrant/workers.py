@@ -72,7 +72,8 @@ def start_worker() -> None:
     """One thread: more would stand in the way of the other processes. And a worker whose parent was killed would wait
     for work for ever."""
     ignore_signals("SIGINT", "SIGUSR1", "SIGHUP")
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # with it a pool ends its workers
+    # With it a pool ends its workers; a cluster sends it to all of a run, and the main process is to say so first.
+    signal.signal(signal.SIGTERM, lambda number, frame: threading.Timer(2.0, os._exit, [1]).start())
     torch.set_num_threads(1)
     load_plugins()  # a forked worker has them already
     end_with_parent()

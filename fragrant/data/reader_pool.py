@@ -234,12 +234,10 @@ class ReaderPool:
 
     def _silent(self, reader: _Reader, patience: float) -> RunStopped:
         pid = reader.process.pid
-        stopped = (
-            "it is stopped (SIGSTOP)" if _is_stopped(pid) else "it hangs, perhaps over a file that does not answer"
-        )
-        asked = f"; {heard()} had asked the run to end" if heard() else " (DATA_LOADER.TIMEOUT)"
+        what = "is stopped (SIGSTOP)" if _is_stopped(pid) else "hangs, perhaps over a file that does not answer"
+        why = f"after {heard()} had asked the run to end" if heard() else "DATA_LOADER.TIMEOUT"
         return RunStopped(
-            f"a reading process (pid {pid}) gave no sign for {patience:g} s{asked}: {stopped}{self._at(reader)}"
+            f"a reading process (pid {pid}) {what}: no sign of it for {patience:g} s ({why}){self._at(reader)}"
         )
 
     def _at(self, reader: _Reader) -> str:

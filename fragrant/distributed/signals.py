@@ -47,9 +47,9 @@ def end_at_once(number: int, frame) -> NoReturn:
         EndedBySignal
     """
     for other in SIGNALS:
-        if signal.getsignal(other) is end_at_once:
+        if signal.getsignal(other) is not signal.SIG_IGN:
             signal.signal(other, signal.SIG_DFL)
-    raise EndedBySignal(signal.Signals(number).name)
+    raise EndedBySignal(f"by {signal.Signals(number).name}")
 
 
 def heard() -> str:
@@ -62,6 +62,7 @@ class StopRequest:
 
     def __init__(self):
         self.heard = ""  # the name of a signal that came to this process
+        self._at_once = False
 
     def __enter__(self) -> "StopRequest":
         self._handled = handled(self._hear)
@@ -73,7 +74,22 @@ class StopRequest:
         _listening.remove(self)
         self._handled.__exit__(None, None, None)
 
+    @contextlib.contextmanager
+    def at_once(self) -> Iterator[None]:
+        """Within it a signal ends this process at once: where there is no step to finish and nothing to save.
+
+        Raises:
+            EndedBySignal
+        """
+        self._at_once = True
+        try:
+            yield
+        finally:
+            self._at_once = False
+
     def _hear(self, number: int, frame) -> None:
+        if self._at_once:
+            end_at_once(number, frame)
         self.heard = signal.Signals(number).name
 
     def agreed(self) -> str:

@@ -9,7 +9,7 @@ from fvcore.common.config import CfgNode
 
 from fragrant.config import check_training, dump_cfg
 from fragrant.distributed import from_main, is_main
-from fragrant.distributed.signals import Interrupted, StopRequest, requeue
+from fragrant.distributed.signals import EndedBySignal, Interrupted, StopRequest, requeue
 from fragrant.engine.build import Job
 from fragrant.engine.testing import test
 from fragrant.engine.training import train
@@ -36,10 +36,14 @@ def run(cfg: CfgNode, device: torch.device) -> None:
             if cfg.TEST.ENABLE:
                 test(job)
             log.say(f"Results are in {cfg.OUTPUT_DIR}")
-        except Interrupted as end:
-            log.say(str(end))
+        except (Interrupted, EndedBySignal) as end:
+            saved = isinstance(end, Interrupted)  # else there was nothing to save yet
+            if saved:
+                log.say(str(end))
             if cfg.TRAIN.REQUEUE and is_main():
                 log.say(requeue(os.environ))
+            if not saved:
+                raise
 
 
 def open_output_dir(cfg: CfgNode) -> None:

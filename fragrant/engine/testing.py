@@ -37,10 +37,11 @@ def test(job: Job) -> None:
         RunStopped: videos cannot be read, and TEST.ALLOW_MISSING is False; the scores of the others are written.
     """
     cfg, log = job.cfg, job.log
-    weights = from_main(partial(weights_of_the_test, cfg))
-    loader = build_loader(cfg, "test")
-    model = build_job_model(job)
-    state = announce_test(job, model, loader, weights)
+    with job.stop.at_once():
+        weights = from_main(partial(weights_of_the_test, cfg))
+        loader = build_loader(cfg, "test")
+        model = build_job_model(job)
+        state = announce_test(job, model, loader, weights)
     began = time.perf_counter()
     protocol = {"protocol": OPTIMISTIC} if "test" in (cfg.TEST.SELECT_ON, state.get("selected_on")) else {}
     scored = score(job, model, loader, title="test")

@@ -61,8 +61,9 @@ class Training(NamedTuple):
 
 def train(job: Job) -> None:
     """All epochs: train, save, validate; takes up an interrupted run where its last checkpoint stands."""
-    refuse_hidden_selection(job.cfg)
-    training = build_training(job)
+    with job.stop.at_once():
+        refuse_hidden_selection(job.cfg)
+        training = build_training(job)
     start, max_epoch = training.start, job.cfg.SOLVER.MAX_EPOCH
     if start.epoch and not start.batch and is_due(start.epoch - 1, max_epoch, job.cfg.TRAIN.EVAL_PERIOD):
         # The run may have been killed between saving and validating; doing it twice changes nothing.

@@ -32,7 +32,7 @@ def exit_code(main: Callable[[], int | None], *, debug: bool, plugins: Sequence[
     except KeyboardInterrupt:
         return _told("stopped: interrupted from the keyboard; the last checkpoint stays", 130)
     except EndedBySignal as end:
-        return _told(f"stopped: by {end}; the last checkpoint stays", 1)
+        return _told(f"stopped: {end}; the last checkpoint stays", 1)
     except Exception as error:
         if debug:
             raise
@@ -45,8 +45,8 @@ def in_words(error: BaseException) -> str:
     """One line; of an error that was not written for the user also its kind and where it was raised."""
     if isinstance(error, UserError | RunStopped):
         return _in_one_line(error)
-    frames = traceback.extract_tb(error.__traceback__)
-    ours = [frame for frame in frames if frame.filename.startswith(PACKAGE)] or list(frames)
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename != __file__]
+    ours = [frame for frame in frames if frame.filename.startswith(PACKAGE)] or frames
     at = f" ({Path(ours[-1].filename).name}:{ours[-1].lineno})" if ours else ""
     text = _in_one_line(error)
     text = text if len(text) <= LONGEST else f"{text[:LONGEST]} ..."
