@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from multiprocessing import connection
+from multiprocessing import connection, resource_tracker
 
 import torch
 from torch.multiprocessing import start_processes
@@ -17,7 +17,7 @@ from fragrant.distributed.signals import forwarded
 from fragrant.errors import UserError
 from fragrant.launch.exit_code import exit_code
 from fragrant.logs import into_files
-from fragrant.workers import end_with_parent
+from fragrant.workers import end_with_parent, ignore_signals
 
 
 def pick_device(num_gpus: int, num_shards: int = 1) -> torch.device:
@@ -88,6 +88,7 @@ def _without_keyboard() -> Iterator[None]:
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
+    resource_tracker.ensure_running()  # when multiprocessing starts it, it lets the signal through again
     before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
     try:
         yield
@@ -113,6 +114,7 @@ def _run(job: Callable, cfg, environment: Environment) -> None:
 
 
 def _child(number: int, job: Callable, cfg, environments: Sequence[Environment], debug: bool) -> None:
+    ignore_signals("SIGINT")
     end_with_parent(partial(_say_alone, environments[number], "the command"))
     sys.exit(exit_code(lambda: _run(job, cfg, environments[number]), debug=debug))
 
