@@ -5,6 +5,7 @@ import datetime
 import logging
 import os
 import sys
+import traceback
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import simplejson
 from tqdm import tqdm
 
 from fragrant.appended import Appended
-from fragrant.errors import UserError
+from fragrant.errors import RunStopped, UserError
 from fragrant.texts import printable
 
 LOGGER = logging.getLogger("fragrant")
@@ -44,6 +45,14 @@ def host_memory() -> str:
     except (AttributeError, ValueError, OSError):
         return ""
     return f"{(total - free) * page / 2**30:.2f}/{total * page / 2**30:.2f}G"
+
+
+def into_files(text: str) -> None:
+    """A line into the stdout.log of the run that goes on, for what the console is told by other means."""
+    record = LOGGER.makeRecord(LOGGER.name, logging.ERROR, __file__, 0, text, (), None)
+    for handler in LOGGER.handlers:
+        if isinstance(handler, _FileHandler):
+            handler.handle(record)
 
 
 class _Line(logging.Formatter):
@@ -95,6 +104,13 @@ class _FileHandler(logging.Handler):
     def close(self) -> None:
         self.file.close()
         super().close()
+
+
+def _last_words(error: BaseException) -> str:
+    """Why a run ends early: in a line where the error says it, else with its traceback."""
+    if isinstance(error, UserError | RunStopped) or not isinstance(error, Exception):
+        return f"stopped: {str(error) or type(error).__name__}"
+    return "".join(traceback.format_exception(error))
 
 
 class RunLog:
@@ -213,5 +229,7 @@ class RunLog:
     def __enter__(self) -> "RunLog":
         return self
 
-    def __exit__(self, *exc_info) -> None:
+    def __exit__(self, kind: type | None, error: BaseException | None, trace) -> None:
+        if error is not None:
+            into_files(_last_words(error))
         self.close()

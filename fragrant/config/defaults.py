@@ -280,6 +280,9 @@ key("DATA.ENSEMBLE_METHOD", "sum", "scores of a video from those of its views: s
 
 key("DATA_LOADER.NUM_WORKERS", 8, "reading processes per GPU process; 0 = read in the main process", at_least=0,
     on_resume="free")
+key("DATA_LOADER.TIMEOUT", 300.0,
+    "seconds that a reading process may take for a video, stopped or hanging, before the run ends", above=0,
+    on_resume="free")
 key("DATA_LOADER.PIN_MEMORY", True, "page-locked batches: faster to the GPU", on_resume="free")
 key("DATA_LOADER.ENABLE_MULTI_THREAD_DECODE", False, "let FFmpeg use threads; workers are the better parallelism",
     on_resume="free")

@@ -243,4 +243,5 @@ def build_loader(cfg, split: str, *, views_of: str | None = None) -> ClipLoader:
         num_views=num_views,
         share=share,
         max_bad_fraction=cfg.DATA.MAX_BAD_FRACTION,
+        timeout=cfg.DATA_LOADER.TIMEOUT,
     )

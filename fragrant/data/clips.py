@@ -48,6 +48,9 @@ class Batch(NamedTuple):
         """Does not wait for the copy when the batch is pinned."""
         return Batch(*(tensor.to(device, non_blocking=True) for tensor in self))
 
+    def pin_memory(self) -> "Batch":
+        return Batch(*(tensor.pin_memory() for tensor in self))
+
 
 class Skipped(NamedTuple):
     """A video that could not be read: travels from a worker as a value, since a raised error would arrive as a long
@@ -155,6 +158,12 @@ class Loaded(NamedTuple):
     batch: "Batch | FrameBatch | None"
     skipped: list[Skipped]
     incomplete: bool  # a video is missing in the batch
+
+    def pin(self) -> "Loaded":
+        """Copied into page-locked memory, from which a GPU takes it without the host waiting."""
+        if self.batch is None:
+            return self
+        return self._replace(batch=self.batch.pin_memory())
 
 
 def mean_luma(frames: Tensor) -> float:
@@ -294,7 +303,7 @@ class FrameBatch:
         return make_batch(clips).to(device)
 
     def pin_memory(self) -> "FrameBatch":
-        """With the pixels in page-locked memory, for a GPU; what DataLoader calls."""
+        """With the pixels in page-locked memory, for a GPU."""
         pinned: list[VideoFrames | VideoClips] = []
         for video in self.videos:
             if isinstance(video, VideoFrames):

@@ -11,7 +11,7 @@ from fragrant.checkpoint import best_path, find_latest
 from fragrant.config import check_training
 from fragrant.distributed import from_main, is_main
 from fragrant.distributed.run_lock import RunLock
-from fragrant.distributed.signals import Interrupted, StopRequest, requeue
+from fragrant.distributed.signals import EndedBySignal, Interrupted, StopRequest, requeue
 from fragrant.engine.build import Job
 from fragrant.engine.testing import test
 from fragrant.engine.training import refuse_other_config, train, write_config
@@ -57,10 +57,14 @@ def _run(cfg: CfgNode, device: torch.device, notes: list[str], *, accept_changes
             if cfg.TEST.ENABLE:
                 test(job)
             log.say(f"Results are in {cfg.OUTPUT_DIR}")
-        except Interrupted as end:
-            log.say(str(end))
+        except (Interrupted, EndedBySignal) as end:
+            saved = isinstance(end, Interrupted)  # else there was nothing to save yet
+            if saved:
+                log.say(str(end))
             if cfg.TRAIN.REQUEUE and is_main():
                 log.say(requeue(os.environ))
+            if not saved:
+                raise
 
 
 def open_output_dir(cfg: CfgNode, lock: RunLock, *, accept_changes: bool) -> list[str]:

@@ -44,11 +44,12 @@ def test(job: Job) -> None:
             all that there is is written.
     """
     cfg, log = job.cfg, job.log
-    weights = from_main(partial(weights_of_the_test, cfg))
-    from_main(partial(check_outputs, cfg))
-    loader = build_loader(cfg, "test")
-    model = build_job_model(job)
-    state = announce_test(job, model, loader, weights)
+    with job.stop.at_once():
+        weights = from_main(partial(weights_of_the_test, cfg))
+        from_main(partial(check_outputs, cfg))
+        loader = build_loader(cfg, "test")
+        model = build_job_model(job)
+        state = announce_test(job, model, loader, weights)
     began = time.perf_counter()
     note = note_of_test(cfg, state, [record.path for record in loader.dataset.records])
     protocol = {"protocol": note} if note else {}

@@ -71,12 +71,13 @@ def train(job: Job) -> None:
     Raises:
         RunStopped: at the end, where the last validation had NaN or infinite scores and no test follows.
     """
-    refuse_hidden_selection(job.cfg)
-    training = build_training(job)
-    if job.cfg.TEST.ENABLE:
-        check_test(job.cfg, training.train_loader.class_names)
-    from_main(partial(refuse_as_output, best_path(job.cfg.OUTPUT_DIR)))
-    from_main(partial(write_config, job.cfg))
+    with job.stop.at_once():
+        refuse_hidden_selection(job.cfg)
+        training = build_training(job)
+        if job.cfg.TEST.ENABLE:
+            check_test(job.cfg, training.train_loader.class_names)
+        from_main(partial(refuse_as_output, best_path(job.cfg.OUTPUT_DIR)))
+        from_main(partial(write_config, job.cfg))
     start, max_epoch = training.start, job.cfg.SOLVER.MAX_EPOCH
     if start.epoch and not start.batch and is_due(start.epoch - 1, max_epoch, job.cfg.TRAIN.EVAL_PERIOD):
         # The run may have been killed between saving and validating; doing it twice changes nothing.

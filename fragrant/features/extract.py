@@ -7,10 +7,10 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from fragrant.data.clips import ClipDataset, Unreadable
+from fragrant.data.reader_pool import read_in_order
 from fragrant.data.video.frames import VideoError
 from fragrant.features.cache import FeatureCache
 
@@ -86,14 +86,8 @@ def cache_paths(dataset: ClipDataset, extractor: Extractor, cache: FeatureCache)
 def watched(dataset: ClipDataset, ids: list[int], extractor: Extractor) -> Iterator[tuple[int, Tensor]]:
     """(id, clips (V, C, T, H, W) uint8) of the videos, read ahead by worker processes."""
     keys = [(0, video_id) for video_id in ids]
-    loader = DataLoader(
-        dataset, batch_size=None, sampler=keys, num_workers=min(extractor.num_workers, len(keys)), collate_fn=as_it_is
-    )
-    for item in loader:
+    named = {"num_workers": extractor.num_workers, "name": lambda key: dataset.records[key[1]].path}
+    for item in read_in_order(dataset, keys, **named):
         if isinstance(item, Unreadable):
             raise VideoError(item.message)
         yield item.id, item.clips[list(item.views)].permute(0, 4, 1, 2, 3)
-
-
-def as_it_is(item):
-    return item

@@ -8,12 +8,12 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.utils.data import DataLoader
 
 from fragrant.data import VideoError
 from fragrant.data.build import ClipSource
 from fragrant.data.clips import Batch, Unreadable, VideoClips, make_batch
 from fragrant.data.lists.locations import VIDEO_EXTENSIONS
+from fragrant.data.reader_pool import read_in_order
 from fragrant.data.views import views_of_windows, windows
 from fragrant.errors import RunStopped, UserError
 from fragrant.metrics import not_finite
@@ -122,13 +122,8 @@ class Predictor:
         ``error``."""
         names = [os.fspath(path) for path in paths]
         dataset = self.source.dataset(names, self.source.whole)
-        items = DataLoader(
-            dataset,
-            sampler=[(0, number) for number in range(len(names))],
-            batch_size=None,
-            num_workers=min(num_workers, len(names)),
-            generator=torch.Generator(),
-        )
+        keys = [(0, number) for number in range(len(names))]
+        items = read_in_order(dataset, keys, num_workers=num_workers, name=lambda key: names[key[1]])
         for path, item in zip(names, items, strict=True):
             if isinstance(item, Unreadable):
                 yield Prediction(path, error=item.reason)

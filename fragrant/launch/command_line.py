@@ -24,7 +24,7 @@ Four ways to start, one process per GPU in each; NUM_GPUS 0 = one process on the
   SLURM             srun --nodes 2 --ntasks-per-node 8 --gpus-per-node 8 python tools/run_net.py --cfg X
 torchrun and SLURM say how many processes and machines there are: leave NUM_GPUS (above 0) and NUM_SHARDS to them.
 TRAIN.BATCH_SIZE is the batch of one machine. Who waits longer than DIST.TIMEOUT seconds ends the run.
-SIGUSR1 and SIGTERM: the step is finished, saved, exit code 0; the same command goes on (TRAIN.REQUEUE: by SLURM).
+SIGUSR1, SIGTERM, SIGHUP: the step is finished, saved, exit code 0; the same command goes on (TRAIN.REQUEUE: by SLURM).
 """
 
 
