@@ -4,6 +4,7 @@ VALUE ..."""
 import sys
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from fragrant.errors import RunStopped
 from fragrant.launch import argument_parser, config_of, exit_code, path_argument
@@ -49,7 +50,7 @@ def start(words: list[str]) -> int:
     from fragrant.workers import usable_cores
 
     parser = argument_parser(__doc__)
-    listed = {"type": path_argument, "action": "append", "default": [], "metavar": "FILE"}
+    listed: dict[str, Any] = {"type": path_argument, "action": "append", "default": [], "metavar": "FILE"}
     parser.add_argument("--list", **listed, help="a list file instead of those of the config; may be repeated")
     parser.add_argument(
         "--split",

@@ -3,6 +3,7 @@
 import argparse
 import sys
 import time
+from typing import Any
 
 from fragrant.errors import RunStopped, UserError
 from fragrant.launch import add_common_arguments, exit_code, path_argument
@@ -49,7 +50,7 @@ def start(words: list[str]) -> int:
     parser.add_argument(
         "videos", nargs="+", type=path_argument, metavar="VIDEO", help="video files, or folders of them"
     )
-    file = {"type": path_argument, "metavar": "FILE"}
+    file: dict[str, Any] = {"type": path_argument, "metavar": "FILE"}
     parser.add_argument(
         "--checkpoint", required=True, **file, help="trained weights; config and class names are inside"
     )

@@ -4,6 +4,7 @@ lists/arid"""
 import argparse
 import sys
 from pathlib import Path
+from typing import Any
 
 from fragrant.errors import RunStopped
 from fragrant.launch import add_common_arguments, exit_code, path_argument
@@ -47,7 +48,7 @@ def start(words: list[str]) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("set", metavar="SET", help=", ".join([*SETS.names(), LISTS]))
-    folder = {"type": path_argument, "metavar": "DIR"}
+    folder: dict[str, Any] = {"type": path_argument, "metavar": "DIR"}
     parser.add_argument("--root", required=True, **folder, help="the folder that the set was unpacked in")
     parser.add_argument(
         "--out", required=True, **folder, help="where train.csv, val.csv, test.csv and classes.txt are written"

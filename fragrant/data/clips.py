@@ -236,6 +236,11 @@ class ClipDataset(Dataset):
                 skipped.append(Skipped(candidate, str(error), self.records.where(candidate)))
         return Unreadable(tuple(skipped))
 
+    def clips_of(self, key: tuple[int, int]) -> VideoClips | Unreadable:
+        """``self[key]`` for those who have no device to hand frames over to."""
+        video = self[key]
+        return video.clips(self.transform) if isinstance(video, VideoFrames) else video
+
     def _others(self, video_id: int, seed: str) -> Iterator[int]:
         """Some videos of the same class in random order; none where none may take the place."""
         if self.replace:

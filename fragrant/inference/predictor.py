@@ -158,7 +158,7 @@ class Predictor:
         found, sums = [], torch.zeros(len(self.class_names), dtype=torch.float64)
         for first in range(0, len(ranges), self.clips_per_forward):  # a few at a time: the video may not fit in memory
             group = ranges[first : first + self.clips_per_forward]
-            item = self.source.dataset([path], views_of_windows(self.source.window, group))[(0, 0)]
+            item = self.source.dataset([path], views_of_windows(self.source.window, group)).clips_of((0, 0))
             if isinstance(item, Unreadable):
                 raise VideoError(item.reason)
             scored = self._score(item)
@@ -187,7 +187,7 @@ class Predictor:
         Raises:
             VideoError: the video cannot be read.
         """
-        item = self.source.dataset([os.fspath(path)], self.source.window)[(0, 0)]
+        item = self.source.dataset([os.fspath(path)], self.source.window).clips_of((0, 0))
         if isinstance(item, Unreadable):
             raise VideoError(item.reason)
         return make_batch([item]).clips[0].to(self.device)

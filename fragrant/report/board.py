@@ -29,7 +29,7 @@ def show_confusion(log: RunLog, scores: VideoScores, step: int) -> None:
 
 def spread_clips(dataset: ClipDataset, number: int = 4) -> list[Tensor]:
     """(T, H, W, 3), what the network gets of a few videos in the first epoch, evenly over the list."""
-    videos = (dataset[0, video] for video in evenly(len(dataset), number))
+    videos = (dataset.clips_of((0, video)) for video in evenly(len(dataset), number))
     # of the others the training itself will say
     return [video.clips[0] for video in videos if not isinstance(video, Unreadable)]
 

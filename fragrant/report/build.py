@@ -29,7 +29,7 @@ def read_clips(cfg: CfgNode, paths: Sequence[str]) -> list[Tensor | str]:
     to see."""
     source = build_source(cfg)
     dataset = source.dataset(paths, source.window)
-    videos = (dataset[0, row] for row in range(len(paths)))
+    videos = (dataset.clips_of((0, row)) for row in range(len(paths)))
     return [video.reason if isinstance(video, Unreadable) else video.clips[0] for video in videos]
 
 
