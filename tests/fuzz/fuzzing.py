@@ -1,5 +1,6 @@
 """How often a property is tried: a short form in the default tests, a long one marked slow; the same inputs every time."""
 
+import os
 from collections.abc import Callable
 
 import pytest
@@ -10,7 +11,8 @@ SEEDS = st.integers(0, 2**63)  # of mutations
 
 
 def examples(few: int, many: int):
-    """A parameter ``number``: a few examples by default, many with ``-m slow``."""
+    """A parameter ``number``: a few examples by default, many with ``-m slow``, or as many as FRAGRANT_FUZZ says."""
+    many = int(os.environ.get("FRAGRANT_FUZZ", many))
     return pytest.mark.parametrize("number", [few, pytest.param(many, marks=pytest.mark.slow)], ids=["short", "long"])
 
 
