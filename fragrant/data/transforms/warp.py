@@ -1,5 +1,9 @@
-"""Rotation, shear and translation of uint8 clips: the numbers of Pillow's ``Image.transform``, all frames of a clip at
-once."""
+"""Rotation, shear and translation of uint8 clips as Pillow's ``Image.transform`` does them, all frames of a clip at
+once.
+
+Nearly its numbers: Pillow cuts off a sum in double precision, which may fall just below a whole number where the exact
+one is whole; here such a sum counts as whole. A value is then one higher than Pillow's: of noise up to 8 in 100 with
+bilinear shifts by simple fractions of a pixel, and 5 in 1000 with bicubic ones (the default)."""
 
 import math
 from typing import NamedTuple
