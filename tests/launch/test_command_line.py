@@ -263,6 +263,8 @@ def test_wrong_lists_are_one_line(rows, content, parts, workers, tmp_path):
         *TINY,
         "TRAIN.DATASET",
         "kinetics",
+        "TEST.DATASET",
+        "kinetics",
         "DATA.PATH_TO_DATA_DIR",
         str(tmp_path),
         "OUTPUT_DIR",
