@@ -3,8 +3,10 @@
 import csv
 import os
 import re
+from functools import partial
 
 import pytest
+import torch
 from conftest import load_tool
 from make_video import encode
 from PIL import Image
@@ -13,6 +15,7 @@ from fragrant.data.lists.records import RecordList, VideoRecord, read_list
 from fragrant.data.prepare import probe as probing
 from fragrant.data.prepare.check import check_list, places, summary
 from fragrant.data.prepare.probe import Probe, probe, probe_all
+from fragrant.data.video.frames import Limits, open_frames
 
 check_data = load_tool("check_data")
 
@@ -117,6 +120,28 @@ def test_a_folder_with_fewer_frames_than_the_list_says(monkeypatch):
     assert [(problem.where, problem.text) for problem in checked.problems] == [
         ("x.csv:2", "'b' has 8 frames, the list says 9")
     ]
+
+
+def test_a_tensor_is_a_video(tmp_path):
+    torch.save({"frames": torch.full((5, 8, 6, 3), 200, dtype=torch.uint8), "fps": 25}, tmp_path / "a.pt")
+    found = probe(str(tmp_path / "a.pt"))
+    assert (found.frames, found.fps, found.width, found.height, found.codec) == (5, 25.0, 6, 8, probing.TENSOR)
+    assert found.error == found.damage == "" and found.dark == 0
+
+
+def test_odd_files_are_named(tmp_path):
+    torch.save(torch.zeros(4, 8, 6, 3, dtype=torch.uint8, device="meta"), tmp_path / "meta.pt")
+    (tmp_path / "live.m3u8").write_text("#EXTM3U\n#EXT-X-TARGETDURATION:5\n#EXTINF:5,\nhttp://localhost/a.ts\n")
+    encode(tmp_path / "large.mp4", 6)
+    (tmp_path / "folder").mkdir()
+    for number in (0, 4_000_000_000):
+        Image.new("RGB", (8, 8)).save(tmp_path / "folder" / f"{number:05d}.jpg")
+    os.mkfifo(tmp_path / "pipe.mp4")
+    names = ["meta.pt", "live.m3u8", "large.mp4", "folder", "pipe.mp4"]
+    opened = partial(open_frames, limits=Limits(megapixels=0.003))
+    checked = check_list(listed(*((tmp_path / name, 0) for name in names)), {}, open_frames=opened)
+    assert kinds(checked) == [(f"x.csv:{row}", "unreadable") for row in range(1, 6)]
+    assert all(str(tmp_path / name) in problem.text for name, problem in zip(names, checked.problems, strict=True))
 
 
 def test_no_error_ends_the_check(tmp_path):
