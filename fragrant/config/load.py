@@ -96,7 +96,7 @@ def read_pairs(pairs: Sequence[str], known: dict[str, object]) -> list[Setting]:
     if flags:
         raise ConfigError(
             [
-                f"{where}: '{flags[0]}' is not known as a flag; flags stand before the pairs, keys look like "
+                f"{where}: {_quoted(flags[0])} is not known as a flag; flags stand before the pairs, keys look like "
                 "TRAIN.BATCH_SIZE"
             ]
         )
@@ -108,16 +108,20 @@ def read_pairs(pairs: Sequence[str], known: dict[str, object]) -> list[Setting]:
     ]
 
 
+def _quoted(word: str) -> str:
+    return f"'{word}'" if word.isprintable() and len(word) <= LONGEST_KEY else f"{word!r:.60}"
+
+
 def _lonely(tokens: list[str], known: dict[str, object]) -> str:
     """Which of an odd number of tokens lacks its partner."""
     looks_like_key = re.compile(r"[A-Z][A-Z0-9_]*(\.[A-Z0-9_]+)+")
     for key, value in zip(tokens[::2], [*tokens[1::2], None], strict=True):
         if "=" in key and looks_like_key.match(key):
-            return f"'{key}': write key and value with a blank between them, not '='"
+            return f"{_quoted(key)}: write key and value with a blank between them, not '='"
         if key not in known and not looks_like_key.fullmatch(key):
-            return f"'{key}' stands where a key should be; does the value before it need quotes?"
+            return f"{_quoted(key)} stands where a key should be; does the value before it need quotes?"
         if value is None or value in known:
-            return f"'{key}' has no value"
+            return f"{_quoted(key)} has no value"
     raise AssertionError("an odd number of tokens ends in a key without value")
 
 

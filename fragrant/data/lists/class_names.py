@@ -78,7 +78,7 @@ def read_class_table(path: str | os.PathLike) -> ClassTable:
     for what, values in columns:
         twice = sorted((value for value, count in Counter(values).items() if count > 1), key=str)
         if twice:
-            raise ListError(f"file of class names '{path}' has the {what} {twice[0]!r} twice")
+            raise ListError(f"file of class names '{path}' has the {what} {twice[0]!r:.200} twice")
     if not pairs:
         raise ListError(f"file of class names '{path}' has no names")
     ids = {label: at for at, label in enumerate(sorted(labels))}

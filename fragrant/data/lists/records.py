@@ -176,7 +176,7 @@ def _parse_lines(
     try:
         header = header_dialect(lines[first], multi_label=multi_label) if lines else None
     except ValueError as error:
-        raise ListError(f"{source}:{first}: {error}; the line is {lines[first]!r}") from None
+        raise ListError(f"{source}:{first}: {error}; the line is {lines[first]!r:.500}") from None
     data = {number: line for number, line in lines.items() if header is None or number != first}
     if form.lower() == AUTO:
         dialect = header or tell_dialect(data.values(), prefer=separator, multi_label=multi_label)
@@ -264,7 +264,9 @@ def read_list_and_faults(
     names = _paths_of(found, labels, places if not outside else None)
     paths = locate(names.values(), folder=os.path.dirname(source), **places)
     records = [VideoRecord(path, labels[n], found.rows[n].num_frames) for n, path in zip(names, paths, strict=True)]
-    faults = {number: f"{fault}; the line is {found.texts[number]!r}" for number, fault in found.faults.items()}
+    faults = {
+        number: f"{fault:.1000}; the line is {found.texts[number]!r:.500}" for number, fault in found.faults.items()
+    }
     return RecordList(records, source=source, lines=list(names)), faults
 
 
