@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -86,8 +86,11 @@ def cache_paths(dataset: ClipDataset, extractor: Extractor, cache: FeatureCache)
 def watched(dataset: ClipDataset, ids: list[int], extractor: Extractor) -> Iterator[tuple[int, Tensor]]:
     """(id, clips (V, C, T, H, W) uint8) of the videos, read ahead by worker processes."""
     keys = [(0, video_id) for video_id in ids]
-    named: dict[str, Any] = {"num_workers": extractor.num_workers, "name": lambda key: dataset.records[key[1]].path}
-    for item in read_in_order(dataset, keys, **named):
+
+    def name(key: tuple[int, int]) -> str:
+        return dataset.records[key[1]].path
+
+    for item in read_in_order(dataset, keys, num_workers=extractor.num_workers, name=name):
         if isinstance(item, Unreadable):
             raise VideoError(item.message)
         yield item.id, item.clips[list(item.views)].permute(0, 4, 1, 2, 3)

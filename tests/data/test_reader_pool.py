@@ -1,6 +1,7 @@
 """Reading processes: what they hand over, and how a run ends when one of them dies, stops, hangs or fails."""
 
 import contextlib
+import faulthandler
 import gc
 import os
 import re
@@ -127,6 +128,7 @@ def do_kill() -> None:
 
 
 def do_crash() -> None:
+    faulthandler.disable()  # of pytest: it would tell of this process
     os.kill(os.getpid(), signal.SIGSEGV)
 
 
@@ -186,7 +188,10 @@ ENDS = {
 }
 
 
-@pytest.mark.parametrize("deed, kind, message", ENDS.values(), ids=ENDS)
+@pytest.mark.parametrize(
+    "deed, kind, message",
+    [pytest.param(*ENDS[name], id=name, marks=[pytest.mark.slow] * (name == "hangs")) for name in ENDS],
+)
 def test_an_end_is_one_line_and_no_process_is_left(deed, kind, message):
     pool = pool_of({7: deed}, timeout=1.0)
     seen = []
@@ -233,6 +238,7 @@ def test_readers_leave_signals_to_the_main_process(name):
     pool.close()
 
 
+@pytest.mark.slow
 def test_slow_items_are_no_reason_to_end():
     pool = pool_of({key: lambda: time.sleep(1.1) for key in (6, 7)}, timeout=1.9)
     assert torch.equal(firsts(pool.batches(PLAN[:5])), WHOLE[:10])
