@@ -211,8 +211,9 @@ class Shapes(NamedTuple):
     def scatter(self) -> tuple[tuple[int, int], dict[str, Any]]:
         n, t, h, w, _, u = self.y
         tile = Tile.for_heads(1, self.size[2])
-        channels = min(64 if self.dtype == torch.float32 else 128, channel_block(u))  # 128 of float32 spill
-        arguments = self._arguments(tile, channels)
+        wide = self.dtype == torch.float32
+        channels = min(64 if wide else 128, channel_block(u))  # 128 of float32 spill, as 64 in three stages do
+        arguments = self._arguments(tile, channels) | ({"num_stages": 2} if wide else {})
         del arguments["HEADS"]
         return (tile.count(n * t, h, w, 1), triton.cdiv(u, channels)), arguments
 
@@ -321,6 +322,8 @@ def variants() -> list[Variant]:
                 f"ram {kernel.__name__.removesuffix('_kernel')} (3, 7, 7) (8, 14, 14)x{heads}x{channels} {pointer[1:]}"
             )
             arguments = dict.fromkeys(kernel.arg_names[:3], pointer) | launch()[1]
+            stages = arguments.pop("num_stages", 3)
             quick = heads == 8 and dtype == torch.bfloat16 or kernel is scatter_kernel and dtype == torch.float32
-            found.append(Variant(name, kernel, arguments, bytes_moved=numbers * dtype.itemsize, quick=quick))
+            moved = numbers * dtype.itemsize
+            found.append(Variant(name, kernel, arguments, num_stages=stages, bytes_moved=moved, quick=quick))
     return found
