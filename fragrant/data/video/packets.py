@@ -30,12 +30,14 @@ class PacketTable(NamedTuple):
         seek_to: a time from which a seek finds this packet or an earlier one.
         is_key: decoding can start here.
         shown: frame number -> the packet of that frame.
+        is_closed: nothing behind a key packet refers to, or is shown, before it.
     """
 
     pts: np.ndarray
     seek_to: np.ndarray
     is_key: np.ndarray
     shown: np.ndarray
+    is_closed: bool = True
 
     def key_for(self, packet: int) -> int:
         """The last key packet from which decoding gives the frame of ``packet`` exactly.
@@ -69,6 +71,12 @@ def fills_with_slices(data: memoryview, *, length_bytes: int, is_slice: Callable
         found = found or is_slice(data[at + length_bytes])
         at += length_bytes + int.from_bytes(data[at : at + length_bytes], "big")
     return found and at == len(data)
+
+
+def is_fresh_start(data: memoryview, extradata: bytes) -> bool:
+    """H.264: an IDR picture, at which the decoder forgets all others."""
+    size = (extradata[4] & 3) + 1
+    return fills_with_slices(data, length_bytes=size, is_slice=lambda head: head & 31 == 5)
 
 
 def is_one_forward_frame(data: memoryview) -> bool:
@@ -119,6 +127,7 @@ def list_packets(container: av.container.InputContainer, stream: av.VideoStream)
     """
     codec = stream.codec_context
     fits = frame_check(stream.codec.canonical_name, container.format.name.split(",")[0], codec.extradata or b"")
+    is_h264, is_closed = stream.codec.canonical_name == "h264", True
     rows: list[tuple] = []
     for packet in container.demux(stream):
         if not packet.size and packet.pts is None:  # the mark of the end
@@ -126,9 +135,13 @@ def list_packets(container: av.container.InputContainer, stream: av.VideoStream)
         if packet.pts is None or packet.is_corrupt or not fits(memoryview(packet)):
             raise Doubtful(f"packet {len(rows)}")
         seek_to = packet.pts if packet.dts is None else min(packet.pts, packet.dts)
+        if is_h264 and packet.is_keyframe:
+            is_closed = is_closed and is_fresh_start(memoryview(packet), codec.extradata or b"")
         rows.append((packet.pts, seek_to, packet.is_keyframe, packet.is_discard))
     pts, seek_to, is_key, hidden = np.array(rows, dtype=np.int64).reshape(-1, 4).T
     if not len(pts) or not is_key[0] or len(np.unique(pts)) < len(pts):
         raise Doubtful("no key frame at the start, or one time twice")
     order = np.argsort(pts)
-    return PacketTable(pts, seek_to, is_key.astype(bool), order[hidden[order] == 0])
+    last_key = np.maximum.accumulate(np.where(is_key, np.arange(len(pts)), 0))
+    is_closed = is_closed and bool((pts >= pts[last_key]).all())
+    return PacketTable(pts, seek_to, is_key.astype(bool), order[hidden[order] == 0], is_closed)

@@ -33,7 +33,7 @@ class Source:
     Args:
         quick: open for ``Seeker``, which does not need what FFmpeg finds out by decoding the first frames; only for
             containers
-            whose header says which streams they have (others crash PyAV 15 to 17).
+            whose header says which streams they have (others crash PyAV 17).
         multi_thread: let the decoder use threads.
 
     Raises:
