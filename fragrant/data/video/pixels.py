@@ -94,7 +94,7 @@ def display_matrix(frame: av.VideoFrame) -> tuple[int, int, int, int]:
         data = frame.side_data.get("DISPLAYMATRIX")
     except ValueError:  # beside one of a kind that PyAV does not know: then there is the turn
         return ((1, 0, 0, 1), (0, -1, 1, 0), (-1, 0, 0, -1), (0, 1, -1, 0))[round(frame.rotation / 90) % 4]
-    if data is None or len(memoryview(data)) < 36:
+    if data is None or len(memoryview(cast(Any, data))) < 36:
         return 1, 0, 0, 1
     a, b, _, c, d, *_ = np.frombuffer(cast(Any, data), np.int32).tolist()
     return a, b, c, d

@@ -45,7 +45,7 @@ LEFT_TO_PYAV = {
     "hevc.mp4": dict(codec="libx265", options={"x265-params": "log-level=none:keyint=10:bframes=3"}),
     "open_gop.mp4": dict(options={"x264-params": "open-gop=1:keyint=10:bframes=3:b-adapt=0"}),
     "open_gop.mkv": dict(options={"x264-params": "open-gop=1:keyint=10:bframes=3:b-adapt=0"}),
-    "not_idr.mp4": dict(options={"x264-params": "open-gop=1:keyint=10:bframes=0"}),
+    "not_idr.mp4": dict(options={"x264-params": "open-gop=1:keyint=9:bframes=3:b-adapt=0"}),
     "interlaced.mp4": dict(options={"x264-params": "interlaced=1:keyint=10"}),
     "full_range.mp4": dict(options={"x264-params": "fullrange=on:keyint=10"}),
 }
