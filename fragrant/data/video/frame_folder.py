@@ -8,6 +8,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from fragrant.data.video.picture import as_rgb
 from fragrant.data.video.row_of_frames import CannotRead, Frames, errors_named
 
 FIELD = re.compile(r"\{(?::0?(\d*)d)?\}|%0?(\d*)d")
@@ -66,9 +67,11 @@ class FrameFolder(Frames):
         return torch.from_numpy(np.stack(pictures))
 
     def _picture(self, name: str) -> np.ndarray:
-        """(H, W, 3) RGB, of gray and palette pictures as well"""
+        """(H, W, 3) RGB, see ``as_rgb``"""
         try:
             with Image.open(os.path.join(self.path, name)) as picture:
-                return np.asarray(picture.convert("RGB"))
+                return as_rgb(picture)
+        except CannotRead as error:
+            raise CannotRead(f"'{name}' {error}") from error
         except (OSError, ValueError, SyntaxError) as error:  # what Pillow raises for torn files
             raise CannotRead(f"'{name}' is no picture, or torn") from error
