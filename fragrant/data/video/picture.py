@@ -26,9 +26,7 @@ def as_rgb(picture: Image.Image) -> np.ndarray:
         return _gray_of_many_bits(picture)
     if picture.mode in ("I", "F"):
         kind = "integers" if picture.mode == "I" else "floating-point numbers"
-        raise CannotRead(
-            f"is a picture of {kind} of 32 bits, and nothing says which is white; save it with 8 or 16"
-        )
+        raise CannotRead(f"is a picture of {kind} of 32 bits, and nothing says which is white; save it with 8 or 16")
     if picture.mode == "LAB":
         raise CannotRead("is a picture in CIELAB; save it as RGB")
     return np.asarray(picture.convert("RGB"))

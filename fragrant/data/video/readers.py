@@ -2,7 +2,7 @@
 frames, bit for bit."""
 
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any
 
 import av
@@ -87,10 +87,32 @@ class Seeker:
             raise Doubtful("its header is not enough to open it") from error
         try:
             self._table: PacketTable = list_packets(self._source.container, self._source.stream)
+            self._table = self._without_lost_frames(self._table)
         except (Doubtful, av.FFmpegError) as error:
             self.close()
             raise Doubtful(str(error)) from error
         self.fps = self._source.fps
+
+    def _without_lost_frames(self, table: PacketTable) -> PacketTable:
+        """The table without the frames at the beginning that need others which are not in the file.
+
+        A file that was cut out of a longer one at the key frame of an open GOP, or where the picture is refreshed
+        piece by piece, begins with such frames. Some decode, some do not: only decoding says which.
+        """
+        if table.starts_fresh:
+            return table
+        come: set[int | None] = set()
+        for frame in self._decode(0, range(len(table.pts))):
+            come.add(frame.pts)
+            if frame.pts is None or frame.pts >= table.pts[0]:
+                break
+        else:
+            raise Doubtful("no frame comes")
+        if frame.pts is None:
+            raise Doubtful("frames without times")
+        pts = table.pts[table.shown]
+        kept = [time >= frame.pts or time in come for time in pts.tolist()]
+        return table._replace(shown=table.shown[kept])
 
     def __len__(self) -> int:
         return len(self._table.shown)
@@ -126,7 +148,7 @@ class Seeker:
         if number_at:
             raise Doubtful("a frame did not come")
 
-    def _decode(self, key: int, wanted: dict[int, int]) -> Iterator[av.VideoFrame]:
+    def _decode(self, key: int, wanted: Collection[int]) -> Iterator[av.VideoFrame]:
         decoder, last = self._source.decoder, max(wanted)
         for at, packet in self._packets_from(key):
             if self._source.may_drop:

@@ -90,7 +90,9 @@ def test_gray_of_a_pgm_of_12_bits(tmp_path):
 )
 def test_pictures_without_a_white_are_refused(tmp_path, dtype, suffix, kind):
     Image.fromarray(GRAY16.astype(dtype)).save(tmp_path / f"00001.{suffix}")
-    message = f"'00001.{suffix}' is a picture of {kind} of 32 bits, and nothing says which is white; save it with 8 or 16$"
+    message = (
+        f"'00001.{suffix}' is a picture of {kind} of 32 bits, and nothing says which is white; save it with 8 or 16$"
+    )
     with pytest.raises(VideoError, match=message):
         read(tmp_path, suffix)
 
