@@ -191,6 +191,16 @@ def test_every_broken_clip_is_one_line(folder, shared_clips):
     assert lines[-1] == f"error: {failed} of {len(paths)} videos cannot be read" and failed >= 10
 
 
+def test_windows_of_a_variable_rate_are_equally_long_in_time(folder, shared_clips):
+    predictor = fragrant.load_model(folder / "best.pyth", device="cpu")
+    found = predictor.predict_windows(shared_clips / "derived" / "h264_vfr.mp4", seconds=1.0, step=0.5)
+    assert found.windows[0].start == 0 and found.windows[-1].end == pytest.approx(5.83, abs=0.02)
+    assert all(window.end - window.start == pytest.approx(1) for window in found.windows)
+    assert [window.start for window in found.windows[:-1]] == pytest.approx(
+        [0.5 * at for at in range(len(found.windows) - 1)]
+    )
+
+
 def test_windows_of_broken_clips_are_one_line_too(folder, shared_clips):
     done = predict(
         folder, shared_clips / "broken" / "zero_bytes.mp4", shared_clips / "misc" / "surv_fi135.mp4", "--sliding"

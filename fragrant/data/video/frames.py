@@ -5,7 +5,6 @@ what the packets of the file promise; where the two differ, or nothing can be pr
 the start."""
 
 import os
-from collections.abc import Callable
 
 import av
 import numpy as np
@@ -17,12 +16,10 @@ from fragrant.data.video.other_decoders import DECODERS
 from fragrant.data.video.packets import Doubtful
 from fragrant.data.video.pixels import ToRGB, require_pyav
 from fragrant.data.video.readers import Counter, Seeker, Source
-from fragrant.data.video.row_of_frames import CannotRead, Frames, VideoError, errors_named
+from fragrant.data.video.row_of_frames import CannotRead, Frames, OpenFrames, VideoError, errors_named
 from fragrant.data.video.tensor_file import SUFFIXES, TensorFile
 
 __all__ = ["Frames", "OpenFrames", "VideoError", "VideoFile", "open_frames"]
-
-OpenFrames = Callable[[str], Frames]
 
 
 class VideoFile(Frames):
@@ -42,7 +39,7 @@ class VideoFile(Frames):
                 self._reader: Seeker | Counter = seeker(self._open_source)
             except Doubtful:
                 self._reader = Counter(self._open_source)
-        self.fps = self._reader.fps
+        self.fps, self.times = self._reader.timing
 
     def __len__(self) -> int:
         return len(self._reader)

@@ -51,7 +51,7 @@ class _ByNumber(Seeker):
             return None
         pts = self._table.pts[self._table.shown[numbers]]
         promised = (pts - self._table.pts[self._table.shown[0]]) * float(self._source.stream.time_base)
-        same = pixels.shape[-1] == 3 and np.allclose(seconds, promised, atol=0.4 / (self.fps or 30))
+        same = pixels.shape[-1] == 3 and np.allclose(seconds, promised, atol=0.4 / (self.timing.fps or 30))
         return pixels if same else None
 
     def _read(self, numbers: list[int]) -> tuple[np.ndarray, np.ndarray]:

@@ -10,6 +10,7 @@ import numpy as np
 
 from fragrant.data.video.packets import Doubtful, PacketTable, droppable, has_table, list_packets
 from fragrant.data.video.row_of_frames import CannotRead
+from fragrant.data.video.timing import Timing, timing_of
 
 # FFmpeg then decodes nothing to guess what time stamps tell anyway
 QUICK = {
@@ -19,6 +20,7 @@ QUICK = {
 # Some files carry tags that are no UTF-8: PyAV before 19 has to be told to live with them, later ones know no such
 # argument.
 ANY_TAGS: dict[str, Any] = {"metadata_errors": "ignore"} if int(av.__version__.split(".")[0]) < 19 else {}
+INTRA_CODECS = ("mjpeg", "ffv1", "huffyuv", "ffvhuff", "utvideo", "rawvideo", "dvvideo", "png")
 KEPT_BYTES = 64 * 2**20  # decoded frames of one file that are kept rather than decoded twice
 
 
@@ -62,12 +64,20 @@ class Source:
         self.may_drop = not multi_thread and droppable(self.stream.codec.canonical_name, self.decoder.extradata or b"")
         rate = self.stream.average_rate or self.stream.guessed_rate
         self.fps = float(rate) if rate else None
+        # an AVI has a constant rate: with B-frames its time stamps are those of decoding
+        is_avi = self.container.format.name == "avi"
+        self.has_times = not is_avi or self.stream.codec.canonical_name in INTRA_CODECS
 
     def close(self) -> None:
         self.container.close()
 
 
 OpenSource = Callable[..., Source]  # open_source(quick=True)
+
+
+def _timing(source: Source, stamps: Sequence[int | None] | np.ndarray) -> Timing:
+    unit = source.stream.time_base
+    return timing_of(stamps, float(unit), source.fps) if unit and source.has_times else Timing(source.fps)
 
 
 class Seeker:
@@ -91,7 +101,7 @@ class Seeker:
         except (Doubtful, av.FFmpegError) as error:
             self.close()
             raise Doubtful(str(error)) from error
-        self.fps = self._source.fps
+        self.timing = _timing(self._source, self._table.pts[self._table.shown])
 
     def _without_lost_frames(self, table: PacketTable) -> PacketTable:
         """The table without the frames at the beginning that need others which are not in the file.
@@ -196,36 +206,47 @@ class Counter:
     def __init__(self, open_source: OpenSource):
         self._open_source = open_source
         self._kept: list[av.VideoFrame] | None = []
-        self._count, size = 0, 0
-        self.fps: float | None = None
+        self._running: Iterator[av.VideoFrame] = iter(())
+        self._next, size = 0, 0  # the number of the frame that comes next out of what is running
+        stamps: list[int | None] = []
         for frame in self._decode():
-            self._count += 1
+            stamps.append(frame.pts)
             size += sum(plane.buffer_size for plane in frame.planes)
             if size > KEPT_BYTES:
                 self._kept = None
             elif self._kept is not None:
                 self._kept.append(frame)
-        if not self._count:
+        if not stamps:
             raise CannotRead("no frame of it decodes")
+        self._count = len(stamps)
+        self.timing = _timing(self._source, stamps)
 
     def __len__(self) -> int:
         return self._count
 
     def frames(self, numbers: Sequence[int]) -> Iterator[tuple[int, av.VideoFrame]]:
-        """The frames with these numbers (ascending, each once)."""
+        """The frames with these numbers (ascending, each once); who asks for later ones each time needs one pass."""
+        if self._kept is not None:
+            yield from ((number, self._kept[number]) for number in numbers)
+            return
+        if numbers[0] < self._next or not self._next:
+            self.close()
+            self._running, self._next = self._decode(), 0
         wanted = set(numbers)
-        for number, frame in enumerate(self._decode() if self._kept is None else self._kept):
-            if number in wanted:
-                yield number, frame
-            if number == numbers[-1]:
+        for frame in self._running:
+            self._next += 1
+            if self._next - 1 in wanted:
+                yield self._next - 1, frame
+            if self._next > numbers[-1]:
                 return
 
     def close(self) -> None:
-        self._kept = None
+        """Gives back the file; what is kept stays."""
+        self._running, self._next = iter(()), 0  # what has been running ends with it
 
     def _decode(self) -> Iterator[av.VideoFrame]:
-        source = self._open_source(quick=False)
-        self.fps, any_frame = source.fps, False
+        self._source = source = self._open_source(quick=False)
+        any_frame = False
         try:
             for frame in source.container.decode(source.stream):
                 any_frame = True
