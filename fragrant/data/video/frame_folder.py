@@ -70,7 +70,7 @@ class FrameFolder(Frames):
         """(H, W, 3) RGB, see ``as_rgb``"""
         try:
             with Image.open(os.path.join(self.path, name)) as picture:
-                return as_rgb(picture)
+                return as_rgb(picture, self.notes)
         except CannotRead as error:
             raise CannotRead(f"'{name}' {error}") from error
         except (OSError, ValueError, SyntaxError) as error:  # what Pillow raises for torn files

@@ -22,6 +22,10 @@ from fragrant.data.video.tensor_file import SUFFIXES, TensorFile
 __all__ = ["Frames", "OpenFrames", "VideoError", "VideoFile", "open_frames"]
 
 
+VARIABLE_RATE = "a variable frame rate"
+CUT = "cut out of a longer file: some frames at the beginning cannot be decoded"
+
+
 class VideoFile(Frames):
     """The frames of one video file, turned and mirrored as the file says. See ``open_frames``."""
 
@@ -30,6 +34,7 @@ class VideoFile(Frames):
         require_pyav()
         self._multi_thread = multi_thread
         self._to_rgb = ToRGB(short_side)
+        self.notes = self._to_rgb.notes
         # the others cannot reduce frames as PyAV does
         seeker = Seeker if short_side else DECODERS.get(backend, Seeker)
         with errors_named(path):
@@ -40,6 +45,10 @@ class VideoFile(Frames):
             except Doubtful:
                 self._reader = Counter(self._open_source)
         self.fps, self.times = self._reader.timing
+        if self.times is not None:
+            self.notes.add(VARIABLE_RATE)
+        if self._reader.is_cut:
+            self.notes.add(CUT)
 
     def __len__(self) -> int:
         return len(self._reader)

@@ -7,7 +7,7 @@ import av
 import numpy as np
 
 from fragrant.data.video.packets import Doubtful
-from fragrant.data.video.pixels import FULL, display_matrix, require_pyav
+from fragrant.data.video.pixels import FULL, UPRIGHT, display_matrix, require_pyav
 from fragrant.data.video.readers import Seeker
 from fragrant.errors import UserError
 
@@ -41,7 +41,7 @@ class _ByNumber(Seeker):
         _, frame = next(iter(super().frames([0])))
         assert isinstance(frame, av.VideoFrame)
         is_plain = frame.format.name == "yuv420p" and frame.color_range != FULL and not frame.interlaced_frame
-        return is_plain and display_matrix(frame) in ((1, 0, 0, 1), (65536, 0, 0, 65536))
+        return is_plain and display_matrix(frame) in UPRIGHT
 
     def _compared(self, numbers: list[int]) -> np.ndarray | None:
         """(T, H, W, 3), None where the library fails or gives other frames than the packets promise"""

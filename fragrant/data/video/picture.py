@@ -5,24 +5,32 @@ from typing import Any, cast
 import numpy as np
 from PIL import Image, ImageOps
 
+from fragrant.data.video.pixels import TURNED
 from fragrant.data.video.row_of_frames import CannotRead
 
 BITS_PER_SAMPLE, PHOTOMETRIC, WHITE_IS_ZERO = 258, 262, 0  # of TIFF 6.0
+ORIENTATION = 0x0112  # of EXIF
 SCALED = ("PNG", "PPM")  # Pillow gives gray of 16 bits of these as integers of 32 bits, 65535 for white
 
 
-def as_rgb(picture: Image.Image) -> np.ndarray:
+def as_rgb(picture: Image.Image, notes: set[str]) -> np.ndarray:
     """(H, W, 3) uint8 RGB, of gray and palette pictures as well, turned and mirrored as its EXIF orientation says.
 
     Gray of 16 bits is divided by 257, so that white stays white; an alpha channel is left out.
+
+    Args:
+        notes: gets what of this it was, see ``Frames``.
 
     Raises:
         CannotRead: nothing says which of its values is white.
         OSError, ValueError, SyntaxError: what Pillow raises for torn files.
     """
+    if picture.getexif().get(ORIENTATION, 1) in range(2, 9):
+        notes.add(TURNED)
     picture.load()
     ImageOps.exif_transpose(picture, in_place=True)
     if picture.mode.startswith("I;16") or picture.mode == "I" and picture.format in SCALED:
+        notes.add("gray of 16 bits")
         return _gray_of_many_bits(picture)
     if picture.mode in ("I", "F"):
         kind = "integers" if picture.mode == "I" else "floating-point numbers"

@@ -30,6 +30,8 @@ MATRICES = {
 LIMITED, FULL = ColorRange.MPEG.value, ColorRange.JPEG.value
 # What FFmpeg's gray of more than 8 bits lacks: from 16..235 to 0..255.
 EXPANDED = np.clip(np.rint((np.arange(256) - 16) * 255 / 219), 0, 255).astype(np.uint8)
+UPRIGHT = ((1, 0, 0, 1), (65536, 0, 0, 65536))  # the display matrix of nearly all files
+TURNED = "shown turned or mirrored"
 WHOLE_DEGREE = np.tan(np.radians(1))
 
 
@@ -57,6 +59,7 @@ class ToRGB:
 
     def __init__(self, short_side: int):
         self.short_side = short_side
+        self.notes: set[str] = set()  # see ``Frames``
         self._reformatter = VideoReformatter()
 
     def __call__(self, frame: av.VideoFrame) -> np.ndarray:
@@ -70,7 +73,11 @@ class ToRGB:
         picture = rows[:, : 3 * width].reshape(height, width, 3)
         if frame.format.name.startswith("gray1") and frame.color_range == LIMITED:
             picture = EXPANDED[picture]
-        return upright(picture, display_matrix(frame))
+        matrix = display_matrix(frame)
+        if matrix in UPRIGHT:
+            return picture
+        self.notes.add(TURNED)
+        return upright(picture, matrix)
 
     def _converted(self, frame: av.VideoFrame, height: int, width: int) -> av.VideoFrame:
         matrix = frame.colorspace

@@ -97,7 +97,9 @@ class Seeker:
             raise Doubtful("its header is not enough to open it") from error
         try:
             self._table: PacketTable = list_packets(self._source.container, self._source.stream)
+            listed = len(self)
             self._table = self._without_lost_frames(self._table)
+            self.is_cut = len(self) < listed
         except (Doubtful, av.FFmpegError) as error:
             self.close()
             raise Doubtful(str(error)) from error
@@ -219,6 +221,7 @@ class Counter:
         if not stamps:
             raise CannotRead("no frame of it decodes")
         self._count = len(stamps)
+        self.is_cut = False  # unknown
         self.timing = _timing(self._source, stamps)
 
     def __len__(self) -> int:

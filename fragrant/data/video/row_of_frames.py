@@ -50,6 +50,7 @@ class Frames(ABC):
         fps: frames per second, None where nothing says; the mean where the rate varies.
         times: (T,) seconds after the first frame at which each is shown, where the rate varies; else None.
         short_side: larger frames come reduced to it; 0 = as they are.
+        notes: what is unusual about the file and was taken into account, as far as it has been read: "mirrored".
     """
 
     def __init__(self, path: str, *, fps: float | None = None, short_side: int = 0):
@@ -57,6 +58,7 @@ class Frames(ABC):
         self.fps = fps
         self.times: np.ndarray | None = None
         self.short_side = short_side
+        self.notes: set[str] = set()
 
     @abstractmethod
     def __len__(self) -> int:
