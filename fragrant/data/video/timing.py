@@ -54,7 +54,8 @@ class EvenFrames(Frames):
 
     def __init__(self, frames: Frames):
         assert frames.times is not None
-        rate = min(1 / float(np.percentile(np.diff(frames.times), 5)), HIGHEST_RATE)
+        # rounded: 25.00000000000009 would make clips a frame too long
+        rate = round(min(1 / float(np.percentile(np.diff(frames.times), 5)), HIGHEST_RATE), 6)
         super().__init__(frames.path, fps=rate)
         middles = (np.arange(max(1, round(end_of(frames.times) * rate))) + 0.5) / rate
         self._frames = frames

@@ -2,13 +2,11 @@
 
 import pickle
 import random
-from fractions import Fraction
 
-import av
 import numpy as np
 import pytest
 import torch
-from make_video import decode_all, encode, pictures
+from make_video import decode_all, encode, stamped
 
 from fragrant.data.video import readers
 from fragrant.data.video.cache import CachedFrames
@@ -18,20 +16,6 @@ from fragrant.data.video.timing import EvenFrames, end_of, evenly, timing_of
 from fragrant.data.views import parts_by_count, parts_by_time
 
 SLOWED = [*range(0, 1000, 40), *range(1000, 4000, 200), *range(4000, 5000, 40)]  # ms: 25, 5, 25 frames per second
-
-
-def stamped(path, stamps):
-    """A video whose frames are shown at these milliseconds."""
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=25, options={"g": "10", "bf": "2"})
-        stream.height, stream.width = 48, 64
-        stream.pix_fmt, stream.codec_context.time_base = "yuv420p", Fraction(1, 1000)
-        for picture, stamp in zip(pictures(len(stamps)), stamps, strict=True):
-            frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
-            frame.pts, frame.time_base = stamp, Fraction(1, 1000)
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode())
-    return path
 
 
 def jittered(count, ms, seed):
