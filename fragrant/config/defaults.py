@@ -188,7 +188,7 @@ key("DATA.SEGMENT_LENGTH", 1,
 key("DATA.USE_OFFSET_SAMPLING", False,
     "test clips from the first to the last possible start; False: the published slack * k / views")
 key("DATA.FPS_CONVERT", False,
-    "True: a clip spans NUM_FRAMES * SAMPLING_RATE / TARGET_FPS seconds, whatever the video's rate, also a variable one")
+    "True: a clip spans NUM_FRAMES * SAMPLING_RATE / TARGET_FPS seconds, whatever the video's rate, or rates")
 key("DATA.TARGET_FPS", 30, "frames per second that SAMPLING_RATE counts in; read with FPS_CONVERT only", of="number",
     above=0)
 key("DATA.DECODING_BACKEND", "pyav",

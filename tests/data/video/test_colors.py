@@ -81,7 +81,8 @@ def test_as_ffmpeg_shows_them_with_the_lowest_pyav(tmp_path):
     tests = [
         "tests/data/video/test_colors.py",
         "tests/data/video/test_frames.py",
-        "tests/data/video/test_orientation.py",
+        "tests/data/video/test_which_frame.py",
+        "tests/data/video/test_timing.py",
     ]
     command = [sys.executable, "-m", "pytest", "-n", "0", "-x", *tests]
     found = subprocess.run(
