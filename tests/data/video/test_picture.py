@@ -1,5 +1,6 @@
 """Pictures of a folder keep what they say about their values and their orientation, or are refused."""
 
+import random
 import struct
 
 import numpy as np
@@ -130,6 +131,26 @@ def test_exif_orientation_of_gray16(tmp_path):
     exif[0x0112] = 6
     Image.fromarray(GRAY16).save(tmp_path / "00001.png", exif=exif)
     assert np.array_equal(read(tmp_path, "png")[..., 0], np.rot90(np.rint(GRAY16 / 257), -1))
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("suffix", ["jpg", "png", "tif", "webp"])
+def test_torn_exif_data_is_no_crash(tmp_path, suffix):
+    exif = Image.Exif()
+    exif[0x0112], exif[0x010F] = 6, "maker"
+    path, rng = tmp_path / f"00001.{suffix}", random.Random(suffix)
+    Image.fromarray(np.zeros((24, 40, 3), np.uint8)).save(path, exif=exif)
+    whole = path.read_bytes()
+    start = max(whole.find(b"Exif"), whole.find(b"MM\0*"), whole.find(b"II*\0"), 0)
+    for _ in range(150):
+        torn = bytearray(whole)
+        for _ in range(rng.randint(1, 6)):
+            torn[rng.randrange(start + 4, min(start + 90, len(torn)))] = rng.randrange(256)
+        path.write_bytes(torn)
+        try:
+            assert read(tmp_path, suffix).shape[2] == 3
+        except (VideoError, Image.DecompressionBombError):
+            pass
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "PA", "RGBA", "CMYK", "YCbCr"])
