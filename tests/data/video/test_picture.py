@@ -134,7 +134,7 @@ def test_exif_orientation_of_gray16(tmp_path):
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("suffix", ["jpg", "png", "tif", "webp"])
+@pytest.mark.parametrize("suffix", ["jpg", "png", "webp"])
 def test_torn_exif_data_is_no_crash(tmp_path, suffix):
     exif = Image.Exif()
     exif[0x0112], exif[0x010F] = 6, "maker"
@@ -142,7 +142,7 @@ def test_torn_exif_data_is_no_crash(tmp_path, suffix):
     Image.fromarray(np.zeros((24, 40, 3), np.uint8)).save(path, exif=exif)
     whole = path.read_bytes()
     start = max(whole.find(b"Exif"), whole.find(b"MM\0*"), whole.find(b"II*\0"), 0)
-    for _ in range(150):
+    for _ in range(50):
         torn = bytearray(whole)
         for _ in range(rng.randint(1, 6)):
             torn[rng.randrange(start + 4, min(start + 90, len(torn)))] = rng.randrange(256)
