@@ -79,7 +79,7 @@ def test_as_ffmpeg_shows_them_with_the_lowest_pyav(tmp_path):
         pytest.skip(f"PyAV {lowest} cannot be installed here")
     path = os.pathsep.join([str(tmp_path), str(ROOT), os.environ.get("PYTHONPATH", "")])
     tests = [
-        "tests/data/video/test_colors.py",
+        "tests/data/video/test_shown_pixels.py",
         "tests/data/video/test_frames.py",
         "tests/data/video/test_which_frame.py",
         "tests/data/video/test_timing.py",
