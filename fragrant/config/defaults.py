@@ -200,7 +200,8 @@ key("DATA.USE_OFFSET_SAMPLING", False,
     "test clips from the first to the last possible start (mmaction: 1.x of it); False: the published slack * k / "
     "views (mmaction: the middles of equal parts, 0.x of it and ELLAR)", on_resume="free")
 key("DATA.FPS_CONVERT", False,
-    "True: a clip spans NUM_FRAMES * SAMPLING_RATE / TARGET_FPS seconds, whatever the video's rate", of_clips=True)
+    "True: a clip spans NUM_FRAMES * SAMPLING_RATE / TARGET_FPS seconds, whatever the video's rate, or rates",
+    of_clips=True)
 key("DATA.TARGET_FPS", 30, "frames per second that SAMPLING_RATE counts in; read with FPS_CONVERT only", of="number",
     above=0, of_clips=True)
 key("DATA.DECODING_BACKEND", "pyav",

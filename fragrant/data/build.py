@@ -23,6 +23,7 @@ from fragrant.data.transforms.view_transforms import EvaluationTransform, TrainT
 from fragrant.data.video.cache import CachedFrames
 from fragrant.data.video.frames import Limits, OpenFrames, open_frames
 from fragrant.data.video.other_decoders import require
+from fragrant.data.video.timing import evenly
 from fragrant.data.views import ViewPlan, evaluation_plan, train_plan
 from fragrant.distributed import rank, shard, world_size
 
@@ -115,7 +116,7 @@ def frame_opener(cfg) -> OpenFrames:
     data = cfg.DATA
     require(data.DECODING_BACKEND)
     limits = Limits(data.MAX_FRAME_MEGAPIXELS, data.MAX_DECODED_GB)
-    opened = partial(
+    opened: OpenFrames = partial(
         open_frames,
         backend=data.DECODING_BACKEND,
         multi_thread=cfg.DATA_LOADER.ENABLE_MULTI_THREAD_DECODE,
@@ -124,8 +125,13 @@ def frame_opener(cfg) -> OpenFrames:
         base=data.IMAGE_BASE,
         limits=limits,
     )
-    if not data.CACHE_DIR:
-        return opened
+    if data.CACHE_DIR:
+        opened = _cached(data, opened, limits)
+    # a clip of so many frames per second lasts as long in a video of a variable rate
+    return evenly(opened) if data.FPS_CONVERT and data.SAMPLING == "dense" else opened
+
+
+def _cached(data, opened: OpenFrames, limits: Limits) -> CachedFrames:
     settings = f"{data.DECODE_SHORT_SIDE} {data.DECODING_BACKEND} {data.IMAGE_TEMPLATE} {data.IMAGE_BASE}"
     return CachedFrames(opened, data.CACHE_DIR, settings=settings, max_bytes=data.CACHE_GB * 1e9, limits=limits)
 
@@ -146,13 +152,13 @@ class ClipSource(NamedTuple):
     transform: EvaluationTransform
     open_frames: OpenFrames
 
-    def dataset(self, paths: Sequence[str], plan: ViewPlan) -> ClipDataset:
+    def dataset(self, paths: Sequence[str], plan: ViewPlan, *, open_frames: OpenFrames | None = None) -> ClipDataset:
         return ClipDataset(
             [VideoRecord(path, -1) for path in paths],
             plan,
             self.transform,
             seed=0,
-            open_frames=self.open_frames,
+            open_frames=open_frames or self.open_frames,
             measure_luma=True,
         )
 

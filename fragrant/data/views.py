@@ -1,9 +1,12 @@
 """Which views of a video are looked at: random ones in training, a grid of clips x crops in a test."""
 
+import math
 import random
 from collections.abc import Sequence
 from functools import partial
 from typing import NamedTuple, Protocol
+
+import numpy as np
 
 from fragrant.data import sampling
 
@@ -106,6 +109,38 @@ def windows(num_frames: int, *, length: int, step: int) -> list[range]:
     length, last = min(length, num_frames), max(num_frames - length, 0)
     starts = [*range(0, last, step), last]
     return [range(start, start + length) for start in starts]
+
+
+class Part(NamedTuple):
+    """A part of a long video: its frames, and its time in seconds."""
+
+    frames: range
+    start: float
+    end: float
+
+
+def parts_by_count(num_frames: int, *, length: int, step: int, fps: float) -> list[Part]:
+    """``windows`` of a video of a constant rate."""
+    ranges = windows(num_frames, length=length, step=step)
+    return [Part(frames, frames.start / fps, frames.stop / fps) for frames in ranges]
+
+
+def parts_by_time(times: np.ndarray, end: float, *, seconds: float, step: float) -> list[Part]:
+    """The same for a variable rate: parts of ``seconds`` that begin every ``step`` seconds, with the frames shown
+    meanwhile.
+
+    Args:
+        times: (T,) seconds at which each frame is shown, the first at 0.
+        end: seconds until the last one ends.
+    """
+    seconds, last = min(seconds, end), max(end - seconds, 0.0)
+    starts = [*(step * number for number in range(math.ceil(last / step - 1e-9))), last]
+    parts = []
+    for start in starts:
+        first = max(int(np.searchsorted(times, start + 1e-9, side="right")) - 1, 0)
+        stop = max(int(np.searchsorted(times, start + seconds - 1e-9)), first + 1)
+        parts.append(Part(range(first, stop), start, start + seconds))
+    return parts
 
 
 def views_of_windows(plan: ViewPlan, ranges: Sequence[range]) -> ViewPlan:

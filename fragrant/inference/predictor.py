@@ -1,6 +1,7 @@
 """Says what is done in a video: a trained model with everything that its checkpoint knows about clips and classes."""
 
 import os
+import random
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -14,7 +15,10 @@ from fragrant.data.build import ClipSource
 from fragrant.data.clips import Batch, Unreadable, VideoClips, make_batch
 from fragrant.data.lists.locations import VIDEO_EXTENSIONS
 from fragrant.data.reader_pool import read_in_order
-from fragrant.data.views import views_of_windows, windows
+from fragrant.data.video.row_of_frames import Frames
+from fragrant.data.video.sweep import Sweep
+from fragrant.data.video.timing import end_of
+from fragrant.data.views import Part, parts_by_count, parts_by_time, views_of_windows
 from fragrant.errors import RunStopped, UserError
 from fragrant.metrics import not_finite
 from fragrant.runtime.evaluate import Scored, score_videos
@@ -151,27 +155,48 @@ class Predictor:
         """
         path = os.fspath(path)
         with self.source.open_frames(path) as frames:
-            num_frames, fps = len(frames), frames.fps
-        rate = fps or 30.0
-        length = max(1, round(seconds * rate) if seconds else self.source.window_frames(fps))
-        ranges = windows(num_frames, length=length, step=max(1, round(step * rate) if step else length // 2))
+            found, mean = self._windows(frames, self._parts(frames, seconds, step), top)
+        if not found:
+            return without_numbers(path)
+        choices = {name: sum(window.choices[name] for window in found) / len(found) for name in self.choices}
+        return Prediction(path, self._ranked(mean, top), mean, found, num_clips=len(found), choices=choices)
+
+    def _parts(self, frames: Frames, seconds: float | None, step: float | None) -> list[Part]:
+        """Equally long in time; where the rate is constant a whole number of frames."""
+        rate = frames.fps or 30.0
+        length = max(1, round(seconds * rate) if seconds else self.source.window_frames(frames.fps))
+        if frames.times is not None:
+            seconds = seconds or length / rate
+            return parts_by_time(frames.times, end_of(frames.times), seconds=seconds, step=step or seconds / 2)
+        step_frames = max(1, round(step * rate) if step else length // 2)
+        return parts_by_count(len(frames), length=length, step=step_frames, fps=rate)
+
+    def _windows(self, frames: Frames, parts: list[Part], top: int) -> tuple[list[Window], Tensor]:
+        """The answer for each part, and their mean (K,); no part where one has NaN or infinite scores.
+
+        A few at a time, since the video may not fit in memory."""
+        groups = [parts[at : at + self.clips_per_forward] for at in range(0, len(parts), self.clips_per_forward)]
+        plans = [views_of_windows(self.source.window, [part.frames for part in group]) for group in groups]
+        views = [plan(len(frames), random.Random(0), fps=frames.fps) for plan in plans]
+        numbers = [sorted({number for view in some for number in view.frames}) for some in views]
+        in_one_pass = Sweep(frames, numbers)
         found, sums = [], torch.zeros(len(self.class_names), dtype=torch.float64)
-        for first in range(0, len(ranges), self.clips_per_forward):  # a few at a time: the video may not fit in memory
-            group = ranges[first : first + self.clips_per_forward]
-            item = self.source.dataset([path], views_of_windows(self.source.window, group)).clips_of((0, 0))
+        for group, some in zip(groups, views, strict=True):
+            dataset = self.source.dataset(
+                [frames.path], lambda *_, some=some, **__: some, open_frames=lambda _: in_one_pass
+            )
+            item = dataset.clips_of((0, 0))
             if isinstance(item, Unreadable):
                 raise VideoError(item.reason)
             scored = self._score(item)
             if bool(not_finite(scored.logits).any()):
-                return without_numbers(path)
+                return [], sums
             for at, part in enumerate(group):
                 probs = probabilities(scored.logits[:, at : at + 1], self.rule, multi_label=self.multi_label)[0]
                 choices = {name: float(taken[0, at]) for name, taken in scored.choices.items()}
                 sums += probs
-                found.append(Window(part.start / rate, part.stop / rate, self._ranked(probs, top), choices))
-        mean = sums / len(ranges)
-        choices = {name: sum(window.choices[name] for window in found) / len(found) for name in self.choices}
-        return Prediction(path, self._ranked(mean, top), mean, found, num_clips=len(ranges), choices=choices)
+                found.append(Window(part.start, part.end, self._ranked(probs, top), choices))
+        return found, sums / len(parts)
 
     def windows_of_all(self, paths: Sequence[str | os.PathLike], **options) -> Iterator[Prediction]:
         """``predict_windows`` of one video after the other; what cannot be read has an ``error``."""

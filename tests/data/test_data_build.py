@@ -1,17 +1,20 @@
 """From the config to the loaders of a run."""
 
+import random
+
+import numpy as np
 import pytest
 import torch
-from make_video import decode_all, encode
+from make_video import decode_all, encode, stamped
 
 from fragrant.config import load_cfg
-from fragrant.data import build_loader
-from fragrant.data.build import build_source
+from fragrant.data import build_loader, build_source
 from fragrant.data.lists.records import ListError
 from fragrant.data.transforms import view_transforms
 from fragrant.data.transforms.crop_roundings import CROP_ROUNDINGS
 from fragrant.data.transforms.enhance import clahe, equalize
 from fragrant.data.transforms.gamma import brighten
+from fragrant.data.video.frames import VideoFile
 from fragrant.errors import UserError
 
 
@@ -45,6 +48,22 @@ def cfg_of(folder, *pairs):
         "NUM_GPUS": 0,
     }
     return load_cfg(None, [str(text) for pair in base.items() for text in pair] + list(pairs))
+
+
+def test_clips_of_a_variable_rate_last_as_long_as_others(tmp_path):
+    """FPS_CONVERT: every clip spans 8 frames x rate 1 at 10 per second, 0.8 s, wherever the video slows down."""
+    stamps = np.array([*range(0, 2000, 40), *range(2000, 6000, 200)])  # ms
+    path = stamped(tmp_path / "a.mp4", stamps)
+    pairs = ["DATA.FPS_CONVERT", "True", "DATA.TARGET_FPS", "10", "DATA.NUM_FRAMES", "8", "DATA.SAMPLING_RATE", "1"]
+    source = build_source(cfg_of(tmp_path, *pairs, "TEST.NUM_ENSEMBLE_VIEWS", "3", "DATA.USE_OFFSET_SAMPLING", "True"))
+    with source.open_frames(str(path)) as frames:
+        views = source.whole(len(frames), random.Random(0), fps=frames.fps)
+        clips = [stamps[frames._shown[list(view.frames)]] for view in views[::3]]
+    assert [clip[0] for clip in clips] == pytest.approx([0, 2600, 5200], abs=201)
+    for clip, pause in zip(clips, [40, 200, 200], strict=True):
+        assert clip[-1] - clip[0] == pytest.approx(800, abs=100 + pause)
+    whole = build_source(cfg_of(tmp_path))  # without it frames are counted, as published
+    assert type(whole.open_frames(str(path))) is VideoFile
 
 
 @pytest.mark.parametrize(

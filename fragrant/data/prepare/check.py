@@ -101,17 +101,18 @@ def _file_problems(record: VideoRecord, found: Probe, min_frames: int) -> Iterat
 
 # ----------------------------------------------------------------------------------------------------------- the report
 def write_table(path: Path, checked: Checked) -> None:
-    """One row per row of the list: path, label, what the video is, what is wrong with it."""
+    """One row per row of the list: path, label, what the video is, what is wrong with it, what is unusual."""
     wrong: dict[str, list[str]] = {}
     for problem in checked.problems:
         wrong.setdefault(problem.where, []).append(f"{problem.kind}: {problem.text}")
-    rows: list[list] = [["where", "path", "label", *Probe._fields[:-2], "problems"]]
+    rows: list[list] = [["where", "path", "label", *Probe._fields[:-3], "problems", "notes"]]
     for at, (record, found) in enumerate(zip(checked.records, checked.probes, strict=True)):
         numbers = [
-            "" if value is None else round(value, 3) if isinstance(value, float) else value for value in found[:-2]
+            "" if value is None else round(value, 3) if isinstance(value, float) else value for value in found[:-3]
         ]
         where = checked.records.where(at)
-        rows.append([where, record.path, record.label, *numbers, "; ".join(wrong.get(where, []))])
+        problems = "; ".join(wrong.get(where, []))
+        rows.append([where, record.path, record.label, *numbers, problems, "; ".join(found.notes)])
     save_file(path, csv_text(rows), ListError)
 
 
@@ -122,7 +123,7 @@ def write_clean_list(path: Path, checked: Checked) -> None:
 
 
 def summary(checked: Checked) -> list[str]:
-    """Counts, then every problem with its place."""
+    """Counts, what is unusual though no problem, then every problem with its place."""
     readable = [found for found in checked.probes if not found.error]
     lines = [f"{checked.records.source}: {len(checked.records)} videos, {len(checked.good)} without a problem"]
     if readable:
@@ -135,7 +136,20 @@ def summary(checked: Checked) -> list[str]:
             f"mean luma {luma[0]:.1f}..{luma[-1]:.1f} of 255 (median {luma[len(luma) // 2]:.1f}); {dark} dark by "
             "Dark-48's measure"
         ]
+    lines += _noted(checked)
     return lines + [f"{problem.where}: {problem.kind}: {problem.text}" for problem in checked.problems]
+
+
+def _noted(checked: Checked) -> list[str]:
+    """``note: 3 videos, a variable frame rate (train.csv:2, train.csv:7, train.csv:9)``"""
+    places: dict[str, list[str]] = {}
+    for at, found in enumerate(checked.probes):
+        for note in found.notes:
+            places.setdefault(note, []).append(checked.records.where(at))
+    return [
+        f"note: {len(where)} video{'s' * (len(where) > 1)}, {note} ({_some(where)})"
+        for note, where in sorted(places.items())
+    ]
 
 
 def _absolute(record: VideoRecord) -> VideoRecord:

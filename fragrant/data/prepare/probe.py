@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from fragrant.config.pixel_statistics import LUMA_WEIGHTS
-from fragrant.data.video.frames import Frames, Limits, OpenFrames, VideoError, open_frames
+from fragrant.data.video.frames import CUT, Frames, Limits, OpenFrames, VideoError, open_frames
 from fragrant.data.video.readers import Source
 from fragrant.data.video.row_of_frames import errors_named
 from fragrant.data.video.tensor_file import SUFFIXES
@@ -35,6 +35,7 @@ class Probe(NamedTuple):
     dark: float | None = None  # share of the frames looked at that are darker than DARK
     error: str = ""
     damage: str = ""  # why it is not whole, though some of it can be read
+    notes: tuple[str, ...] = ()  # what is unusual about it and was taken into account
 
 
 def probe(path: str, open_frames: OpenFrames = open_frames) -> Probe:
@@ -47,11 +48,11 @@ def probe(path: str, open_frames: OpenFrames = open_frames) -> Probe:
             found = found._replace(height=luma.shape[1], width=luma.shape[2], luma=luma.mean().item())
             found = found._replace(dark=(luma.mean((1, 2)) < DARK).float().mean().item())
             if os.path.isdir(path):
-                return found._replace(codec=FOLDER, frames=_readable(frames))
+                found = found._replace(codec=FOLDER, frames=_readable(frames))
             if path.endswith(SUFFIXES):
-                return found._replace(codec=TENSOR)
-            limits = frames.limits
-        return found._replace(**_decoded(path, found.frames, limits))
+                found = found._replace(codec=TENSOR)
+            found, limits = found._replace(notes=tuple(sorted(frames.notes))), frames.limits
+        return found if found.codec else found._replace(**_decoded(path, found, limits))
     except VideoError as error:
         return found._replace(error=str(error))
     except Exception as error:  # whatever a hostile file brings about must not end the check of the others
@@ -69,7 +70,7 @@ def _readable(frames: Frames) -> int:
     return len(frames)
 
 
-def _decoded(path: str, promised: int, limits: Limits) -> dict[str, Any]:
+def _decoded(path: str, found: Probe, limits: Limits) -> dict[str, Any]:
     """Codec, frames that decode, and what tells that a part of the file is lost."""
     count, error = 0, ""
     with errors_named(path), closing(Source(os.path.abspath(path), quick=False, limits=limits)) as source:
@@ -79,6 +80,9 @@ def _decoded(path: str, promised: int, limits: Limits) -> dict[str, Any]:
                 count += 1
         except av.FFmpegError as caught:
             error = f"{count} frames decode, then: {caught.strerror or type(caught).__name__}"
+    promised = found.frames
+    if CUT in found.notes:
+        declared = 0  # its frames that cannot be decoded are no damage
     if not error and max(promised, declared - max(2, declared // 20)) > count:  # many an AVI declares a frame too many
         error = f"{count} frames decode, its header declares {declared}"
     return {"codec": codec, "frames": min(count, promised), "damage": error}

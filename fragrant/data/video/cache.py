@@ -15,6 +15,8 @@ from fragrant.data.video.tensor_file import TensorFile
 from fragrant.errors import UserError
 from fragrant.files import read_plain, written_whole
 
+FORMAT = 2  # of an entry; those of before lack times, and may hold other colors
+
 
 class CachedFrames:
     """Opens videos as ``open_frames`` does, from the cache where they are in it.
@@ -73,7 +75,7 @@ class CachedFrames:
             state = os.stat(path)
         except (OSError, ValueError):  # ValueError: a NUL in its name
             return None
-        text = f"{os.path.abspath(path)}\n{state.st_size}\n{state.st_mtime_ns}\n{self.settings}"
+        text = f"{FORMAT}\n{os.path.abspath(path)}\n{state.st_size}\n{state.st_mtime_ns}\n{self.settings}"
         name = hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()[:32]
         return self.folder / name[:2] / f"{name}.pt"
 
@@ -89,7 +91,8 @@ class CachedFrames:
         unfinished = entry.with_name(f"{entry.stem}.{os.getpid()}.tmp")
         try:
             entry.parent.mkdir(parents=True, exist_ok=True)
-            torch.save({"frames": pixels, "fps": frames.fps}, unfinished)
+            times = None if frames.times is None else torch.from_numpy(frames.times)
+            torch.save({"frames": pixels, "fps": frames.fps, "times": times}, unfinished)
             if self._reserve(unfinished.stat().st_size, entry):
                 os.replace(unfinished, entry)
         except (OSError, RuntimeError):  # the disk is full (torch says RuntimeError): go on without

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fragrant.data.video.pictures import opened_picture
+from fragrant.data.video.picture import as_rgb, opened_picture
 from fragrant.data.video.row_of_frames import LIMITS, CannotRead, Frames, Limits, errors_named
 
 FIELD = re.compile(r"\{(?::0?(\d*)d)?\}|%0?(\d*)d")
@@ -74,6 +74,9 @@ class FrameFolder(Frames):
         return torch.from_numpy(pixels)
 
     def _picture(self, name: str) -> np.ndarray:
-        """(H, W, 3) RGB, of gray and palette pictures as well"""
+        """(H, W, 3) RGB, see ``as_rgb``"""
         with opened_picture(os.path.join(self.path, name), self.limits) as picture:
-            return np.asarray(picture.convert("RGB"))
+            try:
+                return as_rgb(picture, self.notes)
+            except CannotRead as error:
+                raise CannotRead(f"'{name}' {error}") from error

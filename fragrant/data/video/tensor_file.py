@@ -70,7 +70,8 @@ class TensorFile(Frames):
             raise CannotRead("it holds something other than tensors") from error
         if not isinstance(content, dict):
             return content
-        self.fps = frame_rate(content.get("fps"))
+        self.fps, times = frame_rate(content.get("fps")), content.get("times")
+        self.times = times.numpy() if isinstance(times, Tensor) else None
         return content.get("frames")
 
 

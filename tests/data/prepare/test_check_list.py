@@ -5,15 +5,17 @@ import os
 import re
 from functools import partial
 
+import av
+import numpy as np
 import pytest
 import torch
 from conftest import load_tool
-from make_video import encode
+from make_video import encode, remux
 from PIL import Image
 
 from fragrant.data.lists.records import RecordList, VideoRecord, read_list
 from fragrant.data.prepare import probe as probing
-from fragrant.data.prepare.check import check_list, places, summary
+from fragrant.data.prepare.check import check_list, places, summary, write_table
 from fragrant.data.prepare.probe import Probe, probe, probe_all
 from fragrant.data.video.frames import Limits, open_frames
 
@@ -71,6 +73,36 @@ def test_broken_files(shared_clips, name, kind, text):
 @pytest.mark.parametrize("name", ["RATRACE_wave_f_nm_np1_fr_goo_37.avi", "TrumanShow_wave_f_nm_np1_fr_med_26.avi"])
 def test_a_header_that_counts_one_frame_too_many_is_no_damage(shared_clips, name):
     assert probe(str(shared_clips / "misc" / name)).damage == ""
+
+
+def test_what_is_unusual_is_told_and_no_problem(tmp_path, shared_clips):
+    for name in ("gray", "turned"):
+        (tmp_path / name).mkdir()
+        exif = Image.Exif()
+        exif[0x0112] = 6 if name == "turned" else 1
+        for number in (1, 2):
+            values = np.full((16, 24), 40000, np.uint16)
+            picture = Image.fromarray(values if name == "gray" else (values // 257).astype(np.uint8))
+            picture.save(tmp_path / name / f"{number:05d}.png", exif=exif)
+    options = {"x265-params": "log-level=none:keyint=10:bframes=3:b-adapt=0"}
+    whole = encode(tmp_path / "whole.mkv", 40, codec="libx265", options=options)
+    with av.open(str(whole)) as container:
+        key = [at for at, packet in enumerate(container.demux(video=0)) if packet.is_keyframe][1]
+    cut = remux(whole, tmp_path / "cut.mkv", drop_packets=key)
+    real = [shared_clips / "derived/h264_vfr.mp4", shared_clips / "misc/decord_video_90.mov"]
+    rows = [(path, 0) for path in (tmp_path / "gray", tmp_path / "turned", cut, *real, whole)]
+    checked = check_list(listed(*rows), {}, open_frames=partial(open_frames, template="{:05d}.png"))
+    assert checked.problems == [] and len(checked.good) == 6
+    assert summary(checked)[2:] == [
+        "note: 1 video, a variable frame rate (x.csv:4)",
+        "note: 1 video, cut out of a longer file: some frames at the beginning cannot be decoded (x.csv:3)",
+        "note: 1 video, gray of 16 bits (x.csv:1)",
+        "note: 2 videos, shown turned or mirrored (x.csv:2, x.csv:5)",
+    ]
+    write_table(tmp_path / "t.csv", checked)
+    with open(tmp_path / "t.csv", newline="") as file:
+        notes = [row["notes"] for row in csv.DictReader(file)]
+    assert notes[:2] == ["gray of 16 bits", "shown turned or mirrored"] and notes[5] == ""
 
 
 def test_problems_of_a_list(tmp_path):
