@@ -26,19 +26,19 @@ WHOLE = ViewName(0, "all")  # the views are ensembled already
 
 # ------------------------------------------------------------------------------------------------------ safe unpickling
 def _storage(content: bytes) -> Any:
-    """In place of torch.storage._load_from_bytes, which would unpickle anything."""
+    """Loads a tensor's storage safely, in place of torch.storage._load_from_bytes, which would unpickle anything."""
     return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
 
 
 def _latin1(text: str, encoding: str) -> bytes:
-    """In place of _codecs.encode: how Python 2 and early protocols write bytes."""
+    """Encodes text to bytes in place of _codecs.encode, which Python 2 and early protocols write bytes with."""
     if encoding != "latin1":
         raise pickle.UnpicklingError(f"encoding {encoding}")
     return text.encode("latin1")
 
 
 def _allowed() -> dict[str, Callable]:
-    """All that a pickle of arrays, tensors, lists and dicts needs, by module.name."""
+    """The functions and classes that a pickle of arrays, tensors, lists and dicts may call, by module.name."""
     numpy_made = {"_reconstruct": "multiarray", "scalar": "multiarray", "_frombuffer": "numeric"}
     found: dict[str, Callable] = {
         "numpy.ndarray": np.ndarray,
@@ -62,7 +62,7 @@ class _Unpickler(pickle.Unpickler):
 
 
 def read_pickle(path: str | Path) -> Any:
-    """Arrays, tensors, numbers, texts, lists and dicts.
+    """Reads a pickle of arrays, tensors, numbers, texts, lists and dicts without running code from it.
 
     Raises:
         ScoreError: the file is missing, damaged, or holds anything else.
@@ -79,7 +79,7 @@ def read_pickle(path: str | Path) -> Any:
 
 # -------------------------------------------------------------------------------------------------------------- formats
 def _array(value: Any) -> Tensor:
-    """(N, ...) float32 or long"""
+    """Converts an array or nested list to a tensor (N, ...) of float32 or long."""
     array = np.asarray(value.numpy() if isinstance(value, Tensor) else value)
     if array.dtype == object or array.dtype.kind not in "fiub":
         raise ValueError(f"an array of {array.dtype}")
@@ -87,7 +87,7 @@ def _array(value: Any) -> Tensor:
 
 
 def _columns(content: Any) -> tuple[Tensor, Tensor]:
-    """(N, K) scores and (N,) labels of one of the known layouts."""
+    """Extracts scores (N, K) and labels (N,) from the content of a pickle in one of the known layouts."""
     if isinstance(content, dict) and {"video_preds", "video_labels"} <= set(content):  # UniFormer
         return _array(content["video_preds"]), _array(content["video_labels"])
     if not isinstance(content, list) or not content:
@@ -117,7 +117,7 @@ def _read(path: str | Path) -> tuple[Tensor, Tensor]:
 
 
 def import_pickle(path: str | Path, *, paths: Sequence[str] | None = None) -> ScoreTable:
-    """A file of scores that were ensembled over the views already.
+    """Imports a pickle of scores that were ensembled over the views already.
 
     Rows that are shares of one sum are taken as probabilities (SlowFast, mmaction2), others as sums of logits
     (UniFormer): each
@@ -136,7 +136,8 @@ def import_pickle(path: str | Path, *, paths: Sequence[str] | None = None) -> Sc
 
 
 def import_folder(folder: str | Path, *, paths: Sequence[str] | None = None) -> ScoreTable:
-    """TDN's (and H2CN's) output folder: ``<clip>_crop<c>.pkl`` with the logits of one clip and crop of every video.
+    """Imports the output folder of TDN (or H2CN): ``<clip>_crop<c>.pkl`` with the logits of one clip and crop of every
+    video.
 
     Raises:
         ScoreError: there is no such file, or the files are of different videos.

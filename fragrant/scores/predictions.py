@@ -1,4 +1,4 @@
-"""What was predicted for each video of a test, as a table for people and spreadsheets."""
+"""Predictions for each video of a test, as a CSV table for people and spreadsheets."""
 
 import csv
 import io
@@ -11,8 +11,8 @@ TOP = 5
 
 
 def predictions_csv(video: VideoScores) -> str:
-    """A row per video: path, label (several: joined by ;), mean luma, what the model chose (mean over the views), then
-    name and probability of the most likely classes."""
+    """CSV text with one row per video: path, label (several: joined by ;), mean luma, what the model chose (mean over
+    the views), then name and probability of the most likely classes."""
     top = min(TOP, video.scores.shape[1])
     best = video.scores.nan_to_num(nan=-math.inf).sort(dim=1, descending=True, stable=True).indices[:, :top]
     chosen = list(zip(*(chosen.mean().tolist() for chosen in video.choices.values()), strict=True)) or [()] * len(
