@@ -1,4 +1,4 @@
-"""What the training loop asks of any objective."""
+"""The interface of an objective to the training loop."""
 
 from typing import NamedTuple
 
@@ -31,11 +31,11 @@ class Objective(nn.Module):
     same_graph_every_step = True
 
     def forward(self, clips: Tensor, labels: Tensor) -> StepOutput:
-        """clips (N, C, T, H, W); labels (N,) class numbers or (N, K) shares -> loss (), logged numbers ().
+        """Runs one forward pass: clips (N, C, T, H, W), labels (N,) class numbers or (N, K) soft labels -> loss (),
+        logged numbers ().
 
         Called in train mode under the loop's autocast; called several times per optimiser step with gradient
-        accumulation.
-        """
+        accumulation."""
         raise NotImplementedError
 
     @property
