@@ -10,8 +10,8 @@ from fragrant.layers.tokens import to_tokens, to_volume
 
 
 class AttentionBlock(nn.Module):
-    """Position from a 3x3x3 depthwise convolution, then attention and an MLP on LayerNormed tokens; each with a
-    residual.
+    """Global block: position from a 3x3x3 depthwise convolution, then attention and an MLP on LayerNormed tokens; each
+    with a residual.
 
     UniFormer (Li et al. 2022), the block of its last two stages ("SABlock").
 

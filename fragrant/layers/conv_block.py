@@ -13,8 +13,8 @@ def pointwise_conv(in_channels: int, out_channels: int) -> nn.Conv3d:
 
 
 class ConvBlock(nn.Module):
-    """Position from a 3x3x3 depthwise convolution, mixing of neighbours by a 5x5x5 one, then an MLP; each with a
-    residual.
+    """Local block: position from a 3x3x3 depthwise convolution, mixing of neighbours by a 5x5x5 one, then an MLP; each
+    with a residual.
 
     UniFormer (Li et al. 2022), the block of its first two stages ("CBlock"). The norms are BatchNorm.
 

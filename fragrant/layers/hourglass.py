@@ -14,7 +14,7 @@ class Hourglass(nn.Module):
 
     Args:
         out_channels: a multiple of the channels.
-        dilation: of the 3 x 3 neighbourhood in the outer frames.
+        dilation: dilation of the 3 x 3 neighbourhood in the outer frames.
         padding: frames of zeros at both ends; 0: two frames fewer come out.
     """
 
@@ -38,10 +38,10 @@ class Hourglass(nn.Module):
 
 
 class HourglassGate(nn.Module):
-    """What moves between the frames decides how much each channel counts.
+    """Gate of H2CN: weights the channels by the motion between the frames.
 
     Args:
-        reduction: channels / channels that the hourglass works on.
+        reduction: channels of the map over channels that the hourglass works on.
     """
 
     def __init__(self, channels: int, *, reduction: int = 16):

@@ -12,7 +12,8 @@ from fragrant.layers.tokens import to_tokens, to_volume
 
 
 class SplitAttentionBlock(nn.Module):
-    """Attention over the frames of a position (``t_attn``), then over the positions of a frame (``attn``), then an MLP.
+    """Global block with split attention: over the frames of a position (``t_attn``), then over the positions of a frame
+    (``attn``), then an MLP.
 
     UniFormer (Li et al. 2022), "SplitSABlock". As published, the residual around the attention over space starts
     before the attention over time: time reaches the output only through what space makes of it.
