@@ -1,5 +1,4 @@
-"""What a validation and a test say in numbers: accuracies, or mean average precision where videos have several
-labels."""
+"""Numbers of a validation and a test: accuracies, or mean average precision where videos have several labels."""
 
 import math
 from typing import NamedTuple
@@ -12,7 +11,7 @@ Numbers = dict[str, float]  # in percent, under the names that published logs ha
 
 
 def measure(scores: Tensor, labels: Tensor) -> Numbers:
-    """(N, K), class numbers (N,) or (N, K) bool"""
+    """Measures scores (N, K) against labels: class numbers (N,), or (N, K) bool where videos have several."""
     if labels.ndim > 1:
         return {"map": float(average_precision(scores, labels).nanmean())}
     top1, top5 = topk_accuracy(scores, labels).tolist()
@@ -20,7 +19,8 @@ def measure(scores: Tensor, labels: Tensor) -> Numbers:
 
 
 def best_so_far(best: dict, epoch: int, numbers: Numbers) -> dict:
-    """The earlier of two equally good epochs; the two smallest errors may come from different epochs."""
+    """Updates the best result so far with an epoch's numbers: the earlier of two equally good epochs stays; the two
+    smallest errors may come from different epochs."""
     if "map" in numbers:
         return best if best.get("map", -math.inf) >= numbers["map"] else {"epoch": epoch, **numbers}
     smallest = {"top5_err": min(numbers["top5_err"], best.get("top5_err", 100.0))}
@@ -31,7 +31,7 @@ def best_so_far(best: dict, epoch: int, numbers: Numbers) -> dict:
 
 
 def best_fields(best: dict) -> Numbers:
-    """The best so far as the log names it."""
+    """Fields of the best result so far, under the names of the log."""
     return (
         {"max_map": best["map"]} if "map" in best else {f"min_{name}": best[name] for name in ("top1_err", "top5_err")}
     )
@@ -46,13 +46,13 @@ def in_words(numbers: Numbers) -> str:
 
 
 def scalars(split: str, numbers: Numbers) -> dict[str, float]:
-    """For TensorBoard: ``{"Val/Top1_err": 20.0, ...}``"""
+    """Scalars of an evaluation for TensorBoard: ``{"Val/Top1_err": 20.0, ...}``"""
     return {f"{split}/{'mAP' if name == 'map' else name.capitalize()}": value for name, value in numbers.items()}
 
 
 class EvaluationReport(NamedTuple):
-    """The last line of a test: for the published log, with the numbers that are not rounded, for people, for
-    TensorBoard."""
+    """The results of a test in four forms: for the published log, with the numbers that are not rounded, for people,
+    for TensorBoard."""
 
     stats: dict[str, str]
     numbers: dict[str, float]
@@ -61,7 +61,7 @@ class EvaluationReport(NamedTuple):
 
 
 def evaluation_report(summary: dict) -> EvaluationReport:
-    """From ``scores.summarise``."""
+    """Builds the report from the summary of ``scores.summarise``."""
     if "mean_average_precision" in summary:
         value = summary["mean_average_precision"]
         text = f"mAP {value:.2f} % of {summary['videos']} videos"

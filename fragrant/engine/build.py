@@ -1,4 +1,4 @@
-"""What training and testing need alike: the parts of a run, its model, its scores."""
+"""Parts of a run that training and testing share: job, model, scores."""
 
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -21,7 +21,7 @@ OPTIMISTIC = "optimistic: the best epoch was picked on the test list"  # TEST.SE
 
 
 class Job(NamedTuple):
-    """What every part of a run needs."""
+    """Settings and state of a run that its parts share."""
 
     cfg: CfgNode
     device: torch.device
@@ -41,7 +41,7 @@ def clip_names(loader: ClipLoader) -> Callable[[Sequence[int]], str]:
 
 
 def score(job: Job, model: nn.Module, loader: ClipLoader, *, title: str) -> Scored:
-    """Scores with the TEST settings; leaves the random state of training alone.
+    """Scores a model on a loader's videos with the TEST settings; leaves the random state of training alone.
 
     Raises:
         RunStopped: not one video can be read.

@@ -1,4 +1,4 @@
-"""What a training run saves, and when: after epochs, between steps, and before it has to stop."""
+"""Saving of checkpoints in training: after epochs, between steps, and before the run has to stop."""
 
 from collections.abc import Callable
 
@@ -37,12 +37,12 @@ class Saver:
         self.every_steps, self.accum_steps, self.num_batches = every_steps, accum_steps, num_batches
 
     def _is_due(self, epoch: int, done: int) -> bool:
-        """Does a save fall on the optimiser step that ends with batch ``done`` of ``epoch``?"""
+        """Whether a save falls on the optimiser step that ends with batch ``done`` of ``epoch``."""
         steps = epoch * -(-self.num_batches // self.accum_steps) + -(-done // self.accum_steps)
         return bool(self.every_steps) and steps % self.every_steps == 0
 
     def between_steps(self, epoch: int, done: int) -> None:
-        """After batch ``done`` of ``epoch``: saves when it is time, and stops the run when it was asked to end.
+        """Saves after batch ``done`` of ``epoch`` when it is time, and stops the run when it was asked to end.
 
         Raises:
             Interrupted: stopped, and saved.
@@ -57,7 +57,7 @@ class Saver:
             self._end_if_asked(heard, saved, f"after batch {done} of {self.num_batches} of epoch {epoch + 1}")
 
     def after_epoch(self, epoch: int, *, due: bool, last: bool) -> None:
-        """After the last batch of ``epoch``; ``due``: a checkpoint is wanted.
+        """Saves after the last batch of ``epoch`` where it is ``due``, and stops the run when it was asked to end.
 
         Raises:
             Interrupted, RunStopped: as ``between_steps``; RunStopped also when the last checkpoint of the run could not
@@ -93,7 +93,7 @@ class Saver:
         return self._try(write)
 
     def _try(self, write: Callable[[], object]) -> bool:
-        """Did rank 0 write it? The same answer on all ranks."""
+        """Writes a file on rank 0; returns on all ranks whether it was written."""
         failed = False
         if is_main():
             try:

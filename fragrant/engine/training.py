@@ -60,7 +60,8 @@ class Training(NamedTuple):
 
 
 def train(job: Job) -> None:
-    """All epochs: train, save, validate; takes up an interrupted run where its last checkpoint stands."""
+    """Runs the training: trains, saves and validates every epoch; resumes an interrupted run from its last
+    checkpoint."""
     refuse_hidden_selection(job.cfg)
     training = build_training(job)
     start, max_epoch = training.start, job.cfg.SOLVER.MAX_EPOCH
@@ -73,7 +74,7 @@ def train(job: Job) -> None:
 
 
 def build_training(job: Job) -> Training:
-    """From the config to everything that trains, with what a checkpoint held."""
+    """Builds everything that trains from the config, and restores the state of a checkpoint."""
     cfg = job.cfg
     train_loader, val_loader = build_loader(cfg, "train"), build_loader(cfg, cfg.TEST.SELECT_ON, views_of="val")
     model = build_job_model(job)
@@ -125,7 +126,7 @@ def build_saver(job: Job, state: RunState) -> Saver:
 
 
 def one_epoch(training: Training, epoch: int, prepare: Callable[[Tensor, Sequence[int], int], Tensor]) -> None:
-    """Trains, saves and validates where it is due."""
+    """Trains one epoch, then saves and validates where it is due."""
     job, start, state, saver = training.job, training.start, training.state, training.saver
     cfg, max_epoch = job.cfg, job.cfg.SOLVER.MAX_EPOCH
     first = start.batch if epoch == start.epoch else 0
@@ -174,7 +175,7 @@ def keep_best(training: Training, epoch: int) -> None:
 
 
 def scorable(job: Job, model: nn.Module) -> nn.Module:
-    """What is scored: a plain copy where training is sharded, since ranks score different numbers of batches."""
+    """The model to score: a plain copy where training is sharded, since ranks score different numbers of batches."""
     if job.cfg.TRAIN.SHARDING == "none":
         return model
     with torch.random.fork_rng():
@@ -194,7 +195,7 @@ def measure_batch_norm(job: Job, objective: Objective, loader: ClipLoader, epoch
 
 
 def refuse_hidden_selection(cfg: CfgNode) -> None:
-    """Raises UserError where the best epoch would be picked on test videos without saying so."""
+    """Checks that the best epoch is not picked on test videos without saying so; raises UserError."""
     if not (cfg.TEST.ENABLE and cfg.TEST.TEST_BEST) or cfg.TEST.SELECT_ON == "test":
         return
     val, test = ({record.path for record in build_records(cfg, split).records} for split in ("val", "test"))
@@ -221,7 +222,7 @@ def sources(cfg: CfgNode) -> Sources:
 def introduce(
     job: Job, model: nn.Module, train_loader: ClipLoader, val_loader: ClipLoader, origin: str, precision: Precision
 ) -> None:
-    """Says what will happen before it does."""
+    """Logs model, data and settings before training begins."""
     cfg = job.cfg
     if cfg.LOG_MODEL_INFO:
         size = cfg.DATA.TRAIN_CROP_SIZE
@@ -252,14 +253,14 @@ def one_view_test(job: Job, model: nn.Module, loader: ClipLoader) -> Numbers:
 
 
 def validate_beside(job: Job, model: nn.Module, loader: ClipLoader, epoch: int, name: str) -> None:
-    """The same for a further model of the objective, which decides nothing: into the log."""
+    """Validates a further model of the objective and logs the result, which decides nothing."""
     numbers, at = one_view_test(job, model, loader), f"{epoch + 1}/{job.cfg.SOLVER.MAX_EPOCH}"
     stats = {"_type": f"val_epoch_{name}", "epoch": at, **numbers}
     job.log.record(stats, text=f"epoch {at}: validation of the {name} weights {in_words(numbers)}")
 
 
 def validate(job: Job, model: nn.Module, loader: ClipLoader, epoch: int, best: dict) -> dict:
-    """A one-view test of the validation list; the best result so far, this one included."""
+    """Validates: a one-view test of the validation list; returns the best result so far, this one included."""
     began = time.perf_counter()
     numbers = one_view_test(job, model, loader)
     best = best_so_far(best, epoch, numbers)
