@@ -13,7 +13,8 @@ _MAX_DEPTH = 10  # an alias can make a yaml file contain itself
 
 
 class Setting(NamedTuple):
-    """One assignment. A value from a file is text, or a list of texts: what it means depends on the key."""
+    """The assignment of a value to a key. A value from a file is text, or a list of texts: what it means depends on the
+    key."""
 
     key: str
     value: object

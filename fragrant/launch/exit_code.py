@@ -1,4 +1,4 @@
-"""What the user sees when something is wrong: one line, and the exit code."""
+"""Errors as the user sees them: one line, and the exit code."""
 
 import sys
 import warnings
@@ -9,8 +9,8 @@ from fragrant.plugins import load_plugins
 
 
 def exit_code(main: Callable[[], int | None], *, debug: bool, plugins: Sequence[str] = ()) -> int:
-    """Imports the plug-ins and runs ``main``: what it returns, 0 when done, 2 after one line on stderr for wrong input,
-    1 for a run that had to stop."""
+    """Imports the plug-ins, runs ``main`` and returns the exit code: what ``main`` returns, or 0; 2 after one line on
+    stderr for wrong input, 1 for a run that had to stop."""
     # fvcore's, not the user's
     warnings.filterwarnings("ignore", message=".*torch.jit.script.* is deprecated", category=FutureWarning)
     try:

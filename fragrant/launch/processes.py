@@ -16,7 +16,7 @@ from fragrant.launch.exit_code import exit_code
 
 
 def pick_device(num_gpus: int, num_shards: int = 1) -> torch.device:
-    """For a tool that is one process: 0 is the CPU, 1 the first GPU.
+    """Device of a tool that is one process: ``num_gpus`` 0 is the CPU, 1 the first GPU.
 
     Raises:
         UserError: more GPUs are asked for than there are, or more processes than one.
