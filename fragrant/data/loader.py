@@ -16,7 +16,7 @@ from fragrant.workers import keep_freed_memory
 
 
 class Batches(Protocol):
-    """What is scored: a ClipLoader, or a single video; see there for the attributes."""
+    """The batches that an evaluation scores: a ClipLoader, whose attributes these are, or a single video."""
 
     num_views: int
     skipped: dict[int, str]
@@ -59,7 +59,7 @@ class TrainBatches(Sampler):
 
 
 class EvaluationBatches(Sampler):
-    """Every video exactly once over all ranks, in the order of the list."""
+    """Batches of an evaluation: every video exactly once over all ranks, in the order of the list."""
 
     def __init__(self, num_videos: int, *, batch_size: int, rank: int = 0, world_size: int = 1):
         self.share = shard(num_videos, rank, world_size)
@@ -145,7 +145,7 @@ class ClipLoader:
         return len(self.batches)
 
     def set_epoch(self, epoch: int, first: int = 0) -> None:
-        """Which epoch the next iteration is: its order and its random clips follow from it. ``first``: the batch it
+        """Sets the epoch of the next iteration, which decides its order and its random clips. ``first``: the batch it
         begins with."""
         self.batches.epoch = epoch
         self.batches.first = first

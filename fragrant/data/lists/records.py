@@ -27,11 +27,12 @@ _HMDB_NAME = re.compile(r"#\d+_[A-Za-z]")
 
 
 class VideoRecord(NamedTuple):
-    """
+    """A video of a list.
+
     Attributes:
         path: a video file, or a folder of frames.
-        label: its class, -1 where nobody knows; of a video that has several, all of them.
-        num_frames: what the list says; None where it does not.
+        label: the video's class, -1 where it is not known; of a video that has several, all of them.
+        num_frames: the number of frames that the list gives; None where it gives none.
     """
 
     path: str
@@ -91,18 +92,18 @@ class RecordList(Sequence):
 
     @property
     def labels(self) -> np.ndarray:
-        """(n,), -1 where a video is unlabelled; of several labels the first."""
+        """Labels of all records, (n,), -1 where a video is unlabelled; of several labels the first."""
         return self._numbers[:, 0]
 
     def pick(self, indices: Iterable[int]) -> "RecordList":
-        """Some of the records; errors still name their lines."""
+        """Returns some of the records; errors still name their lines."""
         indices = list(indices)
         return RecordList(
             (self[i] for i in indices), source=self.source, lines=self._lines[np.asarray(indices, dtype=np.int64)]
         )
 
     def where(self, index: int) -> str:
-        """``"train.csv:12"``"""
+        """Place of a record in its list, for messages: ``"train.csv:12"``"""
         return f"{self.source or 'record'}:{self._lines[index]}"
 
     def _path(self, index: int) -> str:
@@ -110,7 +111,7 @@ class RecordList(Sequence):
 
 
 class ListRows(NamedTuple):
-    """What a list file says, nothing looked up yet, and the lines that say nothing that can be understood.
+    """The rows of a list file as they are written, and the lines that cannot be read.
 
     Attributes:
         rows: line number -> its row.
@@ -136,7 +137,7 @@ def parse_list(
     Args:
         form: "auto" or an example row, see ``dialects``.
         separator: the one to prefer where rows can be read with several.
-        several: a video may have several labels, ``path 3,7``.
+        multi_label: a video may have several labels, ``path 3,7``.
         mend: repairs a line before it is read.
 
     Raises:
@@ -223,7 +224,7 @@ def read_list_and_faults(
     Whether the videos exist is not checked: reading them says so.
 
     Args:
-        form: see ``parse_list``, as ``separator``, ``several`` and ``mend``.
+        form: see ``parse_list``, as ``separator``, ``multi_label`` and ``mend``.
         prefix: see ``locations.locate``, as ``root_replace``.
         classes: gives the numbers of labels that are not 0, 1, ... or are names.
         num_classes: labels are 0 .. num_classes - 1; None = any from 0.
@@ -252,7 +253,8 @@ def read_list_and_faults(
 
 
 def _refuse_labels_apart(source: str, found: ListRows) -> None:
-    """Raises ListError where ``a.mp4 3 7`` would be read as 3 frames of class 7, but more likely has two labels."""
+    """Refuses lists with labels apart: raises ListError where ``a.mp4 3 7`` would be read as 3 frames of class 7, but
+    more likely has two labels."""
     if any(isinstance(row.label, tuple) for row in found.rows.values()):
         return
     for number, row in found.rows.items():
@@ -302,7 +304,8 @@ def class_of(label: int | str, classes: ClassTable | None) -> int:
 
 
 def check_label(label: int, num_classes: int | None, *, unlabelled: bool = True) -> None:
-    """
+    """Checks that a label is a class number.
+
     Raises:
         ValueError: the class is out of range.
     """

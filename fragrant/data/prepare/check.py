@@ -13,7 +13,8 @@ from fragrant.data.video.frames import OpenFrames, open_frames
 
 
 class Problem(NamedTuple):
-    """
+    """A problem of a row or its video.
+
     Attributes:
         where: list:line
         kind: row, unreadable, damaged, no frames, frame count, too short, duplicate, leak
@@ -25,7 +26,8 @@ class Problem(NamedTuple):
 
 
 class Checked(NamedTuple):
-    """A list, what its videos are, what is wrong; ``good`` are the places in ``records`` with nothing wrong."""
+    """Result of checking a list: its records, their videos, the problems; ``good`` are the places in ``records``
+    without any."""
 
     records: RecordList
     probes: list[Probe]
@@ -43,9 +45,10 @@ def check_list(
     title: str = "check",
     open_frames: OpenFrames = open_frames,
 ) -> Checked:
-    """
+    """Checks the rows of a list and their videos.
+
     Args:
-        faults: what is wrong with the lines that gave no record.
+        faults: line number -> what is wrong with it, for the lines that gave no record.
         min_frames: a shorter video is a problem.
         known: real path -> where it stands, of a list that must share no video with this one (``places``).
         open_frames: how a path becomes frames, as for training.
@@ -65,7 +68,7 @@ def check_list(
 
 
 def places(records: RecordList) -> dict[str, str]:
-    """Real path -> where it stands first."""
+    """Places of the videos of a list: real path -> the row where it stands first."""
     first: dict[str, str] = {}
     for at, record in enumerate(records):
         first.setdefault(os.path.realpath(record.path), records.where(at))
@@ -100,7 +103,7 @@ def _file_problems(record: VideoRecord, found: Probe, min_frames: int) -> Iterat
 
 # ----------------------------------------------------------------------------------------------------------- the report
 def write_table(path: Path, checked: Checked) -> None:
-    """One row per row of the list: path, label, what the video is, what is wrong with it."""
+    """Writes a table with one row per row of the list: path, label, facts of the video, problem."""
     wrong: dict[str, list[str]] = {}
     for problem in checked.problems:
         wrong.setdefault(problem.where, []).append(f"{problem.kind}: {problem.text}")
@@ -116,13 +119,13 @@ def write_table(path: Path, checked: Checked) -> None:
 
 
 def write_clean_list(path: Path, checked: Checked) -> None:
-    """The rows with nothing wrong, with the paths of this machine."""
+    """Writes a list of the rows without a problem, with the paths of this machine."""
     with _opened(path) as file:
         file.writelines(f"{format_row(_absolute(checked.records[at]))}\n" for at in checked.good)
 
 
 def summary(checked: Checked) -> list[str]:
-    """Counts, then every problem with its place."""
+    """Summary in lines of text: counts, then every problem with its place."""
     readable = [found for found in checked.probes if not found.error]
     lines = [f"{checked.records.source}: {len(checked.records)} videos, {len(checked.good)} without a problem"]
     if readable:

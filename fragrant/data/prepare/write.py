@@ -10,7 +10,7 @@ from fragrant.data.lists.records import RecordList, format_row
 
 
 def write_set(found: KnownSet, root: str | os.PathLike, out: str | os.PathLike) -> list[str]:
-    """``<split>.csv`` and ``classes.txt`` in ``out``, paths relative to ``root`` where they lie in it; returns a
+    """Writes ``<split>.csv`` and ``classes.txt`` in ``out``, paths relative to ``root`` where they lie in it; returns a
     report, line by line."""
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
@@ -36,7 +36,7 @@ def _published(found: KnownSet, split: str) -> int | None:
 
 
 def _doubts(found: KnownSet) -> list[str]:
-    """What does not look like a complete copy of the set."""
+    """Lists signs that the copy of the set is not complete."""
     doubts = []
     for split, records in found.splits.items():
         published = _published(found, split)

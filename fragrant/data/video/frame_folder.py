@@ -14,7 +14,7 @@ FIELD = re.compile(r"\{(?::0?(\d*)d)?\}|%0?(\d*)d")
 
 
 def name_pattern(template: str) -> re.Pattern:
-    """``"img_{:05d}.jpg"`` or ``"img_%05d.jpg"`` -> what a file name must match; its group is the number.
+    """Pattern of file names from a template, ``"img_{:05d}.jpg"`` or ``"img_%05d.jpg"``; its group is the number.
 
     Raises:
         ValueError: the template has not exactly one place for a number.
@@ -28,7 +28,7 @@ def name_pattern(template: str) -> re.Pattern:
 
 
 class FrameFolder(Frames):
-    """Frame i is the picture with number ``base + i``.
+    """The frames of a folder of pictures: frame i is the picture with number ``base + i``.
 
     Args:
         template: file name with a place for the number.
@@ -66,7 +66,7 @@ class FrameFolder(Frames):
         return torch.from_numpy(np.stack(pictures))
 
     def _picture(self, name: str) -> np.ndarray:
-        """(H, W, 3) RGB, of gray and palette pictures as well"""
+        """Reads a picture as (H, W, 3) RGB, gray and palette pictures as well."""
         try:
             with Image.open(os.path.join(self.path, name)) as picture:
                 return np.asarray(picture.convert("RGB"))
