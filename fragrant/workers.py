@@ -24,8 +24,8 @@ def usable_cores() -> int:
 
 
 def keep_freed_memory() -> None:
-    """Memory that is freed stays with this process, up to 256 MB: the next clip needs it again, and new pages from the
-    system cost more than most of what is done with them. For glibc; elsewhere it does nothing."""
+    """Keeps freed memory with this process, up to 256 MB: the next clip needs it again, and new pages from the system
+    cost more than most of what is done with them. For glibc; elsewhere it does nothing."""
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
     if mallopt:
         for option, size in ((M_MMAP_THRESHOLD, 2**25), (M_TRIM_THRESHOLD, 2**28)):
@@ -33,8 +33,8 @@ def keep_freed_memory() -> None:
 
 
 def start_worker() -> None:
-    """One thread: more would stand in the way of the other processes. And a worker whose parent was killed would wait
-    for work for ever."""
+    """Sets up a worker process: one thread, as more would stand in the way of the other processes; ends it when its
+    parent is killed, or it would wait for work for ever."""
     torch.set_num_threads(1)
     load_plugins()  # a forked worker has them already
     parent = multiprocessing.parent_process()
@@ -48,17 +48,17 @@ def start_worker() -> None:
 
 
 def worker_pool(workers: int) -> ProcessPoolExecutor:
-    """Forked workers start at once and need no main module that can be imported; they only read, draw and encode."""
+    """Builds a pool of forked workers, which start at once and need no main module that can be imported; they only
+    read, draw and encode."""
     method = "fork" if "fork" in multiprocessing.get_all_start_methods() else None
     return ProcessPoolExecutor(workers, multiprocessing.get_context(method), start_worker)
 
 
 def results_of(function: Callable, items: Sequence, *, workers: int, title: str) -> Iterator[tuple]:
-    """(item, ``function(item)``) as they get ready, with a progress bar; None in place of a result whose process died
-    on the way.
+    """Yields (item, ``function(item)``) as they get ready, with a progress bar; None in place of a result whose process
+    died on the way.
 
-    A process that dies takes no other item with it.
-    """
+    A process that dies takes no other item with it."""
     with tqdm(total=len(items), desc=title, unit="video", disable=not sys.stderr.isatty()) as bar:
         for item, result in _results(function, list(items), workers):
             bar.update()
@@ -83,7 +83,8 @@ def _results(function: Callable, items: list, workers: int) -> Iterator[tuple]:
 
 
 def _in_pool(function: Callable, items: list, workers: int) -> Iterator[tuple]:
-    """None, in the order given, for what was not finished when a process died."""
+    """Runs the items in a pool of processes; yields (item, result), and None as the result, in the order given, of
+    those not finished when a process died."""
     with worker_pool(workers) as pool:
         futures: dict[Future, object] = {pool.submit(function, item): item for item in items}
         broken = False
