@@ -67,7 +67,7 @@ class Predictor:
 
     Args:
         rule: how the views are ensembled, see ``fragrant.scores.ensemble_runs``.
-        several: a video may show several of the classes: every class has a probability of its own.
+        multi_label: a video may show several of the classes: every class has a probability of its own.
     """
 
     def __init__(

@@ -68,7 +68,7 @@ def noise_power(k, T, EXPONENT):
 
 @triton.jit
 def column_places(groups, chunks, T: tl.constexpr, VECTOR: tl.constexpr, BLOCK: tl.constexpr):
-    """Where the first frames of a block of columns lie, which of the columns exist, and the step to the next frame.
+    """Places of a block of columns: where their first frames lie, which columns exist, and the step to the next frame.
 
     Columns of (G, T, L), L = chunks * VECTOR, are counted over all groups; written like this, the compiler sees that
     VECTOR of them are neighbours."""

@@ -47,7 +47,7 @@ class AttentionBlock(nn.Module):
         self.drop_path = DropPath(drop_path)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, C, T, H, W) -> the same."""
+        """(N, C, T, H, W) -> the same shape"""
         x = x + self.pos_embed(x)
         z = to_tokens(x)  # (N, L, C)
         z = z + self.drop_path(self.attn(self.norm1(z)))

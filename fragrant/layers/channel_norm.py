@@ -9,5 +9,5 @@ class ChannelNorm(nn.LayerNorm):
     """LayerNorm over the C channels of every position of a volume; the memory format of the input is kept."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, C, T, H, W) -> the same."""
+        """(N, C, T, H, W) -> the same shape"""
         return to_volume(super().forward(to_tokens(x)), like=x)

@@ -31,7 +31,7 @@ class DPTAM(nn.Module):
         self.expand = nn.Conv1d(channels // 4, channels, 1, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, C, T, H, W) -> the same, in the memory format of x."""
+        """(N, C, T, H, W) -> the same shape, in the memory format of x."""
         return x * self.scale(x).to(x.dtype)[..., None, None]
 
     def scale(self, x: Tensor) -> Tensor:

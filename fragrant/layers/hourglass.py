@@ -54,7 +54,7 @@ class HourglassGate(nn.Module):
         self.gate_norm = nn.BatchNorm2d(channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, C, T, H, W) -> the same"""
+        """(N, C, T, H, W) -> the same shape"""
         frames = x.shape[2]
         narrow = self.norm(self.reduce(x.transpose(1, 2).flatten(0, 1)))  # (N*T, c, H, W)
         moving = self.hourglass(narrow.unflatten(0, (-1, frames)).transpose(1, 2)).mean((3, 4))  # (N, c, T)

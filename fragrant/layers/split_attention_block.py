@@ -55,7 +55,7 @@ class SplitAttentionBlock(nn.Module):
         self.drop_path = DropPath(drop_path)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, C, T, H, W) -> the same."""
+        """(N, C, T, H, W) -> the same shape"""
         num_frames, num_places = x.shape[2], x.shape[3] * x.shape[4]
         x = x + self.pos_embed(x)
         z = to_tokens(x).unflatten(1, (num_frames, num_places))  # (N, T, HW, C)

@@ -135,7 +135,7 @@ class CSN(Backbone):
         return self
 
     def forward_features(self, clips: Tensor) -> Tensor:
-        """(N, 3, T, H, W) -> (N, 2048, ceil(T / 8), ceil(H / 32), ceil(W / 32))"""
+        """Feature map of clips: (N, 3, T, H, W) -> (N, 2048, ceil(T / 8), ceil(H / 32), ceil(W / 32))"""
         if clips.ndim != 5 or clips.shape[1] != 3:
             raise ModelError(f"clips must be (N, 3, T, H, W); got a tensor of shape {tuple(clips.shape)}")
         x = self.stem(clips)  # (N, 64, T, H / 4, W / 4)
@@ -146,7 +146,7 @@ class CSN(Backbone):
         return x
 
     def forward_head(self, features: Tensor) -> Tensor:
-        """(N, D, T', H', W') -> (N, K)"""
+        """Logits from a feature map: (N, D, T', H', W') -> (N, K)"""
         return self.head(self.dropout(features.mean(dim=(2, 3, 4))))
 
     def layout_of(self, state: Mapping[str, Tensor]) -> str:

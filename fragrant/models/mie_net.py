@@ -58,7 +58,8 @@ class MieNet(Backbone):
     RGB + DPTAM, TSN.
 
     Args:
-        frames_per_segment: L. A clip is a whole number of segments, T = frames / L; train and test with the same T.
+        frames_per_segment: L. A clip is a whole number of segments, T = frames / L; train and test with the same number
+            of segments.
         fusion: "afm", "concat" (picture and motion maps side by side, as PAN-Lite), "none" (the first frame of a
             segment alone).
         dptam: whether every block has DPTAM.

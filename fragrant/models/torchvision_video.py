@@ -105,7 +105,7 @@ class R2Plus1D(TorchvisionVideo):
         return x
 
     def forward_head(self, features: Tensor) -> Tensor:
-        """(N, D, T', H', W') -> (N, K)"""
+        """Logits from a feature map: (N, D, T', H', W') -> (N, K)"""
         return self.head(self.dropout(features.mean((2, 3, 4))))
 
 

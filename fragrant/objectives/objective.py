@@ -17,7 +17,7 @@ class StepOutput(NamedTuple):
 
 
 class Objective(nn.Module):
-    """Everything a training step needs: the model, a loss, a learnable mixer, an EMA teacher.
+    """An objective, everything that a training step needs: the model, a loss, a learnable mixer, an EMA teacher.
 
     All of these are submodules, so that `.to(device)`, the optimiser, checkpoints and DistributedDataParallel, which
     wraps the whole objective, see them. The loop knows this class alone and has no branch for a method.
@@ -49,4 +49,4 @@ class Objective(nn.Module):
         return {}
 
     def after_step(self) -> None:
-        """Called once after every optimiser step, whatever the accumulation: an EMA moves here."""
+        """Hook that is called once after every optimiser step, whatever the accumulation: an EMA moves here."""

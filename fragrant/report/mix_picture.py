@@ -32,7 +32,7 @@ def mix_rows(
     shown = evenly(clips.shape[2], MOST_FRAMES)
 
     def frames(clip: Tensor) -> Tensor:
-        """(C, T, H, W), 0..255 -> (T', H, W, 3), brightened"""
+        """Brightened frames of a clip for the picture: (C, T, H, W), 0..255 -> (T', H, W, 3)"""
         return lift(clip.permute(1, 2, 3, 0)[shown].round().clamp(0, 255).to("cpu", torch.uint8))[0]
 
     rows = [(f"{letter}: {name}", frames(clip)) for letter, name, clip in zip("AB", names, pixels.float(), strict=True)]

@@ -1,4 +1,4 @@
-"""One HTML file from the content of a report: nothing is loaded from elsewhere, all pictures are inside."""
+"""Renders the content of a report as one HTML file: nothing is loaded from elsewhere, all pictures are inside."""
 
 import html
 from importlib.resources import files

@@ -14,7 +14,7 @@ SAME = 1e-5  # values that differ by less are one: tables hold float32
 
 
 class Chosen(NamedTuple):
-    """How many views of each video got each value: values ascending, counts (n, number of values)."""
+    """Counts of the views of each video that got each value: values ascending, counts (n, number of values)."""
 
     values: tuple[float, ...]
     counts: Tensor

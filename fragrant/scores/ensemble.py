@@ -1,4 +1,4 @@
-"""From the logits of many views to one score per video and class: the rules, for one run and for several."""
+"""Ensembles the logits of many views to one score per video and class: the rules, for one run and for several."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -24,7 +24,7 @@ SHORT = {"max": "max-softmax", "mean": "mean-softmax", "sum": "sum-softmax"}  # 
 
 
 class VideoScores(NamedTuple):
-    """One score per video and class: what every reported number is computed from.
+    """Scores of videos, one per video and class, which every reported number is computed from.
 
     Attributes:
         scores: (n, K) float64, by the rule; the largest wins.
