@@ -41,7 +41,7 @@ def benchmark_model(
     Then, where the model names parts of itself, their shares of a step with the last setting.
 
     Args:
-        clips, labels: as of :func:`random_batch`.
+        clips, labels: a batch as :func:`random_batch` makes it.
         settings: the settings to compare, the plain one first.
     """
     results: dict[str, dict[str, Measured]] = {part: {} for part in PARTS}

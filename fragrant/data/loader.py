@@ -34,7 +34,7 @@ class TrainBatches(Sampler):
     smaller batch.
 
     Args:
-        batch_size: of one rank.
+        batch_size: number of videos in a batch of one rank.
     """
 
     def __init__(self, num_videos: int, *, batch_size: int, seed: int, rank: int = 0, world_size: int = 1):

@@ -19,7 +19,7 @@ class Saver:
     Args:
         every_steps: save also every so many optimiser steps, counted from the start of the training; 0 = not.
         accum_steps: batches per optimiser step.
-        num_batches: of an epoch.
+        num_batches: number of batches of an epoch.
     """
 
     def __init__(

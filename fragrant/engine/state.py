@@ -16,7 +16,8 @@ class RunState:
     """State of a training run: everything that changes while it trains, and the facts that a checkpoint records.
 
     Args:
-        num_batches: of an epoch, on each rank. videos: of a batch, on all ranks together.
+        num_batches: number of batches of an epoch, on each rank. videos: number of videos of a batch, on all ranks
+            together.
         facts: further entries of the checkpoint, which do not change.
     """
 
@@ -133,7 +134,7 @@ def check_same_batches(start: Start, *, num_batches: int, videos: int) -> str:
     than it had, "" where all is equal.
 
     Args:
-        num_batches: of an epoch. videos: of a batch, on all ranks together.
+        num_batches: number of batches of an epoch. videos: number of videos of a batch, on all ranks together.
 
     Raises:
         CheckpointError: the run stands in the middle of an epoch that now has other batches.

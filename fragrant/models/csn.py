@@ -79,7 +79,7 @@ class CSN(Backbone):
             them).
         pool2: halve time once more, after the first stage; no published model does.
         frozen_bn: BatchNorm keeps its statistics, scales and shifts, as in all published fine-tuning.
-        dropout_rate: before the head.
+        dropout_rate: rate of the dropout before the head.
         recompute_blocks: how many of a stage's first blocks keep no activations for the backward pass.
 
     Raises:

@@ -26,7 +26,7 @@ class Ema(Objective):
     because it was not finite moves it too: towards the model as it was.
 
     Args:
-        decay: of the average per step; 0.999 remembers about 1000 steps.
+        decay: decay of the average per optimiser step; 0.999 remembers about 1000 steps.
         evaluate: which of the two is ``eval_model``, "ema" or "raw"; the other is scored beside it.
     """
 

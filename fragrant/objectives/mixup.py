@@ -62,7 +62,7 @@ class Mixup:
         prob: probability that a batch is mixed at all; labels are smoothed anyway.
         switch_prob: probability of CutMix, where both kinds are on.
         smoothing: share of every label that is spread over all classes.
-        rng: where every draw comes from.
+        rng: generator of all draws.
     """
 
     def __init__(

@@ -99,7 +99,8 @@ def present_test(
         path: where the page is written.
         rule: how views become a video's score; None = as the test did.
         training_log: ``metrics.jsonl``; None, or a file that is not there = no curves.
-        board: also gets the confusion matrix and the clips of the worst mistakes, for TensorBoard, at ``step``.
+        board: log that also gets the confusion matrix and the clips of the worst mistakes, for TensorBoard, at
+            ``step``.
 
     Raises:
         PictureError: the page cannot be written. ScoreError: the rule is not known. LogError: the log is no log.

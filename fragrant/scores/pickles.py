@@ -124,7 +124,7 @@ def import_pickle(path: str | Path, *, paths: Sequence[str] | None = None) -> Sc
     allows only the rules that fit it.
 
     Args:
-        paths: of the rows, from the list file that was tested; None: the rows are called "row 0", "row 1", ...
+        paths: paths of the rows, from the list file that was tested; None: the rows are called "row 0", "row 1", ...
     """
     scores, labels = _read(path)
     total = scores.sum(1, keepdim=True)

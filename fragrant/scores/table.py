@@ -42,7 +42,7 @@ class ScoreTable:
     """Logits of every view of every video of a test: n videos, V views, K classes; everything on the CPU.
 
     Attributes:
-        paths: of each video, as the test list names it.
+        paths: path of each video, as in the test list.
         ids: (n,) long, place of each video in the whole test list, also where this table is only a part of it.
         labels: (n,) long, UNKNOWN where the class is not known; or (n, K) bool where a video has several, no True where
             they are not known.
@@ -174,7 +174,7 @@ def merge(tables: Sequence[ScoreTable], *, names: Sequence[str] | None = None) -
     A view that comes twice with the same logits (within 1e-3) is taken once.
 
     Args:
-        names: of each table, for error messages.
+        names: name of each table, for error messages.
 
     Raises:
         ScoreError: class names, labels or twice scored views contradict each other.
