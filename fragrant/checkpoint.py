@@ -43,7 +43,7 @@ class Checkpoint(NamedTuple):
 
 
 def checkpoint_path(output_dir: str | Path, finished_epochs: int, finished_batches: int = 0) -> Path:
-    """Where a run is saved after so many epochs, and so many batches of the next one."""
+    """Path of the checkpoint after ``finished_epochs`` epochs, and ``finished_batches`` of the next one."""
     batches = f"_batch_{finished_batches:05d}" if finished_batches else ""
     return Path(output_dir) / "checkpoints" / f"checkpoint_epoch_{finished_epochs:05d}{batches}.pyth"
 
@@ -53,7 +53,8 @@ def best_path(output_dir: str | Path) -> Path:
 
 
 def is_due(epoch: int, max_epoch: int, period: int) -> bool:
-    """Does something that happens every ``period`` epochs, and in the last one, happen after ``epoch`` (0-based)?"""
+    """Whether something that happens every ``period`` epochs, and in the last one, happens after ``epoch``
+    (0-based)."""
     return (epoch + 1) % period == 0 or epoch + 1 == max_epoch
 
 
@@ -87,8 +88,7 @@ def drop_old_batches(output_dir: str | Path, keep: int = 2) -> None:
 
 
 def _assert_plain(value: Any, where: str) -> None:
-    """Only what can be read back without unpickling arbitrary classes goes into a file: found out now, not at the
-    resume."""
+    """Checks that a value can be read back without unpickling arbitrary classes: found out now, not at the resume."""
     if type(value) in (dict, OrderedDict):
         for key, inner in value.items():
             _assert_plain(key, f"a key of {where}")
@@ -103,8 +103,8 @@ def _assert_plain(value: Any, where: str) -> None:
 
 
 def _reason(error: BaseException) -> str:
-    """One sentence; the system's own words (disk full, no permission) where torch has buried them under an error of its
-    own."""
+    """Reason of an error in one sentence: the system's own words (disk full, no permission) where torch has buried
+    them."""
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, OSError) and cause.strerror:
@@ -258,7 +258,8 @@ def _check_tensors(content: Any, size: int) -> None:
 
 
 def read_verified(path: str | os.PathLike) -> Any:
-    """What ``torch.save`` wrote, on the CPU: every byte is compared with its checksum, no code from the file is run.
+    """Reads a file of ``torch.save`` onto the CPU: every byte is compared with its checksum, no code from the file is
+    run.
 
     For a namespace, a config or a NumPy object beside the tensors stands something that does nothing.
 
@@ -288,7 +289,7 @@ def read_verified(path: str | os.PathLike) -> Any:
 
 
 def load_checkpoint(path: str | Path) -> dict[str, Any]:
-    """What a checkpoint, or a file of weights alone, holds; tensors on the CPU, no code from the file is run.
+    """Reads a checkpoint, or a file of weights alone; tensors on the CPU, no code from the file is run.
 
     Every byte is verified first: about 0.3 s per GB.
 
@@ -357,8 +358,7 @@ def load_latest(output_dir: str | Path, *, warn: Callable[..., None] = logger.wa
 
 
 def rng_state() -> dict[str, Any]:
-    """Where this process stands in its random numbers: Python, torch, and torch on the current GPU (None without
-    one)."""
+    """State of this process's random generators: Python, torch, and torch on the current GPU (None without one)."""
     return {
         "python": random.getstate(),
         "torch": torch.get_rng_state(),
@@ -367,7 +367,7 @@ def rng_state() -> dict[str, Any]:
 
 
 def set_rng_state(state: dict[str, Any]) -> None:
-    """Back to where rng_state() was; GPU numbers are left alone when either side has no GPU."""
+    """Restores the state of ``rng_state``; the GPU's generator is left alone when either side has no GPU."""
     random.setstate(state["python"])
     torch.set_rng_state(state["torch"])
     if state["cuda"] is not None and torch.cuda.is_available():

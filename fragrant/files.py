@@ -92,13 +92,13 @@ def sync(descriptor: int) -> None:
 
 @contextlib.contextmanager
 def written_whole(path: str | Path, *, own_name: str = "", durable: bool = True) -> Iterator[IO[bytes]]:
-    """A file to write that becomes ``path`` at the end in one move; after an error, ``path`` is as before.
+    """Opens a file to write that becomes ``path`` at the end in one move; after an error, ``path`` is as before.
 
     Args:
-        path: in a folder that is there.
+        path: the file; its folder must exist.
         own_name: part of the temporary name where several processes may write the same file at once. Without, the name
             is the same every time: what a kill leaves behind is overwritten by the next write.
-        durable: wait until the disk has it. A cache, which can be made again, need not.
+        durable: wait until the data is on the disk. A cache, which can be made again, need not.
 
     Raises:
         OSError: disk full, folder not writable.

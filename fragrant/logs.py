@@ -1,4 +1,4 @@
-"""What a run tells: lines and a progress bar on the console, one JSON line per record on disk, TensorBoard scalars."""
+"""Log of a run: lines and a progress bar on the console, one JSON line per record on disk, TensorBoard scalars."""
 
 import contextlib
 import datetime
@@ -21,10 +21,9 @@ LINE = "[%(asctime)s][%(levelname)s] %(filename)s: %(lineno)3d: %(message)s"
 
 
 def json_stats(stats: dict) -> str:
-    """The log line that SlowFast's parsers know: sorted keys, every float with five decimals.
+    """Formats a log line that SlowFast's parsers read: sorted keys, every float with five decimals.
 
-    Five decimals lose small learning rates; ``metrics.jsonl`` keeps every digit.
-    """
+    Five decimals lose small learning rates; ``metrics.jsonl`` keeps every digit."""
     texts = (f"{simplejson.dumps(key)}: {_five_decimals(value)}" for key, value in sorted(stats.items()))
     return f"json_stats: {{{', '.join(texts)}}}"
 
@@ -34,7 +33,7 @@ def _five_decimals(value) -> str:
 
 
 def duration(seconds: float) -> str:
-    """``"1:02:03"``; at most one day more than a person can wait for is still a text."""
+    """Formats a duration as ``"1:02:03"``; any number gives a text, also one that is not finite."""
     return str(datetime.timedelta(seconds=int(seconds)))
 
 
@@ -168,18 +167,18 @@ class RunLog:
         return self.terminal and isinstance(handler, _ConsoleHandler)  # people read it: no time stamp, no file name
 
     def say(self, text: str) -> None:
-        """One line for people, on the console and in stdout.log."""
+        """Writes one line for people, on the console and in stdout.log."""
         LOGGER.info(text, stacklevel=2)
 
     def warn(self, text: str) -> None:
         LOGGER.warning(text, stacklevel=2)
 
     def record(self, stats: dict, *, text: str = "", more: dict | None = None) -> None:
-        """One record: a ``json_stats`` line in the log, a JSON line in ``metrics.jsonl``.
+        """Writes one record: a ``json_stats`` line in the log, a JSON line in ``metrics.jsonl``.
 
         Args:
-            stats: what the line shows.
-            text: what a person at a terminal sees instead of the line; empty = nothing (the progress bar says it).
+            stats: the values that the line shows.
+            text: shown on a terminal instead of the line; empty = nothing (the progress bar shows it).
             more: further values for ``metrics.jsonl`` only.
         """
         line = LOGGER.makeRecord(LOGGER.name, logging.INFO, __file__, 99, json_stats(stats), (), None)
@@ -193,18 +192,18 @@ class RunLog:
             self._metrics.write(f"{text}\n".encode(errors="backslashreplace"))
 
     def scalars(self, values: dict[str, float], step: int) -> None:
-        """TensorBoard scalars; nothing when it is off."""
+        """Writes scalars to TensorBoard; nothing when it is off."""
         if self._board is not None:
             for name, value in values.items():
                 self._board.scalar(name, value, step)
 
     @property
     def has_board(self) -> bool:
-        """Is TensorBoard on?"""
+        """Whether TensorBoard is on."""
         return self._board is not None
 
     def picture(self, name: str, data: bytes, size: tuple[int, int], step: int) -> None:
-        """An encoded picture of this (width, height) for TensorBoard, a GIF that plays among them; nothing when it is
+        """Writes an encoded picture of this (width, height), or an animated GIF, to TensorBoard; nothing when it is
         off."""
         if self._board is not None:
             self._board.picture(name, data, size, step)

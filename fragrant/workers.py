@@ -29,8 +29,8 @@ def usable_cores() -> int:
 
 
 def keep_freed_memory() -> None:
-    """Memory that is freed stays with this process, up to 256 MB: the next clip needs it again, and new pages from the
-    system cost more than most of what is done with them. For glibc; elsewhere it does nothing."""
+    """Keeps freed memory with this process, up to 256 MB: the next clip needs it again, and new pages from the system
+    cost more than most of what is done with them. For glibc; elsewhere it does nothing."""
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
     if mallopt:
         for option, size in ((M_MMAP_THRESHOLD, 2**25), (M_TRIM_THRESHOLD, 2**28)):
@@ -69,8 +69,8 @@ def ignore_signals(*names: str) -> None:
 
 
 def start_worker() -> None:
-    """One thread: more would stand in the way of the other processes. And a worker whose parent was killed would wait
-    for work for ever."""
+    """Sets up a worker process: one thread, as more would stand in the way of the other processes; ends it when its
+    parent is killed, or it would wait for work for ever."""
     ignore_signals("SIGINT", "SIGUSR1", "SIGHUP")
     # With it a pool ends its workers; a cluster sends it to all of a run, and the main process is to say so first.
     signal.signal(signal.SIGTERM, lambda number, frame: threading.Timer(2.0, os._exit, [1]).start())
@@ -81,10 +81,10 @@ def start_worker() -> None:
 
 @contextlib.contextmanager
 def worker_pool(workers: int) -> Iterator[ProcessPoolExecutor]:
-    """Forked workers start at once and need no main module that can be imported; they only read, draw and encode.
+    """Builds a pool of forked workers, which start at once and need no main module that can be imported; they only
+    read, draw and encode.
 
-    When the block ends by an error or a signal, they end at once.
-    """
+    When the block ends by an error or a signal, they end at once."""
     method = "fork" if "fork" in multiprocessing.get_all_start_methods() else None
     others = set(multiprocessing.active_children())
     pool = ProcessPoolExecutor(workers, multiprocessing.get_context(method), start_worker)
@@ -99,11 +99,10 @@ def worker_pool(workers: int) -> Iterator[ProcessPoolExecutor]:
 
 
 def results_of(function: Callable, items: Sequence, *, workers: int, title: str) -> Iterator[tuple]:
-    """(item, ``function(item)``) as they get ready, with a progress bar; None in place of a result whose process died
-    on the way.
+    """Yields (item, ``function(item)``) as they get ready, with a progress bar; None in place of a result whose process
+    died on the way.
 
-    A process that dies takes no other item with it.
-    """
+    A process that dies takes no other item with it."""
     with tqdm(total=len(items), desc=title, unit="video", disable=not sys.stderr.isatty()) as bar:
         for item, result in _results(function, list(items), workers):
             bar.update()
@@ -128,7 +127,8 @@ def _results(function: Callable, items: list, workers: int) -> Iterator[tuple]:
 
 
 def _in_pool(function: Callable, items: list, workers: int) -> Iterator[tuple]:
-    """None, in the order given, for what was not finished when a process died."""
+    """Runs the items in a pool of processes; yields (item, result), and None as the result, in the order given, of
+    those not finished when a process died."""
     with worker_pool(workers) as pool:
         futures: dict[Future, object] = {pool.submit(function, item): item for item in items}
         broken = False

@@ -1,5 +1,5 @@
-"""Classifies videos by their frozen features, made where they are missing: python tools/classify_features.py --cfg FILE
-KEY VALUE ..."""
+"""Classifies videos by their frozen features, computed where they are missing: python tools/classify_features.py --cfg
+FILE KEY VALUE ..."""
 
 import sys
 from pathlib import Path

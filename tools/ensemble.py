@@ -1,4 +1,4 @@
-"""Puts score tables together and says what follows: python tools/ensemble.py A/scores.npz B/scores.npz:0.5 --rule
+"""Combines or compares score tables: python tools/ensemble.py A/scores.npz B/scores.npz:0.5 --rule
 mean-softmax"""
 
 import argparse

@@ -1,5 +1,5 @@
-"""Parameters, multiply-adds and activation memory: python tools/model_info.py --cfg configs/arid/uniformer_s.yaml KEY
-VALUE ..."""
+"""Prints parameters, multiply-adds and activation memory of models: python tools/model_info.py --cfg
+configs/arid/uniformer_s.yaml KEY VALUE ..."""
 
 import argparse
 import sys

@@ -1,4 +1,4 @@
-"""Training curves of several runs side by side: python tools/plot.py output/run1 output/run2 --to curves.png"""
+"""Plots training curves of several runs side by side: python tools/plot.py output/run1 output/run2 --to curves.png"""
 
 import argparse
 import sys

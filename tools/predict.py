@@ -1,4 +1,4 @@
-"""Says what videos show: python tools/predict.py --checkpoint best.pyth video.mp4 folder ..."""
+"""Predicts the actions in videos: python tools/predict.py --checkpoint best.pyth video.mp4 folder ..."""
 
 import argparse
 import sys

@@ -1,4 +1,4 @@
-"""Trains and tests what a config describes: python tools/run_net.py --cfg configs/demo/uniformer_xs.yaml KEY VALUE
+"""Trains and tests the model of a config: python tools/run_net.py --cfg configs/demo/uniformer_xs.yaml KEY VALUE
 ..."""
 
 import sys

@@ -1,15 +1,16 @@
 """Draws what a trained model looks at in one video: frames above, maps below, as a PNG and an mp4.
 
-  python tools/visualize.py --checkpoint best.pyth --video x.mp4 --layer blocks3.0 --class jump   (Grad-CAM, any model)
-  python tools/visualize.py --what attention --checkpoint best.pyth --video x.mp4 --layer blocks3
-  (UniFormer)
-  python tools/visualize.py --what fam --checkpoint output/demo_fragrant_xs/checkpoints/best.pyth --video x.mp4
-  python tools/visualize.py --what ram --at 0.5 0.4 0.6 --checkpoint output/demo_fragrant_xs/checkpoints/best.pyth
-  --video x.mp4
-  python tools/visualize.py --what mix --with y.mp4 --lam 0.5 --checkpoint best.pyth --video x.mp4   (SV-Mix: a PNG
-  alone)
+  Grad-CAM, for any model:
+    python tools/visualize.py --checkpoint best.pyth --video x.mp4 --layer blocks3.0 --class jump
+  attention, for UniFormer:
+    python tools/visualize.py --what attention --checkpoint best.pyth --video x.mp4 --layer blocks3
+  FAM and RAM, for FRAGRANT:
+    python tools/visualize.py --what fam --checkpoint best.pyth --video x.mp4
+    python tools/visualize.py --what ram --at 0.5 0.4 0.6 --checkpoint best.pyth --video x.mp4
+  SV-Mix, a PNG alone:
+    python tools/visualize.py --what mix --with y.mp4 --lam 0.5 --checkpoint best.pyth --video x.mp4
 
-The checkpoint knows its config; KEY VALUE pairs override it.
+The checkpoint holds its config; KEY VALUE pairs override it.
 """
 
 import sys

@@ -1,4 +1,4 @@
-"""From the config to what is measured: settings of a model, items of a loader."""
+"""Builds what is measured from the config: settings of a model, items of a loader."""
 
 import tempfile
 from collections.abc import Sequence
@@ -32,14 +32,14 @@ from fragrant.workers import keep_freed_memory, usable_cores
 
 
 def benchmark_batch(cfg: CfgNode, n: int, device: torch.device) -> tuple[Tensor, Tensor]:
-    """``n`` random clips and labels as the config's training has them; seeds what follows."""
+    """Random batch of ``n`` clips and labels as in the config's training; also seeds the random generators."""
     prepare_device(cfg, device)
     size = cfg.DATA.TRAIN_CROP_SIZE
     return random_batch(n, num_frames=cfg.DATA.NUM_FRAMES, size=size, num_classes=cfg.MODEL.NUM_CLASSES, device=device)
 
 
 def build_settings(cfg: CfgNode, device: torch.device) -> list[Setting]:
-    """The plain setting, then the config's."""
+    """Builds the settings to compare: the plain one, then the config's."""
     settings = []
     choices = [("fp32", False, False), (cfg.TRAIN.PRECISION, cfg.TRAIN.CHANNELS_LAST, cfg.TRAIN.COMPILE)]
     for name, channels_last, compiled in choices:
@@ -73,12 +73,13 @@ DGAM_SWIN_B = {
 
 
 def dgam_step(cfg: CfgNode):
-    """The config if its model is DGAM, else with DGAM in front of Swin-B, as published."""
+    """The config of DGAM's training step: the given one if its model is DGAM, else DGAM in front of Swin-B, as
+    published."""
     return cfg if cfg.MODEL.MODEL_NAME == "DGAM" else changed(cfg, DGAM_SWIN_B)
 
 
 def dgam_benchmark(cfg: CfgNode, device: torch.device, *, clips: int, rounds: int) -> str:
-    """The table of ``benchmark_dgam``; then, on a GPU or where the config's model is DGAM, the share of its training
+    """Table of ``benchmark_dgam``; then, on a GPU or where the config's model is DGAM, the share of its training
     step."""
     table = benchmark_dgam(dark_clips(clips, device=device), rounds=rounds)
     if device.type == "cpu" and cfg.MODEL.MODEL_NAME != "DGAM":
@@ -104,7 +105,7 @@ LOADER_WORKS: dict[str, tuple[str, dict[str, object]]] = {
 
 
 def build_works(cfg: CfgNode) -> list[Work]:
-    """The items of ``benchmark_loader`` with the config's frames, rates and sizes."""
+    """Builds the items of ``benchmark_loader`` with the config's frames, rates and sizes."""
 
     def work(name: str, split: str, changes: dict) -> Work:
         its_cfg = changed(cfg, changes)
@@ -131,7 +132,7 @@ def build_works(cfg: CfgNode) -> list[Work]:
 
 
 def loader_benchmark(cfg: CfgNode, *, rounds: int, list_files: int) -> str:
-    """The table of ``benchmark_loader`` over generated files and, where there is one, the first files of the training
+    """Table of ``benchmark_loader`` over generated files and, where there is one, the first files of the training
     list."""
     torch.set_num_threads(1)  # both as in a reading process
     keep_freed_memory()
@@ -152,7 +153,8 @@ def loader_benchmark(cfg: CfgNode, *, rounds: int, list_files: int) -> str:
 
 
 def build_objective_settings(cfg: CfgNode, device: torch.device) -> list[Setting]:
-    """The config's model trained plainly, with Mixup and with SV-Mix, everything else alike."""
+    """Builds the settings to compare: the config's model trained plainly, with Mixup and with SV-Mix, everything else
+    alike."""
     ways: dict[str, dict[str, object]] = {
         "plain": {"MIXUP.ENABLE": False},
         "mixup": {"MIXUP.ENABLE": True, "MIXUP.TYPE": "mixup"},

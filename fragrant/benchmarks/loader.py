@@ -1,5 +1,4 @@
-"""What a training or test item costs on one core, next to reading its frames and doing nothing else, in the same
-run."""
+"""Benchmark of making a training or test item on one core, next to only reading its frames, in the same run."""
 
 import itertools
 import random
@@ -31,7 +30,7 @@ STAGES = ("open", "decode", "convert", "augment", "collate")
 
 
 class Work(NamedTuple):
-    """One kind of item, made from every one of some files: ``dataset_of(paths)`` -> ClipDataset."""
+    """A kind of item to measure; ``dataset_of(paths)`` makes the ClipDataset that has one such item per file."""
 
     name: str
     dataset_of: Callable[[Sequence[str]], ClipDataset]
@@ -39,7 +38,8 @@ class Work(NamedTuple):
 
 # ---------------------------------------------------------------------------------------------------------------- files
 def generated_files(folder: Path) -> dict[str, list[str]]:
-    """H.264 clips of 10 s in two sizes, with a key frame every 1, 12 and 250 frames; x264's defaults otherwise."""
+    """Writes H.264 clips of 10 s in two sizes, with a key frame every 1, 12 and 250 frames; x264's defaults
+    otherwise."""
     files = {}
     for height, width in SIZES:
         for gop in GOPS:
@@ -50,7 +50,7 @@ def generated_files(folder: Path) -> dict[str, list[str]]:
 
 
 def _encode(path: Path, height: int, width: int, gop: int) -> None:
-    """A soft texture that drifts, a figure that moves in front of it, sensor noise."""
+    """Encodes a generated video: a soft texture that drifts, a figure that moves in front of it, sensor noise."""
     rng = np.random.RandomState(0)
     coarse = rng.randint(0, 256, (height // 16, width // 16, 3)).astype(np.float32)
     texture = coarse.repeat(32, 0).repeat(32, 1)
@@ -72,7 +72,7 @@ def _encode(path: Path, height: int, width: int, gop: int) -> None:
 
 # --------------------------------------------------------------------------------------------------------------- stages
 class _Clock:
-    """CPU seconds by stage; decoder threads count as well."""
+    """Clock of CPU seconds by stage; decoder threads count as well."""
 
     def __init__(self):
         self.seconds = Counter()
@@ -103,7 +103,8 @@ class _TimedFile(VideoFile):
 
 
 def _stages(dataset: ClipDataset, epoch: int) -> Counter:
-    """Of one item per file; to augment is all that happens to its frames once they are read."""
+    """CPU seconds of each stage, for one item per file; "augment" is everything that happens to the frames once they
+    are read."""
     clock, plain = _Clock(), dataset.open_frames
     dataset.open_frames = lambda path: _TimedFile(path, clock)
     try:
@@ -137,13 +138,13 @@ def _item(dataset: ClipDataset, epoch: int, video_id: int) -> VideoClips | Video
 
 
 def _make(dataset: ClipDataset, epoch: int) -> None:
-    """A batch of each video, given away before the next is made, as a reading process does."""
+    """Makes a batch of each video, dropped before the next is made, as a worker process does."""
     for video_id in range(len(dataset)):
         collate([_item(dataset, epoch, video_id)])
 
 
 def _read(path: str, numbers: list[int]) -> None:
-    """The floor: the frames that are needed, exact, and nothing else."""
+    """Reads exactly the frames that are needed and nothing else: the floor."""
     with open_frames(path) as frames:
         frames.read(numbers)
 
@@ -154,7 +155,7 @@ def _each(function: Callable[..., None], arguments: Sequence[tuple]) -> None:
 
 
 def _times(path: str) -> np.ndarray | None:
-    """Time stamp of every frame, None where they cannot be told from the packets."""
+    """Time stamps of all frames; None where the packets do not tell them."""
     try:
         source = Source(path, quick=True, multi_thread=False)
         table = list_packets(source.container, source.stream)
@@ -165,8 +166,8 @@ def _times(path: str) -> np.ndarray | None:
 
 
 def _plain_seek(path: str, times: np.ndarray, numbers: list[int]) -> None:
-    """As most loaders read: seek to the key frame before the first frame, decode all up to the last, convert those that
-    are needed."""
+    """Reads frames as most loaders do: seek to the key frame before the first frame, decode all up to the last, convert
+    those that are needed."""
     source, wanted = Source(path, quick=False, multi_thread=False), {int(times[number]) for number in numbers}
     source.container.seek(min(wanted), stream=source.stream)
     pixels = []
@@ -187,7 +188,7 @@ def _cpu(function: Callable[[], object]) -> float:
 
 
 def loader_speed(work: Work, paths: Sequence[str], *, workers: int) -> float:
-    """Clips per second of the whole loader, by the clock on the wall, once its processes run; the better of two
+    """Clips per second of the whole loader in wall-clock time, once its worker processes run; the better of two
     passes."""
     num_videos = VIDEOS_PER_WORKER * max(1, workers)
     dataset = work.dataset_of(list(itertools.islice(itertools.cycle(paths), num_videos)))
@@ -201,8 +202,8 @@ def loader_speed(work: Work, paths: Sequence[str], *, workers: int) -> float:
 
 
 def measure_kind(paths: Sequence[str], works: Sequence[Work], *, rounds: int, workers: int) -> list[dict]:
-    """CPU seconds per item, medians of rounds in which everything takes its turn; the frames are others in every
-    round."""
+    """Measures CPU seconds per item for one kind of file, as medians of rounds in which the variants take turns; every
+    round draws other frames."""
     datasets = [work.dataset_of(paths) for work in works]
     times = {path: _times(path) for path in paths}
     rows: list[dict[str, Any]] = [
@@ -229,13 +230,11 @@ def measure_kind(paths: Sequence[str], works: Sequence[Work], *, rounds: int, wo
 
 
 def benchmark_loader(files: Mapping[str, Sequence[str]], works: Sequence[Work], *, rounds: int, workers: int) -> str:
-    """A table with a row for every kind of item of every kind of file.
+    """Table with a row for every kind of item of every kind of file.
 
-    item: CPU time of one video with all its views; floor: of reading the frames that it needs; plain: of reading them
-        with plain
-    seeking. Ratios are medians of the ratios of each round. clips/s: of the whole loader with ``workers`` reading
-    processes.
-    """
+    item: CPU time of one video with all its views; floor: CPU time of reading the frames that it needs; plain: CPU time
+    of reading them with plain seeking. Ratios are medians of the ratios of each round. clips/s: speed of the whole
+    loader with ``workers`` processes."""
     numbers = ("ms/item", "floor ms", "item/floor", "clip/floor", "plain/floor", "clips/s", "per core")
     lines = [_row("files", "item", *numbers, *STAGES)]
     for name, paths in files.items():

@@ -14,7 +14,7 @@ _BOOLS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "o
 
 
 def cast(value: object, kind: Kind) -> object:
-    """``value`` as a value of ``kind``: 10 -> 10.0 and "8.0" -> 8, but not 8.5 -> 8.
+    """Casts ``value`` to a value of ``kind``: 10 -> 10.0 and "8.0" -> 8, but not 8.5 -> 8.
 
     Args:
         value: text as it stands in a yaml file or on the command line, or a value of a Python caller.
@@ -56,10 +56,10 @@ def _named(name: str, known: dict[str, list[float]]) -> list[float]:
 
 
 def _items(value: object) -> list:
-    """``[224, 224]``, ``(224, 224)``, ``224,224``, and names without quotes: ``[stage2, stage3]``.
+    """Splits the text of a list: ``[224, 224]``, ``(224, 224)``, ``224,224``, and names without quotes: ``[stage2,
+    stage3]``.
 
-    Read here and not by Python, whose own reader can be brought down by a long expression.
-    """
+    Read here and not by Python, whose own reader can be brought down by a long expression."""
     if isinstance(value, (list, tuple)):
         return list(value)
     text = str(value).strip()

@@ -25,8 +25,8 @@ def declare_key(
         name: ``"MY_NET.WIDTH"``, capital letters, digits and _.
         default: bool, int, float, text or a list of these.
         meaning: one line.
-        allowed: its values, or those of a list's entries: ``range(1, 4097)``, ``("a", "b")``; None = all of the
-            default's kind.
+        allowed: the values that the key, or each entry of a list, may have: ``range(1, 4097)``, ``("a", "b")``; None =
+            all of the default's kind.
         kind: needed where the default is None or []: what the key holds.
         on_resume: what a run that is taken up again may have: "kept": the value of its checkpoint | "free": any |
             "rises": a larger one | "moves": a path with the same file name.

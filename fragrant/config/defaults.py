@@ -519,7 +519,7 @@ def default_cfg() -> CfgNode:
 
 
 def leaves(node: CfgNode, prefix: str = "") -> dict[str, object]:
-    """``{"TRAIN.BATCH_SIZE": 64, ...}`` in the order of this file."""
+    """Values of all keys of a tree by full name: ``{"TRAIN.BATCH_SIZE": 64, ...}``, in the order of this file."""
     flat: dict[str, object] = {}
     for name, value in node.items():
         flat |= leaves(value, f"{prefix}{name}.") if isinstance(value, CfgNode) else {prefix + name: value}

@@ -1,4 +1,4 @@
-"""How a key is declared: once, with its default, its meaning, its kind and what values it may have."""
+"""Declaration of config keys: each once, with its default, its meaning, its kind and its allowed values."""
 
 import copy
 from collections.abc import Iterator, Sequence
@@ -10,7 +10,7 @@ from fragrant.registry import did_you_mean
 
 @dataclass(frozen=True)
 class Kind:
-    """What a key holds."""
+    """The kind of a key's values."""
 
     element: type | str  # bool, int, float, str, or "number": an int stays an int, a float a float
     is_list: bool = False
@@ -36,7 +36,7 @@ class Allowed:
     contains: str = ""  # a piece of every text, in words and quotes that follow "has no"
 
     def problems(self, name: str, value: Any, *, more: Sequence = (), hint: str = "") -> Iterator[str]:
-        """One line for each rule that ``value`` breaks.
+        """Yields one line for each rule that ``value`` breaks.
 
         Args:
             more: further choices, those of plug-ins.
@@ -76,7 +76,7 @@ class Allowed:
         return " and ".join(f"{word} {limit}" for word, limit in words.items() if limit is not None)
 
     def words(self) -> str:
-        """All of it in words, for the reference; "" where every value of the kind is allowed."""
+        """The allowed values in words, for the reference; "" where every value of the kind is allowed."""
         parts = [", ".join(map(str, self.one_of))] if self.one_of is not None else []
         parts += [self.limits()] if self.limits() else []
         parts += [self.form.removeprefix("be ")] if self.form else []

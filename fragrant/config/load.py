@@ -1,4 +1,4 @@
-"""defaults <- yaml file <- KEY VALUE pairs -> a frozen tree."""
+"""Loads the config as a frozen tree: defaults <- yaml file <- KEY VALUE pairs."""
 
 import difflib
 import logging
@@ -41,8 +41,8 @@ def load_cfg(path: str | os.PathLike | None, pairs: Sequence[str] = ()) -> CfgNo
 
 
 def cfg_from_text(text: str, pairs: Sequence[str] = (), *, where: str = "config text") -> CfgNode:
-    """The same from the text of a yaml file, as checkpoints and score tables carry it; ``where`` it stands, for
-    errors."""
+    """Builds the config from the text of a yaml file, as checkpoints and score tables carry it; ``where``: the text's
+    place, for errors. See ``load_cfg``."""
     return _from_settings(read_yaml_text(text, where), pairs)
 
 
@@ -86,7 +86,7 @@ def _refuse_unknown_places(cfg: CfgNode) -> None:
 
 
 def read_pairs(pairs: Sequence[str], known: dict[str, object]) -> list[Setting]:
-    """``["KEY", "VALUE", ...]`` -> settings.
+    """Reads settings from pairs ``["KEY", "VALUE", ...]``.
 
     Raises:
         ConfigError: a key without value, a value without key, or a command line flag among them.
@@ -113,7 +113,7 @@ def _quoted(word: str) -> str:
 
 
 def _lonely(tokens: list[str], known: dict[str, object]) -> str:
-    """Which of an odd number of tokens lacks its partner."""
+    """Finds the token without partner among an odd number of tokens."""
     looks_like_key = re.compile(r"[A-Z][A-Z0-9_]*(\.[A-Z0-9_]+)+")
     for key, value in zip(tokens[::2], [*tokens[1::2], None], strict=True):
         if "=" in key and looks_like_key.match(key):
@@ -197,7 +197,7 @@ def _nearest(key: str, known: dict[str, object]) -> str:
 
 
 def _likeness(key: str, other: str) -> float:
-    """How alike two keys are: mostly their names, for the right name in the wrong block is a common slip."""
+    """Similarity of two keys: mostly that of their names, for the right name in the wrong block is a common slip."""
     (block, _, name), (other_block, _, other_name) = key.lower().rpartition("."), other.lower().rpartition(".")
     of_names = difflib.SequenceMatcher(None, name, other_name).ratio()
     if other_name.startswith(name + "_") or other_name.endswith("_" + name):

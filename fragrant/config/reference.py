@@ -41,7 +41,7 @@ def _meaning(key: Key) -> str:
 
 
 def _values(key: Key) -> str:
-    """ "list of whole number; above 0": what may stand there, in words."""
+    """The values of a key in words: "list of whole number; above 0"."""
     allowed = key.allowed
     if allowed.one_of is not None and not key.kind.is_list:
         return allowed.words()
@@ -57,7 +57,7 @@ def _code(default: object) -> str:
 
 
 def _text(words: str) -> str:
-    """Without anything that Markdown would read as a mark."""
+    """Escapes everything that Markdown would read as a mark."""
     for mark in "\\|*<>":
         words = words.replace(mark, "\\" + mark)
     return words

@@ -20,7 +20,8 @@ _MAX_NAME = 100  # characters of a key
 
 
 class Setting(NamedTuple):
-    """One assignment. A value from a file is text, or a list of texts: what it means depends on the key."""
+    """The assignment of a value to a key. A value from a file is text, or a list of texts: what it means depends on the
+    key."""
 
     key: str
     value: object

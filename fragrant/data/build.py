@@ -1,4 +1,4 @@
-"""From the config to the loader of a split."""
+"""Builds the loader of a split from the config."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -55,7 +55,7 @@ def gamma_range(cfg, split: str) -> tuple[float, float]:
 
 
 def _augment(cfg) -> list[Callable]:
-    """What is done to the pixels of training clips here; random erasing waits for the device."""
+    """Builds the augmentations of training clips in the workers; random erasing is done on the device."""
     aug = cfg.AUG
     if not aug.ENABLE:
         return []
@@ -99,8 +99,8 @@ def _transform(cfg, split: str) -> TrainTransform | EvaluationTransform:
 
 
 def _batches(cfg, split: str, num_videos: int, num_views: int) -> TrainBatches | EvaluationBatches:
-    """TRAIN.BATCH_SIZE counts videos and TEST.BATCH_SIZE counts views, both of all processes of this machine
-    together."""
+    """Builds the batch sampler of a split: TRAIN.BATCH_SIZE counts videos and TEST.BATCH_SIZE views, both of all
+    processes of this machine together."""
     processes = max(1, world_size() // cfg.NUM_SHARDS)
     place = {"rank": rank(), "world_size": world_size()}
     if split == "train":
@@ -112,7 +112,7 @@ def _batches(cfg, split: str, num_videos: int, num_views: int) -> TrainBatches |
 
 
 def frame_opener(cfg) -> OpenFrames:
-    """How a path of a list becomes frames."""
+    """Builds the function that opens the frames of a list's path."""
     data = cfg.DATA
     require(data.DECODING_BACKEND)
     limits = Limits(data.MAX_FRAME_MEGAPIXELS, data.MAX_DECODED_GB)
@@ -137,7 +137,7 @@ def _cached(data, opened: OpenFrames, limits: Limits) -> CachedFrames:
 
 
 class ClipSource(NamedTuple):
-    """What makes clips of any video, without a list.
+    """Source of clips from any video, without a list.
 
     Attributes:
         whole: all views of a test, and how many they are.
@@ -164,7 +164,7 @@ class ClipSource(NamedTuple):
 
 
 def build_source(cfg) -> ClipSource:
-    """The clips of a test, from any video files."""
+    """Builds the source of a test's clips from any video files."""
     data = cfg.DATA
 
     def window_frames(fps: float | None) -> int:

@@ -62,7 +62,7 @@ class Skipped(NamedTuple):
 
     @property
     def message(self) -> str:
-        """``"video 'x.mp4' cannot be read: why (train.csv:12)"``"""
+        """Error message of the video: ``"video 'x.mp4' cannot be read: why (train.csv:12)"``"""
         return f"{self.reason} ({self.where})" if self.where else self.reason
 
 
@@ -70,22 +70,22 @@ class ViewTransform(Protocol):
     """Frames of a video -> one of its views."""
 
     def prepare(self, frames: Tensor, /) -> Tensor:
-        """What all views have in common: (T, H, W, C) uint8 -> (T, H', W', C)"""
+        """Does once what all views share: (T, H, W, C) uint8 -> (T, H', W', C)"""
 
     def __call__(self, frames: Tensor, where: Any, rng: random.Random, /) -> Tensor:
-        """(T, H', W', C) -> (T, S, S, C); where: see View."""
+        """Makes one view: (T, H', W', C) -> (T, S, S, C); ``where``: see View."""
 
 
 class VideoClips(NamedTuple):
-    """One video.
+    """The clips of one video.
 
     Attributes:
         clips: (clips, T, H, W, C), those that differ.
         views: which of the clips each view is.
-        label: its class; or (K,) bool, which classes it shows.
-        id: its place in the list.
+        label: the video's class; or (K,) bool, which classes it shows.
+        id: the video's place in the list.
         luma: mean brightness 0..1, NaN = not measured.
-        skipped: the videos that it stands in for.
+        skipped: the unreadable videos that this one replaces.
     """
 
     clips: Tensor
@@ -137,7 +137,8 @@ class VideoFrames(NamedTuple):
 
 
 class Unreadable(NamedTuple):
-    """No clip: neither the video nor, where another may take its place, any of those that were tried."""
+    """An item without clips: neither the video nor, where another may take its place, any of those that were tried can
+    be read."""
 
     skipped: tuple[Skipped, ...]
 
@@ -148,12 +149,12 @@ class Unreadable(NamedTuple):
 
     @property
     def reason(self) -> str:
-        """The same without its place in the list: for videos of a list that nobody wrote."""
+        """Why the video cannot be read, without its place in the list: for videos that come from no list file."""
         return self.skipped[0].reason
 
 
 class Loaded(NamedTuple):
-    """What comes from a worker: a batch (None = not one video of it can be read), and what was skipped on the way."""
+    """A worker's result: a batch (None = not one video of it can be read), and the videos that were skipped."""
 
     batch: "Batch | FrameBatch | None"
     skipped: list[Skipped]
@@ -167,8 +168,8 @@ class Loaded(NamedTuple):
 
 
 def mean_luma(frames: Tensor) -> float:
-    """(T, H, W, 3) uint8 RGB -> brightness 0..1 by the weights of BT.601; exact sums, about 0.4 ms for 16 frames of 320
-    x 240."""
+    """Mean brightness 0..1 of frames (T, H, W, 3) uint8 RGB by the weights of BT.601; exact sums, about 0.4 ms for 16
+    frames of 320 x 240."""
     rows = frames.numpy().reshape(-1, frames.shape[2] * 3)
     # 257 values of 255 are the most that 16 bits hold; whole rows in 16 bits take a thirtieth of the time of torch's
     # sum.
@@ -242,7 +243,8 @@ class ClipDataset(Dataset):
         return video.clips(self.transform) if isinstance(video, VideoFrames) else video
 
     def _others(self, video_id: int, seed: str) -> Iterator[int]:
-        """Some videos of the same class in random order; none where none may take the place."""
+        """Yields some videos of the same class in random order to replace an unreadable one; none where that is not
+        allowed."""
         if self.replace:
             same = np.flatnonzero(self.records.labels == self.records.labels[video_id])
             yield from random.Random(f"{seed}-other").sample(same[same != video_id].tolist(), min(TRIES, len(same) - 1))

@@ -19,7 +19,7 @@ from fragrant.errors import RunStopped
 
 
 class Batches(Protocol):
-    """What is scored: a ClipLoader, or a single video; see there for the attributes."""
+    """The batches that an evaluation scores: a ClipLoader, whose attributes these are, or a single video."""
 
     num_views: int
     skipped: dict[int, str]
@@ -37,7 +37,7 @@ class TrainBatches(Sampler):
     smaller batch.
 
     Args:
-        batch_size: of one rank.
+        batch_size: number of videos in a batch of one rank.
     """
 
     def __init__(self, num_videos: int, *, batch_size: int, seed: int, rank: int = 0, world_size: int = 1):
@@ -62,7 +62,7 @@ class TrainBatches(Sampler):
 
 
 class EvaluationBatches(Sampler):
-    """Every video exactly once over all ranks, in the order of the list."""
+    """Batches of an evaluation: every video exactly once over all ranks, in the order of the list."""
 
     def __init__(self, num_videos: int, *, batch_size: int, rank: int = 0, world_size: int = 1):
         self.share = shard(num_videos, rank, world_size)
@@ -178,7 +178,7 @@ class ClipLoader:
         return len(self.batches)
 
     def set_epoch(self, epoch: int, first: int = 0) -> None:
-        """Which epoch the next iteration is: its order and its random clips follow from it. ``first``: the batch it
+        """Sets the epoch of the next iteration, which decides its order and its random clips. ``first``: the batch it
         begins with."""
         self.batches.epoch = epoch
         self.batches.first = first

@@ -50,12 +50,11 @@ def placed_start(num_frames: int, span: float, *, view: int, views: int, offset:
 
 
 def dense(num_frames: int, *, length: int, span: float, start: float) -> tuple[int, ...]:
-    """``length`` frame numbers, evenly from ``start`` to ``start + span - 1``; behind the end the last frame is
-    repeated.
+    """Dense clip: ``length`` frame numbers, evenly from ``start`` to ``start + span - 1``; behind the end the last
+    frame is repeated.
 
     The distance is ``(span - 1) / (length - 1)``, not the stride, and the sum is float32: both as published, to the
-    frame.
-    """
+    frame."""
     numbers = torch.linspace(start, start + span - 1, length, dtype=torch.float32)
     return tuple(numbers.clamp(0, num_frames - 1).long().tolist())
 
@@ -114,8 +113,8 @@ def sparse_middle(num_frames: int, *, length: int) -> tuple[int, ...]:
 
 # -------------------------------------------------------------------------------------------------------------- segment
 def segment_starts(num_frames: int, *, segments: int, run: int, rng: np.random.RandomState) -> tuple[int, ...]:
-    """Where each run of ``run`` frames begins in a training clip (TSN, PAN, MIE-Net): a random place of each part of
-    the video.
+    """Starts of the runs of ``run`` frames in a training clip (TSN, PAN, MIE-Net): a random place of each part of the
+    video.
 
     Where the parts would be empty, ``segments`` places of the whole video in ascending order; one run of them all where
     the video is no longer than the clip. The published code draws those places from too few (TSN) or too many frames
@@ -131,7 +130,7 @@ def segment_starts(num_frames: int, *, segments: int, run: int, rng: np.random.R
 def segment_starts_placed(
     num_frames: int, *, segments: int, run: int, view: int = 0, views: int = 1
 ) -> tuple[int, ...]:
-    """Where the runs of test clip ``view`` begin.
+    """Starts of the runs in test clip ``view``.
 
     One clip: the middle of each part. Two: the middles, then the first frames (MIE-Net's "twice"). More: evenly from
     the first frame of each part to its last."""
@@ -141,7 +140,7 @@ def segment_starts_placed(
 
 
 def looped_starts(num_frames: int, *, segments: int, start: int) -> tuple[int, ...]:
-    """Where the runs of a clip from a window of 64 frames begin (TSN's "dense"): evenly from ``start``, behind the end
+    """Starts of the runs of a clip from a window of 64 frames (TSN's "dense"): evenly from ``start``, behind the end
     from frame 0."""
     stride = max(1, WINDOW // segments)
     return tuple((start + stride * i) % num_frames for i in range(segments))
@@ -160,13 +159,14 @@ def placed_window(num_frames: int, *, view: int = 0, views: int = 1) -> int:
 
 
 def runs(starts: tuple[int, ...], num_frames: int, *, run: int) -> tuple[int, ...]:
-    """``run`` neighbouring frames from each start; behind the end the last frame is repeated."""
+    """Segment clip: ``run`` neighbouring frames from each start; behind the end the last frame is repeated."""
     return tuple(min(start + step, num_frames - 1) for start in starts for step in range(run))
 
 
 # -------------------------------------------------------------------------------------------------------------- uniform
 def uniform(num_frames: int, *, length: int, rng: np.random.RandomState, start: int | None = None) -> tuple[int, ...]:
-    """One frame of each of ``length`` parts of the video, drawn (UniformSampleFrames of MMAction2, to the draw).
+    """Uniform clip: one frame of each of ``length`` parts of the video, drawn (UniformSampleFrames of MMAction2, to the
+    draw).
 
     A video shorter than the clip is repeated from its beginning; one shorter than two clips leaves frames out at random
     places.
@@ -194,18 +194,18 @@ def uniform_placed(num_frames: int, *, length: int, views: int = 1) -> list[tupl
 
 # ------------------------------------------------------------------------------------------------------ frames, no clip
 def every(num_frames: int, *, interval: int) -> tuple[int, ...]:
-    """0, interval, 2 * interval, ..."""
+    """Every ``interval``-th frame: 0, interval, 2 * interval, ..."""
     return tuple(range(0, num_frames, interval))
 
 
 def drawn(num_frames: int, *, count: int, rng: random.Random) -> tuple[int, ...]:
-    """``count`` different frames in ascending order, or all where there are fewer."""
+    """Draws ``count`` different frames in ascending order, or all where there are fewer."""
     return tuple(sorted(rng.sample(range(num_frames), min(count, num_frames))))
 
 
 # ------------------------------------------------------------------------------------------------ kinds of clip by name
 class ClipSettings(NamedTuple):
-    """What a kind of clip may depend on.
+    """Settings that a kind of clip may depend on.
 
     Attributes:
         length: frames of a clip.

@@ -1,4 +1,4 @@
-"""Which views of a video are looked at: random ones in training, a grid of clips x crops in a test."""
+"""Views of a video: random ones in training, a grid of clips x crops in a test."""
 
 import math
 import random
@@ -12,7 +12,7 @@ from fragrant.data import sampling
 
 
 class View(NamedTuple):
-    """One clip of a video.
+    """A view of a video: the frames of a clip and the place of its crop.
 
     Attributes:
         frames: frame numbers, in the order of the clip.
@@ -24,7 +24,8 @@ class View(NamedTuple):
 
 
 class ViewPlan(Protocol):
-    """(frames in the video, rng) -> its views; ``fps`` is the video's rate where it is known."""
+    """A function that picks the views of a video: (frames in the video, rng) -> views; ``fps`` is the video's rate
+    where it is known."""
 
     def __call__(self, num_frames: int, rng: random.Random, *, fps: float | None = None) -> list[View]: ...
 
@@ -54,7 +55,7 @@ def _test_views(num_frames, rng, *, fps=None, sampler: Sampler, clips: int, crop
 def train_plan(
     *, length: int, stride: int = 1, mode: str = "dense", run: int = 1, target_fps: float | None = None, views: int = 1
 ) -> ViewPlan:
-    """A random clip with random crops.
+    """Plan of a training video: a random clip with random crops.
 
     Args:
         views: the clip comes so many times, each transformed in its own way: repeated augmentation. The others: see
@@ -76,11 +77,10 @@ def evaluation_plan(
     clips: int = 1,
     crops: int = 1,
 ) -> ViewPlan:
-    """Every video in ``clips`` x ``crops`` views: view r is crop ``r % crops`` of clip ``r // crops``; one crop is the
-    centre.
+    """Plan of a test video: ``clips`` x ``crops`` views, view r is crop ``r % crops`` of clip ``r // crops``; one crop
+    is the centre.
 
-    The other arguments: see ``sampling.ClipSettings``.
-    """
+    The other arguments: see ``sampling.ClipSettings``."""
     settings = sampling.ClipSettings(length, stride, run, target_fps, offset)
     return partial(_test_views, sampler=Sampler(mode, settings), clips=clips, crops=crops)
 
@@ -97,8 +97,8 @@ def _frame_views(num_frames, rng, *, fps=None, mode: str, interval: int, count: 
 
 
 def frame_plan(mode: str, *, interval: int, count: int) -> ViewPlan:
-    """Single frames of a video, each a view: every ``interval``-th ("interval"), ``count`` of them ("random"), or those
-    of one test clip of ``count`` frames, ``interval`` apart where they are neighbours (a name in
+    """Plan of single frames of a video, each a view: every ``interval``-th ("interval"), ``count`` of them ("random"),
+    or those of one test clip of ``count`` frames, ``interval`` apart where they are neighbours (a name in
     ``sampling.SAMPLERS``)."""
     return partial(_frame_views, mode=mode, interval=interval, count=count)
 
@@ -144,7 +144,7 @@ def parts_by_time(times: np.ndarray, end: float, *, seconds: float, step: float)
 
 
 def views_of_windows(plan: ViewPlan, ranges: Sequence[range]) -> ViewPlan:
-    """``plan`` applied to every range of frames as if it were a video of its own; the views of all ranges in order."""
+    """Applies ``plan`` to every range of frames as if it were a video of its own; the views of all ranges in order."""
 
     def of_all(num_frames: int, rng: random.Random, *, fps: float | None = None) -> list[View]:
         parts = [(frames, view) for frames in ranges for view in plan(len(frames), rng, fps=fps)]
@@ -154,10 +154,10 @@ def views_of_windows(plan: ViewPlan, ranges: Sequence[range]) -> ViewPlan:
 
 
 def views_label(num_frames: int, crops: int, clips: int) -> str:
-    """``"16x3x4"``: #Frame = input frames x crops x clips, as papers write it."""
+    """Label of a test's views, ``"16x3x4"``: #Frame = input frames x crops x clips, as papers write it."""
     return f"{num_frames}x{crops}x{clips}"
 
 
 def result_file_name(num_frames: int, crop_size: int, clips: int, crops: int) -> str:
-    """``"16x224x4x3.pkl"``: the published name, clips before crops."""
+    """Published name of a result file, ``"16x224x4x3.pkl"``: clips before crops."""
     return f"{num_frames}x{crop_size}x{clips}x{crops}.pkl"

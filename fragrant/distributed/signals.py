@@ -58,7 +58,8 @@ def heard() -> str:
 
 
 class StopRequest:
-    """``with StopRequest() as stop``: the signals no longer kill the process, they are noted."""
+    """A request to end the run: within ``with StopRequest() as stop`` the signals no longer kill the process, they are
+    noted."""
 
     def __init__(self):
         self.heard = ""  # the name of a signal that came to this process

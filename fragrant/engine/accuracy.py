@@ -1,5 +1,4 @@
-"""What a validation and a test say in numbers: accuracies, or mean average precision where videos have several
-labels."""
+"""Numbers of a validation and a test: accuracies, or mean average precision where videos have several labels."""
 
 import math
 from typing import NamedTuple
@@ -15,7 +14,8 @@ Numbers = dict[str, float]
 
 
 def measure(scores: Tensor, labels: Tensor) -> Numbers:
-    """(N, K), class numbers (N,) or (N, K) bool; a row with a NaN counts as wrong, and is counted"""
+    """Measures scores (N, K) against labels: class numbers (N,), or (N, K) bool where videos have several.; a row with
+    a NaN counts as wrong, and is counted"""
     lost = int(scores.isnan().any(1).sum())
     counted: Numbers = {"not_finite": lost} if lost else {}
     if labels.ndim > 1:
@@ -25,7 +25,8 @@ def measure(scores: Tensor, labels: Tensor) -> Numbers:
 
 
 def best_so_far(best: dict, epoch: int, numbers: Numbers) -> dict:
-    """The earlier of two equally good epochs; the two smallest errors may come from different epochs."""
+    """Updates the best result so far with an epoch's numbers: the earlier of two equally good epochs stays; the two
+    smallest errors may come from different epochs."""
     if "map" in numbers:
         return best if best.get("map", -math.inf) >= numbers["map"] else {"epoch": epoch, **numbers}
     smallest = {"top5_err": min(numbers["top5_err"], best.get("top5_err", 100.0))}
@@ -36,7 +37,7 @@ def best_so_far(best: dict, epoch: int, numbers: Numbers) -> dict:
 
 
 def best_fields(best: dict) -> Numbers:
-    """The best so far as the log names it."""
+    """Fields of the best result so far, under the names of the log."""
     names = ("map",) if "map" in best else ("top1_err", "top5_err")
     fields = {f"{'max' if name == 'map' else 'min'}_{name}": best[name] for name in names}
     return fields | ({"best_not_finite": best["not_finite"]} if "not_finite" in best else {})
@@ -53,15 +54,16 @@ def in_words(numbers: Numbers) -> str:
 
 
 def scalars(split: str, numbers: Numbers) -> dict[str, float]:
-    """For TensorBoard: ``{"Val/Top1_err": 20.0, ...}``; nothing where some scores are no numbers."""
+    """Scalars of an evaluation for TensorBoard: ``{"Val/Top1_err": 20.0, ...}``; nothing where some scores are no
+    numbers."""
     if "not_finite" in numbers:
         return {}
     return {f"{split}/{'mAP' if name == 'map' else name.capitalize()}": value for name, value in numbers.items()}
 
 
 class EvaluationReport(NamedTuple):
-    """The last line of a test: for the published log, with the numbers that are not rounded, for people, for
-    TensorBoard."""
+    """The results of a test in four forms: for the published log, with the numbers that are not rounded, for people,
+    for TensorBoard."""
 
     stats: dict[str, str]
     numbers: dict[str, float]

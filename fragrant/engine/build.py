@@ -1,4 +1,4 @@
-"""What training and testing need alike: the parts of a run, its model, its scores."""
+"""Parts of a run that training and testing share: job, model, scores."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -27,7 +27,7 @@ OPTIMISTIC_IN_PART = "optimistic: the best epoch was picked on {} of the {} test
 
 
 class Job(NamedTuple):
-    """What every part of a run needs."""
+    """Settings and state of a run that its parts share."""
 
     cfg: CfgNode
     device: torch.device

@@ -1,5 +1,5 @@
-"""What a test leaves in OUTPUT_DIR: the score table, the numbers that follow from it, the pickles that older scripts
-read."""
+"""Result files of a test in OUTPUT_DIR: the score table, the numbers that follow from it, the pickles that older
+scripts read."""
 
 import pickle
 import platform
@@ -21,8 +21,8 @@ from fragrant.scores.predictions import predictions_csv
 
 
 def run_facts() -> dict[str, str]:
-    """Command, commit of the source tree (empty where it is none), time and versions, for the header of a score
-    table."""
+    """Facts of a run for the header of a score table: command, commit of the source tree (empty where it is none), time
+    and versions."""
     git = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
     try:
         commit = subprocess.run(git, capture_output=True, text=True, timeout=10).stdout.strip()
@@ -39,8 +39,8 @@ def run_facts() -> dict[str, str]:
 def save_results(
     outputs: Outputs, folder: Path, table: ScoreTable, scores: VideoScores, summary: dict, *, name: str = "scores"
 ) -> None:
-    """``scores.npz``, and for people: ``scores.json``, the table's header and all numbers; ``scores.csv``, what each
-    video got."""
+    """Writes ``scores.npz``, and for people ``scores.json``, the table's header and all numbers, and ``scores.csv``,
+    the predictions for each video."""
     outputs.write(f"{name}.npz", partial(save_table, folder / f"{name}.npz", table))
     header = {key: value for key, value in table.header.items() if key != "config"}  # it stands in config.yaml
     text = simplejson.dumps({"header": header, "summary": summary}, indent=1, ignore_nan=True)
@@ -49,7 +49,7 @@ def save_results(
 
 
 def save_pickles(outputs: Outputs, folder: Path, scores: VideoScores, *, uniformer_name: str, slowfast_name: str):
-    """The result files of UniFormer (always) and SlowFast (where TEST.SAVE_RESULTS_PATH names one)."""
+    """Writes the result files of UniFormer (always) and SlowFast (where TEST.SAVE_RESULTS_PATH names one)."""
     numbers, labels = scores.scores.float().numpy(), scores.labels.numpy()
     contents: dict[str, object] = {uniformer_name: {"video_preds": numbers, "video_labels": labels}}
     if slowfast_name:

@@ -1,4 +1,4 @@
-"""What a training run saves, and when: after epochs, between steps, and before it has to stop."""
+"""Saving of checkpoints in training: after epochs, between steps, and before the run has to stop."""
 
 from collections.abc import Callable
 from typing import Any
@@ -30,7 +30,7 @@ class Saver:
     Args:
         every_steps: save also every so many optimiser steps, counted from the start of the training; 0 = not.
         accum_steps: batches per optimiser step.
-        num_batches: of an epoch.
+        num_batches: number of batches of an epoch.
     """
 
     def __init__(
@@ -50,12 +50,12 @@ class Saver:
         self._late_best: Any = None  # what best.pyth should hold, on the main process
 
     def _is_due(self, epoch: int, done: int) -> bool:
-        """Does a save fall on the optimiser step that ends with batch ``done`` of ``epoch``?"""
+        """Whether a save falls on the optimiser step that ends with batch ``done`` of ``epoch``."""
         steps = epoch * -(-self.num_batches // self.accum_steps) + -(-done // self.accum_steps)
         return bool(self.every_steps) and steps % self.every_steps == 0
 
     def between_steps(self, epoch: int, done: int) -> None:
-        """After batch ``done`` of ``epoch``: saves when it is time, and stops the run when it was asked to end.
+        """Saves after batch ``done`` of ``epoch`` when it is time, and stops the run when it was asked to end.
 
         Raises:
             Interrupted: stopped, and saved.
@@ -135,7 +135,7 @@ class Saver:
         return self._try(write, quiet=quiet)
 
     def _try(self, write: Callable[[], object], *, quiet: bool = False) -> bool:
-        """Did rank 0 write it? The same answer on all ranks."""
+        """Writes a file on rank 0; returns on all ranks whether it was written."""
         why = self._failure(write) if is_main() else ""
         if why and not quiet:
             self.log.warn(f"NOT SAVED: {why}")

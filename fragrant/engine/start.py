@@ -1,4 +1,4 @@
-"""Where the weights of a run come from: resumed, continued, fine-tuned, pretrained or fresh."""
+"""Start of a training run: its weights are resumed, continued, fine-tuned, pretrained or fresh."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -13,7 +13,7 @@ from fragrant.runtime.weights import existing
 
 
 class Start(NamedTuple):
-    """What training begins with."""
+    """The state that training begins with."""
 
     message: str  # says where the weights come from
     epoch: int = 0  # 0-based

@@ -1,5 +1,4 @@
-"""Everything that a checkpoint of a training run holds: how it is written, taken up again, compared with the run of
-today."""
+"""Everything that a checkpoint of a training run holds: its saving, its restoring, its comparison with today's run."""
 
 import torch
 from torch import nn
@@ -15,10 +14,11 @@ from fragrant.optim.step import Stepper
 
 
 class RunState:
-    """What changes while a run trains, and what is needed to know later what it was.
+    """State of a training run: everything that changes while it trains, and the facts that a checkpoint records.
 
     Args:
-        num_batches: of an epoch, on each rank. videos: of a batch, on all ranks together.
+        num_batches: number of batches of an epoch, on each rank. videos: number of videos of a batch, on all ranks
+            together.
         facts: further entries of the checkpoint, which do not change.
     """
 
@@ -72,13 +72,12 @@ class RunState:
         }
 
     def take_up(self, start: Start) -> None:
-        """All but the model back as it was when the checkpoint was written: nothing may draw random numbers after
-        it."""
+        """Restores everything but the model from a checkpoint: nothing may draw random numbers after it."""
         take_up(start, self.objective, self.optimizer, self.scaler, self.stepper)
         self.best = start.best
 
     def take_up_meter(self, start: Start) -> None:
-        """The averages of an epoch that was interrupted."""
+        """Restores the averages of an epoch that was interrupted."""
         if averaged := of_this_rank(start.state["meter"]):
             assert self.meter is not None  # the epoch is at work
             self.meter.load_state_dict(averaged)
@@ -99,7 +98,7 @@ def states(model: nn.Module, objective: Objective, optimizer: torch.optim.Optimi
 def take_up(
     start: Start, objective: nn.Module, optimizer: torch.optim.Optimizer, scaler: torch.amp.GradScaler, stepper: Stepper
 ) -> None:
-    """All but the model back as it was when the checkpoint was written: nothing may draw random numbers after it.
+    """Restores everything but the model from a checkpoint: nothing may draw random numbers after it.
 
     ``objective`` as one process has it. Random numbers come back only on as many ranks as there were.
     """
@@ -136,18 +135,18 @@ def load_optimizer(optimizer: torch.optim.Optimizer, state: dict) -> None:
 
 
 def of_this_rank(values: list | dict) -> dict | None:
-    """This rank's entry of what every rank has saved; None when there were other numbers of ranks. A dict is from a
+    """This rank's entry of a value that every rank has saved; None when the number of ranks differs. A dict is from a
     single process."""
     values = values if isinstance(values, list) else [values]
     return values[rank()] if len(values) == world_size() else None
 
 
 def check_same_batches(start: Start, *, num_batches: int, videos: int) -> str:
-    """What a user should know about a run that goes on with other processes or batches than it had; "" where all is
-    equal.
+    """Checks the batches of a resumed run; returns a note for the user where it goes on with other processes or batches
+    than it had, "" where all is equal.
 
     Args:
-        num_batches: of an epoch. videos: of a batch, on all ranks together.
+        num_batches: number of batches of an epoch. videos: number of videos of a batch, on all ranks together.
 
     Raises:
         CheckpointError: the run stands in the middle of an epoch that now has other batches.

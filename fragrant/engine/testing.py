@@ -161,11 +161,10 @@ def announce_test(job: Job, model: Backbone, loader: ClipLoader, weights: str) -
 
 
 def report_test(job: Job, table: ScoreTable, protocol: dict[str, str], seconds: float) -> list[str]:
-    """The numbers of a test: on disk, on the console, in the log, as a page.
+    """Reports the numbers of a test: on disk, on the console, in the log, as a page.
 
     What is wrong with them, a line each: videos that have NaN or infinite scores, of known class or not; files that
-    could not be written.
-    """
+    could not be written."""
     cfg, log, out = job.cfg, job.log, Path(job.cfg.OUTPUT_DIR)
     scores = ensemble_views(table, table.header["rule"])
     summary = summarise(scores) | protocol
@@ -223,7 +222,7 @@ def write_page(job: Job, table: ScoreTable) -> None:
 def score_table(
     job: Job, loader, scored: Scored, weights: str, *, class_names: Sequence[str] | None, more_header: dict
 ) -> ScoreTable:
-    """What a test leaves on disk, with all that is needed to know later what it was."""
+    """Score table of a test, with the settings in its header that tell later what was tested."""
     cfg = changed(job.cfg, {"TEST.PART": 0, "TEST.NUM_PARTS": 1})  # a part says of what it is a part
     share, num_videos = loader.share
     clips, crops = cfg.TEST.NUM_ENSEMBLE_VIEWS, cfg.TEST.NUM_SPATIAL_CROPS
@@ -251,8 +250,7 @@ def score_table(
 
 
 def enhancement(cfg: CfgNode) -> str:
-    """What a test does to the pixels of its views, ``"clahe gamma=3"``: views of another enhancement are other
-    views."""
+    """Name of the enhancement of a test's views, ``"clahe gamma=3"``: views of another enhancement are other views."""
     data = cfg.DATA
     words = [data.ENHANCE] if data.ENHANCE != "none" else []
     if data.GAMMA and data.GAMMA_IN in ("both", "test"):

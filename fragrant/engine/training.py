@@ -66,7 +66,7 @@ class Training(NamedTuple):
 
 
 def train(job: Job) -> None:
-    """All epochs: train, save, validate; takes up an interrupted run where its last checkpoint stands.
+    """Runs the training: trains, saves and validates every epoch; resumes an interrupted run from its last checkpoint.
 
     Raises:
         RunStopped: at the end, where the last validation had NaN or infinite scores and no test follows.
@@ -91,7 +91,7 @@ def train(job: Job) -> None:
 
 
 def build_training(job: Job) -> Training:
-    """From the config to everything that trains, with what a checkpoint held."""
+    """Builds everything that trains from the config, and restores the state of a checkpoint."""
     cfg = job.cfg
     train_loader, val_loader = build_loader(cfg, "train"), build_loader(cfg, cfg.TEST.SELECT_ON, views_of="val")
     model = build_job_model(job, compiled=cfg.TRAIN.COMPILE)
@@ -146,7 +146,7 @@ def build_saver(job: Job, state: RunState) -> Saver:
 
 
 def one_epoch(training: Training, epoch: int, prepare: Callable[[Tensor, Sequence[int], int], Tensor]) -> None:
-    """Trains, saves and validates where it is due."""
+    """Trains one epoch, then saves and validates where it is due."""
     job, start, state, saver = training.job, training.start, training.state, training.saver
     cfg, max_epoch = job.cfg, job.cfg.SOLVER.MAX_EPOCH
     first = start.batch if epoch == start.epoch else 0
@@ -197,7 +197,7 @@ def keep_best(training: Training, epoch: int) -> None:
 
 
 def scorable(job: Job, model: nn.Module) -> nn.Module:
-    """What is scored: a plain copy where training is sharded, since ranks score different numbers of batches."""
+    """The model to score: a plain copy where training is sharded, since ranks score different numbers of batches."""
     if job.cfg.TRAIN.SHARDING == "none":
         return model
     with torch.random.fork_rng():
@@ -275,7 +275,7 @@ def with_todays_config(job: Job, start: Start) -> Start:
 
 
 def refuse_hidden_selection(cfg: CfgNode) -> None:
-    """Raises UserError where the best epoch would be picked on test videos without saying so."""
+    """Checks that the best epoch is not picked on test videos without saying so; raises UserError."""
     if not (cfg.TEST.ENABLE and cfg.TEST.TEST_BEST) or cfg.TEST.SELECT_ON == "test":
         return
     val, test = (paths_of(cfg, split) for split in ("val", "test"))
@@ -302,7 +302,7 @@ def sources(cfg: CfgNode) -> Sources:
 def introduce(
     job: Job, model: nn.Module, train_loader: ClipLoader, val_loader: ClipLoader, origin: str, precision: Precision
 ) -> None:
-    """Says what will happen before it does."""
+    """Logs model, data and settings before training begins."""
     cfg = job.cfg
     if cfg.LOG_MODEL_INFO:
         size = cfg.DATA.TRAIN_CROP_SIZE
@@ -337,7 +337,7 @@ def one_view_test(job: Job, model: nn.Module, loader: ClipLoader) -> Numbers:
 
 
 def validate_beside(job: Job, model: nn.Module, loader: ClipLoader, epoch: int, name: str) -> None:
-    """The same for a further model of the objective, which decides nothing: into the log."""
+    """Validates a further model of the objective and logs the result, which decides nothing."""
     numbers, at = one_view_test(job, model, loader), f"{epoch + 1}/{job.cfg.SOLVER.MAX_EPOCH}"
     stats = {"_type": f"val_epoch_{name}", "epoch": at, **numbers}
     job.log.record(stats, text=f"epoch {at}: validation of the {name} weights {in_words(numbers)}")

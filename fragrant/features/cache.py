@@ -1,4 +1,4 @@
-"""Features of videos on disk, one file each, found again only by exactly the settings that they were made with."""
+"""Cache of video features on disk, one file each, found again only by exactly the settings that they were made with."""
 
 import hashlib
 import json
@@ -16,7 +16,8 @@ class FeatureError(UserError):
 
 
 class FeatureCache:
-    """``numpy.load(file)`` of a file gives features (V, D) float32, one row per view; video; settings (JSON text).
+    """Feature files of videos: ``numpy.load(file)`` gives features (V, D) float32, one row per view; video; settings
+    (JSON text).
 
     The name of a file is the video's and a hash of all settings and of the video (path, size, time of change): other
     settings never find it, and nothing is ever overwritten by other settings. A file is there whole or not at all, so
@@ -27,9 +28,10 @@ class FeatureCache:
         self.settings = json.dumps(settings, sort_keys=True)
 
     def path(self, video: str, *, draw: str = "") -> Path:
-        """
+        """Path of the file of a video's features.
+
         Args:
-            draw: what the random draws of this video follow from; "" where nothing is drawn.
+            draw: the seed text that the random draws of this video follow from; "" where nothing is drawn.
         """
         facts = os.stat(video)
         identity = [self.settings, os.path.abspath(video), facts.st_size, facts.st_mtime_ns, draw]
@@ -37,7 +39,7 @@ class FeatureCache:
         return self.folder / f"{Path(video).stem}-{digest}.npz"
 
     def read(self, path: Path) -> np.ndarray | None:
-        """(V, D), or None: not there, damaged, or of other settings."""
+        """Reads features (V, D); None where the file is missing, damaged, or of other settings."""
         try:
             with open_plain(path) as file, np.load(file, allow_pickle=False) as stored:
                 return stored["features"] if str(stored["settings"]) == self.settings else None
@@ -45,7 +47,8 @@ class FeatureCache:
             return None
 
     def write(self, path: Path, features: np.ndarray, *, video: str) -> None:
-        """
+        """Writes the features of a video.
+
         Raises:
             FeatureError: the folder cannot be written.
         """

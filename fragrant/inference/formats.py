@@ -9,7 +9,8 @@ from fragrant.texts import csv_text, printable
 
 
 def as_text(prediction: Prediction) -> str:
-    """``"video.mp4: walk 93.1 %, run 4.0 %; gamma 2.5"``, and a line for each window."""
+    """Formats a prediction for a person: ``"video.mp4: walk 93.1 %, run 4.0 %; gamma 2.5"``, and a line for each
+    window."""
     lines = [printable(f"{prediction.path}: {_told(prediction)}")]
     lines += [
         printable(f"  {window.start:8.2f} .. {window.end:8.2f} s: {_told(window)}") for window in prediction.windows
@@ -18,8 +19,8 @@ def as_text(prediction: Prediction) -> str:
 
 
 def as_json(prediction: Prediction) -> str:
-    """One line: {"path", "top": [{"name", "number", "prob"}], "choices": {...}, "windows": [...]} or {"path",
-    "error"}"""
+    """Formats a prediction as one line of JSON: {"path", "top": [{"name", "number", "prob"}], "choices": {...},
+    "windows": [...]} or {"path", "error"}"""
     if prediction.error:
         return simplejson.dumps({"path": prediction.path, "error": prediction.error})
     row = {"path": prediction.path, **_answer(prediction)}
@@ -31,8 +32,8 @@ def as_json(prediction: Prediction) -> str:
 
 
 def as_csv(prediction: Prediction) -> str:
-    """path, start, end (empty for a whole video), error, what the model chose, then name and probability of each rank;
-    a row per window where there are some."""
+    """Formats a prediction as CSV: path, start, end (empty for a whole video), error, what the model chose, then name
+    and probability of each rank; a row per window where there are some."""
     parts: Sequence[tuple] = prediction.windows or [("", "", prediction.top, prediction.choices)]
     rows = [
         [prediction.path, start, end, prediction.error, *choices.values(), *_cells(top)]

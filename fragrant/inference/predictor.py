@@ -1,4 +1,4 @@
-"""Says what is done in a video: a trained model with everything that its checkpoint knows about clips and classes."""
+"""Predicts the action in a video: a trained model with everything that its checkpoint holds about clips and classes."""
 
 import os
 import random
@@ -32,7 +32,8 @@ class Ranked(NamedTuple):
 
 
 class Window(NamedTuple):
-    """A part of a long video, in seconds (None where the file has no frame rate: then in frames / 30)."""
+    """The prediction for a part of a long video, with its start and end in seconds (None where the file has no frame
+    rate: then in frames / 30)."""
 
     start: float
     end: float
@@ -41,8 +42,8 @@ class Window(NamedTuple):
 
 
 class Prediction(NamedTuple):
-    """What a video shows, the most likely first; or why it cannot be said. ``choices``: see ``Predictor.choices``, mean
-    over the clips."""
+    """The prediction for a video, the most likely classes first; or the error. ``choices``: see ``Predictor.choices``,
+    mean over the clips."""
 
     path: str
     top: list[Ranked] = []
@@ -77,11 +78,11 @@ class _OneVideo(list[Batch]):
 
 
 class Predictor:
-    """``load_model("best.pyth").predict("video.mp4").name``
+    """A trained model that predicts the actions in videos: ``load_model("best.pyth").predict("video.mp4").name``
 
     Args:
-        rule: how the views become one answer, see ``fragrant.scores.ensemble_runs``.
-        several: a video may show several of the classes: every class has a probability of its own.
+        rule: how the views are ensembled, see ``fragrant.scores.ensemble_runs``.
+        multi_label: a video may show several of the classes: every class has a probability of its own.
     """
 
     def __init__(
@@ -110,7 +111,8 @@ class Predictor:
         self.choices = tuple(getattr(model, "choices", {}))
 
     def predict(self, path: str | os.PathLike, *, top: int = 5) -> Prediction:
-        """
+        """Predicts the action in a video.
+
         Raises:
             VideoError: the video cannot be read. RunStopped: the model's scores are NaN or infinite.
         """
@@ -122,8 +124,8 @@ class Predictor:
     def predict_all(
         self, paths: Sequence[str | os.PathLike], *, top: int = 5, num_workers: int = 0
     ) -> Iterator[Prediction]:
-        """One answer per video, in order, while reading processes fetch the next ones; what cannot be read has an
-        ``error``."""
+        """Yields one prediction per video, in order, while worker processes read the next ones; that of a video that
+        cannot be read has an ``error``."""
         names = [os.fspath(path) for path in paths]
         dataset = self.source.dataset(names, self.source.whole)
         keys = [(0, number) for number in range(len(names))]
@@ -143,12 +145,12 @@ class Predictor:
     def predict_windows(
         self, path: str | os.PathLike, *, seconds: float | None = None, step: float | None = None, top: int = 5
     ) -> Prediction:
-        """A long video part by part; the answer for the whole is the mean of the parts. Scores that are NaN or infinite
-        anywhere give an ``error``.
+        """Predicts the action in a long video part by part; the prediction for the whole is the mean over the parts.
+        Scores that are NaN or infinite anywhere give an ``error``.
 
         Args:
             seconds: length of a part; None = what one clip covers (frames from all over a video: 4 s).
-            step: from part to part; None = half a part.
+            step: seconds from part to part; None = half a part.
 
         Raises:
             VideoError: the video cannot be read.
@@ -199,7 +201,8 @@ class Predictor:
         return found, sums / len(parts)
 
     def windows_of_all(self, paths: Sequence[str | os.PathLike], **options) -> Iterator[Prediction]:
-        """``predict_windows`` of one video after the other; what cannot be read has an ``error``."""
+        """Yields ``predict_windows`` of one video after the other; the prediction of a video that cannot be read has an
+        ``error``."""
         for path in paths:
             try:
                 yield self.predict_windows(path, **options)
@@ -207,7 +210,7 @@ class Predictor:
                 yield Prediction(os.fspath(path), error=str(error))
 
     def middle_clip(self, path: str | os.PathLike) -> Tensor:
-        """What a validation sees of the video: (1, C, T, S, S), not normalised, on the model's device.
+        """Reads the validation clip of a video: (1, C, T, S, S), not normalised, on the model's device.
 
         Raises:
             VideoError: the video cannot be read.
@@ -218,7 +221,7 @@ class Predictor:
         return make_batch([item]).clips[0].to(self.device)
 
     def _score(self, item: VideoClips) -> Scored:
-        """Of one video."""
+        """Scores the views of one video."""
         batch = make_batch([item._replace(id=0)])
         return score_videos(
             self.model,
@@ -238,10 +241,10 @@ class Predictor:
 
 
 def find_videos(paths: Sequence[str | os.PathLike]) -> list[str]:
-    """Files as they are; of folders all videos in them, by their suffix, sorted.
+    """Lists video files: files as given; of folders all videos in them, by their suffix, sorted.
 
     Raises:
-        UserError: a folder has none.
+        UserError: a folder holds no video.
     """
     found = []
     for path in map(Path, paths):

@@ -1,4 +1,4 @@
-"""From the command line to the processes of a run."""
+"""Launching: command line, config and processes of a run."""
 
 from fragrant.launch.command_line import (
     add_common_arguments,

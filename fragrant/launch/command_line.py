@@ -40,13 +40,13 @@ def path_argument(text: str) -> str:
 
 
 def add_common_arguments(parser: argparse.ArgumentParser) -> None:
-    """What every tool has: --debug and --import."""
+    """Adds the arguments that every tool has: --debug and --import."""
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     add_import_argument(parser)
 
 
 def argument_parser(description: str, *, what: Sequence[str] = (), many: bool = False) -> argparse.ArgumentParser:
-    """The arguments that every tool with a config has.
+    """Builds the parser with the arguments that every tool with a config has.
 
     Args:
         what: the tasks of a tool that has several, named first.
@@ -82,7 +82,7 @@ def argument_parser(description: str, *, what: Sequence[str] = (), many: bool = 
 
 
 def config_of(arguments: argparse.Namespace, launcher: Launched | None = None):
-    """Defaults <- file <- pairs <- flags <- what a launcher says about processes and machines.
+    """The config of a command line: defaults <- file <- pairs <- flags <- the launcher's processes and machines.
 
     Raises:
         UserError: also where two of these contradict each other.

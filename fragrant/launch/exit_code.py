@@ -1,4 +1,4 @@
-"""What the user sees when something is wrong: one line, and the exit code."""
+"""Errors as the user sees them: one line, and the exit code."""
 
 import contextlib
 import io

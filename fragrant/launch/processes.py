@@ -21,7 +21,7 @@ from fragrant.workers import end_with_parent, ignore_signals
 
 
 def pick_device(num_gpus: int, num_shards: int = 1) -> torch.device:
-    """For a tool that is one process: 0 is the CPU, 1 the first GPU.
+    """Device of a tool that is one process: ``num_gpus`` 0 is the CPU, 1 the first GPU.
 
     Raises:
         UserError: more GPUs are asked for than there are, or more processes than one.

@@ -7,7 +7,8 @@ from fragrant.layers.convolution import Conv3d
 
 
 class PatchEmbed(nn.Module):
-    """Convolution, then LayerNorm over the channels. What the strides leave over at the far edges is dropped.
+    """Patch embedding: convolution, then LayerNorm over the channels. Pixels that the strides leave over at the far
+    edges are dropped.
 
     Args:
         time_kernel: frames that one output frame sees; odd, padded so that every input frame counts.

@@ -1,5 +1,5 @@
-"""Stored weights -> a model: finds the tensors in the file, renames, spreads image filters over time, says what
-fitted."""
+"""Loads stored weights into a model: finds the tensors in the file, renames them, spreads image filters over time,
+reports what fitted."""
 
 import re
 from collections import Counter
@@ -28,7 +28,7 @@ class WeightsError(UserError):
 
 @dataclass
 class LoadReport:
-    """What became of every tensor of the file and of the model, by key name."""
+    """Report of loading weights: what became of every tensor of the file and of the model, by key name."""
 
     loaded: list[str]  # now in the model
     missing: list[str]  # of the model, but not loaded: keep their initial values
@@ -53,13 +53,13 @@ class LoadReport:
 
 
 def shortened(names: Iterable[str], most: int = 4) -> str:
-    """``"6: a, b, c, d, ..."``"""
+    """Shortens a list of names for a message: ``"6: a, b, c, d, ..."``"""
     names = list(names)
     return f"{len(names)}: " + ", ".join(names[:most]) + (", ..." if len(names) > most else "")
 
 
 def read_checkpoint(path: str | PathLike) -> Any:
-    """What ``torch.save`` wrote, on the CPU, verified; nothing but tensors and plain values is ever read.
+    """Reads and verifies a file of ``torch.save`` onto the CPU; nothing but tensors and plain values is ever read.
 
     Raises:
         WeightsError: there is no such file, it is damaged, or it holds more than that.
@@ -76,7 +76,7 @@ def read_checkpoint(path: str | PathLike) -> Any:
 
 
 def unwrapped(checkpoint: Any, where: str) -> dict[str, Any]:
-    """The state dict of a file: under one of the usual names, or the file as it is."""
+    """Finds the state dict in a checkpoint: under one of the usual names, or the checkpoint as it is."""
     found = checkpoint
     for wrapper in WRAPPERS:
         if isinstance(found, Mapping) and isinstance(found.get(wrapper), Mapping):
@@ -92,7 +92,7 @@ def unwrapped(checkpoint: Any, where: str) -> dict[str, Any]:
 
 
 def renamed(state: Mapping[str, Any], clear_name_patterns: Sequence[str] = ()) -> dict[str, Any]:
-    """The same tensors with every pattern cut out of their names, then without the prefixes of wrappers.
+    """Renames a state dict: cuts every pattern out of the key names, then the prefixes of wrappers.
 
     Raises:
         WeightsError: two names become one.
@@ -114,10 +114,10 @@ def renamed(state: Mapping[str, Any], clear_name_patterns: Sequence[str] = ()) -
 
 
 def inflate(weight: Tensor, num_frames: int, how: str = "repeat") -> Tensor:
-    """(O, I, H, W) or (O, I, T, H, W) -> (O, I, num_frames, H, W) with the same answer to a clip that stands still.
+    """Spreads filters over time, with the same response to a static clip: (O, I, H, W) or (O, I, T, H, W) -> (O, I,
+    num_frames, H, W).
 
-    "repeat" gives every frame an equal share (as published), "center" gives all to the middle frame.
-    """
+    "repeat" gives every frame an equal share (as published), "center" gives all to the middle frame."""
     if weight.ndim == 5:
         weight = weight.sum(2)  # (O, I, H, W)
     if how == "repeat":
@@ -130,7 +130,7 @@ def inflate(weight: Tensor, num_frames: int, how: str = "repeat") -> Tensor:
 
 
 def differs_in_time_only(found: Sequence[int], wanted: Sequence[int]) -> bool:
-    """Filters of the same channels, height and width, but for other (or no) frames."""
+    """Whether two filter shapes have the same channels, height and width, but other (or no) frames."""
     found, wanted = tuple(found), tuple(wanted)
     return len(wanted) == 5 and len(found) in (4, 5) and found[:2] + found[-2:] == wanted[:2] + wanted[-2:]
 
@@ -142,10 +142,10 @@ def matched(
     head_name: str = "head",
     inflation: str | None = "repeat",
 ) -> tuple[dict[str, Tensor], LoadReport]:
-    """The tensors of ``state`` that fit the shapes in ``wanted``, inflated where that helps, and the report.
+    """Selects the tensors of ``state`` that fit the shapes in ``wanted``, inflated where that helps; returns them and
+    the report.
 
-    A head is taken as a whole or, if one of its tensors does not fit, not at all.
-    """
+    A head is taken as a whole or, if one of its tensors does not fit, not at all."""
     is_head = re.compile(re.escape(head_name) + r"\.").match
     fits, report = {}, LoadReport([], [], [], [])
     for key, value in state.items():
@@ -178,7 +178,8 @@ def count_fitting(backbone: Sequence[str], report: LoadReport) -> int:
 def require_most(
     state: Mapping[str, Any], backbone: Sequence[str], report: LoadReport, where: str, advice: str = ""
 ) -> None:
-    """Fewer than half of the backbone's tensors: the wrong file, not a partial one.
+    """Checks that at least half of the backbone's tensors were found: with fewer it is the wrong file, not a partial
+    one.
 
     Args:
         advice: a way out, for the end of the message.
@@ -212,7 +213,7 @@ def prefix_in_the_way(state: Mapping[str, Any], backbone: Sequence[str]) -> str:
 
 
 def renamed_by(model: Backbone, state: dict[str, Any], where: str) -> dict[str, Any]:
-    """The names of ``model``; a model that refuses the file says why, and here also which file."""
+    """Renames a state dict to the names of ``model``; adds the file to the error of a model that refuses it."""
     try:
         return model.rename_published(state)
     except ModelError as error:

@@ -11,11 +11,11 @@ from fragrant.files import read_plain
 
 
 class LogError(UserError):
-    """A log that curves cannot be drawn from."""
+    """A training log that cannot be read, or that holds no curve."""
 
 
 class Curve(NamedTuple):
-    """Values over the training time in epochs; the end of the first epoch is 1."""
+    """A logged quantity over the training time in epochs; the end of the first epoch is 1."""
 
     epochs: list[float]
     values: list[float]
@@ -36,7 +36,7 @@ SOURCES = {
 
 
 def read_records(path: str | Path) -> list[dict]:
-    """The records of ``metrics.jsonl``, without those that a resumed run made again.
+    """Reads the records of ``metrics.jsonl``, without those that a resumed run wrote again.
 
     A kill leaves half a line, at the end or in front of what the resumed run wrote first: that half is left out. So is
     a record of training that does not say when it was logged, and whatever else is none.
@@ -78,8 +78,8 @@ def _says_when(record: dict) -> bool:
 
 
 def without_repeats(records: Sequence[dict]) -> list[dict]:
-    """In the order of training, the others behind. What a run logged is void from where a resumed run went on, or
-    started anew."""
+    """Sorts records in the order of training, records of other kinds last, and drops those that a resumed or restarted
+    run replaced."""
     kept: list[dict] = []
     others: list[dict] = []
     for record in records:
@@ -93,7 +93,7 @@ def without_repeats(records: Sequence[dict]) -> list[dict]:
 
 
 def place(record: dict) -> tuple[float, int]:
-    """When a training record was logged: epochs done, and the order of the records of one moment."""
+    """Sort key of a training record: epochs done when it was logged, and the order of the records of one moment."""
     epoch = float(record["epoch"].split("/")[0])
     if record["_type"] == "train_iter" or "iter" in record:
         step, steps = map(float, record["iter"].split("/"))
@@ -102,7 +102,8 @@ def place(record: dict) -> tuple[float, int]:
 
 
 def curve(records: Sequence[dict], name: str) -> Curve:
-    """One of ``SOURCES``; empty where nothing of it was logged, values that were not finite are left out."""
+    """The curve of one of ``SOURCES``; empty where nothing of it was logged, values that were not finite are left
+    out."""
     kind, field = SOURCES[name]
     points = [(place(r)[0], r[field]) for r in records if r.get("_type") == kind and _is_finite(r.get(field))]
     values = [100 - value if field.endswith("_err") else value for _, value in points]
@@ -118,7 +119,7 @@ def _is_finite(value: object) -> bool:
 
 
 def thinned(curve: Curve, most: int) -> Curve:
-    """At most ``most`` points: means of neighbours."""
+    """Thins a curve to at most ``most`` points by the means of neighbours."""
     size = -(-len(curve.epochs) // most) or 1
     groups = range(0, len(curve.epochs), size)
     return Curve(*([sum(part) / len(part) for at in groups if (part := column[at : at + size])] for column in curve))

@@ -1,5 +1,5 @@
-"""From the config to what any work with a model needs: device settings, clip preparation, the model and its objective
-on a device."""
+"""Builds a model's runtime from the config: device settings, clip preparation, the model and its objective on a
+device."""
 
 import logging
 import os
@@ -34,8 +34,8 @@ _log = logging.getLogger(__name__)
 
 
 def prepare_device(cfg: CfgNode, device: torch.device) -> None:
-    """Seeds. CUDA: fp32 that means fp32 (no TF32), the fastest convolution searched once per shape. CPU: cores left to
-    the loader."""
+    """Seeds the random generators and sets up the device. CUDA: fp32 without TF32, the fastest convolution searched
+    once per shape. CPU: as many threads as the loader leaves cores."""
     random.seed(cfg.RNG_SEED)
     np.random.seed(cfg.RNG_SEED % 2**32)
     torch.manual_seed(cfg.RNG_SEED)
@@ -50,14 +50,16 @@ def prepare_device(cfg: CfgNode, device: torch.device) -> None:
 
 
 def separate_randomness(cfg: CfgNode) -> None:
-    """Ranks draw different dropout from here on; rank 0 goes on as a process alone does."""
+    """Reseeds every rank but 0, so that ranks draw different dropout from here on; rank 0 goes on as a process alone
+    does."""
     if rank():
         random.seed(f"{cfg.RNG_SEED}-{rank()}")
         torch.manual_seed(cfg.RNG_SEED + rank())
 
 
 def build_preparation(cfg: CfgNode, device: torch.device, *, channels_last: bool) -> ClipPreparation:
-    """uint8 clips (N, C, T, H, W) on the device -> normalised float32 clips in the model's memory format."""
+    """Builds the preparation of clips: uint8 (N, C, T, H, W) on the device -> normalised float32 in the model's memory
+    format."""
     normalize = ClipNormalize(cfg.DATA.MEAN, cfg.DATA.STD, reverse_channels=cfg.DATA.REVERSE_INPUT_CHANNEL).to(device)
     aug = cfg.AUG
     erasing = (
@@ -69,8 +71,8 @@ def build_preparation(cfg: CfgNode, device: torch.device, *, channels_last: bool
 def build_training_preparation(
     cfg: CfgNode, prepare: ClipPreparation
 ) -> Callable[[Tensor, Sequence[int], int], Tensor]:
-    """(uint8 clips (B*V, C, T, H, W), ids of the B videos, epoch) -> normalised clips, erased at random if the config
-    says so."""
+    """Builds the preparation for training: (uint8 clips (B*V, C, T, H, W), ids of the B videos, epoch) -> normalised
+    clips, with random erasing if the config says so."""
     seed = cfg.RNG_SEED
 
     def prepare_videos(clips: Tensor, ids: Sequence[int], epoch: int) -> Tensor:
@@ -101,7 +103,7 @@ def model_on_device(cfg: CfgNode, device: torch.device, *, channels_last: bool, 
 def load_trained(
     checkpoint, cfg_path, pairs: Sequence[str], device: torch.device
 ) -> tuple[CfgNode, Backbone, list[str]]:
-    """Config, model with the checkpoint's weights, class names."""
+    """Loads a trained model: its config, the model with the checkpoint's weights, the class names."""
     state = load_checkpoint(checkpoint)
     if cfg_path is None and not isinstance(state.get("cfg"), str):
         raise CheckpointError(
@@ -134,7 +136,7 @@ def objective_on_device(cfg: CfgNode, model: Backbone, device: torch.device) -> 
 
 
 def describe_setting(precision: Precision, *, channels_last: bool, compiled: bool) -> str:
-    """``"bf16, channels_last_3d, compiled"``"""
+    """Describes how the model runs, in a few words: ``"bf16, channels_last_3d, compiled"``."""
     return ", ".join(
         [precision.name, "channels_last_3d" if channels_last else "contiguous", "compiled" if compiled else "eager"]
     )

@@ -1,4 +1,4 @@
-"""The two things one does with several score tables: combine them, compare them; answers in lines for a person."""
+"""Combining and comparing several score tables, with the results as lines of text."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,7 +19,7 @@ NOTES = ("protocol", "clips_differ")  # in the header of a table, what must not 
 def _prepared(
     inputs: Sequence[str], *, paths: Sequence[str] | None, rule: str | None, views: Sequence[str], allow_missing: bool
 ) -> tuple[list[Run], str, list[str]]:
-    """The runs, the rule for their views, and lines that say what they are."""
+    """Loads the runs, picks the rule that ensembles their views, and describes both in lines of text."""
     runs = [with_views(run, views) for run in load_runs(inputs, paths=paths)]
     rule = "-".join(split_rule(rule or runs[0].table.header.get("rule") or "mean-softmax"))
     lines = [
@@ -59,7 +59,8 @@ def combined(
     ``numbers`` where given.
 
     Raises:
-        ScoreError: something is missing and may not be, or does not belong together.
+        ScoreError: videos or views are missing without ``allow_missing``, or the tables are not of the same videos and
+            classes.
     """
     runs, rule, lines = _prepared(inputs, paths=paths, rule=rule, views=views, allow_missing=allow_missing)
     names, tables, weights = zip(*runs, strict=True)
@@ -92,7 +93,7 @@ def compare(
     views: Sequence[str] = (),
     allow_missing: bool = False,
 ) -> list[str]:
-    """Are two runs equally good? McNemar's exact test on the same videos.
+    """Tests whether two runs are equally good: McNemar's exact test on the same videos, as lines of text.
 
     Raises:
         ScoreError: there are not exactly two runs, or they are not of the same videos.

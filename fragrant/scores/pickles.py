@@ -56,7 +56,8 @@ class _Columns:
             raise ValueError("far more numbers than bytes in the file")
 
     def array(self, value: Any) -> Tensor:
-        """(N, ...) float32 or long, from an array, a tensor, a number, or a list of numbers or of rows of numbers."""
+        """Converts an array or nested list to a tensor (N, ...) of float32 or long., from an array, a tensor, a number,
+        or a list of numbers or of rows of numbers."""
         found = numbers_of(value)
         if found is None:
             return self._listed(value)
@@ -75,7 +76,7 @@ class _Columns:
         return torch.tensor(value, dtype=kind)
 
     def pair(self, content: Any) -> tuple[Tensor, Tensor]:
-        """(N, K) scores and (N,) labels of one of the known layouts."""
+        """Extracts scores (N, K) and labels (N,) from the content of a pickle in one of the known layouts."""
         if isinstance(content, dict) and {"video_preds", "video_labels"} <= set(content):  # UniFormer
             return self.array(content["video_preds"]), self.array(content["video_labels"])
         if not isinstance(content, list) or not content:
@@ -117,14 +118,14 @@ def _read(path: str | Path) -> tuple[Tensor, Tensor]:
 
 
 def import_pickle(path: str | Path, *, paths: Sequence[str] | None = None) -> ScoreTable:
-    """A file of scores that were ensembled over the views already.
+    """Imports a pickle of scores that were ensembled over the views already.
 
     Rows that are shares of one sum are taken as probabilities (SlowFast, mmaction2), others as sums of logits
     (UniFormer): each
     allows only the rules that fit it.
 
     Args:
-        paths: of the rows, from the list file that was tested; None: the rows are called "row 0", "row 1", ...
+        paths: paths of the rows, from the list file that was tested; None: the rows are called "row 0", "row 1", ...
     """
     scores, labels = _read(path)
     total = scores.sum(1, keepdim=True)
@@ -136,7 +137,8 @@ def import_pickle(path: str | Path, *, paths: Sequence[str] | None = None) -> Sc
 
 
 def import_folder(folder: str | Path, *, paths: Sequence[str] | None = None) -> ScoreTable:
-    """TDN's (and H2CN's) output folder: ``<clip>_crop<c>.pkl`` with the logits of one clip and crop of every video.
+    """Imports the output folder of TDN (or H2CN): ``<clip>_crop<c>.pkl`` with the logits of one clip and crop of every
+    video.
 
     Raises:
         ScoreError: there is no such file, or the files are of different videos.

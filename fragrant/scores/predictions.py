@@ -1,4 +1,4 @@
-"""What was predicted for each video of a test, as a table for people and spreadsheets."""
+"""Predictions for each video of a test, as a CSV table for people and spreadsheets."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""The numbers of a test from its video scores: a plain dict for JSON, and the lines that a person reads."""
+"""Summary of a test from its video scores: a plain dict for JSON, and lines of text."""
 
 import math
 
@@ -26,15 +26,13 @@ def class_name(video: VideoScores, number: int) -> str:
 
 
 def summarise(scores: VideoScores, *, luma_groups: int = LUMA_GROUPS) -> dict:
-    """Everything that is reported about a test; percentages as numbers, shares as {"correct", "total", "percent",
-    "low", "high"}.
+    """Summarises a test as a plain dict; percentages are numbers, rates are {"correct", "total", "percent", "low",
+    "high"}.
 
     Videos of unknown class do not count. "top5" is top-k with k = min(5, K), k stands in "top5_k". Where videos have
-    several labels:
-    "mean_average_precision", and "average_precision" of each class. "choices", where the model made any, as
-    ``summarise_choices``. "not_finite", only where there are any: number and paths of the videos with NaN or infinite
-    scores; they count as wrong.
-    """
+    several labels: "mean_average_precision", and "average_precision" of each class. "choices", where the model made
+    any, as from ``summarise_choices``. "not_finite", only where there are any: number and paths of the videos with NaN
+    or infinite scores; they count as wrong."""
     scores = scores.labelled()
     n, num_classes = scores.scores.shape
     summary = {"videos": n, "classes": num_classes, "rule": scores.rule}
@@ -88,7 +86,7 @@ def name_not_finite(summary: dict, most: int = 10) -> str:
 
 
 def describe_summary(summary: dict, *, per_class: bool = False) -> list[str]:
-    """The lines that a person reads; intervals are Wilson's, 95 %."""
+    """Describes a summary in lines of text; intervals are Wilson's, 95 %."""
     if not summary["videos"]:
         return ["no video with a known class"]
     choices, note = describe_choices(summary.get("choices", {})), careful(summary)

@@ -21,7 +21,7 @@ SAME = 1e-3  # two logits of one view that differ by more are of different model
 
 
 class ViewName(NamedTuple):
-    """Which view of a video: the same name means the same pixels for the same settings."""
+    """Name of a view of a video: the same name means the same pixels for the same settings."""
 
     clip: int  # number of the temporal clip, from 0
     crop: str = "centre"  # left | centre | right, or whatever else a test looks at
@@ -39,18 +39,18 @@ def grid_views(clips: int, crops: int, enhancement: str = "") -> tuple[ViewName,
 
 @dataclass(frozen=True)
 class ScoreTable:
-    """n videos, V views, K classes; everything on the CPU.
+    """Logits of every view of every video of a test: n videos, V views, K classes; everything on the CPU.
 
     Attributes:
-        paths: of each video, as the test list names it.
+        paths: path of each video, as in the test list.
         ids: (n,) long, place of each video in the whole test list, also where this table is only a part of it.
-        labels: (n,) long, UNKNOWN where nobody knows; or (n, K) bool where a video has several, no True where nobody
-            knows.
+        labels: (n,) long, UNKNOWN where the class is not known; or (n, K) bool where a video has several, no True where
+            they are not known.
         logits: (n, V, K) float32; of a view that is not ``present``: NaN.
         present: (n, V) bool.
         views: name of each view.
         luma: (n,) float32, mean brightness 0..1 of the decoded frames before any enhancement; NaN = not measured.
-        class_names: K names, None where nobody says.
+        class_names: K names; None = not known.
         choices: name -> (n, V) float32, what the model chose for each view, the gamma of DGAM for one; NaN = not known.
         header: what the scores are of: "checkpoint", "checkpoint_hash", "config" (yaml text), "rule" (how the run
             ensembled its
@@ -93,7 +93,7 @@ class ScoreTable:
         return self.logits.shape[2]
 
     def rows(self, index: Sequence[int]) -> "ScoreTable":
-        """These videos, in this order."""
+        """Returns the table of the videos at these rows, in this order."""
         at = torch.as_tensor(index, dtype=torch.long)
         numbers = {name: getattr(self, name)[at] for name in ("ids", "labels", "logits", "present", "luma")}
         choices = {name: taken[at] for name, taken in self.choices.items()}
@@ -103,8 +103,8 @@ class ScoreTable:
     def whole(
         cls, paths: Sequence[str], labels: Tensor, logits: Tensor, views: Sequence[ViewName], **more
     ) -> "ScoreTable":
-        """Of a list of which every view of every video was scored. ``more``: luma, class_names, choices, header,
-        ids."""
+        """Builds the table of a list of which every view of every video was scored. ``more``: luma, class_names,
+        choices, header, ids."""
         n, num_views = logits.shape[:2]
         more.setdefault("ids", torch.arange(n))
         more.setdefault("luma", torch.full((n,), float("nan")))
@@ -114,9 +114,9 @@ class ScoreTable:
 
 # -------------------------------------------------------------------------------------------------------------- on disk
 def save_table(path: str | Path, table: ScoreTable) -> None:
-    """A numpy file without pickles: ``numpy.load(path)`` gives paths, ids, labels, logits, present, luma, clip, crop,
-    enhancement (of each view), class_names (empty = not known), header (JSON text), choice_gamma or whatever else a
-    model chose. Written whole or not at all."""
+    """Writes the table as a numpy file without pickles: ``numpy.load(path)`` gives paths, ids, labels, logits, present,
+    luma, clip, crop, enhancement (of each view), class_names (empty = not known), header (JSON text), choice_gamma or
+    whatever else a model chose. The file is written whole or not at all."""
     columns = {name: getattr(table, name).numpy() for name in ("ids", "labels", "logits", "present", "luma")}
     columns |= {name: np.array([getattr(view, name) for view in table.views]) for name in ViewName._fields}
     columns |= {name: np.array(getattr(table, name) or (), dtype=str) for name in ("paths", "class_names")}
@@ -197,13 +197,13 @@ def _table_of(columns: dict[str, np.ndarray]) -> ScoreTable:
 
 # ------------------------------------------------------------------------------------------------------------- together
 def merge(tables: Sequence[ScoreTable], *, names: Sequence[str] | None = None) -> ScoreTable:
-    """The tables of one model as one: parts of a list, further clips or crops of the same videos; ascending ids, then
-    in order.
+    """Merges the tables of one model: parts of a list, further clips or crops of the same videos; rows by ascending
+    ids, then in the order given.
 
-    What comes twice with the same logits (within 1e-3) is taken once.
+    A view that comes twice with the same logits (within 1e-3) is taken once.
 
     Args:
-        names: of each table, for error messages.
+        names: name of each table, for error messages.
 
     Raises:
         ScoreError: class names, labels or twice scored views contradict each other.
@@ -237,12 +237,12 @@ def merge(tables: Sequence[ScoreTable], *, names: Sequence[str] | None = None) -
 
 
 def is_known(labels: Tensor) -> Tensor:
-    """(n,) or (n, K) -> (n,) bool"""
+    """Whether each video has a known class: labels (n,) or (n, K) -> (n,) bool"""
     return labels.any(1) if labels.ndim > 1 else labels != UNKNOWN
 
 
 def contradicting(labels: Tensor, others: Tensor) -> Tensor:
-    """(n,) or (n, K) twice -> (n,) bool: both are known, and differ."""
+    """Whether two labels of each video are both known and differ: (n,) or (n, K) twice -> (n,) bool"""
     differ = (labels != others).any(1) if labels.ndim > 1 else labels != others
     return differ & is_known(labels) & is_known(others)
 
@@ -276,14 +276,15 @@ def _fill(merged: ScoreTable, table: ScoreTable, rows: list[int], name: str) -> 
 
 
 def _common_header(headers: list[dict]) -> dict:
-    """What all agree on, and the files that they were."""
+    """Header entries that all tables agree on."""
     return {key: value for key, value in headers[0].items() if all(header.get(key) == value for header in headers[1:])}
 
 
 def same_classes(one: ScoreTable, other: ScoreTable, name: str, other_name: str) -> None:
-    """
+    """Checks that two tables are of the same classes in the same order.
+
     Raises:
-        ScoreError: the tables are of other classes, or of the same in another order.
+        ScoreError: the number, names or order of the classes differ.
     """
     if one.num_classes != other.num_classes or one.labels.ndim != other.labels.ndim:
         raise ScoreError(
@@ -297,7 +298,7 @@ def same_classes(one: ScoreTable, other: ScoreTable, name: str, other_name: str)
 
 
 def missing_views(table: ScoreTable) -> list[str]:
-    """What the table lacks, one line per video: a whole video of the list, or some views of one."""
+    """Lists what the table lacks, one line per video: a whole video of the list, or some views of one."""
     missing = sorted(set(range(table.header.get("num_videos") or 0)) - set(table.ids.tolist()))
     lines = [f"video {number} of the list" for number in missing]
     for row in (~table.present).any(1).nonzero().flatten().tolist():
@@ -309,7 +310,7 @@ def missing_views(table: ScoreTable) -> list[str]:
 def pick_views(
     table: ScoreTable, *, clips: Sequence[int] = (), crops: Sequence[str] = (), enhancements: Sequence[str] = ()
 ) -> ScoreTable:
-    """The views with one of these clip numbers, crops and enhancements; empty = all.
+    """Picks the views with one of these clip numbers, crops and enhancements; empty = all.
 
     Raises:
         ScoreError: there is no such view.

@@ -14,7 +14,7 @@ from fragrant.workers import usable_cores
 
 
 def gpu_command(words: list[str]) -> str:
-    """What the page says at the end.
+    """Runs the command line and returns the text of the final page, gpu.md.
 
     Raises:
         UserError: there is no GPU, an argument is wrong, or a list cannot be read.
@@ -45,7 +45,7 @@ def gpu_command(words: list[str]) -> str:
 
 
 def videos_of(path: str) -> list[str]:
-    """The videos of a list, their paths relative to it.
+    """Reads the videos of a list, with paths relative to it.
 
     Raises:
         UserError: there is no such list, or it holds no video that exists.

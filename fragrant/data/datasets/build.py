@@ -17,14 +17,14 @@ __all__ = ["DATASETS", "VideoSet", "read_class_names"]
 
 
 class Datasets(Registry):
-    """What TRAIN.DATASET and TEST.DATASET name, in small letters: the entries here, f(cfg, split) -> VideoSet, and all
-    of ``SETS``."""
+    """Registry of the data sets that TRAIN.DATASET and TEST.DATASET name, in small letters: the entries here, f(cfg,
+    split) -> VideoSet, and all of ``SETS``."""
 
     def names(self) -> list[str]:
         return sorted({*super().names(), *SETS.names()})
 
     def get(self, name: str):
-        """Raises UserError where the name is not known."""
+        """Returns the data set called ``name``; raises UserError where it is not known."""
         return partial(_known_set, name=name) if name in SETS else super().get(name)
 
 
@@ -46,7 +46,7 @@ def _names_of_folders(records: RecordList, num_classes: int) -> list[str] | None
 
 
 def _need_a_video(records: RecordList) -> None:
-    """A wrong folder is found at once. Raises ListError where none of some videos of the list is there."""
+    """Checks that the list's folder is not a wrong one: raises ListError where none of some of its videos is there."""
     if not len(records):
         raise ListError(f"{records.source or 'the list'} has no videos")
     some = records[:: max(1, len(records) // 20)]
@@ -81,7 +81,7 @@ def _list_path(cfg, split: str, folder: str, default: str) -> str:
 
 
 def _lists_in(cfg, split: str, folder: str, default: str = "") -> VideoSet:
-    """The list of a split that lies in a folder."""
+    """Reads the list of a split that lies in a folder."""
     key, default = f"{split.upper()}_LIST", default or f"{split}.csv"
     path = _list_path(cfg, split, folder, default)
     if not os.path.exists(path):
@@ -96,7 +96,7 @@ def _lists_in(cfg, split: str, folder: str, default: str = "") -> VideoSet:
 
 
 def _reading(cfg, split: str, path: str) -> tuple[dict, ClassTable | None]:
-    """How a list file is to be read, and its classes."""
+    """Arguments that a list file is read with, and its classes."""
     classes = _classes(cfg, path)
     reading = {
         "form": cfg.DATA.LIST_FORMAT,
@@ -125,8 +125,8 @@ def records_and_faults(cfg, split: str, path: str = "") -> tuple[RecordList, dic
 
 
 def _known_set(cfg, split: str, name: str) -> VideoSet:
-    """Lists in DATA.PATH_TO_DATA_DIR (written by tools/prepare_data.py, or named) win; without them it is the set as
-    distributed."""
+    """Reads a public set: lists in DATA.PATH_TO_DATA_DIR (written by tools/prepare_data.py, or named) win; without them
+    it is the set as distributed."""
     folder = cfg.DATA.PATH_TO_DATA_DIR
     if cfg.DATA[f"{split.upper()}_LIST"] or os.path.isfile(_list_path(cfg, split, folder, f"{split}.csv")):
         listed = _lists_in(cfg, split, folder)

@@ -21,8 +21,8 @@ _SPLIT_FOLDERS = {
 
 @register_set("folders")
 def folders(source: Source) -> KnownSet:
-    """``<class>/<video>``, or that below ``train``, ``val`` and ``test``; what nobody has split is drawn 70 : 10 : 20
-    from a seed."""
+    """Reads class folders, ``<class>/<video>``, or those below ``train``, ``val`` and ``test``; videos without a split
+    are drawn 70 : 10 : 20 from a seed."""
     root = source.videos or source.root
     folders = {
         split: next((root / name for name in names if (root / name).is_dir()), None)
@@ -57,8 +57,8 @@ def folders(source: Source) -> KnownSet:
 
 @register_set("ucf101", "split1", "split2", "split3")
 def ucf101(source: Source) -> KnownSet:
-    """``trainlist01.txt`` (``Class/video.avi 1``), ``testlist01.txt`` (no labels) and ``classInd.txt``, which count
-    from 1."""
+    """Reads UCF101: ``trainlist01.txt`` (``Class/video.avi 1``), ``testlist01.txt`` (no labels) and ``classInd.txt``,
+    which count from 1."""
     table = read_class_table(need_file(source.root, "classInd.txt"))
     splits = {}
     for split in ("train", "test"):
@@ -76,7 +76,7 @@ def ucf101(source: Source) -> KnownSet:
 
 @register_set("hmdb51", "split1", "split2", "split3")
 def hmdb51(source: Source) -> KnownSet:
-    """``<class>_test_split1.txt`` with rows ``video.avi 1``: 1 is training, 2 test, 0 neither."""
+    """Reads HMDB51: ``<class>_test_split1.txt`` with rows ``video.avi 1``: 1 is training, 2 test, 0 neither."""
     pattern = f"*_test_{source.edition}.txt"
     files = next(
         (

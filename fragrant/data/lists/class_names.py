@@ -1,4 +1,4 @@
-"""Files that say what the classes are called, in the forms that the public sets come with."""
+"""Files of class names, in the forms that the public sets come with."""
 
 import ast
 import os
@@ -26,11 +26,11 @@ CLASS_FILES = (
 
 
 class ClassTable(NamedTuple):
-    """What the classes are called.
+    """The names of the classes.
 
     Attributes:
-        names: of class 0, 1, ...
-        source: the file.
+        names: the names of class 0, 1, ...
+        source: the file that they were read from.
         ids: label in the lists -> class, where the lists' labels are not 0, 1, ... (UG2+ 2.1 keeps 5 .. 10); else None.
     """
 
@@ -54,8 +54,8 @@ def find_class_file(folder: str | os.PathLike) -> str | None:
 
 
 def read_class_table(path: str | os.PathLike) -> ClassTable:
-    """One name per line, ``5<TAB>Run``, ``riding a bike<TAB>0``, or JSON: names, ``{"name": "0"}``, ``{"0": "name"}``,
-    lists of parts.
+    """Reads a file of class names: one name per line, ``5<TAB>Run``, ``riding a bike<TAB>0``, or JSON: names,
+    ``{"name": "0"}``, ``{"0": "name"}``, lists of parts.
 
     Raises:
         ListError: the file cannot be read, has no names, or gives a name or a label twice.
@@ -87,12 +87,13 @@ def read_class_table(path: str | os.PathLike) -> ClassTable:
 
 
 def read_class_names(path: str | os.PathLike) -> list[str]:
-    """The names of ``read_class_table``."""
+    """Reads a file of class names; returns the names of ``read_class_table``."""
     return read_class_table(path).names
 
 
 def without_brackets(template: str) -> str:
-    """``"Holding [something]"`` -> ``"Holding something"``: Something-Something writes its classes both ways."""
+    """Strips the brackets of a template, ``"Holding [something]"`` -> ``"Holding something"``: Something-Something
+    writes its classes both ways."""
     return template.replace("[", "").replace("]", "")
 
 
@@ -106,7 +107,8 @@ def _line_pairs(text: str) -> list[tuple[int, str]]:
 
 
 def _literal_pairs(text: str) -> list[tuple[int, str]]:
-    """JSON of texts and lists is Python as well, and one published file is Python only."""
+    """Parses class names as a Python literal: JSON of texts and lists is Python as well, and one published file is
+    Python only."""
     content = ast.literal_eval(text)
     if isinstance(content, dict):
         pairs = (

@@ -40,7 +40,7 @@ _ONE_FRAME_PER_ROW = "frame_id"
 
 
 class Row(NamedTuple):
-    """What a row says, nothing looked up yet: ``label`` is a text where the list gives class names, a tuple where it
+    """The fields of a row as they are written: ``label`` is a text where the list gives class names, a tuple where it
     gives several."""
 
     path: str
@@ -49,10 +49,9 @@ class Row(NamedTuple):
 
 
 class Dialect(NamedTuple):
-    """How a row is cut: what stands between the columns, and which they are. The path takes what the others leave.
+    """The form of a row: its separator and its columns. The path takes what the other columns leave.
 
-    ``several``: a video may have more than one label.
-    """
+    ``multi_label``: a video may have more than one label."""
 
     separator: str
     columns: tuple[str, ...]
@@ -60,7 +59,7 @@ class Dialect(NamedTuple):
 
     @property
     def form(self) -> str:
-        """As DATA.LIST_FORMAT takes it."""
+        """The form as DATA.LIST_FORMAT takes it."""
         return self.separator.join(self.columns)
 
     def fields(self, line: str) -> dict[str, str]:
@@ -80,7 +79,8 @@ class Dialect(NamedTuple):
         return fields | {"path": _clean(rest, "a path may be all there is")}
 
     def read(self, line: str) -> Row:
-        """
+        """Reads a line of the list.
+
         Raises:
             ValueError: the line is not of this form.
         """
@@ -192,7 +192,7 @@ def _dialects(prefer: str, multi_label: bool) -> Sequence[Dialect]:
 
 
 def _clean(field: str, found: str) -> str:
-    """Without blanks and quotes around it.
+    """Strips blanks and quotes around a field.
 
     Raises:
         ValueError: nothing was found to cut the line at.

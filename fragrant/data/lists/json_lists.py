@@ -19,8 +19,8 @@ class JsonListError(ValueError):
 
 
 def json_rows(text: str) -> list[Row]:
-    """One row per entry: ``{"vid_name": "x", "label": 3, "end_frame": 90}`` or
-    ``{"id": "7", "template": "Holding [something]"}``.
+    """Rows of a JSON list, one per entry: ``{"vid_name": "x", "label": 3, "end_frame": 90}`` or ``{"id": "7",
+    "template": "Holding [something]"}``.
 
     Raises:
         JsonListError: the text is no JSON, or an entry is neither; the message says which, counted from 1.
@@ -65,7 +65,8 @@ def _text(value: object) -> str:
 
 
 def _diving48(entry: dict) -> Row:
-    """Its frames are counted from start_frame 0 on; frame folders made from the videos hold end_frame of them."""
+    """Row of an entry of Diving48: frames are counted from start_frame 0 on; frame folders made from the videos hold
+    end_frame of them."""
     frames = entry.get("end_frame")
     return Row(
         _text(entry["vid_name"]), whole_number(entry["label"]), None if frames is None else max(0, whole_number(frames))
@@ -73,6 +74,6 @@ def _diving48(entry: dict) -> Row:
 
 
 def _something(entry: dict) -> Row:
-    """The test list has ids alone."""
+    """Row of an entry of Something-Something; the test list has ids alone."""
     template = entry.get("template")
     return Row(_text(entry["id"]), UNLABELLED if template is None else without_brackets(_text(template)))

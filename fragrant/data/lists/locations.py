@@ -1,4 +1,4 @@
-"""Where a video of a list lies on this machine: foreign roots, relative paths, other video extensions."""
+"""Locates the videos of a list on this machine: foreign roots, relative paths, other video extensions."""
 
 import os
 from collections.abc import Iterable
@@ -14,11 +14,10 @@ VIDEO_EXTENSIONS = tuple(
 
 
 class Folders:
-    """Which files there are. A folder is listed once, which costs less than asking for each of its files.
+    """The files in folders. A folder is listed once, which costs less than asking for each of its files.
 
     Names are found in whichever form of Unicode the disk has them: macOS writes an accent apart from its letter (NFD),
-    other systems both as one (NFC), and archives and lists carry either from one machine to the other.
-    """
+    other systems both as one (NFC), and archives and lists carry either from one machine to the other."""
 
     def __init__(self):
         self._names: dict[str, set[str] | None] = {}
@@ -127,15 +126,15 @@ def locate(
     root_replace: tuple[str, str] | None = None,
     found: Folders | None = None,
 ) -> list[str]:
-    """Where the videos of a list lie.
+    """Locates the videos of a list on this machine, in the order given.
 
     A relative path lies in ``prefix`` if given, else beside the list if it exists there, else it is taken as it is.
     What is nowhere keeps its name: reading it says so.
 
     Args:
-        folder: of the list file.
+        folder: the folder of the list file.
         root_replace: (old, new): paths of another machine, which begin with ``old``.
-        found: what is known of the folders already.
+        found: folders that were listed already.
 
     Raises:
         ListError: no path lies in ``old``.

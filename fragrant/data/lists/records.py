@@ -31,11 +31,12 @@ _HMDB_NAME = re.compile(r"#\d+_[A-Za-z]")
 
 
 class VideoRecord(NamedTuple):
-    """
+    """A video of a list.
+
     Attributes:
         path: a video file, or a folder of frames.
-        label: its class, -1 where nobody knows; of a video that has several, all of them.
-        num_frames: what the list says; None where it does not.
+        label: the video's class, -1 where it is not known; of a video that has several, all of them.
+        num_frames: the number of frames that the list gives; None where it gives none.
     """
 
     path: str
@@ -95,18 +96,18 @@ class RecordList(Sequence):
 
     @property
     def labels(self) -> np.ndarray:
-        """(n,), -1 where a video is unlabelled; of several labels the first."""
+        """Labels of all records, (n,), -1 where a video is unlabelled; of several labels the first."""
         return self._numbers[:, 0]
 
     def pick(self, indices: Iterable[int]) -> "RecordList":
-        """Some of the records; errors still name their lines."""
+        """Returns some of the records; errors still name their lines."""
         indices = list(indices)
         return RecordList(
             (self[i] for i in indices), source=self.source, lines=self._lines[np.asarray(indices, dtype=np.int64)]
         )
 
     def where(self, index: int) -> str:
-        """``"train.csv:12"``"""
+        """Place of a record in its list, for messages: ``"train.csv:12"``"""
         return f"{self.source or 'record'}:{self._lines[index]}"
 
     def _path(self, index: int) -> str:
@@ -114,7 +115,7 @@ class RecordList(Sequence):
 
 
 class ListRows(NamedTuple):
-    """What a list file says, nothing looked up yet, and the lines that say nothing that can be understood.
+    """The rows of a list file as they are written, and the lines that cannot be read.
 
     Attributes:
         rows: line number -> its row.
@@ -141,7 +142,7 @@ def parse_list(
     Args:
         form: "auto" or an example row, see ``dialects``.
         separator: the one to prefer where rows can be read with several.
-        several: a video may have several labels, ``path 3,7``.
+        multi_label: a video may have several labels, ``path 3,7``.
         mend: repairs a line before it is read.
         bare: lines may also be paths and nothing else, as the official lists of a hidden test are.
 
@@ -300,7 +301,8 @@ def check_name(path: str) -> None:
 
 
 def _refuse_labels_apart(source: str, found: ListRows) -> None:
-    """Raises ListError where ``a.mp4 3 7`` would be read as 3 frames of class 7, but more likely has two labels."""
+    """Refuses lists with labels apart: raises ListError where ``a.mp4 3 7`` would be read as 3 frames of class 7, but
+    more likely has two labels."""
     if any(isinstance(row.label, tuple) for row in found.rows.values()):
         return
     for number, row in found.rows.items():
@@ -350,7 +352,8 @@ def class_of(label: int | str, classes: ClassTable | None) -> int:
 
 
 def check_label(label: int, num_classes: int | None, *, unlabelled: bool = True) -> None:
-    """
+    """Checks that a label is a class number.
+
     Raises:
         ValueError: the class is out of range.
     """

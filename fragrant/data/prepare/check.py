@@ -14,7 +14,8 @@ from fragrant.texts import csv_text
 
 
 class Problem(NamedTuple):
-    """
+    """A problem of a row or its video.
+
     Attributes:
         where: list:line
         kind: row, unreadable, damaged, no frames, frame count, too short, duplicate, leak
@@ -26,7 +27,8 @@ class Problem(NamedTuple):
 
 
 class Checked(NamedTuple):
-    """A list, what its videos are, what is wrong; ``good`` are the places in ``records`` with nothing wrong."""
+    """Result of checking a list: its records, their videos, the problems; ``good`` are the places in ``records``
+    without any."""
 
     records: RecordList
     probes: list[Probe]
@@ -44,9 +46,10 @@ def check_list(
     title: str = "check",
     open_frames: OpenFrames = open_frames,
 ) -> Checked:
-    """
+    """Checks the rows of a list and their videos.
+
     Args:
-        faults: what is wrong with the lines that gave no record.
+        faults: line number -> what is wrong with it, for the lines that gave no record.
         min_frames: a shorter video is a problem.
         known: real path -> where it stands, of a list that must share no video with this one (``places``).
         open_frames: how a path becomes frames, as for training.
@@ -66,7 +69,7 @@ def check_list(
 
 
 def places(records: RecordList) -> dict[str, str]:
-    """Real path -> where it stands first."""
+    """Places of the videos of a list: real path -> the row where it stands first."""
     first: dict[str, str] = {}
     for at, record in enumerate(records):
         first.setdefault(os.path.realpath(record.path), records.where(at))
@@ -117,7 +120,7 @@ def write_table(path: Path, checked: Checked) -> None:
 
 
 def write_clean_list(path: Path, checked: Checked) -> None:
-    """The rows with nothing wrong, with the paths of this machine."""
+    """Writes a list of the rows without a problem, with the paths of this machine."""
     rows = [format_row(_absolute(checked.records[at])) for at in checked.good]
     save_file(path, "".join(f"{row}\n" for row in rows), ListError)
 

@@ -1,4 +1,4 @@
-"""What a video file is, and whether all of it can be read; many files at once."""
+"""Probes video files, many at once: their facts, and whether all of a file can be read."""
 
 import os
 from collections.abc import Sequence
@@ -24,7 +24,8 @@ TENSOR = "tensor"  # and for a file of a tensor
 
 
 class Probe(NamedTuple):
-    """What a video is; ``error`` says why it cannot be read, the rest is then as far as it could be told."""
+    """Facts of a video; ``error`` says why it cannot be read, the other fields are then as far as they could be
+    told."""
 
     frames: int = 0
     fps: float | None = None
@@ -60,7 +61,7 @@ def probe(path: str, open_frames: OpenFrames = open_frames) -> Probe:
 
 
 def _luma(pixels: Tensor) -> Tensor:
-    """(T, H, W, 3) uint8 -> (T, H, W) float"""
+    """Brightness of pixels: (T, H, W, 3) uint8 -> (T, H, W) float"""
     return pixels.float() @ torch.tensor(LUMA_WEIGHTS)
 
 
@@ -71,7 +72,7 @@ def _readable(frames: Frames) -> int:
 
 
 def _decoded(path: str, found: Probe, limits: Limits) -> dict[str, Any]:
-    """Codec, frames that decode, and what tells that a part of the file is lost."""
+    """Decodes a whole file: codec, number of frames that decode, and signs that a part of the file is lost."""
     count, error = 0, ""
     with errors_named(path), closing(Source(os.path.abspath(path), quick=False, limits=limits)) as source:
         codec, declared = source.stream.codec.canonical_name, source.stream.frames
@@ -89,7 +90,7 @@ def _decoded(path: str, found: Probe, limits: Limits) -> dict[str, Any]:
 
 
 def probe_all(paths: Sequence[str], *, workers: int, title: str, open_frames: OpenFrames = open_frames) -> list[Probe]:
-    """The videos in the order given; a reader that dies takes no other video with it."""
+    """Probes videos, in the order given; a worker that dies takes no other video with it."""
     of_one = partial(probe, open_frames=open_frames)
     probes = dict(results_of(of_one, list(dict.fromkeys(paths)), workers=workers, title=title))
     return [probes[path] or Probe(error="reading it ends the process (a crash of the decoder)") for path in paths]

@@ -12,7 +12,7 @@ from fragrant.files import save_file
 
 
 def write_set(found: KnownSet, root: str | os.PathLike, out: str | os.PathLike) -> list[str]:
-    """``<split>.csv`` and ``classes.txt`` in ``out``, paths relative to ``root`` where they lie in it; returns a
+    """Writes ``<split>.csv`` and ``classes.txt`` in ``out``, paths relative to ``root`` where they lie in it; returns a
     report, line by line."""
     out = Path(out)
     lines = [f"{'list':16} {'videos':>7} {'published':>9} {'per class':>11} {'not there':>9}"]
@@ -35,7 +35,7 @@ def _published(found: KnownSet, split: str) -> int | None:
 
 
 def _doubts(found: KnownSet) -> list[str]:
-    """What does not look like a complete copy of the set."""
+    """Lists signs that the copy of the set is not complete."""
     doubts = []
     for split, records in found.splits.items():
         published = _published(found, split)

@@ -1,5 +1,5 @@
-"""What brightens whole clips, by name; histogram equalisation, whole or by tiles: one curve for all frames, so that
-nothing flickers."""
+"""Enhancements of whole clips by name: histogram equalisation, whole or by tiles, with one curve for all frames, so
+that nothing flickers."""
 
 from collections.abc import Callable
 
@@ -18,7 +18,7 @@ CLIP_LIMIT = 2.0  # of CLAHE: a value counts at most so many times as often as i
 
 
 def enhancement_of(name: str) -> Callable[[Tensor], Tensor] | None:
-    """What DATA.ENHANCE names; None for "none".
+    """Finds the enhancement that DATA.ENHANCE names; None for "none".
 
     Raises:
         UserError: the name is not known.
@@ -27,14 +27,15 @@ def enhancement_of(name: str) -> Callable[[Tensor], Tensor] | None:
 
 
 def _with_brightness(frames: Tensor, old: Tensor, new: Tensor) -> Tensor:
-    """Frames (T, H, W, 3) whose brightness (T, H, W) goes from ``old`` to ``new``, colour differences as they were."""
+    """Changes the brightness of frames (T, H, W, 3) from ``old`` to ``new`` (T, H, W), with colour differences
+    unchanged."""
     return (frames.float() + (new - old).unsqueeze(-1)).clamp_(0, 255).to(torch.int16).to(torch.uint8)
 
 
 @ENHANCEMENTS.register("equalize")
 def equalize(frames: Tensor) -> Tensor:
-    """(T, H, W, 3) uint8 -> the same shape: brightness becomes
-    ``round(255 * share of pixels that are no brighter)``."""
+    """Histogram equalisation of a clip, (T, H, W, 3) uint8 -> the same shape: brightness becomes ``round(255 * share of
+    pixels that are no brighter)``."""
     old = luma(frames)
     counts = torch.bincount(old.to(torch.int32).flatten(), minlength=256).double()
     curve = (255 * counts.cumsum(0) / counts.sum()).round().float()
@@ -43,11 +44,10 @@ def equalize(frames: Tensor) -> Tensor:
 
 @ENHANCEMENTS.register("clahe")
 def clahe(frames: Tensor) -> Tensor:
-    """(T, H, W, 3) uint8 -> the same shape: contrast-limited adaptive histogram equalisation of the brightness
-    (Zuiderveld 1994).
+    """Contrast-limited adaptive histogram equalisation of a clip's brightness (Zuiderveld 1994): (T, H, W, 3) uint8 ->
+    the same shape
 
-    For a clip of one gray frame the numbers of OpenCV's createCLAHE.
-    """
+    For a clip of one gray frame it gives the numbers of OpenCV's createCLAHE."""
     old = luma(frames)
     values = old.to(torch.int32)
     curves = _tile_curves(values)
@@ -63,8 +63,8 @@ def clahe(frames: Tensor) -> Tensor:
 
 
 def _between_tiles(size: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
-    """For each pixel along one side: the tiles whose centres lie before and behind it, and how far it is from the first
-    to the second."""
+    """Interpolation between tiles, for each pixel along one side: the tiles whose centres lie before and behind it, and
+    how far it is from the first to the second."""
     place = np.arange(size, dtype=np.float32) * np.float32(1 / -(-size // TILES)) - np.float32(0.5)
     before = np.floor(place).astype(np.int32)
     found = before.clip(0), (before + 1).clip(max=TILES - 1), place - before
@@ -90,14 +90,15 @@ def _tile_curves(values: Tensor) -> Tensor:
 
 
 def _mirrored(size: int) -> np.ndarray:
-    """(TILES, pixels of a tile): pixel numbers along one side, mirrored at its end where the tiles reach beyond it"""
+    """Pixel numbers of the tiles along one side, (TILES, pixels of a tile), mirrored at its end where the tiles reach
+    beyond it."""
     numbers = np.arange(TILES * -(-size // TILES))
     return np.where(numbers < size, numbers, 2 * (size - 1) - numbers).clip(0).reshape(TILES, -1)
 
 
 def _spread(counts: np.ndarray) -> np.ndarray:
-    """(P, 1) counts below 256 -> (P, 256) ones, that many in each row, a whole number of places apart, from the first
-    on"""
+    """Spreads counts (P, 1) below 256 as ones over (P, 256): that many in each row, a whole number of places apart,
+    from the first on."""
     step = np.maximum(256 // np.maximum(counts, 1), 1)
     places = np.arange(256)
     return ((places % step == 0) & (places // step < counts)).astype(counts.dtype)

@@ -1,10 +1,9 @@
-"""From the frames of a view to the clip that a model sees: resize, crop, flip on (T, H, W, C) tensors of pixel values
-0..255.
+"""Turns the frames of a view into the clip that a model sees: resize, crop, flip on (T, H, W, C) tensors of pixel
+values 0..255.
 
 Frames are uint8. So is a clip, rounded once at the end, or float32 and not rounded where the last digits of published
 numbers matter.
-All random draws come from the generator that is handed in.
-"""
+All random draws come from the generator that is handed in."""
 
 import math
 import random
@@ -20,7 +19,7 @@ from fragrant.data.transforms.gamma import brighten
 
 
 class Box(NamedTuple):
-    """A part of a frame, in pixels."""
+    """A rectangular part of a frame, in pixels."""
 
     top: int
     left: int
@@ -28,12 +27,12 @@ class Box(NamedTuple):
     width: int
 
     def of(self, frames: Tensor) -> Tensor:
-        """(T, H, W, C) -> (T, height, width, C), a view"""
+        """Cuts the box out of frames: (T, H, W, C) -> (T, height, width, C), a view"""
         return frames[:, self.top : self.top + self.height, self.left : self.left + self.width]
 
 
 def _interpolated(frames: Tensor, height: int, width: int, dtype: torch.dtype) -> Tensor:
-    """(T, H, W, C) -> (T, height, width, C) float32, whole numbers for uint8"""
+    """Interpolates frames: (T, H, W, C) -> (T, height, width, C) float32, whole numbers for uint8"""
     pixels = frames.permute(0, 3, 1, 2).float()  # (T, C, H, W), channels last in memory as the frames are
     pixels = F.interpolate(pixels, size=(height, width), mode="bilinear", align_corners=False).permute(0, 2, 3, 1)
     return pixels.round_() if dtype == torch.uint8 else pixels
@@ -42,12 +41,12 @@ def _interpolated(frames: Tensor, height: int, width: int, dtype: torch.dtype) -
 def resize(
     frames: Tensor, height: int, width: int, *, dtype: torch.dtype = torch.uint8, together: bool = False
 ) -> Tensor:
-    """(T, H, W, C) -> (T, height, width, C): bilinear between pixel centres, without antialiasing.
+    """Resizes frames, (T, H, W, C) -> (T, height, width, C): bilinear between pixel centres, without antialiasing.
 
     Computed in float32 and rounded once: the uint8 kernels of torch round in between and miss one pixel in five by one.
 
     Args:
-        together: in memory all frames of a pixel lie together, (H, W, T, C), as ``colours`` and ``warp`` want them.
+        together: let all frames of a pixel lie together in memory, (H, W, T, C), as ``colors`` and ``warp`` take them.
     """
     if frames.shape[1:3] == (height, width):
         return frames.to(dtype)
@@ -65,7 +64,7 @@ def resize(
 
 
 def short_side_size(height: int, width: int, short_side: int) -> tuple[int, int]:
-    """(height, width) with the short side at ``short_side``; the long one follows, rounded down."""
+    """Size (height, width) with the short side at ``short_side``; the long one follows, rounded down."""
     if height < width:
         return short_side, math.floor(width / height * short_side)
     return math.floor(height / width * short_side), short_side
@@ -100,12 +99,12 @@ UP = CropRounding(short_side_size, _centre_up, box_at)  # SlowFast and UniFormer
 
 
 def random_box(height: int, width: int, side: int, rng: random.Random) -> Box:
-    """Any square of the frame, all places alike (published code never draws the last one)."""
+    """Draws a square of the frame, all places equally likely (published code never draws the last one)."""
     return Box(rng.randint(0, height - side), rng.randint(0, width - side), side, side)
 
 
 def draw_short_side(smallest: int, largest: int, u: float, *, inverse: bool = False) -> int:
-    """Short side for the draw ``u`` in 0..1: even in the side, or (``inverse``) even in 1 / side, which draws small
+    """Draws the short side by ``u`` in 0..1: even in the side, or (``inverse``) even in 1 / side, which draws small
     sides more often."""
     if inverse:
         low, high = 1 / largest, 1 / smallest
@@ -114,8 +113,8 @@ def draw_short_side(smallest: int, largest: int, u: float, *, inverse: bool = Fa
 
 
 def relative_size(height: int, width: int, area: float, aspect: float) -> tuple[int, int]:
-    """(height, width) of a box with ``area`` of the frame (0..1) and ``aspect`` = width / height; it may be too large
-    for the frame."""
+    """Size (height, width) of a box with ``area`` of the frame (0..1) and ``aspect`` = width / height; it may be too
+    large for the frame."""
     pixels = area * height * width
     return round(math.sqrt(pixels / aspect)), round(math.sqrt(pixels * aspect))
 
@@ -144,11 +143,10 @@ def random_relative_box(
 
 
 def multi_scale_sizes(height: int, width: int, crop_size: int, scales: Sequence[float]) -> list[tuple[int, int]]:
-    """(height, width) of the boxes of a multi-scale crop (TSN): the short side times neighbouring ``scales``, evenly
-    drawn.
+    """Sizes (height, width) of the boxes of a multi-scale crop (TSN): the short side times neighbouring ``scales``,
+    evenly drawn.
 
-    A side within two pixels of ``crop_size`` becomes it where the frame has room (published: also where it has not).
-    """
+    A side within two pixels of ``crop_size`` becomes it where the frame has room (published: also where it has not)."""
     short = min(height, width)
     sides = [int(short * scale) for scale in scales]
     sides = [min(crop_size, short) if abs(side - crop_size) < 3 else side for side in sides]
@@ -161,20 +159,21 @@ QUARTERS = ((0, 0), (0, 4), (4, 0), (4, 4), (2, 2), (2, 0), (2, 4), (4, 2), (0, 
 
 
 def multi_scale_boxes(height: int, width: int, box_height: int, box_width: int) -> list[Box]:
-    """The thirteen places of a box, evenly drawn; quarters are whole pixels, so that the last ones may miss the border
-    by three."""
+    """The thirteen places of a box in a multi-scale crop, equally likely; quarters are whole pixels, so that the last
+    ones may miss the border by three."""
     down, across = (height - box_height) // 4, (width - box_width) // 4
     return [Box(down * y, across * x, box_height, box_width) for y, x in QUARTERS]
 
 
 class EvaluationTransform:
-    """Short side to ``short_side``, then the square crop where the view says.
+    """Transform of validation and test views: resizes the short side to ``short_side``, then takes the square crop that
+    the view names.
 
     Args:
         rounding: see ``CropRounding``.
         one_crop: the views of a clip are one crop, its centre.
         enhance: (frames (T, H, W, C) uint8) -> the same shape, before all else.
-        gamma: comes next, see ``gamma_table``; 1 = as they are.
+        gamma: gamma correction after ``enhance``, see ``gamma_table``; 1 = none.
     """
 
     def __init__(
@@ -197,7 +196,7 @@ class EvaluationTransform:
         self.dtype = dtype
 
     def prepare(self, frames: Tensor) -> Tensor:
-        """What all views of a video share, done once: (T, H, W, C) -> (T, H', W', C)"""
+        """Does once what all views of a video share, enhancement, gamma and resizing: (T, H, W, C) -> (T, H', W', C)"""
         frames = brighten(self.enhance(frames) if self.enhance else frames, self.gamma)
         height, width = frames.shape[1:3]
         if min(height, width) == self.short_side:
@@ -205,7 +204,7 @@ class EvaluationTransform:
         return resize(frames, *self.rounding.resized(height, width, self.short_side), dtype=self.dtype)
 
     def __call__(self, frames: Tensor, where: float, rng: random.Random) -> Tensor:
-        """(T, H', W', C) -> (T, S, S, C)"""
+        """Crops a view: (T, H', W', C) -> (T, S, S, C)"""
         height, width = frames.shape[1:3]
         if self.one_crop:
             return self.rounding.centre(height, width, self.crop_size).of(frames)
@@ -213,7 +212,8 @@ class EvaluationTransform:
 
 
 class TrainTransform:
-    """A random part of the frame at ``crop_size``, half of the clips mirrored; the same for all frames of a clip.
+    """Transform of training clips: a random part of the frame at ``crop_size``, half of the clips mirrored; the same
+    for all frames of a clip.
 
     Args:
         jitter_scales: range of the short side before a random crop.
@@ -227,12 +227,12 @@ class TrainTransform:
             not.
         rounding: of the resizes to a short side, see ``CropRounding``.
         enhance: (frames (T, H, W, C) uint8) -> the same shape, before all else.
-        gamma: range that the gamma of a clip is drawn from, see ``gamma_table``; it comes next.
-        augment: what else is done to colours and places of pixels, in this order: (frames (T, H, W, C) uint8, rng) ->
+        gamma: range that the gamma of a clip is drawn from, see ``gamma_table``; applied after ``enhance``.
+        augment: further transforms of colours and places of pixels, in this order: (frames (T, H, W, C) uint8, rng) ->
             the same shape
         augment_first: augment the frames and then crop, as published, instead of augmenting the crop, which is less
             work.
-        then: comes last, in this order: (clip (C, T, S, S), rng) -> the same shape
+        then: the last transforms, in this order: (clip (C, T, S, S), rng) -> the same shape
     """
 
     def __init__(
@@ -271,13 +271,13 @@ class TrainTransform:
         self.dtype = dtype
 
     def prepare(self, frames: Tensor) -> Tensor:
-        """What is the same for all views of a video: (T, H, W, C) -> the same shape"""
+        """Does once what all views of a video share: (T, H, W, C) -> the same shape"""
         frames = self.enhance(frames) if self.enhance else frames
         smallest, largest = self.gamma
         return brighten(frames, smallest) if smallest == largest else frames
 
     def __call__(self, frames: Tensor, where: None, rng: random.Random) -> Tensor:
-        """(T, H, W, C) -> (T, S, S, C)"""
+        """Transforms a clip at random: (T, H, W, C) -> (T, S, S, C)"""
         if self.gamma[0] < self.gamma[1]:
             frames = brighten(frames, rng.uniform(*self.gamma))
         if self.augment and not self.augment_first:

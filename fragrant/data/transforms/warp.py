@@ -19,7 +19,8 @@ _ROUNDING = 1e-4  # values are cut off, not rounded: a float32 sum of equal valu
 
 
 class Affine(NamedTuple):
-    """Where a pixel comes from: ``x' = a x + b y + c``, ``y' = d x + e y + f``, in pixels, pixel centres at halves."""
+    """Affine map from a pixel to the place that its value comes from: ``x' = a x + b y + c``, ``y' = d x + e y + f``,
+    in pixels, pixel centres at halves."""
 
     a: float
     b: float
@@ -42,7 +43,7 @@ def translate(x: float, y: float) -> Affine:
 
 
 def rotate(degrees: float, height: int, width: int) -> Affine:
-    """Counter-clockwise about the centre."""
+    """Rotation by ``degrees``, counter-clockwise about the centre."""
     angle = -math.radians(degrees)
     cos, sin = round(math.cos(angle), 15), round(math.sin(angle), 15)
     x, y = width / 2, height / 2
@@ -54,7 +55,8 @@ def _linear(d: Tensor) -> list[Tensor]:
 
 
 def _cubic(d: Tensor) -> list[Tensor]:
-    """Keys' kernel with a = -1, as in Pillow's transform (its resize and torch have other values)."""
+    """Weights of Keys' bicubic kernel with a = -1, as in Pillow's transform (its resize and torch have other
+    values)."""
     square, cube = d**2, d**3
     return [-d + 2 * square - cube, 1 - 2 * square + cube, d + square - cube, cube - square]
 
@@ -63,16 +65,15 @@ _KERNELS = {"bilinear": (_linear, 0), "bicubic": (_cubic, -1)}  # weights, first
 
 
 def _position(step: float, centres: Tensor, shift: Tensor) -> tuple[Tensor, Tensor]:
-    """``step * centres + shift`` as whole pixels and what is added to them, which is small where the step is one
-    pixel."""
+    """Splits ``step * centres + shift`` into whole pixels and the rest, which is small where the step is one pixel."""
     if step == 1:
         return centres.int(), shift + 0.5
     return torch.zeros(1, 1, dtype=torch.int32, device=centres.device), step * centres + shift
 
 
 def _taps(whole: Tensor, rest: Tensor, size: int, interpolation: str) -> tuple[Tensor, Tensor]:
-    """Positions (H, W) along one axis -> pixels (taps, H, W) and weights, which spread to it; one tap where all are
-    pixel centres."""
+    """Taps of the interpolation along one axis: positions (H, W) -> pixels (taps, H, W) and weights, which broadcast to
+    it; one tap where all positions are pixel centres."""
     rest = rest - 0.5
     first = rest.floor()
     d = (rest - first).float()
@@ -91,7 +92,7 @@ def _outside(whole: Tensor, rest: Tensor, size: int) -> Tensor:
 
 
 def warp(frames: Tensor, affine: Affine, *, interpolation: str = "bicubic") -> Tensor:
-    """(H, W, T, C) uint8 -> the same shape; what comes from outside the frame is gray.
+    """Warps a clip, (H, W, T, C) uint8 -> the same shape; pixels from outside the frame are gray.
 
     Args:
         interpolation: "bicubic" | "bilinear"

@@ -70,7 +70,7 @@ class CachedFrames:
         return frames
 
     def _entry(self, path: str) -> Path | None:
-        """Where this video is kept, None where there is no such file."""
+        """Path of this video's cache entry; None where there is no such video."""
         try:
             state = os.stat(path)
         except (OSError, ValueError):  # ValueError: a NUL in its name
@@ -80,7 +80,7 @@ class CachedFrames:
         return self.folder / name[:2] / f"{name}.pt"
 
     def _keep(self, frames: Frames, entry: Path) -> None:
-        """Nothing is kept of a video that does not decode to its end, nor where there is no room."""
+        """Stores a video in the cache, unless it does not decode to its end, or there is no room."""
         try:
             size = frames.read([0]).numel() * len(frames)
             if size > self.max_bytes / 10 or self._used() + size > self.max_bytes:

@@ -14,7 +14,7 @@ FIELD = re.compile(r"\{(?::0?(\d*)d)?\}|%0?(\d*)d")
 
 
 def name_pattern(template: str) -> re.Pattern:
-    """``"img_{:05d}.jpg"`` or ``"img_%05d.jpg"`` -> what a file name must match; its group is the number.
+    """Pattern of file names from a template, ``"img_{:05d}.jpg"`` or ``"img_%05d.jpg"``; its group is the number.
 
     Raises:
         ValueError: the template has not exactly one place for a number.
@@ -28,7 +28,7 @@ def name_pattern(template: str) -> re.Pattern:
 
 
 class FrameFolder(Frames):
-    """Frame i is the picture with number ``base + i``.
+    """The frames of a folder of pictures: frame i is the picture with number ``base + i``.
 
     Args:
         template: file name with a place for the number.

@@ -145,7 +145,7 @@ def open_frames(
         short_side: larger frames are reduced to it while their colours are converted: faster, but other pixels than
             those of a
             later resize; 0 = no.
-        template, base: of a folder, see ``FrameFolder``.
+        template, base: file names and first number in a folder, see ``FrameFolder``.
         limits: a video that takes more memory cannot be read.
 
     Raises:

@@ -89,7 +89,8 @@ DECODERS = {"torchcodec": TorchCodec, "decord": Decord}
 
 
 def require(backend: str) -> None:
-    """
+    """Imports the library of a backend.
+
     Raises:
         UserError: the library of this backend is not installed, or does not start; or PyAV is too old.
     """

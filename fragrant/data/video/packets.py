@@ -23,7 +23,7 @@ def has_table(head: bytes) -> bool:
 
 
 class PacketTable(NamedTuple):
-    """One entry per packet, in the order of the file, which is the order of decoding.
+    """Table of a stream's packets, in the order of the file, which is the order of decoding.
 
     Attributes:
         pts: when its frame is shown; no two are alike.
@@ -117,7 +117,7 @@ def is_something(data: memoryview) -> bool:
 
 
 def frame_check(codec: str, container: str, extradata: bytes) -> Callable[[memoryview], bool]:
-    """What a packet must be for its time stamp to be the frame's.
+    """Builds the check that a packet's time stamp is that of its frame.
 
     Raises:
         Doubtful: nothing makes it so in this container.

@@ -1,4 +1,4 @@
-"""What every kind of video has in common: frames by number, each read once, and errors that name the path."""
+"""The interface of every kind of video: frames by number, each read once, and errors that name the path."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence

@@ -17,8 +17,8 @@ SUFFIXES = (".pt", ".pth", ".npy")
 
 
 class TensorFile(Frames):
-    """``.npy``: an array; ``.pt``, ``.pth``: a tensor, or {"frames": tensor, "fps": number}; (T, H, W, 3) or (T, 3, H,
-    W) uint8 RGB.
+    """A tensor file as a video. ``.npy``: an array; ``.pt``, ``.pth``: a tensor, or {"frames": tensor, "fps": number};
+    (T, H, W, 3) or (T, 3, H, W) uint8 RGB.
 
     Raises:
         VideoError: it is something else.
