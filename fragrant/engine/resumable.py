@@ -150,7 +150,8 @@ def _scaler(state: Mapping, mine: Mapping) -> None:
     if state.keys() != mine.keys():
         raise ValueError(f"its gradient scaler has {', '.join(map(str, state))!s:.100}, not {', '.join(mine)}")
     for name, value in state.items():
-        if not _is_number(value) or value < 0 or (name == "scale" and value == 0):
+        most = 2**31 if isinstance(value, int) else 1e38  # what torch counts and scales with
+        if not _is_number(value) or not 0 <= value < most or (name == "scale" and value == 0):
             raise ValueError(f"its gradient scaler has {name} {value!r:.60}")
 
 

@@ -139,7 +139,13 @@ def test_the_scaler_of_half_precision(good):
     scaler = torch.amp.GradScaler("cpu", enabled=True)
     fits = scaler.state_dict()
     take_up(Start("", epoch=1, state={**good, "scaler_state": fits}), objective, optimizer, scaler, stepper)
-    for wrong in ({**fits, "scale": NAN}, {**fits, "scale": 0.0}, {**fits, "scale": "x"}, {"scale": 1.0}):
+    for wrong in (
+        {**fits, "scale": NAN},
+        {**fits, "scale": 0.0},
+        {**fits, "scale": "x"},
+        {**fits, "growth_interval": 10**30},
+        {"scale": 1.0},
+    ):
         with pytest.raises(CheckpointError, match="its gradient scaler has"):
             take_up(Start("", epoch=1, state={**good, "scaler_state": wrong}), objective, optimizer, scaler, stepper)
 
