@@ -5,7 +5,7 @@ from fragrant.version import __version__ as __version__
 
 
 def load_model(checkpoint, **options):
-    """``fragrant.load_model("best.pyth").predict("video.mp4").name``; options: see
+    """Loads a trained model: ``fragrant.load_model("best.pyth").predict("video.mp4").name``; options: see
     ``fragrant.inference.build.load_predictor``."""
     from fragrant.inference.build import load_predictor  # imported late: importing the package costs nothing
 

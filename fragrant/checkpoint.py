@@ -6,21 +6,26 @@ import os
 import pickle
 import random
 import re
+import warnings
 import zipfile
 from collections import OrderedDict
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.serialization import safe_globals
 
 from fragrant.errors import UserError
-from fragrant.files import written_whole
-from fragrant.remote import RemoteError, is_address, local_path
+from fragrant.files import is_address, open_plain, refuse_odd, written_whole
+from fragrant.remote import RemoteError, local_path
+from fragrant.stand_ins import BESIDE_TENSORS, MADE_HERE, stand_in
 
 NAME = re.compile(r"checkpoint_epoch_(\d{5,})(?:_batch_(\d{5,}))?\.pyth")
 PLAIN = {type(None), bool, int, float, complex, str, bytes, torch.Size, torch.dtype, torch.device, Tensor, nn.Parameter}
 NEEDED_TO_RESUME = ("model_state", "optimizer_state", "epoch")
+MOST_STAND_INS = 200  # names that a file may give to objects beside its tensors
 ONLY_FOR_RESUMING = {"optimizer_state", "scaler_state", "rng", "stepper", "meter"}
 
 logger = logging.getLogger(__name__)
@@ -39,7 +44,7 @@ class Checkpoint(NamedTuple):
 
 
 def checkpoint_path(output_dir: str | Path, finished_epochs: int, finished_batches: int = 0) -> Path:
-    """Where a run is saved after so many epochs, and so many batches of the next one."""
+    """Path of the checkpoint after ``finished_epochs`` epochs, and ``finished_batches`` of the next one."""
     batches = f"_batch_{finished_batches:05d}" if finished_batches else ""
     return Path(output_dir) / "checkpoints" / f"checkpoint_epoch_{finished_epochs:05d}{batches}.pyth"
 
@@ -49,7 +54,8 @@ def best_path(output_dir: str | Path) -> Path:
 
 
 def is_due(epoch: int, max_epoch: int, period: int) -> bool:
-    """Does something that happens every ``period`` epochs, and in the last one, happen after ``epoch`` (0-based)?"""
+    """Whether something that happens every ``period`` epochs, and in the last one, happens after ``epoch``
+    (0-based)."""
     return (epoch + 1) % period == 0 or epoch + 1 == max_epoch
 
 
@@ -83,8 +89,7 @@ def drop_old_batches(output_dir: str | Path, keep: int = 2) -> None:
 
 
 def _assert_plain(value: Any, where: str) -> None:
-    """Only what can be read back without unpickling arbitrary classes goes into a file: found out now, not at the
-    resume."""
+    """Checks that a value can be read back without unpickling arbitrary classes: found out now, not at the resume."""
     if type(value) in (dict, OrderedDict):
         for key, inner in value.items():
             _assert_plain(key, f"a key of {where}")
@@ -99,16 +104,25 @@ def _assert_plain(value: Any, where: str) -> None:
 
 
 def _reason(error: BaseException) -> str:
-    """One sentence; the system's own words (disk full, no permission) where torch has buried them under an error of its
-    own."""
+    """Reason of an error in one sentence: the system's own words (disk full, no permission) where torch has buried
+    them."""
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, OSError) and cause.strerror:
             return cause.strerror
         cause = cause.__cause__ or cause.__context__
     if isinstance(error, pickle.UnpicklingError):
-        return "it holds something else than tensors and plain values"
+        named = object_in(error)
+        return "it holds something else than tensors and plain values" + (f": {named}" if named else "")
     return (str(error).strip() or type(error).__name__).splitlines()[0].split(". ")[0]
+
+
+def object_in(error: BaseException) -> str:
+    """What torch refuses to read, and the way out, in words; "" where the error is another one."""
+    found = re.search(r"GLOBAL (\S{1,100})", str(error))
+    if not found or not found[1].isprintable():
+        return ""
+    return f"a Python object ({found[1]}) that could run code and is not read; save the file again with tensors alone"
 
 
 def save_checkpoint(path: str | Path, state: dict[str, Any]) -> None:
@@ -141,24 +155,114 @@ def save_best(output_dir: str | Path, state: dict[str, Any]) -> Path:
     return path
 
 
+# ---- what stands in one ---------------------------------------------------------------------------------------------
+
+
+def _is_count(value: Any) -> bool:
+    return type(value) is int and 0 <= value < 2**48
+
+
+def _all(kind: type | tuple[type, ...], values: Any) -> bool:
+    return all(isinstance(value, kind) for value in values)
+
+
+def _is_weights(value: Any) -> bool:
+    return isinstance(value, dict) and _all(str, value) and _all(Tensor, value.values())
+
+
+def _is_optimizer(value: Any) -> bool:
+    if not isinstance(value, dict) or not isinstance(value.get("state"), dict):
+        return False
+    groups = value.get("param_groups")
+    return isinstance(groups, list) and _all(dict, groups) and _all(dict, value["state"].values())
+
+
+def _is_texts(value: Any) -> bool:
+    return value is None or isinstance(value, (list, tuple)) and _all(str, value)
+
+
+def _is_dict(value: Any) -> bool:
+    return isinstance(value, dict) and _all(str, value)
+
+
+# The entries that this package reads: name -> (has a value the right kind?, in words). Files of others may use the same
+# names for something else, which is then left out.
+ENTRIES: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "epoch": (lambda value: type(value) is int and -1 <= value < 2**48, "a number of epochs"),
+    "batch": (_is_count, "a number of batches"),
+    "step": (_is_count, "a number of steps"),
+    "batches": (
+        lambda value: isinstance(value, list) and len(value) == 2 and all(map(_is_count, value)),
+        "two numbers",
+    ),
+    "model_state": (_is_weights, "tensors by name"),
+    "objective_state": (lambda value: value is None or _is_weights(value), "tensors by name"),
+    "optimizer_state": (_is_optimizer, "the state of an optimiser"),
+    "scaler_state": (_is_dict, "the state of a gradient scaler"),
+    "stepper": (lambda value: _is_dict(value) and all(map(_is_count, value.values())), "counts by name"),
+    "rng": (lambda value: _is_dict(value) or isinstance(value, list) and all(map(_is_dict, value)), "states of a rank"),
+    "meter": (lambda value: value is None or isinstance(value, (list, dict)), "averages of each rank"),
+    "best": (lambda value: _is_dict(value) and _all((int, float), value.values()), "numbers by name"),
+    "cfg": (lambda value: isinstance(value, str), "the text of a config"),
+    "class_names": (_is_texts, "a list of texts"),
+    "plugins": (_is_texts, "a list of texts"),
+    "accepted_changes": (_is_texts, "a list of texts"),
+    "selected_on": (lambda value: isinstance(value, str), "a text"),
+}
+OF_A_RUN = {"model_state", "epoch", "step", "best", "cfg"}  # what every checkpoint of this package has
+
+
 # ---- read ---------------------------------------------------------------------------------------------------------
 
 
 def _verify(path: Path) -> None:
     """Compares a file's content with its checksums; torch.load does not, it takes flipped bits for weights."""
+    refuse_odd(path)  # a pipe would be waited for
     if not zipfile.is_zipfile(path):
         with open(path, "rb") as file:
             if file.read(2) == b"PK":
                 raise zipfile.BadZipFile("its end is missing")
         return  # from before torch 1.6, without checksums, or no checkpoint at all: torch.load will say
     with zipfile.ZipFile(path) as archive:
+        if sum(entry.file_size for entry in archive.infolist()) > path.stat().st_size:
+            raise zipfile.BadZipFile("its parts are larger than the file: torch does not compress")
         damaged = archive.testzip()
     if damaged is not None:
         raise zipfile.BadZipFile(f"wrong checksum of {damaged}")
 
 
+def _check_tensors(content: Any, size: int) -> None:
+    """
+    Raises:
+        ValueError: a tensor without numbers of its own (meta, sparse, quantised, ...), or more numbers than the file.
+    """
+    waiting, seen, held = [content], set(), 0
+    while waiting:
+        value = waiting.pop()
+        if id(value) in seen:
+            continue
+        if isinstance(value, Tensor):
+            dense = value.layout == torch.strided and not value.is_quantized and not value.is_nested
+            if type(value) not in PLAIN or not dense or value.device.type != "cpu":
+                raise ValueError(f"it holds a tensor without plain numbers ({value.layout}, {value.device})")
+            storage = value.untyped_storage()
+            held += 0 if storage.data_ptr() in seen else storage.nbytes()
+            seen.add(storage.data_ptr())
+        elif isinstance(value, dict):
+            seen.add(id(value))
+            waiting += [*value.keys(), *value.values()]
+        elif isinstance(value, (list, tuple, set)):
+            seen.add(id(value))
+            waiting += value
+    if held > size:
+        raise ValueError(f"it holds {held} bytes of numbers, the file has {size}")
+
+
 def read_verified(path: str | os.PathLike) -> Any:
-    """What ``torch.save`` wrote, on the CPU: every byte is compared with its checksum, no code from the file is run.
+    """Reads a file of ``torch.save`` onto the CPU: every byte is compared with its checksum, no code from the file is
+    run.
+
+    For a namespace, a config or a NumPy object beside the tensors stands something that does nothing.
 
     The one reader of weights and checkpoints: whoever calls it says in its own words what was to be read.
 
@@ -166,13 +270,28 @@ def read_verified(path: str | os.PathLike) -> Any:
         OSError, BadZipFile, UnpicklingError, RuntimeError, ...: a damaged file can fail in any way.
         RemoteError: it is at an address, and cannot be fetched.
     """
-    path = local_path(path)
-    _verify(Path(path))
-    return torch.load(path, map_location="cpu", weights_only=True)
+    path = Path(local_path(path))
+    refuse_odd(path)
+    _verify(path)
+    stand_ins: dict[str, Any] = dict(BESIDE_TENSORS | MADE_HERE)
+    while True:
+        try:
+            with safe_globals([(kind, name) for name, kind in stand_ins.items()]), warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # torch's, about old and odd files: what counts is an error
+                content = torch.load(path, map_location="cpu", weights_only=True)
+            break
+        except pickle.UnpicklingError as error:
+            named = re.search(r"GLOBAL (\S{1,200}) was not", str(error))
+            further = stand_in(named[1]) if named else None
+            if named is None or further is None or named[1] in stand_ins or len(stand_ins) > MOST_STAND_INS:
+                raise
+            stand_ins[named[1]] = further
+    _check_tensors(content, path.stat().st_size)
+    return content
 
 
 def load_checkpoint(path: str | Path) -> dict[str, Any]:
-    """What a checkpoint, or a file of weights alone, holds; tensors on the CPU, no code from the file is run.
+    """Reads a checkpoint, or a file of weights alone; tensors on the CPU, no code from the file is run.
 
     Every byte is verified first: about 0.3 s per GB.
 
@@ -192,7 +311,13 @@ def load_checkpoint(path: str | Path) -> dict[str, Any]:
         raise CheckpointError(
             f"checkpoint {path} holds a {type(state).__name__}; allowed: a dict of tensors or of a training run"
         )
-    return state
+    wrong = {key: words for key, (fits, words) in ENTRIES.items() if key in state and not fits(state[key])}
+    if wrong and OF_A_RUN <= state.keys():
+        key, words = next(iter(wrong.items()))
+        raise CheckpointError(f"checkpoint {path} is damaged: {key} is a {type(state[key]).__name__}, not {words}")
+    if wrong and {"epoch", "model_state"} & wrong.keys():
+        wrong["optimizer_state"] = ""  # of no use without them
+    return {key: value for key, value in state.items() if key not in wrong or key == "model_state"} if wrong else state
 
 
 def checkpoint_hash(path: str | Path) -> str:
@@ -203,7 +328,7 @@ def checkpoint_hash(path: str | Path) -> str:
     """
     digest = hashlib.sha256()
     try:
-        with open(local_path(path), "rb") as file:
+        with open_plain(local_path(path)) as file:
             while block := file.read(1 << 20):
                 digest.update(block)
     except OSError as error:
@@ -211,7 +336,7 @@ def checkpoint_hash(path: str | Path) -> str:
     return digest.hexdigest()[:16]
 
 
-def load_latest(output_dir: str | Path) -> Checkpoint | None:
+def load_latest(output_dir: str | Path, *, warn: Callable[..., None] = logger.warning) -> Checkpoint | None:
     """The newest readable checkpoint of a run, with a warning for every newer one that is not; None when there is none
     at all.
 
@@ -223,12 +348,12 @@ def load_latest(output_dir: str | Path) -> Checkpoint | None:
         try:
             state = load_checkpoint(path)
         except CheckpointError as error:
-            logger.warning("%s; skipped", error)
+            warn("%s; skipped", error)
             continue
         missing = [key for key in NEEDED_TO_RESUME if key not in state]
         if not missing:
             return Checkpoint(path, state)
-        logger.warning("checkpoint %s has no %s; skipped", path, ", ".join(missing))
+        warn("checkpoint %s has no %s; skipped", path, ", ".join(missing))
     if paths:
         raise CheckpointError(
             f"no checkpoint in {paths[0].parent} can be resumed ({len(paths)} tried); "
@@ -241,8 +366,7 @@ def load_latest(output_dir: str | Path) -> Checkpoint | None:
 
 
 def rng_state() -> dict[str, Any]:
-    """Where this process stands in its random numbers: Python, torch, and torch on the current GPU (None without
-    one)."""
+    """State of this process's random generators: Python, torch, and torch on the current GPU (None without one)."""
     return {
         "python": random.getstate(),
         "torch": torch.get_rng_state(),
@@ -251,7 +375,7 @@ def rng_state() -> dict[str, Any]:
 
 
 def set_rng_state(state: dict[str, Any]) -> None:
-    """Back to where rng_state() was; GPU numbers are left alone when either side has no GPU."""
+    """Restores the state of ``rng_state``; the GPU's generator is left alone when either side has no GPU."""
     random.setstate(state["python"])
     torch.set_rng_state(state["torch"])
     if state["cuda"] is not None and torch.cuda.is_available():

@@ -1,24 +1,29 @@
-"""What a run tells: lines and a progress bar on the console, one JSON line per record on disk, TensorBoard scalars."""
+"""Log of a run: lines and a progress bar on the console, one JSON line per record on disk, TensorBoard scalars."""
 
+import contextlib
 import datetime
 import logging
 import os
 import sys
+import traceback
 from collections.abc import Iterator
 from pathlib import Path
 
 import simplejson
 from tqdm import tqdm
 
+from fragrant.appended import Appended
+from fragrant.errors import RunStopped, UserError
+from fragrant.texts import printable
+
 LOGGER = logging.getLogger("fragrant")
 LINE = "[%(asctime)s][%(levelname)s] %(filename)s: %(lineno)3d: %(message)s"
 
 
 def json_stats(stats: dict) -> str:
-    """The log line that SlowFast's parsers know: sorted keys, every float with five decimals.
+    """Formats a log line that SlowFast's parsers read: sorted keys, every float with five decimals.
 
-    Five decimals lose small learning rates; ``metrics.jsonl`` keeps every digit.
-    """
+    Five decimals lose small learning rates; ``metrics.jsonl`` keeps every digit."""
     texts = (f"{simplejson.dumps(key)}: {_five_decimals(value)}" for key, value in sorted(stats.items()))
     return f"json_stats: {{{', '.join(texts)}}}"
 
@@ -28,7 +33,7 @@ def _five_decimals(value) -> str:
 
 
 def duration(seconds: float) -> str:
-    """``"1:02:03"``; at most one day more than a person can wait for is still a text."""
+    """Formats a duration as ``"1:02:03"``; any number gives a text, also one that is not finite."""
     return str(datetime.timedelta(seconds=int(seconds)))
 
 
@@ -41,22 +46,83 @@ def host_memory() -> str:
     return f"{(total - free) * page / 2**30:.2f}/{total * page / 2**30:.2f}G"
 
 
+def into_files(text: str) -> None:
+    """A line into the stdout.log of the run that goes on, for what the console is told by other means."""
+    record = LOGGER.makeRecord(LOGGER.name, logging.ERROR, __file__, 0, text, (), None)
+    for handler in LOGGER.handlers:
+        if isinstance(handler, _FileHandler):
+            handler.handle(record)
+
+
+class _Line(logging.Formatter):
+    """A message as one line: a name from anywhere in it begins no line of its own, and moves no cursor."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 (logging's name)
+        return printable(super().formatMessage(record))
+
+
 class _ConsoleHandler(logging.Handler):
-    """Writes lines above a running progress bar instead of through it."""
+    """Writes lines above a running progress bar instead of through it; one that cannot be written is left out."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        with tqdm.external_write_mode(file=sys.stdout):
-            sys.stdout.write(self.format(record) + "\n")
+        try:
+            with tqdm.external_write_mode(file=sys.stdout):
+                sys.stdout.write(self.format(record) + "\n")
+                sys.stdout.flush()
+        except OSError:  # a full disk, or a reader that has gone (run_net.py | head): files have the line, too
+            pass
+
+    def close(self) -> None:
+        """What cannot be written now must not end the process with an error of its own."""
+        try:
             sys.stdout.flush()
+        except OSError:
+            _give_up_stdout()
+        super().close()
+
+
+def _give_up_stdout() -> None:
+    try:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
+    except (OSError, ValueError):  # no file behind it
+        pass
+
+
+class _FileHandler(logging.Handler):
+    """Appends lines to a file; a full disk keeps them waiting."""
+
+    def __init__(self, file: Appended):
+        super().__init__()
+        self.file = file
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.file.write(f"{self.format(record)}\n".encode(errors="backslashreplace"))
+
+    def close(self) -> None:
+        self.file.close()
+        super().close()
+
+
+def _last_words(error: BaseException) -> str:
+    """Why a run ends early: in a line where the error says it, else with its traceback."""
+    if isinstance(error, UserError | RunStopped) or not isinstance(error, Exception):
+        return f"stopped: {str(error) or type(error).__name__}"
+    return "".join(traceback.format_exception(error))
 
 
 class RunLog:
-    """The log of one run; files are appended to, so that a resumed run continues them.
+    """The log of one run; files are appended to, so that a resumed run continues them. A full disk, or whatever else
+    hinders writing, is said once and never ends the run: what could not be written is written when there is room.
 
     Args:
         output_dir: where ``stdout.log`` and ``metrics.jsonl`` go; None = console only.
         tensorboard_dir: where TensorBoard's event files go; None = none are written.
         main: False on ranks other than 0, which stay silent.
+
+    Raises:
+        UserError: a file cannot be made at all, or a folder or a named pipe has its name.
     """
 
     def __init__(
@@ -72,18 +138,28 @@ class RunLog:
             return
         self._keep(_ConsoleHandler())
         if output_dir is not None:
-            output_dir = Path(output_dir)
-            self._keep(logging.FileHandler(output_dir / "stdout.log", encoding="utf-8"))
-            self._metrics = open(output_dir / "metrics.jsonl", "a", encoding="utf-8", buffering=1)
+            self._keep(_FileHandler(self._appended(Path(output_dir, "stdout.log"))))
+            self._metrics = self._appended(Path(output_dir, "metrics.jsonl"))
         if tensorboard_dir is not None:
-            from torch.utils.tensorboard import SummaryWriter  # imported late: it takes a second
+            from fragrant.events import EventFile  # imported late: it takes a while
 
-            self._board = SummaryWriter(str(tensorboard_dir))
+            with self._opening(tensorboard_dir):
+                self._board = EventFile(tensorboard_dir, tell=self.warn)
+
+    @contextlib.contextmanager
+    def _opening(self, path: str | Path) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            self.close()
+            raise UserError(f"'{error.filename or path}' cannot be written: {error.strerror or error}") from error
+
+    def _appended(self, path: Path) -> Appended:
+        with self._opening(path):
+            return Appended(path, tell=self.warn)
 
     def _keep(self, handler: logging.Handler) -> None:
-        handler.setFormatter(
-            logging.Formatter("%(message)s" if self._plain(handler) else LINE, datefmt="%m/%d %H:%M:%S")
-        )
+        handler.setFormatter(_Line("%(message)s" if self._plain(handler) else LINE, datefmt="%m/%d %H:%M:%S"))
         LOGGER.addHandler(handler)
         self._handlers.append(handler)
 
@@ -91,18 +167,18 @@ class RunLog:
         return self.terminal and isinstance(handler, _ConsoleHandler)  # people read it: no time stamp, no file name
 
     def say(self, text: str) -> None:
-        """One line for people, on the console and in stdout.log."""
+        """Writes one line for people, on the console and in stdout.log."""
         LOGGER.info(text, stacklevel=2)
 
     def warn(self, text: str) -> None:
         LOGGER.warning(text, stacklevel=2)
 
     def record(self, stats: dict, *, text: str = "", more: dict | None = None) -> None:
-        """One record: a ``json_stats`` line in the log, a JSON line in ``metrics.jsonl``.
+        """Writes one record: a ``json_stats`` line in the log, a JSON line in ``metrics.jsonl``.
 
         Args:
-            stats: what the line shows.
-            text: what a person at a terminal sees instead of the line; empty = nothing (the progress bar says it).
+            stats: the values that the line shows.
+            text: shown on a terminal instead of the line; empty = nothing (the progress bar shows it).
             more: further values for ``metrics.jsonl`` only.
         """
         line = LOGGER.makeRecord(LOGGER.name, logging.INFO, __file__, 99, json_stats(stats), (), None)
@@ -112,29 +188,25 @@ class RunLog:
             elif text:
                 handler.handle(LOGGER.makeRecord(LOGGER.name, logging.INFO, __file__, 99, text, (), None))
         if self._metrics is not None:
-            self._metrics.write(simplejson.dumps({**stats, **(more or {})}, sort_keys=True, ignore_nan=True) + "\n")
+            text = simplejson.dumps({**stats, **(more or {})}, sort_keys=True, ignore_nan=True)
+            self._metrics.write(f"{text}\n".encode(errors="backslashreplace"))
 
     def scalars(self, values: dict[str, float], step: int) -> None:
-        """TensorBoard scalars; nothing when it is off."""
+        """Writes scalars to TensorBoard; nothing when it is off."""
         if self._board is not None:
             for name, value in values.items():
-                self._board.add_scalar(name, value, step)
+                self._board.scalar(name, value, step)
 
     @property
     def has_board(self) -> bool:
-        """Is TensorBoard on?"""
+        """Whether TensorBoard is on."""
         return self._board is not None
 
     def picture(self, name: str, data: bytes, size: tuple[int, int], step: int) -> None:
-        """An encoded picture of this (width, height) for TensorBoard, a GIF that plays among them; nothing when it is
+        """Writes an encoded picture of this (width, height), or an animated GIF, to TensorBoard; nothing when it is
         off."""
         if self._board is not None:
-            from tensorboard.compat.proto.summary_pb2 import Summary
-
-            image = Summary.Image(width=size[0], height=size[1], colorspace=3, encoded_image_string=data)
-            writer = self._board.file_writer
-            assert writer is not None  # SummaryWriter makes it at once, and takes it away in close()
-            writer.add_summary(Summary(value=[Summary.Value(tag=name, image=image)]), step)
+            self._board.picture(name, data, size, step)
 
     def bar(self, steps: Iterator, *, total: int, title: str) -> tqdm:
         """A progress bar on a terminal; elsewhere an iterator that prints nothing."""
@@ -143,18 +215,20 @@ class RunLog:
         )
 
     def close(self) -> None:
-        for handler in self._handlers:
+        for sink in (self._metrics, self._board):  # before the lines: what fails now is still said
+            if sink is not None:
+                sink.close()
+        self._metrics = self._board = None
+        for handler in reversed(self._handlers):  # the console last, for the same reason
             LOGGER.removeHandler(handler)
             handler.close()
         self._handlers = []
         LOGGER.propagate = True
-        for sink in (self._metrics, self._board):
-            if sink is not None:
-                sink.close()
-        self._metrics = self._board = None
 
     def __enter__(self) -> "RunLog":
         return self
 
-    def __exit__(self, *exc_info) -> None:
+    def __exit__(self, kind: type | None, error: BaseException | None, trace) -> None:
+        if error is not None:
+            into_files(_last_words(error))
         self.close()

@@ -1,4 +1,4 @@
-"""Numbers from a score table: values in, values out."""
+"""Metrics of scores and labels: values in, values out."""
 
 import math
 from collections.abc import Sequence
@@ -17,12 +17,12 @@ EMPTY_CLASSES = ("left out", "is predicted", "always")
 
 
 class ScoreError(UserError):
-    """A score table that no number should be computed from."""
+    """A score table, or an argument, that no metric can be computed from."""
 
 
 def topk_correct(scores: Tensor, labels: Tensor, ks: Sequence[int] = (1, 5)) -> Tensor:
-    """(N, K), class numbers (N,) -> (len(ks), N) bool: is the label among the k best classes? With K < k classes, k is
-    K.
+    """Whether each label is among the k best classes: scores (N, K), class numbers (N,) -> (len(ks), N) bool. With K <
+    k classes, k is K.
 
     Equal scores rank by class number, as argmax has it, so the answer is the same on every device. A row with a NaN is
     never correct. Does not wait for the GPU."""
@@ -36,13 +36,23 @@ def topk_correct(scores: Tensor, labels: Tensor, ks: Sequence[int] = (1, 5)) -> 
 
 
 def topk_accuracy(scores: Tensor, labels: Tensor, ks: Sequence[int] = (1, 5)) -> Tensor:
-    """(N, K), (N,) -> (len(ks),) float64: percent of the rows that are correct within k; NaN for a table without
+    """Top-k accuracies in percent: scores (N, K), class numbers (N,) -> (len(ks),) float64; NaN for a table without
     rows."""
     return 100 * topk_correct(scores, labels, ks).double().mean(1)
 
 
+def not_finite(logits: Tensor) -> Tensor:
+    """(N, V, K) -> (N,) bool: is any logit of any view NaN or infinite? Then nothing is known about the video."""
+    return ~logits.isfinite().flatten(1).all(1)
+
+
+def in_words_not_finite(videos: int) -> str:
+    """What stands beside every number that such videos are in."""
+    return f"{videos} video{'s' if videos != 1 else ''} with NaN or infinite scores"
+
+
 def ensemble(logits: Tensor, *, space: str = "logits", method: str = "sum") -> Tensor:
-    """(N, V, K), the logits of every view of N videos -> (N, K): one score per video and class, float32 or better.
+    """Ensembles the views of each video: logits (N, V, K) of V views of N videos -> scores (N, K), float32 or better.
 
     Args:
         space: "logits" combines raw logits, as UniFormer's published numbers do; "softmax" combines probabilities, as
@@ -74,7 +84,7 @@ def ensemble(logits: Tensor, *, space: str = "logits", method: str = "sum") -> T
 
 
 def complete_order(ids: Tensor, num_videos: int) -> Tensor:
-    """Video ids (N,) in the order they were scored -> (N,) long: ``scores[complete_order(ids, n)]`` is in list order.
+    """Order that sorts scored videos by their ids (N,), (N,) long: ``scores[complete_order(ids, n)]`` is in list order.
 
     Raises:
         ScoreError: not every id of 0 .. num_videos - 1 is there exactly once; names those that are wrong.
@@ -104,7 +114,7 @@ def _some(numbers: list[int], most: int = 10) -> str:
 
 # --------------------------------------------------------------------------------------- one number, and how sure it is
 class Share(NamedTuple):
-    """So many of so many, with the Wilson interval of the percentage."""
+    """A proportion ``correct`` of ``total`` in percent, with its Wilson interval."""
 
     correct: int
     total: int
@@ -117,8 +127,8 @@ class Share(NamedTuple):
 
 
 def share(correct: int, total: int, *, z: float = 1.959964) -> Share:
-    """The Wilson (1927) score interval, 95 % for the default ``z``: it fits small sets, where the usual +- does not. In
-    percent."""
+    """Proportion in percent with its Wilson (1927) score interval, 95 % for the default ``z``: it fits small sets,
+    where the usual +- does not."""
     if not total:
         return Share(correct, total, math.nan, 0.0, 100.0)
     p, z2 = correct / total, z * z
@@ -129,8 +139,8 @@ def share(correct: int, total: int, *, z: float = 1.959964) -> Share:
 
 
 class McNemar(NamedTuple):
-    """Two models on the same videos: what only one of them has right, and how likely that is if they are equally
-    good."""
+    """Outcome of McNemar's test of two models on the same videos: the numbers that only one of them has right, and the
+    p-value."""
 
     both: int
     only_first: int
@@ -140,8 +150,8 @@ class McNemar(NamedTuple):
 
 
 def mcnemar(first: Tensor, second: Tensor) -> McNemar:
-    """(N,), (N,) bool: is each video right? Exact two-sided test (McNemar 1947): binomial with 1/2 over the videos that
-    differ."""
+    """McNemar's exact two-sided test (1947), binomial with 1/2 over the videos that differ; first, second: (N,) bool,
+    whether each model has each video right."""
     a, b = first.bool(), second.bool()
     only_a, only_b = int((a & ~b).sum()), int((~a & b).sum())
     differing, fewer = only_a + only_b, min(only_a, only_b)
@@ -152,20 +162,21 @@ def mcnemar(first: Tensor, second: Tensor) -> McNemar:
 
 # ------------------------------------------------------------------------------------------------------------- by class
 def predicted(scores: Tensor) -> Tensor:
-    """(N, K) -> (N,) class numbers; of equal scores the lower class; -1 for a row with a NaN."""
+    """Predicted classes: scores (N, K) -> (N,) class numbers; of equal scores the lower class; -1 for a row with a
+    NaN."""
     return scores.argmax(1).masked_fill(scores.isnan().any(1), -1)
 
 
 def confusion_matrix(predictions: Tensor, labels: Tensor, num_classes: int) -> Tensor:
-    """(N,), (N,) -> (K, K) long: row = true class, column = predicted class. A prediction of -1 (no score) is in no
-    column."""
+    """Confusion matrix: predictions (N,), labels (N,) -> (K, K) long, row = true class, column = predicted class. A
+    prediction of -1 (no score) is in no column."""
     keep = predictions >= 0
     cells = labels[keep] * num_classes + predictions[keep]
     return cells.bincount(minlength=num_classes**2).unflatten(0, (num_classes, num_classes))
 
 
 class ClassCounts(NamedTuple):
-    """Of every class: its videos, those of them that were recognised, and how often it was predicted; (K,) long
+    """Counts of every class: its videos, those of them that were recognised, and how often it was predicted; (K,) long
     each."""
 
     videos: Tensor
@@ -174,14 +185,15 @@ class ClassCounts(NamedTuple):
 
 
 def class_counts(predictions: Tensor, labels: Tensor, num_classes: int) -> ClassCounts:
-    """(N,), (N,) -> counts"""
+    """Counts each class in predictions (N,) and labels (N,)."""
     right = labels[predictions == labels]
     given = predictions[predictions >= 0]
     return ClassCounts(*(numbers.bincount(minlength=num_classes) for numbers in (labels, right, given)))
 
 
 def mean_class_accuracy(counts: ClassCounts, *, empty: str = "left out") -> float:
-    """Mean over the classes of the share of recognised videos, in percent; NaN where nothing counts.
+    """Mean class accuracy in percent: the mean over the classes of the share of recognised videos; NaN where no class
+    counts.
 
     Args:
         empty: a class without a video is "left out" (the usual definition), or counts 0 if it "is predicted" at all
@@ -207,7 +219,11 @@ def calibration_error(probs: Tensor, right: Tensor, *, bins: int = 15) -> float:
     Args:
         probs: (N, K), rows sum to 1.
         right: (N,) bool, is the most probable class the label?
+
+    Rows with a NaN have no confidence and are left out; NaN where no row is left.
     """
+    known = ~probs.isnan().any(1)
+    probs, right = probs[known], right[known]
     confidence, right = probs.double().amax(1), right.double()
     place = (confidence * bins).ceil().long().clamp(1, bins) - 1  # ranges (0, 1/bins], ...
     gaps = torch.zeros(bins, dtype=torch.float64).index_add_(0, place, right - confidence)
@@ -215,12 +231,14 @@ def calibration_error(probs: Tensor, right: Tensor, *, bins: int = 15) -> float:
 
 
 def average_precision(scores: Tensor, targets: Tensor) -> Tensor:
-    """(N, K) scores, (N, K) bool -> (K,) float64 in percent: area under each class's precision-recall steps; NaN
-    without a positive.
+    """Average precision of each class in percent, the area under its precision-recall steps: scores (N, K), targets (N,
+    K) bool -> (K,) float64; NaN without a positive.
 
-    Equal scores count as one step, so that the order of the videos does not matter.
-    """
-    columns = [_average_precision(scores[:, k].double(), targets[:, k].bool()) for k in range(scores.shape[1])]
+    Equal scores count as one step, so that the order of the videos does not matter. A row with a NaN is behind all
+    others."""
+    scores = scores.double()
+    scores = scores.masked_fill(scores.isnan().any(1, keepdim=True), -math.inf)
+    columns = [_average_precision(scores[:, k], targets[:, k].bool()) for k in range(scores.shape[1])]
     return 100 * torch.tensor(columns, dtype=torch.float64)
 
 
@@ -237,7 +255,7 @@ def _average_precision(scores: Tensor, positive: Tensor) -> float:
 
 # -------------------------------------------------------------------------------------------------------- by brightness
 class Group(NamedTuple):
-    """Videos of similar brightness: from ``low`` to ``high``, and how many of them are right."""
+    """A group of videos of similar brightness: from ``low`` to ``high``, and how many of them are right."""
 
     low: float
     high: float
@@ -245,11 +263,10 @@ class Group(NamedTuple):
 
 
 def by_quantile(values: Tensor, right: Tensor, *, groups: int = 4) -> list[Group]:
-    """(N,) values, (N,) bool -> equally many videos per group, from the lowest values to the highest; equal values stay
-    together.
+    """Groups videos by quantiles of a value, from the lowest to the highest: values (N,), right (N,) bool. Groups have
+    equally many videos, but equal values stay together.
 
-    Videos without a value (NaN) are in no group; fewer different values than groups give fewer groups.
-    """
+    Videos without a value (NaN) are in no group; fewer different values than groups give fewer groups."""
     known = ~values.isnan()
     values, order = values[known].double().sort(stable=True)
     right = right[known][order]
@@ -269,8 +286,8 @@ def by_quantile(values: Tensor, right: Tensor, *, groups: int = 4) -> list[Group
 
 
 def rank_correlation(first: Tensor, second: Tensor) -> float:
-    """(N,), (N,) -> Spearman's rank correlation, -1 .. 1; equal values share their mean rank. NaN where one of both
-    does not vary."""
+    """Spearman's rank correlation of two values (N,), -1 .. 1; equal values share their mean rank. NaN where one of
+    both does not vary."""
     ranks = torch.stack([_ranks(first), _ranks(second)])
     ranks -= ranks.mean(1, keepdim=True)
     lengths = ranks.norm(dim=1)
@@ -278,6 +295,6 @@ def rank_correlation(first: Tensor, second: Tensor) -> float:
 
 
 def _ranks(values: Tensor) -> Tensor:
-    """(N,) -> (N,) float64"""
+    """Ranks of values (N,) in ascending order, float64; equal values share their mean rank."""
     _, place, counts = values.unique(return_inverse=True, return_counts=True)
     return (counts.cumsum(0) - (counts - 1) / 2).double()[place]

@@ -1,8 +1,8 @@
-"""Files and modules from outside the package that register things: ``--import``, FRAGRANT_IMPORT, entry points.
+"""Plug-ins, files and modules from outside the package that register things: ``--import``, FRAGRANT_IMPORT, entry
+points.
 
-Never from a config file or a checkpoint: these only name the plug-ins that they were made with, so that an error can
-say which one is missing.
-"""
+Plug-ins are never loaded by a config file or a checkpoint: these only name the plug-ins that they were made with, so
+that an error can say which one is missing."""
 
 import argparse
 import importlib
@@ -18,6 +18,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from fragrant.errors import UserError
+from fragrant.files import expanded
 
 VARIABLE = "FRAGRANT_IMPORT"  # several are separated by os.pathsep; child processes get theirs through it
 GROUP = "fragrant.plugins"
@@ -38,16 +39,16 @@ def add_import_argument(parser: argparse.ArgumentParser) -> None:
 
 
 def load_plugins(given: Sequence[str] = ()) -> None:
-    """Imports those of installed packages, of FRAGRANT_IMPORT, and the given ones; child processes inherit them.
+    """Imports the plug-ins of installed packages, of FRAGRANT_IMPORT, and the given ones; child processes inherit them.
 
     Raises:
-        PluginError: one is missing, or fails.
+        PluginError: a plug-in is missing, or fails.
     """
     for entry in importlib.metadata.entry_points(group=GROUP):
         if entry.module not in _from_packages:
             _import(entry.module, f"entry point {entry.name} of {GROUP}")
             _from_packages.append(entry.module)
-    names = list(dict.fromkeys([*_from_environment(), *given]))
+    names = list(dict.fromkeys([*_from_environment(), *map(expanded, given)]))
     if names:
         os.environ[VARIABLE] = os.pathsep.join(names)
     for name in names:
@@ -70,7 +71,7 @@ def _is_file(name: str) -> bool:
 
 
 def _module_name(name: str) -> str:
-    """The module that a plug-in becomes; the same in every process, for what is pickled names it."""
+    """Name of the module that a plug-in becomes; the same in every process, since pickled objects name it."""
     if not _is_file(name):
         return name
     path = os.path.realpath(name)
@@ -103,31 +104,33 @@ sys.meta_path.append(_PluginFinder())
 
 # -------------------------------------------------------------------------------------------- what a file was made with
 def plugin_header() -> str:
-    """The first line of a config's text, "" without plug-ins."""
+    """First line of a config's text, which names the plug-ins; "" without any."""
     return f"{MARK}{json.dumps(loaded_plugins())}\n" if loaded_plugins() else ""
 
 
 def expect_plugins_of(text: str) -> None:
-    """Remembers what a config's text says that it was made with; reading the next config forgets it."""
+    """Remembers the plug-ins that a config's text names, until the next config is read."""
     first = text.split("\n", 1)[0]
     try:
         names = json.loads(first.removeprefix(MARK)) if first.startswith(MARK) else []
-    except ValueError:
+    except (ValueError, RecursionError):
         names = []
     expect_plugins(names if isinstance(names, list) else [])
 
 
 def expect_plugins(names: Iterable[str]) -> None:
-    _expected[:] = [str(name) for name in names]
+    _expected[:] = [name for name in names if isinstance(name, str) and name.isprintable()]
 
 
 def missing_plugins() -> list[str]:
-    """Those of the config or checkpoint read last that are not imported here; files count alike by their names."""
+    """Plug-ins of the config or checkpoint read last that are not imported here; files are compared by name, without
+    their folder."""
     here = {os.path.basename(name) for name in loaded_plugins()}
     return [name for name in _expected if os.path.basename(name) not in here]
 
 
 def missing_hint() -> str:
-    """``"... a plug-in that is not imported here; add --import my_net.py"``; "" where none is missing."""
+    """Hint for an error, ``"... a plug-in that is not imported here; add --import my_net.py"``; "" where no plug-in is
+    missing."""
     missing = " ".join(f"--import {name}" for name in missing_plugins())
     return f"what was read was made with a plug-in that is not imported here; add {missing}" if missing else ""

@@ -10,7 +10,10 @@ from fragrant.plugins import missing_hint
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """``"did you mean 'x'? "`` for the closest known name (upper and lower case count alike), or nothing."""
+    """Suggestion for an error, ``"did you mean 'x'? "``, of the closest known name (upper and lower case count alike),
+    or ""."""
+    if len(name) > 100:  # no name is so long, and comparing takes long
+        return ""
     by_lower = {candidate.lower(): candidate for candidate in known}
     close = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=0.6)
     return f"did you mean '{by_lower[close[0]]}'? " if close else ""
@@ -20,7 +23,7 @@ _BY_KEY: dict[str, "Registry"] = {}  # config key -> the registry that it picks 
 
 
 def registered_names(key: str) -> list[str]:
-    """The names that a config key may have as far as their files are imported: those of plug-ins among them."""
+    """Names that a config key may have as far as their files are imported, those of plug-ins among them."""
     return _BY_KEY[key].names() if key in _BY_KEY else []
 
 
@@ -48,7 +51,7 @@ class Registry(fvcore_registry.Registry):
         return sorted(name for name, _ in self)
 
     def get(self, name: str):
-        """The entry called ``name``.
+        """Returns the entry called ``name``.
 
         Raises:
             UserError: the name is not known.

@@ -17,19 +17,14 @@ from urllib.parse import quote, urlsplit
 from iopath.common.file_io import HTTPURLHandler, PathHandler, g_pathmgr, get_cache_dir
 
 from fragrant.errors import UserError
+from fragrant.files import is_address
 
-_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _WEB = ("http://", "https://", "ftp://")
 PATIENCE = 60.0  # seconds without a byte from the network, after which it counts as not reachable
 
 
 class RemoteError(UserError):
     """``"cannot be fetched: why"``: whoever asked puts in front what."""
-
-
-def is_address(path: str | os.PathLike) -> bool:
-    """Whether it is ``<scheme>://...`` rather than a path of this machine."""
-    return bool(_ADDRESS.match(os.fspath(path)))
 
 
 def joined(folder: str, name: str) -> str:

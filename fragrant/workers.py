@@ -1,10 +1,13 @@
 """Processes that make or check many videos side by side."""
 
+import contextlib
 import ctypes
 import multiprocessing
 import os
+import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -15,6 +18,8 @@ from tqdm import tqdm
 from fragrant.plugins import load_plugins
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
+PR_SET_NAME = 15  # of Linux' prctl.h
+PROCESS_NAME = "pt_data_worker"  # of reading processes, as ps and top show it: that of PyTorch's own
 
 
 def usable_cores() -> int:
@@ -24,41 +29,80 @@ def usable_cores() -> int:
 
 
 def keep_freed_memory() -> None:
-    """Memory that is freed stays with this process, up to 256 MB: the next clip needs it again, and new pages from the
-    system cost more than most of what is done with them. For glibc; elsewhere it does nothing."""
+    """Keeps freed memory with this process, up to 256 MB: the next clip needs it again, and new pages from the system
+    cost more than most of what is done with them. For glibc; elsewhere it does nothing."""
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
     if mallopt:
         for option, size in ((M_MMAP_THRESHOLD, 2**25), (M_TRIM_THRESHOLD, 2**28)):
             mallopt(option, size)
 
 
-def start_worker() -> None:
-    """One thread: more would stand in the way of the other processes. And a worker whose parent was killed would wait
-    for work for ever."""
-    torch.set_num_threads(1)
-    load_plugins()  # a forked worker has them already
-    parent = multiprocessing.parent_process()
-    if parent is not None:  # this is a worker
+def name_process(name: str) -> None:
+    """For ps and top; up to 15 letters, on Linux."""
+    prctl = getattr(ctypes.CDLL(None), "prctl", None) if sys.platform == "linux" else None
+    if prctl:
+        prctl(PR_SET_NAME, ctypes.c_char_p(name.encode()), 0, 0, 0)
 
-        def end_with_parent() -> None:
-            parent.join()
+
+def end_with_parent(before: Callable[[], object] = lambda: None) -> None:
+    """Watches, in a thread of this process, over the process that has started it: when that is gone, however it ended,
+    ``before`` is called and this one ends with exit code 1, whatever it is doing."""
+    started_by = os.getppid()
+    parent = multiprocessing.parent_process()  # another one, where a server forks the processes
+
+    def watch() -> None:
+        while os.getppid() == started_by and (parent is None or parent.is_alive()):
+            time.sleep(0.5)
+        try:
+            before()
+        finally:
             os._exit(1)
 
-        threading.Thread(target=end_with_parent, daemon=True).start()
+    threading.Thread(target=watch, daemon=True, name="parent watch").start()
 
 
-def worker_pool(workers: int) -> ProcessPoolExecutor:
-    """Forked workers start at once and need no main module that can be imported; they only read, draw and encode."""
+def ignore_signals(*names: str) -> None:
+    """A cluster and a terminal send their signals to every process of a run; the main one decides what follows."""
+    for name in names:
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_IGN)
+
+
+def start_worker() -> None:
+    """Sets up a worker process: one thread, as more would stand in the way of the other processes; ends it when its
+    parent is killed, or it would wait for work for ever."""
+    ignore_signals("SIGINT", "SIGUSR1", "SIGHUP")
+    # With it a pool ends its workers; a cluster sends it to all of a run, and the main process is to say so first.
+    signal.signal(signal.SIGTERM, lambda number, frame: threading.Timer(2.0, os._exit, [1]).start())
+    torch.set_num_threads(1)
+    load_plugins()  # a forked worker has them already
+    end_with_parent()
+
+
+@contextlib.contextmanager
+def worker_pool(workers: int) -> Iterator[ProcessPoolExecutor]:
+    """Builds a pool of forked workers, which start at once and need no main module that can be imported; they only
+    read, draw and encode.
+
+    When the block ends by an error or a signal, they end at once."""
     method = "fork" if "fork" in multiprocessing.get_all_start_methods() else None
-    return ProcessPoolExecutor(workers, multiprocessing.get_context(method), start_worker)
+    others = set(multiprocessing.active_children())
+    pool = ProcessPoolExecutor(workers, multiprocessing.get_context(method), start_worker)
+    try:
+        yield pool
+    except BaseException:
+        for process in set(multiprocessing.active_children()) - others:
+            process.kill()
+        pool.shutdown(wait=False, cancel_futures=True)
+        raise
+    pool.shutdown()
 
 
 def results_of(function: Callable, items: Sequence, *, workers: int, title: str) -> Iterator[tuple]:
-    """(item, ``function(item)``) as they get ready, with a progress bar; None in place of a result whose process died
-    on the way.
+    """Yields (item, ``function(item)``) as they get ready, with a progress bar; None in place of a result whose process
+    died on the way.
 
-    A process that dies takes no other item with it.
-    """
+    A process that dies takes no other item with it."""
     with tqdm(total=len(items), desc=title, unit="video", disable=not sys.stderr.isatty()) as bar:
         for item, result in _results(function, list(items), workers):
             bar.update()
@@ -83,7 +127,8 @@ def _results(function: Callable, items: list, workers: int) -> Iterator[tuple]:
 
 
 def _in_pool(function: Callable, items: list, workers: int) -> Iterator[tuple]:
-    """None, in the order given, for what was not finished when a process died."""
+    """Runs the items in a pool of processes; yields (item, result), and None as the result, in the order given, of
+    those not finished when a process died."""
     with worker_pool(workers) as pool:
         futures: dict[Future, object] = {pool.submit(function, item): item for item in items}
         broken = False

@@ -12,10 +12,11 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 
 # A room may import the rooms of lower floors, and its own files. Rooms on one floor are siblings.
 FLOORS = [
-    {"errors", "version", "files"},
-    {"plugins", "remote"},
+    {"errors", "version", "texts", "stand_ins"},
+    {"files"},
+    {"plugins", "appended", "remote"},
     {"registry"},
-    {"config", "distributed", "workers"},
+    {"config", "distributed", "workers", "events"},
     {"logs", "checkpoint", "metrics"},
     {"kernels", "synthetic"},
     {"layers"},
@@ -31,8 +32,8 @@ FLOOR_OF = {room: height for height, rooms in enumerate(FLOORS) for room in room
 CFG_FILES = {"engine/run.py", "engine/training.py", "engine/testing.py"}
 CFG_ROOMS = ("config/", "launch/")
 ADAPTER_FILES = ("models/",)
-# Who reads files of PyTorch: checkpoints and weights with their checksums; decoded frames, mapped; pickles of scores.
-READERS = {"fragrant/checkpoint.py", "fragrant/data/video/tensor_file.py", "fragrant/scores/pickles.py"}
+# Who reads files of PyTorch: checkpoints and weights with their checksums; decoded frames, mapped.
+READERS = {"fragrant/checkpoint.py", "fragrant/data/video/tensor_file.py"}
 LONGEST_FUNCTION = 60  # lines
 
 
@@ -151,14 +152,14 @@ def test_the_two_loops_stay_short(file, name):
 
 
 def test_only_the_loops_move_data_to_the_device():
-    """``batch.to(device)`` stands in the two loops and nowhere else."""
+    """``batch.to(device)`` stands where batches are gone through, the two loops and precise BN, and nowhere else."""
     places = []
     for path in FILES:
         for node in ast.walk(parsed(path)):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "to":
                 if isinstance(node.func.value, ast.Name) and node.func.value.id == "batch":
                     places.append(path.relative_to(PACKAGE).as_posix())
-    assert sorted(places) == ["engine/train.py", "runtime/evaluate.py"]
+    assert sorted(places) == ["engine/precise_bn.py", "engine/train.py", "runtime/evaluate.py"]
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "tools").glob("*.py")), ids=relative)

@@ -22,8 +22,9 @@ from fragrant.data import build_loader
 from fragrant.data.lists.errors import ListError
 from fragrant.data.lists.records import read_list
 from fragrant.data.video.frames import VideoError, open_frames
+from fragrant.files import is_address
 from fragrant.models.weights import WeightsError, read_checkpoint
-from fragrant.remote import RemoteError, below, fetched, is_address, joined
+from fragrant.remote import RemoteError, below, fetched, joined
 from fragrant.runtime.weights import existing
 
 

@@ -1,17 +1,19 @@
-"""Times the parts, each against its plain form in the same run.
+"""Times parts of the package, each against its plain or published form in the same run.
 
-python tools/benchmark.py model --cfg FILE KEY VALUE ...   forward, forward + backward, whole step of a config's model;
-ratio: plain / it
-python tools/benchmark.py objective --cfg FILE ...         a training step plain, with Mixup and with SV-Mix; ratio: to
-plain
-python tools/benchmark.py gpu --minutes 8 --out DIR        all that a GPU is judged by, the most important first, into
-DIR
-python tools/benchmark.py ram, or fam                      RAM or FAM next to its published form; ram TRAIN.PRECISION
-bf16: in that
-python tools/benchmark.py dgam                             gamma experts next to their published form; a GPU: their
-share of Swin-B's step python tools/benchmark.py loader --cfg FILE KEY VALUE ...  items next to reading alone: generated
-files, the training list
-python tools/benchmark.py shards KEY VALUE ...             the videos of the training list from shards and from files"""
+python tools/benchmark.py model --cfg FILE KEY VALUE ...
+    forward, forward + backward and whole step of a config's model; ratio: plain / it
+python tools/benchmark.py objective --cfg FILE KEY VALUE ...
+    a training step plain, with Mixup and with SV-Mix; ratio: to plain
+python tools/benchmark.py gpu --minutes 8 --out DIR
+    all that a GPU is judged by, the most important first, into DIR
+python tools/benchmark.py ram, or fam
+    RAM or FAM next to its published form; with TRAIN.PRECISION bf16, RAM in that
+python tools/benchmark.py dgam
+    gamma experts next to their published form; on a GPU their share of Swin-B's step
+python tools/benchmark.py loader --cfg FILE KEY VALUE ...
+    items next to reading alone: generated files, the training list
+python tools/benchmark.py shards KEY VALUE ...
+    the videos of the training list from shards and from files"""
 
 import sys
 
@@ -58,11 +60,8 @@ STEPS = {
     "model": (build.build_settings, benchmark_model),
     "objective": (build.build_objective_settings, benchmark_objective),
 }
-WHAT = {
-    "model": steps,
-    "objective": steps,
-    **dict.fromkeys(("ram", "fam", "dgam", "loader", "shards"), beside_published),
-}
+OTHERS = ("ram", "fam", "dgam", "loader", "shards")
+WHAT = {"model": steps, "objective": steps, **dict.fromkeys(OTHERS, beside_published)}
 
 
 def start(words: list[str]) -> int:

@@ -4,9 +4,11 @@ VALUE ..."""
 import sys
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from fragrant.errors import RunStopped
-from fragrant.launch import argument_parser, config_of, exit_code
+from fragrant.launch import argument_parser, config_of, exit_code, path_argument
+from fragrant.texts import say
 
 
 def main(arguments) -> None:
@@ -36,7 +38,7 @@ def main(arguments) -> None:
         checked = check_list(records, faults, **options)
         if split == "train":
             trained = places(records)
-        print("\n".join(summary(checked)))
+        say(summary(checked))
         write_table(Path(arguments.out, f"{name}.table.csv"), checked)
         if arguments.write_clean_list:
             write_clean_list(Path(arguments.out, f"{name}.csv"), checked, remote=remote_of(cfg))
@@ -50,13 +52,8 @@ def start(words: list[str]) -> int:
     from fragrant.workers import usable_cores
 
     parser = argument_parser(__doc__)
-    parser.add_argument(
-        "--list",
-        action="append",
-        default=[],
-        metavar="FILE",
-        help="a list file instead of those of the config; may be repeated",
-    )
+    listed: dict[str, Any] = {"type": path_argument, "action": "append", "default": [], "metavar": "FILE"}
+    parser.add_argument("--list", **listed, help="a list file instead of those of the config; may be repeated")
     parser.add_argument(
         "--split",
         action="append",
@@ -64,7 +61,7 @@ def start(words: list[str]) -> int:
         help="only this list of the config; may be repeated",
     )
     parser.add_argument(
-        "--out", default="check", metavar="DIR", help="folder for <list>.table.csv and the clean lists (default: check)"
+        "--out", default="check", type=path_argument, metavar="DIR", help="folder for <list>.table.csv and clean lists"
     )
     parser.add_argument(
         "--min-frames", type=int, metavar="N", help="shorter videos are problems (default: DATA.NUM_FRAMES)"

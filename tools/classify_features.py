@@ -1,11 +1,12 @@
-"""Classifies videos by their frozen features, made where they are missing: python tools/classify_features.py --cfg FILE
-KEY VALUE ..."""
+"""Classifies videos by their frozen features, computed where they are missing: python tools/classify_features.py --cfg
+FILE KEY VALUE ..."""
 
 import sys
 from pathlib import Path
 
 from fragrant.config import dump_cfg
 from fragrant.launch import argument_parser, config_of, exit_code, pick_device
+from fragrant.texts import say
 
 
 def main(arguments) -> None:
@@ -27,7 +28,7 @@ def main(arguments) -> None:
         tables = build_features(cfg, "clips" if arguments.clips else "frames", device, print)
         results = study.run(**tables)
         lines = describe_results(results, tables["test"].class_names)
-    print("\n".join(lines))
+    say(lines)
     print(
         "Results are in "
         f"{save_results(Path(cfg.OUTPUT_DIR), 'tables' if arguments.tables else 'classified', results, lines)}"

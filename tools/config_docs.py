@@ -5,23 +5,25 @@ import sys
 from pathlib import Path
 
 from fragrant.config.reference import reference
-from fragrant.launch import exit_code
+from fragrant.files import save_file
+from fragrant.launch import exit_code, path_argument
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "config.md"
 
 
 def main(path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(reference(), encoding="utf-8")
+    save_file(path, reference())
     print(f"The reference is in {path}")
 
 
 def start(words: list[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--to", type=Path, default=PAGE, metavar="FILE", help="where to write; default: docs/config.md")
+    parser.add_argument(
+        "--to", type=path_argument, default=PAGE, metavar="FILE", help="where to write; default: docs/config.md"
+    )
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     arguments = parser.parse_args(words)
-    return exit_code(lambda: main(arguments.to), debug=arguments.debug)
+    return exit_code(lambda: main(Path(arguments.to)), debug=arguments.debug)
 
 
 if __name__ == "__main__":

@@ -1,11 +1,13 @@
-"""Puts score tables together and says what follows: python tools/ensemble.py A/scores.npz B/scores.npz:0.5 --rule
+"""Combines or compares score tables: python tools/ensemble.py A/scores.npz B/scores.npz:0.5 --rule
 mean-softmax"""
 
 import argparse
 import sys
 from pathlib import Path
 
-from fragrant.launch import add_common_arguments, exit_code
+from fragrant.errors import RunStopped
+from fragrant.launch import add_common_arguments, exit_code, path_argument
+from fragrant.texts import say
 
 EPILOG = """\
 Tables of one checkpoint are one run (shards of a list, further clips or crops); different checkpoints are
@@ -21,10 +23,11 @@ Also read: result pickles of SlowFast, UniFormer, mmaction2 (*.pkl) and folders 
 
 def main(arguments) -> None:
     from fragrant.data.lists.records import read_list
-    from fragrant.scores.combine import combine, compare  # imported late: --help answers at once
+    from fragrant.scores.combine import combined, compare  # imported late: --help answers at once
+    from fragrant.scores.summary import name_not_finite
 
-    separator = arguments.separator
-    paths = [record.path for record in read_list(arguments.list, separator=separator)] if arguments.list else None
+    listed = read_list(arguments.list, separator=arguments.separator, bare=True) if arguments.list else []
+    paths = [record.path for record in listed] or None
     options = {
         "paths": paths,
         "rule": arguments.rule,
@@ -32,10 +35,14 @@ def main(arguments) -> None:
         "allow_missing": arguments.allow_missing,
     }
     if arguments.compare:
-        print("\n".join(compare(arguments.tables, **options)))
+        say(compare(arguments.tables, **options))
         return
     out, numbers = (Path(name) if name else None for name in (arguments.out, arguments.json))
-    print("\n".join(combine(arguments.tables, **options, per_class=arguments.per_class, out=out, numbers=numbers)))
+    more = {"per_class": arguments.per_class, "out": out, "numbers": numbers}
+    lines, summary = combined(arguments.tables, **options, **more)
+    say(lines)
+    if "not_finite" in summary:
+        raise RunStopped(name_not_finite(summary))
 
 
 def start(words: list[str]) -> int:
@@ -50,15 +57,22 @@ def start(words: list[str]) -> int:
     parser.add_argument(
         "--views", nargs="+", default=[], metavar="VIEW", help="clip numbers, crops (left centre right), enhancements"
     )
-    parser.add_argument("--list", metavar="FILE", help="the tested list, for pickles, which do not name their rows")
+    parser.add_argument(
+        "--list", type=path_argument, metavar="FILE", help="the tested list, for pickles, which do not name their rows"
+    )
     parser.add_argument("--separator", default=" ", help="between path and label in --list")
     parser.add_argument("--allow-missing", action="store_true", help="go on without videos or views that are missing")
     parser.add_argument("--compare", action="store_true", help="McNemar's test between two runs")
     parser.add_argument("--per-class", action="store_true", help="also the table of the classes")
     parser.add_argument(
-        "--out", metavar="FILE.npz", help="write the merged table, or of several runs the ensembled one"
+        "--out",
+        type=path_argument,
+        metavar="FILE.npz",
+        help="write the merged table, or of several runs the ensembled one",
     )
-    parser.add_argument("--json", metavar="FILE", help="write all numbers, also the confusion matrix")
+    parser.add_argument(
+        "--json", type=path_argument, metavar="FILE", help="write all numbers, also the confusion matrix"
+    )
     add_common_arguments(parser)
     arguments = parser.parse_intermixed_args(words)
     return exit_code(lambda: main(arguments), debug=arguments.debug, plugins=arguments.plugins)

@@ -5,8 +5,8 @@ import json
 import sys
 from pathlib import Path
 
-from fragrant.launch import add_common_arguments, exit_code
-from fragrant.remote import is_address
+from fragrant.files import is_address, save_file
+from fragrant.launch import add_common_arguments, exit_code, path_argument
 
 EPILOG = """\
 The file takes clips (N, C, T, H, W) of float32 pixel values 0..255 and gives logits (N, K). N is free, or 1 where
@@ -24,9 +24,8 @@ def main(arguments) -> None:
     beside = Path(arguments.checkpoint).name if is_address(arguments.checkpoint) else arguments.checkpoint
     path = Path(arguments.out) if arguments.out else Path(beside).with_suffix(suffix)
     done = export_model(model, facts["clip_shape"], path, to=arguments.to)
-    path.with_name(path.name + ".json").write_text(
-        json.dumps(facts | {"num_clips": done.num_clips or "any"}, indent=1), encoding="utf-8"
-    )
+    facts |= {"num_clips": done.num_clips or "any"}
+    save_file(path.with_name(path.name + ".json"), json.dumps(facts, indent=1))
     number = "one clip at a time" if done.num_clips else "any number of clips"
     shape = " x ".join(map(str, facts["clip_shape"]))
     print(f"{done.path}: {arguments.to}, {number} of {shape}, {len(facts['class_names'])} classes")
@@ -37,10 +36,17 @@ def start(words: list[str]) -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--checkpoint", required=True, metavar="FILE", help="trained weights; the config is inside")
+    parser.add_argument(
+        "--checkpoint", required=True, type=path_argument, metavar="FILE", help="trained weights; the config is inside"
+    )
     parser.add_argument("--to", required=True, choices=("onnx", "torch.export", "torchscript"), help="the format")
-    parser.add_argument("--out", metavar="FILE", help="default: beside the checkpoint")
-    parser.add_argument("--cfg", metavar="FILE", help="a config in place of the checkpoint's, for files from elsewhere")
+    parser.add_argument("--out", type=path_argument, metavar="FILE", help="default: beside the checkpoint")
+    parser.add_argument(
+        "--cfg",
+        type=path_argument,
+        metavar="FILE",
+        help="a config in place of the checkpoint's, for files from elsewhere",
+    )
     parser.add_argument(
         "--opts", nargs="*", default=[], metavar="KEY VALUE", help="overrides, for example DATA.TEST_CROP_SIZE 224"
     )

@@ -1,11 +1,11 @@
-"""Parameters, multiply-adds and activation memory: python tools/model_info.py --cfg configs/arid/uniformer_s.yaml KEY
-VALUE ..."""
+"""Prints parameters, multiply-adds and activation memory of models: python tools/model_info.py --cfg
+configs/arid/uniformer_s.yaml KEY VALUE ..."""
 
 import argparse
 import sys
-from pathlib import Path
 
-from fragrant.launch import add_common_arguments, exit_code
+from fragrant.files import expanded, save_file
+from fragrant.launch import add_common_arguments, exit_code, path_argument
 
 
 def main(arguments) -> None:
@@ -16,19 +16,25 @@ def main(arguments) -> None:
     if arguments.cfg:
         print(part_table(build_cost(load_cfg(arguments.cfg, arguments.rest), arguments.cfg)))
         return
-    table = config_table([build_cost(load_cfg(path), path) for path in sorted(arguments.rest)])
+    table = config_table([build_cost(load_cfg(expanded(path)), path) for path in sorted(arguments.rest)])
     if arguments.write:
-        Path(arguments.write).write_text(f"{ABOUT}{table}\n", encoding="utf-8")
+        save_file(arguments.write, f"{ABOUT}{table}\n")
     print(table)
 
 
 def start(words: list[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
-        "--cfg", metavar="FILE", help="one config, in parts; without it the others are yaml files, a line each"
+        "--cfg",
+        type=path_argument,
+        metavar="FILE",
+        help="one config, in parts; without it the others are yaml files, a line each",
     )
     parser.add_argument(
-        "--write", metavar="FILE", help="write the lines as a README: --write configs/README.md configs/*/*.yaml"
+        "--write",
+        type=path_argument,
+        metavar="FILE",
+        help="write the lines as a README: --write configs/README.md configs/*/*.yaml",
     )
     parser.add_argument("rest", nargs="*", metavar="KEY VALUE | FILE", help="overrides of --cfg, or yaml files")
     add_common_arguments(parser)

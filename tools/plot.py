@@ -1,9 +1,9 @@
-"""Training curves of several runs side by side: python tools/plot.py output/run1 output/run2 --to curves.png"""
+"""Plots training curves of several runs side by side: python tools/plot.py output/run1 output/run2 --to curves.png"""
 
 import argparse
 import sys
 
-from fragrant.launch import add_common_arguments, exit_code
+from fragrant.launch import add_common_arguments, exit_code, path_argument
 
 
 def main(arguments) -> None:
@@ -15,9 +15,15 @@ def main(arguments) -> None:
 
 def start(words: list[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("runs", nargs="+", metavar="RUN", help="OUTPUT_DIR of a run, or its metrics.jsonl")
     parser.add_argument(
-        "--to", default="curves.png", metavar="FILE", help="where to write: .png, .svg or .pdf; default curves.png"
+        "runs", nargs="+", type=path_argument, metavar="RUN", help="OUTPUT_DIR of a run, or its metrics.jsonl"
+    )
+    parser.add_argument(
+        "--to",
+        default="curves.png",
+        type=path_argument,
+        metavar="FILE",
+        help="where to write: .png, .svg or .pdf; default curves.png",
     )
     parser.add_argument("--names", nargs="+", metavar="NAME", help="what to call the runs; default: their folders")
     add_common_arguments(parser)

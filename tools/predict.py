@@ -1,11 +1,13 @@
-"""Says what videos show: python tools/predict.py --checkpoint best.pyth video.mp4 folder ..."""
+"""Predicts the actions in videos: python tools/predict.py --checkpoint best.pyth video.mp4 folder ..."""
 
 import argparse
 import sys
 import time
+from typing import Any
 
-from fragrant.errors import UserError
-from fragrant.launch import add_common_arguments, exit_code
+from fragrant.errors import RunStopped, UserError
+from fragrant.launch import add_common_arguments, exit_code, path_argument
+from fragrant.texts import printable
 
 
 def main(arguments) -> None:
@@ -18,7 +20,7 @@ def main(arguments) -> None:
     predictor = load_predictor(
         arguments.checkpoint, cfg_path=arguments.cfg, pairs=arguments.opts, device=arguments.device
     )
-    paths, began, clips, failed = find_videos(arguments.videos), time.perf_counter(), 0, 0
+    paths, began, clips, failed, lost = find_videos(arguments.videos), time.perf_counter(), 0, 0, 0
     if arguments.sliding is None:
         found = predictor.predict_all(paths, top=arguments.top, num_workers=arguments.workers)
     else:
@@ -29,24 +31,30 @@ def main(arguments) -> None:
         print(csv_header(min(arguments.top, len(predictor.class_names)), predictor.choices))
     for prediction in tqdm(found, total=len(paths), unit="video", disable=not sys.stderr.isatty(), leave=False):
         clips, failed = clips + prediction.num_clips, failed + bool(prediction.error)
+        lost += prediction.not_finite
         if prediction.error:
-            tqdm.write(f"error: {prediction.error}", file=sys.stderr)
+            tqdm.write(printable(f"error: {prediction.error}"), file=sys.stderr)
         if not prediction.error or arguments.form != "text":
             tqdm.write(WRITERS[arguments.form](prediction), file=sys.stdout)
     seconds = time.perf_counter() - began
     rate = f"{len(paths) / seconds:.1f} videos/s, {clips / seconds:.1f} clips/s"
     print(f"{len(paths)} videos in {seconds:.1f} s: {rate} on {predictor.device}", file=sys.stderr)
-    if failed:
-        raise UserError(f"{failed} of {len(paths)} videos cannot be read")
+    if failed > lost:
+        raise UserError(f"{failed - lost} of {len(paths)} videos cannot be read")
+    if lost:
+        raise RunStopped(f"{lost} of {len(paths)} videos have NaN or infinite scores")
 
 
 def start(words: list[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("videos", nargs="+", metavar="VIDEO", help="video files, or folders of them")
     parser.add_argument(
-        "--checkpoint", required=True, metavar="FILE", help="trained weights; config and class names are inside"
+        "videos", nargs="+", type=path_argument, metavar="VIDEO", help="video files, or folders of them"
     )
-    parser.add_argument("--cfg", metavar="FILE", help="a config in place of the checkpoint's, for files from elsewhere")
+    file: dict[str, Any] = {"type": path_argument, "metavar": "FILE"}
+    parser.add_argument(
+        "--checkpoint", required=True, **file, help="trained weights; config and class names are inside"
+    )
+    parser.add_argument("--cfg", **file, help="a config in place of the checkpoint's, for files from elsewhere")
     parser.add_argument(
         "--opts", nargs="*", default=[], metavar="KEY VALUE", help="overrides, for example TEST.NUM_ENSEMBLE_VIEWS 1"
     )

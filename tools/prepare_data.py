@@ -5,7 +5,8 @@ import sys
 from pathlib import Path
 
 from fragrant.errors import RunStopped
-from fragrant.launch import add_common_arguments, exit_code
+from fragrant.launch import add_common_arguments, exit_code, path_argument
+from fragrant.texts import say
 
 
 def main(arguments) -> None:
@@ -30,13 +31,13 @@ def main(arguments) -> None:
             found, lines = pack_set(found, arguments.root, out, **size)
             root, unreadable = str(out), [*unreadable, *lines]
         print(f"{arguments.set} {found.edition}".strip() + f" -> {out}")
-        print("\n".join(write_set(found, root, out)))
+        say(write_set(found, root, out))
         name = LISTS if arguments.set == PACK else arguments.set
         sets = f"TRAIN.DATASET {name} TEST.DATASET {name}"
         classes = f" MODEL.NUM_CLASSES {len(found.class_names)}" if found.class_names else ""
         print(f"use: {sets} DATA.PATH_TO_DATA_DIR {out} DATA.PATH_PREFIX {root}{more}{classes}")
     if unreadable:
-        print("\n".join(unreadable))
+        say(unreadable)
         done = "unpacked" if arguments.frames else "packed"
         raise RunStopped(f"{len(unreadable)} video(s) cannot be {done}, see above; the lists are without them")
 
@@ -44,7 +45,7 @@ def main(arguments) -> None:
 def start(words: list[str]) -> int:
     from fragrant.data.prepare.arguments import set_parser
 
-    parser = set_parser(__doc__)
+    parser = set_parser(__doc__, path_argument)
     add_common_arguments(parser)
     arguments = parser.parse_args(words)
     return exit_code(lambda: main(arguments), debug=arguments.debug, plugins=arguments.plugins)

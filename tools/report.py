@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from fragrant.config import cfg_from_text
-from fragrant.launch import add_common_arguments, exit_code
+from fragrant.launch import add_common_arguments, exit_code, path_argument
 
 
 def main(arguments) -> None:
@@ -25,11 +25,15 @@ def main(arguments) -> None:
 
 def start(words: list[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("scores", help="the OUTPUT_DIR of a test, or a score table (scores.npz)")
-    parser.add_argument("--log", metavar="FILE", help="metrics.jsonl of the training; default: beside the scores")
+    parser.add_argument("scores", type=path_argument, help="the OUTPUT_DIR of a test, or a score table (scores.npz)")
+    parser.add_argument(
+        "--log", type=path_argument, metavar="FILE", help="metrics.jsonl of the training; default: beside the scores"
+    )
     parser.add_argument("--rule", help="how views become a video's score; default: as the test did")
     parser.add_argument("--mistakes", type=int, default=12, metavar="N", help="videos whose frames are shown")
-    parser.add_argument("--to", metavar="FILE", help="where to write; default: report.html beside the scores")
+    parser.add_argument(
+        "--to", type=path_argument, metavar="FILE", help="where to write; default: report.html beside the scores"
+    )
     add_common_arguments(parser)
     arguments = parser.parse_args(words)
     return exit_code(lambda: main(arguments), debug=arguments.debug, plugins=arguments.plugins)

@@ -1,7 +1,8 @@
-"""Trains and tests what a config describes: python tools/run_net.py --cfg configs/demo/uniformer_xs.yaml KEY VALUE
+"""Trains and tests the model of a config: python tools/run_net.py --cfg configs/demo/uniformer_xs.yaml KEY VALUE
 ..."""
 
 import sys
+from functools import partial
 
 from fragrant.config import dump_cfg
 from fragrant.launch import argument_parser, config_and_environments, exit_code, launch
@@ -14,7 +15,8 @@ def main(arguments) -> int:
         return 0
     from fragrant.engine.run import run  # imported late: --help and config errors answer at once
 
-    return launch(run, cfg, places, debug=arguments.debug)
+    job = partial(run, accept_changes=arguments.accept_changes)
+    return launch(job, cfg, places, debug=arguments.debug)
 
 
 def start(words: list[str]) -> int:

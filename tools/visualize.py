@@ -1,22 +1,23 @@
 """Draws what a trained model looks at in one video: frames above, maps below, as a PNG and an mp4.
 
-  python tools/visualize.py --checkpoint best.pyth --video x.mp4 --layer blocks3.0 --class jump   (Grad-CAM, any model)
-  python tools/visualize.py --what attention --checkpoint best.pyth --video x.mp4 --layer blocks3
-  (UniFormer)
-  python tools/visualize.py --what fam --checkpoint output/demo_fragrant_xs/checkpoints/best.pyth --video x.mp4
-  python tools/visualize.py --what ram --at 0.5 0.4 0.6 --checkpoint output/demo_fragrant_xs/checkpoints/best.pyth
-  --video x.mp4
-  python tools/visualize.py --what mix --with y.mp4 --lam 0.5 --checkpoint best.pyth --video x.mp4   (SV-Mix: a PNG
-  alone)
+  Grad-CAM, for any model:
+    python tools/visualize.py --checkpoint best.pyth --video x.mp4 --layer blocks3.0 --class jump
+  attention, for UniFormer:
+    python tools/visualize.py --what attention --checkpoint best.pyth --video x.mp4 --layer blocks3
+  FAM and RAM, for FRAGRANT:
+    python tools/visualize.py --what fam --checkpoint best.pyth --video x.mp4
+    python tools/visualize.py --what ram --at 0.5 0.4 0.6 --checkpoint best.pyth --video x.mp4
+  SV-Mix, a PNG alone:
+    python tools/visualize.py --what mix --with y.mp4 --lam 0.5 --checkpoint best.pyth --video x.mp4
 
-The checkpoint knows its config; KEY VALUE pairs override it.
+The checkpoint holds its config; KEY VALUE pairs override it.
 """
 
 import sys
 from pathlib import Path
 
 from fragrant.inference.build import load_mixer, load_predictor
-from fragrant.launch import argument_parser, exit_code
+from fragrant.launch import argument_parser, exit_code, path_argument
 from fragrant.report.maps import save_maps
 from fragrant.report.maps_by_name import MAPS, maps_of
 from fragrant.report.mix_picture import save_mix
@@ -46,8 +47,8 @@ def main(arguments) -> None:
 
 def start(words: list[str]) -> int:
     parser = argument_parser(__doc__)
-    parser.add_argument("--checkpoint", required=True, metavar="FILE", help="a trained model")
-    parser.add_argument("--video", required=True, metavar="FILE", help="the video to look at")
+    parser.add_argument("--checkpoint", required=True, type=path_argument, metavar="FILE", help="a trained model")
+    parser.add_argument("--video", required=True, type=path_argument, metavar="FILE", help="the video to look at")
     parser.add_argument(
         "--what",
         choices=[*MAPS, "mix"],
@@ -63,11 +64,16 @@ def start(words: list[str]) -> int:
     parser.add_argument(
         "--at", type=float, nargs=3, metavar=("T", "Y", "X"), help="attention, ram: of one place, from 0 to 1"
     )
-    parser.add_argument("--with", dest="partner", metavar="FILE", help="mix: the video to mix with")
+    parser.add_argument("--with", dest="partner", type=path_argument, metavar="FILE", help="mix: the video to mix with")
     parser.add_argument(
         "--lam", type=float, default=0.5, help="mix: the share of the first video that is asked for; default 0.5"
     )
-    parser.add_argument("--out", metavar="PNG", help="picture to write, the mp4 beside it; default <video>_<what>.png")
+    parser.add_argument(
+        "--out",
+        type=path_argument,
+        metavar="PNG",
+        help="picture to write, the mp4 beside it; default <video>_<what>.png",
+    )
     arguments = parser.parse_intermixed_args(words)
     return exit_code(lambda: main(arguments), debug=arguments.debug, plugins=arguments.plugins)
 

@@ -1,1 +1,1 @@
-"""Time and memory, each beside the plain or the published form in the same run."""
+"""Benchmarks of time and memory, each beside the plain or the published form in the same run."""

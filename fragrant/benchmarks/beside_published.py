@@ -1,4 +1,4 @@
-"""The rows of a table that sets forms of a computation beside the published one."""
+"""Rows of a table that compares forms of a computation with the published one."""
 
 from torch import Tensor
 
@@ -10,8 +10,8 @@ def heading(title: str) -> str:
 
 
 def rows(title: str, results: dict[str, Measured], outputs: dict[str, Tensor]) -> list[str]:
-    """One line per form. Faster, smaller: the published figure over this one's; difference: the largest, over the
-    standard deviation."""
+    """Table rows, one per form. Faster, smaller: the published form's time and memory over this one's; difference: the
+    largest of the outputs, over their standard deviation."""
     first, expected = results["published"], outputs["published"].float()
     lines = []
     for name, result in results.items():

@@ -1,7 +1,8 @@
-"""From the config to what is measured: settings of a model, items of a loader."""
+"""Builds what is measured from the config: settings of a model, items of a loader."""
 
 import os
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -15,7 +16,8 @@ from fragrant.benchmarks.shards import benchmark_shards, packed
 from fragrant.benchmarks.timing import machine
 from fragrant.config import changed
 from fragrant.data import build_dataset, build_loader
-from fragrant.data.build import frame_opener
+from fragrant.data.build import frame_opener, hand_over
+from fragrant.data.clips import ClipDataset
 from fragrant.data.lists.errors import ListError
 from fragrant.data.lists.records import VideoRecord
 from fragrant.objectives import build_objective
@@ -32,14 +34,14 @@ from fragrant.workers import keep_freed_memory, usable_cores
 
 
 def benchmark_batch(cfg: CfgNode, n: int, device: torch.device) -> tuple[Tensor, Tensor]:
-    """``n`` random clips and labels as the config's training has them; seeds what follows."""
+    """Random batch of ``n`` clips and labels as in the config's training; also seeds the random generators."""
     prepare_device(cfg, device)
     size = cfg.DATA.TRAIN_CROP_SIZE
     return random_batch(n, num_frames=cfg.DATA.NUM_FRAMES, size=size, num_classes=cfg.MODEL.NUM_CLASSES, device=device)
 
 
 def build_settings(cfg: CfgNode, device: torch.device) -> list[Setting]:
-    """The plain setting, then the config's."""
+    """Builds the settings to compare: the plain one, then the config's."""
     settings = []
     choices = [("fp32", False, False), (cfg.TRAIN.PRECISION, cfg.TRAIN.CHANNELS_LAST, cfg.TRAIN.COMPILE)]
     for name, channels_last, compiled in choices:
@@ -73,12 +75,13 @@ DGAM_SWIN_B = {
 
 
 def dgam_step(cfg: CfgNode):
-    """The config if its model is DGAM, else with DGAM in front of Swin-B, as published."""
+    """The config of DGAM's training step: the given one if its model is DGAM, else DGAM in front of Swin-B, as
+    published."""
     return cfg if cfg.MODEL.MODEL_NAME == "DGAM" else changed(cfg, DGAM_SWIN_B)
 
 
 def dgam_benchmark(cfg: CfgNode, device: torch.device, *, clips: int, rounds: int) -> str:
-    """The table of ``benchmark_dgam``; then, on a GPU or where the config's model is DGAM, the share of its training
+    """Table of ``benchmark_dgam``; then, on a GPU or where the config's model is DGAM, the share of its training
     step."""
     table = benchmark_dgam(dark_clips(clips, device=device), rounds=rounds)
     if device.type == "cpu" and cfg.MODEL.MODEL_NAME != "DGAM":
@@ -104,20 +107,34 @@ LOADER_WORKS: dict[str, tuple[str, dict[str, object]]] = {
 
 
 def build_works(cfg: CfgNode) -> list[Work]:
-    """The items of ``benchmark_loader`` with the config's frames, rates and sizes."""
+    """Builds the items of ``benchmark_loader`` with the config's frames, rates and sizes."""
 
     def work(name: str, split: str, changes: dict) -> Work:
         its_cfg = changed(cfg, changes)
-        return Work(name, lambda paths: build_dataset(its_cfg, split, [VideoRecord(path, 0) for path in paths])[0])
+        frames = hand_over(its_cfg, split)
+
+        def dataset_of(paths: Sequence[str]) -> ClipDataset:
+            records = [VideoRecord(path, 0) for path in paths]
+            return build_dataset(its_cfg, split, records, hand_over=frames)[0]
+
+        return Work(name, dataset_of)
 
     split, changes = LOADER_WORKS["test, 4 x 3 views"]
-    reduced = {**changes, "DATA.DECODE_SHORT_SIDE": cfg.TEST.SHORT_SIDE or cfg.DATA.TEST_CROP_SIZE}
-    works = [work(name, *setting) for name, setting in LOADER_WORKS.items()]
+    reduced = {
+        **changes,
+        "DATA.TRANSFORM_ON": "cpu",
+        "DATA.DECODE_SHORT_SIDE": cfg.TEST.SHORT_SIDE or cfg.DATA.TEST_CROP_SIZE,
+    }
+    works = []
+    for name, (split_of, own) in LOADER_WORKS.items():
+        works.append(work(name, split_of, own | {"DATA.TRANSFORM_ON": "cpu"}))
+        if name != "the same, published order":
+            works.append(work("the same, on the device", split_of, own | {"DATA.TRANSFORM_ON": "device"}))
     return [*works, work("the same, resized while decoding", split, reduced)]
 
 
 def loader_benchmark(cfg: CfgNode, *, rounds: int, list_files: int) -> str:
-    """The table of ``benchmark_loader`` over generated files and, where there is one, the first files of the training
+    """Table of ``benchmark_loader`` over generated files and, where there is one, the first files of the training
     list."""
     torch.set_num_threads(1)  # both as in a reading process
     keep_freed_memory()
@@ -155,7 +172,8 @@ def shards_benchmark(cfg: CfgNode, *, rounds: int, list_files: int) -> str:
 
 
 def build_objective_settings(cfg: CfgNode, device: torch.device) -> list[Setting]:
-    """The config's model trained plainly, with Mixup and with SV-Mix, everything else alike."""
+    """Builds the settings to compare: the config's model trained plainly, with Mixup and with SV-Mix, everything else
+    alike."""
     ways: dict[str, dict[str, object]] = {
         "plain": {"MIXUP.ENABLE": False},
         "mixup": {"MIXUP.ENABLE": True, "MIXUP.TYPE": "mixup"},

@@ -1,4 +1,5 @@
-"""The depthwise 3D convolution on a GPU: the Triton kernels next to cuDNN, and next to what the chip allows."""
+"""Benchmark of the depthwise 3D convolution on a GPU: the Triton kernels next to cuDNN, and next to the chip's
+limits."""
 
 from collections.abc import Callable
 from functools import partial
@@ -18,7 +19,7 @@ FMA_PER_CLOCK = 128  # of one multiprocessor, in float32
 
 
 class Ceilings(NamedTuple):
-    """What the GPU does at most: bytes per second (a copy, measured), float32 multiply-adds per second (by its data
+    """Highest rates of the GPU: bytes per second (a copy, measured), float32 multiply-adds per second (by its data
     sheet)."""
 
     bytes: float
@@ -33,7 +34,8 @@ class Ceilings(NamedTuple):
         return cls(2 * COPIED_BYTES / seconds(lambda: target.copy_(source)), cores * FMA_PER_CLOCK * clock)
 
     def floor(self, layer: "Layer", dtype: torch.dtype) -> float:
-        """Seconds: the maps once through memory, or a multiply-add for each output and tap."""
+        """Fewest seconds of a layer: for moving the maps once through memory, or for a multiply-add for each output and
+        tap."""
         moved = (layer.inputs + layer.outputs) * dtype.itemsize / self.bytes
         return max(moved, layer.outputs * layer.taps / self.multiply_adds)
 
@@ -72,14 +74,14 @@ class Layer(NamedTuple):
 
 
 def seconds(function: Callable[[], object]) -> float:
-    """Median over many calls, with caches emptied before each."""
+    """Median seconds over many calls, with caches emptied before each."""
     from triton.testing import do_bench
 
     return do_bench(function, warmup=20, rep=60, return_mode="median") * 1e-3
 
 
 def passes_of(layer: Layer, dtype: torch.dtype, device: torch.device) -> dict[str, dict[str, Callable[[], object]]]:
-    """Pass -> implementation -> a function that runs it. cuDNN in both memory formats."""
+    """Functions that run each pass: pass -> implementation -> function. cuDNN in both memory formats."""
     from fragrant.kernels import depthwise_triton
 
     generator = torch.Generator(device).manual_seed(0)
@@ -114,11 +116,11 @@ def passes_of(layer: Layer, dtype: torch.dtype, device: torch.device) -> dict[st
 
 
 def benchmark_depthwise(*, clips: int, device: torch.device, dtype: torch.dtype | None = None) -> str:
-    """A table: milliseconds of each pass, how often the kernels fit into the better cuDNN's time, and their multiple of
+    """Table of the milliseconds of each pass, the kernels' speedup over the faster cuDNN form, and their multiple of
     the floor.
 
     Args:
-        dtype: None is bfloat16.
+        dtype: number format; None is bfloat16.
 
     Raises:
         UserError: no GPU, or no Triton.

@@ -1,4 +1,4 @@
-"""What DGAM's frame statistics and gamma experts cost, next to their published form in the same run."""
+"""Benchmark of DGAM's frame statistics and gamma experts, next to their published form in the same run."""
 
 from collections.abc import Callable
 from functools import partial
@@ -16,8 +16,8 @@ from fragrant.layers.normalize import ClipNormalize
 
 
 def dark_clips(n: int, *, num_frames: int = 32, size: int = 224, device: torch.device) -> Tensor:
-    """Normalised clips (N, 3, T, S, S) of whole pixel values, each with an exposure of its own, most of their pixels
-    dark."""
+    """Random normalised clips (N, 3, T, S, S) of whole pixel values, each with an exposure of its own, most of their
+    pixels dark."""
     exposures = torch.linspace(0.05, 1, n, device=device).view(-1, 1, 1, 1, 1)
     generator = torch.Generator(device).manual_seed(0)
     pixels = (
@@ -27,8 +27,8 @@ def dark_clips(n: int, *, num_frames: int = 32, size: int = 224, device: torch.d
 
 
 def benchmark_dgam(clips: Tensor, *, rounds: int = 5) -> str:
-    """A table of the statistics alone and of statistics, gate and experts together, under the published rule of
-    choice."""
+    """Table of time and memory of the statistics alone, and of statistics, gate and experts together, under the
+    published rule of choice."""
     num_frames = clips.shape[2]
     torch.manual_seed(0)
     published = PublishedGammaExperts(num_frames, tau=PUBLISHED_TAU).to(clips.device)

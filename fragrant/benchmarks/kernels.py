@@ -1,4 +1,5 @@
-"""Every Triton kernel compiled, without a GPU: what it uses of the chip, and how fast it could be at most."""
+"""Table of the Triton kernels, compiled without a GPU: the resources that each uses, and how fast it could be at
+most."""
 
 from fragrant.errors import UserError
 from fragrant.kernels.taps import triton_is_installed
@@ -6,12 +7,12 @@ from fragrant.kernels.variants import all_variants
 
 
 def kernel_table(*, capability: int, bandwidth: float) -> str:
-    """A row for each variant: registers of a thread, bytes that it spills, shared memory, bytes moved for one clip,
-    their floor.
+    """Table with a row for each variant: registers of a thread, bytes that it spills, shared memory, bytes moved for
+    one clip, their floor.
 
     Args:
-        capability: of the GPU to compile for: 80 (A100), 90 (H100, H200), 100 (B200).
-        bandwidth: of its memory, in bytes per second.
+        capability: compute capability of the GPU to compile for: 80 (A100), 90 (H100, H200), 100 (B200).
+        bandwidth: that of the GPU's memory, in bytes per second.
 
     Raises:
         UserError: Triton is not installed, or an unknown capability.

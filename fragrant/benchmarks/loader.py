@@ -1,5 +1,4 @@
-"""What a training or test item costs on one core, next to reading its frames and doing nothing else, in the same
-run."""
+"""Benchmark of making a training or test item on one core, next to only reading its frames, in the same run."""
 
 import itertools
 import random
@@ -17,7 +16,7 @@ import av
 import numpy as np
 from torch import Tensor
 
-from fragrant.data.clips import ClipDataset, VideoClips, make_batch
+from fragrant.data.clips import ClipDataset, Unreadable, VideoClips, VideoFrames, collate
 from fragrant.data.loader import ClipLoader, EvaluationBatches
 from fragrant.data.video.frames import VideoFile, open_frames
 from fragrant.data.video.packets import Doubtful, list_packets
@@ -32,7 +31,7 @@ STAGES = ("open", "decode", "convert", "augment", "collate")
 
 
 class Work(NamedTuple):
-    """One kind of item, made from every one of some files: ``dataset_of(paths)`` -> ClipDataset."""
+    """A kind of item to measure; ``dataset_of(paths)`` makes the ClipDataset that has one such item per file."""
 
     name: str
     dataset_of: Callable[[Sequence[str]], ClipDataset]
@@ -40,7 +39,8 @@ class Work(NamedTuple):
 
 # ---------------------------------------------------------------------------------------------------------------- files
 def generated_files(folder: Path) -> dict[str, list[str]]:
-    """H.264 clips of 10 s in two sizes, with a key frame every 1, 12 and 250 frames; x264's defaults otherwise."""
+    """Writes H.264 clips of 10 s in two sizes, with a key frame every 1, 12 and 250 frames; x264's defaults
+    otherwise."""
     files = {}
     for height, width in SIZES:
         for gop in GOPS:
@@ -51,7 +51,7 @@ def generated_files(folder: Path) -> dict[str, list[str]]:
 
 
 def _encode(path: Path, height: int, width: int, gop: int) -> None:
-    """A soft texture that drifts, a figure that moves in front of it, sensor noise."""
+    """Encodes a generated video: a soft texture that drifts, a figure that moves in front of it, sensor noise."""
     rng = np.random.RandomState(0)
     coarse = rng.randint(0, 256, (height // 16, width // 16, 3)).astype(np.float32)
     texture = coarse.repeat(32, 0).repeat(32, 1)
@@ -73,7 +73,7 @@ def _encode(path: Path, height: int, width: int, gop: int) -> None:
 
 # --------------------------------------------------------------------------------------------------------------- stages
 class _Clock:
-    """CPU seconds by stage; decoder threads count as well."""
+    """Clock of CPU seconds by stage; decoder threads count as well."""
 
     def __init__(self):
         self.seconds = Counter()
@@ -104,7 +104,8 @@ class _TimedFile(VideoFile):
 
 
 def _stages(dataset: ClipDataset, epoch: int) -> Counter:
-    """Of one item per file; to augment is all that happens to its frames once they are read."""
+    """CPU seconds of each stage, for one item per file; "augment" is everything that happens to the frames once they
+    are read."""
     clock, plain = _Clock(), dataset.open_frames
     dataset.open_frames = lambda path: _TimedFile(path, clock)
     try:
@@ -112,7 +113,7 @@ def _stages(dataset: ClipDataset, epoch: int) -> Counter:
             with clock.count("item"):
                 item = _item(dataset, epoch, video_id)
             with clock.count("collate"):
-                make_batch([item])
+                collate([item])
     finally:
         dataset.open_frames = plain
     seconds = clock.seconds
@@ -131,20 +132,20 @@ def _needed(dataset: ClipDataset, epoch: int) -> list[list[int]]:
     return needed
 
 
-def _item(dataset: ClipDataset, epoch: int, video_id: int) -> VideoClips:
+def _item(dataset: ClipDataset, epoch: int, video_id: int) -> VideoClips | VideoFrames:
     item = dataset[(epoch, video_id)]
-    assert isinstance(item, VideoClips), "an unreadable file"
+    assert not isinstance(item, Unreadable), "an unreadable file"
     return item
 
 
 def _make(dataset: ClipDataset, epoch: int) -> None:
-    """A batch of each video, given away before the next is made, as a reading process does."""
+    """Makes a batch of each video, dropped before the next is made, as a worker process does."""
     for video_id in range(len(dataset)):
-        make_batch([_item(dataset, epoch, video_id)])
+        collate([_item(dataset, epoch, video_id)])
 
 
 def _read(path: str, numbers: list[int]) -> None:
-    """The floor: the frames that are needed, exact, and nothing else."""
+    """Reads exactly the frames that are needed and nothing else: the floor."""
     with open_frames(path) as frames:
         frames.read(numbers)
 
@@ -162,7 +163,7 @@ def _place(path: str) -> Place:
 
 
 def _times(path: str) -> np.ndarray | None:
-    """Time stamp of every frame, None where they cannot be told from the packets."""
+    """Time stamps of all frames; None where the packets do not tell them."""
     try:
         source = Source(_place(path), quick=True, multi_thread=False)
         table = list_packets(source.container, source.stream)
@@ -173,8 +174,8 @@ def _times(path: str) -> np.ndarray | None:
 
 
 def _plain_seek(path: str, times: np.ndarray, numbers: list[int]) -> None:
-    """As most loaders read: seek to the key frame before the first frame, decode all up to the last, convert those that
-    are needed."""
+    """Reads frames as most loaders do: seek to the key frame before the first frame, decode all up to the last, convert
+    those that are needed."""
     source, wanted = Source(_place(path), quick=False, multi_thread=False), {int(times[number]) for number in numbers}
     source.container.seek(min(wanted), stream=source.stream)
     pixels = []
@@ -195,7 +196,7 @@ def _cpu(function: Callable[[], object]) -> float:
 
 
 def loader_speed(work: Work, paths: Sequence[str], *, workers: int) -> float:
-    """Clips per second of the whole loader, by the clock on the wall, once its processes run; the better of two
+    """Clips per second of the whole loader in wall-clock time, once its worker processes run; the better of two
     passes."""
     num_videos = VIDEOS_PER_WORKER * max(1, workers)
     dataset = work.dataset_of(list(itertools.islice(itertools.cycle(paths), num_videos)))
@@ -203,14 +204,14 @@ def loader_speed(work: Work, paths: Sequence[str], *, workers: int) -> float:
     seconds = []
     for _ in range(3):  # the first is a warm-up
         begin = time.perf_counter()
-        clips = sum(batch.views.numel() for batch in loader)
+        clips = sum(len(batch.ids) * loader.num_views for batch in loader)
         seconds.append(time.perf_counter() - begin)
     return clips / min(seconds[1:])
 
 
 def measure_kind(paths: Sequence[str], works: Sequence[Work], *, rounds: int, workers: int) -> list[dict]:
-    """CPU seconds per item, medians of rounds in which everything takes its turn; the frames are others in every
-    round."""
+    """Measures CPU seconds per item for one kind of file, as medians of rounds in which the variants take turns; every
+    round draws other frames."""
     datasets = [work.dataset_of(paths) for work in works]
     times = {path: _times(path) for path in paths}
     rows: list[dict[str, Any]] = [
@@ -237,13 +238,11 @@ def measure_kind(paths: Sequence[str], works: Sequence[Work], *, rounds: int, wo
 
 
 def benchmark_loader(files: Mapping[str, Sequence[str]], works: Sequence[Work], *, rounds: int, workers: int) -> str:
-    """A table with a row for every kind of item of every kind of file.
+    """Table with a row for every kind of item of every kind of file.
 
-    item: CPU time of one video with all its views; floor: of reading the frames that it needs; plain: of reading them
-        with plain
-    seeking. Ratios are medians of the ratios of each round. clips/s: of the whole loader with ``workers`` reading
-    processes.
-    """
+    item: CPU time of one video with all its views; floor: CPU time of reading the frames that it needs; plain: CPU time
+    of reading them with plain seeking. Ratios are medians of the ratios of each round. clips/s: speed of the whole
+    loader with ``workers`` processes."""
     numbers = ("ms/item", "floor ms", "item/floor", "clip/floor", "plain/floor", "clips/s", "per core")
     lines = [_row("files", "item", *numbers, *STAGES)]
     for name, paths in files.items():

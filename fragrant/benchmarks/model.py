@@ -1,4 +1,4 @@
-"""What a model costs with its config's settings, against plain float32 eager contiguous PyTorch in the same run."""
+"""Benchmark of a model with its config's settings, against plain float32 eager contiguous PyTorch in the same run."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -29,7 +29,7 @@ class Setting(NamedTuple):
 def random_batch(
     n: int, *, num_frames: int, size: int, num_classes: int, device: torch.device
 ) -> tuple[Tensor, Tensor]:
-    """Clips (N, 3, T, S, S) of uint8, channels last in memory as the loader delivers them, and labels (N,)."""
+    """Random clips (N, 3, T, S, S) of uint8, channels last in memory as the loader delivers them, and labels (N,)."""
     frames = torch.randint(0, 256, (n, num_frames, size, size, 3), dtype=torch.uint8, device=device)
     return frames.permute(0, 4, 1, 2, 3), torch.randint(0, num_classes, (n,), device=device)
 
@@ -37,12 +37,12 @@ def random_batch(
 def benchmark_model(
     settings: list[Setting], clips: Tensor, labels: Tensor, *, clip_norm: float | None, rounds: int
 ) -> str:
-    """A table of times and memory; the last column is the first setting's figure over the last one's. Then, where the
-    model names parts of itself, their shares of a step with the last setting.
+    """Table of times and memory of the settings; the last column is the first setting's figure over the last one's.
+    Then, where the model names parts of itself, their shares of a step with the last setting.
 
     Args:
-        clips, labels: as of :func:`random_batch`.
-        settings: the plain one first.
+        clips, labels: a batch as :func:`random_batch` makes it.
+        settings: the settings to compare, the plain one first.
     """
     results: dict[str, dict[str, Measured]] = {part: {} for part in PARTS}
     runs = {setting.name: _parts(setting, clips, labels, clip_norm) for setting in settings}
@@ -54,7 +54,7 @@ def benchmark_model(
 
 
 def benchmark_shares(setting: Setting, clips: Tensor, labels: Tensor, *, clip_norm: float | None, rounds: int) -> str:
-    """A table: what the parts that the model names take of a step with this setting; "" where it names none."""
+    """Table of the shares of a step with this setting that the model's named parts take; "" where it names none."""
     model, autocast = setting.objective.eval_model, setting.precision.autocast
     parts = model.timed_parts() if isinstance(model, Backbone) else {}
 

@@ -1,4 +1,4 @@
-"""What a training step costs under each objective, and where SV-Mix's time goes."""
+"""Benchmark of a training step under each objective, and of the parts of an SV-Mix step."""
 
 from collections.abc import Callable
 
@@ -14,7 +14,8 @@ from fragrant.optim.step import Stepper
 def benchmark_objective(
     settings: list[Setting], clips: Tensor, labels: Tensor, *, clip_norm: float | None, rounds: int
 ) -> str:
-    """Time and memory of a step, each next to the first setting's, taken in turn; then the parts of an SV-Mix step.
+    """Table of time and memory of a step under each setting, next to the first setting's, taken in turn; then the parts
+    of an SV-Mix step.
 
     Args:
         clips: uint8 (N, C, T, H, W). labels: (N,).
@@ -50,7 +51,7 @@ def _step(setting: Setting, clips: Tensor, labels: Tensor, clip_norm: float | No
 
 
 def sv_mix_parts(setting: Setting, clips: Tensor) -> dict[str, Callable[[], object]]:
-    """The three passes through a network and the rest that make a step."""
+    """Functions that run the parts of an SV-Mix step: the three passes through a network, and the rest."""
     objective = setting.objective.train()
     assert isinstance(objective, SvMix)
     partner = torch.arange(len(clips), device=clips.device).flip(0)

@@ -1,4 +1,4 @@
-"""What the parts that a model names take of a training step."""
+"""Benchmark of the parts that a model names: their shares of a training step."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -11,14 +11,14 @@ from fragrant.benchmarks.timing import Measured, measure
 
 
 class Call(NamedTuple):
-    """A module and what it was called with."""
+    """A call of a module: the module and its inputs."""
 
     module: nn.Module
     inputs: tuple[Tensor, ...]
 
 
 def calls_of(parts: dict[str, list[nn.Module]], forward: Callable[[], object]) -> dict[str, list[Call]]:
-    """The calls of every part's modules in one forward pass."""
+    """Records the calls of every part's modules in one forward pass."""
     calls: dict[str, list[Call]] = {name: [] for name in parts}
     hooks = []
     for name, modules in parts.items():
@@ -34,7 +34,8 @@ def calls_of(parts: dict[str, list[nn.Module]], forward: Callable[[], object]) -
 
 
 def again(calls: list[Call], autocast: Callable[[], AbstractContextManager]) -> Callable[[], None]:
-    """Forward and backward of these calls alone, with the gradients that they compute in training."""
+    """Builds a function that repeats these calls alone, forward and backward, with the gradients that they compute in
+    training."""
 
     def run() -> None:
         for module, inputs in calls:
@@ -60,18 +61,20 @@ def benchmark_parts(
     device: torch.device,
     rounds: int,
 ) -> str:
-    """A table: forward and backward of every part by itself, on what the model gives it, as a share of the whole step.
+    """Table of the time of every part by itself, forward and backward, on the inputs that the model gives it, as a
+    share of the whole step.
 
     Args:
         forward: one forward pass of the model, in training mode.
-        whole_step: takes turns with the parts.
+        whole_step: a whole training step, which takes turns with the parts.
     """
     runs = {name: again(calls, autocast) for name, calls in calls_of(parts, forward).items()}
     return parts_table(measure({**runs, "whole step": whole_step}, device=device, rounds=rounds))
 
 
 def parts_table(results: dict[str, Measured]) -> str:
-    """The last result is the whole; "on top": over what is left of it without the part."""
+    """Table of the parts; the last result is the whole step. "on top": the part's time over that of the step without
+    it."""
     *parts, whole = ((name, result.median) for name, result in results.items())
     if len(parts) > 1:
         parts.append((" + ".join(name for name, _ in parts), sum(seconds for _, seconds in parts)))

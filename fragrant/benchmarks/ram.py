@@ -1,4 +1,4 @@
-"""What FAM and RAM cost, forward and backward, next to the published order of operations in the same run."""
+"""Benchmark of FAM and RAM, forward and backward, next to the published order of operations in the same run."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -16,7 +16,7 @@ from fragrant.layers.ram import RAM
 
 
 class Case(NamedTuple):
-    """A map (N, C, 8, S, S) and the settings of the module that takes it."""
+    """A case to measure: a map (N, C, 8, S, S) and the settings of the module that takes it."""
 
     title: str
     clips: int
@@ -26,11 +26,10 @@ class Case(NamedTuple):
 
 
 def ram_cases(*, clips: int, clips_of_relational_features: int) -> list[Case]:
-    """The maps after stage 2 and stage 3 of a 16 x 224 x 224 clip, four kinds of relations.
+    """Cases of RAM: the maps after stage 2 and stage 3 of a 16 x 224 x 224 clip, four kinds of relations.
 
-    ``clips_of_relational_features``: with many value channels the published form takes up to 1.4 GB for each clip
-    there.
-    """
+    ``clips_of_relational_features``: number of clips for feature type R; with many value channels the published form
+    takes up to 1.4 GB for each."""
     kinds: dict[str, dict[str, Any]] = {
         "V/V, 1 head": dict(key_dim=16),
         "VplusR/V, 1 head": dict(key_dim=16, kernel_type="VplusR"),
@@ -51,7 +50,7 @@ def fam_cases(*, clips: int) -> list[Case]:
 def benchmark_ram(
     cases: list[Case], *, device: torch.device, rounds: int = 5, autocast: torch.dtype | None = None
 ) -> str:
-    """A table with a row for every form of RAM in every case."""
+    """Table of time and memory with a row for every form of RAM in every case."""
 
     def forms(case: Case) -> dict[str, nn.Module]:
         torch.manual_seed(0)
@@ -70,7 +69,7 @@ def benchmark_ram(
 
 
 def benchmark_fam(cases: list[Case], *, device: torch.device, rounds: int = 5) -> str:
-    """The same for FAM, in float32."""
+    """Table of time and memory with a row for every form of FAM in every case, in float32."""
     forms = {"published": PublishedFAM(), "PyTorch": FAM(impl="torch")}
     if device.type == "cuda" and triton_is_installed():
         forms["Triton"] = FAM(impl="triton")
@@ -121,8 +120,8 @@ def _forward_backward(form: nn.Module, x: Tensor, grad: Tensor, autocast: torch.
 
 
 def _memory_floor(ram: RAM, y: Tensor) -> Callable[[], Tensor]:
-    """Copies as many bytes as any form reads and writes: q, v, y forward; q, v and the gradients of y, q, v
-    backward."""
+    """Builds a function that copies as many bytes as any form must read and write: q, v, y forward; q, v and the
+    gradients of y, q, v backward."""
     h, dk, dv, _ = ram.dims
     numbers = y[:, 0].numel() * (3 * (h * dk + dv) + 2 * h * dv)
     source, target = y.new_empty(2, numbers // 2)

@@ -1,4 +1,5 @@
-"""Time and memory of functions, side by side: variants take turns, so that a drifting machine does not favour one."""
+"""Measures time and memory of functions side by side: variants take turns, so that a drifting machine does not favour
+one."""
 
 import ctypes
 import statistics
@@ -12,7 +13,7 @@ import torch
 
 
 class Measured(NamedTuple):
-    """Seconds of each counted round; peak bytes above what was held before."""
+    """A measurement: seconds of each counted round; peak bytes above those held before."""
 
     seconds: list[float]
     peak_bytes: int
@@ -23,7 +24,7 @@ class Measured(NamedTuple):
 
 
 def machine(device: torch.device) -> str:
-    """What numbers were taken on: GPU or threads, and torch."""
+    """Describes the machine that was measured on: GPU or threads, and torch."""
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"CPU, {torch.get_num_threads()} threads"
     return f"{name}; torch {torch.__version__}"
 
@@ -31,7 +32,7 @@ def machine(device: torch.device) -> str:
 def measure(
     variants: Mapping[str, Callable[[], object]], *, device: torch.device, rounds: int = 5, warmup: int = 1
 ) -> dict[str, Measured]:
-    """Runs every variant once per round, in turn; the warm-up rounds count for nothing but the peak of memory."""
+    """Measures all variants, each once per round, in turn; warm-up rounds count only for the peak of memory."""
     peaks: dict[str, int] = {}
     for _ in range(max(warmup, 1)):
         for name, function in variants.items():
@@ -89,7 +90,7 @@ def peak_memory(device: torch.device) -> Iterator[Callable[[], int]]:
 
 
 def _return_free_memory() -> None:
-    """Freed blocks go back to the system, so that the next function's are counted (glibc only)."""
+    """Returns freed blocks to the system, so that the next function's are counted (glibc only)."""
     try:
         ctypes.CDLL(None).malloc_trim(0)
     except (OSError, AttributeError):

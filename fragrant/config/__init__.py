@@ -1,4 +1,4 @@
-"""The config of a run: what keys there are, how they are set, what is wrong with them."""
+"""The config of a run: declaration, reading and checking of its keys."""
 
 from fragrant.config.check import check_cfg, check_training
 from fragrant.config.declare import declare_key

@@ -113,6 +113,11 @@ def _data(cfg: CfgNode) -> Iterator[str]:
                 f"DATA.{key} {data[key]} has {len(data[key])} values for the {channels[0]} channels of "
                 "DATA.INPUT_CHANNEL_NUM"
             )
+        if any(value > 1 for value in data[key]):
+            yield (
+                f"DATA.{key} {data[key]} has values above 1, but pixels are in 0..1 here: divide by 255 what counts "
+                "0..255"
+            )
     if bool(data.TRAIN_JITTER_SCALES_RELATIVE) != bool(data.TRAIN_JITTER_ASPECT_RELATIVE):
         yield (
             "DATA.TRAIN_JITTER_SCALES_RELATIVE and DATA.TRAIN_JITTER_ASPECT_RELATIVE belong together: give both or "
@@ -127,6 +132,8 @@ def _data(cfg: CfgNode) -> Iterator[str]:
         yield f"DATA.NUM_FRAMES {data.NUM_FRAMES} must be a multiple of DATA.SEGMENT_LENGTH {data.SEGMENT_LENGTH}"
     if data.SEGMENT_LENGTH > 1 and data.SAMPLING not in ("segment", "segment_dense"):
         yield f"DATA.SEGMENT_LENGTH {data.SEGMENT_LENGTH} belongs to DATA.SAMPLING segment, which is {data.SAMPLING!r}"
+    if data.FPS_CONVERT and data.SAMPLING == "mmaction":
+        yield "DATA.FPS_CONVERT True belongs to DATA.SAMPLING dense; mmaction counts frames of the video: set it False"
     if 0 < cfg.TEST.SHORT_SIDE < data.TEST_CROP_SIZE:
         yield f"TEST.SHORT_SIDE {cfg.TEST.SHORT_SIDE} is below DATA.TEST_CROP_SIZE {data.TEST_CROP_SIZE}"
 

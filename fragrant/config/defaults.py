@@ -19,20 +19,21 @@ _PLACES = ("embed1", "embed2", "embed3", "embed4", "stage1", "stage2", "stage3",
 # fmt: off
 # ---- the run
 key("OUTPUT_DIR", "./tmp", "folder for checkpoints, logs, scores and the effective config",
-    needed="a folder for checkpoints, logs and scores")
-key("NUM_GPUS", 1, "GPUs of this machine, one process each; 0 = the CPU", at_least=0)
-key("NUM_SHARDS", 1, "machines that train together", above=0)
-key("SHARD_ID", 0, "number of this machine, from 0", at_least=0)
+    needed="a folder for checkpoints, logs and scores", on_resume="free", path=True)
+key("NUM_GPUS", 1, "GPUs of this machine, one process each; 0 = the CPU", at_least=0, on_resume="free")
+key("NUM_SHARDS", 1, "machines that train together", above=0, on_resume="free")
+key("SHARD_ID", 0, "number of this machine, from 0", at_least=0, on_resume="free")
 key("DIST_BACKEND", "nccl", "how GPU processes talk: nccl | gloo (CPU processes always use gloo)",
-    one_of=("nccl", "gloo"))
+    one_of=("nccl", "gloo"), on_resume="free")
 key("RNG_SEED", 1, "every random draw follows from it", at_least=0, at_most=2**63 - 1)
-key("LOG_PERIOD", 10, "steps between two log records", above=0)
-key("LOG_MODEL_INFO", True, "parameters, GFLOPs and activations of the model at the start")
+key("LOG_PERIOD", 10, "steps between two log records", above=0, on_resume="free")
+key("LOG_MODEL_INFO", True, "parameters, GFLOPs and activations of the model at the start", on_resume="free")
 
 # ---- model
 key("MODEL.MODEL_NAME", "SlowFast",
     "name of the model in the registry; the published default, not built here: every yaml names its own")
-key("MODEL.ARCH", "slowfast", "family name that published files carry; the model itself decides everything here")
+key("MODEL.ARCH", "slowfast", "family name that published files carry; the model itself decides everything here",
+    on_resume="free")
 key("MODEL.NUM_CLASSES", 400, "classes; labels are 0 .. NUM_CLASSES - 1", above=0)
 key("MODEL.LOSS_FUNC", "cross_entropy",
     "cross_entropy | soft_cross_entropy (the same, for shares) | focal | bce_logit (several labels)",
@@ -40,14 +41,14 @@ key("MODEL.LOSS_FUNC", "cross_entropy",
 key("MODEL.DROPOUT_RATE", 0.5, "dropout before the classifier; UniFormer has its own key and ignores this one",
     at_least=0, below=1)
 key("MODEL.HEAD_ACT", "softmax",
-    "published: activation in eval mode; models here return logits, see TEST.ENSEMBLE_SPACE")
+    "published: activation in eval mode; models here return logits, see TEST.ENSEMBLE_SPACE", on_resume="free")
 key("MODEL.SINGLE_PATHWAY_ARCH", ["2d", "c2d", "i3d", "slow", "x3d", "mvit", "uniformer"],
-    "published, decides nothing here")
-key("MODEL.MULTI_PATHWAY_ARCH", ["slowfast"], "published, decides nothing here")
+    "published, decides nothing here", on_resume="free")
+key("MODEL.MULTI_PATHWAY_ARCH", ["slowfast"], "published, decides nothing here", on_resume="free")
 key("MODEL.FROZEN_BN", False,
     "BatchNorm keeps the statistics it starts with, in training too; its weight and bias are trained")
-key("MODEL.USE_CHECKPOINT", False, "activation checkpointing: less memory, one more forward pass")
-key("MODEL.CHECKPOINT_NUM", [0, 0, 0, 0], "how many blocks of each stage are recomputed", at_least=0)
+key("MODEL.USE_CHECKPOINT", False, "activation checkpointing: less memory, one more forward pass", on_resume="free")
+key("MODEL.CHECKPOINT_NUM", [0, 0, 0, 0], "how many blocks of each stage are recomputed", at_least=0, on_resume="free")
 
 key("UNIFORMER.EMBED_DIM", [64, 128, 320, 512], "width of each stage", above=0, sizes=(4,),
     form="have 4 values, one per stage")
@@ -66,7 +67,8 @@ key("UNIFORMER.ATTENTION_DROPOUT_RATE", 0, "dropout of attention weights", of="n
 key("UNIFORMER.DROP_DEPTH_RATE", 0.1, "drop path of the last block, growing linearly from 0 at the first", at_least=0,
     below=1)
 key("UNIFORMER.PRETRAIN_NAME", None,
-    "checkpoint file to start training from (image weights are inflated); None = random", of=str, may_be_none=True)
+    "checkpoint file to start training from (image weights are inflated); None = random", of=str, may_be_none=True,
+    on_resume="moves", path=True)
 key("UNIFORMER.SPLIT", False, "attention over time, then space, instead of over both at once")
 key("UNIFORMER.STD", False, "patch embeddings of stages 2-4 look at 3 frames instead of 1")
 
@@ -85,7 +87,7 @@ key("FRAGRANT.FAM_EXPONENT", 1, "exponent of FAM's amplitude: 1 as in the publis
     one_of=(1, 2))
 key("FRAGRANT.RAM_IMPL", "auto",
     "auto | torch | triton: what computes RAM's sums over neighbours; auto takes Triton on CUDA if it is there",
-    one_of=("auto", "torch", "triton"))
+    one_of=("auto", "torch", "triton"), on_resume="free")
 
 key("FRAGRANT.RAM.KERNEL_TYPE", "VplusR",
     "V | R | VplusR: the kernel comes from the query, from its relations, or from both", one_of=("V", "R", "VplusR"))
@@ -157,86 +159,109 @@ key("MIE.FAST_HEAD", True,
     "head at 5 (bias: 10) times the learning rate; False: fine-tuning from weights of the same data set")
 
 # ---- data
-key("DATA.PATH_TO_DATA_DIR", "", "folder of the list files, or an address; for the demo set: where it is made")
-key("DATA.TRAIN_LIST", "", 'list file of the training videos, relative to PATH_TO_DATA_DIR; "" = train.csv')
-key("DATA.VAL_LIST", "", 'list file of the validation videos; "" = val.csv')
-key("DATA.TEST_LIST", "", 'list file of the test videos; "" = test.csv')
+key("DATA.PATH_TO_DATA_DIR", "", "folder of the list files, or an address; for the demo set: where it is made",
+    on_resume="free", path=True)
+key("DATA.TRAIN_LIST", "", 'list file of the training videos, relative to PATH_TO_DATA_DIR; "" = train.csv',
+    on_resume="moves", path=True)
+key("DATA.VAL_LIST", "", 'list file of the validation videos; "" = val.csv', on_resume="moves", path=True)
+key("DATA.TEST_LIST", "", 'list file of the test videos; "" = test.csv', on_resume="free", path=True)
 key("DATA.HOLD_OUT", 0.0,
     "above 0: no validation list, but this share of every class of the training list, drawn with RNG_SEED", at_least=0,
     below=1)
-key("DATA.CLASSES_FILE", "", 'one class name per line; "" = classes.txt beside the lists, if there')
+key("DATA.CLASSES_FILE", "", 'one class name per line; "" = classes.txt beside the lists, if there',
+    on_resume="moves", path=True)
 key("DATA.LABEL_PATH_TEMPLATE", "somesomev1_rgb_{}_split.txt",
-    "sets sth and hmdb: name of a list; {} = train | validation (hmdb: val)", contains="{}")
+    "sets sth and hmdb: name of a list; {} = train | validation (hmdb: val)", contains="{}", path=True)
 key("DATA.LIST_FORMAT", "auto",
     'form of a list row: auto | an example such as "path,label", "path num_frames label", "id\\\\tlabel\\\\tpath"')
 key("DATA.PATH_LABEL_SEPARATOR", " ", "between path and label in a list line; LIST_FORMAT auto also finds another one",
     needed="what stands between path and label, ' ' or ','")
 key("DATA.PATH_PREFIX", "",
-    "folder put in front of every path of the lists; or an address (http://, s3://, ...) to fetch videos from")
+    "folder put in front of every path of the lists; or an address (http://, s3://, ...) to fetch videos from",
+    on_resume="free", path=True)
 key("DATA.ROOT_REPLACE", [], "[old, new]: list paths that begin with the folder old lie in new", of=str, sizes=(0, 2),
-    form="be [old, new] or []")
+    form="be [old, new] or []", on_resume="free", path=True)
 key("DATA.ALLOW_OUTSIDE_PREFIX", False,
-    "list paths may lead out of PATH_PREFIX, or of the folder new of ROOT_REPLACE, by ../; links inside always may")
+    "list paths may lead out of PATH_PREFIX, or of the folder new of ROOT_REPLACE, by ../; links inside always may",
+    on_resume="free")
 key("DATA.EDITION", "",
     'which edition of a set that is read as distributed: arid v1.0-split1, ...; "" = the first, an unknown one lists '
     'them')
-key("DATA.NUM_FRAMES", 8, "frames of a clip", above=0)
+key("DATA.NUM_FRAMES", 8, "frames of a clip", above=0, of_clips=True)
 key("DATA.SAMPLING_RATE", 8,
-    "step between two frames of a dense clip; the clip spans NUM_FRAMES * SAMPLING_RATE frames", above=0)
+    "step between two frames of a dense or mmaction clip; it spans NUM_FRAMES * SAMPLING_RATE frames", above=0,
+    of_clips=True)
 key("DATA.SAMPLING", "dense",
-    "dense: neighbours | of the whole video: sparse, segment (TSN), uniform (MMAction2) | 64 frames: segment_dense",
-    one_of=("dense", "sparse", "segment", "uniform", "segment_dense"))
+    "neighbours: dense (SlowFast), mmaction (MMAction2, ELLAR) | of the whole video: sparse, segment (TSN), uniform "
+    "(MMAction2) | 64 frames: segment_dense",
+    one_of=("dense", "sparse", "segment", "uniform", "segment_dense", "mmaction"), of_clips=True)
 key("DATA.SEGMENT_LENGTH", 1,
-    "segment: neighbouring frames from each part of the video; its parts are NUM_FRAMES / SEGMENT_LENGTH", above=0)
+    "segment: neighbouring frames from each part of the video; its parts are NUM_FRAMES / SEGMENT_LENGTH", above=0,
+    of_clips=True)
 key("DATA.USE_OFFSET_SAMPLING", False,
-    "test clips from the first to the last possible start; False: the published slack * k / views")
+    "test clips from the first to the last possible start (mmaction: 1.x of it); False: the published slack * k / "
+    "views (mmaction: the middles of equal parts, 0.x of it and ELLAR)", on_resume="free")
 key("DATA.FPS_CONVERT", False,
-    "True: a clip spans NUM_FRAMES * SAMPLING_RATE / TARGET_FPS seconds, whatever the video's rate")
+    "True: a clip spans NUM_FRAMES * SAMPLING_RATE / TARGET_FPS seconds, whatever the video's rate, or rates",
+    of_clips=True)
 key("DATA.TARGET_FPS", 30, "frames per second that SAMPLING_RATE counts in; read with FPS_CONVERT only", of="number",
-    above=0)
+    above=0, of_clips=True)
 key("DATA.DECODING_BACKEND", "pyav",
     "pyav | torchcodec | decord (extras to install; the same frames); torchvision is read with pyav",
-    one_of=("pyav", "torchcodec", "decord", "torchvision"))
+    one_of=("pyav", "torchcodec", "decord", "torchvision"), on_resume="free")
 key("DATA.IMAGE_TEMPLATE", "{:05d}.jpg",
     'file names in a folder of pictures, which counts as a video: "img_{:05d}.png"')
 key("DATA.IMAGE_BASE", None, "number of the first picture, 0 or 1; None = the smallest there is", of=int,
     may_be_none=True, one_of=(None, 0, 1))
 key("DATA.DECODE_SHORT_SIDE", 0,
-    "reduce larger frames to this short side while decoding: faster, other pixels; 0 = exact", at_least=0)
+    "reduce larger frames to this short side while decoding: faster, other pixels; 0 = exact", at_least=0,
+    of_clips=True)
 key("DATA.MAX_FRAME_MEGAPIXELS", 36.0,
     "a video or picture with larger frames is unreadable; 8K has 33; a decoder needs some 20 bytes per pixel",
-    of="number", above=0)
+    of="number", above=0, on_resume="free")
 key("DATA.MAX_DECODED_GB", 2.0,
     "a video whose clips together need frames of more 10^9 bytes is unreadable: width x height x 3 x frames at "
-    "DECODE_SHORT_SIDE; per reading process", of="number", above=0)
+    "DECODE_SHORT_SIDE; per reading process", of="number", above=0, on_resume="free")
 key("DATA.CACHE_DIR", "",
-    'folder for decoded frames (at DECODE_SHORT_SIDE): later epochs read instead of decoding; "" = none')
-key("DATA.CACHE_GB", 50.0, "the cache takes at most this; what comes later is decoded every time", of="number", above=0)
+    'folder for decoded frames (at DECODE_SHORT_SIDE): later epochs read instead of decoding; "" = none',
+    on_resume="free", path=True)
+key("DATA.CACHE_GB", 50.0, "the cache takes at most this; what comes later is decoded every time", of="number", above=0,
+    on_resume="free")
 key("DATA.MAX_BAD_FRACTION", 0.2,
     "stop when more of an epoch's videos are unreadable; up to there others of their class replace them", of="number",
-    at_least=0, at_most=1)
+    at_least=0, at_most=1, on_resume="free")
+key("DATA.TRANSFORM_ON", "auto",
+    "what makes clips of decoded frames (resize, crop, enhancement, gamma, colours, flip): cpu = workers | device = "
+    "the model's device, which gets the frames | auto = device on a GPU where a video's frames have at most twice the "
+    "bytes of its clips, else cpu", one_of=("auto", "cpu", "device"), on_resume="free")
 key("DATA.CLIP_DTYPE", "uint8",
     "uint8 | float32: float32 keeps the unrounded pixels of a resize, as published; four times the bytes",
-    one_of=("uint8", "float32"))
+    one_of=("uint8", "float32"), of_clips=True)
 key("DATA.MEAN", [0.45, 0.45, 0.45],
-    "per channel, of pixels in 0..1, RGB; or a name: imagenet | kinetics | arid | arid_v15 | infar", named=PIXEL_MEANS)
-key("DATA.STD", [0.225, 0.225, 0.225], "as MEAN", named=PIXEL_STDS, above=0)
+    "per channel, of pixels in 0..1, RGB; or a name: imagenet | kinetics | arid | arid_v15 | infar", named=PIXEL_MEANS,
+    of_clips=True)
+key("DATA.STD", [0.225, 0.225, 0.225], "as MEAN", named=PIXEL_STDS, above=0, of_clips=True)
 key("DATA.GAMMA", [],
     "255 * (pixel / 255) ** (1 / gamma): [] none | [3] fixed | [1, 5] drawn per training clip; a test takes the "
-    "middle", of=float, above=0, sizes=(0, 1, 2), rising=True, form="be [] (none), [gamma] or [smallest, largest]")
+    "middle", of=float, above=0, sizes=(0, 1, 2), rising=True, form="be [] (none), [gamma] or [smallest, largest]",
+    of_clips=True)
 key("DATA.GAMMA_IN", "both",
     "where it is applied: both | train | test (with validation); MEAN and STD are those of pixels after it",
-    one_of=("both", "train", "test"))
+    one_of=("both", "train", "test"), of_clips=True)
 key("DATA.ENHANCE", "none",
     "before gamma: none | equalize | clahe: histogram equalisation of the brightness, one curve per clip",
-    one_of=("none", "equalize", "clahe"))
+    one_of=("none", "equalize", "clahe"), of_clips=True)
 key("DATA.TRANSFORMS", [],
     "what else is done to training clips, in this order, by name: reverse_half, or what a plug-in registers", of=str)
 key("DATA.INPUT_CHANNEL_NUM", [3, 3], "channels of a clip, one number per pathway; only the first counts here", above=0,
-    needed="the channels of a clip, [3]")
-key("DATA.REVERSE_INPUT_CHANNEL", False, "hand BGR to the model")
+    needed="the channels of a clip, [3]", of_clips=True)
+key("DATA.REVERSE_INPUT_CHANNEL", False, "hand BGR to the model", of_clips=True)
 key("DATA.TRAIN_CROP_SIZE", 224, "side of a training crop", above=0)
-key("DATA.TEST_CROP_SIZE", 256, "side of a validation or test crop", above=0)
+key("DATA.TEST_CROP_SIZE", 256, "side of a validation or test crop", above=0, of_clips=True)
+key("DATA.CROP_ROUNDING", "up",
+    "whole pixels of a resize and of test crops: up (SlowFast, UniFormer; reaches both borders), or as published: "
+    "mmaction (MMAction2, ELLAR) | tsn (TSN, MIE-Net; three crops from left to right, also of upright frames)",
+    one_of=("up", "mmaction", "tsn"), of_clips=True)
 key("DATA.TRAIN_JITTER_SCALES", [256, 320], "range of the short side before the random crop", above=0, sizes=(2,),
     rising=True, form="be [smallest, largest]")
 key("DATA.INV_UNIFORM_SAMPLE", False, "draw 1 / short side uniformly instead of the short side")
@@ -254,11 +279,16 @@ key("DATA.RANDOM_FLIP", True, "mirror half of the training clips; False where le
 key("DATA.MULTI_LABEL", False,
     'True: a video may have several labels, "path 3,7"; needs MODEL.LOSS_FUNC bce_logit, reports mAP')
 key("DATA.ENSEMBLE_METHOD", "sum", "scores of a video from those of its views: sum | mean | max",
-    one_of=("sum", "mean", "max"))
+    one_of=("sum", "mean", "max"), on_resume="free")
 
-key("DATA_LOADER.NUM_WORKERS", 8, "reading processes per GPU process; 0 = read in the main process", at_least=0)
-key("DATA_LOADER.PIN_MEMORY", True, "page-locked batches: faster to the GPU")
-key("DATA_LOADER.ENABLE_MULTI_THREAD_DECODE", False, "let FFmpeg use threads; workers are the better parallelism")
+key("DATA_LOADER.NUM_WORKERS", 8, "reading processes per GPU process; 0 = read in the main process", at_least=0,
+    on_resume="free")
+key("DATA_LOADER.TIMEOUT", 300.0,
+    "seconds that a reading process may take for a video, stopped or hanging, before the run ends", above=0,
+    on_resume="free")
+key("DATA_LOADER.PIN_MEMORY", True, "page-locked batches: faster to the GPU", on_resume="free")
+key("DATA_LOADER.ENABLE_MULTI_THREAD_DECODE", False, "let FFmpeg use threads; workers are the better parallelism",
+    on_resume="free")
 
 key("DEMO_SET.SEED", 0, "the demo set follows from it", at_least=0)
 key("DEMO_SET.VIDEOS_PER_CLASS", 40, "training videos per class", above=0)
@@ -327,7 +357,7 @@ key("SVMIX.MODULE_WD", 1e-4, "the mixer's weight decay", at_least=0)
 key("SVMIX.MODULE_CLIP", 20.0,
     "largest L2 norm of the mixer's gradients, apart from SOLVER.CLIP_GRADIENT; 0 = no clipping", at_least=0)
 
-key("DISTILL.CHECKPOINT", "", 'a trained model of this project that teaches; "" = nobody')
+key("DISTILL.CHECKPOINT", "", 'a trained model of this project that teaches; "" = nobody', path=True)
 key("DISTILL.ALPHA", 0.5, "weight of the teacher's probabilities; 1 - ALPHA is that of the labels", at_least=0,
     at_most=1)
 key("DISTILL.TEMPERATURE", 4.0, "softens both probabilities", above=0)
@@ -336,7 +366,7 @@ key("DISTILL.INPUT", "dark",
     one_of=("dark", "enhanced"))
 
 # ---- training
-key("TRAIN.ENABLE", True, "run the training stage")
+key("TRAIN.ENABLE", True, "run the training stage", on_resume="free")
 key("TRAIN.DATASET", "kinetics", "name of the training and validation set in the registry")
 key("TRAIN.OBJECTIVE", "",
     'what a step minimises; "" = classify, distill or svmix, as MIXUP and DISTILL say; or the name of a plug-in\'s')
@@ -344,24 +374,32 @@ key("TRAIN.BATCH_SIZE", 64, "videos of a batch on this machine, all its GPUs tog
 key("TRAIN.ACCUM_STEPS", 1, "batches whose gradients are added up for one optimiser step", above=0)
 key("TRAIN.PRECISION", "auto",
     "autocast of the forward pass: auto (bf16 on CUDA, fp32 on the CPU) | bf16 | fp16 | fp32", one_of=_PRECISIONS)
-key("TRAIN.CHANNELS_LAST", True, "memory format channels_last_3d: same numbers, faster convolutions")
-key("TRAIN.COMPILE", False, "torch.compile the model")
-key("TRAIN.EVAL_PERIOD", 10, "validate every so many epochs, and after the last", above=0)
-key("TRAIN.CHECKPOINT_PERIOD", 10, "save every so many epochs, and after the last", above=0)
+key("TRAIN.CHANNELS_LAST", True, "memory format channels_last_3d: same numbers, faster convolutions", on_resume="free")
+key("TRAIN.COMPILE", False,
+    "torch.compile what a training step does; validation and tests run as written, since their batches have many sizes",
+    on_resume="free")
+key("TRAIN.EVAL_PERIOD", 10, "validate every so many epochs, and after the last", above=0, on_resume="free")
+key("TRAIN.CHECKPOINT_PERIOD", 10, "save every so many epochs, and after the last", above=0, on_resume="free")
 key("TRAIN.SAVE_EVERY_STEPS", 0,
-    "save also every so many optimiser steps, the last two of these are kept; 0 = only after epochs", at_least=0)
-key("TRAIN.REQUEUE", False, "put the SLURM job back into the queue when SIGUSR1 or SIGTERM has ended it")
+    "save also every so many optimiser steps, the last two of these are kept; 0 = only after epochs", at_least=0,
+    on_resume="free")
+key("TRAIN.REQUEUE", False, "put the SLURM job back into the queue when SIGUSR1 or SIGTERM has ended it",
+    on_resume="free")
 key("TRAIN.SHARDING", "none",
     "none: every process holds the whole model | fsdp: weights, gradients, optimiser spread over all (FSDP2)",
-    one_of=("none", "fsdp"))
-key("TRAIN.AUTO_RESUME", True, "go on from the newest file in OUTPUT_DIR/checkpoints; wins over CHECKPOINT_FILE_PATH")
+    one_of=("none", "fsdp"), on_resume="free")
+key("TRAIN.AUTO_RESUME", True, "go on from the newest file in OUTPUT_DIR/checkpoints; wins over CHECKPOINT_FILE_PATH",
+    on_resume="free")
 key("TRAIN.CHECKPOINT_FILE_PATH", "",
-    "checkpoint to start from, a file or an address, with optimiser and epoch unless CHECKPOINT_EPOCH_RESET")
-key("TRAIN.CHECKPOINT_EPOCH_RESET", False, "take only the weights of CHECKPOINT_FILE_PATH: fine-tuning")
-key("TRAIN.CHECKPOINT_INFLATE", False, "CHECKPOINT_FILE_PATH holds an image model: inflate its convolutions over time")
-key("TRAIN.CHECKPOINT_CLEAR_NAME_PATTERN", [], "pieces of text to delete from the key names of CHECKPOINT_FILE_PATH",
-    of=str)
-key("TRAIN.MAX_BAD_STEPS", 10, "stop after so many steps in a row with a non-finite loss", above=0)
+    "checkpoint to start from, a file or an address, with optimiser and epoch unless CHECKPOINT_EPOCH_RESET",
+    on_resume="free", path=True)
+key("TRAIN.CHECKPOINT_EPOCH_RESET", False, "take only the weights of CHECKPOINT_FILE_PATH: fine-tuning",
+    on_resume="free")
+key("TRAIN.CHECKPOINT_INFLATE", False, "CHECKPOINT_FILE_PATH holds an image model: inflate its convolutions over time",
+    on_resume="free")
+key("TRAIN.CHECKPOINT_CLEAR_NAME_PATTERN", [], "pieces of text to delete from the key names of any file of weights",
+    of=str, on_resume="free")
+key("TRAIN.MAX_BAD_STEPS", 10, "stop after so many steps in a row with a non-finite loss", above=0, on_resume="free")
 
 key("TRAIN.EMA.ENABLE", False, "keep a moving average of the weights")
 key("TRAIN.EMA.DECAY", 0.9999, "of the average, per optimiser step", at_least=0, below=1)
@@ -381,7 +419,7 @@ key("SOLVER.COSINE_END_LR", 0.0, "learning rate at MAX_EPOCH", at_least=0)
 key("SOLVER.COSINE_AFTER_WARMUP", False, "the cosine starts at WARMUP_EPOCHS; False: at 0, so that its top is cut off")
 key("SOLVER.STEPS", [], "epochs at which a step begins, the first is 0", of="number", at_least=0)
 key("SOLVER.LRS", [], "learning rate of each step / BASE_LR", of=float, at_least=0)
-key("SOLVER.MAX_EPOCH", 300, "epochs of the run", above=0)
+key("SOLVER.MAX_EPOCH", 300, "epochs of the run", above=0, on_resume="rises")
 key("SOLVER.WARMUP_EPOCHS", 0.0, "epochs of linear warm-up", at_least=0)
 key("SOLVER.WARMUP_START_LR", 0.01, "learning rate at the start of the warm-up", at_least=0)
 key("SOLVER.WEIGHT_DECAY", 1e-4, "of all parameters but those of the next key and BN.WEIGHT_DECAY", at_least=0)
@@ -400,58 +438,70 @@ key("BN.USE_PRECISE_STATS", False, "measure BatchNorm statistics anew before sav
 key("BN.NUM_BATCHES_PRECISE", 200, "batches of that measurement", above=0)
 
 # ---- test
-key("TEST.ENABLE", True, "run the test stage")
-key("TEST.DATASET", "kinetics", "name of the test set in the registry")
-key("TEST.BATCH_SIZE", 8, "views (clips) per forward pass", above=0)
+key("TEST.ENABLE", True, "run the test stage", on_resume="free")
+key("TEST.DATASET", "kinetics", "name of the test set in the registry", on_resume="free")
+key("TEST.BATCH_SIZE", 8, "views (clips) per forward pass", above=0, on_resume="free")
 key("TEST.CHECKPOINT_FILE_PATH", "",
-    'weights to test, file or address; "" = the newest in OUTPUT_DIR, then TRAIN.CHECKPOINT_FILE_PATH, else an error')
-key("TEST.TEST_BEST", False, "test the best checkpoint of OUTPUT_DIR instead of the newest")
+    'weights to test, file or address; "" = the newest in OUTPUT_DIR, then TRAIN.CHECKPOINT_FILE_PATH, else an error',
+    on_resume="free", path=True)
+key("TEST.TEST_BEST", False, "test the best checkpoint of OUTPUT_DIR instead of the newest", on_resume="free")
 key("TEST.SELECT_ON", "val",
     "what the best epoch is picked on: val | test (the test list itself: optimistic, and every output says so)",
     one_of=("val", "test"))
-key("TEST.ALLOW_MISSING", False, "exit code 0 although test videos were unreadable and have no scores")
-key("TEST.ALLOW_PARTIAL_LOAD", False, "test even if the checkpoint lacks some weights of the model")
-key("TEST.NUM_ENSEMBLE_VIEWS", 10, "clips over the length of a video", above=0)
+key("TEST.ALLOW_MISSING", False, "exit code 0 although test videos were unreadable and have no scores",
+    on_resume="free")
+key("TEST.ALLOW_PARTIAL_LOAD", False, "test even if the checkpoint lacks some weights of the model", on_resume="free")
+key("TEST.NUM_ENSEMBLE_VIEWS", 10, "clips over the length of a video", above=0, on_resume="free")
 key("TEST.NUM_SPATIAL_CROPS", 3, "crops of each clip: 1 = centre, 3 = both ends of the long side and the centre",
-    one_of=(1, 3))
-key("TEST.SHORT_SIDE", 0, "short side before the crop; 0 = TEST_CROP_SIZE", at_least=0)
+    one_of=(1, 3), on_resume="free")
+key("TEST.SHORT_SIDE", 0, "short side before the crop; 0 = TEST_CROP_SIZE", at_least=0, of_clips=True)
 key("TEST.ENSEMBLE_SPACE", "logits",
     "what DATA.ENSEMBLE_METHOD combines: logits (as UniFormer publishes) | softmax | relu | sigmoid",
     one_of=("logits", "softmax", "relu", "sigmoid"))
 key("TEST.PRECISION", "fp32", "autocast of the forward pass: auto | bf16 | fp16 | fp32", one_of=_PRECISIONS)
 key("TEST.NUM_PARTS", 1,
     "parts of the test list, each tested by a run of its own (a job array); tools/ensemble.py puts them together",
-    above=0)
-key("TEST.PART", 0, "which of them this run tests, from 0; it writes scores.<PART>-of-<NUM_PARTS>.npz", at_least=0)
-key("TEST.SAVE_RESULTS_PATH", "", 'file name under OUTPUT_DIR for a pickle [scores, labels]; "" = none')
+    above=0, on_resume="free")
+key("TEST.PART", 0, "which of them this run tests, from 0; it writes scores.<PART>-of-<NUM_PARTS>.npz", at_least=0,
+    on_resume="free")
+key("TEST.SAVE_RESULTS_PATH", "", 'file name under OUTPUT_DIR for a pickle [scores, labels]; "" = none',
+    on_resume="free", path=True)
 
 # ---- frozen features
 key("FEATURES.NETWORK", "resnet50",
-    "image classifier of torchvision for single frames; clips go through MODEL.MODEL_NAME")
-key("FEATURES.WEIGHTS", "DEFAULT", "of NETWORK: a name of torchvision (IMAGENET1K_V1), random, or a file")
-key("FEATURES.OUTPUT", "pooled", "pooled (what the last layer sees) | logits", one_of=("pooled", "logits"))
+    "image classifier of torchvision for single frames; clips go through MODEL.MODEL_NAME", on_resume="free")
+key("FEATURES.WEIGHTS", "DEFAULT", "of NETWORK: a name of torchvision (IMAGENET1K_V1), random, or a file",
+    on_resume="free", path=True)
+key("FEATURES.OUTPUT", "pooled", "pooled (what the last layer sees) | logits", one_of=("pooled", "logits"),
+    on_resume="free")
 key("FEATURES.SAMPLING", "interval",
-    "frames of a video: interval (every INTERVAL-th) | random | uniform (NUM_FRAMES of them)",
-    one_of=("interval", "random", "uniform"))
-key("FEATURES.INTERVAL", 2, "step between two frames", above=0)
-key("FEATURES.NUM_FRAMES", 5, "frames with random and uniform; all where a video has fewer", above=0)
-key("FEATURES.CACHE_DIR", "", 'folder of the features of single videos; "" = OUTPUT_DIR/features')
+    "frames of a video: interval (every INTERVAL-th) | random (NUM_FRAMES of them) | those of one test clip of "
+    "NUM_FRAMES: a name of DATA.SAMPLING",
+    one_of=("interval", "random", "uniform", "dense", "sparse", "segment", "segment_dense", "mmaction"),
+    on_resume="free")
+key("FEATURES.INTERVAL", 2, "step between two frames: interval, dense, mmaction", above=0, on_resume="free")
+key("FEATURES.NUM_FRAMES", 5, "frames of a video with all but interval; random: all where it has fewer", above=0,
+    on_resume="free")
+key("FEATURES.CACHE_DIR", "", 'folder of the features of single videos; "" = OUTPUT_DIR/features',
+    on_resume="free", path=True)
 key("FEATURES.CLASSIFIERS", ["svc_linear", "random_forest", "two_layer"], "and svc_rbf, logistic_regression, knn",
-    needed="at least one")
+    needed="at least one", on_resume="free")
 key("FEATURES.SEEDS", [42], "one run of every classifier with randomness for each", at_least=0, at_most=2**32 - 1,
-    needed="at least one")
-key("FEATURES.STANDARDIZE", False, "every feature to mean 0 and deviation 1 of the training videos")
+    needed="at least one", on_resume="free")
+key("FEATURES.STANDARDIZE", False, "every feature to mean 0 and deviation 1 of the training videos", on_resume="free")
 key("FEATURES.TUNE", False,
-    "choose hyper-parameters by cross-validation inside the training list (TEST.SELECT_ON val), or on the test list")
-key("FEATURES.FOLDS", 5, "of the cross-validation", at_least=2)
+    "choose hyper-parameters by cross-validation inside the training list (TEST.SELECT_ON val), or on the test list",
+    on_resume="free")
+key("FEATURES.FOLDS", 5, "of the cross-validation", at_least=2, on_resume="free")
 key("FEATURES.LR_RULE", "step", "two_layer's published learning-rate rule counts step | epoch; or constant",
-    one_of=("step", "epoch", "constant"))
+    one_of=("step", "epoch", "constant"), on_resume="free")
 
-key("TENSORBOARD.ENABLE", False, "write training curves for TensorBoard")
-key("TENSORBOARD.LOG_DIR", "", 'relative to OUTPUT_DIR; "" = runs-<TRAIN.DATASET>')
+key("TENSORBOARD.ENABLE", False, "write training curves for TensorBoard", on_resume="free")
+key("TENSORBOARD.LOG_DIR", "", 'relative to OUTPUT_DIR; "" = runs-<TRAIN.DATASET>', on_resume="free", path=True)
 
 key("DIST.TIMEOUT", 600.0,
-    "seconds that a process waits for another, at the start and in every exchange, before the run ends", above=0)
+    "seconds that a process waits for another, at the start and in every exchange, before the run ends", above=0,
+    on_resume="free")
 key("DIST.GRADIENT_COMPRESSION", "none",
     "none | bf16: half the bytes between the processes, gradients rounded to 8 bits of mantissa",
     one_of=("none", "bf16"))
@@ -472,7 +522,7 @@ def default_cfg() -> CfgNode:
 
 
 def leaves(node: CfgNode, prefix: str = "") -> dict[str, object]:
-    """``{"TRAIN.BATCH_SIZE": 64, ...}`` in the order of this file."""
+    """Values of all keys of a tree by full name: ``{"TRAIN.BATCH_SIZE": 64, ...}``, in the order of this file."""
     flat: dict[str, object] = {}
     for name, value in node.items():
         flat |= leaves(value, f"{prefix}{name}.") if isinstance(value, CfgNode) else {prefix + name: value}

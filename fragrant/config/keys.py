@@ -1,4 +1,4 @@
-"""How a key is declared: once, with its default, its meaning, its kind and what values it may have."""
+"""Declaration of config keys: each once, with its default, its meaning, its kind and its allowed values."""
 
 import copy
 from collections.abc import Iterator, Sequence
@@ -10,13 +10,14 @@ from fragrant.registry import did_you_mean
 
 @dataclass(frozen=True)
 class Kind:
-    """What a key holds."""
+    """The kind of a key's values."""
 
     element: type | str  # bool, int, float, str, or "number": an int stays an int, a float a float
     is_list: bool = False
     may_be_none: bool = False
     equal_list: bool = False  # a list of equal values counts as that value: some published files repeat it per stage
     named: dict[str, list[float]] = field(default_factory=dict)  # names that stand for a value
+    is_path: bool = False  # a file or folder of this machine: ~ and $VARIABLES in it are opened
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class Allowed:
     contains: str = ""  # a piece of every text, in words and quotes that follow "has no"
 
     def problems(self, name: str, value: Any, *, more: Sequence = (), hint: str = "") -> Iterator[str]:
-        """One line for each rule that ``value`` breaks.
+        """Yields one line for each rule that ``value`` breaks.
 
         Args:
             more: further choices, those of plug-ins.
@@ -45,15 +46,17 @@ class Allowed:
         if self.one_of is not None:
             known = list(dict.fromkeys([*self.one_of, *more]))
             unknown = [element for element in elements if element not in known]
-            yield from (f"{name} {element!r} is not known{_explained(element, known, hint)}" for element in unknown)
+            yield from (
+                f"{name} {element!r:.120} is not known{_explained(element, known, hint)}" for element in unknown
+            )
         if not all(element is None or self._in_range(element) for element in elements):
-            yield f"{name} {value} must be {self.limits()}"
+            yield f"{name} {value!s:.120} must be {self.limits()}"
         if self.needed and not value:
             yield f"{name} is empty; give {self.needed}"
         if self.sizes and len(value) not in self.sizes or self.rising and value != sorted(value):
-            yield f"{name} {value} must {self.form}"
+            yield f"{name} {value!s:.120} must {self.form}"
         if self.contains and self.contains not in value:
-            yield f"{name} {value!r} has no {self.contains}"
+            yield f"{name} {value!r:.120} has no {self.contains}"
 
     def _in_range(self, number: float) -> bool:
         return (
@@ -73,7 +76,7 @@ class Allowed:
         return " and ".join(f"{word} {limit}" for word, limit in words.items() if limit is not None)
 
     def words(self) -> str:
-        """All of it in words, for the reference; "" where every value of the kind is allowed."""
+        """The allowed values in words, for the reference; "" where every value of the kind is allowed."""
         parts = [", ".join(map(str, self.one_of))] if self.one_of is not None else []
         parts += [self.limits()] if self.limits() else []
         parts += [self.form.removeprefix("be ")] if self.form else []
@@ -88,6 +91,15 @@ def _explained(element: object, known: list, hint: str) -> str:
     return f"; {did_you_mean(str(element), map(str, known))}Known: {', '.join(map(str, known))}"
 
 
+# What a run that is taken up again may do with a key, and how the reference says it.
+ON_RESUME = {
+    "kept": "",  # it belongs to the weights
+    "free": "free to change when a run resumes",
+    "rises": "may rise when a run resumes",
+    "moves": "the folder may change when a run resumes, the file name not",
+}
+
+
 @dataclass(frozen=True)
 class Key:
     """A declared key."""
@@ -97,6 +109,8 @@ class Key:
     meaning: str
     kind: Kind
     allowed: Allowed
+    on_resume: str = "kept"  # of ON_RESUME
+    of_clips: bool = False  # decides the frames or the pixels that a network gets in a test
 
 
 KEYS: dict[str, Key] = {}  # name -> key, in the order of declaration
@@ -111,6 +125,9 @@ def key(
     may_be_none: bool = False,
     equal_list: bool = False,
     named: dict[str, list[float]] | None = None,
+    path: bool = False,
+    on_resume: str = "kept",
+    of_clips: bool = False,
     **allowed,
 ) -> None:
     """Declares a key.
@@ -121,6 +138,10 @@ def key(
         may_be_none: None is a value, too.
         equal_list: a list of equal values stands for that value.
         named: names that stand for values.
+        path: the value, or each element, names a file or folder of this machine.
+        on_resume: what a run that is taken up again may have: "kept": the value of its checkpoint | "free": any |
+            "rises": a larger one | "moves": a path with the same file name.
+        of_clips: the key decides which frames or pixels a network gets in a test.
         **allowed: fields of Allowed, such as one_of or at_least.
 
     Raises:
@@ -132,9 +153,14 @@ def key(
         if other.startswith(f"{name}.") or name.startswith(f"{other}."):
             raise ValueError(f"config key {name}: a key is a value or a block of keys, and {other} is declared")
     element = of or (type(default[0]) if isinstance(default, list) and default else type(default))
-    kind = Kind(element, isinstance(default, list), may_be_none, equal_list, named or {})
+    kind = Kind(element, isinstance(default, list), may_be_none, equal_list, named or {}, path)
     rules = Allowed(**allowed)
     wrong = list(rules.problems(name, default))
     if wrong:
         raise ValueError(f"default of a config key: {wrong[0]}")
-    KEYS[name] = Key(name, copy.deepcopy(default), meaning, kind, rules)
+    if on_resume not in ON_RESUME:
+        raise ValueError(
+            f"on_resume '{on_resume}' of config key {name} is not known; {did_you_mean(on_resume, ON_RESUME)}"
+            f"Known: {', '.join(ON_RESUME)}"
+        )
+    KEYS[name] = Key(name, copy.deepcopy(default), meaning, kind, rules, on_resume, of_clips)

@@ -1,21 +1,25 @@
-"""defaults <- yaml file <- KEY VALUE pairs -> a frozen tree."""
+"""Loads the config as a frozen tree: defaults <- yaml file <- KEY VALUE pairs."""
 
-import ast
 import difflib
 import logging
 import os
 import re
 from collections.abc import Sequence
+from itertools import islice
 
 from fvcore.common.config import CfgNode
 
-from fragrant.config.casts import cast
+from fragrant.config.casts import cast, unquoted
 from fragrant.config.check import check_cfg
 from fragrant.config.defaults import default_cfg, kind_of, leaves
 from fragrant.config.errors import ConfigError
 from fragrant.config.published import IGNORED, INSTEAD, ONLY_DEFAULT, UNSUPPORTED, entry_of
 from fragrant.config.yaml_text import Setting, read_yaml, read_yaml_text
+from fragrant.files import left_over
 from fragrant.plugins import expect_plugins, missing_hint
+
+MOST_PROBLEMS = 20  # that are looked for: a hint for each of ten thousand wrong keys takes minutes
+LONGEST_KEY = 200  # characters
 
 _log = logging.getLogger(__name__)
 
@@ -31,12 +35,14 @@ def load_cfg(path: str | os.PathLike | None, pairs: Sequence[str] = ()) -> CfgNo
     Raises:
         ConfigError: names everything that is wrong with the keys and values, with file and line.
     """
-    return _from_settings(read_yaml(os.fspath(path)) if path is not None else [], pairs)
+    cfg = _from_settings(read_yaml(os.fspath(path)) if path is not None else [], pairs)
+    _refuse_unknown_places(cfg)
+    return cfg
 
 
 def cfg_from_text(text: str, pairs: Sequence[str] = (), *, where: str = "config text") -> CfgNode:
-    """The same from the text of a yaml file, as checkpoints and score tables carry it; ``where`` it stands, for
-    errors."""
+    """Builds the config from the text of a yaml file, as checkpoints and score tables carry it; ``where``: the text's
+    place, for errors. See ``load_cfg``."""
     return _from_settings(read_yaml_text(text, where), pairs)
 
 
@@ -56,7 +62,7 @@ def _from_settings(settings: list[Setting], pairs: Sequence[str]) -> CfgNode:
     if not settings:
         expect_plugins([])
     settings = settings + read_pairs(pairs, known)
-    problems = [problem for setting in settings if (problem := _apply(cfg, known, setting))]
+    problems = list(islice(filter(None, (_apply(cfg, known, setting) for setting in settings)), MOST_PROBLEMS))
     if problems:
         raise ConfigError(problems)
     check_cfg(cfg)
@@ -65,8 +71,22 @@ def _from_settings(settings: list[Setting], pairs: Sequence[str]) -> CfgNode:
     return cfg
 
 
+def _refuse_unknown_places(cfg: CfgNode) -> None:
+    """Raises ConfigError where a path names a variable or a user that this machine does not know. A config from inside
+    a checkpoint may: it is of another machine."""
+    problems = []
+    for name, value in leaves(cfg).items():
+        if kind_of(name, value).is_path:
+            place = value[-1] if isinstance(value, list) and value else value  # of [old, new] the new is here
+            if unknown := left_over(str(place or "")):
+                what = "environment variable" if "$" in unknown else "user"
+                problems.append(f"{name} {place!r}: this machine knows no {what} {unknown}")
+    if problems:
+        raise ConfigError(problems)
+
+
 def read_pairs(pairs: Sequence[str], known: dict[str, object]) -> list[Setting]:
-    """``["KEY", "VALUE", ...]`` -> settings.
+    """Reads settings from pairs ``["KEY", "VALUE", ...]``.
 
     Raises:
         ConfigError: a key without value, a value without key, or a command line flag among them.
@@ -76,41 +96,40 @@ def read_pairs(pairs: Sequence[str], known: dict[str, object]) -> list[Setting]:
     if flags:
         raise ConfigError(
             [
-                f"{where}: '{flags[0]}' is not known as a flag; flags stand before the pairs, keys look like "
+                f"{where}: {_quoted(flags[0])} is not known as a flag; flags stand before the pairs, keys look like "
                 "TRAIN.BATCH_SIZE"
             ]
         )
     if len(pairs) % 2:
         raise ConfigError([f"{where}: {_lonely(list(map(str, pairs)), known)}"])
-    return [Setting(str(key), _unquoted(value), where) for key, value in zip(pairs[::2], pairs[1::2], strict=True)]
+    return [
+        Setting(str(key), unquoted(value) if isinstance(value, str) else value, where)
+        for key, value in zip(pairs[::2], pairs[1::2], strict=True)
+    ]
+
+
+def _quoted(word: str) -> str:
+    return f"'{word}'" if word.isprintable() and len(word) <= LONGEST_KEY else f"{word!r:.60}"
 
 
 def _lonely(tokens: list[str], known: dict[str, object]) -> str:
-    """Which of an odd number of tokens lacks its partner."""
+    """Finds the token without partner among an odd number of tokens."""
     looks_like_key = re.compile(r"[A-Z][A-Z0-9_]*(\.[A-Z0-9_]+)+")
     for key, value in zip(tokens[::2], [*tokens[1::2], None], strict=True):
         if "=" in key and looks_like_key.match(key):
-            return f"'{key}': write key and value with a blank between them, not '='"
+            return f"{_quoted(key)}: write key and value with a blank between them, not '='"
         if key not in known and not looks_like_key.fullmatch(key):
-            return f"'{key}' stands where a key should be; does the value before it need quotes?"
+            return f"{_quoted(key)} stands where a key should be; does the value before it need quotes?"
         if value is None or value in known:
-            return f"'{key}' has no value"
+            return f"{_quoted(key)} has no value"
     raise AssertionError("an odd number of tokens ends in a key without value")
-
-
-def _unquoted(value: object) -> object:
-    """``'","'`` -> ``,``: quotes that survived the shell."""
-    if isinstance(value, str) and re.fullmatch(r"'.*'|\".*\"", value):
-        try:
-            return ast.literal_eval(value)
-        except (ValueError, SyntaxError):
-            return value
-    return value
 
 
 def _apply(cfg: CfgNode, known: dict[str, object], setting: Setting) -> str | None:
     """Puts a setting into the tree; returns what is wrong with it, if anything."""
     key, value, where = setting
+    if not key.isprintable() or len(key) > LONGEST_KEY:
+        return f"{where}: {key!r:.60} cannot be a key"
     if key not in known:
         problem = _why_not(key, value, known)
         return f"{where}: {problem}" if problem else None
@@ -131,7 +150,9 @@ def _why_not(key: str, value: object, known: dict[str, object]) -> str | None:
         return f"{key} is not supported here: {UNSUPPORTED[family]} is left out"
     if key in ONLY_DEFAULT:
         default, otherwise = ONLY_DEFAULT[key]
-        return None if _equals(value, default) else f"{key} {value} is not supported, only {default!r}: {otherwise}"
+        return (
+            None if _equals(value, default) else f"{key} {value!s:.60} is not supported, only {default!r}: {otherwise}"
+        )
     if entry_of(key, IGNORED) is not None:
         return None
     if key in INSTEAD:
@@ -176,7 +197,7 @@ def _nearest(key: str, known: dict[str, object]) -> str:
 
 
 def _likeness(key: str, other: str) -> float:
-    """How alike two keys are: mostly their names, for the right name in the wrong block is a common slip."""
+    """Similarity of two keys: mostly that of their names, for the right name in the wrong block is a common slip."""
     (block, _, name), (other_block, _, other_name) = key.lower().rpartition("."), other.lower().rpartition(".")
     of_names = difflib.SequenceMatcher(None, name, other_name).ratio()
     if other_name.startswith(name + "_") or other_name.endswith("_" + name):

@@ -3,14 +3,18 @@
 from collections.abc import Iterable
 
 from fragrant.config.defaults import KEYS
-from fragrant.config.keys import Key
+from fragrant.config.keys import ON_RESUME, Key
 
 _HEAD = """# Config keys
 
 Every key, its default, its values and its meaning. A yaml file (`--cfg FILE`) overrides the defaults, `KEY VALUE` pairs
 on the command line override the file; `--print-config` shows what comes out. A value of another kind or outside of its
-limits ends in one line that names the key, with exit code 2. Rules about several keys stand in
-`fragrant/config/check.py`.
+limits ends in one line that names the key, with exit code 2. In a path `~`, `$VARIABLE` and `${VARIABLE}` are opened.
+Rules about several keys stand in `fragrant/config/check.py`.
+
+A run that is taken up again must have the values of its checkpoint, but for the keys that say here what may change:
+[Resuming](training.md#resuming). Keys "of clips" decide which frames and pixels a network gets: a test says where they
+differ from the training's.
 
 This page is written by `python tools/config_docs.py` from `fragrant/config/defaults.py`; edit that file instead.
 """
@@ -27,16 +31,22 @@ def reference(keys: Iterable[Key] = KEYS.values()) -> str:
 
 def _table(heading: str, keys: list[Key]) -> str:
     lines = [f"## {heading}", "", "| Key | Default | Values | Meaning |", "| --- | --- | --- | --- |"]
-    lines += [f"| `{key.name}` | {_code(key.default)} | {_text(_values(key))} | {_text(key.meaning)} |" for key in keys]
+    lines += [f"| `{key.name}` | {_code(key.default)} | {_text(_values(key))} | {_meaning(key)} |" for key in keys]
     return "\n".join(lines) + "\n"
 
 
+def _meaning(key: Key) -> str:
+    notes = [ON_RESUME[key.on_resume], "of clips" if key.of_clips else ""]
+    return " ".join([_text(key.meaning), *(f"*({note})*" for note in notes if note)])
+
+
 def _values(key: Key) -> str:
-    """ "list of whole number; above 0": what may stand there, in words."""
+    """The values of a key in words: "list of whole number; above 0"."""
     allowed = key.allowed
     if allowed.one_of is not None and not key.kind.is_list:
         return allowed.words()
-    kind = f"list of {_WORDS[key.kind.element]}s" if key.kind.is_list else _WORDS[key.kind.element]
+    word = "path" if key.kind.is_path else _WORDS[key.kind.element]
+    kind = f"list of {word}s" if key.kind.is_list else word
     kind += f", or {', '.join(key.kind.named)}" if key.kind.named else ""
     kind += ", or None" if key.kind.may_be_none else ""
     return "; ".join(part for part in (kind, allowed.words()) if part)
@@ -47,7 +57,7 @@ def _code(default: object) -> str:
 
 
 def _text(words: str) -> str:
-    """Without anything that Markdown would read as a mark."""
+    """Escapes everything that Markdown would read as a mark."""
     for mark in "\\|*<>":
         words = words.replace(mark, "\\" + mark)
     return words

@@ -1,4 +1,4 @@
-"""From list files and video files to batches of clips."""
+"""Data: list files and video files to batches of clips."""
 
 from fragrant.data.build import build_dataset, build_loader, build_records, build_source
 from fragrant.data.video.frames import VideoError, open_frames

@@ -1,4 +1,4 @@
-"""From the config to the loader of a split."""
+"""Builds the loader of a split from the config."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -12,9 +12,10 @@ from fragrant.data.datasets.build import DATASETS, VideoSet
 from fragrant.data.lists.hold_out import hold_out
 from fragrant.data.lists.records import ListError, VideoRecord
 from fragrant.data.loader import ClipLoader, EvaluationBatches, TrainBatches
-from fragrant.data.sampling import clip_span
+from fragrant.data.sampling import SAMPLERS, ClipSettings
 from fragrant.data.transforms.clip_transforms import transforms_of
 from fragrant.data.transforms.color_jitter import ColorJitter
+from fragrant.data.transforms.crop_roundings import CROP_ROUNDINGS
 from fragrant.data.transforms.enhance import enhancement_of
 from fragrant.data.transforms.gamma import middle_gamma
 from fragrant.data.transforms.randaugment import parse_randaugment
@@ -22,11 +23,13 @@ from fragrant.data.transforms.view_transforms import EvaluationTransform, TrainT
 from fragrant.data.video.cache import CachedFrames
 from fragrant.data.video.frames import Limits, OpenFrames, open_frames
 from fragrant.data.video.other_decoders import require
+from fragrant.data.video.timing import evenly
 from fragrant.data.views import ViewPlan, evaluation_plan, train_plan
 from fragrant.distributed import rank, shard, world_size
-from fragrant.remote import is_address
+from fragrant.files import is_address
 
 SPLITS = ("train", "val", "test")
+MORE_BYTES = 2.0  # of frames than of clips: what may travel to a GPU so that it makes the clips
 SPARSE_WINDOW_SECONDS = 4.0  # of a long video that is looked at in windows
 
 
@@ -53,7 +56,7 @@ def gamma_range(cfg, split: str) -> tuple[float, float]:
 
 
 def _augment(cfg) -> list[Callable]:
-    """What is done to the pixels of training clips here; random erasing waits for the device."""
+    """Builds the augmentations of training clips in the workers; random erasing is done on the device."""
     aug = cfg.AUG
     if not aug.ENABLE:
         return []
@@ -65,11 +68,14 @@ def _augment(cfg) -> list[Callable]:
 
 def _transform(cfg, split: str) -> TrainTransform | EvaluationTransform:
     data, dtype, gamma = cfg.DATA, getattr(torch, cfg.DATA.CLIP_DTYPE), gamma_range(cfg, split)
+    rounding = CROP_ROUNDINGS.get(data.CROP_ROUNDING)
     if split != "train":
         short_side = cfg.TEST.SHORT_SIDE or data.TEST_CROP_SIZE
         return EvaluationTransform(
             crop_size=data.TEST_CROP_SIZE,
             short_side=short_side,
+            rounding=rounding,
+            one_crop=split == "val" or cfg.TEST.NUM_SPATIAL_CROPS == 1,
             enhance=enhancement_of(data.ENHANCE),
             gamma=middle_gamma(gamma),
             dtype=dtype,
@@ -85,6 +91,7 @@ def _transform(cfg, split: str) -> TrainTransform | EvaluationTransform:
         enhance=enhancement_of(data.ENHANCE),
         gamma=gamma,
         short_side=data.TRAIN_SHORT_SIDE,
+        rounding=rounding,
         augment=_augment(cfg),
         augment_first=cfg.AUG.ORDER == "published",
         **({"then": transforms_of(data.TRANSFORMS)} if data.TRANSFORMS else {}),
@@ -93,8 +100,8 @@ def _transform(cfg, split: str) -> TrainTransform | EvaluationTransform:
 
 
 def _batches(cfg, split: str, num_videos: int, num_views: int) -> TrainBatches | EvaluationBatches:
-    """TRAIN.BATCH_SIZE counts videos and TEST.BATCH_SIZE counts views, both of all processes of this machine
-    together."""
+    """Builds the batch sampler of a split: TRAIN.BATCH_SIZE counts videos and TEST.BATCH_SIZE views, both of all
+    processes of this machine together."""
     processes = max(1, world_size() // cfg.NUM_SHARDS)
     place = {"rank": rank(), "world_size": world_size()}
     if split == "train":
@@ -106,11 +113,11 @@ def _batches(cfg, split: str, num_videos: int, num_views: int) -> TrainBatches |
 
 
 def frame_opener(cfg) -> OpenFrames:
-    """How a path of a list becomes frames."""
+    """Builds the function that opens the frames of a list's path."""
     data = cfg.DATA
     require(data.DECODING_BACKEND)
     limits = Limits(data.MAX_FRAME_MEGAPIXELS, data.MAX_DECODED_GB)
-    opened = partial(
+    opened: OpenFrames = partial(
         open_frames,
         backend=data.DECODING_BACKEND,
         multi_thread=cfg.DATA_LOADER.ENABLE_MULTI_THREAD_DECODE,
@@ -120,10 +127,15 @@ def frame_opener(cfg) -> OpenFrames:
         limits=limits,
         remote=remote_of(cfg),
     )
-    if not data.CACHE_DIR:
-        return opened
+    if data.CACHE_DIR:
+        opened = _cached(data, opened, limits, remote_of(cfg))
+    # a clip of so many frames per second lasts as long in a video of a variable rate
+    return evenly(opened) if data.FPS_CONVERT and data.SAMPLING == "dense" else opened
+
+
+def _cached(data, opened: OpenFrames, limits: Limits, remote: str) -> CachedFrames:
     settings = f"{data.DECODE_SHORT_SIDE} {data.DECODING_BACKEND} {data.IMAGE_TEMPLATE} {data.IMAGE_BASE}"
-    room, remote = data.CACHE_GB * 1e9, remote_of(cfg)
+    room = data.CACHE_GB * 1e9
     return CachedFrames(opened, data.CACHE_DIR, settings=settings, max_bytes=room, limits=limits, remote=remote)
 
 
@@ -133,7 +145,7 @@ def remote_of(cfg) -> str:
 
 
 class ClipSource(NamedTuple):
-    """What makes clips of any video, without a list.
+    """Source of clips from any video, without a list.
 
     Attributes:
         whole: all views of a test, and how many they are.
@@ -148,43 +160,54 @@ class ClipSource(NamedTuple):
     transform: EvaluationTransform
     open_frames: OpenFrames
 
-    def dataset(self, paths: Sequence[str], plan: ViewPlan) -> ClipDataset:
+    def dataset(self, paths: Sequence[str], plan: ViewPlan, *, open_frames: OpenFrames | None = None) -> ClipDataset:
         return ClipDataset(
             [VideoRecord(path, -1) for path in paths],
             plan,
             self.transform,
             seed=0,
-            open_frames=self.open_frames,
+            open_frames=open_frames or self.open_frames,
             measure_luma=True,
         )
 
 
 def build_source(cfg) -> ClipSource:
-    """The clips of a test, from any video files."""
+    """Builds the source of a test's clips from any video files."""
     data = cfg.DATA
 
     def window_frames(fps: float | None) -> int:
-        if data.SAMPLING != "dense":  # frames from all over the video: what is asked is how long an action may be
+        covers = SAMPLERS.get(data.SAMPLING).covers
+        if covers is None:  # frames from all over the video: what is asked is how long an action may be
             return round(SPARSE_WINDOW_SECONDS * (fps or 30))
-        return math.ceil(
-            clip_span(
-                data.NUM_FRAMES, data.SAMPLING_RATE, fps=fps, target_fps=data.TARGET_FPS if data.FPS_CONVERT else None
-            )
-        )
+        target_fps = data.TARGET_FPS if data.FPS_CONVERT else None
+        return math.ceil(covers(ClipSettings(data.NUM_FRAMES, data.SAMPLING_RATE, target_fps=target_fps, fps=fps)))
 
     whole, num_views = _plan(cfg, "test")
     transform = cast(EvaluationTransform, _transform(cfg, "test"))
     return ClipSource(whole, num_views, _plan(cfg, "val")[0], window_frames, transform, frame_opener(cfg))
 
 
-def build_dataset(cfg, split: str, records: Sequence[VideoRecord]) -> tuple[ClipDataset, int]:
-    """The clips of these videos as a split makes them, and how many views each has."""
+def hand_over(cfg, split: str) -> float:
+    """Bytes of frames per clip up to which the clips of a video are made on the device, see DATA.TRANSFORM_ON."""
+    where, on_cuda = cfg.DATA.TRANSFORM_ON, cfg.NUM_GPUS > 0 and torch.cuda.is_available()
+    if where != "auto":
+        return math.inf if where == "device" else 0.0
+    side = cfg.DATA.TRAIN_CROP_SIZE if split == "train" else cfg.DATA.TEST_CROP_SIZE
+    clip_bytes = 3 * cfg.DATA.NUM_FRAMES * side**2 * getattr(torch, cfg.DATA.CLIP_DTYPE).itemsize
+    return MORE_BYTES * clip_bytes if on_cuda else 0.0
+
+
+def build_dataset(
+    cfg, split: str, records: Sequence[VideoRecord], *, hand_over: float = 0.0
+) -> tuple[ClipDataset, int]:
+    """The clips of these videos as a split makes them, and how many views each has; ``hand_over``: see ClipDataset."""
     plan, num_views = _plan(cfg, split)
     options = {
         "seed": cfg.RNG_SEED,
         "open_frames": frame_opener(cfg),
         "measure_luma": split == "test",
         "replace": split == "train",
+        "hand_over": hand_over,
     }
     several_of = cfg.MODEL.NUM_CLASSES if cfg.DATA.MULTI_LABEL else None
     return ClipDataset(records, plan, _transform(cfg, split), several_of=several_of, **options), num_views
@@ -224,7 +247,7 @@ def build_loader(cfg, split: str, *, views_of: str | None = None) -> ClipLoader:
     if split == "test" and cfg.TEST.NUM_PARTS > 1:
         share = shard(len(records), cfg.TEST.PART, cfg.TEST.NUM_PARTS), len(records)
         records = records.pick(share[0])
-    dataset, num_views = build_dataset(cfg, split, records)
+    dataset, num_views = build_dataset(cfg, split, records, hand_over=hand_over(cfg, split))
     return ClipLoader(
         dataset,
         _batches(cfg, split, len(records), num_views),
@@ -234,4 +257,5 @@ def build_loader(cfg, split: str, *, views_of: str | None = None) -> ClipLoader:
         num_views=num_views,
         share=share,
         max_bad_fraction=cfg.DATA.MAX_BAD_FRACTION,
+        timeout=cfg.DATA_LOADER.TIMEOUT,
     )

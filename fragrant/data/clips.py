@@ -1,9 +1,14 @@
-"""A video of a list becomes the clips of its views: opened once, the frames that its views need decoded once."""
+"""A video of a list becomes the clips of its views: opened once, the frames that its views need decoded once.
+
+Clips are made where the video is read, or later on the device of the model, from the frames that a worker hands over:
+by the same code, with the same draws.
+"""
 
 import itertools
 import math
 import random
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, Protocol, cast
 
 import numpy as np
@@ -43,6 +48,9 @@ class Batch(NamedTuple):
         """Does not wait for the copy when the batch is pinned."""
         return Batch(*(tensor.to(device, non_blocking=True) for tensor in self))
 
+    def pin_memory(self) -> "Batch":
+        return Batch(*(tensor.pin_memory() for tensor in self))
+
 
 class Skipped(NamedTuple):
     """A video that could not be read: travels from a worker as a value, since a raised error would arrive as a long
@@ -54,7 +62,7 @@ class Skipped(NamedTuple):
 
     @property
     def message(self) -> str:
-        """``"video 'x.mp4' cannot be read: why (train.csv:12)"``"""
+        """Error message of the video: ``"video 'x.mp4' cannot be read: why (train.csv:12)"``"""
         return f"{self.reason} ({self.where})" if self.where else self.reason
 
 
@@ -62,22 +70,22 @@ class ViewTransform(Protocol):
     """Frames of a video -> one of its views."""
 
     def prepare(self, frames: Tensor, /) -> Tensor:
-        """What all views have in common: (T, H, W, C) uint8 -> (T, H', W', C)"""
+        """Does once what all views share: (T, H, W, C) uint8 -> (T, H', W', C)"""
 
     def __call__(self, frames: Tensor, where: Any, rng: random.Random, /) -> Tensor:
-        """(T, H', W', C) -> (T, S, S, C); where: see View."""
+        """Makes one view: (T, H', W', C) -> (T, S, S, C); ``where``: see View."""
 
 
 class VideoClips(NamedTuple):
-    """One video.
+    """The clips of one video.
 
     Attributes:
         clips: (clips, T, H, W, C), those that differ.
         views: which of the clips each view is.
-        label: its class; or (K,) bool, which classes it shows.
-        id: its place in the list.
+        label: the video's class; or (K,) bool, which classes it shows.
+        id: the video's place in the list.
         luma: mean brightness 0..1, NaN = not measured.
-        skipped: the videos that it stands in for.
+        skipped: the unreadable videos that this one replaces.
     """
 
     clips: Tensor
@@ -88,8 +96,49 @@ class VideoClips(NamedTuple):
     skipped: tuple[Skipped, ...] = ()
 
 
+class VideoFrames(NamedTuple):
+    """One video as it was read: all that its clips are made of.
+
+    Attributes:
+        frames: (T, H, W, C) uint8, those that its views need, each once.
+        numbers: (T,) their numbers in the video, ascending.
+        views: which of them each clip shows, and from where.
+        seed: what everything random about the clips follows from.
+        label, id, luma, skipped: see VideoClips.
+    """
+
+    frames: Tensor
+    numbers: list[int]
+    views: list[View]
+    seed: str
+    label: int | Tensor
+    id: int
+    luma: float = math.nan
+    skipped: tuple[Skipped, ...] = ()
+
+    def clip_of_view(self) -> list[int]:
+        """Which of its clips each view shows: placed views of a short video are often the same."""
+        keys = [at if view.where is None else view for at, view in enumerate(self.views)]
+        clip_of = {key: number for number, key in enumerate(dict.fromkeys(keys))}
+        return [clip_of[key] for key in keys]
+
+    def clips(self, transform: ViewTransform) -> VideoClips:
+        """The clips of its views, made on the device that the frames are on."""
+        place = {number: at for at, number in enumerate(self.numbers)}
+        pixels = transform.prepare(self.frames)
+        clip_of, shown = self.clip_of_view(), []
+        for at in map(clip_of.index, range(1 + max(clip_of))):
+            view = self.views[at]
+            frames = transform(pixels, view.where, random.Random(f"{self.seed}-{at}"))
+            shown += [frames[place[number]] for number in view.frames]
+        # copied once, out of the frames: the crops of a clip overlap
+        clips = torch.stack(shown).unflatten(0, (1 + max(clip_of), -1))
+        return VideoClips(clips, tuple(clip_of), self.label, self.id, self.luma, self.skipped)
+
+
 class Unreadable(NamedTuple):
-    """No clip: neither the video nor, where another may take its place, any of those that were tried."""
+    """An item without clips: neither the video nor, where another may take its place, any of those that were tried can
+    be read."""
 
     skipped: tuple[Skipped, ...]
 
@@ -100,21 +149,27 @@ class Unreadable(NamedTuple):
 
     @property
     def reason(self) -> str:
-        """The same without its place in the list: for videos of a list that nobody wrote."""
+        """Why the video cannot be read, without its place in the list: for videos that come from no list file."""
         return self.skipped[0].reason
 
 
 class Loaded(NamedTuple):
-    """What comes from a worker: a batch (None = not one video of it can be read), and what was skipped on the way."""
+    """A worker's result: a batch (None = not one video of it can be read), and the videos that were skipped."""
 
-    batch: Batch | None
+    batch: "Batch | FrameBatch | None"
     skipped: list[Skipped]
     incomplete: bool  # a video is missing in the batch
 
+    def pin(self) -> "Loaded":
+        """Copied into page-locked memory, from which a GPU takes it without the host waiting."""
+        if self.batch is None:
+            return self
+        return self._replace(batch=self.batch.pin_memory())
+
 
 def mean_luma(frames: Tensor) -> float:
-    """(T, H, W, 3) uint8 RGB -> brightness 0..1 by the weights of BT.601; exact sums, about 0.4 ms for 16 frames of 320
-    x 240."""
+    """Mean brightness 0..1 of frames (T, H, W, 3) uint8 RGB by the weights of BT.601; exact sums, about 0.4 ms for 16
+    frames of 320 x 240."""
     rows = frames.numpy().reshape(-1, frames.shape[2] * 3)
     # 257 values of 255 are the most that 16 bits hold; whole rows in 16 bits take a thirtieth of the time of torch's
     # sum.
@@ -125,7 +180,7 @@ def mean_luma(frames: Tensor) -> float:
 
 
 class ClipDataset(Dataset):
-    """``dataset[(epoch, id)]`` -> VideoClips or Unreadable.
+    """``dataset[(epoch, id)]`` -> VideoClips, VideoFrames or Unreadable.
 
     What is random about a clip depends on (seed, epoch, id, view) alone, not on the number of workers or ranks.
 
@@ -139,6 +194,8 @@ class ClipDataset(Dataset):
         measure_luma: measure the brightness of every video, for a test.
         replace: another video of the same class takes the place of one that cannot be read, for training.
         several_of: number of classes of which a video may have several; None = it has one.
+        hand_over: bytes of frames per clip up to which a video is handed over as frames, for its clips to be made
+            elsewhere; 0 = never.
     """
 
     def __init__(
@@ -152,6 +209,7 @@ class ClipDataset(Dataset):
         measure_luma: bool = False,
         replace: bool = False,
         several_of: int | None = None,
+        hand_over: float = 0.0,
     ):
         self.records = records if isinstance(records, RecordList) else RecordList(records)
         self.plan = plan
@@ -161,43 +219,41 @@ class ClipDataset(Dataset):
         self.measure_luma = measure_luma
         self.replace = replace
         self.several_of = several_of
+        self.hand_over = hand_over
 
     def __len__(self) -> int:
         return len(self.records)
 
-    def __getitem__(self, key: tuple[int, int]) -> VideoClips | Unreadable:
+    def __getitem__(self, key: tuple[int, int]) -> VideoClips | VideoFrames | Unreadable:
         epoch, video_id = key
         seed = f"{self.seed}-{epoch}-{video_id}"
         skipped: list[Skipped] = []
         for candidate in itertools.chain([video_id], self._others(video_id, seed)):
             try:
-                return self._clips(candidate, seed)._replace(skipped=tuple(skipped))
+                video = self._frames(candidate, seed)._replace(skipped=tuple(skipped))
+                hands_over = video.frames.nbytes <= self.hand_over * (1 + max(video.clip_of_view()))
+                return video if hands_over else video.clips(self.transform)
             except VideoError as error:
                 skipped.append(Skipped(candidate, str(error), self.records.where(candidate)))
         return Unreadable(tuple(skipped))
 
+    def clips_of(self, key: tuple[int, int]) -> VideoClips | Unreadable:
+        """``self[key]`` for those who have no device to hand frames over to."""
+        video = self[key]
+        return video.clips(self.transform) if isinstance(video, VideoFrames) else video
+
     def _others(self, video_id: int, seed: str) -> Iterator[int]:
-        """Some videos of the same class in random order; none where none may take the place."""
+        """Yields some videos of the same class in random order to replace an unreadable one; none where that is not
+        allowed."""
         if self.replace:
             same = np.flatnonzero(self.records.labels == self.records.labels[video_id])
             yield from random.Random(f"{seed}-other").sample(same[same != video_id].tolist(), min(TRIES, len(same) - 1))
 
-    def _clips(self, video_id: int, seed: str) -> VideoClips:
+    def _frames(self, video_id: int, seed: str) -> VideoFrames:
         record = self.records[video_id]
         views, numbers, pixels = self._read(record.path, random.Random(seed))
-        place = {number: at for at, number in enumerate(numbers)}
         luma = mean_luma(pixels) if self.measure_luma else math.nan
-        pixels = self.transform.prepare(pixels)
-        # placed views of a short video are often the same
-        keys = [at if view.where is None else view for at, view in enumerate(views)]
-        clip_of = {key: number for number, key in enumerate(dict.fromkeys(keys))}
-        shown = []
-        for at in map(keys.index, clip_of):
-            frames = self.transform(pixels, views[at].where, random.Random(f"{seed}-{at}"))
-            shown += [frames[place[number]] for number in views[at].frames]
-        # copied once, out of the frames: the crops of a clip overlap
-        clips = torch.stack(shown).unflatten(0, (len(clip_of), -1))
-        return VideoClips(clips, tuple(clip_of[key] for key in keys), self._label(record), video_id, luma)
+        return VideoFrames(pixels, numbers, views, seed, self._label(record), video_id, luma)
 
     def _label(self, record: VideoRecord) -> int | Tensor:
         if self.several_of is None:
@@ -227,8 +283,52 @@ def make_batch(items: list[VideoClips]) -> Batch:
     return Batch(clips.permute(0, 1, 5, 2, 3, 4), labels, ids, luma, views)
 
 
-def collate(items: list[VideoClips | Unreadable]) -> Loaded:
+@dataclass(frozen=True)
+class FrameBatch:
+    """Videos whose clips are made on the device: ``.to(device)`` is a Batch, as of a Batch.
+
+    Attributes:
+        videos: some may be clips already.
+        ids: (B,) place of each video in its list.
+        transform: makes the clips; set behind the workers, which need not send it with every batch.
+    """
+
+    videos: list[VideoFrames | VideoClips]
+    ids: Tensor
+    transform: ViewTransform | None = None
+
+    def to(self, device: torch.device) -> Batch:
+        """Does not wait for the copy when the batch is pinned."""
+        assert self.transform is not None
+        clips = []
+        for video in self.videos:
+            if isinstance(video, VideoFrames):
+                frames = video.frames.to(device, non_blocking=True)
+                clips.append(video._replace(frames=frames).clips(self.transform))
+            else:
+                clips.append(video._replace(clips=video.clips.to(device, non_blocking=True)))
+        return make_batch(clips).to(device)
+
+    def pin_memory(self) -> "FrameBatch":
+        """With the pixels in page-locked memory, for a GPU."""
+        pinned: list[VideoFrames | VideoClips] = []
+        for video in self.videos:
+            if isinstance(video, VideoFrames):
+                pinned.append(video._replace(frames=video.frames.pin_memory()))
+            else:
+                pinned.append(video._replace(clips=video.clips.pin_memory()))
+        return replace(self, videos=pinned)
+
+
+def collate(items: list[VideoClips | VideoFrames | Unreadable]) -> Loaded:
     """Videos -> one batch of those that could be read."""
     skipped = [skipped for item in items for skipped in item.skipped]
-    readable = [item for item in items if isinstance(item, VideoClips)]
-    return Loaded(make_batch(readable) if readable else None, skipped, incomplete=len(readable) < len(items))
+    readable = [item for item in items if not isinstance(item, Unreadable)]
+    return Loaded(_batch(readable) if readable else None, skipped, incomplete=len(readable) < len(items))
+
+
+def _batch(videos: list[VideoClips | VideoFrames]) -> Batch | FrameBatch:
+    clips = [video for video in videos if isinstance(video, VideoClips)]
+    if len(clips) == len(videos):
+        return make_batch(clips)
+    return FrameBatch(videos, torch.tensor([video.id for video in videos]))

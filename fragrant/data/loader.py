@@ -1,29 +1,32 @@
 """The batches of an epoch: which videos, in which order, on which rank."""
 
+import contextlib
+import queue
 import random
-import signal
-from collections.abc import Iterator
-from typing import Protocol
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import partial
+from typing import NamedTuple, Protocol
 
 import torch
-from torch.utils.data import DataLoader, Sampler
+from torch.utils.data import Sampler
 
-from fragrant.data.clips import Batch, ClipDataset, Skipped, collate
+from fragrant.data.clips import Batch, ClipDataset, FrameBatch, Loaded, Skipped, collate
+from fragrant.data.reader_pool import DEFAULT_TIMEOUT, ReaderPool
 from fragrant.distributed import shard, world_size
 from fragrant.errors import RunStopped
-from fragrant.plugins import load_plugins
-from fragrant.workers import keep_freed_memory
 
 
 class Batches(Protocol):
-    """What is scored: a ClipLoader, or a single video; see there for the attributes."""
+    """The batches that an evaluation scores: a ClipLoader, whose attributes these are, or a single video."""
 
     num_views: int
     skipped: dict[int, str]
 
     def __len__(self) -> int: ...
 
-    def __iter__(self) -> Iterator[Batch]: ...
+    def __iter__(self) -> Iterator[Batch | FrameBatch]: ...
 
 
 class TrainBatches(Sampler):
@@ -34,7 +37,7 @@ class TrainBatches(Sampler):
     smaller batch.
 
     Args:
-        batch_size: of one rank.
+        batch_size: number of videos in a batch of one rank.
     """
 
     def __init__(self, num_videos: int, *, batch_size: int, seed: int, rank: int = 0, world_size: int = 1):
@@ -59,7 +62,7 @@ class TrainBatches(Sampler):
 
 
 class EvaluationBatches(Sampler):
-    """Every video exactly once over all ranks, in the order of the list."""
+    """Batches of an evaluation: every video exactly once over all ranks, in the order of the list."""
 
     def __init__(self, num_videos: int, *, batch_size: int, rank: int = 0, world_size: int = 1):
         self.share = shard(num_videos, rank, world_size)
@@ -74,20 +77,52 @@ class EvaluationBatches(Sampler):
             yield [(0, video_id) for video_id in self.share[first : first + self.batch_size]]  # the same in every epoch
 
 
-def _leave_signals_to_the_main_process() -> None:
-    """A cluster sends its signal to every process of a job; the main one still needs its workers to finish the step.
+class _Failed(NamedTuple):
+    """An error on its way from one thread to another."""
 
-    Only the first is ignored: later ones come from the main process, which ends workers that do not answer any more.
+    error: BaseException
+
+
+def pinned(batches: Callable[[Callable[[], bool]], Iterator[Loaded]]) -> Iterator[Loaded]:
+    """The batches in page-locked memory, copied there in a thread, one ahead.
+
+    Args:
+        batches: (is nobody waiting any more?) -> the batches.
     """
-    for name in ("SIGTERM", "SIGUSR1"):
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), lambda number, frame: signal.signal(number, signal.SIG_DFL))
+    ready: queue.Queue = queue.Queue(1)
+    left = threading.Event()
+    device = torch.cuda.current_device()
+
+    def hand_over(item: Loaded | _Failed | None) -> None:
+        while not left.is_set():
+            with contextlib.suppress(queue.Full):
+                return ready.put(item, timeout=0.5)
+
+    def work() -> None:
+        try:
+            torch.cuda.set_device(device)
+            for loaded in batches(left.is_set):
+                hand_over(loaded.pin())
+                if left.is_set():
+                    return
+            hand_over(None)
+        except BaseException as error:
+            hand_over(_Failed(error))
+
+    thread = threading.Thread(target=work, daemon=True, name="pinning")
+    thread.start()
+    try:
+        while (item := ready.get()) is not None:
+            if isinstance(item, _Failed):
+                raise item.error
+            yield item
+    finally:
+        left.set()
+        thread.join(10)
 
 
-def _start(worker: int) -> None:
-    _leave_signals_to_the_main_process()
-    keep_freed_memory()
-    load_plugins()  # a forked worker has them already
+def _name_of(dataset: ClipDataset, key: tuple[int, int]) -> str:
+    return f"video '{dataset.records[key[1]].path}'"
 
 
 class ClipLoader:
@@ -102,12 +137,14 @@ class ClipLoader:
         num_views: views of every video.
         share: which videos of the list these are, and how many the list has; None = all.
         max_bad_fraction: share of this rank's videos that may be replaced in one iteration.
+        timeout: see ``ReaderPool``.
 
     Attributes:
         skipped: video id -> why it cannot be read, of the last iteration on this rank.
 
     Raises:
-        RunStopped: while iterating, where too many videos had to be replaced, or one could not.
+        RunStopped: while iterating, where too many videos had to be replaced, or one could not; or a reading process
+            was killed or gives no sign.
     """
 
     def __init__(
@@ -121,6 +158,7 @@ class ClipLoader:
         num_views: int = 1,
         share: tuple[range, int] | None = None,
         max_bad_fraction: float = 1.0,
+        timeout: float = DEFAULT_TIMEOUT,
     ):
         self.dataset = dataset
         self.share = share or (range(len(dataset)), len(dataset))
@@ -129,30 +167,38 @@ class ClipLoader:
         self.num_views = num_views
         self.max_bad_fraction = max_bad_fraction
         self.skipped: dict[int, str] = {}
-        num_workers = min(num_workers, len(batches))  # more would have nothing to do
-        self._loader = DataLoader(
-            dataset,
-            batch_sampler=batches,
-            collate_fn=collate,
-            num_workers=num_workers,
-            pin_memory=pin_memory,
-            persistent_workers=num_workers > 0,
-            worker_init_fn=_start,
-            generator=torch.Generator(),  # its own: iterating draws nothing from the generator of the model
-        )
+        self.pin_memory = pin_memory
+        self.num_workers = min(num_workers, len(batches))  # more would have nothing to do
+        self._pool = None
+        if self.num_workers:
+            named = partial(_name_of, dataset)
+            self._pool = ReaderPool(dataset, collate, num_workers=self.num_workers, timeout=timeout, name=named)
 
     def __len__(self) -> int:
         return len(self.batches)
 
     def set_epoch(self, epoch: int, first: int = 0) -> None:
-        """Which epoch the next iteration is: its order and its random clips follow from it. ``first``: the batch it
+        """Sets the epoch of the next iteration, which decides its order and its random clips. ``first``: the batch it
         begins with."""
         self.batches.epoch = epoch
         self.batches.first = first
 
-    def __iter__(self) -> Iterator[Batch]:
+    def _read(self, abandoned: Callable[[], bool] = lambda: False) -> Iterator[Loaded]:
+        if self._pool is not None:
+            return self._pool.batches(self.batches, abandoned)
+        return (collate([self.dataset[key] for key in keys]) for keys in self.batches)
+
+    def _loaded(self) -> Iterator[Loaded]:
+        if not self.pin_memory:
+            return self._read()
+        if self._pool is None:
+            return map(Loaded.pin, self._read())
+        self._pool.start()  # here, not in a thread
+        return pinned(self._read)
+
+    def __iter__(self) -> Iterator[Batch | FrameBatch]:
         self.skipped = {}
-        for loaded in self._loader:  # workers use one thread each: torch sees to it
+        for loaded in self._loaded():
             self._note(loaded.skipped)
             # a smaller batch on one rank would let the others wait for ever
             if self.dataset.replace and loaded.incomplete:
@@ -161,7 +207,9 @@ class ClipLoader:
                     "a training video cannot be read, nor any of its class that were tried in its place; the "
                     f"last: {last}"
                 )
-            if loaded.batch is not None:
+            if isinstance(loaded.batch, FrameBatch):
+                yield replace(loaded.batch, transform=self.dataset.transform)
+            elif loaded.batch is not None:
                 yield loaded.batch
 
     def _note(self, skipped: list[Skipped]) -> None:

@@ -1,8 +1,8 @@
 """Frame numbers of a clip: numbers in, integers out.
 
-Four kinds of clip: dense (neighbouring frames, a fixed step apart), and three that spread over the whole video: sparse
-and uniform (one frame from each part of it) and segment (a run of neighbours from each part). All frame numbers count
-from 0; every kind takes videos of one frame upwards."""
+Five kinds of clip: dense and mmaction (neighbouring frames, a fixed step apart), and three that spread over the whole
+video: sparse and uniform (one frame from each part of it) and segment (a run of neighbours from each part). All frame
+numbers count from 0; every kind takes videos of one frame upwards."""
 
 import math
 import random
@@ -50,14 +50,41 @@ def placed_start(num_frames: int, span: float, *, view: int, views: int, offset:
 
 
 def dense(num_frames: int, *, length: int, span: float, start: float) -> tuple[int, ...]:
-    """``length`` frame numbers, evenly from ``start`` to ``start + span - 1``; behind the end the last frame is
-    repeated.
+    """Dense clip: ``length`` frame numbers, evenly from ``start`` to ``start + span - 1``; behind the end the last
+    frame is repeated.
 
     The distance is ``(span - 1) / (length - 1)``, not the stride, and the sum is float32: both as published, to the
-    frame.
-    """
+    frame."""
     numbers = torch.linspace(start, start + span - 1, length, dtype=torch.float32)
     return tuple(numbers.clamp(0, num_frames - 1).long().tolist())
+
+
+# ------------------------------------------------------------------------------------------------------------- mmaction
+def mmaction_start(num_frames: int, *, length: int, stride: int, rng: np.random.RandomState) -> int:
+    """Where a training clip of MMAction2's SampleFrames begins, to the draw: any place that leaves ``length * stride``
+    frames, so that the last ``stride - 1`` frames of a video are in no clip; 0 where there is none."""
+    return int(rng.randint(max(1, num_frames - length * stride + 1)))
+
+
+def mmaction_starts(num_frames: int, *, length: int, stride: int, clips: int, offset: bool) -> tuple[int, ...]:
+    """Where the test clips of MMAction2's SampleFrames begin; all at 0 in a video that is too short.
+
+    Args:
+        offset: True: from the first to the last start that fits, halves to the even number, one clip in the middle (1.x
+            of it). False: in the middles of ``clips`` equal parts (0.x of it, and ELLAR).
+    """
+    if not offset or length == 1:  # single frames begin in the middles in 1.x as well, and need no room behind them
+        part = max(num_frames - (1 if offset else length * stride) + 1, 0) / clips
+        return tuple(int(view * part + part / 2) for view in range(clips))
+    slack = max(num_frames - (length - 1) * stride - 1, 0)
+    if clips == 1:
+        return (slack // 2,)
+    return tuple(round(view * (slack / (clips - 1))) for view in range(clips))
+
+
+def looped(num_frames: int, *, length: int, stride: int, start: int) -> tuple[int, ...]:
+    """Every ``stride``-th frame from ``start``; behind the end it goes on at frame 0."""
+    return tuple((start + stride * step) % num_frames for step in range(length))
 
 
 # --------------------------------------------------------------------------------------------------------------- sparse
@@ -86,8 +113,8 @@ def sparse_middle(num_frames: int, *, length: int) -> tuple[int, ...]:
 
 # -------------------------------------------------------------------------------------------------------------- segment
 def segment_starts(num_frames: int, *, segments: int, run: int, rng: np.random.RandomState) -> tuple[int, ...]:
-    """Where each run of ``run`` frames begins in a training clip (TSN, PAN, MIE-Net): a random place of each part of
-    the video.
+    """Starts of the runs of ``run`` frames in a training clip (TSN, PAN, MIE-Net): a random place of each part of the
+    video.
 
     Where the parts would be empty, ``segments`` places of the whole video in ascending order; one run of them all where
     the video is no longer than the clip. The published code draws those places from too few (TSN) or too many frames
@@ -103,7 +130,7 @@ def segment_starts(num_frames: int, *, segments: int, run: int, rng: np.random.R
 def segment_starts_placed(
     num_frames: int, *, segments: int, run: int, view: int = 0, views: int = 1
 ) -> tuple[int, ...]:
-    """Where the runs of test clip ``view`` begin.
+    """Starts of the runs in test clip ``view``.
 
     One clip: the middle of each part. Two: the middles, then the first frames (MIE-Net's "twice"). More: evenly from
     the first frame of each part to its last."""
@@ -113,7 +140,7 @@ def segment_starts_placed(
 
 
 def looped_starts(num_frames: int, *, segments: int, start: int) -> tuple[int, ...]:
-    """Where the runs of a clip from a window of 64 frames begin (TSN's "dense"): evenly from ``start``, behind the end
+    """Starts of the runs of a clip from a window of 64 frames (TSN's "dense"): evenly from ``start``, behind the end
     from frame 0."""
     stride = max(1, WINDOW // segments)
     return tuple((start + stride * i) % num_frames for i in range(segments))
@@ -132,13 +159,14 @@ def placed_window(num_frames: int, *, view: int = 0, views: int = 1) -> int:
 
 
 def runs(starts: tuple[int, ...], num_frames: int, *, run: int) -> tuple[int, ...]:
-    """``run`` neighbouring frames from each start; behind the end the last frame is repeated."""
+    """Segment clip: ``run`` neighbouring frames from each start; behind the end the last frame is repeated."""
     return tuple(min(start + step, num_frames - 1) for start in starts for step in range(run))
 
 
 # -------------------------------------------------------------------------------------------------------------- uniform
 def uniform(num_frames: int, *, length: int, rng: np.random.RandomState, start: int | None = None) -> tuple[int, ...]:
-    """One frame of each of ``length`` parts of the video, drawn (UniformSampleFrames of MMAction2, to the draw).
+    """Uniform clip: one frame of each of ``length`` parts of the video, drawn (UniformSampleFrames of MMAction2, to the
+    draw).
 
     A video shorter than the clip is repeated from its beginning; one shorter than two clips leaves frames out at random
     places.
@@ -166,18 +194,18 @@ def uniform_placed(num_frames: int, *, length: int, views: int = 1) -> list[tupl
 
 # ------------------------------------------------------------------------------------------------------ frames, no clip
 def every(num_frames: int, *, interval: int) -> tuple[int, ...]:
-    """0, interval, 2 * interval, ..."""
+    """Every ``interval``-th frame: 0, interval, 2 * interval, ..."""
     return tuple(range(0, num_frames, interval))
 
 
 def drawn(num_frames: int, *, count: int, rng: random.Random) -> tuple[int, ...]:
-    """``count`` different frames in ascending order, or all where there are fewer."""
+    """Draws ``count`` different frames in ascending order, or all where there are fewer."""
     return tuple(sorted(rng.sample(range(num_frames), min(count, num_frames))))
 
 
 # ------------------------------------------------------------------------------------------------ kinds of clip by name
 class ClipSettings(NamedTuple):
-    """What a kind of clip may depend on.
+    """Settings that a kind of clip may depend on.
 
     Attributes:
         length: frames of a clip.
@@ -210,13 +238,16 @@ class ClipSampler(NamedTuple):
     Attributes:
         random: (frames in the video, settings, rng) -> the frame numbers of a training clip.
         placed: (frames in the video, settings, number of clips) -> the frame numbers of each test clip.
+        covers: settings -> frames of the video that a clip of neighbours covers; None: its frames come from all over
+            the video.
     """
 
     random: Callable[[int, ClipSettings, random.Random], tuple[int, ...]]
     placed: Callable[[int, ClipSettings, int], list[tuple[int, ...]]]
+    covers: Callable[[ClipSettings], float] | None = None
 
 
-SAMPLERS = Registry("DATA.SAMPLING", keys=("DATA.SAMPLING",))  # name -> ClipSampler
+SAMPLERS = Registry("DATA.SAMPLING", keys=("DATA.SAMPLING", "FEATURES.SAMPLING"))  # name -> ClipSampler
 
 
 def _published_draws(rng: random.Random) -> np.random.RandomState:
@@ -231,6 +262,25 @@ def _random_dense(num_frames: int, clip: ClipSettings, rng: random.Random) -> tu
 def _placed_dense(num_frames: int, clip: ClipSettings, clips: int) -> list[tuple[int, ...]]:
     starts = [placed_start(num_frames, clip.span, view=view, views=clips, offset=clip.offset) for view in range(clips)]
     return [dense(num_frames, length=clip.length, span=clip.span, start=start) for start in starts]
+
+
+def _dense_span(clip: ClipSettings) -> float:
+    return clip.span
+
+
+def _random_mmaction(num_frames: int, clip: ClipSettings, rng: random.Random) -> tuple[int, ...]:
+    how = {"length": clip.length, "stride": clip.stride}
+    return looped(num_frames, **how, start=mmaction_start(num_frames, **how, rng=_published_draws(rng)))
+
+
+def _placed_mmaction(num_frames: int, clip: ClipSettings, clips: int) -> list[tuple[int, ...]]:
+    how = {"length": clip.length, "stride": clip.stride}
+    starts = mmaction_starts(num_frames, **how, clips=clips, offset=clip.offset)
+    return [looped(num_frames, **how, start=start) for start in starts]
+
+
+def _mmaction_span(clip: ClipSettings) -> float:
+    return clip.length * clip.stride  # of the video's own frames: MMAction2's recipes know no other rate
 
 
 def _random_sparse(num_frames: int, clip: ClipSettings, rng: random.Random) -> tuple[int, ...]:
@@ -271,7 +321,8 @@ def _placed_uniform(num_frames: int, clip: ClipSettings, clips: int) -> list[tup
     return uniform_placed(num_frames, length=clip.length, views=clips)
 
 
-SAMPLERS.register("dense")(ClipSampler(_random_dense, _placed_dense))
+SAMPLERS.register("dense")(ClipSampler(_random_dense, _placed_dense, _dense_span))
+SAMPLERS.register("mmaction")(ClipSampler(_random_mmaction, _placed_mmaction, _mmaction_span))
 SAMPLERS.register("sparse")(ClipSampler(_random_sparse, _placed_sparse))
 SAMPLERS.register("segment")(ClipSampler(_random_segment, _placed_segment))
 SAMPLERS.register("segment_dense")(ClipSampler(_random_segment_dense, _placed_segment_dense))

@@ -1,17 +1,18 @@
-"""Which views of a video are looked at: random ones in training, a grid of clips x crops in a test."""
+"""Views of a video: random ones in training, a grid of clips x crops in a test."""
 
+import math
 import random
 from collections.abc import Sequence
 from functools import partial
 from typing import NamedTuple, Protocol
 
-from fragrant.data import sampling
+import numpy as np
 
-FRAME_MODES = ("interval", "random", "uniform")
+from fragrant.data import sampling
 
 
 class View(NamedTuple):
-    """One clip of a video.
+    """A view of a video: the frames of a clip and the place of its crop.
 
     Attributes:
         frames: frame numbers, in the order of the clip.
@@ -23,7 +24,8 @@ class View(NamedTuple):
 
 
 class ViewPlan(Protocol):
-    """(frames in the video, rng) -> its views; ``fps`` is the video's rate where it is known."""
+    """A function that picks the views of a video: (frames in the video, rng) -> views; ``fps`` is the video's rate
+    where it is known."""
 
     def __call__(self, num_frames: int, rng: random.Random, *, fps: float | None = None) -> list[View]: ...
 
@@ -53,7 +55,7 @@ def _test_views(num_frames, rng, *, fps=None, sampler: Sampler, clips: int, crop
 def train_plan(
     *, length: int, stride: int = 1, mode: str = "dense", run: int = 1, target_fps: float | None = None, views: int = 1
 ) -> ViewPlan:
-    """A random clip with random crops.
+    """Plan of a training video: a random clip with random crops.
 
     Args:
         views: the clip comes so many times, each transformed in its own way: repeated augmentation. The others: see
@@ -75,11 +77,10 @@ def evaluation_plan(
     clips: int = 1,
     crops: int = 1,
 ) -> ViewPlan:
-    """Every video in ``clips`` x ``crops`` views: view r is crop ``r % crops`` of clip ``r // crops``; one crop is the
-    centre.
+    """Plan of a test video: ``clips`` x ``crops`` views, view r is crop ``r % crops`` of clip ``r // crops``; one crop
+    is the centre.
 
-    The other arguments: see ``sampling.ClipSettings``.
-    """
+    The other arguments: see ``sampling.ClipSettings``."""
     settings = sampling.ClipSettings(length, stride, run, target_fps, offset)
     return partial(_test_views, sampler=Sampler(mode, settings), clips=clips, crops=crops)
 
@@ -90,14 +91,15 @@ def _frame_views(num_frames, rng, *, fps=None, mode: str, interval: int, count: 
     elif mode == "random":
         frames = sampling.drawn(num_frames, count=count, rng=rng)
     else:
-        (frames,) = sampling.uniform_placed(num_frames, length=count)
+        settings = sampling.ClipSettings(count, interval)
+        (frames,) = sampling.SAMPLERS.get(mode).placed(num_frames, settings, 1)
     return [View((frame,), 0.5) for frame in frames]
 
 
 def frame_plan(mode: str, *, interval: int, count: int) -> ViewPlan:
-    """Single frames of a video, each a view: every ``interval``-th ("interval"), or ``count`` of them ("random",
-    "uniform")."""
-    assert mode in FRAME_MODES, mode
+    """Plan of single frames of a video, each a view: every ``interval``-th ("interval"), ``count`` of them ("random"),
+    or those of one test clip of ``count`` frames, ``interval`` apart where they are neighbours (a name in
+    ``sampling.SAMPLERS``)."""
     return partial(_frame_views, mode=mode, interval=interval, count=count)
 
 
@@ -109,8 +111,40 @@ def windows(num_frames: int, *, length: int, step: int) -> list[range]:
     return [range(start, start + length) for start in starts]
 
 
+class Part(NamedTuple):
+    """A part of a long video: its frames, and its time in seconds."""
+
+    frames: range
+    start: float
+    end: float
+
+
+def parts_by_count(num_frames: int, *, length: int, step: int, fps: float) -> list[Part]:
+    """``windows`` of a video of a constant rate."""
+    ranges = windows(num_frames, length=length, step=step)
+    return [Part(frames, frames.start / fps, frames.stop / fps) for frames in ranges]
+
+
+def parts_by_time(times: np.ndarray, end: float, *, seconds: float, step: float) -> list[Part]:
+    """The same for a variable rate: parts of ``seconds`` that begin every ``step`` seconds, with the frames shown
+    meanwhile.
+
+    Args:
+        times: (T,) seconds at which each frame is shown, the first at 0.
+        end: seconds until the last one ends.
+    """
+    seconds, last = min(seconds, end), max(end - seconds, 0.0)
+    starts = [*(step * number for number in range(math.ceil(last / step - 1e-9))), last]
+    parts = []
+    for start in starts:
+        first = max(int(np.searchsorted(times, start + 1e-9, side="right")) - 1, 0)
+        stop = max(int(np.searchsorted(times, start + seconds - 1e-9)), first + 1)
+        parts.append(Part(range(first, stop), start, start + seconds))
+    return parts
+
+
 def views_of_windows(plan: ViewPlan, ranges: Sequence[range]) -> ViewPlan:
-    """``plan`` applied to every range of frames as if it were a video of its own; the views of all ranges in order."""
+    """Applies ``plan`` to every range of frames as if it were a video of its own; the views of all ranges in order."""
 
     def of_all(num_frames: int, rng: random.Random, *, fps: float | None = None) -> list[View]:
         parts = [(frames, view) for frames in ranges for view in plan(len(frames), rng, fps=fps)]
@@ -120,10 +154,10 @@ def views_of_windows(plan: ViewPlan, ranges: Sequence[range]) -> ViewPlan:
 
 
 def views_label(num_frames: int, crops: int, clips: int) -> str:
-    """``"16x3x4"``: #Frame = input frames x crops x clips, as papers write it."""
+    """Label of a test's views, ``"16x3x4"``: #Frame = input frames x crops x clips, as papers write it."""
     return f"{num_frames}x{crops}x{clips}"
 
 
 def result_file_name(num_frames: int, crop_size: int, clips: int, crops: int) -> str:
-    """``"16x224x4x3.pkl"``: the published name, clips before crops."""
+    """Published name of a result file, ``"16x224x4x3.pkl"``: clips before crops."""
     return f"{num_frames}x{crop_size}x{clips}x{crops}.pkl"

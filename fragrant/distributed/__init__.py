@@ -1,5 +1,5 @@
-"""One process is the general case: who this process is, how processes meet, what they tell each other, which signals
-end them."""
+"""Processes of a run: which one this is, how they meet, their communication, the signals that end them; one process is
+the general case."""
 
 from fragrant.distributed.communication import (
     any_rank,

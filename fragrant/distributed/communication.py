@@ -1,4 +1,4 @@
-"""What processes tell each other, written so that one process is the general case."""
+"""Communication between the processes of a run, written so that one process is the general case."""
 
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -50,13 +50,14 @@ def mean_over_ranks(value: torch.Tensor) -> torch.Tensor:
 
 
 def any_rank(flag: bool) -> bool:
-    """Is it true on any rank? The same answer on all; the hosts wait for each other, not for their GPUs."""
+    """Whether ``flag`` is true on any rank, the same answer on all; the hosts wait for each other, not for their
+    GPUs."""
     return bool(sum_over_ranks(torch.tensor(int(flag))))
 
 
 def gather_rows(rows: torch.Tensor) -> torch.Tensor:
-    """(n_r, ...) on every rank -> (sum of n_r, ...) on every rank, in rank order; ranks may hold different numbers of
-    rows."""
+    """Gathers the rows of all ranks on every rank, in rank order: (n_r, ...) -> (sum of n_r, ...); ranks may hold
+    different numbers of rows."""
     if world_size() == 1:
         return rows
     gathered = [torch.zeros(1, dtype=torch.long, device=rows.device) for _ in range(world_size())]
@@ -70,7 +71,7 @@ def gather_rows(rows: torch.Tensor) -> torch.Tensor:
 
 
 def gather_objects(value: Any) -> list:
-    """One small Python value of every rank, in rank order, on every rank."""
+    """Gathers one small Python value of every rank on every rank, in rank order."""
     if world_size() == 1:
         return [value]
     values = [None] * world_size()
@@ -79,7 +80,8 @@ def gather_objects(value: Any) -> list:
 
 
 def from_main(make: Callable[[], T]) -> T:
-    """What ``make()`` gives on rank 0, on every rank: one process looks at the disk and decides for all.
+    """Calls ``make()`` on rank 0 and returns its result on every rank: one process looks at the disk and decides for
+    all.
 
     Raises:
         UserError: that of rank 0, on every rank.

@@ -1,4 +1,4 @@
-"""Which process of how many this one is, read from what torchrun, SLURM or the command line say."""
+"""The place of this process among those of a run, by torchrun, SLURM or the command line."""
 
 import contextlib
 import random
@@ -11,7 +11,7 @@ from fragrant.errors import RunStopped, UserError
 
 
 class Environment(NamedTuple):
-    """Which process of how many this one is, and where they meet."""
+    """The place of this process among those of a run, and where they meet."""
 
     rank: int = 0
     world_size: int = 1
@@ -39,8 +39,8 @@ class Launched(NamedTuple):
 
 
 def launched(environ: Mapping[str, str]) -> Launched | None:
-    """What the environment of torchrun, or of a SLURM step with several tasks, says; None where neither has started
-    this process.
+    """Reads the environment variables of torchrun, or of a SLURM step with several tasks; None where neither has
+    started this process.
 
     Raises:
         UserError: the variables are incomplete, or the machines have different numbers of processes.

@@ -1,4 +1,4 @@
-"""How the processes of a run meet, and part."""
+"""Rendezvous of the processes of a run, and their parting."""
 
 import contextlib
 import socket
@@ -18,7 +18,7 @@ GLOO_AND_NCCL = "cpu:gloo,cuda:nccl"  # GPU tensors travel with NCCL, everything
 
 @contextlib.contextmanager
 def joined(environment: Environment, *, backend: str, timeout: float) -> Iterator[None]:
-    """Within it the processes of a run can talk to each other; nothing happens for a process that is alone.
+    """A context in which the processes of a run can communicate; it does nothing for a process that is alone.
 
     Args:
         timeout: seconds that one waits for another, when meeting and in every exchange.
@@ -49,7 +49,8 @@ def joined(environment: Environment, *, backend: str, timeout: float) -> Iterato
 
 
 def _lost_contact(error: RuntimeError, environment: Environment, timeout: float) -> RuntimeError:
-    """What torch says, in one line, when an exchange failed; the error itself when it is about something else."""
+    """Turns torch's error about a failed exchange into a RunStopped of one line; returns an error about something else
+    as it is."""
     if not isinstance(error, dist.DistError) and not any(word in str(error) for word in ("gloo", "NCCL", "Connection")):
         return error  # torch has no class of its own for all of these
     reason = str(error).strip().splitlines()[0][:200]
@@ -88,7 +89,7 @@ def _meet(environment: Environment, wait: timedelta) -> dist.Store:
 
 
 def _wait_for_others(environment: Environment, store: dist.Store, wait: timedelta) -> None:
-    """Rank 0 writes down who is missing; an empty text lets all go on."""
+    """Waits, on rank 0, for the other ranks, and writes down which are missing; an empty text lets all go on."""
     deadline = time.monotonic() + wait.total_seconds()
     missing = list(range(1, environment.world_size))
     while missing and time.monotonic() < deadline:

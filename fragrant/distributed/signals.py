@@ -5,35 +5,92 @@ import os
 import signal
 import subprocess
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import NoReturn
 
 from fragrant.distributed import any_rank, gather_objects
 
-# SLURM sends USR1 before the time is up
-SIGNALS = [getattr(signal, name) for name in ("SIGTERM", "SIGUSR1") if hasattr(signal, name)]
+# SLURM sends USR1 before the time is up, a terminal HUP when it is closed
+SIGNALS = [getattr(signal, name) for name in ("SIGTERM", "SIGUSR1", "SIGHUP") if hasattr(signal, name)]
+
+_listening: list["StopRequest"] = []  # those within their ``with``
 
 
 class Interrupted(Exception):
     """The run was asked to end, and what it has done is saved."""
 
 
+class EndedBySignal(BaseException):
+    """A signal came where there is nothing to save: like KeyboardInterrupt, no error that anything handles."""
+
+
+@contextlib.contextmanager
+def handled(handler: Callable, numbers: Sequence[signal.Signals] = SIGNALS) -> Iterator[None]:
+    """Within it these signals call the handler, in the main thread; what the process was told to ignore (nohup) stays
+    ignored."""
+    before: dict = {}
+    if threading.current_thread() is threading.main_thread():  # Python allows it nowhere else
+        for number in numbers:
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                before[number] = signal.signal(number, handler)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def end_at_once(number: int, frame) -> NoReturn:
+    """A handler. A second signal ends the process whatever it is doing then.
+
+    Raises:
+        EndedBySignal
+    """
+    for other in SIGNALS:
+        if signal.getsignal(other) is not signal.SIG_IGN:
+            signal.signal(other, signal.SIG_DFL)
+    raise EndedBySignal(f"by {signal.Signals(number).name}")
+
+
+def heard() -> str:
+    """The name of a signal that a StopRequest has noted and that is yet to be heeded, else ""."""
+    return next((request.heard for request in _listening if request.heard), "")
+
+
 class StopRequest:
-    """``with StopRequest() as stop``: the signals no longer kill the process, they are noted."""
+    """A request to end the run: within ``with StopRequest() as stop`` the signals no longer kill the process, they are
+    noted."""
 
     def __init__(self):
         self.heard = ""  # the name of a signal that came to this process
+        self._at_once = False
 
     def __enter__(self) -> "StopRequest":
-        self._before = {}
-        if threading.current_thread() is threading.main_thread():  # Python allows it nowhere else
-            self._before = {number: signal.signal(number, self._hear) for number in SIGNALS}
+        self._handled = handled(self._hear)
+        self._handled.__enter__()
+        _listening.append(self)
         return self
 
     def __exit__(self, *exc_info) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
+        _listening.remove(self)
+        self._handled.__exit__(None, None, None)
+
+    @contextlib.contextmanager
+    def at_once(self) -> Iterator[None]:
+        """Within it a signal ends this process at once: where there is no step to finish and nothing to save.
+
+        Raises:
+            EndedBySignal
+        """
+        self._at_once = True
+        try:
+            yield
+        finally:
+            self._at_once = False
 
     def _hear(self, number: int, frame) -> None:
+        if self._at_once:
+            end_at_once(number, frame)
         self.heard = signal.Signals(number).name
 
     def agreed(self) -> str:
@@ -65,12 +122,8 @@ def forwarded(pids: Sequence[int]) -> Iterator[None]:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, number)
 
-    before = {number: signal.signal(number, hand_on) for number in SIGNALS}
-    try:
+    with handled(hand_on):
         yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def requeue(environ: Mapping[str, str]) -> str:

@@ -1,1 +1,1 @@
-"""What a run is made of: training, testing, and everything that a checkpoint holds."""
+"""Runs: training, testing, and everything that a checkpoint holds."""

@@ -1,26 +1,32 @@
-"""What a validation and a test say in numbers: accuracies, or mean average precision where videos have several
-labels."""
+"""Numbers of a validation and a test: accuracies, or mean average precision where videos have several labels."""
 
 import math
 from typing import NamedTuple
 
 from torch import Tensor
 
-from fragrant.metrics import Share, average_precision, topk_accuracy
+from fragrant.metrics import Share, average_precision, in_words_not_finite, topk_accuracy
+from fragrant.scores.summary import careful
 
-Numbers = dict[str, float]  # in percent, under the names that published logs have: top1_err and top5_err, or map
+# in percent, under the names that published logs have: top1_err and top5_err, or map; not_finite: videos whose scores
+# are no numbers, where there are any
+Numbers = dict[str, float]
 
 
 def measure(scores: Tensor, labels: Tensor) -> Numbers:
-    """(N, K), class numbers (N,) or (N, K) bool"""
+    """Measures scores (N, K) against labels: class numbers (N,), or (N, K) bool where videos have several.; a row with
+    a NaN counts as wrong, and is counted"""
+    lost = int(scores.isnan().any(1).sum())
+    counted: Numbers = {"not_finite": lost} if lost else {}
     if labels.ndim > 1:
-        return {"map": float(average_precision(scores, labels).nanmean())}
+        return {"map": float(average_precision(scores, labels).nanmean()), **counted}
     top1, top5 = topk_accuracy(scores, labels).tolist()
-    return {"top1_err": 100 - top1, "top5_err": 100 - top5}
+    return {"top1_err": 100 - top1, "top5_err": 100 - top5, **counted}
 
 
 def best_so_far(best: dict, epoch: int, numbers: Numbers) -> dict:
-    """The earlier of two equally good epochs; the two smallest errors may come from different epochs."""
+    """Updates the best result so far with an epoch's numbers: the earlier of two equally good epochs stays; the two
+    smallest errors may come from different epochs."""
     if "map" in numbers:
         return best if best.get("map", -math.inf) >= numbers["map"] else {"epoch": epoch, **numbers}
     smallest = {"top5_err": min(numbers["top5_err"], best.get("top5_err", 100.0))}
@@ -31,14 +37,16 @@ def best_so_far(best: dict, epoch: int, numbers: Numbers) -> dict:
 
 
 def best_fields(best: dict) -> Numbers:
-    """The best so far as the log names it."""
-    return (
-        {"max_map": best["map"]} if "map" in best else {f"min_{name}": best[name] for name in ("top1_err", "top5_err")}
-    )
+    """Fields of the best result so far, under the names of the log."""
+    names = ("map",) if "map" in best else ("top1_err", "top5_err")
+    fields = {f"{'max' if name == 'map' else 'min'}_{name}": best[name] for name in names}
+    return fields | ({"best_not_finite": best["not_finite"]} if "not_finite" in best else {})
 
 
 def figure(numbers: Numbers) -> str:
-    return f"{numbers['map'] if 'map' in numbers else 100 - numbers['top1_err']:.2f} %"
+    lost = int(numbers.get("not_finite", 0))
+    note = f" ({in_words_not_finite(lost)})" if lost else ""
+    return f"{numbers['map'] if 'map' in numbers else 100 - numbers['top1_err']:.2f} %{note}"
 
 
 def in_words(numbers: Numbers) -> str:
@@ -46,13 +54,16 @@ def in_words(numbers: Numbers) -> str:
 
 
 def scalars(split: str, numbers: Numbers) -> dict[str, float]:
-    """For TensorBoard: ``{"Val/Top1_err": 20.0, ...}``"""
+    """Scalars of an evaluation for TensorBoard: ``{"Val/Top1_err": 20.0, ...}``; nothing where some scores are no
+    numbers."""
+    if "not_finite" in numbers:
+        return {}
     return {f"{split}/{'mAP' if name == 'map' else name.capitalize()}": value for name, value in numbers.items()}
 
 
 class EvaluationReport(NamedTuple):
-    """The last line of a test: for the published log, with the numbers that are not rounded, for people, for
-    TensorBoard."""
+    """The results of a test in four forms: for the published log, with the numbers that are not rounded, for people,
+    for TensorBoard."""
 
     stats: dict[str, str]
     numbers: dict[str, float]
@@ -61,7 +72,12 @@ class EvaluationReport(NamedTuple):
 
 
 def evaluation_report(summary: dict) -> EvaluationReport:
-    """From ``scores.summarise``."""
+    """From ``scores.summarise``; where some scores are no numbers, text and stats say so, and there are no scalars."""
+    lost, note = summary.get("not_finite"), careful(summary)
+    if lost:
+        told = evaluation_report({name: value for name, value in summary.items() if name != "not_finite"})
+        stats = {**told.stats, "not_finite": str(lost["videos"])}
+        return EvaluationReport(stats, told.numbers | {"not_finite": lost["videos"]}, told.text + note, {})
     if "mean_average_precision" in summary:
         value = summary["mean_average_precision"]
         text = f"mAP {value:.2f} % of {summary['videos']} videos"

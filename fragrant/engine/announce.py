@@ -1,4 +1,4 @@
-"""What a test says before it starts: everything that decides which number comes out."""
+"""Announcement of a test before it starts: everything that decides which number comes out."""
 
 import re
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ def evaluation_lines(
     space: str,
     classes: str,
 ) -> list[str]:
-    """Checkpoint, views, pixels, rule, classes: one line each."""
+    """Lines that describe a test: checkpoint, views, pixels, rule, classes, one each."""
     total = len(report.loaded) + len(report.missing)
     matched = f"{100 * len(report.loaded) / total:.1f} % of the model's tensors matched"
     passes = f"{clips * crops} forward pass{'es' if clips * crops > 1 else ''} per video"
@@ -41,7 +41,8 @@ def evaluation_lines(
 
 
 def compare_class_names(trained: Sequence[str] | None, listed: Sequence[str] | None, weights: str) -> str:
-    """The outcome as a text: agreed, or who does not say.
+    """Compares the class names of the checkpoint and of the list; returns the outcome as a text: agreed, or which one
+    has none.
 
     Raises:
         UserError: both are known and differ: the scores would be of other classes than the labels.
@@ -63,7 +64,8 @@ def compare_class_names(trained: Sequence[str] | None, listed: Sequence[str] | N
 
 
 def _plain(name: str) -> str:
-    """Sets write their own classes in several ways: Dark-48 has adult+female+singing and adult_female_singing."""
+    """Class name without the signs in which spellings of one set differ: Dark-48 has adult+female+singing and
+    adult_female_singing."""
     return " ".join(re.split(r"[\s_+-]+", re.sub(r"[\[\]]", "", name).casefold()))
 
 

@@ -1,5 +1,6 @@
-"""What training and testing need alike: the parts of a run, its model, its scores."""
+"""Parts of a run that training and testing share: job, model, scores."""
 
+import os
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -7,33 +8,85 @@ import torch
 from fvcore.common.config import CfgNode
 from torch import nn
 
+from fragrant.config import cfg_from_text
+from fragrant.data import build_records
+from fragrant.data.lists.shared import shared_videos
 from fragrant.data.loader import ClipLoader
 from fragrant.distributed.signals import StopRequest
-from fragrant.errors import RunStopped
+from fragrant.errors import RunStopped, UserError
 from fragrant.layers.preparation import ClipPreparation
 from fragrant.logs import RunLog
 from fragrant.models.backbone import Backbone
+from fragrant.models.compiling import as_written
 from fragrant.runtime.build import model_on_device
 from fragrant.runtime.evaluate import Scored, score_videos
 from fragrant.runtime.precision import pick_precision
 
 OPTIMISTIC = "optimistic: the best epoch was picked on the test list"  # TEST.SELECT_ON test; stands in every output
+OPTIMISTIC_IN_PART = "optimistic: the best epoch was picked on {} of the {} test videos"  # val lists that share videos
 
 
 class Job(NamedTuple):
-    """What every part of a run needs."""
+    """Settings and state of a run that its parts share."""
 
     cfg: CfgNode
     device: torch.device
     log: RunLog
     prepare: ClipPreparation  # uint8 clips -> normalised float32 clips, both (N, C, T, H, W)
     stop: StopRequest
+    accept_changes: bool = False  # --accept-changes: a resumed run may have another config than its checkpoint
 
 
-def build_job_model(job: Job) -> Backbone:
-    return model_on_device(
-        job.cfg, job.device, channels_last=job.cfg.TRAIN.CHANNELS_LAST, compiled=job.cfg.TRAIN.COMPILE
-    )
+def build_job_model(job: Job, *, compiled: bool = False) -> Backbone:
+    return model_on_device(job.cfg, job.device, channels_last=job.cfg.TRAIN.CHANNELS_LAST, compiled=compiled)
+
+
+def paths_of(cfg: CfgNode, split: str) -> list[str]:
+    """The videos of a list."""
+    return [record.path for record in build_records(cfg, split).records]
+
+
+def selection_note(cfg: CfgNode) -> str:
+    """What to say of numbers by which the best epoch is picked; "" where that is fair, or there is no test list yet."""
+    if cfg.TEST.SELECT_ON == "test":
+        return OPTIMISTIC
+    try:
+        val, test = (paths_of(cfg, split) for split in ("val", "test"))
+    except UserError:
+        return ""
+    return shared_note(test, val)
+
+
+def shared_note(test: Sequence[str], val: Sequence[str]) -> str:
+    """The same where both lists are at hand."""
+    shared = shared_videos(test, val)
+    return OPTIMISTIC_IN_PART.format(len(shared), len(test)) if shared else ""
+
+
+def was_picked(state: dict) -> bool:
+    """Does a checkpoint hold the weights of the best epoch, rather than of the last?"""
+    best = state.get("best") or {}
+    return "epoch" in best and best["epoch"] == state.get("epoch") and not state.get("batch")
+
+
+def note_of_test(cfg: CfgNode, state: dict, test: Sequence[str]) -> str:
+    """What to say of a test of these videos with the weights of a checkpoint: were they picked by what they did there?
+
+    Who picked them is held against the test list where its validation list can still be read; else the checkpoint knows
+    what there was to say when it was written.
+    """
+    if "test" in (cfg.TEST.SELECT_ON, state.get("selected_on")):
+        return OPTIMISTIC
+    if not was_picked(state):
+        return ""
+    for config in (state.get("cfg"), cfg):
+        try:
+            own = cfg_from_text(config) if isinstance(config, str) else cfg
+            if os.path.isdir(own.DATA.PATH_TO_DATA_DIR or "."):  # a demo set would be made
+                return shared_note(test, paths_of(own, "val"))
+        except UserError:
+            continue
+    return str(state.get("protocol") or "")
 
 
 def clip_names(loader: ClipLoader) -> Callable[[Sequence[int]], str]:
@@ -41,14 +94,14 @@ def clip_names(loader: ClipLoader) -> Callable[[Sequence[int]], str]:
 
 
 def score(job: Job, model: nn.Module, loader: ClipLoader, *, title: str) -> Scored:
-    """Scores with the TEST settings; leaves the random state of training alone.
+    """Scores with the TEST settings, never compiled (see ``as_written``); leaves the random state of training alone.
 
     Raises:
         RunStopped: not one video can be read.
     """
     cfg = job.cfg
     precision = pick_precision(cfg.TEST.PRECISION, job.device, key="TEST.PRECISION")
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=[]), as_written(model):
         scored = score_videos(
             model,
             loader,

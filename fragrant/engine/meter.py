@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 import torch
 from torch import Tensor
 
-from fragrant.data.clips import Batch
+from fragrant.data.clips import Batch, FrameBatch
 from fragrant.data.loader import Batches
 from fragrant.distributed import sum_over_ranks
 from fragrant.logs import RunLog, duration, host_memory
@@ -44,7 +44,7 @@ class Average:
         }
 
     def state_dict(self) -> dict[str, list[float]]:
-        """Waits for the GPU."""
+        """Sums and weights of every mean; waits for the GPU."""
         return {name: [float(total), int(self._weights[name])] for name, total in self._sums.items()}
 
     def load_state_dict(self, state: dict[str, list[float]], device: torch.device) -> None:
@@ -71,7 +71,7 @@ class TrainMeter:
         return self.seconds_before + time.perf_counter() - self.started
 
     def state_dict(self) -> dict:
-        """What this rank has averaged in this epoch so far, for one that goes on in its middle."""
+        """The averages of this rank in this epoch so far, for a run that resumes in the middle of it."""
         return {"window": self.window.state_dict(), "whole": self.whole.state_dict(), "seconds": self._seconds()}
 
     def load_state_dict(self, state: dict) -> None:
@@ -79,7 +79,7 @@ class TrainMeter:
         self.whole.load_state_dict(state["whole"], self.device)
         self.seconds_before = state["seconds"]
 
-    def watch(self, loader: Batches) -> Iterator[Batch]:
+    def watch(self, loader: Batches) -> Iterator[Batch | FrameBatch]:
         """The batches of the loader, with the time they let the step wait."""
         self.num_steps = len(loader)
         self.bar = self.log.bar(
@@ -130,7 +130,7 @@ class TrainMeter:
         )
 
     def _seconds_per_step(self) -> tuple[float, float]:
-        """Means over the last steps; the running step is not among them yet."""
+        """Mean seconds of the last steps, in all and waiting for batches; without the running step."""
         if not self.times:
             return 0.0, 0.0
         return tuple(sum(column) / len(self.times) for column in zip(*self.times, strict=True))

@@ -36,7 +36,8 @@ class _Replicated(DistributedDataParallel):
 
 
 class Parallel(NamedTuple):
-    """``trained`` is called instead of the objective; ``average_gradients``: see Stepper."""
+    """An objective on several processes: ``trained`` is called instead of the objective; ``average_gradients``: see
+    Stepper."""
 
     trained: Objective
     average_gradients: Callable[[bool], None]
@@ -88,7 +89,7 @@ def parallelize(
 
 
 def share_buffers(objective: nn.Module) -> None:
-    """All ranks take over the BatchNorm statistics of rank 0, so that all score with the same model."""
+    """Copies the BatchNorm statistics of rank 0 to all ranks, so that all score with the same model."""
     copy_from_main(list(objective.buffers()))
 
 

@@ -7,6 +7,8 @@ import torch
 from fvcore.nn.precise_bn import get_bn_modules, update_bn_stats
 from torch import Tensor, nn
 
+from fragrant.models.compiling import as_written
+
 
 @torch.no_grad()
 def update_batch_norm(
@@ -17,7 +19,6 @@ def update_batch_norm(
     if not get_bn_modules(model):
         return
     num_batches = min(num_batches, len(loader))
-    clips = (
-        prepare(clips_of.clips.to(device, non_blocking=True).flatten(0, 1)) for clips_of in islice(loader, num_batches)
-    )
-    update_bn_stats(model.train(), clips, num_batches)
+    clips = (prepare(batch.to(device).clips.flatten(0, 1)) for batch in islice(loader, num_batches))
+    with as_written(model):  # momenta are changed while it measures: compiled code would have to be compiled anew
+        update_bn_stats(model.train(), clips, num_batches)

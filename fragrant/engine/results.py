@@ -1,5 +1,5 @@
-"""What a test leaves in OUTPUT_DIR: the score table, the numbers that follow from it, the pickles that older scripts
-read."""
+"""Result files of a test in OUTPUT_DIR: the score table, the numbers that follow from it, the pickles that older
+scripts read."""
 
 import pickle
 import platform
@@ -7,23 +7,22 @@ import shlex
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import IO
 
 import simplejson
 import torch
 
 import fragrant
-from fragrant.files import written_whole
+from fragrant.engine.outputs import Outputs
+from fragrant.files import write_whole
 from fragrant.scores import ScoreTable, VideoScores, save_table
 from fragrant.scores.predictions import predictions_csv
 
 
 def run_facts() -> dict[str, str]:
-    """Command, commit of the source tree (empty where it is none), time and versions, for the header of a score
-    table."""
+    """Facts of a run for the header of a score table: command, commit of the source tree (empty where it is none), time
+    and versions."""
     git = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
     try:
         commit = subprocess.run(git, capture_output=True, text=True, timeout=10).stdout.strip()
@@ -37,29 +36,23 @@ def run_facts() -> dict[str, str]:
     }
 
 
-def save_results(folder: Path, table: ScoreTable, scores: VideoScores, summary: dict, *, name: str = "scores") -> None:
-    """``scores.npz``, and for people: ``scores.json``, the table's header and all numbers; ``scores.csv``, what each
-    video got."""
-    save_table(folder / f"{name}.npz", table)
+def save_results(
+    outputs: Outputs, folder: Path, table: ScoreTable, scores: VideoScores, summary: dict, *, name: str = "scores"
+) -> None:
+    """Writes ``scores.npz``, and for people ``scores.json``, the table's header and all numbers, and ``scores.csv``,
+    the predictions for each video."""
+    outputs.write(f"{name}.npz", partial(save_table, folder / f"{name}.npz", table))
     header = {key: value for key, value in table.header.items() if key != "config"}  # it stands in config.yaml
     text = simplejson.dumps({"header": header, "summary": summary}, indent=1, ignore_nan=True)
-    _write(folder / f"{name}.json", lambda file: file.write(text.encode()))
-    _write(folder / f"{name}.csv", lambda file: file.write(predictions_csv(scores).encode(errors="surrogateescape")))
+    outputs.write(f"{name}.json", partial(write_whole, folder / f"{name}.json", text))
+    outputs.write(f"{name}.csv", partial(write_whole, folder / f"{name}.csv", predictions_csv(scores)))
 
 
-def save_pickles(folder: Path, scores: VideoScores, *, uniformer_name: str, slowfast_name: str) -> list[Path]:
-    """The result files of UniFormer (always) and SlowFast (where TEST.SAVE_RESULTS_PATH names one)."""
+def save_pickles(outputs: Outputs, folder: Path, scores: VideoScores, *, uniformer_name: str, slowfast_name: str):
+    """Writes the result files of UniFormer (always) and SlowFast (where TEST.SAVE_RESULTS_PATH names one)."""
     numbers, labels = scores.scores.float().numpy(), scores.labels.numpy()
     contents: dict[str, object] = {uniformer_name: {"video_preds": numbers, "video_labels": labels}}
     if slowfast_name:
         contents[slowfast_name] = [numbers, labels]
     for name, content in contents.items():
-        _write(folder / name, partial(pickle.dump, content))
-    return [folder / name for name in contents]
-
-
-def _write(path: Path, fill: Callable[[IO[bytes]], object]) -> None:
-    """Whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with written_whole(path) as file:
-        fill(file)
+        outputs.write(name, partial(write_whole, folder / name, pickle.dumps(content)))

@@ -1,4 +1,4 @@
-"""What a run says about videos that cannot be read."""
+"""Reports of videos that cannot be read."""
 
 import torch
 
@@ -16,7 +16,8 @@ class SkipReport:
         self.told: set[int] = set()
 
     def report(self, title: str, *, device: torch.device) -> list[str]:
-        """To be called on every rank after a pass over the loader; the paths that were skipped on any of them."""
+        """Reports the skipped videos after a pass over the loader, and returns their paths on all ranks; every rank
+        must call it."""
         rows = torch.tensor(sorted(self.loader.skipped), dtype=torch.long, device=device)
         ids = sorted(gather_rows(rows).unique().tolist())
         paths = [self.loader.dataset.records[i].path for i in ids]

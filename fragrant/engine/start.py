@@ -1,4 +1,4 @@
-"""Where the weights of a run come from: resumed, continued, fine-tuned, pretrained or fresh."""
+"""Start of a training run: its weights are resumed, continued, fine-tuned, pretrained or fresh."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -13,7 +13,7 @@ from fragrant.runtime.weights import existing
 
 
 class Start(NamedTuple):
-    """What training begins with."""
+    """The state that training begins with."""
 
     message: str  # says where the weights come from
     epoch: int = 0  # 0-based
@@ -24,6 +24,16 @@ class Start(NamedTuple):
     def best(self) -> dict:
         """The best validation so far."""
         return dict(self.state.get("best", {}))
+
+    @property
+    def accepted(self) -> list[str]:
+        """The changes of the config that the run has gone on with, each after so many epochs."""
+        return list(self.state.get("accepted_changes", []))
+
+    def with_accepted(self, changes: str) -> "Start":
+        """The same start, which keeps in mind what has changed here."""
+        text = f"after {self.epoch} epochs{f' and {self.batch} batches' if self.batch else ''}: {changes}"
+        return self._replace(state={**self.state, "accepted_changes": [*self.accepted, text]})
 
 
 class Sources(NamedTuple):
@@ -59,7 +69,8 @@ def load_start(model: Backbone, sources: Sources, *, max_epoch: int) -> Start:
     if sources.checkpoint:
         return _from_file(model, sources, max_epoch)
     if sources.pretrained:
-        report = load_weights(model, existing(sources.pretrained, "UNIFORMER.PRETRAIN_NAME"))
+        file = existing(sources.pretrained, "UNIFORMER.PRETRAIN_NAME")
+        report = load_weights(model, file, clear_name_patterns=sources.clear_patterns)
         return Start(f"Starting from the pretrained weights {sources.pretrained}: {report.summary()}")
     return Start("Starting from random weights")
 
@@ -89,11 +100,32 @@ def _from_file(model: Backbone, sources: Sources, max_epoch: int) -> Start:
 
 
 def _taken_up(model: nn.Module, state: dict, path: str | Path) -> Start:
+    own = model.state_dict()
     try:
+        for name, value in state["model_state"].items():
+            if name in own and value.dtype != own[name].dtype:
+                raise RuntimeError(f"{name} is {value.dtype}, not {own[name].dtype}")
         model.load_state_dict(state["model_state"])
     except RuntimeError as error:
         raise of_another(path, error) from error
     return Start(str(path), state["epoch"] + 1, state.get("batch", 0), {**state, "path": path})
+
+
+def of_other_values(path: str, changes: str, *, resumed: bool) -> CheckpointError:
+    """The error of a run that would go on from weights of another config.
+
+    Args:
+        resumed: because they lie in its output folder; False: because it names the file.
+    """
+    way_out = (
+        "take another OUTPUT_DIR, or TRAIN.AUTO_RESUME False to start anew"
+        if resumed
+        else ("set TRAIN.CHECKPOINT_EPOCH_RESET True to fine-tune from it")
+    )
+    return CheckpointError(
+        f"{path} was trained with other values than this run has: {changes}; {way_out}, or "
+        "--accept-changes to go on with the new values and a warning"
+    )
 
 
 def of_another(path: str | Path, error: Exception) -> CheckpointError:

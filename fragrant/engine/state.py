@@ -1,5 +1,4 @@
-"""Everything that a checkpoint of a training run holds: how it is written, taken up again, compared with the run of
-today."""
+"""Everything that a checkpoint of a training run holds: its saving, its restoring, its comparison with today's run."""
 
 import torch
 from torch import nn
@@ -8,16 +7,18 @@ from fragrant.checkpoint import CheckpointError, rng_state, set_rng_state
 from fragrant.distributed import gather_objects, rank, world_size
 from fragrant.engine.meter import TrainMeter
 from fragrant.engine.parallel import cut_like, sharded_optimizer_state, whole_state
+from fragrant.engine.resumable import check_fits
 from fragrant.engine.start import Start, of_another
 from fragrant.objectives import Objective
 from fragrant.optim.step import Stepper
 
 
 class RunState:
-    """What changes while a run trains, and what is needed to know later what it was.
+    """State of a training run: everything that changes while it trains, and the facts that a checkpoint records.
 
     Args:
-        num_batches: of an epoch, on each rank. videos: of a batch, on all ranks together.
+        num_batches: number of batches of an epoch, on each rank. videos: number of videos of a batch, on all ranks
+            together.
         facts: further entries of the checkpoint, which do not change.
     """
 
@@ -42,6 +43,7 @@ class RunState:
         )
         self.num_batches, self.videos, self.facts = num_batches, videos, facts
         self.best: dict = {}
+        self.lost = 0  # videos of the last validation with NaN or infinite scores
         self.meter: TrainMeter | None = None  # of the epoch at work
 
     def to_save(self, finished_epochs: int, done: int) -> dict:
@@ -70,13 +72,12 @@ class RunState:
         }
 
     def take_up(self, start: Start) -> None:
-        """All but the model back as it was when the checkpoint was written: nothing may draw random numbers after
-        it."""
+        """Restores everything but the model from a checkpoint: nothing may draw random numbers after it."""
         take_up(start, self.objective, self.optimizer, self.scaler, self.stepper)
         self.best = start.best
 
     def take_up_meter(self, start: Start) -> None:
-        """The averages of an epoch that was interrupted."""
+        """Restores the averages of an epoch that was interrupted."""
         if averaged := of_this_rank(start.state["meter"]):
             assert self.meter is not None  # the epoch is at work
             self.meter.load_state_dict(averaged)
@@ -97,7 +98,7 @@ def states(model: nn.Module, objective: Objective, optimizer: torch.optim.Optimi
 def take_up(
     start: Start, objective: nn.Module, optimizer: torch.optim.Optimizer, scaler: torch.amp.GradScaler, stepper: Stepper
 ) -> None:
-    """All but the model back as it was when the checkpoint was written: nothing may draw random numbers after it.
+    """Restores everything but the model from a checkpoint: nothing may draw random numbers after it.
 
     ``objective`` as one process has it. Random numbers come back only on as many ranks as there were.
     """
@@ -105,7 +106,9 @@ def take_up(
     if not state:
         return
     try:
-        optimizer.load_state_dict(sharded_optimizer_state(state["optimizer_state"], optimizer))
+        check_fits(state, objective, optimizer, scaler)
+        if "optimizer_state" in state:
+            load_optimizer(optimizer, state["optimizer_state"])
         if state["scaler_state"]:  # empty for every format but fp16
             scaler.load_state_dict(state["scaler_state"])
         if state.get("objective_state"):
@@ -114,7 +117,7 @@ def take_up(
             unexpected = objective.load_state_dict(further, strict=False).unexpected_keys
             if unexpected:
                 raise KeyError(f"{unexpected[0]} is not part of this objective")
-    except (RuntimeError, ValueError, KeyError) as error:
+    except (RuntimeError, ValueError, KeyError, TypeError) as error:
         raise of_another(state["path"], error) from error
     if "stepper" in state:
         stepper.load_state_dict(state["stepper"])
@@ -123,19 +126,27 @@ def take_up(
         set_rng_state(own)
 
 
+def load_optimizer(optimizer: torch.optim.Optimizer, state: dict) -> None:
+    """Its averages come back; weight decay, betas and the like stay as the config of today has them."""
+    own = [{name: value for name, value in group.items() if name != "params"} for group in optimizer.param_groups]
+    optimizer.load_state_dict(sharded_optimizer_state(state, optimizer))
+    for group, values in zip(optimizer.param_groups, own, strict=True):
+        group.update(values)
+
+
 def of_this_rank(values: list | dict) -> dict | None:
-    """This rank's entry of what every rank has saved; None when there were other numbers of ranks. A dict is from a
+    """This rank's entry of a value that every rank has saved; None when the number of ranks differs. A dict is from a
     single process."""
     values = values if isinstance(values, list) else [values]
     return values[rank()] if len(values) == world_size() else None
 
 
 def check_same_batches(start: Start, *, num_batches: int, videos: int) -> str:
-    """What a user should know about a run that goes on with other processes or batches than it had; "" where all is
-    equal.
+    """Checks the batches of a resumed run; returns a note for the user where it goes on with other processes or batches
+    than it had, "" where all is equal.
 
     Args:
-        num_batches: of an epoch. videos: of a batch, on all ranks together.
+        num_batches: number of batches of an epoch. videos: number of videos of a batch, on all ranks together.
 
     Raises:
         CheckpointError: the run stands in the middle of an epoch that now has other batches.

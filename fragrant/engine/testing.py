@@ -8,23 +8,29 @@ from pathlib import Path
 import torch
 from fvcore.common.config import CfgNode
 
-from fragrant.checkpoint import checkpoint_hash
+from fragrant.checkpoint import checkpoint_hash, checkpoint_path
 from fragrant.config import changed, dump_cfg
-from fragrant.data import build_loader
+from fragrant.config.compare import note_on_clips, note_on_training
+from fragrant.data import build_loader, build_records
 from fragrant.data.loader import ClipLoader
 from fragrant.data.transforms.gamma import middle_gamma
 from fragrant.data.views import result_file_name, views_label
-from fragrant.distributed import from_main, is_main
+from fragrant.distributed import any_rank, from_main, gather_objects, is_main
 from fragrant.engine.accuracy import evaluation_report
 from fragrant.engine.announce import compare_class_names, evaluation_lines
-from fragrant.engine.build import OPTIMISTIC, Job, build_job_model, score
+from fragrant.engine.build import Job, build_job_model, note_of_test, score
+from fragrant.engine.outputs import Outputs
 from fragrant.engine.results import run_facts, save_pickles, save_results
 from fragrant.engine.skipped import SkipReport
 from fragrant.errors import RunStopped
+from fragrant.files import refuse_as_output
 from fragrant.logs import duration
+from fragrant.metrics import in_words_not_finite
 from fragrant.models.backbone import Backbone
 from fragrant.objectives import part_to_test
 from fragrant.report.build import present_test
+from fragrant.report.curves import LogError
+from fragrant.runtime.build import model_on_device
 from fragrant.runtime.evaluate import Scored
 from fragrant.runtime.weights import load_for_test, weights_for_test
 from fragrant.scores import ScoreTable, describe_summary, ensemble_views, grid_views, summarise
@@ -34,31 +40,93 @@ def test(job: Job) -> None:
     """Multi-view test: scores of every view on disk, accuracies from them.
 
     Raises:
-        RunStopped: videos cannot be read, and TEST.ALLOW_MISSING is False; the scores of the others are written.
+        RunStopped: videos cannot be read, and TEST.ALLOW_MISSING is False, or some have NaN or infinite scores;
+            all that there is is written.
     """
     cfg, log = job.cfg, job.log
-    weights = from_main(partial(weights_of_the_test, cfg))
-    loader = build_loader(cfg, "test")
-    model = build_job_model(job)
-    state = announce_test(job, model, loader, weights)
+    with job.stop.at_once():
+        weights = from_main(partial(weights_of_the_test, cfg))
+        from_main(partial(check_outputs, cfg))
+        loader = build_loader(cfg, "test")
+        model = build_job_model(job)
+        state = announce_test(job, model, loader, weights)
     began = time.perf_counter()
-    protocol = {"protocol": OPTIMISTIC} if "test" in (cfg.TEST.SELECT_ON, state.get("selected_on")) else {}
+    note = note_of_test(cfg, state, [record.path for record in loader.dataset.records])
+    protocol = {"protocol": note} if note else {}
     scored = score(job, model, loader, title="test")
     missing = SkipReport(log, loader).report("test", device=job.device)
     names = loader.class_names or state.get("class_names")
     choices = {"choices": {name: list(values) for name, values in model.choices.items()}} if model.choices else {}
-    table = score_table(job, loader, scored, weights, class_names=names, more_header=choices | protocol)
+    table = score_table(
+        job,
+        loader,
+        scored,
+        weights,
+        class_names=names,
+        more_header=choices | protocol | of_weights(cfg, state, weights),
+    )
     seconds = time.perf_counter() - began
-    report_test(job, table, protocol, seconds)
+    faults = report_test(job, table, protocol, seconds)
     if missing and not cfg.TEST.ALLOW_MISSING:
-        raise RunStopped(
+        faults.append(
             f"{len(missing)} of {len(loader.dataset.records)} test videos cannot be read and have no scores: "
             f"{', '.join(missing[:10])}{', ...' if len(missing) > 10 else ''}; those of the others are written; "
             "TEST.ALLOW_MISSING True accepts that"
         )
+    if faults:
+        raise RunStopped("; ".join(faults))
+
+
+def check_test(cfg: CfgNode, trained_classes: Sequence[str] | None) -> None:
+    """All that the test after a training reads and writes, looked at before: its list, class names, weights, files.
+
+    Args:
+        trained_classes: what the training list calls the classes.
+
+    Raises:
+        UserError: something is missing, cannot be read or written, or does not fit.
+    """
+    names = build_records(cfg, "test").class_names
+    compare_class_names(trained_classes, names, "the training list")
+    from_main(partial(check_outputs, cfg))
+    if not cfg.TEST.CHECKPOINT_FILE_PATH:
+        return
+    path = weights_of_the_test(cfg)
+    with torch.random.fork_rng(devices=[]):
+        model = model_on_device(cfg, torch.device("cpu"), channels_last=False, compiled=False)
+    _, state = load_for_test(model, path, **how_to_load(cfg))
+    compare_class_names(state.get("class_names"), names, path)
+
+
+def check_outputs(cfg: CfgNode) -> None:
+    """Raises UserError where a file of the test could not be written."""
+    names = ["report.html", *(f"scores.{kind}" for kind in ("npz", "json", "csv")), cfg.TEST.SAVE_RESULTS_PATH]
+    for name in filter(None, names):
+        refuse_as_output(Path(cfg.OUTPUT_DIR, name))
+
+
+def how_to_load(cfg: CfgNode) -> dict:
+    patterns = tuple(cfg.TRAIN.CHECKPOINT_CLEAR_NAME_PATTERN)
+    return dict(part=part_to_test(cfg), clear_patterns=patterns, allow_partial=cfg.TEST.ALLOW_PARTIAL_LOAD)
+
+
+def of_weights(cfg: CfgNode, state: dict, weights: str) -> dict:
+    """What a reader has to know about the weights, for the header of the scores; only what there is to say."""
+    changes = state.get("accepted_changes") or ()
+    facts = {
+        "not_of_training": note_on_training(cfg, state.get("cfg"), where=weights),
+        "clips_differ": note_on_clips(cfg, state.get("cfg"), where=weights),
+        "accepted_changes": f"config changed in the training: {'; '.join(changes)}" if changes else "",
+    }
+    return {name: text for name, text in facts.items() if text}
 
 
 def weights_of_the_test(cfg: CfgNode) -> str:
+    """See ``weights_for_test``; where this run has started anew beside the checkpoints of another, its own."""
+    own = checkpoint_path(cfg.OUTPUT_DIR, cfg.SOLVER.MAX_EPOCH)
+    named = cfg.TEST.CHECKPOINT_FILE_PATH or cfg.TEST.TEST_BEST
+    if cfg.TRAIN.ENABLE and not cfg.TRAIN.AUTO_RESUME and not named and own.is_file():
+        return str(own)
     return weights_for_test(
         output_dir=cfg.OUTPUT_DIR,
         checkpoint=cfg.TEST.CHECKPOINT_FILE_PATH,
@@ -70,9 +138,7 @@ def weights_of_the_test(cfg: CfgNode) -> str:
 def announce_test(job: Job, model: Backbone, loader: ClipLoader, weights: str) -> dict:
     """Loads the weights and says everything that decides which number comes out; the content of the checkpoint."""
     cfg = job.cfg
-    patterns = tuple(cfg.TRAIN.CHECKPOINT_CLEAR_NAME_PATTERN)
-    fit = dict(part=part_to_test(cfg), clear_patterns=patterns, allow_partial=cfg.TEST.ALLOW_PARTIAL_LOAD)
-    report, state = load_for_test(model, weights, **fit)
+    report, state = load_for_test(model, weights, **how_to_load(cfg))
     lines = evaluation_lines(
         weights,
         report,
@@ -88,42 +154,75 @@ def announce_test(job: Job, model: Backbone, loader: ClipLoader, weights: str) -
     )
     for line in lines:
         job.log.say(line)
+    for name, note in of_weights(cfg, state, weights).items():
+        if name != "not_of_training":
+            job.log.warn(note)
     return state
 
 
-def report_test(job: Job, table: ScoreTable, protocol: dict[str, str], seconds: float) -> None:
-    """The numbers of a test: on disk, on the console, in the log, as a page."""
+def report_test(job: Job, table: ScoreTable, protocol: dict[str, str], seconds: float) -> list[str]:
+    """Reports the numbers of a test: on disk, on the console, in the log, as a page.
+
+    What is wrong with them, a line each: videos that have NaN or infinite scores, of known class or not; files that
+    could not be written."""
     cfg, log, out = job.cfg, job.log, Path(job.cfg.OUTPUT_DIR)
     scores = ensemble_views(table, table.header["rule"])
     summary = summarise(scores) | protocol
+    outputs = Outputs(log)
     whole = cfg.TEST.NUM_PARTS == 1
     if is_main():
         part = "" if whole else f".{cfg.TEST.PART}-of-{cfg.TEST.NUM_PARTS}"
-        save_results(out, table, scores, summary, name=f"scores{part}")
+        save_results(outputs, out, table, scores, summary, name=f"scores{part}")
     if is_main() and whole:
         views = (cfg.TEST.NUM_ENSEMBLE_VIEWS, cfg.TEST.NUM_SPATIAL_CROPS)
         name = result_file_name(cfg.DATA.NUM_FRAMES, cfg.DATA.TEST_CROP_SIZE, *views)
-        save_pickles(out, scores, uniformer_name=name, slowfast_name=cfg.TEST.SAVE_RESULTS_PATH)
+        save_pickles(outputs, out, scores, uniformer_name=name, slowfast_name=cfg.TEST.SAVE_RESULTS_PATH)
+    lost = [path for path, is_lost in zip(scores.paths, scores.not_finite.tolist(), strict=True) if is_lost]
+    fault = f"{in_words_not_finite(len(lost))}, of {len(table)}: {', '.join(lost[:10])}" if lost else ""
+    if lost:
+        fault += f"{', ...' if len(lost) > 10 else ''}; the weights, or the numbers of TEST.PRECISION, are too large"
+        log.warn(fault)
+    tell_numbers(job, summary, protocol, len(table), seconds)
+    if is_main() and whole and summary["videos"]:  # of parts: tools/report.py, when they are put together
+        outputs.write("report.html", partial(write_page, job, table))
+    unwritten = outputs.missing()
+    if any_rank(bool(unwritten)):
+        unwritten = next(filter(None, gather_objects(unwritten)))
+    return [line for line in (fault, unwritten) if line]
+
+
+def tell_numbers(job: Job, summary: dict, protocol: dict[str, str], num_videos: int, seconds: float) -> None:
+    """The numbers on the console, in the log and for TensorBoard; of videos without labels there are none."""
+    log, more = job.log, {"videos": num_videos, "seconds": seconds}
+    if not summary["videos"]:
+        log.say(f"no labels, no report: the test list names no classes; {num_videos} videos have scores")
+        log.record({"split": "test_final", **protocol}, more=more | {"labelled": 0})
+        return
     for line in describe_summary(summary):
         if not line.startswith(("top-", "mAP ")):  # these come last
             log.say(line)
     told = evaluation_report(summary)
-    title = f"Test ({OPTIMISTIC})" if protocol else "Test"
+    title = f"Test ({protocol['protocol']})" if protocol else "Test"
     log.say(f"{title}: {told.text}, in {duration(seconds)}")
-    log.record(
-        {"split": "test_final", **told.stats, **protocol},
-        more=told.numbers | {"videos": len(table), "seconds": seconds},
-    )
-    log.scalars(told.scalars, cfg.SOLVER.MAX_EPOCH)
-    if is_main() and whole:  # of parts: tools/report.py, when they are put together
-        page = dict(training_log=out / "metrics.jsonl", board=log, step=cfg.SOLVER.MAX_EPOCH)
-        present_test(cfg, table, out / "report.html", **page)
+    log.record({"split": "test_final", **told.stats, **protocol}, more=told.numbers | more)
+    log.scalars(told.scalars, job.cfg.SOLVER.MAX_EPOCH)
+
+
+def write_page(job: Job, table: ScoreTable) -> None:
+    """report.html, without curves where the log of the training is none."""
+    out = Path(job.cfg.OUTPUT_DIR)
+    page = dict(board=job.log, step=job.cfg.SOLVER.MAX_EPOCH)
+    try:
+        present_test(job.cfg, table, out / "report.html", training_log=out / "metrics.jsonl", **page)
+    except LogError as error:
+        job.log.warn(f"the report has no training curves: {error}")
+        present_test(job.cfg, table, out / "report.html", **page)
 
 
 def score_table(
     job: Job, loader, scored: Scored, weights: str, *, class_names: Sequence[str] | None, more_header: dict
 ) -> ScoreTable:
-    """What a test leaves on disk, with all that is needed to know later what it was."""
+    """Score table of a test, with the settings in its header that tell later what was tested."""
     cfg = changed(job.cfg, {"TEST.PART": 0, "TEST.NUM_PARTS": 1})  # a part says of what it is a part
     share, num_videos = loader.share
     clips, crops = cfg.TEST.NUM_ENSEMBLE_VIEWS, cfg.TEST.NUM_SPATIAL_CROPS
@@ -151,8 +250,7 @@ def score_table(
 
 
 def enhancement(cfg: CfgNode) -> str:
-    """What a test does to the pixels of its views, ``"clahe gamma=3"``: views of another enhancement are other
-    views."""
+    """Name of the enhancement of a test's views, ``"clahe gamma=3"``: views of another enhancement are other views."""
     data = cfg.DATA
     words = [data.ENHANCE] if data.ENHANCE != "none" else []
     if data.GAMMA and data.GAMMA_IN in ("both", "test"):

@@ -1,4 +1,4 @@
-"""One epoch of training."""
+"""The training of one epoch."""
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
@@ -26,8 +26,8 @@ def train_one_epoch(
     first: int = 0,
     between_steps: Callable[[int], None] = lambda done: None,
 ) -> None:
-    """Every batch from number ``first`` on, at ``lr_at(fractional epoch)``; RunStopped after too many non-finite steps
-    in a row.
+    """Trains on every batch of an epoch from number ``first`` on, at ``lr_at(fractional epoch)``; RunStopped after too
+    many non-finite steps in a row.
 
     Args:
         prepare: uint8 clips (N, C, T, H, W), ids of their videos, epoch -> normalised float clips, on the device; may

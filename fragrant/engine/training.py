@@ -1,33 +1,39 @@
 """The training of a run: every epoch trained, saved, validated."""
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
+from pathlib import Path
 from typing import NamedTuple
 
 import torch
 from fvcore.common.config import CfgNode
 from torch import Tensor, nn
 
-from fragrant.checkpoint import is_due
-from fragrant.config import dump_cfg
-from fragrant.data import build_loader, build_records
+from fragrant.checkpoint import best_path, is_due, load_latest
+from fragrant.config import ConfigError, dump_cfg
+from fragrant.config.compare import changes_on_resume, named
+from fragrant.data import build_loader
+from fragrant.data.lists.shared import shared_videos
 from fragrant.data.loader import ClipLoader
-from fragrant.distributed import mean_over_ranks, world_size
+from fragrant.distributed import from_main, mean_over_ranks, world_size
 from fragrant.distributed.signals import Interrupted
 from fragrant.engine.accuracy import Numbers, best_fields, best_so_far, figure, in_words, measure, scalars
-from fragrant.engine.build import OPTIMISTIC, Job, build_job_model, clip_names, score
+from fragrant.engine.build import OPTIMISTIC, Job, build_job_model, clip_names, paths_of, score, selection_note
 from fragrant.engine.meter import TrainMeter, gpu_memory
 from fragrant.engine.parallel import parallelize, share_buffers, whole_state
 from fragrant.engine.precise_bn import update_batch_norm
 from fragrant.engine.saving import Saver
 from fragrant.engine.skipped import SkipReport
-from fragrant.engine.start import Sources, Start, load_start
+from fragrant.engine.start import Sources, Start, load_start, of_other_values
 from fragrant.engine.state import RunState, check_same_batches
+from fragrant.engine.testing import check_test
 from fragrant.engine.train import train_one_epoch
-from fragrant.errors import UserError
+from fragrant.errors import RunStopped, UserError
+from fragrant.files import refuse_as_output, written_whole
 from fragrant.logs import host_memory
-from fragrant.metrics import ensemble
+from fragrant.metrics import ensemble, in_words_not_finite, not_finite
 from fragrant.models.complexity import describe
 from fragrant.objectives import Objective
 from fragrant.optim import build_optimizer, build_schedule, describe_peak
@@ -60,9 +66,18 @@ class Training(NamedTuple):
 
 
 def train(job: Job) -> None:
-    """All epochs: train, save, validate; takes up an interrupted run where its last checkpoint stands."""
-    refuse_hidden_selection(job.cfg)
-    training = build_training(job)
+    """Runs the training: trains, saves and validates every epoch; resumes an interrupted run from its last checkpoint.
+
+    Raises:
+        RunStopped: at the end, where the last validation had NaN or infinite scores and no test follows.
+    """
+    with job.stop.at_once():
+        refuse_hidden_selection(job.cfg)
+        training = build_training(job)
+        if job.cfg.TEST.ENABLE:
+            check_test(job.cfg, training.train_loader.class_names)
+        from_main(partial(refuse_as_output, best_path(job.cfg.OUTPUT_DIR)))
+        from_main(partial(write_config, job.cfg))
     start, max_epoch = training.start, job.cfg.SOLVER.MAX_EPOCH
     if start.epoch and not start.batch and is_due(start.epoch - 1, max_epoch, job.cfg.TRAIN.EVAL_PERIOD):
         # The run may have been killed between saving and validating; doing it twice changes nothing.
@@ -70,19 +85,23 @@ def train(job: Job) -> None:
     prepare = build_training_preparation(job.cfg, job.prepare)
     for epoch in range(start.epoch, max_epoch):
         one_epoch(training, epoch, prepare)
+    training.saver.finish()
+    if training.state.lost and not job.cfg.TEST.ENABLE:
+        raise RunStopped(f"last validation: {in_words_not_finite(training.state.lost)}; the weights are saved")
 
 
 def build_training(job: Job) -> Training:
-    """From the config to everything that trains, with what a checkpoint held."""
+    """Builds everything that trains from the config, and restores the state of a checkpoint."""
     cfg = job.cfg
     train_loader, val_loader = build_loader(cfg, "train"), build_loader(cfg, cfg.TEST.SELECT_ON, views_of="val")
-    model = build_job_model(job)
+    model = build_job_model(job, compiled=cfg.TRAIN.COMPILE)
     start = load_start(model, sources(cfg), max_epoch=cfg.SOLVER.MAX_EPOCH)
     objective = objective_on_device(cfg, model, job.device)
     num_batches, videos = len(train_loader), train_loader.batches.batch_size * world_size()
     other_batches = check_same_batches(start, num_batches=num_batches, videos=videos)
     precision = pick_precision(cfg.TRAIN.PRECISION, job.device, key="TRAIN.PRECISION")
     introduce(job, model, train_loader, val_loader, start.message, precision)
+    start = with_todays_config(job, start)
     if other_batches:
         job.log.warn(other_batches)
     ways = dict(
@@ -105,6 +124,8 @@ def build_training(job: Job) -> Training:
     separate_randomness(cfg)
     facts = {"selected_on": cfg.TEST.SELECT_ON, "cfg": dump_cfg(cfg), "class_names": train_loader.class_names}
     facts["plugins"] = loaded_plugins()
+    facts["protocol"] = selection_note(cfg)
+    facts["accepted_changes"] = start.accepted
     state = RunState(model, objective, optimizer, scaler, stepper, num_batches=num_batches, videos=videos, facts=facts)
     state.take_up(start)
     saver = build_saver(job, state)
@@ -125,7 +146,7 @@ def build_saver(job: Job, state: RunState) -> Saver:
 
 
 def one_epoch(training: Training, epoch: int, prepare: Callable[[Tensor, Sequence[int], int], Tensor]) -> None:
-    """Trains, saves and validates where it is due."""
+    """Trains one epoch, then saves and validates where it is due."""
     job, start, state, saver = training.job, training.start, training.state, training.saver
     cfg, max_epoch = job.cfg, job.cfg.SOLVER.MAX_EPOCH
     first = start.batch if epoch == start.epoch else 0
@@ -164,7 +185,9 @@ def keep_best(training: Training, epoch: int) -> None:
     """Validates; writes best.pyth where this epoch is the best so far."""
     job, objective, state = training.job, training.state.objective, training.state
     share_buffers(objective)
-    now = validate(job, scorable(job, objective.eval_model), training.val_loader, epoch, state.best)
+    model, optimistic = scorable(job, objective.eval_model), state.facts["protocol"]
+    now, numbers = validate(job, model, training.val_loader, epoch, state.best, optimistic=optimistic)
+    state.lost = int(numbers.get("not_finite", 0))
     for name, beside in objective.scored_beside.items():
         validate_beside(job, scorable(job, beside), training.val_loader, epoch, name)
     training.val_skips.report(f"validation after epoch {epoch + 1}", device=job.device)
@@ -174,7 +197,7 @@ def keep_best(training: Training, epoch: int) -> None:
 
 
 def scorable(job: Job, model: nn.Module) -> nn.Module:
-    """What is scored: a plain copy where training is sharded, since ranks score different numbers of batches."""
+    """The model to score: a plain copy where training is sharded, since ranks score different numbers of batches."""
     if job.cfg.TRAIN.SHARDING == "none":
         return model
     with torch.random.fork_rng():
@@ -193,14 +216,72 @@ def measure_batch_norm(job: Job, objective: Objective, loader: ClipLoader, epoch
             buffer.copy_(mean_over_ranks(buffer))
 
 
+def write_config(cfg: CfgNode) -> None:
+    """The effective config in OUTPUT_DIR/config.yaml: that of the weights there, so it is written when they fit it."""
+    path = Path(cfg.OUTPUT_DIR, "config.yaml")
+    try:
+        with written_whole(path) as file:
+            file.write(dump_cfg(cfg).encode())
+    except OSError as error:
+        raise UserError(f"OUTPUT_DIR '{cfg.OUTPUT_DIR}' cannot be written: {error.strerror or error}") from error
+
+
+def refuse_other_config(cfg: CfgNode, *, accept_changes: bool) -> None:
+    """Raises UserError where the weights in OUTPUT_DIR, which a run would go on from, were trained with other values.
+
+    Reads the checkpoint once more than ``load_start``, before anything is written: about 1 s per GB.
+    """
+    if accept_changes or not cfg.TRAIN.AUTO_RESUME:
+        return
+    latest = load_latest(cfg.OUTPUT_DIR, warn=lambda *words: None)  # load_start says it
+    if latest and isinstance(text := latest.state.get("cfg"), str):
+        refused, _ = changes_on_resume(cfg, text, where=f"config in {latest.path}")
+        if refused:
+            changes = named(refused)
+            stands = latest.state.get("batches") if latest.state.get("batch") else None  # see check_same_batches
+            if stands and any(one.key == "TRAIN.BATCH_SIZE" for one in refused):
+                changes += " (it stands in the middle of an epoch of {} batches of {} videos)".format(*stands)
+            raise of_other_values(str(latest.path), changes, resumed=True)
+
+
+def with_todays_config(job: Job, start: Start) -> Start:
+    """Says what has changed since the checkpoint, and what comes of it.
+
+    Raises:
+        UserError: it may not change, and nobody has accepted it.
+    """
+    path, text = start.state.get("path"), start.state.get("cfg")
+    if not isinstance(text, str):
+        return start
+    try:
+        refused, told = changes_on_resume(job.cfg, text, where=f"config in {path}")
+    except ConfigError as error:  # written by another project
+        job.log.warn(f"whether {path} was trained with the values of this run is not known: {error}")
+        return start
+    if told:
+        longer = any(one.key == "SOLVER.MAX_EPOCH" for one in told)
+        rates = ": the learning rates from here on are those of the longer run" if longer else ""
+        job.log.warn(f"{path} goes on with {named(told)}{rates}")
+    if not refused:
+        return start
+    if not job.accept_changes:
+        resumed = Path(str(path)).parent == best_path(job.cfg.OUTPUT_DIR).parent
+        raise of_other_values(str(path), named(refused), resumed=resumed)
+    job.log.warn(f"--accept-changes: {path} was trained with other values, it goes on with {named(refused)}")
+    if {difference.key for difference in refused} & {"SOLVER.OPTIMIZING_METHOD", "SVMIX.MODULE_OPT"}:
+        job.log.warn("--accept-changes: the optimiser is another one, it starts without its averages")
+        start.state.pop("optimizer_state")
+    return start.with_accepted(named(refused))
+
+
 def refuse_hidden_selection(cfg: CfgNode) -> None:
-    """Raises UserError where the best epoch would be picked on test videos without saying so."""
+    """Checks that the best epoch is not picked on test videos without saying so; raises UserError."""
     if not (cfg.TEST.ENABLE and cfg.TEST.TEST_BEST) or cfg.TEST.SELECT_ON == "test":
         return
-    val, test = ({record.path for record in build_records(cfg, split).records} for split in ("val", "test"))
-    if val & test:
+    val, test = (paths_of(cfg, split) for split in ("val", "test"))
+    if shared := shared_videos(test, val):
         raise UserError(
-            f"TEST.TEST_BEST True, but {len(val & test)} of the {len(test)} test videos are validation videos: "
+            f"TEST.TEST_BEST True, but {len(shared)} of the {len(test)} test videos are validation videos: "
             "the best epoch would be "
             "picked on them; give another validation list or DATA.HOLD_OUT 0.2, or say it with TEST.SELECT_ON test"
         )
@@ -221,7 +302,7 @@ def sources(cfg: CfgNode) -> Sources:
 def introduce(
     job: Job, model: nn.Module, train_loader: ClipLoader, val_loader: ClipLoader, origin: str, precision: Precision
 ) -> None:
-    """Says what will happen before it does."""
+    """Logs model, data and settings before training begins."""
     cfg = job.cfg
     if cfg.LOG_MODEL_INFO:
         size = cfg.DATA.TRAIN_CROP_SIZE
@@ -248,18 +329,28 @@ def introduce(
 def one_view_test(job: Job, model: nn.Module, loader: ClipLoader) -> Numbers:
     table = score(job, model, loader, title="validation")
     scores = ensemble(table.logits, space=job.cfg.TEST.ENSEMBLE_SPACE, method=job.cfg.DATA.ENSEMBLE_METHOD)
-    return measure(scores, table.labels)
+    lost = not_finite(table.logits)
+    if bool(lost.any()):
+        names = clip_names(loader)(table.ids[lost].tolist()[:10])
+        job.log.warn(f"validation: {in_words_not_finite(int(lost.sum()))}, which count as wrong: {names}, ...")
+    return measure(scores.masked_fill(lost[:, None], math.nan), table.labels)
 
 
 def validate_beside(job: Job, model: nn.Module, loader: ClipLoader, epoch: int, name: str) -> None:
-    """The same for a further model of the objective, which decides nothing: into the log."""
+    """Validates a further model of the objective and logs the result, which decides nothing."""
     numbers, at = one_view_test(job, model, loader), f"{epoch + 1}/{job.cfg.SOLVER.MAX_EPOCH}"
     stats = {"_type": f"val_epoch_{name}", "epoch": at, **numbers}
     job.log.record(stats, text=f"epoch {at}: validation of the {name} weights {in_words(numbers)}")
 
 
-def validate(job: Job, model: nn.Module, loader: ClipLoader, epoch: int, best: dict) -> dict:
-    """A one-view test of the validation list; the best result so far, this one included."""
+def validate(
+    job: Job, model: nn.Module, loader: ClipLoader, epoch: int, best: dict, *, optimistic: str
+) -> tuple[dict, Numbers]:
+    """A one-view test of the validation list; the best result so far, this one included, and this one.
+
+    Args:
+        optimistic: what to say of the numbers, see ``selection_note``.
+    """
     began = time.perf_counter()
     numbers = one_view_test(job, model, loader)
     best = best_so_far(best, epoch, numbers)
@@ -271,10 +362,10 @@ def validate(job: Job, model: nn.Module, loader: ClipLoader, epoch: int, best: d
         "RAM": host_memory(),
         **numbers,
         **best_fields(best),
-        **({"protocol": OPTIMISTIC} if job.cfg.TEST.SELECT_ON == "test" else {}),
+        **({"protocol": optimistic} if optimistic else {}),
     }
-    where = " on the test list (optimistic)" if job.cfg.TEST.SELECT_ON == "test" else ""
+    where = f" on {'the test list' if optimistic == OPTIMISTIC else 'test videos'} (optimistic)" if optimistic else ""
     text = f"epoch {epoch + 1}/{job.cfg.SOLVER.MAX_EPOCH}: validation{where} {in_words(numbers)}, best {figure(best)}"
     job.log.record(stats, text=text)
     job.log.scalars(scalars("Val", numbers), epoch + 1)
-    return best
+    return best, numbers

@@ -1,13 +1,15 @@
-"""From the config to features, classifiers and the tables of the published study."""
+"""Builds features, classifiers and the tables of the published study from the config."""
 
+import logging
 from collections.abc import Callable
 from pathlib import Path
 
 import torch
 from fvcore.common.config import CfgNode
 
-from fragrant.checkpoint import checkpoint_hash
+from fragrant.checkpoint import CheckpointError, checkpoint_hash, load_checkpoint
 from fragrant.config import changed
+from fragrant.config.compare import note_on_clips
 from fragrant.config.defaults import leaves
 from fragrant.data import build_loader, build_records
 from fragrant.data.build import frame_opener, gamma_range, remote_of
@@ -27,6 +29,8 @@ from fragrant.models.weights import load_weights
 from fragrant.version import __version__
 
 SPLITS = ("train", "test")
+
+_log = logging.getLogger(__name__)
 
 # What features do not depend on. A key that is not named here changes the name of every cached file: new keys are safe
 # by default.
@@ -76,7 +80,7 @@ NO_MATTER = (
 
 
 def settings_of(cfg: CfgNode, *, mode: str, weights: str) -> dict:
-    """Everything that features depend on."""
+    """All settings that features depend on."""
     keys = {key: value for key, value in leaves(cfg).items() if not key.startswith(NO_MATTER)}
     return {**keys, "mode": mode, "weights": weights, "versions": f"fragrant {__version__}, torch {torch.__version__}"}
 
@@ -84,15 +88,14 @@ def settings_of(cfg: CfgNode, *, mode: str, weights: str) -> dict:
 def build_features(
     cfg: CfgNode, mode: str, device: torch.device, say: Callable[[str], None]
 ) -> dict[str, FeatureTable]:
-    """The features of the training and the test list, made or found; also written to
+    """Computes the features of the training and the test list, or finds them in the cache; also written to
     OUTPUT_DIR/features_{train,test}.npz.
 
     Args:
         mode: "frames" = an image network on single frames, "clips" = MODEL.MODEL_NAME on the views of a test.
 
     Raises:
-        FeatureError, WeightsError, ListError, VideoError: what is wrong with the settings, the weights, the lists, a
-            video.
+        FeatureError, WeightsError, ListError, VideoError: the settings, the weights, a list or a video is wrong.
     """
     if cfg.DATA.MULTI_LABEL:
         raise FeatureError(
@@ -126,7 +129,7 @@ def build_features(
 
 
 def describe(cfg: CfgNode, mode: str) -> str:
-    """``"resnet50 logits of frames, interval 2, gamma [3.0]"``"""
+    """Describes the features in a few words: ``"resnet50 logits of frames, interval 2, gamma [3.0]"``"""
     gamma = f"gamma {cfg.DATA.GAMMA}" if cfg.DATA.GAMMA else "no gamma"
     if mode == "clips":
         return (
@@ -138,7 +141,11 @@ def describe(cfg: CfgNode, mode: str) -> str:
 
 
 def refuse_shared_videos(train: set[str], test: set[str]) -> None:
-    """Raises FeatureError where a video is in both lists: a classifier would be tested on what it has learned."""
+    """Checks that no video is in both lists: a classifier would be tested on what it has learned.
+
+    Raises:
+        FeatureError: a video is in both lists.
+    """
     if train & test:
         raise FeatureError(
             f"{len(train & test)} videos are in the training list and in the test list, '{min(train & test)}' is "
@@ -147,7 +154,7 @@ def refuse_shared_videos(train: set[str], test: set[str]) -> None:
 
 
 def frames_of(cfg: CfgNode, videos: dict) -> tuple[dict, torch.nn.Module, str]:
-    """Data sets of frames, the image network, what its weights are."""
+    """Builds the data sets of frames and the image network; also returns a description of its weights."""
     options = cfg.FEATURES
     network, preset, weights = frame_network(
         options.NETWORK, weights=options.WEIGHTS, output=options.OUTPUT, seed=cfg.RNG_SEED
@@ -161,22 +168,35 @@ def frames_of(cfg: CfgNode, videos: dict) -> tuple[dict, torch.nn.Module, str]:
 
 
 def clips_of(cfg: CfgNode, videos: dict) -> tuple[dict, torch.nn.Module, str]:
-    """Data sets of the views of a test, the backbone, what its weights are."""
+    """Builds the data sets of the views of a test and the backbone; also returns a description of its weights."""
     weights = f"random, seed {cfg.RNG_SEED}"
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(cfg.RNG_SEED)
         model = build_model(cfg)
     if cfg.TEST.CHECKPOINT_FILE_PATH:
-        report = load_weights(model, cfg.TEST.CHECKPOINT_FILE_PATH)
+        patterns = cfg.TRAIN.CHECKPOINT_CLEAR_NAME_PATTERN
+        report = load_weights(model, cfg.TEST.CHECKPOINT_FILE_PATH, clear_name_patterns=patterns)
         weights = f"file {checkpoint_hash(cfg.TEST.CHECKPOINT_FILE_PATH)}, {report.summary()}"
+        say_how_clips_differ(cfg)
     normalize = ClipNormalize(cfg.DATA.MEAN, cfg.DATA.STD, reverse_channels=cfg.DATA.REVERSE_INPUT_CHANNEL)
     network = ClipNetwork(model, normalize, pooled=cfg.FEATURES.OUTPUT == "pooled").eval()
     datasets = {split: build_loader(cfg, split, views_of="test").dataset for split in videos}
     return datasets, network, weights
 
 
+def say_how_clips_differ(cfg: CfgNode) -> None:
+    """A warning where the clips are not made as for the weights."""
+    path = cfg.TEST.CHECKPOINT_FILE_PATH
+    try:
+        text = load_checkpoint(path).get("cfg")
+    except CheckpointError:  # weights of another form, which carry no config
+        return
+    if note := note_on_clips(cfg, text, where=path):
+        _log.warning(note)
+
+
 def build_study(cfg: CfgNode) -> Study:
-    """Which classifiers learn from features, and how they are chosen and tested.
+    """Builds the study: which classifiers learn from features, and how they are chosen and tested.
 
     Raises:
         UserError: a classifier is not known or not installed, or the settings contradict each other.
@@ -210,11 +230,11 @@ STANDARD: dict[str, object] = {"FEATURES.SAMPLING": "interval", "DATA.GAMMA": [3
 
 
 def compare_rows(cfg: CfgNode, device: torch.device, say: Callable[[str], None]) -> list[dict]:
-    """Tables 1 to 3 of the report on the config's lists: its rows, with what is found here and what was published.
+    """Repeats tables 1 to 3 of the report on the config's lists: their rows, with the results here and the published
+    ones.
 
     Sampling, gamma and classifier are the row's; network, output, interval, number of random frames and seeds are the
-    config's.
-    """
+    config's."""
     rows, made = [], {}
     for table, row, settings, classifier, published in TABLES:
         own = changed(cfg, STANDARD | settings | {"FEATURES.CLASSIFIERS": [classifier]})

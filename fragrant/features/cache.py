@@ -1,16 +1,15 @@
-"""Features of videos on disk, one file each, found again only by exactly the settings that they were made with."""
+"""Cache of video features on disk, one file each, found again only by exactly the settings that they were made with."""
 
 import hashlib
 import json
 import os
-import zipfile
 from pathlib import Path
 
 import numpy as np
 
 from fragrant.data.video.places import file_of
 from fragrant.errors import UserError
-from fragrant.files import written_whole
+from fragrant.files import open_plain, written_whole
 
 
 class FeatureError(UserError):
@@ -18,7 +17,8 @@ class FeatureError(UserError):
 
 
 class FeatureCache:
-    """``numpy.load(file)`` of a file gives features (V, D) float32, one row per view; video; settings (JSON text).
+    """Feature files of videos: ``numpy.load(file)`` gives features (V, D) float32, one row per view; video; settings
+    (JSON text).
 
     The name of a file is the video's and a hash of all settings and of the video (path, size, time of change): other
     settings never find it, and nothing is ever overwritten by other settings. A file is there whole or not at all, so
@@ -30,9 +30,10 @@ class FeatureCache:
         self.settings = json.dumps(settings, sort_keys=True)
 
     def path(self, video: str, *, draw: str = "") -> Path:
-        """
+        """Path of the file of a video's features.
+
         Args:
-            draw: what the random draws of this video follow from; "" where nothing is drawn.
+            draw: the seed text that the random draws of this video follow from; "" where nothing is drawn.
         """
         facts = os.stat(file_of(video, remote=self.remote))  # of a member of a shard: the shard
         identity = [self.settings, os.path.abspath(video), facts.st_size, facts.st_mtime_ns, draw]
@@ -40,15 +41,16 @@ class FeatureCache:
         return self.folder / f"{Path(video).stem}-{digest}.npz"
 
     def read(self, path: Path) -> np.ndarray | None:
-        """(V, D), or None: not there, damaged, or of other settings."""
+        """Reads features (V, D); None where the file is missing, damaged, or of other settings."""
         try:
-            with np.load(path) as stored:
+            with open_plain(path) as file, np.load(file, allow_pickle=False) as stored:
                 return stored["features"] if str(stored["settings"]) == self.settings else None
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        except Exception:  # a damaged archive can fail in any way
             return None
 
     def write(self, path: Path, features: np.ndarray, *, video: str) -> None:
-        """
+        """Writes the features of a video.
+
         Raises:
             FeatureError: the folder cannot be written.
         """

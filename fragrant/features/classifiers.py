@@ -12,11 +12,12 @@ CLASSIFIERS = Registry("FEATURES.CLASSIFIERS")  # name -> Classifier
 
 
 class Classifier(NamedTuple):
-    """
+    """A classifier of feature vectors.
+
     Attributes:
         make: (num_classes, seed, **hyper-parameters) -> an object with fit(features, labels) and predict(features).
         grid: values of each hyper-parameter that a choice tries; all combinations.
-        seeded: its result depends on the seed.
+        seeded: whether the result depends on the seed.
     """
 
     make: Callable
@@ -25,7 +26,7 @@ class Classifier(NamedTuple):
 
 
 def sklearn(module: str, name: str):
-    """A class of scikit-learn.
+    """Imports a class of scikit-learn.
 
     Raises:
         FeatureError: it is not installed.

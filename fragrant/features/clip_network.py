@@ -7,7 +7,7 @@ from fragrant.models import Backbone
 
 
 class ClipNetwork(nn.Module):
-    """The backbone with its normalisation.
+    """A video backbone with its normalisation, as a fixed feature extractor.
 
     Args:
         pooled: the mean of the feature maps over space and time, what the head sees; False: the logits.
@@ -20,6 +20,6 @@ class ClipNetwork(nn.Module):
         self.pooled = pooled
 
     def forward(self, clips: Tensor) -> Tensor:
-        """(V, C, T, H, W) uint8 -> (V, D)"""
+        """Features of views: (V, C, T, H, W) uint8 -> (V, D)"""
         clips = self.normalize(clips)
         return self.backbone.forward_features(clips).mean((2, 3, 4)) if self.pooled else self.backbone(clips)

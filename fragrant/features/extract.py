@@ -1,4 +1,4 @@
-"""Videos of a list -> their features, from the cache where it has them."""
+"""Extracts the features of a list's videos, or takes them from the cache."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -7,24 +7,24 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from fragrant.data.clips import ClipDataset, Unreadable
+from fragrant.data.reader_pool import read_in_order
 from fragrant.data.video.frames import VideoError
 from fragrant.data.video.row_of_frames import CannotRead
 from fragrant.features.cache import FeatureCache
 
 
 class Extractor(NamedTuple):
-    """A fixed network and how it is fed.
+    """A fixed network and the settings of its input.
 
     Attributes:
         network: clips (V, C, T, H, W) uint8 -> features (n, D), n rows for the video.
-        device: where it computes.
-        clips_per_forward: most views at once.
-        num_workers: reading processes.
-        drawn: frames are drawn at random, following from the seed and the place in the list.
+        device: the device that the network computes on.
+        clips_per_forward: largest number of views of one forward pass.
+        num_workers: number of worker processes that read videos.
+        drawn: whether frames are drawn at random, by the seed and the place in the list.
     """
 
     network: nn.Module
@@ -38,9 +38,9 @@ class Extractor(NamedTuple):
 def extract(
     dataset: ClipDataset, extractor: Extractor, cache: FeatureCache, *, title: str, say: Callable[[str], None]
 ) -> np.ndarray:
-    """(n, D) float32 of all videos of ``dataset``, each the mean over its rows.
+    """Extracts the features of all videos of ``dataset``: (n, D) float32, for each video the mean over its rows.
 
-    What is missing in the cache is computed, and stored video by video: an interrupted run goes on where it was.
+    Features that the cache lacks are computed, and stored video by video: an interrupted run goes on where it was.
 
     Raises:
         VideoError: a video cannot be read; what was computed before stays.
@@ -65,12 +65,12 @@ def extract(
 
 
 def mean_of(rows: np.ndarray) -> np.ndarray:
-    """(V, D) -> (D,) float32"""
+    """Mean over the rows of a video: (V, D) -> (D,) float32"""
     return rows.mean(0, dtype=np.float64).astype(np.float32)
 
 
 def cache_paths(dataset: ClipDataset, extractor: Extractor, cache: FeatureCache) -> list:
-    """The file of every video.
+    """Paths of the feature files of all videos.
 
     Raises:
         VideoError: a video does not exist.
@@ -86,16 +86,13 @@ def cache_paths(dataset: ClipDataset, extractor: Extractor, cache: FeatureCache)
 
 
 def watched(dataset: ClipDataset, ids: list[int], extractor: Extractor) -> Iterator[tuple[int, Tensor]]:
-    """(id, clips (V, C, T, H, W) uint8) of the videos, read ahead by worker processes."""
+    """Yields (id, clips (V, C, T, H, W) uint8) of the videos, read ahead by worker processes."""
     keys = [(0, video_id) for video_id in ids]
-    loader = DataLoader(
-        dataset, batch_size=None, sampler=keys, num_workers=min(extractor.num_workers, len(keys)), collate_fn=as_it_is
-    )
-    for item in loader:
+
+    def name(key: tuple[int, int]) -> str:
+        return dataset.records[key[1]].path
+
+    for item in read_in_order(dataset, keys, num_workers=extractor.num_workers, name=name):
         if isinstance(item, Unreadable):
             raise VideoError(item.message)
         yield item.id, item.clips[list(item.views)].permute(0, 4, 1, 2, 3)
-
-
-def as_it_is(item):
-    return item

@@ -12,18 +12,17 @@ from torchvision.transforms.v2 import functional as TF
 from fragrant.checkpoint import checkpoint_hash, load_checkpoint
 from fragrant.data.transforms.gamma import brighten
 from fragrant.features.cache import FeatureError
+from fragrant.files import is_address
 from fragrant.registry import did_you_mean
-from fragrant.remote import is_address
 
 OUTPUTS = ("logits", "pooled")
 
 
 class FrameTransform:
-    """What a network's own preset does to an image, but for the normalisation: resize, centre crop; before it
-    enhancement and gamma.
+    """Preprocessing of frames: enhancement and gamma, then the network's own preset (resize, centre crop) without its
+    normalisation.
 
-    The interface is that of the clip transforms.
-    """
+    The interface is that of the clip transforms."""
 
     def __init__(self, preset, *, enhance: Callable[[Tensor], Tensor] | None = None, gamma: float = 1.0):
         self.preset = preset
@@ -31,11 +30,11 @@ class FrameTransform:
         self.gamma = gamma
 
     def prepare(self, frames: Tensor) -> Tensor:
-        """All frames of a video: (T, H, W, C) uint8 -> the same shape"""
+        """Applies enhancement and gamma to all frames of a video: (T, H, W, C) uint8 -> the same shape"""
         return brighten(self.enhance(frames) if self.enhance else frames, self.gamma)
 
     def __call__(self, frames: Tensor, where: float | None, rng) -> Tensor:
-        """(T, H, W, C) uint8 -> (T, S, S, C) uint8"""
+        """Resizes and crops frames: (T, H, W, C) uint8 -> (T, S, S, C) uint8"""
         images = frames.permute(0, 3, 1, 2)  # (T, C, H, W)
         # as PIL
         images = TF.resize(images, self.preset.resize_size, interpolation=self.preset.interpolation, antialias=True)
@@ -43,11 +42,11 @@ class FrameTransform:
 
 
 class FrameNetwork(nn.Module):
-    """The network with its normalisation.
+    """An image network with its normalisation, as a fixed feature extractor.
 
     Args:
         network: (N, C, S, S) -> (N, D).
-        preset: its ``weights.transforms()``.
+        preset: the network's ``weights.transforms()``.
     """
 
     mean: Tensor  # (1, C, 1, 1)
@@ -60,7 +59,7 @@ class FrameNetwork(nn.Module):
             self.register_buffer(name, torch.tensor(getattr(preset, name)).view(1, -1, 1, 1), persistent=False)
 
     def forward(self, clips: Tensor) -> Tensor:
-        """(V, C, 1, S, S) uint8 -> (V, D): every view is a frame"""
+        """Features of views, each a frame: (V, C, 1, S, S) uint8 -> (V, D)"""
         images = clips.squeeze(2).float().div(255)  # (V, C, S, S)
         return self.network((images - self.mean) / self.std)
 
@@ -81,20 +80,21 @@ def weights_of(name: str):
 
 
 def options_of(name: str, entry) -> dict:
-    """What torchvision's builder sets by itself where it loads published weights, and only there."""
+    """Builder options that torchvision sets by itself where it loads published weights, and only there."""
     if name in ("googlenet", "inception_v3"):
         return {"transform_input": True, "aux_logits": True, "init_weights": True}
     return {"image_size": min(entry.meta["min_size"])} if name.startswith("vit_") else {}
 
 
 def frame_network(name: str, *, weights: str, output: str, seed: int) -> tuple[FrameNetwork, object, str]:
-    """The network in evaluation mode, its preset, and what its weights are, for the hash.
+    """Builds an image network in evaluation mode; returns it with its preset and a description of its weights, for the
+    hash.
 
     Args:
         weights: a name of torchvision ("DEFAULT", "IMAGENET1K_V1"), "random", or a file with a state dict of the
             network.
         output: "logits" or "pooled", what the last linear layer sees.
-        seed: of random weights.
+        seed: seed of random weights.
 
     Raises:
         FeatureError: unknown name, weights that can be neither read nor fetched, or a network without a linear layer at
@@ -117,7 +117,7 @@ def frame_network(name: str, *, weights: str, output: str, seed: int) -> tuple[F
 
 
 def published_state(name: str, entry) -> dict[str, Tensor]:
-    """torchvision's weights from its local cache, or from the net."""
+    """Loads torchvision's weights from its local cache, or from the net."""
     cached = Path(torch.hub.get_dir(), "checkpoints", entry.url.rsplit("/", 1)[1])
     try:
         return entry.get_state_dict(progress=False, check_hash=True, weights_only=True)
@@ -131,7 +131,7 @@ def published_state(name: str, entry) -> dict[str, Tensor]:
 
 
 def fill_from_file(network: nn.Module, name: str, path: str, published) -> str:
-    """Loads a state dict, all of it; the file's hash."""
+    """Loads a state dict whole from a file; returns the file's hash."""
     if not is_address(path) and not Path(path).is_file():
         names = ", ".join(published.__members__)
         raise FeatureError(
@@ -139,7 +139,7 @@ def fill_from_file(network: nn.Module, name: str, path: str, published) -> str:
         )
     try:
         network.load_state_dict(load_checkpoint(path))
-    except RuntimeError as error:  # names or shapes
+    except (RuntimeError, TypeError, AttributeError) as error:  # names, shapes, kinds
         raise FeatureError(
             f"FEATURES.WEIGHTS '{path}' does not fit {name}: {' '.join(str(error).split())[:300]}"
         ) from error

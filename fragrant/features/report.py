@@ -1,17 +1,18 @@
 """The results of a study in words: lines, Markdown tables, files."""
 
 import itertools
-import json
 from pathlib import Path
 
 import numpy as np
+import simplejson
 
+from fragrant.files import save_file
 from fragrant.metrics import Share
 
 
 def describe_results(results: list[dict], class_names: list[str] | None = None) -> list[str]:
-    """The lines that a person reads: one per result, means over seeds, the confusion matrix of each classifier's first
-    seed."""
+    """Describes results in lines of text: one per result, means over seeds, the confusion matrix of each classifier's
+    first seed."""
     lines = [results[0]["protocol"]] if results else []
     for name, of_one in itertools.groupby(results, key=lambda result: result["classifier"]):
         group = list(of_one)
@@ -30,7 +31,7 @@ def describe_results(results: list[dict], class_names: list[str] | None = None) 
 
 
 def confusion_lines(matrix: list[list[int]], class_names: list[str] | None) -> list[str]:
-    """Rows are true classes, columns predicted ones, in the same order."""
+    """Confusion matrix as lines of text: rows are true classes, columns predicted ones, in the same order."""
     names = class_names or [f"class {number}" for number in range(len(matrix))]
     width, digits = max(map(len, names)), max(len(str(count)) for row in matrix for count in row)
     return [
@@ -40,7 +41,7 @@ def confusion_lines(matrix: list[list[int]], class_names: list[str] | None) -> l
 
 
 def table_lines(rows: list[dict]) -> list[str]:
-    """The report's tables in Markdown: top-1 here beside what was published, for 96 test and 150 training videos."""
+    """The report's tables in Markdown: top-1 here beside the published top-1, for 96 test and 150 training videos."""
     lines = []
     for table, group in itertools.groupby(rows, key=lambda row: row["table"]):
         lines += [
@@ -65,8 +66,7 @@ def table_lines(rows: list[dict]) -> list[str]:
 
 
 def save_results(folder: Path, name: str, results: list[dict], lines: list[str]) -> Path:
-    """``<name>.json`` with every number, ``<name>.md`` with the lines; the latter's path."""
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / f"{name}.json").write_text(json.dumps(results, indent=1), encoding="utf-8")
-    (folder / f"{name}.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    """Writes ``<name>.json`` with every number and ``<name>.md`` with the lines; returns the latter's path."""
+    save_file(folder / f"{name}.json", simplejson.dumps(results, indent=1, ignore_nan=True))
+    save_file(folder / f"{name}.md", "\n".join(lines) + "\n")
     return folder / f"{name}.md"

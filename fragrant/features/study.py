@@ -15,13 +15,14 @@ OPTIMISTIC = "optimistic: hyper-parameters were picked on the test list"  # TEST
 
 
 class Study(NamedTuple):
-    """
+    """A study: which classifiers learn from the training features, and how they are chosen and tested.
+
     Attributes:
         classifiers: names in CLASSIFIERS.
         seeds: one run each; a classifier without randomness runs once.
         standardize: every feature to mean 0 and deviation 1 of the training videos.
         tune: choose hyper-parameters from the classifier's grid.
-        folds: of the cross-validation that chooses them.
+        folds: number of folds of the cross-validation that chooses them.
         select_on: "val" = by cross-validation inside the training list; "test" = by the test list, as published,
             optimistic.
         options: hyper-parameters of a classifier that are not chosen.
@@ -45,7 +46,7 @@ class Study(NamedTuple):
         return f"hyper-parameters by {self.folds}-fold cross-validation inside the training list"
 
     def checked(self) -> "Study":
-        """The study itself, if it can be run at all: better known before features are made than after.
+        """Checks that the study can be run, and returns it: better known before features are made than after.
 
         Raises:
             UserError: a classifier is not known or not installed, or the settings contradict each other.
@@ -59,10 +60,10 @@ class Study(NamedTuple):
         return self
 
     def run(self, train: FeatureTable, test: FeatureTable) -> list[dict]:
-        """One entry per classifier and seed: hyper-parameters, how they were chosen, shares of right videos, confusion
-        matrix.
+        """Runs the study: one entry per classifier and seed with hyper-parameters, how they were chosen, accuracies,
+        confusion matrix.
 
-        Videos of unknown class (label -1) neither teach nor count.
+        Videos of unknown class (label -1) are used neither for training nor for testing.
 
         Raises:
             UserError: see ``checked``; or a class has fewer videos than folds.
@@ -92,7 +93,7 @@ class Study(NamedTuple):
     def _predictions(
         self, name: str, seed: int, chosen: dict, train: FeatureTable, asked: list[np.ndarray]
     ) -> list[np.ndarray]:
-        """Learns from ``train`` alone, then predicts each of ``asked`` (n, D) -> (n,)."""
+        """Trains a classifier on ``train`` alone, then predicts each of ``asked``, (n, D) -> (n,)."""
         mean: np.ndarray | float = 0.0
         scale: np.ndarray | float = 1.0
         if self.standardize:
@@ -103,7 +104,7 @@ class Study(NamedTuple):
         return [model.predict((features - mean) / scale) for features in asked]
 
     def _chosen(self, name: str, seed: int, train: FeatureTable, test: FeatureTable) -> dict:
-        """The best entry of the grid; of equally good ones the first."""
+        """Chooses the best entry of the hyper-parameter grid; of equally good ones the first."""
         grid = CLASSIFIERS.get(name).grid
         entries = [dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values())]
         splits = [(train, test)] if self.select_on == "test" else self._fold_pairs(train, seed)
@@ -116,7 +117,7 @@ class Study(NamedTuple):
         return entries[int(np.argmax(rights))]
 
     def _fold_pairs(self, train: FeatureTable, seed: int) -> list[tuple[FeatureTable, FeatureTable]]:
-        """(learned from, asked) of every fold."""
+        """Training and validation part of every fold."""
         smallest = np.unique(train.labels, return_counts=True)[1].min()
         if smallest < self.folds:
             raise FeatureError(

@@ -18,12 +18,12 @@ def lr_factor(count: int) -> float:
 
 
 class TwoLayer:
-    """Linear(D, 500), ReLU, dropout 0.5, Linear(500, K); Adam at 1e-3, batches of 4.
+    """The two-layer classifier: Linear(D, 500), ReLU, dropout 0.5, Linear(500, K); Adam at 1e-3, batches of 4.
 
     Args:
         num_classes: K.
-        seed: initial weights, order and dropout follow from it.
-        epochs: 20 as published.
+        seed: seed of initial weights, order and dropout.
+        epochs: number of training epochs; 20 as published.
         lr_rule: what ``lr_factor`` counts: "step" is what the published code does (0.5 from the second epoch on),
             "epoch" what it may
             have meant; "constant" leaves the learning rate alone.
@@ -37,7 +37,7 @@ class TwoLayer:
         self.lr_rule = lr_rule
 
     def fit(self, features: np.ndarray, labels: np.ndarray) -> "TwoLayer":
-        """(n, D) float32, (n,)"""
+        """Trains on features (n, D) float32 and labels (n,)."""
         x, y = torch.as_tensor(features), torch.as_tensor(labels)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)
@@ -58,5 +58,5 @@ class TwoLayer:
 
     @torch.no_grad()
     def predict(self, features: np.ndarray) -> np.ndarray:
-        """(n, D) -> (n,)"""
+        """Predicts class numbers: (n, D) -> (n,)"""
         return self.network(torch.as_tensor(features)).argmax(1).numpy()

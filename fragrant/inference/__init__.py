@@ -1,1 +1,2 @@
-"""A trained model at work: on videos, on long videos part by part, and as a file for other programs."""
+"""Inference with a trained model: on videos, on long videos part by part, and as an exported file for other
+programs."""

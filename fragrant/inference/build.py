@@ -1,4 +1,4 @@
-"""From a checkpoint to a model at work: a predictor, a mixer, a model to export."""
+"""Loads a predictor, a mixer, or a model to export from a checkpoint."""
 
 import os
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ def load_predictor(
     pairs: Sequence[str] = (),
     device: torch.device | str | None = None,
 ) -> Predictor:
-    """A trained model, ready for videos; the checkpoint knows its config and class names.
+    """Loads a trained model as a predictor for videos; the checkpoint holds its config and class names.
 
     Args:
         cfg_path: a yaml file in place of the checkpoint's own config; files from elsewhere carry none.
@@ -49,25 +49,29 @@ def load_predictor(
 
 
 def load_mixer(checkpoint: str | os.PathLike, device: torch.device) -> SelectiveModule:
-    """The mixer that a run with MIXUP.TYPE svmix has trained.
+    """Loads the mixer that a run with MIXUP.TYPE svmix has trained.
 
     Raises:
-        UserError: there is none in the file.
+        UserError: there is no mixer in the file.
     """
     state = weights_of_part(load_checkpoint(os.fspath(checkpoint)), "mixer.").get("model_state", {})
-    if "query.weight" not in state:
+    query = state.get("query.weight") if isinstance(state, dict) else None
+    if not isinstance(query, torch.Tensor) or query.ndim != 2 or query.shape[1] < 2:
         raise CheckpointError(f"checkpoint {checkpoint} holds no mixer; allowed: one of a run with MIXUP.TYPE svmix")
-    dim, width = state["query.weight"].shape
-    mixer = SelectiveModule(width - 1, dim)
-    mixer.load_state_dict(state)
+    mixer = SelectiveModule(query.shape[1] - 1, query.shape[0])
+    try:
+        mixer.load_state_dict(state)
+    except (RuntimeError, TypeError, AttributeError) as error:  # names, shapes, kinds
+        reason = " ".join(str(error).split())[:300]
+        raise CheckpointError(f"checkpoint {checkpoint} holds another mixer: {reason}") from error
     return mixer.to(device)
 
 
 def load_deployed(
     checkpoint: str | os.PathLike, *, cfg_path: str | os.PathLike | None = None, pairs: Sequence[str] = ()
 ) -> tuple[Deployed, dict]:
-    """A trained model that takes pixels, for ``export_model``, and what a user of the exported file has to know; see
-    ``load_predictor``."""
+    """Loads a trained model that takes pixels, for ``export_model``, and the facts that a user of the exported file has
+    to know; see ``load_predictor``."""
     cfg, model, names = load_trained(checkpoint, cfg_path, pairs, torch.device("cpu"))
     normalize = ClipNormalize(cfg.DATA.MEAN, cfg.DATA.STD, reverse_channels=cfg.DATA.REVERSE_INPUT_CHANNEL)
     facts = {

@@ -1,5 +1,5 @@
-"""A trained model as a file for other programs: ONNX, torch.export or TorchScript, checked against the model it came
-from."""
+"""Exports a trained model to a file for other programs: ONNX, torch.export or TorchScript, checked against the
+model."""
 
 import contextlib
 import io
@@ -26,7 +26,7 @@ class ExportError(UserError):
 
 
 class Deployed(nn.Module):
-    """Pixels in, logits out: the normalisation of the config and the model in one."""
+    """A model to export: the normalisation of the config and the model in one, pixels in, logits out."""
 
     def __init__(self, normalize: ClipNormalize, model: nn.Module):
         super().__init__()
@@ -34,7 +34,7 @@ class Deployed(nn.Module):
         self.model = model
 
     def forward(self, clips: Tensor) -> Tensor:
-        """(N, C, T, H, W) float32 pixel values 0..255, RGB -> logits (N, K)"""
+        """Classifies clips: (N, C, T, H, W) float32 pixel values 0..255, RGB -> logits (N, K)"""
         return self.model(self.normalize(clips))
 
 
@@ -120,7 +120,7 @@ def _needs_extra(packages: str) -> Iterator[None]:
 def export_model(
     model: Deployed, clip_shape: Sequence[int], path: str | Path, *, to: str, limit: float = LIMIT
 ) -> Exported:
-    """Writes the file, reads it back and compares its logits with the model's on random clips.
+    """Exports a model: writes the file, reads it back and compares its logits with the model's on random clips.
 
     Layers that work through a batch in groups cannot be written for any number of clips: then the file takes one at a
     time.
@@ -154,7 +154,8 @@ def export_model(
 
 
 def _write(form: Format, model: nn.Module, clip_shape: Sequence[int], path: Path, *, num_clips: int | None) -> float:
-    """The largest difference; any error where the file cannot be written, or not be run with these numbers of clips."""
+    """Writes and checks a file, and returns the largest difference; raises any error where the file cannot be written,
+    or not be run with these numbers of clips."""
     form.write(model, _random_clips(num_clips or 2, clip_shape), path, num_clips is None)
     run = form.read(path)
     batches = (_random_clips(n, clip_shape) for n in ([num_clips] if num_clips else FREE_BATCHES))
@@ -182,7 +183,8 @@ def _random_clips(n: int, clip_shape: Sequence[int]) -> Tensor:
 def unsupported_part(
     model: nn.Module, example: Tensor, attempt: Callable[[nn.Module, Tensor], None], error: Exception
 ) -> tuple[str, Exception]:
-    """The smallest module that cannot be exported by itself, by its name in the model ("" = the model), and why."""
+    """Finds the smallest module that cannot be exported by itself: its name in the model ("" = the model), and the
+    error."""
     for name, clips in _inputs_of_parts(model, example).items():
         part = model.get_submodule(name)
         try:
@@ -194,7 +196,7 @@ def unsupported_part(
 
 
 def _parts(module: nn.Module, prefix: str = "") -> Iterator[tuple[str, nn.Module]]:
-    """The children, and in place of a list of modules its entries."""
+    """Yields the children of a module by name, and in place of a list of modules its entries."""
     for name, child in module.named_children():
         if isinstance(child, (nn.ModuleList, nn.ModuleDict)):
             yield from _parts(child, f"{prefix}{name}.")
@@ -203,7 +205,7 @@ def _parts(module: nn.Module, prefix: str = "") -> Iterator[tuple[str, nn.Module
 
 
 def _inputs_of_parts(module: nn.Module, example: Tensor) -> dict[str, Tensor]:
-    """What every part that takes one tensor gets to see, in the order of the calls."""
+    """Inputs of every part that takes one tensor, in the order of the calls."""
     seen: dict[str, Tensor] = {}
 
     def remember(name: str, args: tuple) -> None:
@@ -228,7 +230,7 @@ def _one_line(error: Exception) -> str:
 
 @contextlib.contextmanager
 def _silence() -> Iterator[None]:
-    """Exporters talk a lot, to everybody."""
+    """A context in which the output, warnings and log lines of exporters are dropped."""
     logging.disable(logging.WARNING)
     try:
         with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):

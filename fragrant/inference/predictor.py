@@ -1,6 +1,7 @@
-"""Says what is done in a video: a trained model with everything that its checkpoint knows about clips and classes."""
+"""Predicts the action in a video: a trained model with everything that its checkpoint holds about clips and classes."""
 
 import os
+import random
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -8,14 +9,18 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.utils.data import DataLoader
 
 from fragrant.data import VideoError
 from fragrant.data.build import ClipSource
 from fragrant.data.clips import Batch, Unreadable, VideoClips, make_batch
 from fragrant.data.lists.locations import VIDEO_EXTENSIONS
-from fragrant.data.views import views_of_windows, windows
-from fragrant.errors import UserError
+from fragrant.data.reader_pool import read_in_order
+from fragrant.data.video.row_of_frames import Frames
+from fragrant.data.video.sweep import Sweep
+from fragrant.data.video.timing import end_of
+from fragrant.data.views import Part, parts_by_count, parts_by_time, views_of_windows
+from fragrant.errors import RunStopped, UserError
+from fragrant.metrics import not_finite
 from fragrant.runtime.evaluate import Scored, score_videos
 from fragrant.scores.ensemble import probabilities
 
@@ -27,7 +32,8 @@ class Ranked(NamedTuple):
 
 
 class Window(NamedTuple):
-    """A part of a long video, in seconds (None where the file has no frame rate: then in frames / 30)."""
+    """The prediction for a part of a long video, with its start and end in seconds (None where the file has no frame
+    rate: then in frames / 30)."""
 
     start: float
     end: float
@@ -36,8 +42,8 @@ class Window(NamedTuple):
 
 
 class Prediction(NamedTuple):
-    """What a video shows, the most likely first; or why it cannot be said. ``choices``: see ``Predictor.choices``, mean
-    over the clips."""
+    """The prediction for a video, the most likely classes first; or the error. ``choices``: see ``Predictor.choices``,
+    mean over the clips."""
 
     path: str
     top: list[Ranked] = []
@@ -46,10 +52,20 @@ class Prediction(NamedTuple):
     num_clips: int = 0
     error: str = ""
     choices: dict[str, float] = {}
+    not_finite: bool = False  # the error: the model gives no numbers
 
     @property
     def name(self) -> str:
         return self.top[0].name
+
+
+def without_numbers(path: str) -> Prediction:
+    return Prediction(
+        path,
+        error=f"video '{path}': the model's scores are NaN or infinite, so nothing can be said; its weights or the "
+        "number format (TEST.PRECISION) are at fault",
+        not_finite=True,
+    )
 
 
 class _OneVideo(list[Batch]):
@@ -62,11 +78,11 @@ class _OneVideo(list[Batch]):
 
 
 class Predictor:
-    """``load_model("best.pyth").predict("video.mp4").name``
+    """A trained model that predicts the actions in videos: ``load_model("best.pyth").predict("video.mp4").name``
 
     Args:
-        rule: how the views become one answer, see ``fragrant.scores.ensemble_runs``.
-        several: a video may show several of the classes: every class has a probability of its own.
+        rule: how the views are ensembled, see ``fragrant.scores.ensemble_runs``.
+        multi_label: a video may show several of the classes: every class has a probability of its own.
     """
 
     def __init__(
@@ -95,34 +111,33 @@ class Predictor:
         self.choices = tuple(getattr(model, "choices", {}))
 
     def predict(self, path: str | os.PathLike, *, top: int = 5) -> Prediction:
-        """
+        """Predicts the action in a video.
+
         Raises:
-            VideoError: the video cannot be read.
+            VideoError: the video cannot be read. RunStopped: the model's scores are NaN or infinite.
         """
         prediction = next(self.predict_all([path], top=top))
         if prediction.error:
-            raise VideoError(prediction.error)
+            raise (RunStopped if prediction.not_finite else VideoError)(prediction.error)
         return prediction
 
     def predict_all(
         self, paths: Sequence[str | os.PathLike], *, top: int = 5, num_workers: int = 0
     ) -> Iterator[Prediction]:
-        """One answer per video, in order, while reading processes fetch the next ones; what cannot be read has an
-        ``error``."""
+        """Yields one prediction per video, in order, while worker processes read the next ones; that of a video that
+        cannot be read has an ``error``."""
         names = [os.fspath(path) for path in paths]
         dataset = self.source.dataset(names, self.source.whole)
-        items = DataLoader(
-            dataset,
-            sampler=[(0, number) for number in range(len(names))],
-            batch_size=None,
-            num_workers=min(num_workers, len(names)),
-            generator=torch.Generator(),
-        )
+        keys = [(0, number) for number in range(len(names))]
+        items = read_in_order(dataset, keys, num_workers=num_workers, name=lambda key: names[key[1]])
         for path, item in zip(names, items, strict=True):
             if isinstance(item, Unreadable):
                 yield Prediction(path, error=item.reason)
                 continue
             scored = self._score(item)
+            if bool(not_finite(scored.logits).any()):
+                yield without_numbers(path)
+                continue
             probs = probabilities(scored.logits, self.rule, multi_label=self.multi_label)[0]
             choices = {name: float(taken.mean()) for name, taken in scored.choices.items()}
             yield Prediction(path, self._ranked(probs, top), probs, num_clips=scored.logits.shape[1], choices=choices)
@@ -130,39 +145,64 @@ class Predictor:
     def predict_windows(
         self, path: str | os.PathLike, *, seconds: float | None = None, step: float | None = None, top: int = 5
     ) -> Prediction:
-        """A long video part by part; the answer for the whole is the mean of the parts.
+        """Predicts the action in a long video part by part; the prediction for the whole is the mean over the parts.
+        Scores that are NaN or infinite anywhere give an ``error``.
 
         Args:
             seconds: length of a part; None = what one clip covers (frames from all over a video: 4 s).
-            step: from part to part; None = half a part.
+            step: seconds from part to part; None = half a part.
 
         Raises:
             VideoError: the video cannot be read.
         """
         path = os.fspath(path)
         with self.source.open_frames(path) as frames:
-            num_frames, fps = len(frames), frames.fps
-        rate = fps or 30.0
-        length = max(1, round(seconds * rate) if seconds else self.source.window_frames(fps))
-        ranges = windows(num_frames, length=length, step=max(1, round(step * rate) if step else length // 2))
+            found, mean = self._windows(frames, self._parts(frames, seconds, step), top)
+        if not found:
+            return without_numbers(path)
+        choices = {name: sum(window.choices[name] for window in found) / len(found) for name in self.choices}
+        return Prediction(path, self._ranked(mean, top), mean, found, num_clips=len(found), choices=choices)
+
+    def _parts(self, frames: Frames, seconds: float | None, step: float | None) -> list[Part]:
+        """Equally long in time; where the rate is constant a whole number of frames."""
+        rate = frames.fps or 30.0
+        length = max(1, round(seconds * rate) if seconds else self.source.window_frames(frames.fps))
+        if frames.times is not None:
+            seconds = seconds or length / rate
+            return parts_by_time(frames.times, end_of(frames.times), seconds=seconds, step=step or seconds / 2)
+        step_frames = max(1, round(step * rate) if step else length // 2)
+        return parts_by_count(len(frames), length=length, step=step_frames, fps=rate)
+
+    def _windows(self, frames: Frames, parts: list[Part], top: int) -> tuple[list[Window], Tensor]:
+        """The answer for each part, and their mean (K,); no part where one has NaN or infinite scores.
+
+        A few at a time, since the video may not fit in memory."""
+        groups = [parts[at : at + self.clips_per_forward] for at in range(0, len(parts), self.clips_per_forward)]
+        plans = [views_of_windows(self.source.window, [part.frames for part in group]) for group in groups]
+        views = [plan(len(frames), random.Random(0), fps=frames.fps) for plan in plans]
+        numbers = [sorted({number for view in some for number in view.frames}) for some in views]
+        in_one_pass = Sweep(frames, numbers)
         found, sums = [], torch.zeros(len(self.class_names), dtype=torch.float64)
-        for first in range(0, len(ranges), self.clips_per_forward):  # a few at a time: the video may not fit in memory
-            group = ranges[first : first + self.clips_per_forward]
-            item = self.source.dataset([path], views_of_windows(self.source.window, group))[(0, 0)]
+        for group, some in zip(groups, views, strict=True):
+            dataset = self.source.dataset(
+                [frames.path], lambda *_, some=some, **__: some, open_frames=lambda _: in_one_pass
+            )
+            item = dataset.clips_of((0, 0))
             if isinstance(item, Unreadable):
                 raise VideoError(item.reason)
             scored = self._score(item)
+            if bool(not_finite(scored.logits).any()):
+                return [], sums
             for at, part in enumerate(group):
                 probs = probabilities(scored.logits[:, at : at + 1], self.rule, multi_label=self.multi_label)[0]
                 choices = {name: float(taken[0, at]) for name, taken in scored.choices.items()}
                 sums += probs
-                found.append(Window(part.start / rate, part.stop / rate, self._ranked(probs, top), choices))
-        mean = sums / len(ranges)
-        choices = {name: sum(window.choices[name] for window in found) / len(found) for name in self.choices}
-        return Prediction(path, self._ranked(mean, top), mean, found, num_clips=len(ranges), choices=choices)
+                found.append(Window(part.start, part.end, self._ranked(probs, top), choices))
+        return found, sums / len(parts)
 
     def windows_of_all(self, paths: Sequence[str | os.PathLike], **options) -> Iterator[Prediction]:
-        """``predict_windows`` of one video after the other; what cannot be read has an ``error``."""
+        """Yields ``predict_windows`` of one video after the other; the prediction of a video that cannot be read has an
+        ``error``."""
         for path in paths:
             try:
                 yield self.predict_windows(path, **options)
@@ -170,18 +210,18 @@ class Predictor:
                 yield Prediction(os.fspath(path), error=str(error))
 
     def middle_clip(self, path: str | os.PathLike) -> Tensor:
-        """What a validation sees of the video: (1, C, T, S, S), not normalised, on the model's device.
+        """Reads the validation clip of a video: (1, C, T, S, S), not normalised, on the model's device.
 
         Raises:
             VideoError: the video cannot be read.
         """
-        item = self.source.dataset([os.fspath(path)], self.source.window)[(0, 0)]
+        item = self.source.dataset([os.fspath(path)], self.source.window).clips_of((0, 0))
         if isinstance(item, Unreadable):
             raise VideoError(item.reason)
         return make_batch([item]).clips[0].to(self.device)
 
     def _score(self, item: VideoClips) -> Scored:
-        """Of one video."""
+        """Scores the views of one video."""
         batch = make_batch([item._replace(id=0)])
         return score_videos(
             self.model,
@@ -201,10 +241,10 @@ class Predictor:
 
 
 def find_videos(paths: Sequence[str | os.PathLike]) -> list[str]:
-    """Files as they are; of folders all videos in them, by their suffix, sorted.
+    """Lists video files: files as given; of folders all videos in them, by their suffix, sorted.
 
     Raises:
-        UserError: a folder has none.
+        UserError: a folder holds no video.
     """
     found = []
     for path in map(Path, paths):

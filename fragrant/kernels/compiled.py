@@ -1,4 +1,5 @@
-"""Triton kernels compiled for a GPU that is not here, and what ptxas says of them: registers, shared memory, spills."""
+"""Compiles Triton kernels for a GPU that is not present, and reports their use of registers, shared memory and
+spills."""
 
 import os
 import re
@@ -19,7 +20,7 @@ SHARED_BYTES = {80: 163 << 10, 90: 227 << 10, 100: 227 << 10}  # that one progra
 
 
 class Usage(NamedTuple):
-    """Of one thread (registers, spilled bytes) and one program (shared bytes)."""
+    """Resources that a compiled kernel uses: registers and spilled bytes of one thread, shared bytes of one program."""
 
     registers: int
     spilled_bytes: int
@@ -31,8 +32,8 @@ class Usage(NamedTuple):
 
 
 def source_of(variant: Variant) -> ASTSource:
-    """The kernel with its arguments specialised as a launch does it: 1 compiled in, pointers and multiples of 16 known
-    as such."""
+    """Source of a variant for the compiler, with arguments specialised as a launch does it: 1 compiled in, pointers and
+    multiples of 16 known as such."""
     signature, constants, attributes = {}, {}, {}
     for place, parameter in enumerate(variant.kernel.params):
         value = variant.arguments[parameter.name]
@@ -47,7 +48,7 @@ def source_of(variant: Variant) -> ASTSource:
 
 
 def compile_for(variant: Variant, capability: int) -> Usage:
-    """Machine code of the variant for a compute capability such as 90, and what it uses."""
+    """Compiles the variant for a compute capability such as 90, and returns the resources that it uses."""
     options = {"num_warps": variant.num_warps, "num_stages": variant.num_stages, "maxnreg": variant.maxnreg}
     compiled = triton.compile(source_of(variant), target=GPUTarget("cuda", capability, 32), options=options)
     registers, stack = resource_usage(compiled.asm["cubin"])
@@ -55,7 +56,7 @@ def compile_for(variant: Variant, capability: int) -> Usage:
 
 
 def resource_usage(cubin: bytes) -> tuple[int, int]:
-    """Registers and bytes of the stack; without a stack nothing is spilled."""
+    """Reads the registers and the bytes of the stack from a cubin; without a stack nothing is spilled."""
     tool = Path(triton.__file__).parent / "backends" / "nvidia" / "bin" / "cuobjdump"
     with tempfile.NamedTemporaryFile(suffix=".cubin") as file:
         file.write(cubin)
@@ -68,7 +69,7 @@ def resource_usage(cubin: bytes) -> tuple[int, int]:
 
 
 def spilled_bytes(ptx: str, capability: int) -> int:
-    """What ptxas says when it compiles the same again: bytes stored and loaded, whichever are more."""
+    """Bytes that ptxas spills when it compiles the PTX again: those stored or loaded, whichever are more."""
     target = re.search(r"^\.target (\w+)", ptx, re.MULTILINE)
     assert target, "PTX names the architecture that it is for"
     architecture = target[1]

@@ -15,8 +15,8 @@ from fragrant.kernels.taps import has_operators, picks_triton
 def depthwise_conv3d(
     x: Tensor, weight: Tensor, bias: Tensor | None, stride: Sequence[int], *, impl: str = "auto"
 ) -> Tensor:
-    """Padded with kernel // 2 zeros: (N, C, T, H, W), (C, 1, kT, kH, kW), (C) or None -> (N, C, T', H', W'), T' =
-    ceil(T / sT).
+    """Depthwise 3D convolution, padded with kernel // 2 zeros: (N, C, T, H, W), (C, 1, kT, kH, kW), (C) or None -> (N,
+    C, T', H', W'), T' = ceil(T / sT).
 
     Args:
         impl: "auto" (see :func:`runs_in_triton`), "torch" or "triton".
@@ -30,7 +30,8 @@ def depthwise_conv3d(
 
 
 def runs_in_triton(impl: str, x: Tensor) -> bool:
-    """As ``picks_triton``; "auto" wants channels_last_3d as well, and no more numbers than 32-bit indices reach.
+    """Whether Triton computes the convolution: as ``picks_triton``, but "auto" wants channels_last_3d as well, and no
+    more numbers than 32-bit indices reach.
 
     Raises:
         KernelError: Triton was asked for, but cannot run on this device.

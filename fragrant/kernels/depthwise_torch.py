@@ -6,20 +6,21 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from fragrant.kernels.convolution import conv3d
 from fragrant.kernels.own_backward import applied
 
 HAS_ONEDNN = torch.backends.mkldnn.is_available()
 
 
 def depthwise_conv3d(x: Tensor, weight: Tensor, bias: Tensor | None, stride: Sequence[int]) -> Tensor:
-    """``y[n, c] = bias[c] + sum_m weight[c, m] * x[stride * n + m - kernel // 2, c]``, x zero outside the map.
+    """Depthwise 3D convolution: ``y[n, c] = bias[c] + sum_m weight[c, m] * x[stride * n + m - kernel // 2, c]``, x zero
+    outside the map.
 
-    (N, C, T, H, W), (C, 1, kT, kH, kW), (C) or None -> (N, C, ceil(T / sT), ceil(H / sH), ceil(W / sW))
-    """
+    (N, C, T, H, W), (C, 1, kT, kH, kW), (C) or None -> (N, C, ceil(T / sT), ceil(H / sH), ceil(W / sW))"""
     if tuple(stride) == (1, 1, 1) and torch.is_grad_enabled() and is_cube(weight) and gains_from_own_backward(x):
         return applied(DepthwiseConv3dOnCpu, x, weight, bias)
     padding = [size // 2 for size in weight.shape[2:]]
-    return F.conv3d(x, weight, bias, stride=tuple(stride), padding=padding, groups=len(weight))
+    return conv3d(x, weight, bias, stride=stride, padding=padding, groups=len(weight))
 
 
 def is_cube(weight: Tensor) -> bool:
@@ -34,14 +35,14 @@ def gains_from_own_backward(x: Tensor) -> bool:
 
 
 class DepthwiseConv3dOnCpu(torch.autograd.Function):
-    """The same numbers as F.conv3d up to rounding. oneDNN has no fast backward pass for depthwise 3D convolutions, but
-    for these:
+    """Depthwise 3D convolution with a fast backward pass on the CPU; equal to F.conv3d up to rounding. oneDNN has no
+    fast backward pass for it, but for these:
 
     - the input gradient is a depthwise convolution of the output gradient with the mirrored filters (10 times faster),
     - the filter gradient is put together from 2D depthwise filter gradients (2 to 5 times faster).
 
-    In bfloat16 oneDNN's own filter gradient is even wrong where clips are shorter than filters (seen with torch 2.15).
-    """
+    In bfloat16 oneDNN's own filter gradient is even wrong where clips are shorter than filters (seen with torch
+    2.15)."""
 
     @staticmethod
     def forward(ctx, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
@@ -63,13 +64,12 @@ class DepthwiseConv3dOnCpu(torch.autograd.Function):
 
 
 def filter_grad(x: Tensor, grad: Tensor, kernel_size: int) -> Tensor:
-    """(N, C, T, H, W) twice, channels_last_3d -> (C, 1, k, k, k): entry (a, b, c) sums grad times x shifted by (a, b,
-    c) - k // 2.
+    """Gradient of the filters: (N, C, T, H, W) twice, channels_last_3d -> (C, 1, k, k, k); entry (a, b, c) sums grad
+    times x shifted by (a, b, c) - k // 2.
 
     All frames of all clips lie behind one another as one batch of images, with zeros between clips (and between
     rows, for k > 3), so that a shift in time (and by columns) is another start in memory. The fast 2D gradient
-    covers filters that are 3 wide; wider ones are put together from several column shifts.
-    """
+    covers filters that are 3 wide; wider ones are put together from several column shifts."""
     reach, margin = kernel_size // 2, kernel_size // 2 - 1  # margin: the columns that a filter 3 wide does not reach
     n, c, t, h, w = x.shape
     padded = (n, t + reach, h, w + 2 * margin, c)
@@ -92,7 +92,7 @@ def filter_grad(x: Tensor, grad: Tensor, kernel_size: int) -> Tensor:
 
 
 def filter_grad_2d(x: Tensor, grad: Tensor, kernel_size: tuple[int, int]) -> Tensor:
-    """(M, C, H, W) twice -> (C, 1, kH, kW)"""
+    """Gradient of the filters of a 2D depthwise convolution: (M, C, H, W) twice -> (C, 1, kH, kW)"""
     weight, padding = x.new_empty(x.shape[1], 1, *kernel_size), [size // 2 for size in kernel_size]
     wanted = [False, True, False]  # only the filter's
     return torch.ops.aten.convolution_backward(

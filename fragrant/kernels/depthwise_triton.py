@@ -36,7 +36,7 @@ CACHE_COST = 10  # of one input number of a tile fetched from the L2 cache, in m
 
 @triton.jit
 def inside(i, n):
-    """0 <= i < n, in one comparison."""
+    """Whether 0 <= i < n, in one comparison."""
     return i.to(tl.uint32, bitcast=True) < n
 
 
@@ -67,7 +67,7 @@ def filter_row(taps, tap, c, exists, C, POSITIONS: tl.constexpr, KW: tl.constexp
 
 @triton.jit
 def plus(totals, i: tl.constexpr, value):
-    """The tuple with ``value`` added to its member i."""
+    """A copy of the tuple with ``value`` added to its member i."""
     return totals[:i] + (totals[i] + value,) + totals[i + 1 :]
 
 
@@ -77,8 +77,8 @@ def forward_kernel(
     KW: tl.constexpr, ST: tl.constexpr, SH: tl.constexpr, SW: tl.constexpr, GROUP: tl.constexpr,
     POSITIONS: tl.constexpr, CHANNELS: tl.constexpr, HAS_BIAS: tl.constexpr,
 ):  # fmt: skip
-    """y[n] = bias + sum_m taps[m] * x[stride * n + m - kernel // 2], for one tile of one frame and CHANNELS
-    channels."""
+    """The convolution y[n] = bias + sum_m taps[m] * x[stride * n + m - kernel // 2], for one tile of one frame and
+    CHANNELS channels."""
     program = tl.program_id(0)
     blocks, tiles_x, tiles_y = tl.cdiv(C, CHANNELS), tl.cdiv(W_OUT, groups * GROUP), tl.cdiv(H_OUT, POSITIONS // groups)
     c, exists = channels_at(program % blocks, C, CHANNELS)
@@ -115,8 +115,8 @@ def input_grad_kernel(
     KW: tl.constexpr, ST: tl.constexpr, SH: tl.constexpr, SW: tl.constexpr, GROUP: tl.constexpr,
     POSITIONS: tl.constexpr, CHANNELS: tl.constexpr,
 ):  # fmt: skip
-    """x_grad[n] = sum over outputs o and taps m with stride * o + m - kernel // 2 = n of taps[m] * grad[o], for one
-    tile and one frame.
+    """Input gradient x_grad[n] = sum over outputs o and taps m with stride * o + m - kernel // 2 = n of taps[m] *
+    grad[o], for one tile and one frame.
 
     With a stride only every SH-th tap of a filter's column meets a row of outputs. A tile takes the rows of equal
     remainder, so that it skips the same taps everywhere; frames likewise, and GROUP is a multiple of SW."""
@@ -168,10 +168,11 @@ def filter_grad_kernel(
     KH: tl.constexpr, KW: tl.constexpr, ST: tl.constexpr, SH: tl.constexpr, SW: tl.constexpr, GROUP: tl.constexpr,
     POSITIONS: tl.constexpr, CHANNELS: tl.constexpr, TAP_ROWS: tl.constexpr,
 ):  # fmt: skip
-    """sums[part, m] = sum of grad[o] * x[stride * o + m - kernel // 2] over one of ``parts`` parts of the outputs o.
+    """Filter gradient sums[part, m] = sum of grad[o] * x[stride * o + m - kernel // 2] over one of ``parts`` parts of
+    the outputs o.
 
-    For CHANNELS channels, one frame offset dt and TAP_ROWS rows of the filter, whose sums stay in registers. One row
-    further, sums[part, kT*kH*kW], is the bias gradient."""
+    A program takes CHANNELS channels, one frame offset dt and TAP_ROWS rows of the filter, whose sums stay in
+    registers. The last row, sums[part, kT*kH*kW], is the bias gradient."""
     program = tl.program_id(0)
     blocks, tiles_x, tiles_y = tl.cdiv(C, CHANNELS), tl.cdiv(W_OUT, groups * GROUP), tl.cdiv(H_OUT, POSITIONS // groups)
     tap_blocks: tl.constexpr = KH // TAP_ROWS
@@ -219,7 +220,7 @@ def filter_grad_kernel(
 
 
 class Tile(NamedTuple):
-    """What a program computes of a frame: ``rows x groups`` places of ``group`` columns each."""
+    """The part of a frame that a program computes: ``rows x groups`` places of ``group`` columns each."""
 
     group: int
     groups: int
@@ -233,8 +234,8 @@ class Tile(NamedTuple):
         return triton.cdiv(height, self.rows) * triton.cdiv(width, self.groups * self.group)
 
     def work(self, height: int, width: int, size: Size, stride: Size) -> int:
-        """What a frame costs, in multiply-adds: the filter's, two instructions for each load, and what comes from the
-        L2 cache."""
+        """Cost of a frame with this tile, in multiply-adds: the filter's, two instructions for each load, and what
+        comes from the L2 cache."""
         loads = size[1] * ((self.group - 1) * stride[2] + size[2])
         products = self.positions * (self.group * size[1] * size[2] + 2 * loads)
         window = (self.rows * stride[1] + size[1] - 1) * (self.groups * self.group * stride[2] + size[2] - 1)
@@ -257,7 +258,7 @@ def best_tile(
 
 
 class Launch(NamedTuple):
-    """How a kernel is started; ``arguments`` are all but its tensors, by name."""
+    """Launch of a kernel: its number of programs and warps; ``arguments`` are all but its tensors, by name."""
 
     programs: int
     num_warps: int
@@ -265,7 +266,7 @@ class Launch(NamedTuple):
 
 
 class Shapes(NamedTuple):
-    """Of one convolution: x (N, C, T, H, W), kernel size, stride."""
+    """Sizes of one convolution: x (N, C, T, H, W), kernel size, stride. Each kernel's launch follows from them."""
 
     clips: int
     channels: int
@@ -280,7 +281,7 @@ class Shapes(NamedTuple):
 
     @property
     def block(self) -> int:
-        """Channels of a program: 128 bytes."""
+        """Number of channels of a program: 128 bytes of them."""
         return min(128 // self.dtype.itemsize, triton.next_power_of_2(self.channels))
 
     def _arguments(self, tile: Tile) -> dict[str, Any]:
@@ -305,7 +306,7 @@ class Shapes(NamedTuple):
         return Launch(programs, tile.positions // 4, self._arguments(tile))
 
     def filter_grad(self) -> tuple[Launch, int]:
-        """And the number of parts that the positions are summed in."""
+        """Launch of the filter gradient, and the number of parts that the positions are summed in."""
         tap_rows = self.size[1] if self.size[1] * self.size[2] <= (25 if self.dtype.itemsize == 2 else 9) else 1
         positions = 8 if self.dtype.itemsize == 2 else 16  # 4 channels to a thread
         tile = best_tile(*self.out[1:], self.size, self.stride, (positions,), FILTER_GROUPS)
@@ -323,7 +324,8 @@ def shapes_of(x: Tensor, size: Sequence[int], stride: Sequence[int]) -> Shapes:
 
 @torch.library.custom_op("fragrant::depthwise_conv3d", mutates_args=())
 def depthwise_conv3d(x: Tensor, weight: Tensor, bias: Tensor | None, stride: Sequence[int]) -> Tensor:
-    """(N, C, T, H, W), (C, 1, kT, kH, kW), (C) -> (N, C, T', H', W'), see ``depthwise_torch.depthwise_conv3d``."""
+    """Depthwise 3D convolution: (N, C, T, H, W), (C, 1, kT, kH, kW), (C) -> (N, C, T', H', W'), see
+    ``depthwise_torch.depthwise_conv3d``."""
     x = checked(x)
     shapes = shapes_of(x, weight.shape[2:], stride)
     y = empty(x, shapes.clips, shapes.channels, *shapes.out)
@@ -342,7 +344,7 @@ def _(x: Tensor, weight: Tensor, bias: Tensor | None, stride: Sequence[int]) -> 
 
 @torch.library.custom_op("fragrant::depthwise_conv3d_input_grad", mutates_args=())
 def input_grad(grad: Tensor, weight: Tensor, map: Sequence[int], stride: Sequence[int]) -> Tensor:
-    """(N, C, T', H', W'), (C, 1, kT, kH, kW), (T, H, W) -> (N, C, T, H, W)"""
+    """Input gradient of the convolution: (N, C, T', H', W'), (C, 1, kT, kH, kW), (T, H, W) -> (N, C, T, H, W)"""
     grad = checked(grad)
     shapes = Shapes(*grad.shape[:2], tuple(map), tuple(weight.shape[2:]), tuple(stride), grad.dtype)
     x_grad = empty(grad, *grad.shape[:2], *map)
@@ -360,7 +362,8 @@ def _(grad: Tensor, weight: Tensor, map: Sequence[int], stride: Sequence[int]) -
 
 @torch.library.custom_op("fragrant::depthwise_conv3d_filter_grad", mutates_args=())
 def filter_grad(grad: Tensor, x: Tensor, size: Sequence[int], stride: Sequence[int]) -> Tensor:
-    """(N, C, T', H', W'), (N, C, T, H, W) -> (kT*kH*kW + 1, C), float32: of the taps, and last of the bias."""
+    """Gradients of the taps and, in the last row, the bias: (N, C, T', H', W'), (N, C, T, H, W) -> (kT*kH*kW + 1, C),
+    float32."""
     grad, x = checked(grad), checked(x)
     launch, parts = shapes_of(x, size, stride).filter_grad()
     sums = x.new_empty(parts, size[0] * size[1] * size[2] + 1, x.shape[1], dtype=torch.float32)
@@ -396,7 +399,7 @@ depthwise_conv3d.register_autograd(backward, setup_context=keep_for_backward)
 
 
 def checked(x: Tensor) -> Tensor:
-    """x in channels_last_3d.
+    """Checks x for the kernels, and returns it in channels_last_3d.
 
     Raises:
         KernelError: a number format that the kernels do not have, or more numbers than their 32-bit indices reach.
@@ -412,7 +415,7 @@ def checked(x: Tensor) -> Tensor:
 
 
 def by_tap(weight: Tensor, dtype: torch.dtype) -> Tensor:
-    """(C, 1, kT, kH, kW) -> (kT*kH*kW, C)"""
+    """Weights with one row per tap: (C, 1, kT, kH, kW) -> (kT*kH*kW, C)"""
     return weight.reshape(len(weight), -1).t().to(dtype).contiguous()
 
 
@@ -438,8 +441,8 @@ NETWORK_LAYERS = [
 
 
 def variants() -> list[Variant]:
-    """One clip of every layer of the networks in bfloat16, as in training, and in float32, as in tests; of two also in
-    float16."""
+    """Variants of the kernels for one clip of every layer of the networks, in bfloat16, as in training, and in float32,
+    as in tests; of two layers also in float16."""
     return [
         variant
         for layer, (channels, map, size, stride, has_bias) in enumerate(NETWORK_LAYERS)
@@ -453,7 +456,7 @@ def variants() -> list[Variant]:
 
 
 def layer_variants(shapes: Shapes, has_bias: bool, *, quick: bool = False) -> list[Variant]:
-    """Forward and both gradients."""
+    """Variants of one layer: forward and both gradients."""
     pointer = {torch.bfloat16: "*bf16", torch.float16: "*fp16", torch.float32: "*fp32"}[shapes.dtype]
     inputs, outputs = (
         torch.Size((shapes.clips, shapes.channels, *sizes)).numel() for sizes in (shapes.map, shapes.out)

@@ -1,4 +1,4 @@
-"""Where FAM's frequency gain runs as Triton kernels (``fam_triton.py``); everywhere else it is the PyTorch of
+"""Choice of the implementation of FAM's frequency gain: Triton kernels (``fam_triton.py``), or the PyTorch of
 ``layers/fam.py``."""
 
 from torch import Tensor

@@ -28,19 +28,19 @@ WARPS = 4
 
 @triton.constexpr_function
 def bin_of(t, T):
-    """The frequency that frame t is scaled by."""
+    """Number of the frequency bin that frame t is scaled by."""
     return min(t, T - t)
 
 
 @triton.constexpr_function
 def frequency_scale(k, T, EXPONENT):
-    """What the amplitude of bin k is multiplied by before it is taken to the exponent."""
+    """Factor of the amplitude of bin k before it is taken to the exponent."""
     return (k / T) ** (2 if EXPONENT == 1 else 1) / math.sqrt(T)
 
 
 @triton.constexpr_function
 def cosine(k, t, T, EXPONENT):
-    """Of k t / T turns, times the scale of bin k; exact at quarter turns."""
+    """Cosine of k t / T turns, times the scale of bin k; exact at quarter turns."""
     turn = k * t % T
     value = (0.0, -1.0)[2 * turn % T == 0] if 4 * turn % T == 0 and turn else math.cos(2 * math.pi * turn / T)
     return value * frequency_scale(k, T, EXPONENT)
@@ -55,19 +55,20 @@ def sine(k, t, T, EXPONENT):
 
 @triton.constexpr_function
 def share_of_noise(k, T, EXPONENT):
-    """Power of bin k -> in the scale of bin 1: rounding leaves as much in every bin before it is scaled."""
+    """Factor that brings the power of bin k to the scale of bin 1: before scaling, rounding leaves equal power in every
+    bin."""
     return (frequency_scale(1, T, EXPONENT) / frequency_scale(k, T, EXPONENT)) ** 2
 
 
 @triton.constexpr_function
 def noise_power(k, T, EXPONENT):
-    """From the power of all bins in the scale of bin 1 to what rounding leaves in bin k."""
+    """Power that rounding leaves in bin k, from the power of all bins in the scale of bin 1."""
     return (NOISE * 2.0**-23) ** 2 / share_of_noise(k, T, EXPONENT)
 
 
 @triton.jit
 def column_places(groups, chunks, T: tl.constexpr, VECTOR: tl.constexpr, BLOCK: tl.constexpr):
-    """Where the first frames of a block of columns lie, which of the columns exist, and the step to the next frame.
+    """Places of a block of columns: where their first frames lie, which columns exist, and the step to the next frame.
 
     Columns of (G, T, L), L = chunks * VECTOR, are counted over all groups; written like this, the compiler sees that
     VECTOR of them are neighbours."""
@@ -79,7 +80,7 @@ def column_places(groups, chunks, T: tl.constexpr, VECTOR: tl.constexpr, BLOCK: 
 
 @triton.jit
 def load_frames(x, first, exists, length, T: tl.constexpr):
-    """The T frames, in their own number format."""
+    """Loads the T frames of a block of columns, in their own number format."""
     frames = ()
     for t in tl.static_range(T):
         frames = frames + (tl.load(x + first + t * length, mask=exists, other=0.0),)
@@ -124,7 +125,7 @@ def transform(frames, T: tl.constexpr, EXPONENT: tl.constexpr):
 def gain_kernel(
     x, y, groups, chunks, T: tl.constexpr, EXPONENT: tl.constexpr, VECTOR: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
-    """y[t] = x[t] * gain[bin of t]"""
+    """Scales every frame by the gain of its bin: y[t] = x[t] * gain[bin of t]"""
     first, exists, length = column_places(groups, chunks, T, VECTOR, BLOCK)
     frames = load_frames(x, first, exists, length, T)
     _, _, gains = transform(frames, T, EXPONENT)
@@ -138,8 +139,8 @@ def gain_kernel(
 def grad_kernel(
     x, grad, grad_x, groups, chunks, T: tl.constexpr, EXPONENT: tl.constexpr, VECTOR: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
-    """Through the factor x: grad * gain. Through the gain of bin k, which scales the frames k and T - k: back through
-    the transform."""
+    """Gradient of x. Through the factor x: grad * gain. Through the gain of bin k, which scales the frames k and T - k:
+    back through the transform."""
     first, exists, length = column_places(groups, chunks, T, VECTOR, BLOCK)
     frames = load_frames(x, first, exists, length, T)
     cosines, sines, gains = transform(frames, T, EXPONENT)
@@ -174,10 +175,9 @@ def grad_kernel(
 
 
 def columns_of(x: Tensor) -> tuple[Tensor, int, int]:
-    """(N, C, T, H, W) -> x without gaps in memory; G and L of its columns (G, T, L).
+    """Columns of a volume (N, C, T, H, W): x without gaps in memory; G and L of its columns (G, T, L).
 
-    G = N*C, L = H*W; of a channels-last x, which stays one, G = N, L = H*W*C.
-    """
+    G = N*C, L = H*W; of a channels-last x, which stays one, G = N, L = H*W*C."""
     n, c, _, h, w = x.shape
     if is_channels_last(x):
         return x, n, h * w * c
@@ -189,12 +189,12 @@ def is_channels_last(x: Tensor) -> bool:
 
 
 def memory_format(x: Tensor) -> torch.memory_format:
-    """Of a result."""
+    """Memory format of the result for an input x."""
     return torch.channels_last_3d if is_channels_last(x) else torch.contiguous_format
 
 
 def vector_width(length: int, num_frames: int, numbers: int, element_bytes: int) -> int:
-    """Neighbouring columns of a thread: a power of two that divides L."""
+    """Number of neighbouring columns of a thread: a power of two that divides L."""
     width = min(VECTOR_BYTES // element_bytes, max(1, numbers // triton.next_power_of_2(num_frames)))
     while length % width:
         width //= 2
@@ -202,7 +202,7 @@ def vector_width(length: int, num_frames: int, numbers: int, element_bytes: int)
 
 
 def launch(kernel, tensors: tuple[Tensor, ...], exponent: int, numbers: int, groups: int, length: int) -> None:
-    """One thread for every few columns of the tensors, the last of which is written."""
+    """Launches a kernel with one thread for every few columns of the tensors, the last of which is written."""
     x = tensors[0]
     vector = vector_width(length, x.shape[2], numbers, x.element_size())
     block = 32 * WARPS * vector
@@ -221,7 +221,7 @@ def launch(kernel, tensors: tuple[Tensor, ...], exponent: int, numbers: int, gro
 
 @torch.library.custom_op("fragrant::frequency_gain", mutates_args=())
 def frequency_gain(x: Tensor, exponent: int) -> Tensor:
-    """(N, C, T, H, W) -> the same, in the number and memory format of x.
+    """FAM's frequency gain applied to x: (N, C, T, H, W) -> the same shape, in the number and memory format of x.
 
     Raises:
         KernelError: a number format or size that the kernels do not have.
@@ -239,7 +239,7 @@ def _(x: Tensor, exponent: int) -> Tensor:
 
 @torch.library.custom_op("fragrant::frequency_gain_backward", mutates_args=())
 def frequency_gain_backward(grad: Tensor, x: Tensor, exponent: int) -> Tensor:
-    """Gradients of y and x, both (N, C, T, H, W) -> that of x, in its number and memory format."""
+    """Gradient of x from that of y, in the number and memory format of x: (N, C, T, H, W) twice -> the same shape."""
     x, groups, length = columns_of(checked(x))
     grad = grad.to(x.dtype).contiguous(memory_format=memory_format(x))
     grad_x = torch.empty_like(x, memory_format=memory_format(x))
@@ -275,7 +275,7 @@ def checked(x: Tensor) -> Tensor:
 
 
 def variants() -> list[Variant]:
-    """FRAGRANT's lengths, with the columns of channels-last maps."""
+    """Variants of the kernels for FRAGRANT's clip lengths, with the columns of channels-last maps."""
     found = []
     sizes = [(8, "bf16", 32, 14 * 14 * 320), (16, "bf16", 8, 14 * 14 * 320), (8, "fp32", 8, 7 * 7 * 512)]
     for num_frames, number_format, groups, length in sizes:

@@ -1,8 +1,7 @@
-"""Where DGAM's passes over clips run as Triton kernels (``gamma_triton.py``); everywhere else they are the PyTorch of
-two layers.
+"""Choice of the implementation of DGAM's passes over clips: Triton kernels (``gamma_triton.py``), or the PyTorch of two
+layers.
 
-Those are ``layers/frame_statistics.py`` and ``layers/gamma_experts.py``.
-"""
+The layers are ``layers/frame_statistics.py`` and ``layers/gamma_experts.py``."""
 
 from torch import Tensor
 

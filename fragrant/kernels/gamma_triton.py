@@ -29,7 +29,8 @@ WARPS = 4
 
 @triton.jit
 def block_of_frame(program, T, S, L, BLOCK: tl.constexpr):
-    """Frame (over all clips), number of the block within it, where the segment lies, first value within the segment."""
+    """Place of a program: frame (over all clips), number of the block within it, where the segment lies, first value
+    within the segment."""
     blocks = tl.cdiv(L, BLOCK)
     frame, block = program // (S * blocks), program % (S * blocks)
     segment = ((frame // T * S + block // blocks) * T + frame % T).to(tl.int64) * L
@@ -38,14 +39,15 @@ def block_of_frame(program, T, S, L, BLOCK: tl.constexpr):
 
 @triton.jit
 def load_block(clips, segment, start, L, BLOCK: tl.constexpr):
-    """float32 values, and which of them exist."""
+    """Loads the values of a block as float32, and which of them exist."""
     place = start + tl.arange(0, BLOCK)
     return tl.load(clips + segment + place, mask=place < L, other=0.0).to(tl.float32), place < L
 
 
 @triton.jit
 def moments_kernel(clips, parts, T, S, L, BLOCK: tl.constexpr):
-    """parts (F, 4, B): smallest and largest value of a block, sum, sum of squares around the block's own mean."""
+    """Moments of every block, parts (F, 4, B): smallest and largest value, sum, sum of squares around the block's own
+    mean."""
     frame, block, segment, start = block_of_frame(tl.program_id(0), T, S, L, BLOCK)
     values, exists = load_block(clips, segment, start, L, BLOCK)
     blocks = S * tl.cdiv(L, BLOCK)
@@ -89,8 +91,8 @@ def statistics_kernel(
     parts, counts, statistics, ranges, S, L, BLOCK: tl.constexpr, BLOCKS: tl.constexpr, WIDTH: tl.constexpr,
     MEAN: tl.constexpr, STD: tl.constexpr, ENTROPY: tl.constexpr,
 ):  # fmt: skip
-    """One frame: its parts and counts -> ranges (F, 2) and statistics (F, WIDTH), each of them in its column, -1 = not
-    asked for."""
+    """Range and statistics of one frame, from its parts and counts: ranges (F, 2) and statistics (F, WIDTH), each in
+    its column, -1 = not asked for."""
     frame = tl.program_id(0)
     blocks_per_segment = tl.cdiv(L, BLOCK)
     blocks = S * blocks_per_segment
@@ -116,7 +118,7 @@ def statistics_kernel(
 
 @triton.jit
 def load_range(ranges, frame):
-    """The darkest value of a frame, and its range."""
+    """Loads the darkest value of a frame, and its range."""
     low = tl.load(ranges + frame * 2)
     return low, tl.load(ranges + frame * 2 + 1) - low
 
@@ -125,7 +127,8 @@ def load_range(ranges, frame):
 def brighten_kernel(
     clips, ranges, weights, exponents, brightened, T, S, L, exponent_step, EXPERTS: tl.constexpr, BLOCK: tl.constexpr
 ):
-    """sum_j weights[n, j] * (share ** exponents[n, j] * span + low); exponents of clip n begin at n * exponent_step."""
+    """Brightened clips sum_j weights[n, j] * (share ** exponents[n, j] * span + low); exponents of clip n begin at n *
+    exponent_step."""
     frame, _, segment, start = block_of_frame(tl.program_id(0), T, S, L, BLOCK)
     values, exists = load_block(clips, segment, start, L, BLOCK)
     low, span = load_range(ranges, frame)
@@ -143,7 +146,7 @@ def brighten_kernel(
 
 @triton.jit
 def products_kernel(clips, grad, ranges, exponents, parts, T, S, L, EXPERTS: tl.constexpr, BLOCK: tl.constexpr):
-    """parts (F, B, EXPERTS): what each expert would make of a block, times the gradient, summed."""
+    """Products of each expert's brightened block with the gradient, summed: parts (F, B, EXPERTS)."""
     frame, block, segment, start = block_of_frame(tl.program_id(0), T, S, L, BLOCK)
     values, exists = load_block(clips, segment, start, L, BLOCK)
     grads, _ = load_block(grad, segment, start, L, BLOCK)
@@ -158,7 +161,7 @@ def products_kernel(clips, grad, ranges, exponents, parts, T, S, L, EXPERTS: tl.
 
 
 def segments(clips: Tensor) -> tuple[int, int, int, int]:
-    """(N, C, T, H, W) without gaps in memory -> N, T, S segments per frame, L values each."""
+    """Segments of clips (N, C, T, H, W) without gaps in memory: N, T, S segments per frame, L values each."""
     n, c, t, h, w = clips.shape
     return (n, t, 1, h * w * c) if is_channels_last(clips) else (n, t, c, h * w)
 
@@ -178,7 +181,7 @@ def dense(clips: Tensor) -> Tensor:
 
 
 def block_moments(clips: Tensor) -> Tensor:
-    """(N, C, T, H, W), dense -> parts (N*T, 4, B), see ``moments_kernel``."""
+    """Moments of every block: dense clips (N, C, T, H, W) -> parts (N*T, 4, B), see ``moments_kernel``."""
     n, t, s, length = segments(clips)
     blocks = s * triton.cdiv(length, BLOCK)
     parts = clips.new_empty(n * t, 4, blocks, dtype=torch.float32)
@@ -188,7 +191,8 @@ def block_moments(clips: Tensor) -> Tensor:
 
 
 def histogram_counts(clips: Tensor, parts: Tensor) -> Tensor:
-    """(N, C, T, H, W), dense, and its parts -> (N*T, 256) int32: those of ``frame_statistics.histogram_counts``."""
+    """Histogram of every frame, as ``frame_statistics.histogram_counts``: dense clips (N, C, T, H, W) and their parts
+    -> (N*T, 256) int32."""
     n, t, s, length = segments(clips)
     counts = clips.new_zeros(n * t, 256, dtype=torch.int32)
     grid = (n * t * s * triton.cdiv(length, BLOCK * HISTOGRAM_BLOCKS),)
@@ -202,8 +206,8 @@ def histogram_counts(clips: Tensor, parts: Tensor) -> Tensor:
 
 @torch.library.custom_op("fragrant::measure_frames", mutates_args=())
 def measure_frames(clips: Tensor, names: str) -> tuple[Tensor, Tensor]:
-    """(N, C, T, H, W) -> statistics (N, T*S), see ``frame_statistics``; smallest and largest value of every frame (N,
-    T, 2). Both float32.
+    """Measures every frame of clips (N, C, T, H, W): statistics (N, T*S), see ``frame_statistics``; smallest and
+    largest value (N, T, 2). Both float32.
 
     Args:
         names: S of mean, std and entropy, with spaces between them; may be empty.
@@ -242,7 +246,8 @@ def _(clips: Tensor, names: str) -> tuple[Tensor, Tensor]:
 
 @torch.library.custom_op("fragrant::brighten_clips", mutates_args=())
 def brighten_clips(clips: Tensor, ranges: Tensor, weights: Tensor, exponents: Tensor, one_each: bool) -> Tensor:
-    """``Brighten``: (N, C, T, H, W), (N, T, 2), (N, E), (E,) -> as the clips. Differentiable by the weights alone."""
+    """Brightens clips, as ``Brighten`` does: (N, C, T, H, W), (N, T, 2), (N, E), (E,) -> as the clips. Differentiable
+    by the weights alone."""
     clips = dense(clips)
     n, t, s, length = segments(clips)
     brightened = torch.empty_like(clips, memory_format=memory_format(clips))
@@ -274,8 +279,8 @@ def _(clips: Tensor, ranges: Tensor, weights: Tensor, exponents: Tensor, one_eac
 
 @torch.library.custom_op("fragrant::expert_products", mutates_args=())
 def expert_products(clips: Tensor, grad: Tensor, ranges: Tensor, exponents: Tensor) -> Tensor:
-    """The gradient of the weights (N, E): ``products`` over all frames; clips, and the gradient of the brightened ones,
-    (N, C, T, H, W)."""
+    """Gradient of the experts' weights (N, E), ``products`` over all frames, from the clips and the gradient of the
+    brightened clips, (N, C, T, H, W)."""
     clips = dense(clips)
     grad = grad.contiguous(memory_format=memory_format(clips))
     n, t, s, length = segments(clips)
@@ -326,12 +331,13 @@ brighten_clips.register_autograd(weights_gradient, setup_context=keep_inputs)
 
 
 def variants() -> list[Variant]:
-    """Swin-B's clips of 32 frames, float32; channels last where the layout makes other machine code."""
+    """Variants of the kernels for Swin-B's clips of 32 frames, float32; channels last where the layout makes other
+    machine code."""
     return [*layout_variants("contiguous", 3, 224 * 224), layout_variants("channels last", 1, 3 * 224 * 224)[1]]
 
 
 def layout_variants(layout: str, s: int, length: int, n: int = 8, t: int = 32) -> list[Variant]:
-    """All kernels for n clips of t frames with s segments of ``length`` values."""
+    """Variants of all kernels for n clips of t frames with s segments of ``length`` values."""
     clip_bytes, merged = 4 * n * t * s * length, triton.next_power_of_2(s * triton.cdiv(length, BLOCK))
     tensors = ("clips", "grad", "parts", "statistics", "ranges", "weights", "exponents", "brightened")
     arguments = dict.fromkeys(tensors, "*fp32") | dict(

@@ -1,4 +1,4 @@
-"""What every hand-written backward pass needs: ``@one_node`` above the class, ``@own_backward`` above its backward,
+"""Support for hand-written backward passes: ``@one_node`` above the class, ``@own_backward`` above its backward,
 ``applied`` to call it."""
 
 import contextlib
@@ -23,7 +23,8 @@ def own_backward(function: Callable) -> Callable:
 
 
 def one_node(function_class: type[torch.autograd.Function]) -> type[torch.autograd.Function]:
-    """torch.compile puts the function into the graph as it is, instead of reading through its loops and buffers."""
+    """Decorates an autograd function so that torch.compile takes it into the graph as it is, instead of reading through
+    its loops and buffers."""
     return torch.compiler.allow_in_graph(function_class)
 
 
@@ -39,7 +40,7 @@ _forward_alone = False
 
 @contextlib.contextmanager
 def forward_alone() -> Iterator[None]:
-    """Within it, ``applied`` runs forward passes only: for files for inference, since no format holds a hand-written
+    """A context in which ``applied`` runs forward passes only: for exported files, since no format holds a hand-written
     backward pass."""
     global _forward_alone
     before, _forward_alone = _forward_alone, True
@@ -50,7 +51,7 @@ def forward_alone() -> Iterator[None]:
 
 
 def applied(function_class: type[torch.autograd.Function], *arguments: object) -> Tensor:
-    """``function_class.apply(*arguments)``, or within ``forward_alone`` its forward pass."""
+    """Calls ``function_class.apply(*arguments)``, or within ``forward_alone`` its forward pass."""
     if _forward_alone:
         return function_class.forward(_NoContext(), *arguments)
     return function_class.apply(*arguments)

@@ -1,13 +1,12 @@
-"""Clips from pixels as a Triton kernel for CUDA: normalised, erased, in the memory and number format of the model, each
-value written once.
+"""Preparation of clips from pixels as a Triton kernel for CUDA: normalised, erased, in the memory and number format of
+the model, each value written once.
 
 A program computes a block of one clip in the order in which the result lies in memory. Erased boxes are a small table;
 their noise comes from Philox counters, so that it follows from the seed of a box and the place in the clip alone. What
 is computed is said in ``layers/preparation.py``; arithmetic is float32, every division the exact one.
 
 The operator is a custom one, so that torch.compile takes it as it is. Import this module only where Triton is
-installed.
-"""
+installed."""
 
 import torch
 import triton
@@ -27,8 +26,8 @@ FILLS = ("pixel", "rand", "const")  # of an erased box: normal noise per value, 
 
 @triton.jit
 def normal_noise(seed, counter):
-    """Box and Muller's, from Philox. The cosine is 1 - 2 sin^2 of the half angle, a series: the library's takes angles
-    of any size."""
+    """Standard normal noise by Box and Muller, from Philox. The cosine is 1 - 2 sin^2 of the half angle, a series: the
+    library's takes angles of any size."""
     uniform, turn, _, _ = tl.rand4x(seed, counter)
     angle = 3.141592653589793 * (turn - 0.5)
     square = angle * angle
@@ -40,7 +39,7 @@ def normal_noise(seed, counter):
 
 @triton.jit
 def erase_box(values, boxes, first, frame, channel, y, x, value, FILL: tl.constexpr, frames):
-    """The values, filled where the box (top, left, height, width, seed) at ``boxes + first`` lies."""
+    """Fills the values inside of the box (top, left, height, width, seed) at ``boxes + first``."""
     top, left, seed = tl.load(boxes + first), tl.load(boxes + first + 1), tl.load(boxes + first + 4)
     inside = (y >= top) & (y < top + tl.load(boxes + first + 2)) & (x >= left) & (x < left + tl.load(boxes + first + 3))
     if tl.sum(inside.to(tl.int32), 0) > 0:  # most blocks have none, and noise costs more than everything else
@@ -59,8 +58,8 @@ def prepare_kernel(
     pixels, mean, std, boxes, clips, frames, height, width, CHANNELS: tl.constexpr, FROM_LAST: tl.constexpr,
     TO_LAST: tl.constexpr, REVERSE: tl.constexpr, BOXES: tl.constexpr, FILL: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
-    """clips = (pixels / 255 - mean) / std, boxes erased; FROM_LAST, TO_LAST: channels last in memory; BOXES of every
-    clip."""
+    """Prepares clips = (pixels / 255 - mean) / std, boxes erased; FROM_LAST, TO_LAST: channels last in memory; BOXES:
+    boxes of every clip."""
     positions = frames * height * width
     blocks = tl.cdiv(positions * CHANNELS, BLOCK)
     clip = tl.program_id(0) // blocks
@@ -101,12 +100,14 @@ def prepare_clips(
     channels_last: bool,
     dtype: torch.dtype,
 ) -> Tensor:
-    """(N, C, T, H, W) uint8 or float, 0..255 -> normalised and erased, in ``dtype`` and the memory format asked for.
+    """Normalises and erases clips: (N, C, T, H, W) uint8 or float, 0..255 -> the same shape, in ``dtype`` and the
+    memory format asked for.
 
     Args:
-        mean, std: (C) float32, of the channels in the order of the pixels; ``reverse`` hands out the last first.
+        mean, std: (C) float32, of the channels in the order of the pixels.
+        reverse: write the channels in reverse order.
         boxes: (N, K, 5) int64: top, left, height, width, seed; of height 0 = none. Later ones lie above.
-        fill: of the boxes, one of ``FILLS``.
+        fill: how boxes are filled, one of ``FILLS``.
 
     Raises:
         KernelError: a number format or size that the kernel does not have.
@@ -155,7 +156,8 @@ def result_format(channels_last: bool) -> torch.memory_format:
 
 
 def variants() -> list[Variant]:
-    """Clips as the loader hands them over, 16 x 224 x 224: to the formats that the networks take."""
+    """Variants of the kernel for clips as the loader gives them, 16 x 224 x 224, to the formats that the networks
+    take."""
     return [prepare_variant("*fp32", True, 4), prepare_variant("*bf16", True, 2), prepare_variant("*fp32", False, 4)]
 
 

@@ -1,8 +1,7 @@
-"""Which implementation of the sums over kernel taps runs: PyTorch anywhere, Triton on CUDA.
+"""Choice of the implementation of the sums over kernel taps: PyTorch anywhere, Triton on CUDA.
 
 Both offer ``apply_taps``, ``correlate_taps`` and ``scatter_taps``, with the same arguments; see ``taps_torch.py`` for
-what they compute.
-"""
+what they compute."""
 
 import importlib
 import importlib.util
@@ -20,11 +19,11 @@ TRITON_DTYPES = (torch.float32, torch.bfloat16, torch.float16)
 
 
 class KernelError(UserError):
-    """The kernels that were asked for cannot run here."""
+    """An implementation of a kernel that cannot run here."""
 
 
 def check_implementation(name: str) -> str:
-    """``name``, if it is one that this Python environment has.
+    """Checks that this Python environment has the implementation ``name``, and returns it.
 
     Raises:
         KernelError: an unknown name, or Triton without the package.
@@ -40,7 +39,7 @@ def check_implementation(name: str) -> str:
 
 
 def pick_taps(name: str, x: Tensor) -> ModuleType:
-    """The module to compute with, see ``picks_triton``."""
+    """Picks the module that computes the sums, see ``picks_triton``."""
     return importlib.import_module("fragrant.kernels." + ("taps_triton" if picks_triton(name, x) else "taps_torch"))
 
 
@@ -67,10 +66,9 @@ def picks_triton(name: str, x: Tensor, dtypes: Sequence[torch.dtype] = TRITON_DT
 
 @torch.compiler.assume_constant_result  # torch.compile cannot trace an import
 def has_operators(module: str) -> bool:
-    """True, once ``torch.ops.fragrant`` has those of a module of Triton kernels.
+    """Imports the operators of a module of Triton kernels into ``torch.ops.fragrant``, and returns True.
 
-    It is imported at the first call, because importing Triton costs a second.
-    """
+    The module is imported at the first call, because importing Triton costs a second."""
     importlib.import_module(f"fragrant.kernels.{module}")
     return True
 
@@ -82,5 +80,5 @@ def triton_is_installed() -> bool:
 
 @torch.compiler.assume_constant_result
 def triton_is_interpreted() -> bool:
-    """Triton's own switch for running kernels on the CPU, slowly: for tests."""
+    """Whether Triton's own switch for running kernels on the CPU, slowly, is on: for tests."""
     return os.environ.get("TRITON_INTERPRET") == "1"

@@ -27,10 +27,10 @@ GPU_WORK_BYTES = 64 << 20
 
 @torch.no_grad()
 def apply_taps(kernels: Tensor, v: Tensor, size: Size) -> Tensor:
-    """``y[n, h, u] = sum_m kernels[n, h, m] * v[n + m, u]``, v zero outside the map.
+    """Applies a kernel at every position: ``y[n, h, u] = sum_m kernels[n, h, m] * v[n + m, u]``, v zero outside the
+    map.
 
-    (N, T, H, W, h, M), (N, T, H, W, U) -> (N, T, H, W, h, U)
-    """
+    (N, T, H, W, h, M), (N, T, H, W, U) -> (N, T, H, W, h, U)"""
     y = v.new_empty(*kernels.shape[:5], v.shape[-1])
     tiling = Tiling(y, size)
     for clips in tiling.clip_groups():
@@ -48,10 +48,9 @@ def apply_taps(kernels: Tensor, v: Tensor, size: Size) -> Tensor:
 
 @torch.no_grad()
 def correlate_taps(y: Tensor, v: Tensor, size: Size) -> Tensor:
-    """``s[n, h, m] = sum_u y[n, h, u] * v[n + m, u]``, v zero outside the map.
+    """Correlates y with v at every tap: ``s[n, h, m] = sum_u y[n, h, u] * v[n + m, u]``, v zero outside the map.
 
-    (N, T, H, W, h, U), (N, T, H, W, U) -> (N, T, H, W, h, M)
-    """
+    (N, T, H, W, h, U), (N, T, H, W, U) -> (N, T, H, W, h, M)"""
     s = v.new_empty(*y.shape[:5], size[0] * size[1] * size[2])
     tiling = Tiling(y, size)
     for clips in tiling.clip_groups():
@@ -68,11 +67,10 @@ def correlate_taps(y: Tensor, v: Tensor, size: Size) -> Tensor:
 
 @torch.no_grad()
 def scatter_taps(kernels: Tensor, y: Tensor, size: Size) -> Tensor:
-    """The transpose of :func:`apply_taps`: ``v[n, u] = sum_{h, m} kernels[n - m, h, m] * y[n - m, h, u]`` over n - m
-    inside the map.
+    """Applies the transpose of :func:`apply_taps`: ``v[n, u] = sum_{h, m} kernels[n - m, h, m] * y[n - m, h, u]`` over
+    n - m inside the map.
 
-    (N, T, H, W, h, M), (N, T, H, W, h, U) -> (N, T, H, W, U)
-    """
+    (N, T, H, W, h, M), (N, T, H, W, h, U) -> (N, T, H, W, U)"""
     v = y.new_empty(*y.shape[:4], y.shape[-1])
     tiling = Tiling(y, size)
     for clips in tiling.clip_groups():
@@ -89,7 +87,7 @@ def scatter_taps(kernels: Tensor, y: Tensor, size: Size) -> Tensor:
 
 
 class Tiling:
-    """Cuts of the tensors of one call into blocks of tiles, and the matrices of a block.
+    """Cuts the tensors of one call into blocks of tiles, and builds the matrices of a block.
 
     Args:
         y: (N, T, H, W, h, U), for its sizes, number format and device.
@@ -123,7 +121,7 @@ class Tiling:
         return tile[0] + self.size[1] - 1, tile[1] + self.size[2] - 1
 
     def pad(self, v: Tensor) -> Tensor:
-        """(n, T, H, W, U) -> (n, T + kT - 1, H + kH - 1, W + kW - 1, U)"""
+        """Pads v with zeros on all sides: (n, T, H, W, U) -> (n, T + kT - 1, H + kH - 1, W + kW - 1, U)"""
         t, h, w = (k // 2 for k in self.size)
         return F.pad(v, (0, 0, w, w, h, h, t, t))
 
@@ -132,7 +130,7 @@ class Tiling:
         return padded[:, t : t + self.num_frames, h : h + self.map_height, w : w + self.map_width]
 
     def windows(self, block: TileBlock, padded: Tensor) -> Tensor:
-        """(n, T + kT - 1, .., .., U) -> (T + kT - 1, b, K, U)"""
+        """Windows of a block's tiles: (n, T + kT - 1, .., .., U) -> (T + kT - 1, b, K, U)"""
         windows = block.cut_windows(padded, *self.window((block.height, block.width)))
         return windows.flatten(4, 5).flatten(1, 3)
 
@@ -165,22 +163,23 @@ class Tiling:
                 block._replace(top=block.top + y, left=block.left + x).cut_windows(padded, *part.shape[4:6]).add_(part)
 
     def frames(self, windows: Tensor, dt: int) -> Tensor:
-        """(T + kT - 1, b, K, U) -> (T*b, K, U): what each frame sees at frame offset ``dt``."""
+        """Windows that each frame sees at frame offset ``dt``: (T + kT - 1, b, K, U) -> (T*b, K, U)"""
         return windows[dt : dt + self.num_frames].flatten(0, 1)
 
     def rows(self, block: TileBlock, y: Tensor) -> Tensor:
-        """(n, T, H, W, h, U) -> (T*b, R, U)"""
+        """Outputs of a block's tiles as rows: (n, T, H, W, h, U) -> (T*b, R, U)"""
         return block.cut(y).reshape(-1, block.height * block.width * self.heads, self.channels)
 
     def matrix(self, block: TileBlock, batch: int) -> Tensor:
-        """Zeros (kT, T*b, R, K)."""
+        """Zeros for the matrices of a block, (kT, T*b, R, K)."""
         window_height, window_width = self.window((block.height, block.width))
         return self.like.new_zeros(
             self.size[0], batch, block.height * block.width * self.heads, window_height * window_width
         )
 
     def kernel_matrix(self, block: TileBlock, kernels: Tensor) -> Tensor:
-        """(n, T, H, W, h, M) -> (kT, T*b, R, K); valid until the next call, which reuses the zeros between the taps."""
+        """Matrices of a block with the kernels written in: (n, T, H, W, h, M) -> (kT, T*b, R, K); valid until the next
+        call, which reuses the zeros between the taps."""
         batch = self.num_frames * len(kernels) * block.tiles_y * block.tiles_x
         key = (batch, block.height, block.width)
         if key not in self.kernel_matrices:
@@ -191,7 +190,8 @@ class Tiling:
         return matrix
 
     def cut_taps(self, block: TileBlock, kernels: Tensor) -> Tensor:
-        """A view: (n, T, H, W, h, M) -> (T, n, tiles_y, tiles_x, height, width, h, kT, kH, kW)"""
+        """Taps of a block's tiles, a view: (n, T, H, W, h, M) -> (T, n, tiles_y, tiles_x, height, width, h, kT, kH,
+        kW)"""
         return block.cut(kernels).unflatten(-1, self.size)
 
     def taps_in_matrix(self, block: TileBlock, matrix: Tensor) -> Tensor:

@@ -31,7 +31,7 @@ SMALLEST_SIDE = 16  # of a product on tensor cores
 
 @triton.jit
 def tile_at(program, H, W, heads, HEADS: tl.constexpr, ROWS: tl.constexpr, COLUMNS: tl.constexpr):
-    """Frame (over all clips), first row and column, and first head of a tile."""
+    """Place of a tile: frame (over all clips), first row and column, and first head."""
     tiles_x = tl.cdiv(W, COLUMNS)
     tiles_y = tl.cdiv(H, ROWS)
     head_blocks = tl.cdiv(heads, HEADS)
@@ -44,7 +44,7 @@ def tile_at(program, H, W, heads, HEADS: tl.constexpr, ROWS: tl.constexpr, COLUM
 
 @triton.jit
 def in_map(x, y, t, W, H, T):
-    """Which of the pixels with columns x (a vector), rows y and frames t (vectors or numbers) exist."""
+    """Whether each pixel lies in the map: columns x (a vector), rows y and frames t (vectors or numbers)."""
     y, t = y + 0 * x, t + 0 * x  # the interpreter combines vectors of booleans only with vectors
     return (x >= 0) & (x < W) & (y >= 0) & (y < H) & (t >= 0) & (t < T)
 
@@ -54,8 +54,8 @@ def apply_kernel(
     kernels, v, y, T, H, W, U, heads, KT: tl.constexpr, KH: tl.constexpr, KW: tl.constexpr, HEADS: tl.constexpr,
     ROWS: tl.constexpr, COLUMNS: tl.constexpr, WINDOW: tl.constexpr, CHANNELS: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
-    """y[n, h, u] = sum_m kernels[n, h, m] * v[n + m, u], for one tile and CHANNELS channels; WINDOW pixels of a window
-    row at a time."""
+    """Applies kernels, y[n, h, u] = sum_m kernels[n, h, m] * v[n + m, u], for one tile and CHANNELS channels; WINDOW
+    pixels of a window row at a time."""
     frame, y0, x0, head0 = tile_at(tl.program_id(0), H, W, heads, HEADS, ROWS, COLUMNS)
     t = frame % T
     r = tl.arange(0, HEADS * ROWS * COLUMNS)
@@ -89,10 +89,10 @@ def scatter_kernel(
     kernels, y, v, T, H, W, U, heads, KT: tl.constexpr, KH: tl.constexpr, KW: tl.constexpr, ROWS: tl.constexpr,
     COLUMNS: tl.constexpr, WINDOW: tl.constexpr, CHANNELS: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
-    """v[n, u] = sum_{h, m} kernels[n - m, h, m] * y[n - m, h, u], for one tile and CHANNELS channels.
+    """Applies transposed kernels, v[n, u] = sum_{h, m} kernels[n - m, h, m] * y[n - m, h, u], for one tile and CHANNELS
+    channels.
 
-    The window holds the positions that the sum comes from; tap (dy, dx) leads from there to the output.
-    """
+    The window holds the positions that the sum comes from; tap (dy, dx) leads from there to the output."""
     frame, y0, x0, _ = tile_at(tl.program_id(0), H, W, 1, 1, ROWS, COLUMNS)
     t = frame % T
     r = tl.arange(0, ROWS * COLUMNS)
@@ -130,7 +130,8 @@ def correlate_kernel(
     ROWS: tl.constexpr, COLUMNS: tl.constexpr, WINDOW: tl.constexpr, WINDOW_ROWS: tl.constexpr, CHANNELS: tl.constexpr,
     PRECISION: tl.constexpr,
 ):  # fmt: skip
-    """s[n, h, m] = sum_u y[n, h, u] * v[n + m, u], for one tile, one dt and WINDOW_ROWS rows of the window."""
+    """Correlates y with v, s[n, h, m] = sum_u y[n, h, u] * v[n + m, u], for one tile, one dt and WINDOW_ROWS rows of
+    the window."""
     frame, y0, x0, head0 = tile_at(tl.program_id(0), H, W, heads, HEADS, ROWS, COLUMNS)
     row_blocks = tl.cdiv(ROWS + KH - 1, WINDOW_ROWS)
     dt = tl.program_id(1) // row_blocks
@@ -158,7 +159,7 @@ def correlate_kernel(
 
 
 class Tile(NamedTuple):
-    """Sizes that a kernel is compiled for; powers of two, as tensor cores want them."""
+    """Sizes of the tile that a kernel is compiled for; powers of two, as tensor cores want them."""
 
     heads: int
     rows: int
@@ -167,7 +168,8 @@ class Tile(NamedTuple):
 
     @classmethod
     def for_heads(cls, heads: int, kernel_width: int) -> "Tile":
-        """OUTPUTS outputs; heads share the window, so that many heads make a tile of few rows."""
+        """The tile of OUTPUTS outputs for a number of heads; heads share the window, so that many heads make a tile of
+        few rows."""
         heads = min(triton.next_power_of_2(heads), OUTPUTS // TILE_WIDTH)
         window = max(SMALLEST_SIDE, triton.next_power_of_2(TILE_WIDTH + kernel_width - 1))
         return cls(heads, OUTPUTS // (TILE_WIDTH * heads), TILE_WIDTH, window)
@@ -178,16 +180,15 @@ class Tile(NamedTuple):
         )
 
     def window_rows(self, kernel_height: int, most_pixels: int) -> int:
-        """Rows of the window that a correlation computes at once."""
+        """Number of rows of the window that a correlation computes at once."""
         return min(triton.next_power_of_2(self.rows + kernel_height - 1), max(1, most_pixels // self.window))
 
 
 class Shapes(NamedTuple):
-    """Of one call: y (N, T, H, W, h, U) and the kernel size (kT, kH, kW). Each method: a kernel's grid, and its
-    arguments by name.
+    """Sizes of one call, y (N, T, H, W, h, U) and the kernel size (kT, kH, kW). Each method returns a kernel's grid,
+    and its arguments by name.
 
-    ``precision``: of float32 products.
-    """
+    ``precision``: how float32 products are computed."""
 
     y: tuple[int, ...]
     size: tuple[int, ...]
@@ -211,8 +212,9 @@ class Shapes(NamedTuple):
     def scatter(self) -> tuple[tuple[int, int], dict[str, Any]]:
         n, t, h, w, _, u = self.y
         tile = Tile.for_heads(1, self.size[2])
-        channels = min(64 if self.dtype == torch.float32 else 128, channel_block(u))  # 128 of float32 spill
-        arguments = self._arguments(tile, channels)
+        wide = self.dtype == torch.float32
+        channels = min(64 if wide else 128, channel_block(u))  # 128 of float32 spill, as 64 in three stages do
+        arguments = self._arguments(tile, channels) | ({"num_stages": 2} if wide else {})
         del arguments["HEADS"]
         return (tile.count(n * t, h, w, 1), triton.cdiv(u, channels)), arguments
 
@@ -229,7 +231,8 @@ def shapes_of(y_shape: Sequence[int], size: Sequence[int], like: Tensor) -> Shap
 
 @torch.library.custom_op("fragrant::apply_taps", mutates_args=())
 def apply_taps(kernels: Tensor, v: Tensor, size: Sequence[int]) -> Tensor:
-    """(N, T, H, W, h, M), (N, T, H, W, U) -> (N, T, H, W, h, U), see ``taps_torch.apply_taps``."""
+    """Applies a kernel at every position: (N, T, H, W, h, M), (N, T, H, W, U) -> (N, T, H, W, h, U), see
+    ``taps_torch.apply_taps``."""
     kernels, v = checked(kernels), checked(v)
     y = v.new_empty(*kernels.shape[:5], v.shape[-1])
     grid, arguments = shapes_of(y.shape, size, v).apply()
@@ -245,7 +248,8 @@ def _(kernels: Tensor, v: Tensor, size: Sequence[int]) -> Tensor:
 
 @torch.library.custom_op("fragrant::correlate_taps", mutates_args=())
 def correlate_taps(y: Tensor, v: Tensor, size: Sequence[int]) -> Tensor:
-    """(N, T, H, W, h, U), (N, T, H, W, U) -> (N, T, H, W, h, M), see ``taps_torch.correlate_taps``."""
+    """Correlates y with v at every tap: (N, T, H, W, h, U), (N, T, H, W, U) -> (N, T, H, W, h, M), see
+    ``taps_torch.correlate_taps``."""
     y, v = checked(y), checked(v)
     s = v.new_empty(*y.shape[:5], size[0] * size[1] * size[2])
     grid, arguments = shapes_of(y.shape, size, v).correlate()
@@ -261,7 +265,8 @@ def _(y: Tensor, v: Tensor, size: Sequence[int]) -> Tensor:
 
 @torch.library.custom_op("fragrant::scatter_taps", mutates_args=())
 def scatter_taps(kernels: Tensor, y: Tensor, size: Sequence[int]) -> Tensor:
-    """(N, T, H, W, h, M), (N, T, H, W, h, U) -> (N, T, H, W, U), see ``taps_torch.scatter_taps``."""
+    """Applies transposed kernels: (N, T, H, W, h, M), (N, T, H, W, h, U) -> (N, T, H, W, U), see
+    ``taps_torch.scatter_taps``."""
     kernels, y = checked(kernels), checked(y)
     v = y.new_empty(*y.shape[:4], y.shape[-1])
     grid, arguments = shapes_of(y.shape, size, v).scatter()
@@ -276,7 +281,7 @@ def _(kernels: Tensor, y: Tensor, size: Sequence[int]) -> Tensor:
 
 
 def checked(x: Tensor) -> Tensor:
-    """x, contiguous.
+    """Checks x for the kernels, and returns it contiguous.
 
     Raises:
         KernelError: a number format that the kernels do not have, or more numbers than their 32-bit indices reach.
@@ -296,7 +301,7 @@ def channel_block(channels: int) -> int:
 
 
 def precision(x: Tensor) -> str:
-    """Of float32 products: three TF32 products, or plain ones where the GPU has no TF32."""
+    """Precision of float32 products: three TF32 products, or plain ones where the GPU has no TF32."""
     has_tf32 = (
         x.device.type == "cuda" and torch.version.hip is None and torch.cuda.get_device_capability(x.device) >= (8, 0)
     )
@@ -308,7 +313,7 @@ def on_device(x: Tensor):
 
 
 def variants() -> list[Variant]:
-    """RAM of FRAGRANT after stage 3 (8 heads of 40 channels), and with a single head."""
+    """Variants of the kernels for RAM of FRAGRANT after stage 3 (8 heads of 40 channels), and with a single head."""
     found = []
     for (heads, channels), (dtype, pointer) in itertools.product(
         ((8, 40), (1, 128)), ((torch.bfloat16, "*bf16"), (torch.float32, "*fp32"))
@@ -321,6 +326,8 @@ def variants() -> list[Variant]:
                 f"ram {kernel.__name__.removesuffix('_kernel')} (3, 7, 7) (8, 14, 14)x{heads}x{channels} {pointer[1:]}"
             )
             arguments = dict.fromkeys(kernel.arg_names[:3], pointer) | launch()[1]
+            stages = arguments.pop("num_stages", 3)
             quick = heads == 8 and dtype == torch.bfloat16 or kernel is scatter_kernel and dtype == torch.float32
-            found.append(Variant(name, kernel, arguments, bytes_moved=numbers * dtype.itemsize, quick=quick))
+            moved = numbers * dtype.itemsize
+            found.append(Variant(name, kernel, arguments, num_stages=stages, bytes_moved=moved, quick=quick))
     return found

@@ -1,4 +1,4 @@
-"""How a map is cut into tiles, so that sums over a sliding window become few and dense matrix products."""
+"""Cuts a map into tiles, so that sums over a sliding window become few and dense matrix products."""
 
 import functools
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ LARGEST_TILE = 8
 
 
 class TileBlock(NamedTuple):
-    """``tiles_y x tiles_x`` equal tiles of ``height x width`` positions, the first one at (top, left)."""
+    """A block of ``tiles_y x tiles_x`` equal tiles of ``height x width`` positions, the first one at (top, left)."""
 
     top: int
     left: int
@@ -23,14 +23,15 @@ class TileBlock(NamedTuple):
     width: int
 
     def cut(self, x: Tensor) -> Tensor:
-        """A view: (N, T, H, W, ...) -> (T, N, tiles_y, tiles_x, height, width, ...)"""
+        """Cuts a map into the block's tiles, a view: (N, T, H, W, ...) -> (T, N, tiles_y, tiles_x, height, width,
+        ...)"""
         x = x[:, :, self.top : self.top + self.tiles_y * self.height, self.left : self.left + self.tiles_x * self.width]
         x = x.unflatten(3, (self.tiles_x, self.width)).unflatten(2, (self.tiles_y, self.height))
         return x.movedim((1, 0, 2, 4), (0, 1, 2, 3))
 
     def cut_windows(self, padded: Tensor, window_height: int, window_width: int) -> Tensor:
-        """What each tile sees, an overlapping view: (N, T, Hp, Wp, U) -> (T, N, tiles_y, tiles_x, window_height,
-        window_width, U)"""
+        """Cuts the windows that the tiles see, an overlapping view: (N, T, Hp, Wp, U) -> (T, N, tiles_y, tiles_x,
+        window_height, window_width, U)"""
         bottom = self.top + (self.tiles_y - 1) * self.height + window_height
         right = self.left + (self.tiles_x - 1) * self.width + window_width
         windows = padded[:, :, self.top : bottom, self.left : right]
@@ -40,7 +41,8 @@ class TileBlock(NamedTuple):
 
 
 def split_evenly(length: int, part: int) -> list[tuple[int, int, int]]:
-    """[(start, count, size)] of the fewest parts of at most ``part``: equal ones, then the shorter rest."""
+    """Splits a length into the fewest parts of at most ``part``, equal ones, then the shorter rest: [(start, count,
+    size)]."""
     size = -(-length // -(-length // part))
     whole = length // size
     rest = length - whole * size

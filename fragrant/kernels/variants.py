@@ -1,5 +1,4 @@
-"""What is compiled of a Triton kernel: each variant of it that the configs use, so that all can be checked without a
-GPU.
+"""Variants of the Triton kernels that the configs use, so that all can be compiled and checked without a GPU.
 
 Every module of Triton kernels offers ``variants() -> list[Variant]`` and has its name in ``TRITON_MODULES``. A variant
 lists what one launch passes, by parameter name:
@@ -31,7 +30,7 @@ class Variant:
         kernel: a function under ``triton.jit``.
         arguments: parameter name -> pointer type, number, or value of a constexpr.
         num_warps, num_stages, maxnreg: the launch's options of these names.
-        bytes_moved: that the launch cannot avoid reading and writing: every operand once; 0 where nobody counted.
+        bytes_moved: bytes that the launch must read and write, every operand once; 0 = not counted.
         quick: compiled by the default tests; False for those that resemble another one. They may take 20 seconds
             together.
     """
@@ -47,6 +46,6 @@ class Variant:
 
 
 def all_variants() -> list[Variant]:
-    """Of all kernels, in the order of their modules. Needs Triton."""
+    """Variants of all kernels, in the order of their modules. Needs Triton."""
     modules = (importlib.import_module(f"fragrant.kernels.{name}") for name in TRITON_MODULES)
     return [variant for module in modules for variant in module.variants()]

@@ -1,6 +1,12 @@
-"""From the command line to the processes of a run."""
+"""Launching: command line, config and processes of a run."""
 
-from fragrant.launch.command_line import add_common_arguments, argument_parser, config_and_environments, config_of
+from fragrant.launch.command_line import (
+    add_common_arguments,
+    argument_parser,
+    config_and_environments,
+    config_of,
+    path_argument,
+)
 from fragrant.launch.exit_code import exit_code
 from fragrant.launch.processes import gpu_if_any, launch, pick_device
 
@@ -12,5 +18,6 @@ __all__ = [
     "exit_code",
     "gpu_if_any",
     "launch",
+    "path_argument",
     "pick_device",
 ]

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from fragrant.config import load_cfg
 from fragrant.distributed.environment import Launched, launched, own_environments
 from fragrant.errors import UserError
+from fragrant.files import expanded, left_over
 from fragrant.plugins import add_import_argument
 
 EPILOG = """\
@@ -23,18 +24,29 @@ Four ways to start, one process per GPU in each; NUM_GPUS 0 = one process on the
   SLURM             srun --nodes 2 --ntasks-per-node 8 --gpus-per-node 8 python tools/run_net.py --cfg X
 torchrun and SLURM say how many processes and machines there are: leave NUM_GPUS (above 0) and NUM_SHARDS to them.
 TRAIN.BATCH_SIZE is the batch of one machine. Who waits longer than DIST.TIMEOUT seconds ends the run.
-SIGUSR1 and SIGTERM: the step is finished, saved, exit code 0; the same command goes on (TRAIN.REQUEUE: by SLURM).
+SIGUSR1, SIGTERM, SIGHUP: the step is finished, saved, exit code 0; the same command goes on (TRAIN.REQUEUE: by SLURM).
 """
 
 
+def path_argument(text: str) -> str:
+    """The ``type`` of every argument that names a file or folder: ~ and $VARIABLES opened, which a shell does not do in
+    ``--out=~/x`` or in quotes."""
+    path = expanded(text)
+    if unknown := left_over(path):
+        raise argparse.ArgumentTypeError(
+            f"'{text}': this machine knows no {'environment variable' if '$' in unknown else 'user'} {unknown}"
+        )
+    return path
+
+
 def add_common_arguments(parser: argparse.ArgumentParser) -> None:
-    """What every tool has: --debug and --import."""
+    """Adds the arguments that every tool has: --debug and --import."""
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     add_import_argument(parser)
 
 
 def argument_parser(description: str, *, what: Sequence[str] = (), many: bool = False) -> argparse.ArgumentParser:
-    """The arguments that every tool with a config has.
+    """Builds the parser with the arguments that every tool with a config has.
 
     Args:
         what: the tasks of a tool that has several, named first.
@@ -46,7 +58,7 @@ def argument_parser(description: str, *, what: Sequence[str] = (), many: bool = 
     )
     if what:
         parser.add_argument("what", choices=sorted(what), help="what to do")
-    parser.add_argument("--cfg", metavar="FILE", help="a yaml file, merged over the defaults")
+    parser.add_argument("--cfg", type=path_argument, metavar="FILE", help="a yaml file, merged over the defaults")
     parser.add_argument("--num_shards", type=int, metavar="N", help="machines that take part (NUM_SHARDS)")
     parser.add_argument("--shard_id", type=int, metavar="I", help="which of them this one is (SHARD_ID)")
     if many:
@@ -54,6 +66,11 @@ def argument_parser(description: str, *, what: Sequence[str] = (), many: bool = 
             "--init_method",
             metavar="URL",
             help="where machines meet: tcp://host:port, or file:///a/new/file they share",
+        )
+        parser.add_argument(
+            "--accept-changes",
+            action="store_true",
+            help="resume although the config differs from the checkpoint's: the new values count from there on",
         )
     parser.add_argument("--print-config", action="store_true", help="print the effective config and stop")
     add_common_arguments(parser)
@@ -65,7 +82,7 @@ def argument_parser(description: str, *, what: Sequence[str] = (), many: bool = 
 
 
 def config_of(arguments: argparse.Namespace, launcher: Launched | None = None):
-    """Defaults <- file <- pairs <- flags <- what a launcher says about processes and machines.
+    """The config of a command line: defaults <- file <- pairs <- flags <- the launcher's processes and machines.
 
     Raises:
         UserError: also where two of these contradict each other.

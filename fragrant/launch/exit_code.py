@@ -1,29 +1,81 @@
-"""What the user sees when something is wrong: one line, and the exit code."""
+"""Errors as the user sees them: one line, and the exit code."""
 
+import contextlib
+import io
+import os
 import sys
+import traceback
 import warnings
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
+from fragrant.distributed.signals import EndedBySignal, end_at_once, handled
 from fragrant.errors import RunStopped, UserError
 from fragrant.plugins import load_plugins
+from fragrant.texts import printable
+
+PACKAGE = str(Path(__file__).resolve().parents[1])
+LONGEST = 600  # letters of an error that was not written for the user
 
 
 def exit_code(main: Callable[[], int | None], *, debug: bool, plugins: Sequence[str] = ()) -> int:
     """Imports the plug-ins and runs ``main``: what it returns, 0 when done, 2 after one line on stderr for wrong input,
-    1 for a run that had to stop."""
+    1 for a run that had to stop, whatever stopped it; 130 after Ctrl-C.
+
+    Args:
+        debug: errors are raised, with their traceback.
+    """
     # fvcore's, not the user's
     warnings.filterwarnings("ignore", message=".*torch.jit.script.* is deprecated", category=FutureWarning)
+    for stream in (sys.stdout, sys.stderr):  # a name that the terminal's encoding cannot show ends nothing
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
-        load_plugins(plugins)
-        return main() or 0
-    except (UserError, RunStopped) as error:
+        with handled(end_at_once):
+            load_plugins(plugins)
+            return main() or 0
+    except KeyboardInterrupt:
+        return _told("stopped: interrupted from the keyboard; the last checkpoint stays", 130)
+    except EndedBySignal as end:
+        return _told(f"stopped: {end}; the last checkpoint stays", 1)
+    except Exception as error:
         if debug:
             raise
-        print(
-            f"{'error' if isinstance(error, UserError) else 'stopped'}: {' '.join(str(error).splitlines())}",
-            file=sys.stderr,
-        )
-        return 2 if isinstance(error, UserError) else 1
-    except KeyboardInterrupt:
-        print("stopped: interrupted from the keyboard; the last checkpoint stays", file=sys.stderr)
-        return 130
+        if isinstance(error, UserError):
+            return _told(f"error: {_in_one_line(error)}", 2)
+        return _told(f"stopped: {in_words(error)}", 1)
+
+
+def in_words(error: BaseException) -> str:
+    """One line; of an error that was not written for the user also its kind and where it was raised."""
+    if isinstance(error, UserError | RunStopped):
+        return _in_one_line(error)
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename != __file__]
+    ours = [frame for frame in frames if frame.filename.startswith(PACKAGE)] or frames
+    at = f" ({Path(ours[-1].filename).name}:{ours[-1].lineno})" if ours else ""
+    text = _in_one_line(error)
+    text = text if len(text) <= LONGEST else f"{text[:LONGEST]} ..."
+    return f"{type(error).__name__}{': ' * bool(text)}{text}{at}; --debug shows the traceback"
+
+
+def _in_one_line(error: BaseException) -> str:
+    return printable(" ".join(str(error).splitlines()).strip())
+
+
+def _told(line: str, code: int) -> int:
+    """Says it where anybody still listens."""
+    for stream, text in ((sys.stdout, ""), (sys.stderr, line + "\n")):
+        try:
+            stream.write(text)
+            stream.flush()
+        except (OSError, ValueError):  # the terminal is closed, the pipe or the disk behind it is gone
+            _leave(stream)
+    return code
+
+
+def _leave(stream) -> None:
+    """What is still in its buffer goes nowhere: Python would fail over it once more at the end."""
+    with contextlib.suppress(OSError, ValueError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)

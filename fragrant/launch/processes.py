@@ -1,10 +1,13 @@
 """The processes of a run and their devices: in this one, or in one new process for each GPU."""
 
+import contextlib
+import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Sequence
-from multiprocessing import connection
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from multiprocessing import connection, resource_tracker
 
 import torch
 from torch.multiprocessing import start_processes
@@ -13,10 +16,12 @@ from fragrant.distributed import GLOO_AND_NCCL, Environment, joined
 from fragrant.distributed.signals import forwarded
 from fragrant.errors import UserError
 from fragrant.launch.exit_code import exit_code
+from fragrant.logs import into_files
+from fragrant.workers import end_with_parent, ignore_signals
 
 
 def pick_device(num_gpus: int, num_shards: int = 1) -> torch.device:
-    """For a tool that is one process: 0 is the CPU, 1 the first GPU.
+    """Device of a tool that is one process: ``num_gpus`` 0 is the CPU, 1 the first GPU.
 
     Raises:
         UserError: more GPUs are asked for than there are, or more processes than one.
@@ -56,13 +61,47 @@ def launch(job: Callable, cfg, environments: Sequence[Environment], *, debug: bo
     for environment in environments:
         device_of(environment, cfg.NUM_GPUS)  # says what is wrong before anything is started
     if len(environments) == 1:
+        if "TORCHELASTIC_RUN_ID" in os.environ:  # without its agent torchrun's processes would go on for ever
+            end_with_parent(partial(_say_alone, environments[0], "torchrun's agent"))
         _run(job, cfg, environments[0])
         return 0
-    children = start_processes(
-        _child, args=(job, cfg, tuple(environments), debug), nprocs=len(environments), join=False, start_method="spawn"
-    )
-    with forwarded(children.pids()):
-        return _watch(children.processes, first_rank=environments[0].rank)
+    with _without_keyboard():
+        children = start_processes(
+            _child,
+            args=(job, cfg, tuple(environments), debug),
+            nprocs=len(environments),
+            join=False,
+            start_method="spawn",
+        )
+    try:
+        with forwarded(children.pids()):
+            return _watch(children.processes, first_rank=environments[0].rank)
+    finally:
+        for process in children.processes:  # some are left only after Ctrl-C, or an error of this process
+            process.kill()
+            process.join()
+
+
+@contextlib.contextmanager
+def _without_keyboard() -> Iterator[None]:
+    """Processes that are started within it never hear Ctrl-C: this one does, and ends them."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    resource_tracker.ensure_running()  # when multiprocessing starts it, it lets the signal through again
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _say_alone(environment: Environment, launcher: str) -> None:
+    """The last words of a process whose launcher was killed; one for all of this machine."""
+    if environment.local_rank == 0:
+        line = f"stopped: {launcher}, which started this process, is gone; the last checkpoint stays"
+        into_files(line)
+        print(line, file=sys.stderr, flush=True)
 
 
 def _run(job: Callable, cfg, environment: Environment) -> None:
@@ -75,6 +114,8 @@ def _run(job: Callable, cfg, environment: Environment) -> None:
 
 
 def _child(number: int, job: Callable, cfg, environments: Sequence[Environment], debug: bool) -> None:
+    ignore_signals("SIGINT")
+    end_with_parent(partial(_say_alone, environments[number], "the command"))
     sys.exit(exit_code(lambda: _run(job, cfg, environments[number]), debug=debug))
 
 
@@ -92,15 +133,16 @@ def _watch(processes: Sequence, *, first_rank: int, grace: float = 20.0) -> int:
         for sentinel in ended:
             process = running.pop(sentinel)
             process.join()
-            if process.exitcode:
-                deadline = deadline or time.monotonic() + grace
-                codes.add(process.exitcode)
-            if process.exitcode < 0:
+            code = process.exitcode
+            if code and code < 0 and not codes:  # the first; the others follow from it
                 rank = first_rank + list(processes).index(process)
                 print(
-                    f"stopped: rank {rank} was ended by {signal.Signals(-process.exitcode).name}; the others end too",
+                    f"stopped: rank {rank} was ended by {signal.Signals(-code).name}; the others end too",
                     file=sys.stderr,
                 )
+            if code:
+                deadline = deadline or time.monotonic() + grace
+                codes.add(code)
         if not ended:
             for process in running.values():
                 process.kill()

@@ -1,1 +1,1 @@
-"""The blocks that models are made of, one per file; torch only."""
+"""Layers: the blocks that models are made of, one per file; torch only."""

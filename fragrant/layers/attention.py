@@ -5,7 +5,8 @@ from torch import Tensor, nn
 
 
 class Attention(nn.Module):
-    """Every token looks at every token of its list (Vaswani et al. 2017), through PyTorch's fused attention.
+    """Multi-head self-attention: every token attends to every token of its list (Vaswani et al. 2017), through
+    PyTorch's fused attention.
 
     Args:
         qk_scale: factor of the logits; None or 0 means 1 / sqrt(width of a head).
@@ -30,13 +31,13 @@ class Attention(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def queries_keys_values(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """(N, L, D) -> (N, heads, L, d) each"""
+        """Queries, keys and values of the tokens: (N, L, D) -> (N, heads, L, d) each"""
         qkv = self.qkv(x).unflatten(2, (3, self.num_heads, -1))  # (N, L, 3, heads, d)
         return tuple(part.transpose(1, 2) for part in qkv.unbind(2))  # unbinding this axis saves backward a copy
 
     def weights(self, x: Tensor) -> Tensor:
-        """(N, L, D) -> (N, heads, L, L), rows sum to 1: how much each token looks at each; to be looked at, ``forward``
-        never has it."""
+        """Attention weights of every pair of tokens, for inspection (``forward`` never computes them): (N, L, D) -> (N,
+        heads, L, L), rows sum to 1."""
         q, k, _ = self.queries_keys_values(x)
         return (q @ k.transpose(2, 3) * self.scale).softmax(-1)
 

@@ -10,8 +10,8 @@ from fragrant.layers.tokens import to_tokens, to_volume
 
 
 class AttentionBlock(nn.Module):
-    """Position from a 3x3x3 depthwise convolution, then attention and an MLP on LayerNormed tokens; each with a
-    residual.
+    """Global block: position from a 3x3x3 depthwise convolution, then attention and an MLP on LayerNormed tokens; each
+    with a residual.
 
     UniFormer (Li et al. 2022), the block of its last two stages ("SABlock").
 
@@ -47,7 +47,7 @@ class AttentionBlock(nn.Module):
         self.drop_path = DropPath(drop_path)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, C, T, H, W) -> the same."""
+        """(N, C, T, H, W) -> the same shape"""
         x = x + self.pos_embed(x)
         z = to_tokens(x)  # (N, L, C)
         z = z + self.drop_path(self.attn(self.norm1(z)))

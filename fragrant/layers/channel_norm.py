@@ -6,8 +6,8 @@ from fragrant.layers.tokens import to_tokens, to_volume
 
 
 class ChannelNorm(nn.LayerNorm):
-    """Normalises the C values of every position by themselves; the memory format of the input is kept."""
+    """LayerNorm over the C channels of every position of a volume; the memory format of the input is kept."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, C, T, H, W) -> the same."""
+        """(N, C, T, H, W) -> the same shape"""
         return to_volume(super().forward(to_tokens(x)), like=x)

@@ -13,8 +13,8 @@ def pointwise_conv(in_channels: int, out_channels: int) -> nn.Conv3d:
 
 
 class ConvBlock(nn.Module):
-    """Position from a 3x3x3 depthwise convolution, mixing of neighbours by a 5x5x5 one, then an MLP; each with a
-    residual.
+    """Local block: position from a 3x3x3 depthwise convolution, mixing of neighbours by a 5x5x5 one, then an MLP; each
+    with a residual.
 
     UniFormer (Li et al. 2022), the block of its first two stages ("CBlock"). The norms are BatchNorm.
 
@@ -34,7 +34,7 @@ class ConvBlock(nn.Module):
         self.drop_path = DropPath(drop_path)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, C, T, H, W) -> the same."""
+        """(N, C, T, H, W) -> the same shape"""
         x = x + self.pos_embed(x)
         x = x + self.drop_path(self.conv2(self.attn(self.conv1(self.norm1(x)))))
         return x + self.drop_path(self.mlp(self.norm2(x)))

@@ -9,7 +9,8 @@ from fragrant.layers.autocast import autocast_dtype, autocast_off
 
 
 class DepthwiseConv3d(nn.Conv3d):
-    """One k x k x k filter per channel, padded so that the size stays, or is divided by ``stride`` and rounded up.
+    """Depthwise 3D convolution: one k x k x k filter per channel, padded so that the size stays, or is divided by
+    ``stride`` and rounded up.
 
     Args:
         impl: "auto", "torch" or "triton", see :mod:`fragrant.kernels.depthwise`.

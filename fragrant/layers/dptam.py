@@ -1,5 +1,4 @@
-"""DPTAM, double pooling temporal attention (MIE-Net): which channels count in which frame, seen from all frames
-together."""
+"""DPTAM, double pooling temporal attention (MIE-Net): weights the channels of each frame by what all frames show."""
 
 import torch
 from torch import Tensor, nn
@@ -32,12 +31,12 @@ class DPTAM(nn.Module):
         self.expand = nn.Conv1d(channels // 4, channels, 1, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, C, T, H, W) -> the same, in the memory format of x."""
+        """(N, C, T, H, W) -> the same shape, in the memory format of x."""
         return x * self.scale(x).to(x.dtype)[..., None, None]
 
     def scale(self, x: Tensor) -> Tensor:
-        """(N, C, T, H, W) -> (N, C, T); float32 at least: the norm makes much of the small differences between
-        frames."""
+        """The scale 0..1 of every channel of every frame: (N, C, T, H, W) -> (N, C, T); float32 at least, since the
+        norm amplifies the small differences between frames."""
         with autocast_off(x):
             pooled = x.mean((3, 4), dtype=torch.promote_types(x.dtype, torch.float32))  # (N, C, T)
             pooled = pooled + self.mix(pooled) * self.mix(pooled.mean(2, keepdim=True))

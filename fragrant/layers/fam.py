@@ -22,6 +22,7 @@ from fragrant.kernels.fam import NOISE, gains_by_triton
 from fragrant.kernels.own_backward import applied, one_node, own_backward
 from fragrant.kernels.taps import check_implementation
 from fragrant.layers.autocast import autocast_off
+from fragrant.layers.tokens import need_volume
 
 # frames x columns at work together: a buffer of 1 MB in float32, the fastest of 2^15 .. 2^22
 CPU_WORK_NUMBERS = 1 << 18
@@ -29,11 +30,12 @@ GPU_WORK_NUMBERS = 1 << 25
 
 
 class FAM(nn.Module):
-    """No parameters, and no residual inside.
+    """FAM, the frequency-auxiliary module: scales every frame by the strength of the motion frequency of its index; no
+    parameters, no residual inside.
 
     Args:
         amplitude_exponent: 1 is f^2 * A (the published code), 2 is f^2 * A^2 (the published figure).
-        impl: auto, torch or triton; ``auto`` is Triton's kernels on CUDA for at most 32 frames.
+        impl: auto, torch or triton; ``auto`` takes Triton's kernels on CUDA for at most 32 frames.
 
     Raises:
         UserError: another exponent; KernelError: Triton was asked for and is missing.
@@ -48,7 +50,13 @@ class FAM(nn.Module):
         self.amplitude_exponent, self.impl = amplitude_exponent, check_implementation(impl)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, C, T, H, W) -> the same, in the number and memory format of x; computed in float32 at least."""
+        """Scales every frame of x: (N, C, T, H, W) -> the same shape, in the number and memory format of x; computed in
+        float32 at least.
+
+        Raises:
+            UserError: x has another number of dimensions.
+        """
+        need_volume(x, "FAM")
         with autocast_off(x):
             if gains_by_triton(self.impl, x):
                 return torch.ops.fragrant.frequency_gain(x, self.amplitude_exponent)
@@ -56,7 +64,8 @@ class FAM(nn.Module):
 
     @torch.no_grad()
     def gain(self, x: Tensor) -> Tensor:
-        """The factor f^2 * A^exponent of every number, to look at: (N, C, T, H, W) -> the same."""
+        """The factor f^2 * A^exponent of every value, for inspection: (N, C, T, H, W) -> the same shape."""
+        need_volume(x, "FAM")
         columns, restore = as_columns(x)
         columns = widen(columns)
         gain = Bins(columns, Fourier.for_columns(columns, self.amplitude_exponent)).gain
@@ -68,11 +77,11 @@ class FAM(nn.Module):
 
 @one_node
 class FrequencyGain(torch.autograd.Function):
-    """x * f^2 * A^exponent. Keeps x alone for the backward pass, and transforms it again there."""
+    """FAM's product x * f^2 * A^exponent. Keeps x alone for the backward pass, and transforms it again there."""
 
     @staticmethod
     def forward(ctx, x: Tensor, exponent: int) -> Tensor:
-        """(N, C, T, H, W) -> the same"""
+        """Scales every frame: (N, C, T, H, W) -> the same shape"""
         ctx.save_for_backward(x)
         ctx.exponent = exponent
         columns, restore = as_columns(x)  # (G, T, L)
@@ -85,8 +94,8 @@ class FrequencyGain(torch.autograd.Function):
     @staticmethod
     @own_backward
     def backward(ctx, grad: Tensor) -> tuple[Tensor, None]:
-        """Through the factor x: grad * gain. Through the gain of bin k, which scales the frames k and T - k: see
-        Bins.to_frames."""
+        """Gradient of x. Through the factor x: grad * gain. Through the gain of bin k, which scales the frames k and T
+        - k: see Bins.to_frames."""
         (x,) = ctx.saved_tensors
         columns, restore = as_columns(x)  # (G, T, L)
         grads, _ = as_columns(grad, like=x)
@@ -100,11 +109,10 @@ class FrequencyGain(torch.autograd.Function):
 
 
 class Fourier(NamedTuple):
-    """The transform, for columns of T frames and K = T // 2 bins.
+    """The Fourier transform of columns of T frames to K = T // 2 bins, as a matrix.
 
     rows (2K, T): cosines, then sines, with the frequency folded in.
-    noise (K, K): from the power of all bins to the power that rounding leaves in each.
-    """
+    noise (K, K): from the power of all bins to the power that rounding leaves in each."""
 
     rows: Tensor
     noise: Tensor
@@ -112,7 +120,7 @@ class Fourier(NamedTuple):
 
     @classmethod
     def for_columns(cls, columns: Tensor, exponent: int) -> "Fourier":
-        """For columns (G, T, L)."""
+        """Builds the transform for columns (G, T, L)."""
         num_frames, dtype = columns.shape[1], torch.promote_types(columns.dtype, torch.float32)
         k = torch.arange(1, num_frames // 2 + 1, device=columns.device)
         # whole turns come off while exact
@@ -125,11 +133,10 @@ class Fourier(NamedTuple):
 
 
 class Bins:
-    """Frequencies 1 .. K of columns (g, T, l).
+    """The transformed columns: frequencies 1 .. K of columns (g, T, l), and their gain.
 
     The first frame is taken off, which changes no bin but makes constant columns exactly zero; the gradient of that
-    term vanishes.
-    """
+    term vanishes."""
 
     def __init__(self, columns: Tensor, fourier: Fourier):
         self.fourier, self.num_bins = fourier, columns.shape[1] // 2
@@ -150,12 +157,13 @@ class Bins:
 
 
 def left_product(matrix: Tensor, columns: Tensor) -> Tensor:
-    """(a, b), (g, b, l) -> (g, a, l)"""
+    """Multiplies every group of columns by a matrix from the left: (a, b), (g, b, l) -> (g, a, l)"""
     return torch.bmm(matrix.expand(len(columns), -1, -1), columns)
 
 
 def multiply_frames(frames: Tensor, gain: Tensor, *, out: Tensor) -> Tensor:
-    """out[t] = frames[t] * gain[bin of t]; frame 0 has none: (g, T, l), (g, K, l) -> (g, T, l)"""
+    """Scales frames by the gain of their bins, out[t] = frames[t] * gain[bin of t], frame 0 by zero: (g, T, l), (g, K,
+    l) -> (g, T, l)"""
     num_bins = gain.shape[1]
     out[:, 0] = 0
     torch.mul(frames[:, 1 : num_bins + 1], gain, out=out[:, 1 : num_bins + 1])
@@ -164,7 +172,7 @@ def multiply_frames(frames: Tensor, gain: Tensor, *, out: Tensor) -> Tensor:
 
 
 def fold_frames(frames: Tensor) -> Tensor:
-    """Sums of the frames k and T - k, for k = 1 .. K; frame T / 2 is its own mirror: (g, T, l) -> (g, K, l)"""
+    """Adds up the frames k and T - k, for k = 1 .. K; frame T / 2 is its own mirror: (g, T, l) -> (g, K, l)"""
     num_frames = frames.shape[1]
     pairs = (num_frames - 1) // 2
     folded = frames[:, 1 : num_frames // 2 + 1].clone()
@@ -178,11 +186,10 @@ def mirrored(gain: Tensor, num_frames: int) -> Tensor:
 
 
 def as_columns(x: Tensor, *, like: Tensor | None = None) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
-    """(N, C, T, H, W) -> (G, T, L), a view if x is dense: G = N*C, L = H*W; channels last: G = N, L = H*W*C. And the
-    way back.
+    """Reshapes a volume to columns of frames, (N, C, T, H, W) -> (G, T, L), a view if x is dense: G = N*C, L = H*W;
+    channels last: G = N, L = H*W*C. Also returns the function that reshapes back.
 
-    ``like``: the tensor whose memory format decides (default x).
-    """
+    ``like``: the tensor whose memory format decides (default x)."""
     n, c, t, h, w = x.shape
     like = x if like is None else like
     if like.is_contiguous(memory_format=torch.channels_last_3d) and not like.is_contiguous():

@@ -6,8 +6,8 @@ from torchvision.models.resnet import Bottleneck
 
 
 def shift_in_time(x: Tensor, num_frames: int) -> Tensor:
-    """(N*T, C, H, W) -> the same: the first eighth of the channels from the next frame, the second from the one before,
-    0 at the ends."""
+    """Shifts channels between frames, (N*T, C, H, W) -> the same shape: the first eighth of the channels comes from the
+    next frame, the second from the one before, 0 at the ends."""
     clips = x.unflatten(0, (-1, num_frames))  # (N, T, C, H, W)
     fold = clips.shape[2] // 8
     early, late, rest = clips.split([fold, fold, clips.shape[2] - 2 * fold], 2)
@@ -18,12 +18,12 @@ def shift_in_time(x: Tensor, num_frames: int) -> Tensor:
 
 
 class FrameBottleneck(Bottleneck):
-    """torchvision's bottleneck, built as such; its parts, their names and their initial values are torchvision's.
+    """torchvision's ResNet bottleneck on single frames; its parts, their names and their initial values are
+    torchvision's.
 
     Attributes:
-        temporal: (N, C, T, H, W) -> the same, set from outside, works on the narrow maps between the first and the
-            second
-            convolution; C is ``width``. None: nothing.
+        temporal: a module (N, C, T, H, W) -> the same shape, set from outside, between the first and the second
+            convolution; C is ``width``. None: no such module.
     """
 
     def __init__(self, *args, **kwargs):
@@ -35,7 +35,7 @@ class FrameBottleneck(Bottleneck):
         return self.conv1.out_channels
 
     def seen(self, x: Tensor, num_frames: int) -> Tensor:
-        """What the first convolution sees of the input; (N*T, C, H, W) -> the same."""
+        """Input of the first convolution, from the block's input: (N*T, C, H, W) -> the same shape."""
         return x
 
     def forward(self, x: Tensor, num_frames: int) -> Tensor:

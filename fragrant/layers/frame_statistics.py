@@ -1,4 +1,4 @@
-"""How bright, how contrasted and how varied every frame is: mean, deviation, histogram entropy, on the clip's device.
+"""Statistics of every frame's brightness: mean, standard deviation, histogram entropy, on the clip's device.
 
 The features that the gate of DGAM (Jeong et al., ELLAR, ACCV 2024) decides by. The published code takes them with
 numpy, frame by frame on the CPU; these are the same numbers."""
@@ -33,11 +33,12 @@ def pieces(clips: Tensor) -> Iterator[tuple[slice, slice]]:
 
 @torch.no_grad()
 def frame_statistics(clips: Tensor, names: Sequence[str] = STATISTICS, *, impl: str = "auto") -> Tensor:
-    """(N, C, T, H, W) -> (N, T*S): those of the first frame, then of the second, ... over all C*H*W values of each.
+    """Statistics of every frame over its C*H*W values: (N, C, T, H, W) -> (N, T*S), those of the first frame, then of
+    the second, ...
 
     Args:
-        names: S of mean; std, the unbiased one; entropy, in nats, of ``histogram_counts``. What is not asked for costs
-            nothing.
+        names: S of "mean"; "std", the unbiased one; "entropy" of ``histogram_counts``, in nats. Those not asked for
+            cost nothing.
         impl: auto, torch or triton.
     """
     if passes_by_triton(impl, clips.detach()):
@@ -69,7 +70,7 @@ def _(clips: Tensor, names: str) -> Tensor:
 
 
 def _statistics(frames: Tensor, names: Sequence[str]) -> Tensor:
-    """(F, P) -> (F, S)"""
+    """Statistics of F frames of P values: (F, P) -> (F, S)"""
     mean = frames.mean(1, keepdim=True)
     found = {"mean": mean}
     if "std" in names:
@@ -101,8 +102,8 @@ def histogram_counts(frames: Tensor) -> Tensor:
 
 
 def _count(places: Tensor, length: int) -> Tensor:
-    """How often each of 0 .. length-1 occurs. On a GPU without waiting for it, and the same every time: the counts are
-    whole numbers."""
+    """Counts how often each of 0 .. length-1 occurs. On a GPU without waiting for it, and the same every time: the
+    counts are whole numbers."""
     # torch.export of torch 2.11 expects another type of it
     if places.device.type == "cpu" and not torch.compiler.is_exporting():
         return torch.bincount(places, minlength=length)

@@ -1,5 +1,5 @@
-"""BatchNorm that keeps its statistics: what a batch holds, or how it is spread over processes, no longer changes the
-result."""
+"""Frozen BatchNorm: keeps its statistics, so that neither the content of a batch nor its spread over processes changes
+the result."""
 
 from typing import TypeVar
 
@@ -11,7 +11,7 @@ T = TypeVar("T", bound=nn.Module)
 
 class _KeepsStatistics(nn.Module):
     def train(self: T, mode: bool = True) -> T:
-        """Always in evaluation mode; weight and bias are still trained."""
+        """Keeps the module in evaluation mode, whatever ``mode`` says; weight and bias are still trained."""
         return super().train(False)
 
 

@@ -1,4 +1,5 @@
-"""Fused attention replaced from outside, for those who measure: another implementation, without touching any module."""
+"""Replaces PyTorch's fused attention from outside, for measurements: another implementation, without touching any
+module."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -9,7 +10,7 @@ from torch.overrides import TorchFunctionMode
 
 
 class AttentionAs(TorchFunctionMode):
-    """Within it, ``scaled_dot_product_attention`` is ``attention``, with the same arguments."""
+    """A context in which ``scaled_dot_product_attention`` calls ``attention`` instead, with the same arguments."""
 
     def __init__(self, attention: Callable[..., Tensor]):
         super().__init__()

@@ -28,7 +28,7 @@ PUBLISHED_TAU = 1e-6
 
 
 class Choice(NamedTuple):
-    """What the gate says of every clip: probabilities (N, E), the expert taken (N,), weights (N, E) that the gradient
+    """The gate's choice for every clip: probabilities (N, E), the expert taken (N,), weights (N, E) that the gradient
     flows through."""
 
     probs: Tensor
@@ -37,8 +37,8 @@ class Choice(NamedTuple):
 
 
 class Gate(nn.Module):
-    """Statistics of T frames, S of each, (N, T*S) -> probabilities of E experts (N, E). Layers and their names are the
-    published ones."""
+    """The gate: statistics of T frames, S of each, (N, T*S) -> probabilities of E experts (N, E). Layers and their
+    names are the published ones."""
 
     def __init__(
         self, num_frames: int, num_experts: int, *, num_statistics: int = len(STATISTICS), dropout: float = 0.1
@@ -56,7 +56,7 @@ class Gate(nn.Module):
 
     @staticmethod
     def _norm(norm: nn.BatchNorm1d, x: Tensor) -> Tensor:
-        """A batch of one has no statistics of its own: then the running ones."""
+        """Applies BatchNorm; a batch of one, which has no statistics of its own, takes the running ones."""
         if len(x) > 1:
             return norm(x)
         return F.batch_norm(
@@ -75,10 +75,10 @@ class GammaExperts(nn.Module):
             expected: drawn evenly; the gate learns from an objective that weighs the losses of all experts.
             soft: a mixture of all experts by their probabilities.
         tau: temperature of hard and st_gumbel.
-        statistics: of every frame, that the gate decides by: mean, std, entropy.
+        statistics: those of every frame that the gate decides by: mean, std, entropy.
         fixed: the gamma that every clip gets, whatever the gate says; None = the gate decides.
-        impl: of the passes over the clips: auto, torch or triton; ``auto`` is Triton's kernels on CUDA for clips that
-            need no gradient.
+        impl: implementation of the passes over the clips: auto, torch or triton; ``auto`` takes Triton's kernels on
+            CUDA for clips that need no gradient.
 
     Raises:
         UserError: settings that do not exist, or a clip of another length; KernelError: Triton was asked for and is
@@ -120,11 +120,11 @@ class GammaExperts(nn.Module):
 
     @property
     def exponents(self) -> Tensor:
-        """(E,)"""
+        """Exponents 1 / gamma of the experts, (E,)"""
         return 1 / self.gammas
 
     def choose(self, clips: Tensor) -> Choice:
-        """(N, C, T, H, W) -> the gate's choice. In float32, whatever the clips are in."""
+        """Asks the gate for its choice for clips (N, C, T, H, W). In float32, whatever the clips are in."""
         self._check_length(clips)
         return self._choose(frame_statistics(clips, self.statistics, impl=self.impl))
 
@@ -135,7 +135,7 @@ class GammaExperts(nn.Module):
             )
 
     def _choose(self, statistics: Tensor) -> Choice:
-        """(N, T*S) -> the gate's choice."""
+        """The gate's choice by the statistics of the frames (N, T*S)."""
         with autocast_off(statistics):
             probs = self.gating(statistics)
             if not self.training:
@@ -153,10 +153,10 @@ class GammaExperts(nn.Module):
             return choice._replace(weights=choice.weights + (slope - slope.detach()))
 
     def forward(self, clips: Tensor, expert: Tensor | None = None) -> tuple[Tensor, Choice]:
-        """(N, C, T, H, W) -> brightened clips of the same shape, and the choice.
+        """Brightens clips (N, C, T, H, W); returns the brightened clips of the same shape, and the choice.
 
         Args:
-            expert: (N,) take these; the gate is not asked.
+            expert: (N,) experts to take; the gate is not asked.
         """
         if expert is None and self.fixed is not None:
             expert = torch.full((len(clips),), self.fixed, device=clips.device)
@@ -167,7 +167,7 @@ class GammaExperts(nn.Module):
             return applied(Brighten, clips, choice.weights, self.exponents, not self._mixes(expert)), choice
 
     def _by_triton(self, clips: Tensor, expert: Tensor | None) -> tuple[Tensor, Choice]:
-        """The same; every frame's range is found together with its statistics."""
+        """``forward`` in Triton's kernels; every frame's range is found together with its statistics."""
         if expert is None:
             self._check_length(clips)
         statistics, ranges = torch.ops.fragrant.measure_frames(
@@ -190,15 +190,15 @@ def one_hot(probs: Tensor, expert: Tensor) -> Choice:
 
 
 def stretch(clips: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """(N, C, T, H, W) -> every frame within its own range, 0 .. 1, of the same shape; its darkest value and its range,
-    (N, 1, T, 1, 1)."""
+    """Stretches every frame of (N, C, T, H, W) to 0 .. 1; returns the stretched clips, each frame's darkest value and
+    its range, (N, 1, T, 1, 1)."""
     low, high = clips.amin((1, 3, 4), keepdim=True), clips.amax((1, 3, 4), keepdim=True)
     span = high - low
     return (clips - low).div(span + 1e-5), low, span
 
 
 def brighten(clips: Tensor, exponents: Tensor) -> Tensor:
-    """One expert per clip: (N, C, T, H, W), exponents 1 / gamma (N,) -> the same shape."""
+    """Brightens each clip with one expert: (N, C, T, H, W), exponents 1 / gamma (N,) -> the same shape."""
     share, low, span = stretch(clips)
     exponents = exponents.view(-1, 1, 1, 1, 1)
     if share.requires_grad:  # a root has no slope at 0: there it counts as 0
@@ -210,8 +210,8 @@ def brighten(clips: Tensor, exponents: Tensor) -> Tensor:
 
 
 def products(clips: Tensor, grad: Tensor, exponents: Tensor) -> Tensor:
-    """What each expert would make of the clips, times ``grad``, summed: two tensors (N, C, T, H, W), exponents (E,) ->
-    (N, E)."""
+    """Products of each expert's brightened clips with ``grad``, summed over the clip: two tensors (N, C, T, H, W),
+    exponents (E,) -> (N, E)."""
     share, low, span = stretch(clips)
     logs = share.log2()  # once for all experts: their powers then cost little
     # (N, 1, T, 1, 1) each
@@ -222,11 +222,11 @@ def products(clips: Tensor, grad: Tensor, exponents: Tensor) -> Tensor:
 
 @one_node
 class Brighten(torch.autograd.Function):
-    """``sum_j weights[n, j] * E_j(clips[n])``; where every clip has one expert, of weight 1, that one alone is
-    computed.
+    """Brightens clips by weighted experts: ``sum_j weights[n, j] * E_j(clips[n])``; where every clip has one expert, of
+    weight 1, that one alone is computed.
 
-    (N, C, T, H, W), (N, E), exponents (E,) -> (N, C, T, H, W). The weights' gradient asks what each expert would have
-    made of the clip, piece by piece, so that nothing but the clips is kept."""
+    (N, C, T, H, W), (N, E), exponents (E,) -> (N, C, T, H, W). The weights' gradient computes each expert's brightened
+    clip again, piece by piece, so that nothing but the clips is kept."""
 
     @staticmethod
     def forward(ctx, clips: Tensor, weights: Tensor, exponents: Tensor, one_each: bool) -> Tensor:
@@ -260,7 +260,7 @@ class Brighten(torch.autograd.Function):
 
 
 def mixture(clips: Tensor, weights: Tensor, exponents: Tensor) -> Tensor:
-    """All experts, weighted: the plain form of ``Brighten``."""
+    """Mixture of all experts by their weights, the plain form of ``Brighten``."""
     parts = [
         w.view(-1, 1, 1, 1, 1) * brighten(clips, e.expand(len(clips)))
         for w, e in zip(weights.unbind(1), exponents, strict=True)

@@ -14,7 +14,7 @@ class Hourglass(nn.Module):
 
     Args:
         out_channels: a multiple of the channels.
-        dilation: of the 3 x 3 neighbourhood in the outer frames.
+        dilation: dilation of the 3 x 3 neighbourhood in the outer frames.
         padding: frames of zeros at both ends; 0: two frames fewer come out.
     """
 
@@ -38,10 +38,10 @@ class Hourglass(nn.Module):
 
 
 class HourglassGate(nn.Module):
-    """What moves between the frames decides how much each channel counts.
+    """Gate of H2CN: weights the channels by the motion between the frames.
 
     Args:
-        reduction: channels / channels that the hourglass works on.
+        reduction: channels of the map over channels that the hourglass works on.
     """
 
     def __init__(self, channels: int, *, reduction: int = 16):
@@ -54,7 +54,7 @@ class HourglassGate(nn.Module):
         self.gate_norm = nn.BatchNorm2d(channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, C, T, H, W) -> the same"""
+        """(N, C, T, H, W) -> the same shape"""
         frames = x.shape[2]
         narrow = self.norm(self.reduce(x.transpose(1, 2).flatten(0, 1)))  # (N*T, c, H, W)
         moving = self.hourglass(narrow.unflatten(0, (-1, frames)).transpose(1, 2)).mean((3, 4))  # (N, c, T)

@@ -6,10 +6,10 @@ from torch import Tensor, nn
 
 
 class Mlp(nn.Module):
-    """Wide, GELU (the exact one), narrow; the same for every position.
+    """Two-layer perceptron, applied to every position: to the hidden width, exact GELU, and back.
 
     Args:
-        linear: makes one of the two maps from (in, out): ``nn.Linear`` for tokens, a 1x1x1 convolution for volumes.
+        linear: builds each of the two layers from (in, out): ``nn.Linear`` for tokens, a 1x1x1 convolution for volumes.
     """
 
     def __init__(

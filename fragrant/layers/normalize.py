@@ -1,4 +1,4 @@
-"""Pixel values to the numbers a model sees, on the device: clips travel as uint8."""
+"""Normalisation of pixel values on the device; clips travel there as uint8."""
 
 from collections.abc import Sequence
 
@@ -7,12 +7,12 @@ from torch import Tensor, nn
 
 
 class ClipNormalize(nn.Module):
-    """``(pixels / 255 - mean) / std`` in float32; nothing of it goes into a state dict.
+    """Normalises clips, ``(pixels / 255 - mean) / std`` in float32; the module has no entry in a state dict.
 
     Args:
-        mean: one value per channel of the clip (RGB), of pixels in 0..1.
-        std: likewise.
-        reverse_channels: hand the model BGR.
+        mean: one value per channel (RGB), for pixels in 0..1.
+        std: one value per channel (RGB), for pixels in 0..1.
+        reverse_channels: give the model BGR.
     """
 
     mean: Tensor  # (1, C, 1, 1, 1)
@@ -25,12 +25,13 @@ class ClipNormalize(nn.Module):
             self.register_buffer(name, torch.tensor(values, dtype=torch.float32).view(1, -1, 1, 1, 1), persistent=False)
 
     def forward(self, pixels: Tensor) -> Tensor:
-        """(N, C, T, H, W) uint8 or float, values 0..255 -> the same shape and memory format, float32"""
+        """Normalises pixels: (N, C, T, H, W) uint8 or float, values 0..255 -> the same shape and memory format,
+        float32"""
         clips = pixels.to(torch.float32, copy=True)  # our own copy: the rest works in place
         clips.div_(255).sub_(self.mean).div_(self.std)
         return clips.flip(1) if self.reverse_channels else clips
 
     def undo(self, clips: Tensor) -> Tensor:
-        """What was normalised -> pixel values 0..255, float32"""
+        """Inverts ``forward``: normalised clips -> pixel values 0..255, float32"""
         clips = clips.float().flip(1) if self.reverse_channels else clips.float()
         return (clips * self.std + self.mean) * 255

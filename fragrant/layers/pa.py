@@ -23,7 +23,7 @@ INITS = ("default", "pan")
 
 
 class PA(nn.Module):
-    """Motion maps of every segment of a clip.
+    """PA: motion maps of every segment of a clip, the distances between the responses of neighbouring frames.
 
     Args:
         frames_per_segment: L, at least 2; every segment is by itself, no map crosses its ends.
@@ -47,7 +47,7 @@ class PA(nn.Module):
             nn.init.zeros_(self.conv.bias)
 
     def forward(self, clips: Tensor) -> Tensor:
-        """Clips (N, 3, T*L, H, W), segment after segment -> (N*T, L-1, H, W), at least float32."""
+        """Motion maps of clips: (N, 3, T*L, H, W), segment after segment -> (N*T, L-1, H, W), at least float32."""
         dtype = autocast_dtype(clips) or clips.dtype
         with autocast_off(clips):
             weight = self.conv.weight.to(dtype)
@@ -88,14 +88,14 @@ class ResponseDistance(torch.autograd.Function):
 
 
 def differences(clips: Tensor, frames_per_segment: int) -> Tensor:
-    """Every frame minus the next of its segment: (N, C, T*L, H, W) -> (N*T*(L-1), C, H, W), channels last where the
-    clips are."""
+    """Differences between every frame and the next of its segment: (N, C, T*L, H, W) -> (N*T*(L-1), C, H, W), channels
+    last where the clips are."""
     segments = clips.unflatten(2, (-1, frames_per_segment))  # (N, C, T, L, H, W)
     return (segments[:, :, :, :-1] - segments[:, :, :, 1:]).permute(0, 2, 3, 1, 4, 5).flatten(0, 2)
 
 
 def to_frames(grad: Tensor, clips: Tensor, frames_per_segment: int) -> Tensor:
-    """The gradient of the clips from that of their differences: the way back of ``differences``."""
+    """Gradient of the clips from that of their differences: the backward pass of ``differences``."""
     grad_clips = torch.zeros_like(clips)  # (N, C, T*L, H, W)
     segments = grad_clips.unflatten(2, (-1, frames_per_segment))  # (N, C, T, L, H, W), a view
     # (N, C, T, L-1, H, W)

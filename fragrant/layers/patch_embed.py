@@ -1,13 +1,14 @@
 """A strided convolution that turns a volume into fewer, wider positions."""
 
-import torch
 from torch import Tensor, nn
 
 from fragrant.layers.channel_norm import ChannelNorm
+from fragrant.layers.convolution import Conv3d
 
 
 class PatchEmbed(nn.Module):
-    """Convolution, then LayerNorm over the channels. What the strides leave over at the far edges is dropped.
+    """Patch embedding: convolution, then LayerNorm over the channels. Pixels that the strides leave over at the far
+    edges are dropped.
 
     Args:
         time_kernel: frames that one output frame sees; odd, padded so that every input frame counts.
@@ -20,7 +21,7 @@ class PatchEmbed(nn.Module):
     ):
         super().__init__()
         self.norm = ChannelNorm(out_channels)  # eps 1e-5, unlike the 1e-6 inside the blocks
-        self.proj = nn.Conv3d(
+        self.proj = Conv3d(
             in_channels,
             out_channels,
             kernel_size=(time_kernel, patch_size, patch_size),
@@ -30,8 +31,4 @@ class PatchEmbed(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, T, H, W) -> (N, D, ceil(T / time_stride), H // patch_size, W // patch_size)"""
-        if x.device.type == "cpu" and 1 < x.shape[2] < self.proj.kernel_size[0]:
-            # oneDNN's bfloat16 filter gradient is wrong where a clip is shorter than the filter (seen with torch 2.15)
-            with torch.autocast("cpu", enabled=False):
-                return self.norm(self.proj(x.to(self.proj.weight.dtype)))
         return self.norm(self.proj(x))

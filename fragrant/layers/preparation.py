@@ -1,9 +1,8 @@
-"""What the device makes of pixels before a network sees them: normalised clips, erased in training, in the model's
-memory format.
+"""Preparation of clips on the device before a network sees them: normalised, erased in training, in the model's memory
+format.
 
 On CUDA one Triton kernel does all of it; what is computed is the same as the steps of ``ClipNormalize`` and
-``RandomErasing`` in turn.
-"""
+``RandomErasing`` in turn."""
 
 from collections.abc import Sequence
 
@@ -18,14 +17,14 @@ PIXEL_DTYPES = (torch.uint8, torch.float32, torch.bfloat16, torch.float16)
 
 
 class ClipPreparation:
-    """Pixels (N, C, T, H, W), uint8 or float, 0..255 -> clips of the same shape.
+    """Prepares clips: pixels (N, C, T, H, W), uint8 or float, 0..255 -> normalised clips of the same shape.
 
     Args:
-        normalize: on the device of the pixels.
-        erasing: what is erased of the clips that come with a key.
-        channels_last: of the result, in memory.
-        dtype: of the result; everything is computed in float32 and rounded once.
-        impl: auto, torch or triton; ``auto`` is the Triton kernel on CUDA.
+        normalize: the normalisation, on the device of the pixels.
+        erasing: random erasing of the clips that come with a key.
+        channels_last: whether the result is channels last in memory.
+        dtype: number format of the result; everything is computed in float32 and rounded once.
+        impl: auto, torch or triton; ``auto`` takes the Triton kernel on CUDA.
 
     Raises:
         KernelError: Triton was asked for and is missing.
@@ -44,7 +43,8 @@ class ClipPreparation:
         self.channels_last, self.dtype = channels_last, dtype
 
     def __call__(self, pixels: Tensor, keys: Sequence[str] | None = None) -> Tensor:
-        """``keys``: one per clip; what is erased follows from it alone. None = nothing is."""
+        """Prepares a batch of clips. ``keys``: one per clip, from which alone follows what is erased; None =
+        nothing."""
         if picks_triton(self.impl, pixels, PIXEL_DTYPES) and has_operators("preparation_triton"):
             return self._by_triton(pixels, keys)
         clips = self.normalize(pixels).contiguous(

@@ -30,6 +30,7 @@ from fragrant.kernels.own_backward import applied
 from fragrant.kernels.taps import check_implementation
 from fragrant.layers.autocast import autocast_off
 from fragrant.layers.relation import ApplyKernels, ContractConvolved, CorrelateValues, UnitLength
+from fragrant.layers.tokens import need_volume
 
 TYPES = ("V", "R", "VplusR")
 ORDERS = ("auto", "kernels", "convolutions")
@@ -43,7 +44,7 @@ class RamError(UserError):
 
 
 class RamDims(NamedTuple):
-    """Numbers of channels: d_out = heads * value_dim; latent_dim is what H1 and H2 share."""
+    """RAM's numbers of channels: d_out = heads * value_dim; latent_dim is the dimension that H1 and H2 share."""
 
     heads: int
     key_dim: int
@@ -52,11 +53,10 @@ class RamDims(NamedTuple):
 
 
 def resolve_dims(d_out: int, *, heads: int, key_dim: int, value_dim: int, latent_dim: int) -> RamDims:
-    """The published rule for dims given as 0: value_dim = d_out // heads, then key_dim = value_dim, then latent_dim =
-    key_dim.
+    """Resolves dims given as 0 by the published rule: value_dim = d_out // heads, then key_dim = value_dim, then
+    latent_dim = key_dim.
 
-    If heads does not divide d_out, the module returns fewer channels: heads * (d_out // heads).
-    """
+    If heads does not divide d_out, the module returns fewer channels: heads * (d_out // heads)."""
     given = {"d_out": d_out, "key_dim": key_dim, "value_dim": value_dim, "latent_dim": latent_dim}
     wrong = [f"{name}={value}" for name, value in given.items() if value < 0]
     if heads < 1 or wrong or (value_dim or d_out // heads) < 1:
@@ -84,7 +84,8 @@ def kernels_come_first(dims: RamDims, *, relational_features: bool, on_cpu: bool
 
 
 class RAM(nn.Module):
-    """y (N, h*dv, T, H, W) from x (N, d_in, T, H, W); no residual inside, no bias anywhere.
+    """RAM, the relational attention module: (N, d_in, T, H, W) -> (N, h*dv, T, H, W); no residual inside, no bias
+    anywhere.
 
     State, in the published order and under the published names (dk, dv, dd: key, value, latent dim): P1 (1, dk, dd)
     with kernel type VplusR, I (1, dv, dv) with feature type VplusR, projection.weight, H1.weight (dk*dd, 1, kT, kH, kW)
@@ -95,12 +96,11 @@ class RAM(nn.Module):
     Args:
         heads, key_dim, value_dim, latent_dim: 0 = derived, see :func:`resolve_dims`.
         kernel_size: odd numbers (kT, kH, kW).
-        stride: as published, a number above 1 halves the map (average over 3 x 3 pixels, zeros outside counted),
-            whichever it is.
+        stride: as published, any number above 1 halves the map (average over 3 x 3 pixels, zeros outside counted).
         kernel_type, feature_type: V, R or VplusR.
-        impl: of the sums over taps: auto, torch or triton.
-        order: of the sums: ``kernels`` first, ``convolutions`` first, or ``auto``, the cheaper one. The result is the
-            same.
+        impl: implementation of the sums over taps: auto, torch or triton.
+        order: order of the sums: ``kernels`` first, ``convolutions`` first, or ``auto``, the cheaper one. The result is
+            the same.
 
     Raises:
         RamError: settings that do not fit together; KernelError: Triton was asked for and is missing.
@@ -172,13 +172,18 @@ class RAM(nn.Module):
             )
 
     def _parts(self) -> list[int]:
-        """Channels of q (head by head), k and v in the projection."""
+        """Numbers of channels of q (head by head), k and v in the projection."""
         h, dk, dv, _ = self.dims
         return [h * dk, 0 if self.kernel_type == "V" else dk, dv]
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, d_in, T, H, W) -> (N, h*dv, T, H, W), halved H W with a stride; output channel w*h + head, in the memory
-        format of x."""
+        format of x.
+
+        Raises:
+            UserError: x has another number of dimensions or channels.
+        """
+        need_volume(x, "RAM", self.projection.in_channels)
         parts = self.projection(x).permute(0, 2, 3, 4, 1).split(self._parts(), -1)  # each (N, T, H, W, ...)
         with autocast_off(x):  # from here on in the number format that the projection returned
             v = applied(UnitLength, parts[2])  # (N, T, H, W, dv)
@@ -187,12 +192,15 @@ class RAM(nn.Module):
         return self.pool(y)
 
     def kernels(self, x: Tensor) -> Tensor:
-        """The relational kernel of every position, to look at: (N, d_in, T, H, W) -> (N, T, H, W, h, kT, kH, kW)."""
+        """The relational kernel of every position, for inspection: (N, d_in, T, H, W) -> (N, T, H, W, h, kT, kH,
+        kW)."""
+        need_volume(x, "RAM", self.projection.in_channels)
         q, k, _ = self.projection(x).permute(0, 2, 3, 4, 1).split(self._parts(), -1)
         return (self._coefficients(q, k) @ self._filters(self.H2, q)).unflatten(-1, self.kernel_size)
 
     def _coefficients(self, q: Tensor, k: Tensor) -> Tensor:
-        """(N, T, H, W, h*dk), (N, T, H, W, dk) -> c (N, T, H, W, h, dd)"""
+        """Coefficients c of the relational kernels, from q and k: (N, T, H, W, h*dk), (N, T, H, W, dk) -> (N, T, H, W,
+        h, dd)"""
         q = applied(UnitLength, q.unflatten(-1, (self.dims.heads, -1)))  # (N, T, H, W, h, dk)
         if self.kernel_type == "V":
             return q
@@ -201,7 +209,8 @@ class RAM(nn.Module):
         return applied(ContractConvolved, q, applied(UnitLength, k), filters, offset, False)
 
     def _context(self, coefficients: Tensor, v: Tensor) -> Tensor:
-        """(N, T, H, W, h, dd), (N, T, H, W, dv) -> y (N, T, H, W, h, dv)"""
+        """Relational context y, from the coefficients and v: (N, T, H, W, h, dd), (N, T, H, W, dv) -> (N, T, H, W, h,
+        dv)"""
         features = self.feature_type != "V"
         offset = self.I[0].to(v.dtype) if self.feature_type == "VplusR" else None
         if self._kernels_come_first(v.device):
@@ -219,15 +228,15 @@ class RAM(nn.Module):
         return kernels_come_first(self.dims, relational_features=self.feature_type != "V", on_cpu=device.type == "cpu")
 
     def _filters(self, conv: nn.Conv3d, like: Tensor) -> Tensor:
-        """(D, M)"""
+        """Filters of a depthwise convolution as a matrix (D, M) in the number format of ``like``."""
         return conv.weight.to(like.dtype).flatten(1)
 
     def _filters_per_channel(self, conv: nn.Conv3d, like: Tensor) -> Tensor:
-        """(dv, D, kT, kH, kW): every value channel is convolved with the same D filters."""
+        """Filters for every value channel, (dv, D, kT, kH, kW): all channels are convolved with the same D filters."""
         return conv.weight.to(like.dtype).squeeze(1).expand(self.dims.value_dim, -1, -1, -1, -1)
 
 
 def channels_like(y: Tensor, x: Tensor) -> Tensor:
-    """y (N, C, T, H, W) in the memory format of x."""
+    """Converts y (N, C, T, H, W) to the memory format of x."""
     channels_last = x.is_contiguous(memory_format=torch.channels_last_3d)
     return y.contiguous(memory_format=torch.channels_last_3d if channels_last else torch.contiguous_format)

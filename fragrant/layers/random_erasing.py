@@ -1,4 +1,4 @@
-"""Random erasing (Zhong et al. 2020) of clips on the device: a box of every frame makes way for noise."""
+"""Random erasing (Zhong et al. 2020) of clips on the device: a box of every frame is replaced by noise."""
 
 import math
 import random
@@ -20,13 +20,13 @@ class Box(NamedTuple):
 
 
 class RandomErasing:
-    """Erases one box or several, the same in all frames of a clip.
+    """Random erasing: replaces one box or several by noise, the same boxes in all frames of a clip.
 
     Args:
-        prob: of erasing anything.
+        prob: probability that a clip is erased at all.
         mode: "pixel" = normal noise for every pixel | "rand" = one normal colour per frame and box | "const" = 0, the
             mean colour.
-        max_count: most boxes of a clip; as many as that or fewer are drawn.
+        max_count: largest number of boxes of a clip; as many as that or fewer are drawn.
     """
 
     def __init__(self, prob: float, *, mode: str = "pixel", max_count: int = 1):
@@ -36,7 +36,7 @@ class RandomErasing:
         self.max_count = max_count
 
     def draw(self, height: int, width: int, rng: random.Random) -> list[Box]:
-        """The boxes of one clip."""
+        """Draws the boxes of one clip."""
         if rng.random() > self.prob:
             return []
         count = rng.randint(1, self.max_count) if self.max_count > 1 else 1
@@ -44,7 +44,7 @@ class RandomErasing:
         return [box for box in boxes if box]
 
     def __call__(self, clips: Tensor, keys: Sequence[str]) -> Tensor:
-        """Normalised clips (N, C, T, H, W), in place.
+        """Erases boxes of normalised clips (N, C, T, H, W), in place.
 
         Args:
             keys: one per clip; what is erased and with which noise follows from it alone (the noise of a GPU is not
@@ -80,7 +80,7 @@ class RandomErasing:
 
 
 def _draw_box(height: int, width: int, count: int, rng: random.Random) -> Box | None:
-    """A box smaller than the frame; None when a hundred tries bring none."""
+    """Draws a box smaller than the frame; None when a hundred tries bring none."""
     for _ in range(100):
         pixels = rng.uniform(*AREAS) * height * width / count
         aspect = math.exp(rng.uniform(math.log(ASPECTS[0]), math.log(ASPECTS[1])))

@@ -11,7 +11,7 @@ from torch.utils.checkpoint import checkpoint
 
 @contextmanager
 def frozen_statistics(block: nn.Module) -> Iterator[None]:
-    """BatchNorm still normalises by the batch in here, but its running statistics stay as they are."""
+    """A context in which BatchNorm still normalises by the batch, but its running statistics stay as they are."""
     norms = [module for module in block.modules() if isinstance(module, _BatchNorm)]
     kept = [(norm.momentum, norm.num_batches_tracked) for norm in norms]
     for norm in norms:
@@ -24,11 +24,10 @@ def frozen_statistics(block: nn.Module) -> Iterator[None]:
 
 
 def recompute(block: nn.Module, x: Tensor, *settings) -> Tensor:
-    """``block(x, *settings)``, same result and same gradients, with only ``x`` kept for the backward pass.
+    """Calls ``block(x, *settings)`` with only ``x`` kept for the backward pass; result and gradients stay the same.
 
     Costs one more forward pass of the block. The running statistics of BatchNorm are updated once per step, as
-    without it (the second pass of plain checkpointing would count the batch twice).
-    """
+    without it (the second pass of plain checkpointing would count the batch twice)."""
     if not torch.is_grad_enabled():
         return block(x, *settings)
     if torch.compiler.is_compiling():  # compiled code does not repeat the update of the statistics

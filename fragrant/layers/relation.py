@@ -12,10 +12,10 @@ channels last, (N, T, H, W, ...)."""
 from collections.abc import Iterator
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 from torch.nn.grad import conv3d_input, conv3d_weight
 
+from fragrant.kernels.convolution import conv3d
 from fragrant.kernels.own_backward import one_node, own_backward
 from fragrant.kernels.taps import pick_taps
 
@@ -26,7 +26,8 @@ GPU_STEP_BYTES = 64 << 20
 
 
 def clip_groups(x: Tensor, numbers_per_position: int) -> Iterator[slice]:
-    """Slices of clips (N, T, H, W, ...), so that ``numbers_per_position`` stay within the bytes of a step."""
+    """Yields slices of clips (N, T, H, W, ...) so small that ``numbers_per_position`` stay within the bytes of a
+    step."""
     bytes_per_clip = x.shape[1:4].numel() * numbers_per_position * x.element_size()
     at_once = max(1, (CPU_STEP_BYTES if x.device.type == "cpu" else GPU_STEP_BYTES) // bytes_per_clip)
     for first in range(0, len(x), at_once):
@@ -35,8 +36,8 @@ def clip_groups(x: Tensor, numbers_per_position: int) -> Iterator[slice]:
 
 @one_node
 class UnitLength(torch.autograd.Function):
-    """``u / sqrt(sum u^2 + 1e-6)`` over the last dimension: the published norm, epsilon inside the root. In float32 at
-    least."""
+    """Scales vectors to unit length, ``u / sqrt(sum u^2 + 1e-6)`` over the last dimension: the published norm, epsilon
+    inside the root. In float32 at least."""
 
     @staticmethod
     def forward(ctx, u: Tensor) -> Tensor:
@@ -57,12 +58,11 @@ class UnitLength(torch.autograd.Function):
 
 @one_node
 class ApplyKernels(torch.autograd.Function):
-    """``y[n, h, u] = sum_m kernel[n, h, m] * v[n + m, u]`` with
-    ``kernel[n, h, m] = sum_d coefficients[n, h, d] * filters[d, m]``.
+    """Builds relational kernels and applies them: ``y[n, h, u] = sum_m kernel[n, h, m] * v[n + m, u]`` with ``kernel[n,
+    h, m] = sum_d coefficients[n, h, d] * filters[d, m]``.
 
-    (N, T, H, W, h, d), (N, T, H, W, U), (d, M) -> (N, T, H, W, h, U). Instead of convolutions to a d x U matrix per
-    position.
-    """
+    (N, T, H, W, h, d), (N, T, H, W, U), (d, M) -> (N, T, H, W, h, U). Replaces convolutions to a d x U matrix per
+    position."""
 
     @staticmethod
     def forward(ctx, coefficients: Tensor, v: Tensor, filters: Tensor, size: Size, impl: str) -> Tensor:
@@ -96,11 +96,11 @@ class ApplyKernels(torch.autograd.Function):
 
 @one_node
 class CorrelateValues(torch.autograd.Function):
-    """``y[n, h, w] = sum_m filters[w, m] * s[n, h, m]`` with ``s[n, h, m] = sum_u x[n, h, u] * v[n + m, u]``.
+    """Correlates x with the values around it: ``y[n, h, w] = sum_m filters[w, m] * s[n, h, m]`` with ``s[n, h, m] =
+    sum_u x[n, h, u] * v[n + m, u]``.
 
-    (N, T, H, W, h, U), (N, T, H, W, U), (w, M) -> (N, T, H, W, h, w). Instead of convolutions to a U x w matrix per
-    position.
-    """
+    (N, T, H, W, h, U), (N, T, H, W, U), (w, M) -> (N, T, H, W, h, w). Replaces convolutions to a U x w matrix per
+    position."""
 
     @staticmethod
     def forward(ctx, x: Tensor, v: Tensor, filters: Tensor, size: Size, impl: str) -> Tensor:
@@ -135,13 +135,13 @@ class CorrelateValues(torch.autograd.Function):
 
 @one_node
 class ContractConvolved(torch.autograd.Function):
-    """``y[n, h, :] = x[n, h, :] @ R[n]``, or its transpose, for matrices that a convolution makes at every position:
+    """Multiplies vectors by the matrices that a convolution makes at every position, ``y[n, h, :] = x[n, h, :] @ R[n]``
+    or its transpose:
 
     ``R[n, a, b] = sum_m filters[a, b, m] * z[n + m, a] + offset[a, b]``
 
     (N, T, H, W, h, A), (N, T, H, W, A), (A, B, kT, kH, kW), (A, B) or None -> (N, T, H, W, h, B); transposed: (.., h,
-    B) -> (.., h, A).
-    """
+    B) -> (.., h, A)."""
 
     @staticmethod
     def forward(ctx, x: Tensor, z: Tensor, filters: Tensor, offset: Tensor | None, transposed: bool) -> Tensor:
@@ -184,12 +184,12 @@ class ContractConvolved(torch.autograd.Function):
 
 
 def position_matrices(z: Tensor, filters: Tensor, offset: Tensor | None) -> Tensor:
-    """(n, T, H, W, A), (A, B, kT, kH, kW) -> (p, A, B) for the p = n*T*H*W positions: A channels, each convolved with
-    its own B filters."""
+    """The matrix of every position, A channels each convolved with their own B filters: (n, T, H, W, A), (A, B, kT, kH,
+    kW) -> (p, A, B) for the p = n*T*H*W positions."""
     channels, matrix_width = filters.shape[:2]
     padding = [k // 2 for k in filters.shape[2:]]
     # (n, A*B, T, H, W)
-    planes = F.conv3d(channels_first(z), filters.flatten(0, 1).unsqueeze(1), padding=padding, groups=channels)
+    planes = conv3d(channels_first(z), filters.flatten(0, 1).unsqueeze(1), padding=padding, groups=channels)
     matrices = planes.permute(0, 2, 3, 4, 1).reshape(-1, channels, matrix_width)
     return matrices if offset is None else matrices.add_(offset)
 
@@ -219,26 +219,26 @@ def convolution_gradients(
 
 
 def channels_first(x: Tensor) -> Tensor:
-    """A view: (n, T, H, W, C) -> (n, C, T, H, W)"""
+    """A view with the channels first: (n, T, H, W, C) -> (n, C, T, H, W)"""
     return x.permute(0, 4, 1, 2, 3)
 
 
 def by_position(x: Tensor) -> Tensor:
-    """A view: (n, T, H, W, h, D) -> (n*T*H*W, h, D)"""
+    """A view with one row per position: (n, T, H, W, h, D) -> (n*T*H*W, h, D)"""
     return x.flatten(0, 3)
 
 
 def rows(x: Tensor) -> Tensor:
-    """(n, T, H, W, h, D) -> (n*T*H*W*h, D)"""
+    """Flattens positions and heads to rows: (n, T, H, W, h, D) -> (n*T*H*W*h, D)"""
     return x.flatten(0, -2)
 
 
 def empty(x: Tensor) -> Tensor:
-    """To be filled with the gradient of x; contiguous, whatever x is. What nobody needs stays unfilled; autograd drops
-    it."""
+    """An empty tensor for the gradient of x; contiguous, whatever x is. A gradient that is not needed stays unfilled;
+    autograd drops it."""
     return x.new_empty(x.shape)
 
 
 def wide_zeros(x: Tensor) -> Tensor:
-    """Zeros to add up in: float32 at least."""
+    """Zeros in the shape of x to add up in: float32 at least."""
     return torch.zeros_like(x, dtype=torch.promote_types(x.dtype, torch.float32))

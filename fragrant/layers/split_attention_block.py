@@ -12,7 +12,8 @@ from fragrant.layers.tokens import to_tokens, to_volume
 
 
 class SplitAttentionBlock(nn.Module):
-    """Attention over the frames of a position (``t_attn``), then over the positions of a frame (``attn``), then an MLP.
+    """Global block with split attention: over the frames of a position (``t_attn``), then over the positions of a frame
+    (``attn``), then an MLP.
 
     UniFormer (Li et al. 2022), "SplitSABlock". As published, the residual around the attention over space starts
     before the attention over time: time reaches the output only through what space makes of it.
@@ -54,7 +55,7 @@ class SplitAttentionBlock(nn.Module):
         self.drop_path = DropPath(drop_path)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, C, T, H, W) -> the same."""
+        """(N, C, T, H, W) -> the same shape"""
         num_frames, num_places = x.shape[2], x.shape[3] * x.shape[4]
         x = x + self.pos_embed(x)
         z = to_tokens(x).unflatten(1, (num_frames, num_places))  # (N, T, HW, C)

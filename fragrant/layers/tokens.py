@@ -7,15 +7,29 @@ first, then rows, then columns. In channels_last_3d memory both are the same byt
 import torch
 from torch import Tensor
 
+from fragrant.errors import UserError
+
+
+def need_volume(x: Tensor, layer: str, channels: int | None = None) -> None:
+    """
+    Raises:
+        UserError: x is no (N, C, T, H, W), or has not so many channels.
+    """
+    if x.ndim != 5 or channels not in (None, x.shape[1]):
+        raise UserError(
+            f"{layer} needs a volume (N, {channels or 'C'}, T, H, W), a batch of clips; got the shape {tuple(x.shape)}"
+        )
+
 
 def to_tokens(volume: Tensor) -> Tensor:
-    """(N, C, T, H, W) -> (N, L, C), a view; its memory is contiguous if the volume is channels_last_3d."""
+    """Views a volume as tokens: (N, C, T, H, W) -> (N, L, C); the memory is contiguous if the volume is
+    channels_last_3d."""
     return volume.flatten(2).transpose(1, 2)
 
 
 def to_volume(tokens: Tensor, like: Tensor) -> Tensor:
-    """(N, L, C) -> (N, C, T, H, W): sizes and memory format of ``like``, so that one choice at the input holds
-    throughout."""
+    """Turns tokens into a volume: (N, L, C) -> (N, C, T, H, W) in the sizes and memory format of ``like``, so that one
+    choice at the input holds throughout."""
     volume = tokens.transpose(1, 2).unflatten(2, like.shape[2:])
     if like.is_contiguous(memory_format=torch.channels_last_3d):
         return volume.contiguous(memory_format=torch.channels_last_3d)  # free where the tokens are contiguous

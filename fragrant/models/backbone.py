@@ -1,4 +1,4 @@
-"""What every model of the package has in common."""
+"""The interface and base class of all models."""
 
 from collections.abc import Mapping, Sequence
 
@@ -12,7 +12,8 @@ class ModelError(UserError):
 
 
 def blocks_to_recompute(recompute_blocks: Sequence[int]) -> tuple[int, ...]:
-    """How many of the first blocks of each of the four stages are computed again in the backward pass instead of kept.
+    """Checks how many of the first blocks of each of the four stages are computed again in the backward pass instead of
+    kept.
 
     Raises:
         ModelError: not four numbers.
@@ -38,37 +39,38 @@ class Backbone(nn.Module):
     head_name = "head"
 
     def forward_features(self, clips: Tensor) -> Tensor:
-        """(N, C, T, H, W) -> (N, D, T', H', W')"""
+        """Feature map of clips: (N, C, T, H, W) -> (N, D, T', H', W')"""
         raise NotImplementedError
 
     def forward_head(self, features: Tensor) -> Tensor:
-        """(N, D, T', H', W') -> (N, K)"""
+        """Logits from a feature map: (N, D, T', H', W') -> (N, K)"""
         return self.head(features.mean(dim=(2, 3, 4)))
 
     def forward(self, clips: Tensor) -> Tensor:
-        """(N, C, T, H, W) -> logits (N, K), no softmax in training nor in evaluation."""
+        """Classifies clips: (N, C, T, H, W) -> logits (N, K), no softmax in training nor in evaluation."""
         return self.forward_head(self.forward_features(clips))
 
     @property
     def choices(self) -> dict[str, Sequence[float]]:
-        """What the model decides for every clip by itself, and the values there are: {"gamma": (1.0, 1.5)}; most decide
+        """Names and possible values of what the model decides for every clip: {"gamma": (1.0, 1.5)}; most models decide
         nothing."""
         return {}
 
     def score(self, clips: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        """(N, C, T, H, W) -> logits (N, K), and of each of ``choices`` the value taken for every clip (N,): what a
-        score table holds."""
+        """Scores clips for a score table: (N, C, T, H, W) -> logits (N, K), and of each of ``choices`` the value taken
+        for every clip (N,)."""
         return self(clips), {}
 
     def layout_of(self, state: Mapping[str, Tensor]) -> str:
-        """Who wrote a file, told by the names in it, for the report: "mmaction2"; "" where there is one layout only, or
-        nobody knows."""
+        """Origin of a state dict, told by its key names, for the load report: "mmaction2"; "" where there is one layout
+        only, or it is not known."""
         return ""
 
     def rename_published(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
-        """The state dict of a published file under the names that this model uses; values in, values out."""
+        """Renames the state dict of a published file to the names that this model uses; values in, values out."""
         return state
 
     def timed_parts(self) -> dict[str, list[nn.Module]]:
-        """Name -> modules whose share of a training step tools/benchmark.py shows; none unless a model says so."""
+        """Parts of the model, name -> modules, whose share of a training step tools/benchmark.py shows; none by
+        default."""
         return {}

@@ -1,4 +1,4 @@
-"""The table of models, and the one door to it from a config."""
+"""The registry of models, and the building of a model from a config."""
 
 from collections.abc import Sequence
 
@@ -11,11 +11,11 @@ MODELS = Registry("MODEL.MODEL_NAME")  # name -> function(cfg) -> Backbone; fill
 
 
 def recompute_blocks(cfg: CfgNode) -> Sequence[int]:
-    """How many blocks of each of the four stages are recomputed: MODEL.CHECKPOINT_NUM with MODEL.USE_CHECKPOINT."""
+    """Number of blocks of each of the four stages to recompute: MODEL.CHECKPOINT_NUM with MODEL.USE_CHECKPOINT."""
     return cfg.MODEL.CHECKPOINT_NUM if cfg.MODEL.USE_CHECKPOINT else (0, 0, 0, 0)
 
 
 def build_model(cfg: CfgNode) -> Backbone:
-    """The model that ``MODEL.MODEL_NAME`` names, freshly initialised: float32, contiguous, on the CPU, without stored
-    weights."""
+    """Builds the model that ``MODEL.MODEL_NAME`` names, freshly initialised: float32, contiguous, on the CPU, without
+    stored weights."""
     return MODELS.get(cfg.MODEL.MODEL_NAME)(cfg)

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torchvision.models.video.resnet import Bottleneck, VideoResNet
 
+from fragrant.layers.convolution import Conv3d
 from fragrant.layers.depthwise_conv import DepthwiseConv3d
 from fragrant.layers.recompute import recompute
 from fragrant.models.backbone import Backbone, ModelError, blocks_to_recompute
@@ -37,12 +38,13 @@ class Depthwise(DepthwiseConv3d):
 
     @staticmethod
     def get_downsample_stride(stride: int) -> tuple[int, int, int]:
-        """Stride of the shortcut: time is shortened with space."""
+        """Stride of the shortcut (T, H, W): time is shortened with space."""
         return stride, stride, stride
 
 
 class PointwiseDepthwise(nn.Sequential):
-    """The same for an interaction-preserved block (ip): channels are mixed first, without an activation in between."""
+    """The convolution of an interaction-preserved block (ip): a 1 x 1 x 1 convolution mixes the channels, then
+    ``Depthwise``, without an activation in between."""
 
     def __init__(self, in_channels: int, out_channels: int, mid_channels: int, stride: int = 1, padding: int = 1):
         super().__init__(
@@ -58,9 +60,9 @@ BOTTLENECKS = {"ir": Depthwise, "ip": PointwiseDepthwise}
 
 
 def stem() -> nn.Sequential:
-    """(N, 3, T, H, W) -> (N, 64, T, ceil(H / 4), ceil(W / 4))"""
+    """The first layers of CSN: (N, 3, T, H, W) -> (N, 64, T, ceil(H / 4), ceil(W / 4))"""
     return nn.Sequential(
-        nn.Conv3d(3, 64, (3, 7, 7), stride=(1, 2, 2), padding=(1, 3, 3), bias=False),
+        Conv3d(3, 64, (3, 7, 7), stride=(1, 2, 2), padding=(1, 3, 3), bias=False),
         nn.BatchNorm3d(64),
         nn.ReLU(inplace=True),
         nn.MaxPool3d((1, 3, 3), stride=(1, 2, 2), padding=(0, 1, 1)),
@@ -68,7 +70,8 @@ def stem() -> nn.Sequential:
 
 
 class CSN(Backbone):
-    """Space is halved five times, to 1/32, time three times, to 1/8; all sizes are rounded up.
+    """CSN, the channel-separated 3D ResNet. Space is halved five times, to 1/32, time three times, to 1/8; all sizes
+    are rounded up.
 
     Args:
         num_classes: K; 0 gives an Identity head.
@@ -77,7 +80,7 @@ class CSN(Backbone):
             them).
         pool2: halve time once more, after the first stage; no published model does.
         frozen_bn: BatchNorm keeps its statistics, scales and shifts, as in all published fine-tuning.
-        dropout_rate: before the head.
+        dropout_rate: rate of the dropout before the head.
         recompute_blocks: how many of a stage's first blocks keep no activations for the backward pass.
 
     Raises:
@@ -133,7 +136,7 @@ class CSN(Backbone):
         return self
 
     def forward_features(self, clips: Tensor) -> Tensor:
-        """(N, 3, T, H, W) -> (N, 2048, ceil(T / 8), ceil(H / 32), ceil(W / 32))"""
+        """Feature map of clips: (N, 3, T, H, W) -> (N, 2048, ceil(T / 8), ceil(H / 32), ceil(W / 32))"""
         if clips.ndim != 5 or clips.shape[1] != 3:
             raise ModelError(f"clips must be (N, 3, T, H, W); got a tensor of shape {tuple(clips.shape)}")
         x = self.stem(clips)  # (N, 64, T, H / 4, W / 4)
@@ -144,14 +147,15 @@ class CSN(Backbone):
         return x
 
     def forward_head(self, features: Tensor) -> Tensor:
-        """(N, D, T', H', W') -> (N, K)"""
+        """Logits from a feature map: (N, D, T', H', W') -> (N, K)"""
         return self.head(self.dropout(features.mean(dim=(2, 3, 4))))
 
     def layout_of(self, state: Mapping[str, Tensor]) -> str:
         return layout_of(state)
 
     def rename_published(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
-        """
+        """Renames the state dicts of mmaction2, VMZ and torchvision.
+
         Raises:
             ModelError: the file's network is a CSN of the other kind or another depth: most names would still fit.
         """
@@ -174,8 +178,8 @@ class CSN(Backbone):
 
 # ---------------------------------------------------------------------------------------------------- published layouts
 def layout_of(state: Mapping[str, Tensor]) -> str:
-    """Who wrote a state dict, told by its names: mmaction2, VMZ and torchvision, or this package; "" = somebody
-    else."""
+    """Origin of a state dict, told by its key names: mmaction2, VMZ and torchvision, or this package; "" = not
+    known."""
     if "backbone.conv1.conv.weight" in state:
         return "mmaction2 recogniser"
     if "conv1.conv.weight" in state:
@@ -204,8 +208,8 @@ _RENAMES_IP = [
 
 
 def renamed_csn(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The tensors of any known layout under the names of this package; mmaction2's preprocessing constants are left
-    out."""
+    """Renames a state dict of any known layout to the names of this package; mmaction2's preprocessing constants are
+    left out."""
     is_ip = any(".conv2.1.conv." in key for key in state)
     renames = [(re.compile(pattern), new) for pattern, new in [*_RENAMES, *(_RENAMES_IP if is_ip else _RENAMES_IR)]]
     result = {}
@@ -219,7 +223,8 @@ def renamed_csn(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def network_of(state: Mapping[str, Tensor]) -> str:
-    """``"ir-CSN-152"``, read off the blocks of a renamed state dict; "" where they are those of no known CSN."""
+    """Name of the network that a renamed state dict is of, by its blocks: ``"ir-CSN-152"``; "" where it is no known
+    CSN."""
     firsts = [re.fullmatch(r"layer([1-4])\.\d+\.conv1\.0\.weight", key) for key in state]
     counts = Counter(match[1] for match in firsts if match)
     depths: dict[tuple[int, ...], int] = {blocks: depth for depth, blocks in BLOCKS.items()}

@@ -21,14 +21,14 @@ PUBLISHED_HEADS = ("", "_15", "_20", "_25", "_30")  # behind "fc_cls", in the or
 
 
 class DGAM(Backbone):
-    """A gate looks at the frames' statistics and picks a gamma for every clip; the backbone sees the brightened clip.
+    """DGAM: a gate picks a gamma for every clip by the frames' statistics; the backbone sees the brightened clip.
 
     Args:
-        backbone: built without classes: it gives pooled features.
-        num_frames: of a clip; the gate is made for them.
+        backbone: a model built without classes, which gives pooled features.
+        num_frames: frames of a clip, for which the gate is made.
         heads: "matched" = a classifier for each gamma, "shared" = one for all.
         gammas, select, tau, statistics, fixed: see ``GammaExperts``.
-        frozen: parts of "backbone", "heads", "gate" that keep their weights, in evaluation mode.
+        frozen: which of "backbone", "heads", "gate" keep their weights, in evaluation mode.
         backbone_lr_scale, gate_lr_scale: their learning rates over that of the run, which the heads have.
 
     Raises:
@@ -93,7 +93,8 @@ class DGAM(Backbone):
         return self
 
     def compile(self, *args, **settings) -> None:
-        """The backbone, where the time goes: so ``decide`` and ``score`` are compiled too, not ``forward`` alone."""
+        """Compiles the backbone alone, where the time goes: so ``decide`` and ``score`` are compiled too, not just
+        ``forward``."""
         self.backbone.compile(*args, **settings)
 
     @property
@@ -105,18 +106,20 @@ class DGAM(Backbone):
         return logits, {"gamma": self.experts.gammas[choice.expert]}
 
     def forward(self, clips: Tensor) -> Tensor:
-        """(N, C, T, H, W) -> logits (N, K)"""
+        """Classifies clips: (N, C, T, H, W) -> logits (N, K)"""
         return self.decide(clips)[0]
 
     def decide(self, clips: Tensor, expert: Tensor | None = None) -> tuple[Tensor, Choice]:
-        """(N, C, T, H, W) -> logits (N, K), and what the gate chose; ``expert`` (N,): these, without asking it."""
+        """Classifies clips (N, C, T, H, W): returns logits (N, K) and the gate's choice; ``expert`` (N,) overrides the
+        gate."""
         clips, choice = self.experts(clips, expert=expert)
         return self.classify(self.backbone(clips), choice), choice
 
     def classify(self, pooled: Tensor, choice: Choice) -> Tensor:
-        """(N, D) -> (N, K) by the classifier of each clip's expert; a mixture of experts has a mixture of classifiers.
+        """Logits by the classifier of each clip's expert, (N, D) -> (N, K); a mixture of experts has a mixture of
+        classifiers.
 
-        All of them take part in every step, those that no clip has taken with a gradient of zero, not none: nothing
+        All classifiers take part in every step, those that no clip has taken with a gradient of zero, not none: nothing
         waits for the GPU to tell which, and all processes have gradients of the same tensors. So AdamW decays them too,
         by 1 - rate * decay per step, which the published code, where they have none, does not."""
         if len(self.heads) == 1:
@@ -125,11 +128,12 @@ class DGAM(Backbone):
         return (choice.weights.unsqueeze(-1).to(logits.dtype) * logits).sum(1)
 
     def forward_features(self, clips: Tensor) -> Tensor:
-        """(N, C, T, H, W) -> (N, D, T', H', W') of the brightened clip."""
+        """Feature map of the brightened clips: (N, C, T, H, W) -> (N, D, T', H', W')"""
         return self.backbone.forward_features(self.experts(clips)[0])
 
     def forward_head(self, features: Tensor) -> Tensor:
-        """
+        """Logits from a feature map, where one classifier serves all gammas: (N, D, T', H', W') -> (N, K)
+
         Raises:
             ModelError: the classifier belongs to the expert, which features do not tell.
         """
@@ -145,7 +149,7 @@ class DGAM(Backbone):
 
     # -------------------------------------------------------------------------------- published weights, learning rates
     def optimizer_groups(self) -> list[dict]:
-        """Backbone, classifiers, gate; vectors and tables of position biases do not decay."""
+        """Parameter groups of backbone, classifiers and gate; vectors and tables of position biases do not decay."""
         members: dict[tuple[str, bool], list[nn.Parameter]] = {}
         for name, parameter in self.named_parameters():
             part = {"backbone": "backbone", "heads": "heads"}.get(name.split(".")[0], "gate")
@@ -167,7 +171,7 @@ class DGAM(Backbone):
         return "" if any(key.startswith("experts.") for key in state) else self.backbone.layout_of(state)
 
     def rename_published(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Takes the files of ELLAR's DGAM and of its backbones, whose classifier then serves every gamma."""
+        """Renames the state dicts of ELLAR's DGAM and of its backbones, whose classifier then serves every gamma."""
         if any(key.startswith("experts.") for key in state):
             return state
         ours, rest = {}, {}

@@ -51,7 +51,8 @@ def arrange(
     amplitude_exponent: int,
     ram: dict,
 ) -> list[Insertion]:
-    """The insertions in the order in which a clip meets them; arguments as of :class:`Fragrant`."""
+    """Arranges FAM and RAM as insertions, in the order in which a clip meets them; arguments as of
+    :class:`Fragrant`."""
     check_places("fam_at", fam_at)
     check_places("ram_at", ram_at)
     if len(first) not in (1, len(fam_at)) or any(word not in ("fam", "ram") for word in first):
@@ -88,7 +89,7 @@ class Fragrant(UniFormer):
             fam_at, or
             one for each.
         residual: x + module(x) instead of module(x).
-        amplitude_exponent: of FAM: 1 as in the published code, 2 as in the published figure.
+        amplitude_exponent: exponent of FAM's amplitude: 1 as in the published code, 2 as in the published figure.
         ram: the settings of every RAM, arguments of :class:`RAM` beside its widths.
 
     Raises:

@@ -17,11 +17,10 @@ FRAMES = 5  # of a segment; the middle one is the picture
 
 
 class H2CN(TSM):
-    """TSM on segments of 5 neighbouring frames: a stem that sees all of them, and in every block a gate between the
-    segments.
+    """H2CN, a TSM on segments of 5 neighbouring frames: a stem that sees all of them, and in every block a gate between
+    the segments.
 
-    Sample with DATA.SAMPLING segment, DATA.SEGMENT_LENGTH 5: clips of 5 T frames.
-    """
+    Sample with DATA.SAMPLING segment, DATA.SEGMENT_LENGTH 5: clips of 5 T frames."""
 
     renames = [
         (r"\.layer([1-4])_bak\.", r".layer\1."),
@@ -73,7 +72,7 @@ class H2CN(TSM):
         )
 
     def motion(self, frames: Tensor) -> Tensor:
-        """(M, 3, 5, H, W), M segments -> (M, 64, H / 8, W / 8)"""
+        """Motion features of M segments: (M, 3, 5, H, W) -> (M, 64, H / 8, W / 8)"""
         part, step_1, step_2 = self.short_term, self.short_term["1"], self.short_term["2"]
         assert isinstance(step_1, nn.ModuleDict) and isinstance(step_2, nn.ModuleDict)
         x = F.avg_pool3d(frames, (1, 2, 2))  # (M, 3, 5, H / 2, W / 2)
@@ -83,7 +82,7 @@ class H2CN(TSM):
         return F.max_pool2d(x, 3, stride=2, padding=1)
 
     def stem(self, clips: Tensor) -> tuple[Tensor, int]:
-        """(N, 3, 5*T, H, W) -> (N*T, 64, H / 4, W / 4), T"""
+        """The first layers on every segment: (N, 3, 5*T, H, W) -> (N*T, 64, H / 4, W / 4), and T"""
         if clips.shape[2] % FRAMES:
             raise ModelError(
                 f"H2CN takes clips of a multiple of {FRAMES} frames, the segments; got {clips.shape[2]} frames"

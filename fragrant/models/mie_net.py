@@ -41,14 +41,15 @@ RENAMES = [  # published name -> ours, in this order; a name that is ours alread
 
 
 def rename(key: str) -> str:
-    """The name here of a tensor in a published file."""
+    """Renames a key of a published state dict to the name in this model."""
     for pattern, replacement in RENAMES:
         key = re.sub(pattern, replacement, key)
     return key
 
 
 def spread_over_channels(filters: Tensor, channels: int) -> Tensor:
-    """(O, 3, k, k) of an RGB model -> (O, channels, k, k): the mean of its colours, as published not rescaled."""
+    """Spreads the filters of an RGB model over more input channels: (O, 3, k, k) -> (O, channels, k, k), the mean over
+    the colours, as published not rescaled."""
     return filters.mean(1, keepdim=True).repeat(1, channels, 1, 1)
 
 
@@ -57,14 +58,14 @@ class MieNet(Backbone):
     RGB + DPTAM, TSN.
 
     Args:
-        frames_per_segment: L. A clip is a whole number of segments, T = frames / L; train and test with the same
-            number.
+        frames_per_segment: L. A clip is a whole number of segments, T = frames / L; train and test with the same number
+            of segments.
         fusion: "afm", "concat" (picture and motion maps side by side, as PAN-Lite), "none" (the first frame of a
             segment alone).
-        dptam: DPTAM in every block.
+        dptam: whether every block has DPTAM.
         blocks: blocks of each of the ResNet's four stages.
-        width: of the bottlenecks in the first stage; the published nets have 64.
-        dropout_rate: before the head.
+        width: width of the bottlenecks in the first stage; the published nets have 64.
+        dropout_rate: rate of the dropout before the head.
         consensus: "avg" or "max" of the segments' logits. The published nets take the average.
         partial_bn: the ResNet's BatchNorms except the first keep their statistics, scales and shifts. DPTAM's always
             learn.
@@ -119,7 +120,7 @@ class MieNet(Backbone):
         self.frozen_norms = self._freeze_norms() if partial_bn else []
 
     def stages(self) -> list[list[FrameBottleneck]]:
-        """The blocks, stage by stage."""
+        """The ResNet's blocks, stage by stage."""
         return [list(getattr(self.resnet, f"layer{stage}")) for stage in (1, 2, 3, 4)]
 
     def _widen_first_conv(self, channels: int) -> None:
@@ -141,7 +142,7 @@ class MieNet(Backbone):
 
     # ----------------------------------------------------------------------------------------------------- forward pass
     def images(self, clips: Tensor) -> Tensor:
-        """What the ResNet sees of every segment: (N, 3, T*L, H, W) -> (N*T, C, H, W), C = 3 or 3 + L - 1"""
+        """The ResNet's input image of every segment: (N, 3, T*L, H, W) -> (N*T, C, H, W), C = 3 or 3 + L - 1"""
         pictures = clips[:, :, :: self.frames_per_segment].transpose(1, 2).flatten(0, 1)  # (N*T, 3, H, W)
         if self.pa is None:
             return pictures
@@ -149,7 +150,7 @@ class MieNet(Backbone):
         return self.afm(pictures, maps) if self.afm is not None else torch.cat([pictures, maps], 1)
 
     def forward_features(self, clips: Tensor) -> Tensor:
-        """(N, 3, T*L, H, W) -> (N, D, T, H', W'), H' and W' a 32nd"""
+        """Feature map of clips: (N, 3, T*L, H, W) -> (N, D, T, H / 32, W / 32)"""
         segments = self._checked(clips).shape[2] // self.frames_per_segment
         net = self.resnet
         x = net.maxpool(net.relu(net.bn1(net.conv1(self.images(clips)))))  # (N*T, 64, H / 4, W / 4)
@@ -159,7 +160,7 @@ class MieNet(Backbone):
         return x.unflatten(0, (-1, segments)).transpose(1, 2)  # (N, D, T, H', W')
 
     def forward_head(self, features: Tensor) -> Tensor:
-        """(N, D, T, H', W') -> (N, K): every segment has its logits, the consensus makes them one."""
+        """Logits from a feature map, the consensus over the logits of the segments: (N, D, T, H', W') -> (N, K)"""
         pooled = features.mean((3, 4)).transpose(1, 2)  # (N, T, D)
         return CONSENSUS[self.consensus](self.head(self.dropout(pooled)))
 
@@ -172,7 +173,8 @@ class MieNet(Backbone):
 
     # -------------------------------------------------------------------------------- published weights, learning rates
     def rename_published(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Takes the files of MIE-Net, TSN, TSM, TAM and torchvision. What they carry unused is left out."""
+        """Renames the state dicts of MIE-Net, TSN, TSM, TAM and torchvision; tensors that the model does not use are
+        left out."""
         ours = {rename(key): value for key, value in state.items() if not UNUSED.match(key)}
         conv, channels = ours.get("resnet.conv1.weight"), self.resnet.conv1.in_channels
         if conv is not None and conv.shape[1] == 3 != channels:
@@ -182,7 +184,7 @@ class MieNet(Backbone):
         return ours
 
     def optimizer_groups(self) -> list[dict]:
-        """The published groups of parameters: the rate and the weight decay of a group over those of the run.
+        """The published parameter groups: the learning rate and the weight decay of a group over those of the run.
 
         The new convolution of PA learns faster, the widened first convolution of the ResNet does not: as published.
         What stands in no published group is the mix of AFM, which the published code forgets; here it learns at the

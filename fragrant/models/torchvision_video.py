@@ -1,5 +1,5 @@
-"""torchvision's video classifiers R(2+1)D-18, S3D and MViTv2-S as backbones: its layers, its weights, our feature
-maps."""
+"""torchvision's video classifiers R(2+1)D-18, S3D and MViTv2-S as backbones: its layers and weights behind the
+interface of this package."""
 
 import re
 from collections.abc import Sequence
@@ -21,14 +21,14 @@ KEEP_ALL = (0, 0, 0, 0)  # no block of any stage is recomputed
 
 
 class TorchvisionVideo(Backbone):
-    """One of torchvision's networks without its classifier, ``net``, and a head of ours.
+    """One of torchvision's networks without its classifier, ``net``, and a new head.
 
     Args:
         recompute_blocks: how many blocks of each of the four stages are computed again in the backward pass instead of
             kept.
 
     Attributes:
-        published_head: what the names of the classifier begin with in torchvision's files.
+        published_head: prefix of the classifier's keys in torchvision's files.
     """
 
     published_head: str
@@ -57,11 +57,11 @@ class TorchvisionVideo(Backbone):
         raise NotImplementedError
 
     def parts(self) -> list[nn.Module]:
-        """What runs one after the other, the blocks of the stages among it."""
+        """The modules that run one after the other, the blocks of the stages among them."""
         return [block for stage in self.stages() for block in stage]
 
     def rename_published(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
-        """The names of torchvision's own files; ours stay."""
+        """Renames torchvision's state dicts; the names of this package stay."""
         theirs = re.compile(rf"^{re.escape(self.published_head)}\.")
         renamed = {
             theirs.sub("head.", name) if not name.startswith("net.") else name: value for name, value in state.items()
@@ -98,14 +98,14 @@ class R2Plus1D(TorchvisionVideo):
         return [list(stage) for stage in (self.net.layer1, self.net.layer2, self.net.layer3, self.net.layer4)]
 
     def forward_features(self, clips: Tensor) -> Tensor:
-        """(N, 3, T, H, W) -> (N, 512, T / 8, H / 16, W / 16)"""
+        """Feature map of clips: (N, 3, T, H, W) -> (N, 512, T / 8, H / 16, W / 16)"""
         x = self.net.stem(clips)
         for block, recomputed in zip(self.parts(), self.recomputed, strict=True):
             x = recompute(block, x) if recomputed else block(x)
         return x
 
     def forward_head(self, features: Tensor) -> Tensor:
-        """(N, D, T', H', W') -> (N, K)"""
+        """Logits from a feature map: (N, D, T', H', W') -> (N, K)"""
         return self.head(self.dropout(features.mean((2, 3, 4))))
 
 
@@ -122,7 +122,7 @@ class S3D(TorchvisionVideo):
         super().__init__(net, 1024, num_classes=num_classes, **options)
 
     def stages(self) -> list[list[nn.Module]]:
-        """What stands behind each of the four poolings that halve height and width."""
+        """The modules behind each of the four poolings that halve height and width."""
         parts: list[list[nn.Module]] = [[]]
         for part in self.net.features:
             if isinstance(part, nn.MaxPool3d):
@@ -135,7 +135,7 @@ class S3D(TorchvisionVideo):
         return list(self.net.features)
 
     def forward_features(self, clips: Tensor) -> Tensor:
-        """(N, 3, T, H, W) -> (N, 1024, T / 8, H / 32, W / 32)"""
+        """Feature map of clips: (N, 3, T, H, W) -> (N, 1024, T / 8, H / 32, W / 32)"""
         if clips.ndim != 5 or clips.shape[2] < 7 or min(clips.shape[3:]) < 32:
             raise ModelError(
                 "S3D takes clips (N, 3, T, H, W) of at least 7 frames of 32 x 32 pixels; got shape "
@@ -147,8 +147,8 @@ class S3D(TorchvisionVideo):
         return x
 
     def forward_head(self, features: Tensor) -> Tensor:
-        """(N, D, T', H', W') -> (N, K): the mean over all windows of 2 x 7 x 7, so the middle of a larger map counts
-        more."""
+        """Logits from a feature map: (N, D, T', H', W') -> (N, K), the mean over all windows of 2 x 7 x 7, so the
+        middle of a larger map counts more."""
         window = tuple(map(min, (2, 7, 7), features.shape[2:]))
         return self.head(self.dropout(F.avg_pool3d(features, window, stride=1).mean((2, 3, 4))))
 
@@ -180,7 +180,7 @@ class MViTv2(TorchvisionVideo):
             nn.init.zeros_(self.head.bias)
 
     def stages(self) -> list[list[nn.Module]]:
-        """A stage begins with the block that halves height and width."""
+        """The blocks of the four stages; a stage begins with the block that halves height and width."""
         parts: list[list[nn.Module]] = [[]]
         for block in self.net.blocks:
             if block.pool_skip is not None:
@@ -189,7 +189,7 @@ class MViTv2(TorchvisionVideo):
         return parts
 
     def tokens(self, clips: Tensor) -> tuple[Tensor, tuple[int, int, int]]:
-        """(N, 3, T, H, W) -> class token and the others (N, 1 + L, D), L = T'*H'*W', and (T', H', W')"""
+        """Tokens of clips, the class token first: (N, 3, T, H, W) -> (N, 1 + L, D), L = T'*H'*W', and (T', H', W')"""
         x = self.net.conv_proj(clips)  # (N, C, T / 2, H / 4, W / 4)
         frames, height, width = x.shape[2:]
         size = (frames, height, width)
@@ -199,7 +199,7 @@ class MViTv2(TorchvisionVideo):
         return self.net.norm(x), size
 
     def forward_features(self, clips: Tensor) -> Tensor:
-        """(N, 3, T, H, W) -> (N, 768, T / 2, H / 32, W / 32), without the class token"""
+        """Feature map of clips without the class token: (N, 3, T, H, W) -> (N, 768, T / 2, H / 32, W / 32)"""
         tokens, size = self.tokens(clips)
         return tokens[:, 1:].transpose(1, 2).unflatten(2, size)
 
@@ -207,12 +207,12 @@ class MViTv2(TorchvisionVideo):
         raise ModelError("MViTv2 classifies by its class token, not by its feature map; call the model")
 
     def forward(self, clips: Tensor) -> Tensor:
-        """(N, 3, T, H, W) -> (N, K)"""
+        """Classifies clips: (N, 3, T, H, W) -> logits (N, K)"""
         return self.head(self.dropout(self.tokens(clips)[0][:, 0]))
 
 
 def arguments(cfg: CfgNode) -> dict:
-    """What the config says of each of them."""
+    """The arguments from the config that all three networks take."""
     return dict(
         num_classes=cfg.MODEL.NUM_CLASSES,
         dropout_rate=cfg.MODEL.DROPOUT_RATE,

@@ -24,9 +24,9 @@ class TSM(Backbone):
     """TSM-ResNet-50: 23.9 M parameters with 174 classes; T frames spread over the video (DATA.SAMPLING segment).
 
     Args:
-        blocks: of each of the four stages.
-        width: of the bottlenecks in the first stage.
-        dropout_rate: before the head.
+        blocks: number of blocks of each of the four stages.
+        width: width of the bottlenecks in the first stage.
+        dropout_rate: rate of the dropout before the head.
         recompute_blocks: how many blocks of each stage are computed again in the backward pass instead of kept.
     """
 
@@ -56,12 +56,12 @@ class TSM(Backbone):
         return [list(getattr(self.resnet, f"layer{stage}")) for stage in (1, 2, 3, 4)]
 
     def stem(self, clips: Tensor) -> tuple[Tensor, int]:
-        """(N, 3, T, H, W) -> (N*T, 64, H / 4, W / 4), T"""
+        """The first layers on every frame: (N, 3, T, H, W) -> (N*T, 64, H / 4, W / 4), and T"""
         net, images = self.resnet, clips.transpose(1, 2).flatten(0, 1)  # (N*T, 3, H, W)
         return net.maxpool(net.relu(net.bn1(net.conv1(images)))), clips.shape[2]
 
     def forward_features(self, clips: Tensor) -> Tensor:
-        """(N, 3, T, H, W) -> (N, D, T, H / 32, W / 32)"""
+        """Feature map of clips: (N, 3, T, H, W) -> (N, D, T, H / 32, W / 32)"""
         if clips.ndim != 5 or clips.shape[1] != 3:
             raise ModelError(f"clips must be (N, 3, T, H, W); got a tensor of shape {tuple(clips.shape)}")
         x, num_frames = self.stem(clips)
@@ -71,11 +71,11 @@ class TSM(Backbone):
         return x.unflatten(0, (-1, num_frames)).transpose(1, 2)  # (N, D, T, H', W')
 
     def forward_head(self, features: Tensor) -> Tensor:
-        """(N, D, T, H', W') -> (N, K): the mean of the frames' logits"""
+        """Logits from a feature map, the mean over the frames' logits: (N, D, T, H', W') -> (N, K)"""
         return self.head(self.dropout(features.mean((3, 4)).transpose(1, 2))).mean(1)
 
     def rename_published(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Takes the files of TSM and of torchvision's ResNets."""
+        """Renames the state dicts of TSM and of torchvision's ResNets."""
         renamed = {}
         for name, value in state.items():
             for pattern, replacement in self.renames:

@@ -23,10 +23,9 @@ PLACES = tuple(f"{where}{stage}" for stage in STAGES for where in ("embed", "sta
 
 
 class Insertion(NamedTuple):
-    """One more module in the chain of stages, for models that extend UniFormer.
+    """A module inserted into the chain of stages, for models that extend UniFormer.
 
-    The same module may be inserted at several places, each time under the same name.
-    """
+    The same module may be inserted at several places, each time under the same name."""
 
     place: str  # "embed1" .. "embed4": right after a stage's patch embedding; "stage1" .. "stage4": after its blocks
     name: str  # attribute of the model, and so the prefix of its keys in the state dict: "rsa_attn3"
@@ -35,8 +34,8 @@ class Insertion(NamedTuple):
 
 
 def init_linear(module: nn.Module) -> None:
-    """As published: normal with std 0.02 (cut at +-2, so hardly), bias 0. Convolutions and norms keep PyTorch's
-    defaults."""
+    """Initialises linear layers as published: normal with std 0.02 (cut at +-2, so hardly), bias 0. Convolutions and
+    norms keep PyTorch's defaults."""
     if isinstance(module, nn.Linear):
         nn.init.trunc_normal_(module.weight, std=0.02)
         if module.bias is not None:
@@ -44,8 +43,8 @@ def init_linear(module: nn.Module) -> None:
 
 
 def init_time_attention(module: nn.Module) -> None:
-    """As published: attention over time adds exactly 0 at first, but its values already get a gradient (proj is all
-    ones)."""
+    """Initialises the attention over time as published: it adds exactly 0 at first, but its values already get a
+    gradient (proj is all ones)."""
     if isinstance(module, SplitAttentionBlock):
         for parameter in module.t_attn.parameters():
             nn.init.zeros_(parameter)
@@ -53,7 +52,7 @@ def init_time_attention(module: nn.Module) -> None:
 
 
 def per_stage(name: str, values: float | Sequence) -> tuple:
-    """One value for every stage: four are given, or one for all."""
+    """Expands an argument to one value for every stage: four are given, or one for all."""
     values = tuple(values) if isinstance(values, Sequence) else (values,) * len(STAGES)
     if len(values) != len(STAGES):
         raise ModelError(
@@ -157,14 +156,14 @@ class UniFormer(Backbone):
             self.inserted[place].append((name, residual))
 
     def _at(self, place: str, x: Tensor) -> Tensor:
-        """What is inserted at this place, applied to (N, C, T, H, W) -> the same; usually nothing."""
+        """Applies the modules that are inserted at this place, usually none: (N, C, T, H, W) -> the same shape."""
         for name, residual in self.inserted[place]:
             y = getattr(self, name)(x)
             x = x + y if residual else y
         return x
 
     def forward_features(self, clips: Tensor) -> Tensor:
-        """(N, C, T, H, W) -> (N, D, ceil(T / 2), H // 32, W // 32)"""
+        """Feature map of clips: (N, C, T, H, W) -> (N, D, ceil(T / 2), H // 32, W // 32)"""
         x = self._checked(clips)
         for stage in STAGES:
             x = self._at(f"embed{stage}", getattr(self, f"patch_embed{stage}")(x))  # (N, D, T', H', W') of this stage
@@ -195,7 +194,7 @@ def uniformer_base(**options) -> UniFormer:
 
 
 def uniformer_arguments(cfg: CfgNode) -> dict:
-    """What the config says of UniFormer, also for models that extend it."""
+    """The arguments of UniFormer from the config, also for models that extend it."""
     if cfg.UNIFORMER.REPRESENTATION_SIZE:
         raise ModelError(
             f"UNIFORMER.REPRESENTATION_SIZE {cfg.UNIFORMER.REPRESENTATION_SIZE} is not supported: "

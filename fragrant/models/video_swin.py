@@ -33,8 +33,8 @@ SIZES = {
 
 
 class VideoSwin(Backbone):
-    """Patches of pixels, four stages of attention in shifted windows. Space shrinks to 1/32, time to 1/patch_size[0];
-    both rounded up.
+    """Video Swin Transformer: patches of pixels, four stages of attention in shifted windows. Space shrinks to 1/32,
+    time to 1/patch_size[0]; both rounded up.
 
     Args:
         num_classes: K; 0 gives an Identity head.
@@ -42,7 +42,7 @@ class VideoSwin(Backbone):
         patch_size: frames, rows and columns of a patch.
         window_size: frames, rows and columns of patches that attend to each other.
         drop_path_rate: probability of skipping a branch of the last block; grows linearly from 0 at the first.
-        dropout_rate: before the head.
+        dropout_rate: rate of the dropout before the head.
         frozen_stages: how many of the first stages, with the patch embedding, keep their weights; 4 leaves only norm
             and head. -1: none.
         recompute_blocks: how many of a stage's first blocks keep no activations for the backward pass.
@@ -89,7 +89,7 @@ class VideoSwin(Backbone):
         self.train()  # a fresh module is in training mode: now without its frozen parts
 
     def _frozen(self) -> list[nn.Module]:
-        """``features`` holds a stage, the merging of patches behind it, the next stage, ..."""
+        """The frozen modules. ``features`` holds a stage, the merging of patches behind it, the next stage, ..."""
         return [self.patch_embed, *self.features[: 2 * self.frozen_stages]] if self.frozen_stages >= 0 else []
 
     def train(self, mode: bool = True) -> "VideoSwin":
@@ -99,7 +99,7 @@ class VideoSwin(Backbone):
         return self
 
     def forward_features(self, clips: Tensor) -> Tensor:
-        """(N, 3, T, H, W) -> (N, D, T', H', W')"""
+        """Feature map of clips: (N, 3, T, H, W) -> (N, D, T', H', W')"""
         if clips.ndim != 5 or clips.shape[1] != 3:
             raise ModelError(f"clips must be (N, 3, T, H, W); got a tensor of shape {tuple(clips.shape)}")
         x = self.patch_embed(clips)  # (N, T', H / 4, W / 4, D) of the first stage
@@ -110,12 +110,12 @@ class VideoSwin(Backbone):
         return self.norm(x).permute(0, 4, 1, 2, 3)  # (N, D, T', H', W')
 
     def forward_head(self, features: Tensor) -> Tensor:
-        """(N, D, T', H', W') -> (N, K)"""
+        """Logits from a feature map: (N, D, T', H', W') -> (N, K)"""
         return self.head(self.dropout(features.mean(dim=(2, 3, 4))))
 
     def optimizer_groups(self) -> list[dict]:
-        """Vectors (norms, biases) and position biases do not decay; the published rules mean norms and position
-        biases."""
+        """Parameter groups: vectors (norms, biases) and position biases do not decay; the published rules mean norms
+        and position biases."""
         members: dict[str, list[nn.Parameter]] = {
             "backbone": [],
             "backbone without decay": [],
@@ -154,11 +154,11 @@ def _as_list(value: int | Sequence[int]) -> int | list[int]:
 
 
 def inflate_table(table: Tensor, window_size: Sequence[int]) -> Tensor:
-    """Position biases of an image model (rows, heads) -> (frames * rows, heads), the same for every distance in time.
+    """Inflates the position biases of an image model, (rows, heads) -> (frames * rows, heads), equal for every distance
+    in time.
 
     Another window is resized to this one (bicubic), as published; a table that is no square is left alone, and so does
-    not fit.
-    """
+    not fit."""
     frames, height, width = (2 * size - 1 for size in window_size)
     side = round(len(table) ** 0.5)
     if side * side != len(table):
@@ -171,7 +171,7 @@ def inflate_table(table: Tensor, window_size: Sequence[int]) -> Tensor:
 
 # ---------------------------------------------------------------------------------------------------- published layouts
 def layout_of(state: Mapping[str, Tensor]) -> str:
-    """Who wrote a state dict, told by its names; "" = somebody else."""
+    """Origin of a state dict, told by its key names; "" = not known."""
     if "features.0.0.norm1.weight" in state:
         return "torchvision"
     prefix = "backbone." if "backbone.layers.0.blocks.0.norm1.weight" in state else ""
@@ -196,7 +196,8 @@ _FIXED = re.compile(r"^data_preprocessor\.|\.attn_mask$")  # no weights: follow 
 
 
 def renamed_swin(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The tensors of any known layout under torchvision's names; what follows from the sizes alone is left out."""
+    """Renames a state dict of any known layout to torchvision's names; buffers that follow from the sizes alone are
+    left out."""
     is_image = layout_of(state) == "Swin for images"
     renamed = {}
     for key, value in state.items():
@@ -209,7 +210,7 @@ def renamed_swin(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def video_swin_arguments(cfg: CfgNode) -> dict:
-    """What the config says of Video Swin, also for models that extend it."""
+    """The arguments of Video Swin from the config, also for models that extend it."""
     swin = cfg.SWIN
     if swin.SIZE not in SIZES:
         raise ModelError(f"SWIN.SIZE '{swin.SIZE}' is not known; allowed: {', '.join(SIZES)}")

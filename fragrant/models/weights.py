@@ -1,5 +1,5 @@
-"""Stored weights -> a model: finds the tensors in the file, renames, spreads image filters over time, says what
-fitted."""
+"""Loads stored weights into a model: finds the tensors in the file, renames them, spreads image filters over time,
+reports what fitted."""
 
 import re
 from collections import Counter
@@ -12,13 +12,14 @@ from zipfile import BadZipFile
 
 from torch import Tensor
 
-from fragrant.checkpoint import read_verified
+from fragrant.checkpoint import object_in, read_verified
 from fragrant.errors import UserError
 from fragrant.models.backbone import Backbone, ModelError
 from fragrant.remote import RemoteError, local_path
 
 WRAPPERS = ("model", "model_state", "state_dict")  # where published files keep the tensors, if not at the top
 PREFIXES = ("module.", "_orig_mod.")  # left by DataParallel and torch.compile
+MOST_LEVELS = 30  # of a name that are tried as a prefix
 INFLATIONS = ("repeat", "center", None)
 
 
@@ -28,7 +29,7 @@ class WeightsError(UserError):
 
 @dataclass
 class LoadReport:
-    """What became of every tensor of the file and of the model, by key name."""
+    """Report of loading weights: what became of every tensor of the file and of the model, by key name."""
 
     loaded: list[str]  # now in the model
     missing: list[str]  # of the model, but not loaded: keep their initial values
@@ -53,13 +54,13 @@ class LoadReport:
 
 
 def shortened(names: Iterable[str], most: int = 4) -> str:
-    """``"6: a, b, c, d, ..."``"""
+    """Shortens a list of names for a message: ``"6: a, b, c, d, ..."``"""
     names = list(names)
     return f"{len(names)}: " + ", ".join(names[:most]) + (", ..." if len(names) > most else "")
 
 
 def read_checkpoint(path: str | PathLike) -> Any:
-    """What ``torch.save`` wrote, on the CPU, verified; nothing but tensors and plain values is ever read.
+    """Reads and verifies a file of ``torch.save`` onto the CPU; nothing but tensors and plain values is ever read.
 
     Raises:
         WeightsError: there is no such file, it is damaged, or it holds more than that.
@@ -74,18 +75,13 @@ def read_checkpoint(path: str | PathLike) -> Any:
         return read_verified(path)
     except Exception as error:  # a damaged file raises nearly anything
         damage = error if isinstance(error, BadZipFile) else type(error).__name__
-        unsafe = re.search(r"GLOBAL (\S+)", str(error))
-        reason = (
-            f"holds a Python object ({unsafe[1]}) that could run code and is not read; save the file again with "
-            "tensors alone"
-            if unsafe
-            else f"damaged, or not a PyTorch checkpoint ({damage})"
-        )
+        unsafe = object_in(error)
+        reason = f"holds {unsafe}" if unsafe else f"damaged, or not a PyTorch checkpoint ({damage})"
         raise WeightsError(f"weights '{path}': {reason}") from error
 
 
 def unwrapped(checkpoint: Any, where: str) -> dict[str, Any]:
-    """The state dict of a file: under one of the usual names, or the file as it is."""
+    """Finds the state dict in a checkpoint: under one of the usual names, or the checkpoint as it is."""
     found = checkpoint
     for wrapper in WRAPPERS:
         if isinstance(found, Mapping) and isinstance(found.get(wrapper), Mapping):
@@ -101,7 +97,7 @@ def unwrapped(checkpoint: Any, where: str) -> dict[str, Any]:
 
 
 def renamed(state: Mapping[str, Any], clear_name_patterns: Sequence[str] = ()) -> dict[str, Any]:
-    """The same tensors with every pattern cut out of their names, then without the prefixes of wrappers.
+    """Renames a state dict: cuts every pattern out of the key names, then the prefixes of wrappers.
 
     Raises:
         WeightsError: two names become one.
@@ -123,10 +119,10 @@ def renamed(state: Mapping[str, Any], clear_name_patterns: Sequence[str] = ()) -
 
 
 def inflate(weight: Tensor, num_frames: int, how: str = "repeat") -> Tensor:
-    """(O, I, H, W) or (O, I, T, H, W) -> (O, I, num_frames, H, W) with the same answer to a clip that stands still.
+    """Spreads filters over time, with the same response to a static clip: (O, I, H, W) or (O, I, T, H, W) -> (O, I,
+    num_frames, H, W).
 
-    "repeat" gives every frame an equal share (as published), "center" gives all to the middle frame.
-    """
+    "repeat" gives every frame an equal share (as published), "center" gives all to the middle frame."""
     if weight.ndim == 5:
         weight = weight.sum(2)  # (O, I, H, W)
     if how == "repeat":
@@ -139,7 +135,7 @@ def inflate(weight: Tensor, num_frames: int, how: str = "repeat") -> Tensor:
 
 
 def differs_in_time_only(found: Sequence[int], wanted: Sequence[int]) -> bool:
-    """Filters of the same channels, height and width, but for other (or no) frames."""
+    """Whether two filter shapes have the same channels, height and width, but other (or no) frames."""
     found, wanted = tuple(found), tuple(wanted)
     return len(wanted) == 5 and len(found) in (4, 5) and found[:2] + found[-2:] == wanted[:2] + wanted[-2:]
 
@@ -151,10 +147,10 @@ def matched(
     head_name: str = "head",
     inflation: str | None = "repeat",
 ) -> tuple[dict[str, Tensor], LoadReport]:
-    """The tensors of ``state`` that fit the shapes in ``wanted``, inflated where that helps, and the report.
+    """Selects the tensors of ``state`` that fit the shapes in ``wanted``, inflated where that helps; returns them and
+    the report.
 
-    A head is taken as a whole or, if one of its tensors does not fit, not at all.
-    """
+    A head is taken as a whole or, if one of its tensors does not fit, not at all."""
     is_head = re.compile(re.escape(head_name) + r"\.").match
     fits, report = {}, LoadReport([], [], [], [])
     for key, value in state.items():
@@ -179,14 +175,24 @@ def matched(
     return fits, report
 
 
-def require_most(state: Mapping[str, Any], backbone: Sequence[str], report: LoadReport, where: str) -> None:
-    """Fewer than half of the backbone's tensors: the wrong file, not a partial one.
+def count_fitting(backbone: Sequence[str], report: LoadReport) -> int:
+    loaded = set(report.loaded)
+    return sum(key in loaded for key in backbone)
+
+
+def require_most(
+    state: Mapping[str, Any], backbone: Sequence[str], report: LoadReport, where: str, advice: str = ""
+) -> None:
+    """Checks that at least half of the backbone's tensors were found: with fewer it is the wrong file, not a partial
+    one.
+
+    Args:
+        advice: a way out, for the end of the message.
 
     Raises:
-        WeightsError: with the counts, the first names of both sides, and the prefix that is in the way if that is all.
+        WeightsError: with the counts, and the first names of both sides.
     """
-    loaded = set(report.loaded)
-    fitting = sum(key in loaded for key in backbone)
+    fitting = count_fitting(backbone, report)
     if 2 * fitting >= len(backbone):
         return
     message = (
@@ -198,15 +204,21 @@ def require_most(state: Mapping[str, Any], backbone: Sequence[str], report: Load
         message += (
             f"; other shapes {shortened(f'{key} {found} for {shape}' for key, (found, shape) in report.shapes.items())}"
         )
-    prefixes = Counter(key.removesuffix(name) for key in state for name in backbone if key.endswith(f".{name}"))
-    prefix, hits = max(prefixes.items(), key=lambda item: item[1], default=("", 0))
-    if 2 * hits >= len(backbone):
-        message += f"; without '{prefix}' {hits} names would match: TRAIN.CHECKPOINT_CLEAR_NAME_PATTERN ['{prefix}']"
-    raise WeightsError(message)
+    raise WeightsError(message + advice)
+
+
+def prefix_in_the_way(state: Mapping[str, Any], backbone: Sequence[str]) -> str:
+    """What stands before most of the backbone's names in a file, ``"encoder."``; "" where nothing does."""
+    wanted = set(backbone)
+    prefixes: Counter[str] = Counter()
+    for key in state:
+        starts = [at + 1 for at, character in enumerate(key) if character == "."]
+        prefixes.update(key[:start] for start in starts[:MOST_LEVELS] if key[start:] in wanted)
+    return prefixes.most_common(1)[0][0] if prefixes else ""
 
 
 def renamed_by(model: Backbone, state: dict[str, Any], where: str) -> dict[str, Any]:
-    """The names of ``model``; a model that refuses the file says why, and here also which file."""
+    """Renames a state dict to the names of ``model``; adds the file to the error of a model that refuses it."""
     try:
         return model.rename_published(state)
     except ModelError as error:
@@ -236,13 +248,36 @@ def load_weights(
     if inflation not in INFLATIONS:
         raise ValueError(f"inflation '{inflation}' is not known; allowed: repeat, center, None")
     where = str(where or ("given in memory" if isinstance(source, Mapping) else source))
-    state = unwrapped(source if isinstance(source, Mapping) else read_checkpoint(source), where)
-    state = renamed(state, clear_name_patterns)
-    layout = model.layout_of(state)
-    state = renamed_by(model, state, where)
+    file = unwrapped(source if isinstance(source, Mapping) else read_checkpoint(source), where)
     wanted = {key: tuple(value.shape) for key, value in model.state_dict().items()}
-    fits, report = matched(state, wanted, head_name=model.head_name, inflation=inflation)
-    require_most(state, [key for key in wanted if not key.startswith(f"{model.head_name}.")], report, where)
-    model.load_state_dict(fits, strict=False)
-    report.layout = layout
+    backbone = [key for key in wanted if not key.startswith(f"{model.head_name}.")]
+
+    def fit(patterns: Sequence[str]) -> tuple[dict[str, Any], dict[str, Tensor], LoadReport]:
+        state = renamed(file, patterns)
+        layout = model.layout_of(state)
+        state = renamed_by(model, state, where)
+        fits, report = matched(state, wanted, head_name=model.head_name, inflation=inflation)
+        report.layout = layout
+        return state, fits, report
+
+    state, fits, report = fit(clear_name_patterns)
+    if 2 * count_fitting(backbone, report) < len(backbone):
+        require_most(state, backbone, report, where, _advice(file, state, backbone, clear_name_patterns, fit))
+    try:
+        model.load_state_dict(fits, strict=False)
+    except RuntimeError as error:  # number types that torch cannot turn into the model's
+        raise WeightsError(f"weights '{where}': {' '.join(str(error).split())[:300]}") from error
     return report
+
+
+def _advice(file: Mapping[str, Any], state: Mapping[str, Any], backbone: Sequence[str], patterns, fit) -> str:
+    """The patterns with which the file would fit, tried out; "" where no prefix is in the way."""
+    for prefix in dict.fromkeys([prefix_in_the_way(names, backbone) for names in (state, file)]):
+        longer = [*patterns, prefix]
+        try:
+            count = count_fitting(backbone, fit(longer)[2]) if prefix else 0
+        except UserError:
+            continue
+        if 2 * count >= len(backbone) > 0:
+            return f"; without '{prefix}' {count} names would match: TRAIN.CHECKPOINT_CLEAR_NAME_PATTERN {longer}"
+    return ""

@@ -1,4 +1,4 @@
-"""What one training step minimises."""
+"""Objectives: the losses that a training step minimises, with their mixing of clips and teachers."""
 
 from fragrant.objectives.build import (
     LOSSES,

@@ -1,4 +1,4 @@
-"""From the config to an objective."""
+"""Builds the objective, its loss and its mixing of clips from the config."""
 
 import inspect
 import random
@@ -51,7 +51,11 @@ class Teacher(NamedTuple):
 
 
 def build_loss(cfg) -> Loss:
-    """Raises UserError where MODEL.LOSS_FUNC is not known."""
+    """Builds the loss that MODEL.LOSS_FUNC names.
+
+    Raises:
+        UserError: MODEL.LOSS_FUNC is not known.
+    """
     name, loss = cfg.MODEL.LOSS_FUNC, cfg.LOSS
     settings = {"smoothing": loss.LABEL_SMOOTHING} | ({"focus": loss.FOCAL_GAMMA} if name == "focal" else {})
     return Loss(LOSSES.get(name), class_weights=tuple(loss.CLASS_WEIGHTS), settings=settings)
@@ -70,8 +74,8 @@ def build_mixup(cfg, rng: random.Random) -> Mixup:
 
 
 def build_mix(cfg) -> Mix:
-    """What MIXUP.ENABLE does to the clips and labels of a batch; nothing where it is False. Draws from the module
-    ``random``."""
+    """Builds the mixing of a batch's clips and labels by MIXUP; where MIXUP.ENABLE is False it changes nothing. Draws
+    from the module ``random``."""
     return build_mixup(cfg, PROCESS_RNG) if cfg.MIXUP.ENABLE else unmixed
 
 
@@ -112,7 +116,8 @@ def build_sv_mix(cfg, model: Backbone, rng: random.Random = PROCESS_RNG) -> SvMi
 
 
 def build_enhancement(teacher_cfg) -> Callable[[Tensor], Tensor]:
-    """uint8 pixels (N, C, T, H, W) -> the same, as the teacher's config brightens its clips. Works on the CPU.
+    """Builds the teacher's brightening of clips, by its config: uint8 pixels (N, C, T, H, W) -> the same shape. Works
+    on the CPU.
 
     Raises:
         UserError: the teacher was trained on dark clips.
@@ -135,7 +140,11 @@ def build_enhancement(teacher_cfg) -> Callable[[Tensor], Tensor]:
 
 @OBJECTIVES.register("distill")
 def build_distill(cfg, model: Backbone, teacher: Teacher) -> Distill:
-    """Raises UserError where the teacher knows other classes."""
+    """Builds the distillation objective from a model and its teacher.
+
+    Raises:
+        UserError: the teacher knows other classes.
+    """
     found, wanted = teacher.cfg.MODEL.NUM_CLASSES, cfg.MODEL.NUM_CLASSES
     if found != wanted:
         raise UserError(
@@ -168,13 +177,14 @@ def build_classify(cfg, model: Backbone) -> Classify:
 
 
 def objective_name(cfg, *, taught: bool = False) -> str:
-    """The entry of ``OBJECTIVES`` that a config asks for: by name, or through its keys MIXUP and DISTILL.
+    """Name of the entry of ``OBJECTIVES`` that a config asks for: by TRAIN.OBJECTIVE, or through its keys MIXUP and
+    DISTILL.
 
     Args:
-        taught: there is a teacher at hand, whether DISTILL.CHECKPOINT names it or not.
+        taught: a teacher is given, whether DISTILL.CHECKPOINT names it or not.
 
     Raises:
-        UserError: these two contradict each other.
+        UserError: the keys contradict each other.
     """
     svmix = cfg.MIXUP.ENABLE and cfg.MIXUP.TYPE == "svmix"
     follows = "svmix" if svmix else "distill" if taught or cfg.DISTILL.CHECKPOINT else "classify"
@@ -194,7 +204,7 @@ def build_objective(cfg, model: Backbone, *, teacher: Teacher | None = None) -> 
     What it draws at random comes from this process's own generator, the module ``random``: checkpoints hold its state.
 
     Args:
-        teacher: of DISTILL.CHECKPOINT.
+        teacher: the trained model that DISTILL.CHECKPOINT names; None = no distillation.
 
     Raises:
         UserError: MODEL.LOSS_FUNC or TRAIN.OBJECTIVE is not known, or the teacher does not fit.
@@ -213,8 +223,8 @@ def build_objective(cfg, model: Backbone, *, teacher: Teacher | None = None) -> 
 
 
 def part_to_test(cfg) -> str:
-    """Whose weights a test takes from a checkpoint: what their names in the objective's state begin with; "" = the
-    model's."""
+    """Prefix, in the objective's state, of the weights that a test takes from a checkpoint; "" = those of the model
+    itself."""
     if objective_name(cfg) == "svmix":
         return "teacher." if cfg.SVMIX.EVAL == "teacher" else ""
     return "averaged." if cfg.TRAIN.EMA.ENABLE and cfg.TRAIN.EMA.EVAL == "ema" else ""

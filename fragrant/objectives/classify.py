@@ -11,8 +11,8 @@ from fragrant.objectives.objective import Objective, StepOutput
 
 
 def logged_errors(logits: Tensor, labels: Tensor) -> dict[str, Tensor]:
-    """(N, K), (N,) or (N, K) -> top1_err and top5_err () in percent; of shares, the largest is the label, of several
-    labels any."""
+    """Errors to log, top1_err and top5_err () in percent, of logits (N, K) and labels (N,) or (N, K). The largest entry
+    of a soft label counts as the label; of several labels any."""
     with torch.no_grad():
         if labels.dtype == torch.bool:
             hits = labels.gather(1, logits.topk(min(5, logits.shape[1])).indices)  # (N, 5)
@@ -30,7 +30,7 @@ def unmixed(clips: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
 
 
 class Classify(Objective):
-    """One model, one loss.
+    """Plain classification: one model, one loss.
 
     Args:
         model: (N, C, T, H, W) -> (N, K).
@@ -55,7 +55,7 @@ class Classify(Objective):
         return self.model
 
     def forward(self, clips: Tensor, labels: Tensor) -> StepOutput:
-        """(N, C, T, H, W), (N,) or (N, K) -> loss (), top1_err and top5_err () in percent."""
+        """Loss (), top1_err and top5_err () in percent, of clips (N, C, T, H, W) and labels (N,) or (N, K)."""
         clips, labels = self.mix(clips, labels)
         logits = self.model(clips)  # (N, K)
         return StepOutput(self.loss_fn(logits, labels), logged_errors(logits, labels))

@@ -1,4 +1,4 @@
-"""Knowledge distillation: a trained model tells the one in training what it sees."""
+"""Knowledge distillation: a model learns from the labels and from the probabilities of a trained teacher."""
 
 from collections.abc import Callable
 
@@ -13,17 +13,17 @@ from fragrant.objectives.objective import StepOutput
 
 
 def distillation_loss(logits: Tensor, teacher_logits: Tensor, *, temperature: float) -> Tensor:
-    """(N, K), (N, K) -> (): T^2 * KL(teacher || student) of the softened probabilities (Hinton et al. 2015), mean over
-    the clips."""
+    """Distillation loss T^2 * KL(teacher || student) of the softened probabilities (Hinton et al. 2015), mean over the
+    clips: logits (N, K), (N, K) -> ()."""
     log_probs, wanted = ((x.float() / temperature).log_softmax(-1) for x in (logits, teacher_logits))
     return temperature**2 * F.kl_div(log_probs, wanted, reduction="batchmean", log_target=True)
 
 
 class TeacherInput:
-    """Clips as the student sees them -> as the teacher was trained to see them.
+    """Converts clips as the student sees them to clips as the teacher was trained to see them.
 
     Args:
-        student, teacher: their normalisations.
+        student, teacher: the normalisation of each.
         enhance: uint8 pixels (N, C, T, H, W) -> brighter ones.
     """
 
@@ -36,18 +36,18 @@ class TeacherInput:
         self.student, self.teacher, self.enhance = student, teacher, enhance
 
     def __call__(self, clips: Tensor) -> Tensor:
-        """(N, C, T, H, W) -> the same shape"""
+        """The teacher's clips (N, C, T, H, W) from the student's."""
         pixels = self.student.undo(clips).round().clamp(0, 255).to(torch.uint8)
         return self.teacher(self.enhance(pixels))
 
 
 class Distill(Classify):
-    """(1 - alpha) * the loss against the labels + alpha * the loss against the teacher's probabilities, for the same
-    clips.
+    """Distillation: (1 - alpha) * the loss against the labels + alpha * the loss against the teacher's probabilities,
+    for the same clips.
 
     Args:
-        teacher: on its device; no submodule, so that neither optimiser nor checkpoints see it.
-        teacher_input: the student's clips -> what the teacher gets.
+        teacher: the trained model on its device; it is no submodule, so that neither optimiser nor checkpoints see it.
+        teacher_input: the student's clips -> the teacher's.
         alpha: weight of the teacher, from 0 to 1.
         temperature: softens both probabilities.
     """
@@ -68,7 +68,7 @@ class Distill(Classify):
         self.teacher_input, self.alpha, self.temperature = teacher_input, alpha, temperature
 
     def forward(self, clips: Tensor, labels: Tensor) -> StepOutput:
-        """(N, C, T, H, W), (N,) or (N, K) -> loss (), errors in percent, the two losses."""
+        """Loss (), errors in percent and the two losses, of clips (N, C, T, H, W) and labels (N,) or (N, K)."""
         clips, labels = self.mix(clips, labels)
         with torch.no_grad():
             teacher_logits = self._teacher[0](self.teacher_input(clips))  # (N, K)

@@ -9,24 +9,24 @@ from fragrant.objectives.objective import Objective, StepOutput
 
 
 def frozen_copy(model: nn.Module) -> nn.Module:
-    """The same weights, never trained by gradients."""
+    """Copies a model; the copy's weights are never trained by gradients."""
     return copy.deepcopy(model).requires_grad_(False)
 
 
 @torch.no_grad()
 def move_average(average: nn.Module, model: nn.Module, decay: float) -> None:
-    """Every parameter: decay * average + (1 - decay) * model; two models built alike."""
+    """Moves the average of two models built alike, for every parameter: decay * average + (1 - decay) * model."""
     torch._foreach_lerp_(list(average.parameters()), list(model.parameters()), 1 - decay)
 
 
 class Ema(Objective):
-    """Any objective, and the moving average of its model; BatchNorm statistics are not averaged but taken over.
+    """Any objective with a moving average of its model's weights; BatchNorm statistics are not averaged but taken over.
 
     The average starts as a copy, moves once per optimiser step and is never trained with. A step that was left out
     because it was not finite moves it too: towards the model as it was.
 
     Args:
-        decay: of the average per step; 0.999 remembers about 1000 steps.
+        decay: decay of the average per optimiser step; 0.999 remembers about 1000 steps.
         evaluate: which of the two is ``eval_model``, "ema" or "raw"; the other is scored beside it.
     """
 

@@ -1,8 +1,7 @@
-"""What moves the gate of DGAM: the expected loss of its decision, and a nudge to use all experts.
+"""Objectives for the gate of DGAM: the expected loss of its decision, and a loss that balances the use of its experts.
 
 The model is one with ``experts`` (``GammaExperts``) and ``decide``, as ``DGAM`` is. Formulas: Shazeer et al. 2017
-and Fedus et al. 2021 (balance of a mixture of experts); the published gate has no objective that reaches it.
-"""
+and Fedus et al. 2021 (balance of a mixture of experts); the published gate has no objective that reaches it."""
 
 from collections.abc import Callable
 
@@ -16,8 +15,8 @@ from fragrant.objectives.objective import StepOutput
 
 
 def balance_loss(probs: Tensor, expert: Tensor) -> Tensor:
-    """(N, E), (N,) -> (): E * sum over the experts of mean probability * share of the clips; 1 where all serve alike, E
-    for one alone."""
+    """Balance of the experts: E * sum over the experts of mean probability * share of the clips, 1 where all serve
+    alike, E for one alone. Gate probabilities (N, E), drawn expert (N,) -> ()."""
     shares = torch.nn.functional.one_hot(expert, probs.shape[1]).to(probs.dtype).mean(0)
     return probs.shape[1] * (probs.mean(0) * shares).sum()
 
@@ -44,7 +43,7 @@ class Gated(Classify):
         self.balance = balance
 
     def forward(self, clips: Tensor, labels: Tensor) -> StepOutput:
-        """(N, C, T, H, W), (N,) or (N, K) -> loss (), errors in percent, the mean gamma that was taken."""
+        """Loss (), errors in percent and the mean gamma taken, of clips (N, C, T, H, W) and labels (N,) or (N, K)."""
         clips, labels = self.mix(clips, labels)
         logits, choice = self.model.decide(clips)
         loss = self.loss_fn(logits, labels) + self.balance * balance_loss(choice.probs, choice.expert)
@@ -54,15 +53,16 @@ class Gated(Classify):
 
 
 class ExpectedLoss(Gated):
-    """sum over the experts of (probability * loss of the clip brightened by it): trains the gate alone, everything else
-    is frozen.
+    """Expected loss of the gate, the sum over the experts of (probability * loss of the clip brightened by it): trains
+    the gate alone, everything else is frozen.
 
     The exact gradient of the loss that a gate which draws by its probabilities has on average, classifiers included.
     Every expert's loss comes from a forward pass without a graph: five of them cost about what two steps through the
     backbone do."""
 
     def forward(self, clips: Tensor, labels: Tensor) -> StepOutput:
-        """(N, C, T, H, W), (N,) or (N, K) -> loss (), and of the likeliest expert: errors in percent, mean gamma."""
+        """Loss (), and errors in percent and mean gamma of the likeliest expert, of clips (N, C, T, H, W) and labels
+        (N,) or (N, K)."""
         clips, labels = self.mix(clips, labels)
         probs = self.model.experts.choose(clips).probs  # (N, E)
         with torch.no_grad():

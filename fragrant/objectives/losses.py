@@ -1,4 +1,4 @@
-"""Losses: logits against class numbers or shares of the classes."""
+"""Losses: logits against class numbers or soft labels."""
 
 import torch
 import torch.nn.functional as F
@@ -6,8 +6,8 @@ from torch import Tensor, nn
 
 
 def as_soft_labels(labels: Tensor, num_classes: int, *, smoothing: float = 0.0) -> Tensor:
-    """Class numbers (N,) or shares (N, K) -> (N, K) float32, of which ``smoothing`` is spread over all classes
-    alike."""
+    """Converts class numbers (N,) or soft labels (N, K) to soft labels (N, K) float32, of which ``smoothing`` is spread
+    over all classes alike."""
     soft_labels = F.one_hot(labels, num_classes) if labels.ndim == 1 else labels
     return soft_labels.float() * (1 - smoothing) + smoothing / num_classes
 
@@ -21,10 +21,11 @@ def cross_entropy(
     focus: float = 0.0,
     each: bool = False,
 ) -> Tensor:
-    """(N, K), labels (N,) or (N, K) -> (): mean of -sum(share * log softmax), in float32 whatever the logits are.
+    """Cross-entropy, mean of -sum(label * log softmax): logits (N, K), labels (N,) or (N, K) -> (), in float32 whatever
+    the logits are.
 
     Args:
-        each: return the losses of the clips (N,), of which that is the mean.
+        each: return the losses of the clips (N,) instead of their mean.
         class_weights: (K,); the mean then counts every clip as much as its classes weigh.
         smoothing: share of every label that is spread over all classes.
         focus: gamma of the focal loss (Lin et al. 2017): (1 - p) ** gamma before every term makes easy clips count
@@ -46,11 +47,11 @@ def cross_entropy(
 def binary_cross_entropy(
     logits: Tensor, labels: Tensor, *, class_weights: Tensor | None = None, smoothing: float = 0.0, each: bool = False
 ) -> Tensor:
-    """(N, K), labels (N,) or (N, K) of 0 and 1, several per clip -> (): mean over clips and classes, each class a yes
-    or no.
+    """Binary cross-entropy, mean over clips and classes, each class a yes or no: logits (N, K), labels (N,) or (N, K)
+    of 0 and 1, several per clip -> ().
 
     Args:
-        each: return the losses of the clips (N,), of which that is the mean.
+        each: return the losses of the clips (N,) instead of their mean.
     """
     soft_labels = as_soft_labels(labels, logits.shape[1], smoothing=smoothing)
     if each:
@@ -78,9 +79,9 @@ class Loss(nn.Module):
         self.register_buffer("class_weights", weights, persistent=False)
 
     def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """(N, K), (N,) or (N, K) -> ()"""
+        """Mean loss of logits (N, K) and labels (N,) or (N, K) -> ()"""
         return self.function(logits, labels, class_weights=self.class_weights, **self.settings)
 
     def each(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """(N, K), (N,) or (N, K) -> (N,): the losses of which ``forward`` is the mean."""
+        """Loss of each clip, of which ``forward`` is the mean: logits (N, K), labels (N,) or (N, K) -> (N,)"""
         return self.function(logits, labels, class_weights=self.class_weights, each=True, **self.settings)

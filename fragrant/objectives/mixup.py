@@ -12,7 +12,7 @@ Box = tuple[int, int, int, int]  # rows from, to, columns from, to; of all frame
 
 
 class Mix(NamedTuple):
-    """What happens to one batch: share of the clip itself in the label, and the box that comes from its partner (None:
+    """One draw for a batch: the share of the clip itself in the label, and the box that comes from its partner (None:
     mixup)."""
 
     lam: float
@@ -20,8 +20,8 @@ class Mix(NamedTuple):
 
 
 def cutmix_box(height: int, width: int, lam: float, *, centre: tuple[int, int]) -> Box:
-    """A box of ``1 - lam`` of the area around ``centre`` (row, column), cut off at the border; as published, odd sides
-    lose a pixel."""
+    """The box of CutMix: ``1 - lam`` of the area around ``centre`` (row, column), cut off at the border; as published,
+    odd sides lose a pixel."""
     limits: list[int] = []
     for size, middle in zip((height, width), centre, strict=True):
         half = int(size * math.sqrt(1 - lam)) // 2
@@ -31,13 +31,13 @@ def cutmix_box(height: int, width: int, lam: float, *, centre: tuple[int, int]) 
 
 
 def box_mix(height: int, width: int, lam: float, *, centre: tuple[int, int], correct_lam: bool = True) -> Mix:
-    """CutMix at ``centre``; with ``correct_lam`` the label counts the pixels that are really pasted."""
+    """The draw of CutMix at ``centre``; with ``correct_lam`` the label counts the pixels that are really pasted."""
     top, bottom, left, right = box = cutmix_box(height, width, lam, centre=centre)
     return Mix(1 - (bottom - top) * (right - left) / (height * width) if correct_lam else lam, box)
 
 
 def mix_clips(clips: Tensor, mix: Mix) -> Tensor:
-    """(N, C, T, H, W) -> the same: clip i with clip N-1-i."""
+    """Mixes clip i with clip N-1-i of the batch: (N, C, T, H, W) -> the same shape."""
     partners = clips.flip(0)
     if mix.box is None:
         return clips.lerp(partners, 1 - mix.lam)
@@ -48,7 +48,7 @@ def mix_clips(clips: Tensor, mix: Mix) -> Tensor:
 
 
 def mix_labels(labels: Tensor, mix: Mix, *, num_classes: int, smoothing: float = 0.0) -> Tensor:
-    """Class numbers (N,) or shares (N, K) -> shares (N, K)"""
+    """Mixes the labels of clips i and N-1-i: class numbers (N,) or soft labels (N, K) -> soft labels (N, K)"""
     soft_labels = as_soft_labels(labels, num_classes, smoothing=smoothing)
     return soft_labels.lerp(soft_labels.flip(0), 1 - mix.lam)
 
@@ -57,11 +57,12 @@ class Mixup:
     """Mixup (Zhang et al. 2018) or CutMix (Yun et al. 2019) of whole batches, as SlowFast and UniFormer train with it.
 
     Args:
-        alpha, cutmix_alpha: Beta(alpha, alpha) of the share of the clip itself; 0 = not this kind.
-        prob: that a batch is mixed at all; labels are smoothed anyway.
-        switch_prob: of CutMix, where both kinds are on.
+        alpha, cutmix_alpha: mixup and CutMix draw the share of the clip itself from Beta(alpha, alpha); 0 = not this
+            kind.
+        prob: probability that a batch is mixed at all; labels are smoothed anyway.
+        switch_prob: probability of CutMix, where both kinds are on.
         smoothing: share of every label that is spread over all classes.
-        rng: where every draw comes from.
+        rng: generator of all draws.
     """
 
     def __init__(
@@ -89,6 +90,6 @@ class Mixup:
         return box_mix(height, width, lam, centre=(rng.randrange(height), rng.randrange(width))) if cut else Mix(lam)
 
     def __call__(self, clips: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """(N, C, T, H, W), (N,) or (N, K) -> mixed clips, shares (N, K)"""
+        """Mixes a batch: clips (N, C, T, H, W), labels (N,) or (N, K) -> mixed clips, soft labels (N, K)"""
         mix = self.draw(*clips.shape[-2:])
         return mix_clips(clips, mix), mix_labels(labels, mix, num_classes=self.num_classes, smoothing=self.smoothing)

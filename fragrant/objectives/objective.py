@@ -1,4 +1,4 @@
-"""What the training loop asks of any objective."""
+"""The interface of an objective to the training loop."""
 
 from typing import NamedTuple
 
@@ -17,7 +17,7 @@ class StepOutput(NamedTuple):
 
 
 class Objective(nn.Module):
-    """Everything a training step needs: the model, a loss, a learnable mixer, an EMA teacher.
+    """An objective, everything that a training step needs: the model, a loss, a learnable mixer, an EMA teacher.
 
     All of these are submodules, so that `.to(device)`, the optimiser, checkpoints and DistributedDataParallel, which
     wraps the whole objective, see them. The loop knows this class alone and has no branch for a method.
@@ -31,11 +31,11 @@ class Objective(nn.Module):
     same_graph_every_step = True
 
     def forward(self, clips: Tensor, labels: Tensor) -> StepOutput:
-        """clips (N, C, T, H, W); labels (N,) class numbers or (N, K) shares -> loss (), logged numbers ().
+        """Runs one forward pass: clips (N, C, T, H, W), labels (N,) class numbers or (N, K) soft labels -> loss (),
+        logged numbers ().
 
         Called in train mode under the loop's autocast; called several times per optimiser step with gradient
-        accumulation.
-        """
+        accumulation."""
         raise NotImplementedError
 
     @property
@@ -49,4 +49,4 @@ class Objective(nn.Module):
         return {}
 
     def after_step(self) -> None:
-        """Called once after every optimiser step, whatever the accumulation: an EMA moves here."""
+        """Hook that is called once after every optimiser step, whatever the accumulation: an EMA moves here."""

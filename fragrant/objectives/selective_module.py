@@ -1,4 +1,4 @@
-"""SV-Mix's learnable mixer: what of the partner clip to take, where or when."""
+"""SV-Mix's learnable mixer: which places or frames to take from the partner clip."""
 
 from collections.abc import Mapping
 
@@ -8,15 +8,15 @@ from torch import Tensor, nn
 
 
 class SelectiveModule(nn.Module):
-    """Every place of a clip asks the places of its partner; answers become the partner's share there (SV-Mix, arXiv
-    2309.09534).
+    """Mixer of two clips by cross-attention: every place of a clip attends to the places of its partner, which gives
+    the partner's share there (SV-Mix, arXiv 2309.09534).
 
     One set of weights serves two modes: spatial (the places of one frame of the feature map) and temporal (its frames).
     An extra channel tells both clips which share is wanted.
 
     Args:
         num_features: C of the feature map.
-        dim: width of the questions; None = C.
+        dim: width of the queries; None = C.
         learning: how its parameters are optimised, see ``parameter_groups``.
     """
 
@@ -33,7 +33,8 @@ class SelectiveModule(nn.Module):
         return [{"name": "selective module", "params": list(self.parameters()), **self.learning}]
 
     def forward(self, features: Tensor, lam: float, partner: Tensor, *, temporal: bool) -> Tensor:
-        """Features (N, C, t, h, w), numbers of the partners (N,) -> share of the partner (N, t, h, w), in float32."""
+        """Computes the mask of a mix: features (N, C, t, h, w), numbers of the partners (N,) -> share of the partner
+        (N, t, h, w), in float32."""
         with torch.autocast(features.device.type, enabled=False):
             features = features.float()
             if temporal:

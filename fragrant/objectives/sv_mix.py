@@ -20,14 +20,14 @@ from fragrant.objectives.selective_module import SelectiveModule
 
 
 class Draw(NamedTuple):
-    """Share of the clips themselves, and whom each is mixed with."""
+    """One draw of a mix: the share of the clips themselves, and the partner of each."""
 
     lam: float
     partner: list[int]
 
 
 class Draws(NamedTuple):
-    """One step: the mode, what trains the student, what trains the mixer."""
+    """The draws of one training step: the mode, the draw that trains the student, the draw that trains the mixer."""
 
     temporal: bool
     student: Draw
@@ -43,8 +43,8 @@ def draw(
     alpha_temporal: float = 0.8,
     prob: float = 1.0,
 ) -> Draws:
-    """The draws for ``n`` clips. A step that does not mix (1 - ``prob``) shows the student clean clips; the mixer goes
-    on, in time."""
+    """Draws the mixes for ``n`` clips. A step that does not mix (probability 1 - ``prob``) shows the student clean
+    clips; the mixer still trains, in temporal mode."""
     mixed, temporal = rng.random() < prob, rng.random() >= spatial_prob
     alpha = alpha_temporal if temporal else alpha_spatial
     student = Draw(rng.betavariate(alpha, alpha) if mixed else 1.0, rng.sample(range(n), n))
@@ -52,38 +52,39 @@ def draw(
 
 
 def blend(clips: Tensor, partner: Tensor, mask: Tensor) -> Tensor:
-    """(N, C, T, H, W) with the partner's share (N, t, h, w), each value of it for a box of pixels -> (N, C, T, H, W)"""
+    """Blends clips (N, C, T, H, W) with their partners; the partner's share (N, t, h, w) has one value per box of
+    pixels."""
     mask = F.interpolate(mask[:, None], size=clips.shape[2:], mode="nearest")  # (N, 1, T, H, W)
     return clips.lerp(clips[partner], mask.to(clips.dtype))
 
 
 def own_share(features: Tensor, partner: Tensor, mask: Tensor) -> Tensor:
-    """Features (N, C, t, h, w) -> (N,): of what is salient in the mixed clip, how much is the clip's own."""
+    """Share of the salient content of a mixed clip that is the clip's own: features (N, C, t, h, w) -> (N,)."""
     saliency = features.float().mean(1).flatten(1).softmax(-1).view_as(mask)  # (N, t, h, w), sums to 1
     own, partners = ((part).sum((1, 2, 3)) for part in (saliency * (1 - mask), saliency[partner] * mask))
     return own / (own + partners)
 
 
 def mixed_labels(soft_labels: Tensor, partner: Tensor, lam: Tensor | float) -> Tensor:
-    """Shares (N, K), weight of the own label (N, 1) or one for all -> (N, K)"""
+    """Mixes soft labels (N, K) with those of the partners; ``lam``: weight of the own label, (N, 1) or one for all."""
     return lam * soft_labels + (1 - lam) * soft_labels[partner]
 
 
 def mask_loss(mask: Tensor, lam: float, *, margin: float = 0.1) -> Tensor:
-    """(): how far the mean share of the clips themselves is from ``lam``, beyond a margin."""
+    """Loss () of a mask: how far the mean share of the clips themselves is from ``lam``, beyond a margin."""
     return F.relu((1 - mask.mean() - lam).abs() - margin)
 
 
 def all_but_batch_norms_to_eval(model: nn.Module) -> None:
-    """Dropout and drop path off; BatchNorms stay as they are, those that a model keeps frozen as well."""
+    """Switches dropout and drop path off; BatchNorms keep their mode, also those that a model keeps frozen."""
     for module in model.modules():
         if not isinstance(module, _BatchNorm):
             module.training = False
 
 
 class SvMix(Objective):
-    """The student learns from clips that the mixer mixed; the mixer learns from what the teacher makes of others that
-    it mixed.
+    """SV-Mix: the student learns from clips that the mixer mixed; the mixer learns from the teacher's loss on other
+    mixed clips.
 
     The teacher is the moving average of the student. It gives the mixer its feature maps and is not trained itself, but
     the mixer's gradients flow through it. Student and mixer have no gradient in common.
@@ -91,12 +92,13 @@ class SvMix(Objective):
     Args:
         model: the student, a ``Backbone``; it may return its feature map at any scale.
         mixer: the selective module for its features.
-        draws: number of clips -> what is drawn for a step.
+        draws: number of clips -> the draws of a step.
         lam_margin: shares this close to 0 or 1 mix evenly, without the mixer; of the student's clips only.
-        mask_weight, mask_margin: of the loss that holds the mixer's mean share near the drawn one.
-        decay: of the moving average, once per optimiser step; its BatchNorm statistics come from its own passes.
+        mask_weight, mask_margin: weight and margin of ``mask_loss``, which holds the mixer's mean share near the drawn
+            one.
+        decay: decay of the moving average per optimiser step; its BatchNorm statistics come from its own passes.
         teacher_batch_stats: the teacher's BatchNorms use the statistics of the batch, as published.
-        evaluate: "teacher" or "student": who is validated and tested.
+        evaluate: "teacher" or "student": the model that is validated and tested.
     """
 
     same_graph_every_step = False  # two modes
@@ -143,14 +145,14 @@ class SvMix(Objective):
         return features
 
     def student_mask(self, features: Tensor, step: Draw, partner: Tensor, *, temporal: bool) -> Tensor:
-        """(N, t, h, w)"""
+        """The mask (N, t, h, w) that mixes the student's clips: the partner's share."""
         if min(step.lam, 1 - step.lam) <= self.lam_margin:
             return features.new_full((len(features), *features.shape[2:]), 1 - step.lam, dtype=torch.float32)
         return self.mixer(features, step.lam, partner, temporal=temporal)
 
     def forward(self, clips: Tensor, labels: Tensor) -> StepOutput:
-        """(N, C, T, H, W), (N,) or (N, K) -> loss (), errors of the student in percent, the parts of the loss, share
-        and mask."""
+        """Loss (), the student's errors in percent, the parts of the loss, share and mask, of clips (N, C, T, H, W) and
+        labels (N,) or (N, K)."""
         temporal, student, mixer = self.draws(len(clips))
         soft_labels = as_soft_labels(labels, self.num_classes, smoothing=self.smoothing)  # (N, K)
         partner, mixers_partner = (torch.tensor(step.partner, device=clips.device) for step in (student, mixer))

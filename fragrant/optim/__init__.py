@@ -1,4 +1,4 @@
-"""What moves the weights: parameter groups, optimisers, learning-rate schedules."""
+"""Optimisation of the weights: parameter groups, optimisers, learning-rate schedules."""
 
 from fragrant.optim.build import OPTIMIZERS, build_optimizer, build_schedule, describe_peak
 from fragrant.optim.groups import parameter_groups

@@ -1,4 +1,4 @@
-"""From the config to an optimiser and its learning-rate schedule."""
+"""Builds the optimiser and its learning-rate schedule from the config."""
 
 from collections.abc import Callable
 from functools import partial
@@ -16,12 +16,12 @@ OPTIMIZERS = Registry("SOLVER.OPTIMIZING_METHOD", keys=("SOLVER.OPTIMIZING_METHO
 
 
 def start_momentum_at_zero(optimizer: torch.optim.Optimizer, args: tuple, kwargs: dict) -> None:
-    """A hook before every step: momentum buffers that do not exist yet are zeros.
+    """Sets momentum buffers that do not exist yet to zeros; a hook before every step.
 
-    Fused SGD allocates them at its first step and only fills them if that step is taken: skipped through ``found_inf``,
-    it leaves whatever lay in that memory, and the next step moves the weights by it. From zeros the first step is the
-    same (momentum * 0 + gradient); only with SOLVER.DAMPENING it is damped like all the others, which torch's is not.
-    """
+    Fused SGD allocates them at its first step and only fills them if that step is taken: skipped through
+    ``found_inf``, it leaves whatever lay in that memory, and the next step moves the weights by it. From zeros the
+    first step is the same (momentum * 0 + gradient); only with SOLVER.DAMPENING it is damped like all the others,
+    which torch's is not."""
     for group in optimizer.param_groups:
         for parameter in group["params"]:
             if parameter.grad is not None and optimizer.state[parameter].get("momentum_buffer") is None:
@@ -59,7 +59,7 @@ def adamw(groups: list[dict], solver) -> torch.optim.Optimizer:
 
 
 def build_optimizer(cfg, module: nn.Module) -> torch.optim.Optimizer:
-    """The optimiser of every trainable parameter of ``module``, which lies on its device already.
+    """Builds the optimiser of every trainable parameter of ``module``, which lies on its device already.
 
     All are fused: one kernel for all tensors, and a step with ``optimizer.found_inf`` set to a float32 tensor of 1.0 on
     the parameters' device changes no parameter and no state, so that a non-finite step is skipped without the host
@@ -85,15 +85,15 @@ def build_optimizer(cfg, module: nn.Module) -> torch.optim.Optimizer:
 
 
 def learning_rate_scale(cfg) -> float:
-    """What the learning rates of the config are multiplied by: the machines, or the clips of a step per
-    REFERENCE_BATCH, or 1."""
+    """Factor of the config's learning rates: the number of machines, or the clips of a step per REFERENCE_BATCH, or
+    1."""
     if cfg.SOLVER.AUTO_SCALE_LR:
         return cfg.TRAIN.BATCH_SIZE * cfg.NUM_SHARDS * cfg.TRAIN.ACCUM_STEPS / cfg.SOLVER.REFERENCE_BATCH
     return cfg.NUM_SHARDS if cfg.SOLVER.BASE_LR_SCALE_NUM_SHARDS else 1
 
 
 def describe_peak(cfg) -> str:
-    """``"peak learning rate 0.002 (SOLVER.BASE_LR 0.001 x 2: SOLVER.BASE_LR_SCALE_NUM_SHARDS)"``"""
+    """Describes the peak learning rate, as ``"0.002 (SOLVER.BASE_LR 0.001 x 2: SOLVER.BASE_LR_SCALE_NUM_SHARDS)"``."""
     factor = learning_rate_scale(cfg)
     rule = ""
     if cfg.SOLVER.AUTO_SCALE_LR:
@@ -107,7 +107,8 @@ def describe_peak(cfg) -> str:
 
 
 def build_schedule(cfg) -> Callable[[float], float]:
-    """The learning rate as a function of the fractional epoch; a wrong policy is an error here, not at the first step.
+    """Builds the learning rate as a function of the fractional epoch; a wrong policy is an error here, not at the first
+    step.
 
     All three rates are multiplied by ``learning_rate_scale``: here, the config keeps what was asked for.
 

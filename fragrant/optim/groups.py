@@ -1,4 +1,4 @@
-"""Which parameters learn at which rate and decay how much."""
+"""Parameter groups: which parameters learn at which rate and decay how much."""
 
 from collections.abc import Iterator
 from typing import Protocol, cast
@@ -11,7 +11,7 @@ BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 def parameter_groups(
     model: nn.Module, *, weight_decay: float, bn_weight_decay: float = 0.0, zero_wd_1d: bool = False
 ) -> list[dict]:
-    """The parameter groups of an optimiser: every trainable parameter in exactly one, empty groups left out.
+    """Parameter groups for an optimiser: every trainable parameter in exactly one, empty groups left out.
 
     The rule that the published UniFormer numbers were trained with, first match wins: a parameter of a
     BatchNorm -> ``bn_weight_decay``; a vector or a scalar (bias, LayerNorm, layer scale) with ``zero_wd_1d``
@@ -24,8 +24,7 @@ def parameter_groups(
     (a name of SOLVER.OPTIMIZING_METHOD) and that one's settings.
 
     Every group has an ``lr_scale``: the schedule's learning rate times this is the group's. It is 1.0 by the rule;
-    named groups, layer decay or a learnable mixer change it.
-    """
+    named groups, layer decay or a learnable mixer change it."""
     batch_norm, no_decay, decay = [], [], []
     named = list(named_groups(model, weight_decay))
     seen = {id(parameter) for group in named for parameter in group["params"]}
@@ -50,14 +49,14 @@ def parameter_groups(
 
 
 class NamesItsGroups(Protocol):
-    """A module that decides itself how its parameters learn."""
+    """A module that names the parameter groups of its own parameters."""
 
     def optimizer_groups(self) -> list[dict]: ...
 
 
 def named_groups(model: nn.Module, weight_decay: float) -> Iterator[dict]:
-    """The groups of all modules that name their own, with what is trainable in them; the outermost module decides for
-    its parts."""
+    """Yields the groups of all modules that name their own, with the trainable parameters only; an outer module decides
+    for its parts."""
     decided: set[int] = set()
     for module in model.modules():
         own = {id(parameter) for parameter in module.parameters()}

@@ -6,7 +6,8 @@ import torch
 
 
 class Joint(torch.optim.Optimizer):
-    """The groups of all its parts, one state, one step; its state dict looks like that of a single optimiser.
+    """Several optimisers as one: the groups of all parts, one state, one step; its state dict looks like that of a
+    single optimiser.
 
     Args:
         parts: fused optimisers of different parameters.
@@ -30,7 +31,8 @@ class Joint(torch.optim.Optimizer):
         self._share()
 
     def step(self, closure=None) -> None:  # type: ignore[override]  # no closure can be for all parts
-        """One step of every part, or of none: ``found_inf``, as a Stepper or a GradScaler sets it, counts for all."""
+        """Takes one step of every part, or of none: ``found_inf``, as a Stepper or a GradScaler sets it, counts for
+        all."""
         assert closure is None
         signals = {name: getattr(self, name) for name in ("grad_scale", "found_inf") if hasattr(self, name)}
         for part in self.parts:

@@ -17,7 +17,8 @@ OWN_WARM_UP = {"warmup_times_steps"}
 
 @SCHEDULES.register("cosine")
 def cosine(epoch: float, *, base_lr: float, end_lr: float, start_epoch: float, max_epoch: float, **_: object) -> float:
-    """Half a cosine from ``base_lr`` at ``start_epoch`` down to ``end_lr`` at ``max_epoch``, where it stays.
+    """Cosine schedule: half a cosine from ``base_lr`` at ``start_epoch`` down to ``end_lr`` at ``max_epoch``, where it
+    stays.
 
     Raises:
         UserError: ``end_lr`` is above ``base_lr``.
@@ -32,7 +33,7 @@ def cosine(epoch: float, *, base_lr: float, end_lr: float, start_epoch: float, m
 
 @SCHEDULES.register("steps_with_relative_lrs")
 def relative_steps(epoch: float, *, base_lr: float, steps: Sequence[float], lrs: Sequence[float], **_: object) -> float:
-    """``base_lr * lrs[i]`` from epoch ``steps[i]`` on.
+    """Step schedule: ``base_lr * lrs[i]`` from epoch ``steps[i]`` on.
 
     Raises:
         UserError: the steps do not begin with 0 or do not rise, or are not as many as the rates.
@@ -59,12 +60,11 @@ def warmup_times_steps(
     warmup_start_lr: float,
     **_: object,
 ) -> float:
-    """The relative steps times a warm-up that may go on behind them; the same rate for a whole epoch.
+    """Step schedule times a linear warm-up that may last beyond the first step; the rate is constant within an epoch.
 
     As mmaction2 trains with a LinearLR and a MultiStepLR, both by epoch. Its LinearLR with ``end`` E is full at epoch E
     - 1:
-    ``warmup_epochs`` here is E - 1.
-    """
+    ``warmup_epochs`` here is E - 1."""
     epoch = math.floor(epoch)
     start = warmup_start_lr / base_lr
     warmup = start + (1 - start) * epoch / warmup_epochs if epoch < warmup_epochs else 1.0

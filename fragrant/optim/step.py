@@ -12,7 +12,7 @@ from fragrant.errors import RunStopped
 
 
 def _whole(value: Tensor) -> Tensor:
-    """The value of a tensor that is spread over the ranks (TRAIN.SHARDING); any other tensor itself."""
+    """Gathers a tensor that is spread over the ranks (TRAIN.SHARDING); returns any other tensor itself."""
     return value.full_tensor() if isinstance(value, DTensor) else value
 
 
@@ -24,17 +24,16 @@ class Stepper:
     learns of it one step later, when the answer has long been there.
 
     Args:
-        module: what is trained, as one process has it; its buffers are put back after a bad step.
+        module: the trained module, as one process has it; its buffers are put back after a bad step.
         optimizer: a fused optimiser over parameters of ``module``; groups may carry ``lr_scale``, ``fixed_lr`` and
             ``clip_norm``.
         clip_norm: largest L2 norm of all gradients together, but for groups with a limit of their own; None = no
             clipping.
         accum_steps: batches per optimiser step; an epoch's last group may be smaller.
-        max_bad_steps: so many bad steps in a row stop the run.
-        name_clips: video ids -> text for the message.
-        average_gradients: called before every batch: will its backward pass average the gradients over the ranks? Only
-            the last
-            batch of a step has to.
+        max_bad_steps: number of bad steps in a row that stops the run.
+        name_clips: video ids -> their names, for error messages.
+        average_gradients: called before every batch with whether its backward pass averages the gradients over the
+            ranks; only the last batch of a step has to.
     """
 
     def __init__(
@@ -74,10 +73,10 @@ class Stepper:
         self._question: tuple[Tensor, list[Tensor]] | None = None
 
     def begin(self, lr: float, remaining: int) -> None:
-        """Call before the forward pass of a batch.
+        """Begins a batch; to be called before its forward pass.
 
         Args:
-            lr: the learning rate; that of a group's first batch counts.
+            lr: the learning rate; that of the first accumulated batch counts.
             remaining: batches left in the epoch, this one included.
         """
         if self._ids:  # in the middle of an accumulation group
@@ -91,8 +90,8 @@ class Stepper:
         self._before = [buffer.clone() for buffer in self._buffers]  # small: BatchNorm statistics
 
     def backward(self, loss: Tensor, ids: Tensor) -> bool:
-        """Call after the forward pass; updates the weights when the accumulation group is complete, and says whether it
-        was."""
+        """Runs the backward pass of a batch; updates the weights when the accumulation group is complete, and returns
+        whether it was."""
         self.scaler.scale(loss / self._group_size).backward()
         self._finite = self._finite & loss.detach().isfinite()
         self._ids.append(ids)
@@ -124,7 +123,7 @@ class Stepper:
 
     @staticmethod
     def _clip(parameters: Sequence[Tensor], limit: float | None) -> Tensor:
-        """Scales the gradients down to a norm of ``limit``, if that is not None or 0; their norm before."""
+        """Scales the gradients down to a norm of ``limit``, if that is not None or 0; returns their norm before."""
         parameters = [parameter for parameter in parameters if parameter.grad is not None]
         norm = _whole(
             nn.utils.get_total_norm([parameter.grad for parameter in parameters if parameter.grad is not None])
@@ -134,7 +133,7 @@ class Stepper:
         return norm
 
     def _check_gradients(self) -> None:
-        """Once: other ranks would wait for ever for a gradient that never comes.
+        """Checks once that every parameter gets a gradient: other ranks would wait for ever for one that never comes.
 
         Raises:
             RunStopped: names the parameters.
@@ -150,7 +149,7 @@ class Stepper:
             )
 
     def state_dict(self) -> dict[str, int]:
-        """What a resumed run goes on counting; asks about the last step first."""
+        """Counts that a resumed run continues; waits for the outcome of the last step first."""
         self.flush()
         return {"bad_steps": self.bad_steps, "bad_in_a_row": self.bad_in_a_row}
 
@@ -162,7 +161,7 @@ class Stepper:
             buffer.copy_(torch.where(bad, before, buffer))
 
     def flush(self) -> None:
-        """Learn whether the last finished step was a bad one.
+        """Waits for the outcome of the last finished step, and counts it if it was bad.
 
         Raises:
             RunStopped: too many bad steps in a row.

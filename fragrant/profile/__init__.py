@@ -1,1 +1,1 @@
-"""What a model costs before it runs: parameters, multiply-adds, kept memory; and the table of all configs."""
+"""Cost of a model before it runs: parameters, multiply-adds, kept memory; and the table of all configs."""

@@ -1,4 +1,4 @@
-"""From the config to what its model costs."""
+"""Measures the cost of a config's model."""
 
 from fvcore.common.config import CfgNode
 
@@ -8,7 +8,7 @@ from fragrant.profile.table import ModelCost
 
 
 def build_cost(cfg: CfgNode, path: str) -> ModelCost:
-    """What the model of a config costs; ``path`` of the config, for tables."""
+    """Cost of a config's model. ``path``: path of the config, for tables."""
     size = cfg.DATA.TRAIN_CROP_SIZE
     clip_shape = (cfg.DATA.INPUT_CHANNEL_NUM[0], cfg.DATA.NUM_FRAMES, size, size)
     return ModelCost(path, cfg.MODEL.MODEL_NAME, clip_shape, stages(build_model(cfg), clip_shape))

@@ -1,4 +1,4 @@
-"""Where a model's parameters, multiply-adds and activation memory lie: one row per part."""
+"""A model's parameters, multiply-adds and activation memory by part."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -20,8 +20,8 @@ class Stage(NamedTuple):
 
 
 class _FusedAttention(torch.autograd.Function):
-    """Keeps what fused attention keeps: on the meta device PyTorch takes the plain form, whose attention matrices
-    nobody stores."""
+    """Attention that keeps what the fused kernel keeps: on the meta device PyTorch takes the plain form, whose
+    attention matrices a real run never stores."""
 
     @staticmethod
     def forward(ctx, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
@@ -38,8 +38,8 @@ def _fused_attention(q: Tensor, k: Tensor, v: Tensor, *_, **__) -> Tensor:
 
 
 def stages(model: nn.Module, clip_shape: Sequence[int]) -> list[Stage]:
-    """One row per direct child in the order of use, what belongs to none last as "(rest)"; their sums are those of the
-    model.
+    """Measures a model by part: one row per direct child in the order of use, what belongs to none last as "(rest)";
+    the rows add up to the model.
 
     Costs one forward pass for the multiply-adds; what is kept is counted on PyTorch's meta device, where nothing is
     computed. The model is moved there and is of no further use."""
@@ -65,7 +65,7 @@ def stages(model: nn.Module, clip_shape: Sequence[int]) -> list[Stage]:
 
 
 def _of_part(macs: dict[str, int], name: str) -> int:
-    """Of a module that is called itself, or of the entries of a list, which is not."""
+    """Multiply-adds of a part: of a module that is called itself, or of the entries of a list, which is not."""
     if macs.get(name):
         return macs[name]
     depth = name.count(".") + 1
@@ -75,7 +75,8 @@ def _of_part(macs: dict[str, int], name: str) -> int:
 def _forward(
     model: nn.Module, clips: Tensor, parts: Sequence[str], *, attention: Callable = _fused_attention
 ) -> tuple[dict[str, int], dict[str, tuple[int, ...]]]:
-    """Bytes kept for the backward pass, and the shape of the output, by part ("" = outside of all)."""
+    """Runs a forward pass: bytes kept for the backward pass, and the shape of the output, by part ("" = outside of
+    all)."""
     kept: dict[str, int] = {}
     outputs: dict[str, tuple[int, ...]] = {}
     current = [""]
@@ -103,7 +104,8 @@ def _forward(
 def _watched(
     model: nn.Module, parts: Sequence[str], current: list[str], outputs: dict[str, tuple[int, ...]]
 ) -> Iterator[None]:
-    """``current[-1]`` is the part that runs; ``outputs`` gets the shape of what each returned last."""
+    """A context that follows a forward pass: ``current[-1]`` is the part that runs, ``outputs`` gets the shape of each
+    part's last output."""
     hooks = []
 
     def leave(part: str, output) -> None:

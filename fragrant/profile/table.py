@@ -1,4 +1,4 @@
-"""What a config's model costs: its parts for one config, one line each for many."""
+"""Tables of model costs: the parts of one config's model, or one line per config."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -20,7 +20,7 @@ among them.
 
 
 class ModelCost(NamedTuple):
-    """One config."""
+    """The cost of one config's model."""
 
     path: str  # "configs/arid/uniformer_s.yaml"
     model: str
@@ -41,7 +41,7 @@ class ModelCost(NamedTuple):
 
 
 def part_table(cost: ModelCost) -> str:
-    """A row per part, the whole last."""
+    """Table of a model's cost with a row per part, the whole model last."""
     rows = [
         [part.name, part.parameters / 1e6, part.gmacs, part.kept_bytes / 2**20, _by(part.output) if part.output else ""]
         for part in cost.parts
@@ -53,7 +53,7 @@ def part_table(cost: ModelCost) -> str:
 
 
 def config_table(costs: Sequence[ModelCost]) -> str:
-    """Markdown, a row per config."""
+    """Table of model costs in Markdown with a row per config."""
     rows = [
         [
             f"[{name}]({name})",

@@ -1,4 +1,4 @@
-"""What the attention of a model looks at, as maps over the clip."""
+"""Attention maps: which places of the clip a model's attention layers attend to."""
 
 import torch
 from torch import Tensor, nn
@@ -12,8 +12,8 @@ from fragrant.report.maps import FeatureMap, MapError, inputs_of
 def attention_maps(
     model: nn.Module, clip: Tensor, *, layer: str | None = None, at: tuple[float, float, float] | None = None
 ) -> list[FeatureMap]:
-    """How much attention every place gets, mean over the heads, 1 = its even share: normalised clip (1, C, T, H, W) ->
-    a map per block.
+    """Maps the attention that every place gets, mean over the heads, 1 = an even share: normalised clip (1, C, T, H, W)
+    -> one map per block.
 
     Args:
         layer: name of a block, or of a stage for all its blocks; None = the last block.

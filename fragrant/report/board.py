@@ -1,4 +1,4 @@
-"""What TensorBoard shows of a run besides its scalars: the confusion matrix, and a few clips that play."""
+"""TensorBoard images of a run: the confusion matrix, and a few clips as animated pictures."""
 
 import io
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ FPS = 8
 
 
 def show_confusion(log: RunLog, scores: VideoScores, step: int) -> None:
-    """The matrix of the videos whose class is known; nothing where videos have several labels."""
+    """Logs the confusion matrix of the videos whose class is known; nothing where videos have several labels."""
     if scores.labels.ndim > 1:
         return
     num_classes = scores.scores.shape[1]
@@ -28,14 +28,15 @@ def show_confusion(log: RunLog, scores: VideoScores, step: int) -> None:
 
 
 def spread_clips(dataset: ClipDataset, number: int = 4) -> list[Tensor]:
-    """(T, H, W, 3), what the network gets of a few videos in the first epoch, evenly over the list."""
-    videos = (dataset[0, video] for video in evenly(len(dataset), number))
+    """Training clips (T, H, W, 3) as the network gets them in the first epoch, of a few videos spread evenly over the
+    list."""
+    videos = (dataset.clips_of((0, video)) for video in evenly(len(dataset), number))
     # of the others the training itself will say
     return [video.clips[0] for video in videos if not isinstance(video, Unreadable)]
 
 
 def show_clips(log: RunLog, name: str, clips: Sequence[Tensor], step: int) -> None:
-    """Clips (T, H, W, 3) of 0..255, each as an animated picture: as it is on the left, brightened on the right."""
+    """Logs clips (T, H, W, 3) of 0..255 as animated pictures: each as it is on the left, brightened on the right."""
     for number, clip in enumerate(clips, 1):
         frames = clip.clamp(0, 255).byte()
         pictures = [_pair(frame, bright) for frame, bright in zip(frames, lift(frames)[0], strict=True)]
@@ -44,7 +45,7 @@ def show_clips(log: RunLog, name: str, clips: Sequence[Tensor], step: int) -> No
 
 
 def _pair(left: Tensor, right: Tensor) -> Image.Image:
-    """(H, W, 3), (H, W, 3) -> side by side"""
+    """Sets two pictures (H, W, 3) side by side."""
     gap = torch.full((len(left), GAP, 3), WHITE, dtype=torch.uint8)
     return Image.fromarray(torch.cat([left, gap, right], dim=1).numpy())
 

@@ -1,4 +1,4 @@
-"""From the config and the score table of a test to what people look at: report.html, and pictures for TensorBoard."""
+"""Builds report.html, and pictures for TensorBoard, from the config and the score table of a test."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,6 +9,7 @@ from torch import Tensor
 from fragrant.config import dump_cfg
 from fragrant.data import build_source
 from fragrant.data.clips import Unreadable
+from fragrant.files import write_whole
 from fragrant.logs import RunLog
 from fragrant.report.board import show_clips, show_confusion
 from fragrant.report.content import Mistake, Strip, confident_mistakes, report_content
@@ -24,16 +25,16 @@ FRAMES, HEIGHT = 8, 128  # of a strip in the page: frames at most, pixels at mos
 
 # --------------------------------------------------------------------------------------------------------------- frames
 def read_clips(cfg: CfgNode, paths: Sequence[str]) -> list[Tensor | str]:
-    """Of each video (T, S, S, C) of 0..255, what a validation sees of it, before normalisation; or why there is nothing
-    to see."""
+    """Reads the validation clip of each video, (T, S, S, C) of 0..255 before normalisation; where a video cannot be
+    read, the reason instead."""
     source = build_source(cfg)
     dataset = source.dataset(paths, source.window)
-    videos = (dataset[0, row] for row in range(len(paths)))
+    videos = (dataset.clips_of((0, row)) for row in range(len(paths)))
     return [video.reason if isinstance(video, Unreadable) else video.clips[0] for video in videos]
 
 
 def two_strips(clip: Tensor) -> list[Strip]:
-    """(T, H, W, 3) -> a few of its frames as they are, and brightened."""
+    """Two strips of a few frames of a clip (T, H, W, 3): as they are, and brightened."""
     frames = clip.clamp(0, 255).byte()[evenly(len(clip), FRAMES)]
     bright, gamma = lift(frames)
     rows = {"as the network gets it": strip(frames), f"brightened for people (gamma {gamma:.1f})": strip(bright)}
@@ -42,11 +43,14 @@ def two_strips(clip: Tensor) -> list[Strip]:
 
 # ----------------------------------------------------------------------------------------------------------------- page
 def evaluation_facts(cfg: CfgNode, header: dict) -> list[tuple[str, str]]:
-    """What a reader must know to repeat the test; what nobody wrote down is left out."""
+    """The settings of a test that a reader needs to repeat it, as (name, value); settings that were not recorded are
+    left out."""
     facts = [
         ("model", header.get("model")),
         ("checkpoint", header.get("checkpoint")),
         ("its hash", header.get("checkpoint_hash")),
+        ("not as in the training", header.get("not_of_training")),
+        ("of its training", header.get("accepted_changes")),
     ]
     if cfg is not None:
         clips, crops = cfg.TEST.NUM_ENSEMBLE_VIEWS, cfg.TEST.NUM_SPATIAL_CROPS
@@ -60,7 +64,7 @@ def evaluation_facts(cfg: CfgNode, header: dict) -> list[tuple[str, str]]:
 def page_of(
     cfg: CfgNode, table: ScoreTable, scores: VideoScores, clips: dict[int, Tensor | str], log: str | Path | None
 ) -> str:
-    """The page as text; ``clips`` of the mistakes to show, by their row in ``scores``."""
+    """HTML text of the report. ``clips``: those of the mistakes to show, by their row in ``scores``."""
     mistakes = [
         Mistake(row, why=f"No frames: {clip}") if isinstance(clip, str) else Mistake(row, strips=two_strips(clip))
         for row, clip in clips.items()
@@ -75,7 +79,7 @@ def page_of(
         facts=evaluation_facts(cfg, table.header),
         config="" if cfg is None else dump_cfg(cfg),
         mistakes=mistakes,
-        warning=table.header.get("protocol", ""),
+        warning="; ".join(table.header[name] for name in ("protocol", "clips_differ") if table.header.get(name)),
     )
     return render(content)
 
@@ -94,11 +98,12 @@ def present_test(
     """Writes report.html.
 
     Args:
-        cfg: of the test; None = not known, then there are no frames.
-        path: of the page.
+        cfg: the config of the test; None = not known, the report then shows no frames.
+        path: where the page is written.
         rule: how views become a video's score; None = as the test did.
         training_log: ``metrics.jsonl``; None, or a file that is not there = no curves.
-        board: also gets the confusion matrix and the clips of the worst mistakes, for TensorBoard, at ``step``.
+        board: log that also gets the confusion matrix and the clips of the worst mistakes, for TensorBoard, at
+            ``step``.
 
     Raises:
         PictureError: the page cannot be written. ScoreError: the rule is not known. LogError: the log is no log.
@@ -112,8 +117,7 @@ def present_test(
     clips = dict(zip(rows, read, strict=True))
     text = page_of(cfg, table, scores, clips, training_log)
     try:
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
-        Path(path).write_text(text, encoding="utf-8")
+        write_whole(path, text.encode(errors="backslashreplace"))
     except OSError as error:
         raise PictureError(f"report '{path}' cannot be written: {error.strerror or error}") from error
     if board is not None and board.has_board:

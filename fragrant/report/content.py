@@ -1,4 +1,4 @@
-"""What a report says, as plain values: the numbers of a test in words, tables and curves, for the page to draw."""
+"""Content of a report as plain values: the numbers of a test in words, tables and curves, for the page to draw."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -10,6 +10,7 @@ from fragrant.metrics import ScoreError, predicted
 from fragrant.report.curves import curve, thinned
 from fragrant.report.strips import evenly
 from fragrant.scores import VideoScores, summarise
+from fragrant.scores.summary import careful, name_not_finite
 
 MOST_POINTS = 400  # of a curve
 MOST_DOTS = 1500  # videos in the picture of a choice
@@ -24,7 +25,7 @@ class Strip(NamedTuple):
 
 
 class Mistake(NamedTuple):
-    """A video that was taken for something else; ``why``: the reason if there are no frames to show."""
+    """A video that was classified wrongly; ``why``: the reason if there are no frames to show."""
 
     row: int
     strips: Sequence[Strip] = ()
@@ -32,7 +33,7 @@ class Mistake(NamedTuple):
 
 
 def confident_mistakes(scores: VideoScores, most: int) -> list[int]:
-    """Rows of the wrongly named videos, the most confident first."""
+    """Rows of the wrongly classified videos, the most confident first."""
     if scores.labels.ndim > 1:
         return []
     guess = predicted(scores.scores)
@@ -52,15 +53,15 @@ def report_content(
     mistakes: Sequence[Mistake] = (),
     warning: str = "",
 ) -> dict:
-    """Everything that the page shows.
+    """Collects everything that the report page shows.
 
     Args:
         scores: the videos of known class are reported.
-        records: of the training log.
+        records: the records of the training log.
         facts: name and value, in the order they are shown.
-        config: yaml text.
+        config: the config of the test as yaml text.
         mistakes: the rows of ``confident_mistakes(scores.labelled(), ...)``, with frames.
-        warning: what must not be overlooked, first of all.
+        warning: text that is shown at the top of the page.
 
     Raises:
         ScoreError: the class of no video is known.
@@ -76,7 +77,7 @@ def report_content(
         "classes": names,
         "sure": SURE,
         "config": config,
-        "warning": warning,
+        "warning": "; ".join(filter(None, [warning, name_not_finite(summary) if careful(summary) else ""])),
     }
     content |= {
         "facts": [list(fact) for fact in facts],
@@ -116,14 +117,14 @@ def rounded(values: Sequence[float]) -> list[float]:
 
 
 def likeliest(probs: Tensor, most: int = 3) -> list[list]:
-    """(K,) -> [[class, probability], ...]"""
+    """The most probable classes of one video: probabilities (K,) -> [[class, probability], ...]."""
     top = probs.topk(min(most, len(probs)))
     return [[k, p] for k, p in zip(top.indices.tolist(), rounded(top.values.tolist()), strict=True)]
 
 
 # ------------------------------------------------------------------------------------------------------------- in words
 def headline(summary: dict) -> list[dict]:
-    """The cards at the top."""
+    """The cards with the main numbers at the top of the report."""
     cards = []
     for name, share in (("top-1 accuracy", summary["top1"]), (f"top-{summary['top5_k']} accuracy", summary["top5"])):
         notes = [
@@ -143,15 +144,16 @@ def headline(summary: dict) -> list[dict]:
     cards.append(
         {"name": "calibration error", "value": f"{summary['calibration_error']:.2f} %", "notes": [calibration]}
     )
-    return cards
+    note = [careful(summary).removeprefix("; ")] if careful(summary) else []
+    return [card | {"notes": [*card["notes"], *note]} for card in cards]
 
 
 def in_short(summary: dict, names: Sequence[str]) -> list[str]:
-    """A few sentences for a reader who reads nothing else."""
+    """Summary of the test in a few sentences, for a reader who reads nothing else."""
     top1, rows = summary["top1"], [row for row in summary["per_class"] if row["total"]]
     lines = [
-        f"{top1['correct']} of {top1['total']} test videos are recognised. A test of this size says that the "
-        "accuracy on "
+        f"{top1['correct']} of {top1['total']} test videos are recognised{careful(summary)}. A test of this size says "
+        "that the accuracy on "
         f"all such videos is between {top1['low']:.1f} and {top1['high']:.1f} % (95 % interval)."
     ]
     counts = torch.tensor(summary["confusion"]).fill_diagonal_(0)
@@ -180,9 +182,10 @@ def in_short(summary: dict, names: Sequence[str]) -> list[str]:
 
 
 def several_labels(summary: dict, names: Sequence[str]) -> dict:
-    """The part of the content that differs where videos have several labels: no class is taken for another."""
+    """The part of the report that differs where videos have several labels: average precision in place of a confusion
+    matrix."""
     mean: dict[str, Any] = {"name": "mean average precision", "value": f"{summary['mean_average_precision']:.2f} %"}
-    mean["notes"] = [f"{summary['videos']} videos, {summary['classes']} classes"]
+    mean["notes"] = [f"{summary['videos']} videos, {summary['classes']} classes{careful(summary)}"]
     known = [
         (value, name) for value, name in zip(summary["average_precision"], names, strict=True) if value is not None
     ]
@@ -199,8 +202,8 @@ def several_labels(summary: dict, names: Sequence[str]) -> dict:
 
 # -------------------------------------------------------------------------------------------------------------- choices
 def choices_by_light(scores: VideoScores, summary: dict) -> list[dict]:
-    """Of everything that the model chose: the numbers of ``summarise``, and of each video drawn its path, luma and
-    views of each value."""
+    """The model's choices against the brightness of the videos: the numbers of ``summarise``, and for each video drawn
+    its path, luma and number of views per value."""
     drawn = []
     for name, chosen in scores.choices.items():
         known = (~scores.luma.isnan() & (chosen.counts.sum(1) > 0)).nonzero().flatten().tolist()
@@ -212,7 +215,7 @@ def choices_by_light(scores: VideoScores, summary: dict) -> list[dict]:
 
 # --------------------------------------------------------------------------------------------------------------- curves
 def charts(records: Sequence[dict]) -> list[dict]:
-    """The training curves that the log has; of two in one chart the first is the pale one."""
+    """Charts of the training curves that the log has; of two curves in one chart the first is drawn pale."""
     plans = [
         ("loss", None, {"every step": "loss of a step", "mean of an epoch": "loss"}),
         ("top-1 accuracy, %", [0, 100], {"training": "training top-1", "validation": "validation top-1"}),

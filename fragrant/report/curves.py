@@ -1,19 +1,21 @@
 """Training curves from the log of a run."""
 
 import json
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from fragrant.errors import UserError
+from fragrant.files import read_plain
 
 
 class LogError(UserError):
-    """A log that curves cannot be drawn from."""
+    """A training log that cannot be read, or that holds no curve."""
 
 
 class Curve(NamedTuple):
-    """Values over the training time in epochs; the end of the first epoch is 1."""
+    """A logged quantity over the training time in epochs; the end of the first epoch is 1."""
 
     epochs: list[float]
     values: list[float]
@@ -34,19 +36,19 @@ SOURCES = {
 
 
 def read_records(path: str | Path) -> list[dict]:
-    """The records of ``metrics.jsonl``, without those that a resumed run made again.
+    """Reads the records of ``metrics.jsonl``, without those that a resumed run wrote again.
 
-    A kill leaves half a line, at the end or in front of what the resumed run wrote first: that half is left out.
+    A kill leaves half a line, at the end or in front of what the resumed run wrote first: that half is left out. So is
+    a record of training that does not say when it was logged, and whatever else is none.
 
     Raises:
         LogError: the file cannot be read, or none of its lines is a record.
     """
     try:
-        lines = Path(path).read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise LogError(
-            f"log '{path}' cannot be read: {getattr(error, 'strerror', None) or 'it is no UTF-8 text'}"
-        ) from error
+        lines = read_plain(path).decode(errors="replace").split("\n")
+    except OSError as error:
+        raise LogError(f"log '{path}' cannot be read: {error.strerror or error}") from error
+    lines = [line for line in lines if line.strip()]
     records = [record for line in lines if (record := _record(line)) is not None]
     if lines and not records:
         raise LogError(
@@ -59,15 +61,25 @@ def _record(line: str) -> dict | None:
     for text in (line, line[max(line.rfind("{"), 0) :]):  # records hold no other record
         try:
             record = json.loads(text)
-        except json.JSONDecodeError:
+        except (ValueError, RecursionError):  # no JSON, a number without end, brackets without end
             continue
-        return record if isinstance(record, dict) else None
+        return record if isinstance(record, dict) and _says_when(record) else None
     return None
 
 
+def _says_when(record: dict) -> bool:
+    """True of everything that is not logged while training."""
+    if record.get("_type") not in ORDER:
+        return True
+    try:
+        return math.isfinite(place(record)[0])
+    except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError):
+        return False
+
+
 def without_repeats(records: Sequence[dict]) -> list[dict]:
-    """In the order of training, the others behind. What a run logged is void from where a resumed run went on, or
-    started anew."""
+    """Sorts records in the order of training, records of other kinds last, and drops those that a resumed or restarted
+    run replaced."""
     kept: list[dict] = []
     others: list[dict] = []
     for record in records:
@@ -81,24 +93,33 @@ def without_repeats(records: Sequence[dict]) -> list[dict]:
 
 
 def place(record: dict) -> tuple[float, int]:
-    """When a training record was logged: epochs done, and the order of the records of one moment."""
+    """Sort key of a training record: epochs done when it was logged, and the order of the records of one moment."""
     epoch = float(record["epoch"].split("/")[0])
-    if "iter" in record:
+    if record["_type"] == "train_iter" or "iter" in record:
         step, steps = map(float, record["iter"].split("/"))
         epoch += step / steps - 1
     return epoch, ORDER.index(record["_type"])
 
 
 def curve(records: Sequence[dict], name: str) -> Curve:
-    """One of ``SOURCES``; empty where nothing of it was logged, values that were not finite are left out."""
+    """The curve of one of ``SOURCES``; empty where nothing of it was logged, values that were not finite are left
+    out."""
     kind, field = SOURCES[name]
-    points = [(place(r)[0], r[field]) for r in records if r.get("_type") == kind and r.get(field) is not None]
+    points = [(place(r)[0], r[field]) for r in records if r.get("_type") == kind and _is_finite(r.get(field))]
     values = [100 - value if field.endswith("_err") else value for _, value in points]
     return Curve([epoch for epoch, _ in points], values)
 
 
+def _is_finite(value: object) -> bool:
+    """Whether it is a number that a curve can be drawn through."""
+    try:
+        return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    except OverflowError:  # a whole number of hundreds of digits
+        return False
+
+
 def thinned(curve: Curve, most: int) -> Curve:
-    """At most ``most`` points: means of neighbours."""
+    """Thins a curve to at most ``most`` points by the means of neighbours."""
     size = -(-len(curve.epochs) // most) or 1
     groups = range(0, len(curve.epochs), size)
     return Curve(*([sum(part) / len(part) for at in groups if (part := column[at : at + size])] for column in curve))

@@ -1,4 +1,4 @@
-"""What FAM and RAM of a model attend to, as maps over the clip."""
+"""Maps of FAM's frequency factor and RAM's relational kernels over the clip."""
 
 from torch import Tensor, nn
 
@@ -28,7 +28,7 @@ def ram_maps(model: nn.Module, clip: Tensor, *, at: tuple[float, float, float] =
     (L2 norm over neighbours and heads), and how one place weighs its neighbours (mean magnitude over heads).
 
     Args:
-        at: that place, as fractions of the clip's length, height and width.
+        at: the one place, as fractions of the clip's length, height and width.
 
     Raises:
         MapError: the model has no RAM, or the place is outside of the clip.
@@ -54,7 +54,7 @@ def ram_maps(model: nn.Module, clip: Tensor, *, at: tuple[float, float, float] =
 
 
 def spread(kernel: Tensor, place: list[int], size: tuple[int, ...]) -> Tensor:
-    """A kernel (kT, kH, kW) laid around a place of an empty map (T', H', W')."""
+    """Lays a kernel (kT, kH, kW) around a place of an empty map (T', H', W')."""
     reach = [length // 2 for length in kernel.shape]
     padded = kernel.new_zeros([length + 2 * margin for length, margin in zip(size, reach, strict=True)])
     padded[tuple(slice(first, first + length) for first, length in zip(place, kernel.shape, strict=True))] = kernel

@@ -13,11 +13,11 @@ from fragrant.report.maps import FeatureMap
 
 
 class LayerError(UserError):
-    """A layer that no map can be made of."""
+    """A layer or class that Grad-CAM cannot make a map for."""
 
 
 def class_number(text: str | None, names: Sequence[str]) -> int | None:
-    """``"jump"`` or ``"0"`` -> 0; None stays None.
+    """Number of a class given by name or number: ``"jump"`` or ``"0"`` -> 0; None stays None.
 
     Raises:
         LayerError: there is no such class.
@@ -37,10 +37,10 @@ def class_number(text: str | None, names: Sequence[str]) -> int | None:
 
 
 def find_layer(model: nn.Module, name: str) -> nn.Module:
-    """The part of the model with this dotted name, as in its state dict: ``"blocks4.2"``.
+    """Finds the module with this dotted name, as in the model's state dict: ``"blocks4.2"``.
 
     Raises:
-        LayerError: there is none; names the closest.
+        LayerError: there is no such module; the message names the closest.
     """
     layers = dict(model.named_modules())
     if name not in layers:
@@ -61,7 +61,7 @@ def grad_cam_maps(
     class_number: int | None = None,
     class_names: Sequence[str] = (),
 ) -> list[FeatureMap]:
-    """One normalised clip (1, C, T, H, W) -> its map; None: the last layer, and the class that the model names.
+    """Grad-CAM map of one normalised clip (1, C, T, H, W). None: the last layer, and the class that the model predicts.
 
     Raises:
         LayerError: see ``grad_cam``.
@@ -81,19 +81,18 @@ def grad_cam(
     *,
     channels_last: bool = False,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Normalised clips (N, C, T, H, W) -> heat maps (N, T', H', W') of 0 or above, the classes (N,) they are for, their
-    probabilities.
+    """Computes Grad-CAM: normalised clips (N, C, T, H, W) -> heat maps (N, T', H', W') of 0 or above, the classes (N,)
+    they are for, their probabilities.
 
-    The channels of the layer's output are added up, each with the mean of its gradient; what speaks against the class
-    (below 0) is cut.
-    A clip in which nothing speaks for the class has a map of zeros. The model is used in eval mode; no gradient stays
-    in it.
+    The channels of the layer's output are added up, each weighted with the mean of its gradient; negative values, which
+    speak against the class, are cut. A clip in which nothing speaks for the class has a map of zeros. The model is used
+    in eval mode; no gradient stays in it.
 
     Args:
         layer: dotted name of a part of the model that puts out (N, D, T', H', W'); None = what
             ``model.forward_features`` puts out, the
             last and coarsest map there is.
-        classes: (N,) class of each clip; None = the one that the model names.
+        classes: (N,) class of each clip; None = the one that the model predicts.
         channels_last: the layer puts out (N, T', H', W', D).
 
     Raises:
@@ -123,7 +122,7 @@ def grad_cam(
 
 
 def _features_and_logits(model: nn.Module, clips: Tensor, layer: str | None) -> tuple[Tensor, Tensor]:
-    """The layer's output as a part of the graph, and the logits (N, K)."""
+    """Runs the model: the layer's output as a part of the graph, and the logits (N, K)."""
     clips = clips.detach().requires_grad_()  # a gradient to the layer, even if all weights are frozen
     if layer is None:
         backbone = cast(Backbone, model)

@@ -1,4 +1,4 @@
-"""Maps of what a model attends to, laid over the frames that they stand for."""
+"""Feature maps of a model, laid over the frames that they stand for."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -17,11 +17,11 @@ PLAYED_HEIGHT, PLAYED_WIDTH = 320, 3840  # of an mp4, pixels at most
 
 
 class MapError(UserError):
-    """A model without the module that is to be looked at, or a position outside of the clip."""
+    """A map that cannot be made: the model lacks the module, or the position is outside of the clip."""
 
 
 class FeatureMap(NamedTuple):
-    """Values over a clip, one for each place of a feature map."""
+    """A titled map over a clip: one value for each place of a feature map."""
 
     title: str
     values: Tensor  # (T', H', W'), 0 or above
@@ -32,7 +32,7 @@ M = TypeVar("M", bound=nn.Module)
 
 @torch.no_grad()
 def inputs_of(model: nn.Module, clip: Tensor, kind: type[M], *, advice: str) -> Iterator[tuple[str, M, Tensor]]:
-    """Name, module and input (1, D, T', H', W') of every call of a kind of module, in the order of the forward pass."""
+    """Yields name, module and input (1, D, T', H', W') of every call of a kind of module, in forward order."""
     calls: list[tuple[str, M, Tensor]] = []
     hooks = []
     for name, module in model.named_modules():
@@ -54,8 +54,8 @@ def inputs_of(model: nn.Module, clip: Tensor, kind: type[M], *, advice: str) -> 
 
 
 def over_frames(values: Tensor, frames: Tensor) -> tuple[Tensor, Tensor, float]:
-    """A map (T', H', W') at the size of the frames (T, H, W, 3): the T' frames that it stands for, its values 0..1, and
-    what 1 means."""
+    """Resizes a map (T', H', W') to the frames (T, H, W, 3): returns the T' frames that it stands for, its values 0..1,
+    and the value that 1 stands for."""
     largest = values.max().item()
     count, height, width = len(values), *frames.shape[1:3]
     shown = frames[[index * len(frames) // count for index in range(count)]]
@@ -79,16 +79,15 @@ def map_rows(frames: Tensor, maps: Sequence[FeatureMap], *, name: str) -> list[t
 
 
 def at_the_same_times(rows: Sequence[tuple[str, Tensor]], most: int) -> list[tuple[str, Tensor]]:
-    """The rows of a picture with equally many frames, at most ``most``, each column at one time of the clip.
+    """Cuts the rows of a picture to equally many frames, at most ``most``, each column at one time of the clip.
 
-    A map that has fewer frames than that is shown at the times that it has.
-    """
+    A map that has fewer frames than that is shown at the times that it has."""
     count = min(most, *(len(frames) for _, frames in rows))
     return [(title, frames[[index * len(frames) // count for index in range(count)]]) for title, frames in rows]
 
 
 def playing(rows: Sequence[tuple[str, Tensor]], *, gap: int = 4) -> Tensor:
-    """The rows side by side as one video (T, H, W', 3); a map that stands for several frames stays for as long."""
+    """Sets the rows side by side as one video (T, H, W', 3); a map that stands for several frames stays for as long."""
     length, height = max(len(frames) for _, frames in rows), rows[0][1].shape[1]
     columns = [frames[[index * len(frames) // length for index in range(length)]] for _, frames in rows]
     space = torch.full((length, height, gap, 3), 255, dtype=torch.uint8)
@@ -96,11 +95,11 @@ def playing(rows: Sequence[tuple[str, Tensor]], *, gap: int = 4) -> Tensor:
 
 
 def save_maps(path: str | Path, clip: Tensor, maps: Sequence[FeatureMap], *, name: str) -> None:
-    """A PNG of the clip's frames with the maps below, and an mp4 beside it in which they play side by side.
+    """Writes a PNG of the clip's frames with the maps below, and an mp4 beside it in which they play side by side.
 
     Args:
         clip: (C, T, H, W) of 0..255.
-        name: what the clip is of.
+        name: title of the clip in the picture.
 
     Raises:
         PictureError: the folder cannot be written.

@@ -25,8 +25,8 @@ def maps_of(
 
     Args:
         what: one of ``MAPS``.
-        layer: part of the model, for grad-cam and attention. class_name: for grad-cam. at: place in the clip, for
-            attention and ram.
+        layer: name of a part of the model, for grad-cam and attention. class_name: the class, for grad-cam. at: place
+            in the clip, for attention and ram.
     """
     if what == "grad-cam":
         return grad_cam_maps(

@@ -1,4 +1,4 @@
-"""The confusion matrix as a picture: for TensorBoard; the page draws its own."""
+"""The confusion matrix as a picture for TensorBoard; the HTML report draws its own."""
 
 from collections.abc import Sequence
 
@@ -13,8 +13,8 @@ SIDE = 640  # pixels of the matrix, about
 
 
 def matrix_picture(counts: Tensor, names: Sequence[str]) -> Image.Image:
-    """(K, K) videos, row = true class, column = what the model says -> blue: recognised, red: mistaken; darker: more of
-    the row."""
+    """Draws a confusion matrix: numbers of videos (K, K), row = true class, column = predicted class; blue: right, red:
+    wrong, darker: more of the row."""
     classes = len(names)
     size, named = max(2, SIDE // classes), classes <= NAMED
     font, small = ImageFont.load_default(15), ImageFont.load_default(max(8, min(17, size * 0.42)))
@@ -45,7 +45,7 @@ def matrix_picture(counts: Tensor, names: Sequence[str]) -> Image.Image:
 
 
 def _shade(color: tuple[int, int, int], share: float, *, least: float) -> tuple[int, int, int]:
-    """From nearly white to the colour; never quite white, so that one video of hundreds still shows."""
+    """Shade of a colour for a share of its row; never quite white, so that one video of hundreds still shows."""
     part = least + (1 - least) * share
     red, green, blue = (round(255 + (channel - 255) * part) for channel in color)
     return red, green, blue
@@ -54,7 +54,7 @@ def _shade(color: tuple[int, int, int], share: float, *, least: float) -> tuple[
 def _upright(
     picture: Image.Image, text: str, bottom_left: tuple[int, int], font, color, *, middle: bool = False
 ) -> None:
-    """Text that reads from bottom to top."""
+    """Draws text that reads from bottom to top."""
     box = Image.new("RGB", (round(font.getlength(text)) + 2, 20), WHITE)
     ImageDraw.Draw(box).text((0, 1), text, fill=color, font=font)
     box = box.rotate(90, expand=True)

@@ -1,4 +1,4 @@
-"""What SV-Mix makes of two clips: where it takes which of them, and what label the mixed clip gets."""
+"""Pictures of SV-Mix on two clips: which places it takes from which clip, and the label of the mixed clip."""
 
 from pathlib import Path
 
@@ -24,15 +24,15 @@ def mix_rows(
 
     Args:
         model: the teacher, in evaluation.
-        pixels, clips: the two clips (2, C, T, H, W), with values 0..255 and as the model sees them.
-        lam: the share of the first clip that is asked for.
+        pixels, clips: the two clips (2, C, T, H, W), with values 0..255 and normalised.
+        lam: the share of the first clip that the mixer is asked for.
     """
     partner = torch.tensor([1, 0], device=clips.device)
     features = model.eval().forward_features(clips)  # (2, D, t, h, w)
     shown = evenly(clips.shape[2], MOST_FRAMES)
 
     def frames(clip: Tensor) -> Tensor:
-        """(C, T, H, W), 0..255 -> (T', H, W, 3), brightened"""
+        """Brightened frames of a clip for the picture: (C, T, H, W), 0..255 -> (T', H, W, 3)"""
         return lift(clip.permute(1, 2, 3, 0)[shown].round().clamp(0, 255).to("cpu", torch.uint8))[0]
 
     rows = [(f"{letter}: {name}", frames(clip)) for letter, name, clip in zip("AB", names, pixels.float(), strict=True)]

@@ -1,4 +1,4 @@
-"""One HTML file from the content of a report: nothing is loaded from elsewhere, all pictures are inside."""
+"""Renders the content of a report as one HTML file: nothing is loaded from elsewhere, all pictures are inside."""
 
 import html
 from importlib.resources import files
@@ -8,7 +8,8 @@ import simplejson
 
 
 def render(content: dict) -> str:
-    """The page; ``content`` as ``content.report_content`` builds it. It is drawn by page.js in the reader's browser."""
+    """HTML text of the report, which page.js draws in the reader's browser. ``content``: from
+    ``content.report_content``."""
     parts = {
         name: files(__package__).joinpath(f"page.{name}").read_text(encoding="utf-8") for name in ("html", "css", "js")
     }

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from fragrant.files import written_whole
 from fragrant.report.curves import LogError, curve, read_records
 from fragrant.report.strips import PictureError
 
@@ -16,7 +17,7 @@ KINDS = (".png", ".svg", ".pdf")
 
 
 def run_names(folders: Sequence[Path]) -> list[str]:
-    """What tells the runs apart: the last part of each path, or as many parts as are needed."""
+    """Short distinct names for the runs: the last part of each path, or as many parts as are needed."""
     parts = [folder.resolve().parts for folder in folders]
     for length in range(1, max(map(len, parts)) + 1):
         names = ["/".join(part[-length:]) for part in parts]
@@ -26,7 +27,8 @@ def run_names(folders: Sequence[Path]) -> list[str]:
 
 
 def plot_runs(folders: Sequence[str | Path], path: str | Path, *, names: Sequence[str] | None = None) -> None:
-    """One panel per quantity, one colour per run; what a run did not log is missing in its panel.
+    """Plots the curves of several runs, one panel per quantity, one colour per run; quantities that a run did not log
+    are left out.
 
     Args:
         folders: the OUTPUT_DIRs, or ``metrics.jsonl`` files.
@@ -48,7 +50,8 @@ def plot_runs(folders: Sequence[str | Path], path: str | Path, *, names: Sequenc
     figure = _draw(logs, names)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(path, dpi=150)
+        with written_whole(path) as file:
+            figure.savefig(file, dpi=150, format=path.suffix[1:].lower())
     except OSError as error:
         raise PictureError(f"picture '{path}' cannot be written: {error.strerror or error}") from error
 

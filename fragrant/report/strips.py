@@ -47,7 +47,7 @@ def lift(frames: Tensor, gamma: float | None = None) -> tuple[Tensor, float]:
 
 
 def heat_colors(maps: Tensor) -> Tensor:
-    """(...) values 0..1 -> (..., 3) uint8"""
+    """Colours of heat map values: (...) of 0..1 -> (..., 3) uint8."""
     at = maps.clamp(0, 1) * (len(HEAT) - 1)
     low = at.floor().long().clamp(max=len(HEAT) - 2)
     part = (at - low)[..., None]
@@ -55,13 +55,14 @@ def heat_colors(maps: Tensor) -> Tensor:
 
 
 def overlay(frames: Tensor, maps: Tensor, *, strength: float = 0.65) -> Tensor:
-    """Heat maps (T, H, W) 0..1 over (T, H, W, 3) uint8 frames: the hotter, the less of the frame shows through."""
+    """Lays heat maps (T, H, W) of 0..1 over frames (T, H, W, 3) uint8: the hotter, the less of the frame shows
+    through."""
     weight = strength * maps.clamp(0, 1)[..., None].sqrt()
     return (frames * (1 - weight) + heat_colors(maps) * weight).round().to(torch.uint8)
 
 
 def evenly(count: int, most: int) -> list[int]:
-    """At most ``most`` of the numbers 0 .. count - 1, evenly, the first and the last among them."""
+    """Picks at most ``most`` of the numbers 0 .. count - 1, evenly spaced, the first and the last among them."""
     return (
         [round(at * (count - 1) / (most - 1)) for at in range(most)]
         if count > most > 1
@@ -71,7 +72,7 @@ def evenly(count: int, most: int) -> list[int]:
 
 # --------------------------------------------------------------------------------------------------------------- strips
 def strip(frames: Tensor) -> Image.Image:
-    """(T, H, W, 3) uint8 -> one row of frames."""
+    """Sets the frames of a clip (T, H, W, 3) uint8 side by side in one picture."""
     count, height, width = frames.shape[:3]
     row = torch.full((height, count * (width + GAP) - GAP, 3), WHITE, dtype=torch.uint8)
     for at, frame in enumerate(frames):
@@ -80,10 +81,10 @@ def strip(frames: Tensor) -> Image.Image:
 
 
 def stacked(rows: Sequence[tuple[str, Tensor]], *, height: int = 160) -> Image.Image:
-    """Strips below each other, a title above each: ``[("frames", (T, H, W, 3)), ("Grad-CAM", (T, H, W, 3))]``.
+    """Stacks strips below each other, a title above each: ``[("frames", (T, H, W, 3)), ("Grad-CAM", (T, H, W, 3))]``.
 
     Args:
-        height: of a frame in the picture.
+        height: of one frame, in pixels.
     """
     pictures = [scaled(strip(frames), height) for _, frames in rows]
     size = 15
@@ -107,14 +108,15 @@ def scaled(picture: Image.Image, height: int) -> Image.Image:
 
 # ---------------------------------------------------------------------------------------------------------------- files
 def jpeg_source(picture: Image.Image) -> str:
-    """For the ``src`` of an HTML image."""
+    """The picture as a JPEG data URL, for the ``src`` of an HTML image."""
     data = io.BytesIO()
     picture.save(data, "JPEG", quality=88, subsampling=0)
     return "data:image/jpeg;base64," + base64.b64encode(data.getvalue()).decode()
 
 
 def save_picture(path: str | Path, picture: Image.Image) -> None:
-    """
+    """Writes a picture in the format of the file's suffix.
+
     Raises:
         PictureError: the folder cannot be written.
     """
@@ -126,7 +128,7 @@ def save_picture(path: str | Path, picture: Image.Image) -> None:
 
 
 def save_video(path: str | Path, frames: Tensor, *, fps: float = 10.0, height: int = 320) -> None:
-    """(T, H, W, 3) uint8 -> an mp4 that browsers play.
+    """Writes a clip (T, H, W, 3) uint8 as an mp4 that browsers play.
 
     Raises:
         PictureError: the folder cannot be written.

@@ -1,2 +1,1 @@
-"""What any work with a model needs: its device, number format, preparation of clips, weights, and the loop that scores
-videos."""
+"""The runtime of a model: device, number format, preparation of clips, weights, and the loop that scores videos."""

@@ -1,6 +1,7 @@
-"""From the config to what any work with a model needs: device settings, clip preparation, the model and its objective
-on a device."""
+"""Builds a model's runtime from the config: device settings, clip preparation, the model and its objective on a
+device."""
 
+import logging
 import os
 import random
 from collections.abc import Callable, Sequence
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 
 from fragrant.checkpoint import CheckpointError, load_checkpoint
 from fragrant.config import cfg_from_text, load_cfg
+from fragrant.config.compare import note_on_clips
 from fragrant.distributed import rank, world_size
 from fragrant.layers.frozen_batch_norm import freeze_batch_norm
 from fragrant.layers.memory_format import to_channels_last
@@ -21,16 +23,19 @@ from fragrant.layers.preparation import ClipPreparation
 from fragrant.layers.random_erasing import RandomErasing
 from fragrant.models import build_model
 from fragrant.models.backbone import Backbone
+from fragrant.models.compiling import compile_in_place
 from fragrant.objectives import Objective, Teacher, build_objective, part_to_test
 from fragrant.plugins import expect_plugins
 from fragrant.runtime.precision import Precision
 from fragrant.runtime.weights import fill_for_test
 from fragrant.workers import usable_cores
 
+_log = logging.getLogger(__name__)
+
 
 def prepare_device(cfg: CfgNode, device: torch.device) -> None:
-    """Seeds. CUDA: fp32 that means fp32 (no TF32), the fastest convolution searched once per shape. CPU: cores left to
-    the loader."""
+    """Seeds the random generators and sets up the device. CUDA: fp32 without TF32, the fastest convolution searched
+    once per shape. CPU: as many threads as the loader leaves cores."""
     random.seed(cfg.RNG_SEED)
     np.random.seed(cfg.RNG_SEED % 2**32)
     torch.manual_seed(cfg.RNG_SEED)
@@ -45,14 +50,16 @@ def prepare_device(cfg: CfgNode, device: torch.device) -> None:
 
 
 def separate_randomness(cfg: CfgNode) -> None:
-    """Ranks draw different dropout from here on; rank 0 goes on as a process alone does."""
+    """Reseeds every rank but 0, so that ranks draw different dropout from here on; rank 0 goes on as a process alone
+    does."""
     if rank():
         random.seed(f"{cfg.RNG_SEED}-{rank()}")
         torch.manual_seed(cfg.RNG_SEED + rank())
 
 
 def build_preparation(cfg: CfgNode, device: torch.device, *, channels_last: bool) -> ClipPreparation:
-    """uint8 clips (N, C, T, H, W) on the device -> normalised float32 clips in the model's memory format."""
+    """Builds the preparation of clips: uint8 (N, C, T, H, W) on the device -> normalised float32 in the model's memory
+    format."""
     normalize = ClipNormalize(cfg.DATA.MEAN, cfg.DATA.STD, reverse_channels=cfg.DATA.REVERSE_INPUT_CHANNEL).to(device)
     aug = cfg.AUG
     erasing = (
@@ -64,8 +71,8 @@ def build_preparation(cfg: CfgNode, device: torch.device, *, channels_last: bool
 def build_training_preparation(
     cfg: CfgNode, prepare: ClipPreparation
 ) -> Callable[[Tensor, Sequence[int], int], Tensor]:
-    """(uint8 clips (B*V, C, T, H, W), ids of the B videos, epoch) -> normalised clips, erased at random if the config
-    says so."""
+    """Builds the preparation for training: (uint8 clips (B*V, C, T, H, W), ids of the B videos, epoch) -> normalised
+    clips, with random erasing if the config says so."""
     seed = cfg.RNG_SEED
 
     def prepare_videos(clips: Tensor, ids: Sequence[int], epoch: int) -> Tensor:
@@ -76,6 +83,10 @@ def build_training_preparation(
 
 
 def model_on_device(cfg: CfgNode, device: torch.device, *, channels_last: bool, compiled: bool) -> Backbone:
+    """
+    Raises:
+        CompileError: ``compiled`` where no compiler is.
+    """
     model = build_model(cfg)
     if cfg.MODEL.FROZEN_BN:
         freeze_batch_norm(model)
@@ -85,21 +96,23 @@ def model_on_device(cfg: CfgNode, device: torch.device, *, channels_last: bool, 
     if channels_last:
         model = cast(Backbone, to_channels_last(model))
     if compiled:
-        model.compile()  # in place: the names of the state dict stay
+        compile_in_place(model, device)
     return model
 
 
 def load_trained(
     checkpoint, cfg_path, pairs: Sequence[str], device: torch.device
 ) -> tuple[CfgNode, Backbone, list[str]]:
-    """Config, model with the checkpoint's weights, class names."""
+    """Loads a trained model: its config, the model with the checkpoint's weights, the class names."""
     state = load_checkpoint(checkpoint)
     if cfg_path is None and not isinstance(state.get("cfg"), str):
         raise CheckpointError(
             f"checkpoint {checkpoint} carries no config, it was not written by this project; give one (--cfg FILE)"
         )
     cfg = load_cfg(cfg_path, pairs) if cfg_path else cfg_from_text(state["cfg"], pairs, where=f"config in {checkpoint}")
-    expect_plugins(state.get("plugins", ()))
+    expect_plugins(state.get("plugins") or ())
+    if note := note_on_clips(cfg, state.get("cfg"), where=str(checkpoint)):
+        _log.warning(note)
     model = model_on_device(cfg, device, channels_last=cfg.TRAIN.CHANNELS_LAST, compiled=False)
     patterns = tuple(cfg.TRAIN.CHECKPOINT_CLEAR_NAME_PATTERN)
     fit = dict(part=part_to_test(cfg), clear_patterns=patterns, allow_partial=cfg.TEST.ALLOW_PARTIAL_LOAD)
@@ -123,7 +136,7 @@ def objective_on_device(cfg: CfgNode, model: Backbone, device: torch.device) -> 
 
 
 def describe_setting(precision: Precision, *, channels_last: bool, compiled: bool) -> str:
-    """``"bf16, channels_last_3d, compiled"``"""
+    """Describes how the model runs, in a few words: ``"bf16, channels_last_3d, compiled"``."""
     return ", ".join(
         [precision.name, "channels_last_3d" if channels_last else "contiguous", "compiled" if compiled else "eager"]
     )

@@ -14,10 +14,10 @@ from fragrant.models.backbone import Backbone
 
 
 class Scored(NamedTuple):
-    """Every video that can be read exactly once, in the order of the list.
+    """Scores of every video that can be read, each once, in the order of the list.
 
     labels (n,) or (n, K) bool, logits (n, V, K) float32, mean brightness (n,), place in the list (n,), and what the
-    model says that it chose for every view (n, V), by name; on the CPU."""
+    model chose for every view (n, V), by name; on the CPU."""
 
     labels: Tensor
     logits: Tensor
@@ -27,7 +27,8 @@ class Scored(NamedTuple):
 
 
 def answers(model: nn.Module, clips: Tensor, names: Sequence[str]) -> Tensor:
-    """(N, C, T, H, W) -> (N, K + choices) float32: the logits, then what the model chose for each clip, by name."""
+    """Runs the model on clips (N, C, T, H, W) -> (N, K + choices) float32: the logits, then what the model chose for
+    each clip, in the order of ``names``."""
     if not names:
         return model(clips).float()
     logits, choices = cast(Backbone, model).score(clips)
@@ -48,7 +49,7 @@ def score_videos(
     multi_label: bool = False,  # labels of a video
     watch: Callable = iter,
 ) -> Scored:
-    """Logits of all views of all videos, gathered from all ranks.
+    """Scores all views of all videos and gathers the logits from all ranks.
 
     Raises:
         ValueError: a video came twice, or is missing though the loader did not skip it.

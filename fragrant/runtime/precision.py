@@ -11,7 +11,8 @@ DTYPES = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 class Precision(NamedTuple):
-    """``autocast()`` is a context for the forward pass; weights, gradients and scores stay float32."""
+    """A number format; ``autocast()`` is its context for the forward pass. Weights, gradients and scores stay
+    float32."""
 
     name: str
     device_type: str
@@ -21,12 +22,13 @@ class Precision(NamedTuple):
         return torch.autocast(self.device_type, dtype=dtype) if dtype else contextlib.nullcontext()
 
     def grad_scaler(self) -> torch.amp.GradScaler:
-        """Keeps small float16 gradients from vanishing; passes everything through in the other formats."""
+        """Builds the scaler that keeps small float16 gradients from vanishing; in the other formats it changes
+        nothing."""
         return torch.amp.GradScaler(self.device_type, enabled=self.name == "fp16")
 
 
 def pick_precision(name: str, device: torch.device, *, key: str) -> Precision:
-    """``auto`` is bf16 on CUDA and fp32 elsewhere.
+    """Picks the number format by name; ``auto`` is bf16 on CUDA and fp32 elsewhere.
 
     Raises:
         UserError: the name is not known, or fp16 without CUDA. ``key`` is the config key, for the message.

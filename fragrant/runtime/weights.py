@@ -1,4 +1,4 @@
-"""The weights of a test: which file they are in, and whether they fit."""
+"""The weights of a test: finds their file, and loads them if they fit."""
 
 from pathlib import Path
 
@@ -24,10 +24,11 @@ def existing(path: str, key: str) -> str:
 
 
 def weights_for_test(*, output_dir: str, checkpoint: str, best: bool, train_checkpoint: str) -> str:
-    """The file whose weights are tested: the named one, else the run's best or newest, else what training started from.
+    """Path of the weights to test: the named file, else the run's best or newest checkpoint, else the file that
+    training started from.
 
     Raises:
-        CheckpointError: there is none; random weights are never tested.
+        CheckpointError: there is no such file; random weights are never tested.
     """
     if checkpoint:
         return existing(checkpoint, "TEST.CHECKPOINT_FILE_PATH")
@@ -44,11 +45,10 @@ def weights_for_test(*, output_dir: str, checkpoint: str, best: bool, train_chec
 
 
 def weights_of_part(state: dict, part: str) -> dict:
-    """A checkpoint with the weights that stand under ``part`` in the objective's state (a teacher, an average) as the
-    model's.
+    """Takes the weights under ``part`` of the objective's state (a teacher, an average) as the model's: a checkpoint ->
+    a checkpoint.
 
-    Files without such weights, published ones for example, stay as they are.
-    """
+    Files without such weights, published ones for example, stay as they are."""
     of_objective = state.get("objective_state") or {}
     found = {name.removeprefix(part): value for name, value in of_objective.items() if part and name.startswith(part)}
     return {**state, "model_state": found} if found else state
@@ -57,7 +57,7 @@ def weights_of_part(state: dict, part: str) -> dict:
 def load_for_test(
     model: Backbone, path: str, *, clear_patterns: tuple[str, ...], allow_partial: bool, part: str = ""
 ) -> tuple[LoadReport, dict]:
-    """The file's weights in the model; the report, and the file's content.
+    """Loads a file's weights into the model for a test; returns the report and the file's content.
 
     Args:
         part: see ``weights_of_part``.
@@ -75,7 +75,7 @@ def load_for_test(
 def fill_for_test(
     model: Backbone, state: dict, path: str, *, clear_patterns: tuple[str, ...], allow_partial: bool, part: str = ""
 ) -> LoadReport:
-    """The same with the content of the file at hand."""
+    """Fills the model for a test from the content of a checkpoint that is already read; see ``load_for_test``."""
     report = load_weights(model, weights_of_part(state, part), where=path, clear_name_patterns=clear_patterns)
     unfit = list(dict.fromkeys([*report.missing, *report.dropped]))  # of another shape: in both
     if unfit and not allow_partial:

@@ -1,5 +1,5 @@
-"""What a model chose for the views of each video, the gamma of DGAM for one: counted, and held against the light of the
-video."""
+"""Counts of what a model chose for the views of each video (DGAM: its gamma), and how they go with the video's
+brightness."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -14,21 +14,21 @@ SAME = 1e-5  # values that differ by less are one: tables hold float32
 
 
 class Chosen(NamedTuple):
-    """How many views of each video got each value: values ascending, counts (n, number of values)."""
+    """Counts of the views of each video that got each value: values ascending, counts (n, number of values)."""
 
     values: tuple[float, ...]
     counts: Tensor
 
     def mean(self) -> Tensor:
-        """(n,) float64; NaN for a video of which nothing is known."""
+        """Mean chosen value of each video: (n,) float64; NaN where no choice is known."""
         return (self.counts.double() @ torch.tensor(self.values, dtype=torch.float64)) / self.counts.sum(1)
 
 
 def count_choices(choices: Mapping[str, Tensor], values: Mapping[str, Sequence[float]]) -> dict[str, Chosen]:
-    """(n, V) of each name, NaN = not known -> counts.
+    """Counts for each video how many of its views got each value: name -> (n, V), NaN = not known.
 
     Args:
-        values: that there are, also those that no view got; values that are found and not among them are added.
+        values: the possible values of each name, also those that no view got; values found beyond them are added.
     """
     counted = {}
     for name, taken in choices.items():
@@ -43,11 +43,11 @@ def count_choices(choices: Mapping[str, Tensor], values: Mapping[str, Sequence[f
 
 
 def summarise_choices(choices: Mapping[str, Chosen], luma: Tensor) -> dict[str, dict]:
-    """Of each name: the values, the views that got each, the median luma of these, and how far the darker videos get
-    the larger values.
+    """Summarises each kind of choice: the values, how many views got each, their median luma, and the rank correlation
+    of the values with darkness.
 
-    "correlation_with_darkness" is Spearman's, of a video's luma, the other way round, and the mean over its views; None
-    where one of them is the same for all videos, or not known."""
+    "correlation_with_darkness" is Spearman's, between minus a video's luma and the mean choice over its views; None
+    where either is the same for all videos, or not known."""
     numbers = {}
     for name, (values, counts) in choices.items():
         mean = choices[name].mean()
@@ -66,7 +66,7 @@ def summarise_choices(choices: Mapping[str, Chosen], luma: Tensor) -> dict[str, 
 
 
 def describe_choices(numbers: Mapping[str, dict]) -> list[str]:
-    """A line for each name, from ``summarise_choices``."""
+    """One line of text per kind of choice, from the numbers of ``summarise_choices``."""
     lines = []
     for name, row in numbers.items():
         views = ", ".join(f"{value:g} in {count}" for value, count in zip(row["values"], row["views"], strict=True))

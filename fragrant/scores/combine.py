@@ -1,29 +1,31 @@
-"""The two things one does with several score tables: combine them, compare them; answers in lines for a person."""
+"""Combining and comparing several score tables, with the results as lines of text."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
 import simplejson
 
+from fragrant.files import save_file
 from fragrant.metrics import ScoreError, Share, mcnemar, predicted
 from fragrant.scores.ensemble import as_table, ensemble_runs, on_the_same_videos, split_rule
 from fragrant.scores.inputs import Run, load_runs, what_is_missing, with_views
-from fragrant.scores.summary import describe_summary, summarise
+from fragrant.scores.summary import careful, describe_summary, summarise
 from fragrant.scores.table import save_table
 
 MOST_LINES = 10
+NOTES = ("protocol", "clips_differ")  # in the header of a table, what must not be overlooked
 
 
 def _prepared(
     inputs: Sequence[str], *, paths: Sequence[str] | None, rule: str | None, views: Sequence[str], allow_missing: bool
 ) -> tuple[list[Run], str, list[str]]:
-    """The runs, the rule for their views, and lines that say what they are."""
+    """Loads the runs, picks the rule that ensembles their views, and describes both in lines of text."""
     runs = [with_views(run, views) for run in load_runs(inputs, paths=paths)]
     rule = "-".join(split_rule(rule or runs[0].table.header.get("rule") or "mean-softmax"))
     lines = [
         f"{run.name}: {len(run.table)} videos, {len(run.table.views)} views"
         + (f", weight {run.weight:g}" if len(runs) > 1 else "")
-        + (f"; {run.table.header['protocol']}" if "protocol" in run.table.header else "")
+        + "".join(f"; {run.table.header[note]}" for note in NOTES if note in run.table.header)
         for run in runs
     ]
     missing = what_is_missing(runs)
@@ -37,7 +39,12 @@ def _prepared(
     return runs, rule, lines + listed
 
 
-def combine(
+def combine(inputs: Sequence[str], **options) -> list[str]:
+    """The lines of ``combined``."""
+    return combined(inputs, **options)[0]
+
+
+def combined(
     inputs: Sequence[str],
     *,
     paths: Sequence[str] | None = None,
@@ -47,11 +54,13 @@ def combine(
     per_class: bool = False,
     out: Path | None = None,
     numbers: Path | None = None,
-) -> list[str]:
-    """The ensemble of all runs; writes the table to ``out`` and the numbers to ``numbers`` where given.
+) -> tuple[list[str], dict]:
+    """The ensemble of all runs in lines for a person, and its summary; writes the table to ``out`` and the numbers to
+    ``numbers`` where given.
 
     Raises:
-        ScoreError: something is missing and may not be, or does not belong together.
+        ScoreError: videos or views are missing without ``allow_missing``, or the tables are not of the same videos and
+            classes.
     """
     runs, rule, lines = _prepared(inputs, paths=paths, rule=rule, views=views, allow_missing=allow_missing)
     names, tables, weights = zip(*runs, strict=True)
@@ -62,14 +71,10 @@ def combine(
         save_table(out, tables[0] if len(runs) == 1 else as_table(video, header))
         lines.append(f"wrote {out}")
     if numbers is not None:
-        numbers.parent.mkdir(parents=True, exist_ok=True)
-        numbers.write_text(simplejson.dumps(summary, indent=1, ignore_nan=True), encoding="utf-8")
+        save_file(numbers, simplejson.dumps(summary, indent=1, ignore_nan=True), ScoreError)
         lines.append(f"wrote {numbers}")
-    return [
-        *lines,
-        f"{rule} over the views of {summary['videos']} videos with a label:",
-        *describe_summary(summary, per_class=per_class),
-    ]
+    title = f"{rule} over the views of {summary['videos']} videos with a label:"
+    return [*lines, title, *describe_summary(summary, per_class=per_class)], summary
 
 
 def _origin(run: Run) -> dict:
@@ -88,7 +93,7 @@ def compare(
     views: Sequence[str] = (),
     allow_missing: bool = False,
 ) -> list[str]:
-    """Are two runs equally good? McNemar's exact test on the same videos.
+    """Tests whether two runs are equally good: McNemar's exact test on the same videos, as lines of text.
 
     Raises:
         ScoreError: there are not exactly two runs, or they are not of the same videos.
@@ -111,7 +116,8 @@ def compare(
     ]
     right = [predicted(video.scores) == video.labels for video in both]
     for name, video in zip(names, both, strict=True):
-        lines.append(f"{name}: top-1 {Share(**summarise(video)['top1'])}")
+        summary = summarise(video)
+        lines.append(f"{name}: top-1 {Share(**summary['top1'])}{careful(summary)}")
     test = mcnemar(*right)
     verdict = "they differ" if test.p_value < 0.05 else "no difference can be told"
     return [

@@ -1,5 +1,6 @@
-"""From the logits of many views to one score per video and class: the rules, for one run and for several."""
+"""Ensembles the logits of many views to one score per video and class: the rules, for one run and for several."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import reduce
@@ -8,7 +9,7 @@ from typing import Any, NamedTuple, cast
 import torch
 from torch import Tensor
 
-from fragrant.metrics import METHODS, SPACES, ScoreError, ensemble
+from fragrant.metrics import METHODS, SPACES, ScoreError, ensemble, not_finite
 from fragrant.registry import did_you_mean
 from fragrant.scores.choices import Chosen, count_choices
 from fragrant.scores.table import ScoreTable, ViewName, contradicting, is_known, same_classes
@@ -24,11 +25,11 @@ SHORT = {"max": "max-softmax", "mean": "mean-softmax", "sum": "sum-softmax"}  # 
 
 
 class VideoScores(NamedTuple):
-    """One score per video and class: what every reported number is computed from.
+    """Scores of videos, one per video and class, which every reported number is computed from.
 
     Attributes:
-        scores: (n, K) float64, by the rule; the largest wins.
-        probs: (n, K) float64, the same as probabilities.
+        scores: (n, K) float64, by the rule; the largest wins. All NaN where any logit is NaN or infinite.
+        probs: (n, K) float64, the scores as probabilities.
         labels: (n,) long, -1 = unknown; or (n, K) bool where a video has several, no True = unknown.
         luma: (n,) mean brightness 0..1 of each video before any enhancement; NaN = not measured.
         choices: name -> what the model chose for the views of each video; empty for several models together.
@@ -43,8 +44,13 @@ class VideoScores(NamedTuple):
     rule: str
     choices: dict[str, Chosen] = {}
 
+    @property
+    def not_finite(self) -> Tensor:
+        """(n,) bool: a score that the video is made of is NaN or infinite, so that nothing is known about it."""
+        return self.scores.isnan().any(1)
+
     def labelled(self) -> "VideoScores":
-        """Only the videos whose class is known."""
+        """Returns the scores of the videos whose class is known."""
         known = is_known(self.labels)
         if bool(known.all()):
             return self
@@ -55,7 +61,7 @@ class VideoScores(NamedTuple):
 
 
 def split_rule(rule: str) -> tuple[str, str]:
-    """``"mean-softmax"`` -> ``("mean", "softmax")``
+    """Splits the name of a rule into its method and its space: ``"mean-softmax"`` -> ``("mean", "softmax")``.
 
     Raises:
         ScoreError: the rule is not known.
@@ -68,7 +74,7 @@ def split_rule(rule: str) -> tuple[str, str]:
 
 
 def ensemble_views(table: ScoreTable, rule: str = "sum-logits") -> VideoScores:
-    """Every video from the views that it has; see ``ensemble_runs`` for the rules and errors."""
+    """Ensembles the views of each video of one table; see ``ensemble_runs`` for the rules and errors."""
     return ensemble_runs([table], rule=rule)
 
 
@@ -80,14 +86,14 @@ def ensemble_runs(
     common: bool = False,
     names: Sequence[str] | None = None,
 ) -> VideoScores:
-    """Several models: the weighted sum of each one's video scores; videos are found by their path.
+    """Ensembles several models: the weighted sum of their scores for each video; videos are matched by path.
 
     Args:
         rule: how one model's views become a score: "sum-logits" is UniFormer's and FRAGRANT's, "mean-softmax" TDN's,
             mmaction2's and
             SV-Mix's, "sum-softmax" and "max-softmax" SlowFast's, "mean-relu" TDN's for several models (logits below 0
             count 0); videos with several labels have "sigmoid" and "logits" alone.
-        common: take the videos that all have; False: it is an error if one lacks a video.
+        common: use only the videos that all tables have; False: a video that a table lacks is an error.
 
     Raises:
         ScoreError: the rule is not known; the videos, labels or classes do not agree; a video has no view at all.
@@ -110,13 +116,21 @@ def ensemble_runs(
     mean = scores / (scale[:, None] if method == "sum" else scale)
     class_names = next((table.class_names for table in tables if table.class_names), None)
     probs = as_probabilities(mean, space, multi_label=first.labels.ndim > 1)
+    lost = torch.stack([_lost(table) for table in tables]).any(0)[:, None]
+    scores, probs = scores.masked_fill(lost, math.nan), probs.masked_fill(lost, math.nan)
     choices = count_choices(first.choices, first.header.get("choices", {})) if len(tables) == 1 else {}
     return VideoScores(first.paths, scores, probs, first.labels, first.luma, class_names, f"{method}-{space}", choices)
 
 
+def _lost(table: ScoreTable) -> Tensor:
+    """(n,) bool: is there a view whose scores are no numbers? The logarithm of the probability 0 is one."""
+    logits = table.logits.masked_fill(~table.present[:, :, None], 0.0)
+    return logits.isnan().flatten(1).any(1) if table.header.get("kind") == PROBABILITIES else not_finite(logits)
+
+
 def _check_kind(table: ScoreTable, space: str, name: str) -> None:
-    """What is ensembled already allows only the rules that take it as it is; several labels, none that weighs classes
-    by each other."""
+    """Checks that the rule's space fits the table: scores that are ensembled already allow only their own space, videos
+    with several labels only spaces that treat each class by itself."""
     multi_label, kind = table.labels.ndim > 1, table.header.get("kind")
     if multi_label and space not in SEVERAL_SPACES:
         rules = ", ".join(rule for rule in RULES if rule.endswith(SEVERAL_SPACES))
@@ -131,7 +145,8 @@ def _check_kind(table: ScoreTable, space: str, name: str) -> None:
 
 
 def as_table(video: VideoScores, header: dict) -> ScoreTable:
-    """Video scores as a table of one view, which any rule on softmax (for several labels: sigmoid) gives back."""
+    """Converts video scores to a score table of one view, from which any rule on softmax (several labels: sigmoid)
+    returns them unchanged."""
     more = {"luma": video.luma, "class_names": video.class_names}
     multi_label = video.labels.ndim > 1
     logits = (video.probs.logit() if multi_label else video.probs.log()).float()[:, None]  # (n, 1, K)
@@ -147,15 +162,15 @@ def as_table(video: VideoScores, header: dict) -> ScoreTable:
 
 
 def probabilities(logits: Tensor, rule: str = "sum-logits", *, multi_label: bool = False) -> Tensor:
-    """(n, V, K), the logits of every view -> (n, K) float64: one probability per video and class, by a rule of
-    ``ensemble_runs``."""
+    """Probability of each class for each video by a rule of ``ensemble_runs``: the logits of every view (n, V, K) ->
+    (n, K) float64."""
     method, space = split_rule(rule)
     scores = ensemble(logits.double(), space=space, method=method)
     return as_probabilities(scores / logits.shape[1] if method == "sum" else scores, space, multi_label=multi_label)
 
 
 def _score(table: ScoreTable, method: str, space: str) -> Tensor:
-    """(n, K) float64"""
+    """Scores of each video from its views, (n, K) float64."""
     if not bool(table.present.any(1).all()):
         video = table.paths[int((~table.present.any(1)).nonzero()[0])]
         raise ScoreError(f"'{video}' has no view; allowed: at least one")
@@ -168,8 +183,8 @@ def _score(table: ScoreTable, method: str, space: str) -> Tensor:
 
 
 def as_probabilities(scores: Tensor, space: str, *, multi_label: bool = False) -> Tensor:
-    """(n, K) -> (n, K): rows that sum to 1, in the same order as the scores; of several labels, each from 0 to 1 on its
-    own."""
+    """Turns scores (n, K) into probabilities (n, K) without changing their order: rows sum to 1; with several labels
+    each is from 0 to 1 on its own."""
     if multi_label:
         return scores.sigmoid() if space == "logits" else scores
     if space == "logits":
@@ -179,7 +194,7 @@ def as_probabilities(scores: Tensor, space: str, *, multi_label: bool = False) -
 
 
 def on_the_same_videos(tables: Sequence[ScoreTable], names: Sequence[str], *, common: bool) -> list[ScoreTable]:
-    """The tables with equal paths in equal order, after the first."""
+    """Reorders the tables to list the same videos in the order of the first table."""
     keys = [_keys(table, ambiguous=any(len(set(t.paths)) < len(t) for t in tables)) for table in tables]
     shared = set(keys[0]).intersection(*keys[1:])
     for own, name in zip(keys, names, strict=True):
@@ -206,5 +221,5 @@ def on_the_same_videos(tables: Sequence[ScoreTable], names: Sequence[str], *, co
 
 
 def _keys(table: ScoreTable, *, ambiguous: bool) -> list[tuple]:
-    """What tells the videos apart: the path, and where a list names one twice also its place in the list."""
+    """Key of each video: its path, and where a list names a path twice also its place in the list."""
     return list(zip(table.paths, table.ids.tolist(), strict=True)) if ambiguous else [(path,) for path in table.paths]

@@ -1,4 +1,4 @@
-"""Which files are one model and which are several: from ``A.npz B.npz:0.5`` to weighted runs."""
+"""Inputs of the score commands: which files belong to one model, from ``A.npz B.npz:0.5`` to weighted runs."""
 
 import glob
 import re
@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from fragrant.files import expanded
 from fragrant.metrics import ScoreError
 from fragrant.scores.pickles import import_folder, import_pickle
 from fragrant.scores.table import ScoreTable, load_table, merge, missing_views, pick_views
@@ -18,7 +19,7 @@ class Input(NamedTuple):
 
 
 class Run(NamedTuple):
-    """One model's scores."""
+    """The scores of one model, with its name and weight."""
 
     name: str
     table: ScoreTable
@@ -26,13 +27,13 @@ class Run(NamedTuple):
 
 
 def parse_input(text: str) -> Input:
-    """``"[NAME=]FILE[:WEIGHT]"``; FILE may hold * and ?.
+    """Parses ``"[NAME=]FILE[:WEIGHT]"``; FILE may hold * and ?.
 
     Raises:
         ScoreError: no file is called so, or the weight is not above 0.
     """
     name, _, pattern = text.rpartition("=") if "=" in text and not Path(text).exists() else ("", "", text)
-    weight = 1.0
+    pattern, weight = expanded(pattern), 1.0
     if (match := re.fullmatch(r"(.+):([^:/]+)", pattern)) and not Path(pattern).exists():
         pattern = match[1]
         try:
@@ -48,15 +49,15 @@ def parse_input(text: str) -> Input:
 
 
 def open_table(path: str | Path, *, paths: Sequence[str] | None = None) -> ScoreTable:
-    """A score table, a pickle of another project, or a folder of TDN's; ``paths``: see ``import_pickle``."""
+    """Opens a score table, another project's pickle, or an output folder of TDN; ``paths``: see ``import_pickle``."""
     if Path(path).is_dir():
         return import_folder(path, paths=paths)
     return import_pickle(path, paths=paths) if Path(path).suffix in (".pkl", ".pickle") else load_table(path)
 
 
 def load_runs(inputs: Sequence[str], *, paths: Sequence[str] | None = None) -> list[Run]:
-    """The files of one model (the same checkpoint, or the same NAME) become one table, in the order of their first
-    file.
+    """Loads the inputs as runs: files of one model (the same checkpoint, or the same NAME) become one table, in the
+    order of their first file.
 
     Raises:
         ScoreError: a file is no table, or the files of one run contradict each other.
@@ -85,13 +86,13 @@ def _short(files: Sequence[str]) -> str:
 
 
 def what_is_missing(runs: Sequence[Run]) -> list[str]:
-    """One line per video of a run that lacks it, or some of its views."""
+    """Lists missing videos and views: one line per video that a run lacks, in whole or in some views."""
     return [f"{run.name}: {line}" for run in runs for line in missing_views(run.table)]
 
 
 def with_views(run: Run, words: Sequence[str]) -> Run:
-    """Only the named views: numbers are clips, ``left centre right`` crops, anything else enhancements (``none`` =
-    without)."""
+    """Keeps the named views of a run: numbers are clips, ``left centre right`` crops, anything else enhancements
+    (``none`` = without)."""
     crops = {view.crop for view in run.table.views} | {"left", "centre", "right"}
     clips = [int(word) for word in words if word.isdecimal()]
     rest = [word for word in words if not word.isdecimal() and word not in crops]

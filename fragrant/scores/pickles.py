@@ -1,12 +1,10 @@
 """Results of other projects as score tables: the pickles of SlowFast, UniFormer, mmaction2 and TDN, read without
 running code from them."""
 
-import io
+import math
 import pickle
 import re
-from collections import OrderedDict
-from collections.abc import Callable, Sequence
-from importlib import import_module
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,62 +12,27 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from fragrant.files import read_plain
 from fragrant.metrics import ScoreError
 from fragrant.scores.ensemble import PROBABILITIES, SUMMED_LOGITS
 from fragrant.scores.table import ScoreTable, ViewName
+from fragrant.scores.unpickle import numbers_of, unpickle
 
-NUMPY_CORE = "numpy._core" if int(np.__version__.split(".")[0]) >= 2 else "numpy.core"
 TDN_FILE = re.compile(r"(\d+)_crop(\d+)\.pkl")
 TDN_CROPS = {1: ("centre",), 3: ("left", "right", "centre")}  # its own order
+MANY = 10_000_000  # numbers that a file may hold whatever its size
 WHOLE = ViewName(0, "all")  # the views are ensembled already
 
 
-# ------------------------------------------------------------------------------------------------------ safe unpickling
-def _storage(content: bytes) -> Any:
-    """In place of torch.storage._load_from_bytes, which would unpickle anything."""
-    return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-
-
-def _latin1(text: str, encoding: str) -> bytes:
-    """In place of _codecs.encode: how Python 2 and early protocols write bytes."""
-    if encoding != "latin1":
-        raise pickle.UnpicklingError(f"encoding {encoding}")
-    return text.encode("latin1")
-
-
-def _allowed() -> dict[str, Callable]:
-    """All that a pickle of arrays, tensors, lists and dicts needs, by module.name."""
-    numpy_made = {"_reconstruct": "multiarray", "scalar": "multiarray", "_frombuffer": "numeric"}
-    found: dict[str, Callable] = {
-        "numpy.ndarray": np.ndarray,
-        "numpy.dtype": np.dtype,
-        "collections.OrderedDict": OrderedDict,
-    }
-    found |= {"torch._utils._rebuild_tensor_v2": torch._utils._rebuild_tensor_v2}
-    found |= {"torch.storage._load_from_bytes": _storage, "_codecs.encode": _latin1}
-    for name, module in numpy_made.items():
-        function = getattr(import_module(f"{NUMPY_CORE}.{module}"), name)
-        found |= {f"numpy.core.{module}.{name}": function, f"numpy._core.{module}.{name}": function}
-    return found
-
-
-class _Unpickler(pickle.Unpickler):
-    def find_class(self, module: str, name: str) -> Any:
-        allowed = _allowed()
-        if f"{module}.{name}" not in allowed:
-            raise pickle.UnpicklingError(f"it asks for {module}.{name}, which could run code")
-        return allowed[f"{module}.{name}"]
-
-
+# ------------------------------------------------------------------------------------------------------------- reading
 def read_pickle(path: str | Path) -> Any:
-    """Arrays, tensors, numbers, texts, lists and dicts.
+    """What ``unpickle`` makes of a file.
 
     Raises:
-        ScoreError: the file is missing, damaged, or holds anything else.
+        ScoreError: the file is missing, damaged, or holds anything but arrays, tensors, numbers, texts, lists, dicts.
     """
     try:
-        with open(path, "rb") as file:
-            return _Unpickler(file, encoding="latin1").load()
+        return unpickle(read_plain(path))
     except OSError as error:
         raise ScoreError(f"'{path}' cannot be read: {error.strerror or error}") from error
     except Exception as error:  # a damaged pickle can fail in any way
@@ -77,54 +40,92 @@ def read_pickle(path: str | Path) -> Any:
         raise ScoreError(f"'{path}' is no pickle of arrays, or is damaged{reason}") from error
 
 
-# -------------------------------------------------------------------------------------------------------------- formats
-def _array(value: Any) -> Tensor:
-    """(N, ...) float32 or long"""
-    array = np.asarray(value.numpy() if isinstance(value, Tensor) else value)
-    if array.dtype == object or array.dtype.kind not in "fiub":
-        raise ValueError(f"an array of {array.dtype}")
-    return torch.from_numpy(array.astype(np.float32 if array.dtype.kind == "f" else np.int64))
+class _Columns:
+    """Scores and labels as tensors.
+
+    Args:
+        size: of the file, in bytes. One that names the same array again and again is small on the disk alone.
+    """
+
+    def __init__(self, size: int):
+        self.most = max(size, MANY)
+
+    def _spend(self, count: int) -> None:
+        self.most -= count
+        if self.most < 0:
+            raise ValueError("far more numbers than bytes in the file")
+
+    def array(self, value: Any) -> Tensor:
+        """Converts an array or nested list to a tensor (N, ...) of float32 or long., from an array, a tensor, a number,
+        or a list of numbers or of rows of numbers."""
+        found = numbers_of(value)
+        if found is None:
+            return self._listed(value)
+        self._spend(math.prod(found.shape))
+        if isinstance(found, Tensor):
+            return found.to(torch.float32 if found.is_floating_point() else torch.int64)
+        return torch.from_numpy(found.astype(np.float32 if found.dtype.kind == "f" else np.int64))
+
+    def _listed(self, value: Any) -> Tensor:
+        rows = value if isinstance(value, (list, tuple)) else [value]
+        self._spend(sum(len(row) if isinstance(row, (list, tuple)) else 1 for row in rows))
+        numbers = [x for row in rows for x in (row if isinstance(row, (list, tuple)) else [row])]
+        if not all(isinstance(x, float) or (isinstance(x, int) and abs(x) < 2**63) for x in numbers):
+            raise ValueError("something else than numbers")
+        kind = torch.float32 if any(isinstance(x, float) for x in numbers) else torch.int64
+        return torch.tensor(value, dtype=kind)
+
+    def pair(self, content: Any) -> tuple[Tensor, Tensor]:
+        """Extracts scores (N, K) and labels (N,) from the content of a pickle in one of the known layouts."""
+        if isinstance(content, dict) and {"video_preds", "video_labels"} <= set(content):  # UniFormer
+            return self.array(content["video_preds"]), self.array(content["video_labels"])
+        if not isinstance(content, list) or not content:
+            raise ValueError("neither a list nor UniFormer's dict")
+        if isinstance(content[0], dict):  # mmaction2's --dump
+            scores = [self.array(row["pred_score"]).flatten() for row in content]
+            return torch.stack(scores), self._first([row["gt_label"] for row in content])
+        if len(content) == 2 and getattr(numbers_of(content[0]), "ndim", 0) == 2:  # SlowFast
+            return self.array(content[0]), self.array(content[1])
+        scores = [self.array(scores).flatten() for scores, _ in content]  # TDN: one file per clip and crop
+        return torch.stack(scores), self._first([label for _, label in content])
+
+    def _first(self, labels: list) -> Tensor:
+        return torch.stack([self.array(label).flatten()[0] for label in labels])
 
 
-def _columns(content: Any) -> tuple[Tensor, Tensor]:
-    """(N, K) scores and (N,) labels of one of the known layouts."""
-    if isinstance(content, dict) and {"video_preds", "video_labels"} <= set(content):  # UniFormer
-        return _array(content["video_preds"]), _array(content["video_labels"])
-    if not isinstance(content, list) or not content:
-        raise ValueError("neither a list nor UniFormer's dict")
-    if isinstance(content[0], dict):  # mmaction2's --dump
-        scores = [_array(row["pred_score"]).flatten() for row in content]
-        return torch.stack(scores), torch.stack([_array(row["gt_label"]).flatten()[0] for row in content])
-    if len(content) == 2 and getattr(content[0], "ndim", 0) == 2:  # SlowFast
-        return _array(content[0]), _array(content[1])
-    scores = [_array(scores).flatten() for scores, _ in content]  # TDN: one file per clip and crop
-    return torch.stack(scores), torch.stack([_array(label).flatten()[0] for _, label in content])
+def _checked(scores: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    if scores.ndim != 2 or labels.shape != scores.shape[:1]:
+        raise ValueError(f"scores {tuple(scores.shape)} and labels {tuple(labels.shape)}")
+    whole = labels.double()
+    wrong = ~((whole == whole.round()) & (whole >= -1) & (whole < max(scores.shape[1], 1)))
+    if wrong.any():
+        raise ValueError(f"label {whole[wrong][0]:g} for {scores.shape[1]} classes")
+    return scores.float(), labels.long()
 
 
 def _read(path: str | Path) -> tuple[Tensor, Tensor]:
+    """(N, K) float32 scores and (N,) long labels, -1 where nobody knows."""
     content = read_pickle(path)
     try:
-        scores, labels = _columns(content)
-        if scores.ndim != 2 or labels.shape != scores.shape[:1]:
-            raise ValueError(f"scores {tuple(scores.shape)} and labels {tuple(labels.shape)}")
-    except (ValueError, TypeError, KeyError, IndexError, RuntimeError) as error:
+        return _checked(*_Columns(Path(path).stat().st_size).pair(content))
+    except (ValueError, TypeError, KeyError, IndexError, RuntimeError, OverflowError) as error:
         layouts = (
             "SlowFast [preds, labels], UniFormer {video_preds, video_labels}, mmaction2 --dump, TDN [[scores, "
             "label], ...]"
         )
-        raise ScoreError(f"'{path}' has none of the known layouts ({layouts}): {error}") from error
-    return scores, labels.long()
+        reason = " ".join(str(error).split())[:200]
+        raise ScoreError(f"'{path}' has none of the known layouts ({layouts}): {reason}") from error
 
 
 def import_pickle(path: str | Path, *, paths: Sequence[str] | None = None) -> ScoreTable:
-    """A file of scores that were ensembled over the views already.
+    """Imports a pickle of scores that were ensembled over the views already.
 
     Rows that are shares of one sum are taken as probabilities (SlowFast, mmaction2), others as sums of logits
     (UniFormer): each
     allows only the rules that fit it.
 
     Args:
-        paths: of the rows, from the list file that was tested; None: the rows are called "row 0", "row 1", ...
+        paths: paths of the rows, from the list file that was tested; None: the rows are called "row 0", "row 1", ...
     """
     scores, labels = _read(path)
     total = scores.sum(1, keepdim=True)
@@ -136,7 +137,8 @@ def import_pickle(path: str | Path, *, paths: Sequence[str] | None = None) -> Sc
 
 
 def import_folder(folder: str | Path, *, paths: Sequence[str] | None = None) -> ScoreTable:
-    """TDN's (and H2CN's) output folder: ``<clip>_crop<c>.pkl`` with the logits of one clip and crop of every video.
+    """Imports the output folder of TDN (or H2CN): ``<clip>_crop<c>.pkl`` with the logits of one clip and crop of every
+    video.
 
     Raises:
         ScoreError: there is no such file, or the files are of different videos.

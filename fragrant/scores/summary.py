@@ -1,4 +1,4 @@
-"""The numbers of a test from its video scores: a plain dict for JSON, and the lines that a person reads."""
+"""Summary of a test from its video scores: a plain dict for JSON, and lines of text."""
 
 import math
 
@@ -9,6 +9,7 @@ from fragrant.metrics import (
     calibration_error,
     class_counts,
     confusion_matrix,
+    in_words_not_finite,
     mean_class_accuracy,
     predicted,
     share,
@@ -25,17 +26,19 @@ def class_name(video: VideoScores, number: int) -> str:
 
 
 def summarise(scores: VideoScores, *, luma_groups: int = LUMA_GROUPS) -> dict:
-    """Everything that is reported about a test; percentages as numbers, shares as {"correct", "total", "percent",
-    "low", "high"}.
+    """Summarises a test as a plain dict; percentages are numbers, rates are {"correct", "total", "percent", "low",
+    "high"}.
 
     Videos of unknown class do not count. "top5" is top-k with k = min(5, K), k stands in "top5_k". Where videos have
-    several labels:
-    "mean_average_precision", and "average_precision" of each class. "choices", where the model made any, as
-    ``summarise_choices``.
-    """
+    several labels: "mean_average_precision", and "average_precision" of each class. "choices", where the model made
+    any, as from ``summarise_choices``. "not_finite", only where there are any: number and paths of the videos with NaN
+    or infinite scores; they count as wrong."""
     scores = scores.labelled()
     n, num_classes = scores.scores.shape
     summary = {"videos": n, "classes": num_classes, "rule": scores.rule}
+    if bool((lost := scores.not_finite).any()):
+        paths = [scores.paths[row] for row in lost.nonzero().flatten().tolist()]
+        summary["not_finite"] = {"videos": len(paths), "paths": paths}
     if scores.choices:
         summary["choices"] = summarise_choices(scores.choices, scores.luma)
     if scores.labels.ndim > 1:
@@ -67,14 +70,31 @@ def summarise(scores: VideoScores, *, luma_groups: int = LUMA_GROUPS) -> dict:
     }
 
 
+def careful(summary: dict) -> str:
+    """``"; 3 videos with NaN or infinite scores"``, to follow every number that they are in; "" without any."""
+    lost = summary.get("not_finite")
+    return f"; {in_words_not_finite(lost['videos'])}" if lost else ""
+
+
+def name_not_finite(summary: dict, most: int = 10) -> str:
+    """Which videos these are, in one line."""
+    paths, total = summary["not_finite"]["paths"], summary["videos"]
+    return (
+        f"{in_words_not_finite(len(paths))}, of {total}, which count as wrong: "
+        f"{', '.join(paths[:most])}{', ...' if len(paths) > most else ''}"
+    )
+
+
 def describe_summary(summary: dict, *, per_class: bool = False) -> list[str]:
-    """The lines that a person reads; intervals are Wilson's, 95 %."""
+    """Describes a summary in lines of text; intervals are Wilson's, 95 %."""
     if not summary["videos"]:
         return ["no video with a known class"]
-    choices = describe_choices(summary.get("choices", {}))
+    choices, note = describe_choices(summary.get("choices", {})), careful(summary)
+    named = [name_not_finite(summary)] if note else []
     if "mean_average_precision" in summary:
         return [
-            f"mAP {summary['mean_average_precision']:.2f} % of {summary['videos']} videos, {summary['rule']}",
+            *named,
+            f"mAP {summary['mean_average_precision']:.2f} % of {summary['videos']} videos, {summary['rule']}{note}",
             *choices,
         ]
     empty = f", {summary['empty_classes']} classes without a video left out" if summary["empty_classes"] else ""
@@ -86,7 +106,7 @@ def describe_summary(summary: dict, *, per_class: bool = False) -> list[str]:
     ]
     for group in summary["by_luma"]:
         lines.append(f"mean luma {group['low']:.3f} .. {group['high']:.3f}: top-1 {Share(**group['share'])}")
-    lines += choices
+    lines = [*named, *(line + note for line in lines), *choices]
     if per_class:
         width = max(len(row["class"]) for row in summary["per_class"])
         for row in summary["per_class"]:
@@ -96,5 +116,5 @@ def describe_summary(summary: dict, *, per_class: bool = False) -> list[str]:
                 if numbers.total
                 else f"no video, predicted {row['predicted']} times"
             )
-            lines.append(f"  {row['class']:{width}}  {text}")
+            lines.append(f"  {row['class']:{width}}  {text}{note}")
     return lines

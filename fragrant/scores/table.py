@@ -1,6 +1,6 @@
 """The score table: the logits of every view of every video of a test, on disk and in memory."""
 
-import zipfile
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -11,7 +11,7 @@ import simplejson
 import torch
 from torch import Tensor
 
-from fragrant.files import written_whole
+from fragrant.files import open_plain, write_whole
 from fragrant.metrics import ScoreError
 
 CHOICE = "choice_"  # before the name of a choice, in a file
@@ -21,7 +21,7 @@ SAME = 1e-3  # two logits of one view that differ by more are of different model
 
 
 class ViewName(NamedTuple):
-    """Which view of a video: the same name means the same pixels for the same settings."""
+    """Name of a view of a video: the same name means the same pixels for the same settings."""
 
     clip: int  # number of the temporal clip, from 0
     crop: str = "centre"  # left | centre | right, or whatever else a test looks at
@@ -39,18 +39,18 @@ def grid_views(clips: int, crops: int, enhancement: str = "") -> tuple[ViewName,
 
 @dataclass(frozen=True)
 class ScoreTable:
-    """n videos, V views, K classes; everything on the CPU.
+    """Logits of every view of every video of a test: n videos, V views, K classes; everything on the CPU.
 
     Attributes:
-        paths: of each video, as the test list names it.
+        paths: path of each video, as in the test list.
         ids: (n,) long, place of each video in the whole test list, also where this table is only a part of it.
-        labels: (n,) long, UNKNOWN where nobody knows; or (n, K) bool where a video has several, no True where nobody
-            knows.
+        labels: (n,) long, UNKNOWN where the class is not known; or (n, K) bool where a video has several, no True where
+            they are not known.
         logits: (n, V, K) float32; of a view that is not ``present``: NaN.
         present: (n, V) bool.
         views: name of each view.
         luma: (n,) float32, mean brightness 0..1 of the decoded frames before any enhancement; NaN = not measured.
-        class_names: K names, None where nobody says.
+        class_names: K names; None = not known.
         choices: name -> (n, V) float32, what the model chose for each view, the gamma of DGAM for one; NaN = not known.
         header: what the scores are of: "checkpoint", "checkpoint_hash", "config" (yaml text), "rule" (how the run
             ensembled its
@@ -93,7 +93,7 @@ class ScoreTable:
         return self.logits.shape[2]
 
     def rows(self, index: Sequence[int]) -> "ScoreTable":
-        """These videos, in this order."""
+        """Returns the table of the videos at these rows, in this order."""
         at = torch.as_tensor(index, dtype=torch.long)
         numbers = {name: getattr(self, name)[at] for name in ("ids", "labels", "logits", "present", "luma")}
         choices = {name: taken[at] for name, taken in self.choices.items()}
@@ -103,8 +103,8 @@ class ScoreTable:
     def whole(
         cls, paths: Sequence[str], labels: Tensor, logits: Tensor, views: Sequence[ViewName], **more
     ) -> "ScoreTable":
-        """Of a list of which every view of every video was scored. ``more``: luma, class_names, choices, header,
-        ids."""
+        """Builds the table of a list of which every view of every video was scored. ``more``: luma, class_names,
+        choices, header, ids."""
         n, num_views = logits.shape[:2]
         more.setdefault("ids", torch.arange(n))
         more.setdefault("luma", torch.full((n,), float("nan")))
@@ -114,19 +114,18 @@ class ScoreTable:
 
 # -------------------------------------------------------------------------------------------------------------- on disk
 def save_table(path: str | Path, table: ScoreTable) -> None:
-    """A numpy file without pickles: ``numpy.load(path)`` gives paths, ids, labels, logits, present, luma, clip, crop,
-    enhancement (of each view), class_names (empty = not known), header (JSON text), choice_gamma or whatever else a
-    model chose. Written whole or not at all."""
+    """Writes the table as a numpy file without pickles: ``numpy.load(path)`` gives paths, ids, labels, logits, present,
+    luma, clip, crop, enhancement (of each view), class_names (empty = not known), header (JSON text), choice_gamma or
+    whatever else a model chose. The file is written whole or not at all."""
     columns = {name: getattr(table, name).numpy() for name in ("ids", "labels", "logits", "present", "luma")}
     columns |= {name: np.array([getattr(view, name) for view in table.views]) for name in ViewName._fields}
     columns |= {name: np.array(getattr(table, name) or (), dtype=str) for name in ("paths", "class_names")}
     columns |= {CHOICE + name: taken.numpy() for name, taken in table.choices.items()}
     columns["header"] = np.array(simplejson.dumps(table.header, sort_keys=True, ignore_nan=True))
-    path = Path(path)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with written_whole(path) as file:
-            np.savez_compressed(file, **columns)
+        packed = io.BytesIO()  # numpy's archive does not take it well when the disk is full
+        np.savez_compressed(packed, **columns)
+        write_whole(path, packed.getvalue())
     except OSError as error:
         raise ScoreError(f"score table '{path}' cannot be written: {error.strerror or error}") from error
 
@@ -134,46 +133,77 @@ def save_table(path: str | Path, table: ScoreTable) -> None:
 def load_table(path: str | Path) -> ScoreTable:
     """
     Raises:
-        ScoreError: there is no such file, or it is no score table; no code from it is run.
+        ScoreError: there is no such file, or it is no score table, or not one bit of it may have changed; no code from
+            it is run.
     """
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with open_plain(path) as opened, np.load(opened, allow_pickle=False) as file:
             columns = {name: file[name] for name in file.files}
-        number = {name: torch.from_numpy(columns[name]) for name in ("ids", "labels", "logits", "present", "luma")}
-        views = zip(columns["clip"].tolist(), columns["crop"].tolist(), columns["enhancement"].tolist(), strict=True)
-        return ScoreTable(
-            paths=tuple(columns["paths"].tolist()),
-            views=tuple(ViewName(*view) for view in views),
-            class_names=tuple(columns["class_names"].tolist()) or None,
-            choices={
-                name.removeprefix(CHOICE): torch.from_numpy(columns[name])
-                for name in columns
-                if name.startswith(CHOICE)
-            },
-            header=simplejson.loads(str(columns["header"])),
-            **number,
-        )
+        return _table_of(columns)
     except OSError as error:
         raise ScoreError(f"score table '{path}' cannot be read: {error.strerror or error}") from error
     except KeyError as error:
         raise ScoreError(
             f"'{path}' is no score table: {error} is missing; a test writes one to OUTPUT_DIR/scores.npz"
         ) from error
-    except (ValueError, TypeError, AttributeError, EOFError, zipfile.BadZipFile) as error:
+    except Exception as error:  # a damaged archive can fail in any way
         raise ScoreError(
             f"'{path}' is no score table or is damaged; a test writes one to OUTPUT_DIR/scores.npz"
         ) from error
 
 
+HEADER_KINDS = {"num_videos": int, "choices": dict} | dict.fromkeys(
+    ("rule", "kind", "config", "checkpoint", "checkpoint_hash", "model", "protocol"), str
+)
+
+
+def _is_header(header: object) -> bool:
+    return isinstance(header, dict) and all(
+        isinstance(header[name], kind) for name, kind in HEADER_KINDS.items() if header.get(name) is not None
+    )
+
+
+def _table_of(columns: dict[str, np.ndarray]) -> ScoreTable:
+    """
+    Raises:
+        KeyError: a column is missing. ValueError, TypeError, ScoreError, ...: one is of another kind or length.
+    """
+    number = {name: torch.from_numpy(columns[name]) for name in ("ids", "labels", "logits", "present", "luma")}
+    choices = {
+        name.removeprefix(CHOICE): torch.from_numpy(columns[name]) for name in columns if name.startswith(CHOICE)
+    }
+    kinds = {"ids": "i", "labels": "ib", "logits": "f", "present": "b", "luma": "f", "clip": "iu", "crop": "U"}
+    kinds |= {"enhancement": "U", "paths": "U", "header": "U"}
+    wrong = [name for name, letters in kinds.items() if columns[name].dtype.kind not in letters]
+    header = simplejson.loads(str(columns["header"]))
+    if wrong or not _is_header(header):
+        raise ValueError(f"columns {wrong} are of another kind")
+    n, views, classes = number["logits"].shape
+    labels, flat = number["labels"], (n,) if number["labels"].dtype != torch.bool else (n, classes)
+    wanted = {"ids": (n,), "labels": flat, "luma": (n,), "present": (n, views)}
+    wrong = [name for name, shape in wanted.items() if number[name].shape != shape]
+    if wrong or (labels.dtype != torch.bool and ((labels < UNKNOWN) | (labels >= max(classes, 1))).any()):
+        raise ValueError(f"columns {wrong or 'labels'} do not fit logits {tuple(number['logits'].shape)}")
+    names = zip(columns["clip"].tolist(), columns["crop"].tolist(), columns["enhancement"].tolist(), strict=True)
+    return ScoreTable(
+        paths=tuple(columns["paths"].tolist()),
+        views=tuple(ViewName(*view) for view in names),
+        class_names=tuple(map(str, columns["class_names"].tolist())) or None,
+        choices=choices,
+        header=header,
+        **number,
+    )
+
+
 # ------------------------------------------------------------------------------------------------------------- together
 def merge(tables: Sequence[ScoreTable], *, names: Sequence[str] | None = None) -> ScoreTable:
-    """The tables of one model as one: parts of a list, further clips or crops of the same videos; ascending ids, then
-    in order.
+    """Merges the tables of one model: parts of a list, further clips or crops of the same videos; rows by ascending
+    ids, then in the order given.
 
-    What comes twice with the same logits (within 1e-3) is taken once.
+    A view that comes twice with the same logits (within 1e-3) is taken once.
 
     Args:
-        names: of each table, for error messages.
+        names: name of each table, for error messages.
 
     Raises:
         ScoreError: class names, labels or twice scored views contradict each other.
@@ -207,12 +237,12 @@ def merge(tables: Sequence[ScoreTable], *, names: Sequence[str] | None = None) -
 
 
 def is_known(labels: Tensor) -> Tensor:
-    """(n,) or (n, K) -> (n,) bool"""
+    """Whether each video has a known class: labels (n,) or (n, K) -> (n,) bool"""
     return labels.any(1) if labels.ndim > 1 else labels != UNKNOWN
 
 
 def contradicting(labels: Tensor, others: Tensor) -> Tensor:
-    """(n,) or (n, K) twice -> (n,) bool: both are known, and differ."""
+    """Whether two labels of each video are both known and differ: (n,) or (n, K) twice -> (n,) bool"""
     differ = (labels != others).any(1) if labels.ndim > 1 else labels != others
     return differ & is_known(labels) & is_known(others)
 
@@ -246,14 +276,15 @@ def _fill(merged: ScoreTable, table: ScoreTable, rows: list[int], name: str) -> 
 
 
 def _common_header(headers: list[dict]) -> dict:
-    """What all agree on, and the files that they were."""
+    """Header entries that all tables agree on."""
     return {key: value for key, value in headers[0].items() if all(header.get(key) == value for header in headers[1:])}
 
 
 def same_classes(one: ScoreTable, other: ScoreTable, name: str, other_name: str) -> None:
-    """
+    """Checks that two tables are of the same classes in the same order.
+
     Raises:
-        ScoreError: the tables are of other classes, or of the same in another order.
+        ScoreError: the number, names or order of the classes differ.
     """
     if one.num_classes != other.num_classes or one.labels.ndim != other.labels.ndim:
         raise ScoreError(
@@ -267,7 +298,7 @@ def same_classes(one: ScoreTable, other: ScoreTable, name: str, other_name: str)
 
 
 def missing_views(table: ScoreTable) -> list[str]:
-    """What the table lacks, one line per video: a whole video of the list, or some views of one."""
+    """Lists what the table lacks, one line per video: a whole video of the list, or some views of one."""
     missing = sorted(set(range(table.header.get("num_videos") or 0)) - set(table.ids.tolist()))
     lines = [f"video {number} of the list" for number in missing]
     for row in (~table.present).any(1).nonzero().flatten().tolist():
@@ -279,7 +310,7 @@ def missing_views(table: ScoreTable) -> list[str]:
 def pick_views(
     table: ScoreTable, *, clips: Sequence[int] = (), crops: Sequence[str] = (), enhancements: Sequence[str] = ()
 ) -> ScoreTable:
-    """The views with one of these clip numbers, crops and enhancements; empty = all.
+    """Picks the views with one of these clip numbers, crops and enhancements; empty = all.
 
     Raises:
         ScoreError: there is no such view.

@@ -1,1 +1,1 @@
-"""Videos drawn from a seed: figures that do an action, rooms, darkness."""
+"""Synthetic videos drawn from a seed: figures that do an action in dark rooms."""

@@ -36,11 +36,11 @@ VERSION = 1  # raise it when the drawing changes: sets made before are made anew
 
 
 class DemoSetError(UserError):
-    """The demo set cannot be made as asked."""
+    """A demo set that cannot be made as asked."""
 
 
 class Clip(NamedTuple):
-    """One video to make; its number, split and action are all that it depends on, beside the settings of the set."""
+    """A video to make, which depends only on its number, split and action, and on the settings of the set."""
 
     split: str
     action: str
@@ -52,7 +52,7 @@ class Clip(NamedTuple):
 
 
 def unfinished(path: Path) -> Path:
-    """Where a process writes what will be ``path``: hidden, in the same folder, with the same ending."""
+    """Temporary path of an unfinished file ``path``: hidden, in the same folder, with the same ending."""
     return path.with_name(f".{os.getpid()}.{path.name}")
 
 
@@ -63,7 +63,7 @@ def write_whole(path: Path, data: bytes) -> None:
 
 
 def encode(path: Path, clip: np.ndarray) -> None:
-    """``clip`` (T, H, W, 3) uint8 RGB -> an H.264 file; the same frames give the same bytes."""
+    """Writes ``clip`` (T, H, W, 3) uint8 RGB as an H.264 file; the same frames give the same bytes."""
     part = unfinished(path)
     # The bytes follow from the pictures alone: they change with the number of threads, and MB-tree (x264 core 165)
     # reads memory that it never wrote, so that now and then a file came out different.
@@ -94,12 +94,12 @@ def make_video(clip: Clip, folder: Path, settings: dict) -> None:
 
 
 def clips_of(split: str, per_class: int) -> list[Clip]:
-    """The clips in the order of the list: any first part of it is balanced."""
+    """The clips of a split in the order of its list: every first part of it is balanced."""
     return [Clip(split, action, number) for number in range(per_class) for action in ACTIONS]
 
 
 def finished(make, clips: list[Clip]) -> Iterator[None]:
-    """Makes the clips, on all cores when there are many; yields after each."""
+    """Makes the clips, on all cores when there are many; yields after each one."""
     workers = min(usable_cores(), len(clips))
     if workers == 1 or len(clips) <= FEW:
         yield from map(make, clips)
@@ -116,7 +116,7 @@ def read_marker(folder: Path) -> dict | None:
 
 
 def check_folder(folder: Path) -> None:
-    """Raises when the folder holds anything that the demo set did not write; hidden files do not count."""
+    """Checks that the folder holds nothing but what the demo set wrote; hidden files do not count."""
     if not folder.exists():
         return
     if not folder.is_dir():
@@ -156,7 +156,7 @@ def check_settings(settings: dict) -> None:
 
 @contextlib.contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """One process at a time; the lock is let go when the process ends, however it ends."""
+    """A context that one process at a time can be in; the lock is released when the process ends, however it ends."""
     with open(folder / LOCK, "a") as lock:
         if fcntl is not None:
             fcntl.lockf(lock, fcntl.LOCK_EX)  # unlike flock, not passed on to the workers
@@ -164,7 +164,7 @@ def locked(folder: Path) -> Iterator[None]:
 
 
 def clear(folder: Path) -> None:
-    """Takes away a set made with other settings, or the first part of one, marker first."""
+    """Deletes a set made with other settings, or an unfinished one, marker first."""
     old = [folder / MARKER, *(folder / f"{split}.csv" for split in SPLITS)]
     for split in SPLITS:
         old += sorted((folder / "videos" / split).glob("*.mp4"))
@@ -204,19 +204,19 @@ def make_demo_set(
     width: int = 128,
     exposures: Sequence[float] = (),
 ) -> None:
-    """Writes ``videos/<split>/<class>_<nnn>.mp4``, ``{train,val,test}.csv`` and ``classes.txt`` into ``folder``, unless
-    they are there.
+    """Makes the demo set: ``videos/<split>/<class>_<nnn>.mp4``, ``{train,val,test}.csv`` and ``classes.txt`` in
+    ``folder``, unless they are there.
 
     Safe to call from several processes at once; a set that was not finished, or made with other settings, is made anew.
 
     Args:
-        folder: new, empty, or holding a demo set.
-        seed: another one gives other people in other rooms.
-        videos_per_class: of the training list; the three lists share no video and no scene.
-        test_videos_per_class: of the test list; the validation list has two thirds of it.
+        folder: a new or empty folder, or one that holds a demo set.
+        seed: seed of all draws; another one gives other people in other rooms.
+        videos_per_class: videos of each class in the training list; the three lists share no video and no scene.
+        test_videos_per_class: videos of each class in the test list; the validation list has two thirds as many.
         num_frames: frames of every video, at 30 per second.
-        height: of the pictures in pixels, even.
-        width: likewise.
+        height: height of the frames in pixels, even.
+        width: width of the frames in pixels, even.
         exposures: mean luma, 0 to 1, that the videos of a class have in turn, all in rooms with a strip light that
             stays white; none:
             every video has its own, from 0.03 to 0.13, and no lamp.

@@ -1,10 +1,9 @@
-"""Moves the figures of the demo set: an action at a time becomes the joints of a body in space.
+"""Motion of the figures of the demo set: joints of a body in space, from an action and a time.
 
 Lengths are in body heights, times in seconds, angles in radians. A body looks forward along its own first axis; the
 axes are
 (forward, up, left). Every number that differs between two clips is drawn once per clip, in the same way for all six
-actions.
-"""
+actions."""
 
 from typing import NamedTuple
 
@@ -15,7 +14,7 @@ SIDES = {"left": 1.0, "right": -1.0}
 
 
 class Style(NamedTuple):
-    """How one person moves: the same draw serves every action."""
+    """Style of one person's motion: the same draw serves every action."""
 
     start: float  # of a single motion (sit, stand, turn), as a share of the clip
     length: float  # of a single motion, as a share of the clip
@@ -76,7 +75,7 @@ def draw_body(rng: np.random.Generator) -> Body:
 
 
 def ease(x: np.ndarray) -> np.ndarray:
-    """0 before 0, 1 after 1, smooth between."""
+    """Smooth step: 0 before 0, 1 after 1, smooth between."""
     x = np.clip(x, 0, 1)
     return x * x * (3 - 2 * x)
 
@@ -99,7 +98,7 @@ def sit(time: np.ndarray, seconds: float, style: Style) -> Pose:
 
 
 def stand(time: np.ndarray, seconds: float, style: Style) -> Pose:
-    """Sitting down, played backwards: only the order of the frames tells the two apart."""
+    """Standing up, which is sitting down played backwards: only the order of the frames tells the two apart."""
     return sit(seconds - time, seconds, style)
 
 
@@ -142,7 +141,7 @@ def jump(time: np.ndarray, seconds: float, style: Style) -> Pose:
 
 
 def walk(time: np.ndarray, seconds: float, style: Style) -> Pose:
-    """One foot is always on the ground, the leg on it nearly straight, the arms hang."""
+    """Walking: one foot is always on the ground, the leg on it nearly straight, the arms hang."""
     phase = style.phase + 2 * np.pi * 0.95 * style.tempo * time
     phase = np.stack([phase, phase + np.pi])  # left, right
     swing = np.maximum(0, np.cos(phase + 0.45)) ** 1.5  # the leg is bent while it comes forward
@@ -160,7 +159,8 @@ def walk(time: np.ndarray, seconds: float, style: Style) -> Pose:
 
 
 def run(time: np.ndarray, seconds: float, style: Style) -> Pose:
-    """Both feet leave the ground between the steps, the heel comes high, the elbows are bent, the trunk leans."""
+    """Running: both feet leave the ground between the steps, the heel comes high, the elbows are bent, the trunk
+    leans."""
     phase = style.phase + 2 * np.pi * 1.45 * style.tempo * time
     flight = np.abs(np.sin(phase)) ** 2  # most when the legs are furthest apart
     phase = np.stack([phase, phase + np.pi])

@@ -41,7 +41,7 @@ SEAT = (0.3, 0.2, 0.36)  # depth, height, width
 
 
 class Camera(NamedTuple):
-    """A pinhole at ``height`` above the ground that looks along z; pixels = focal * length / z."""
+    """A pinhole camera at ``height`` above the ground that looks along z; pixels = focal * length / z."""
 
     focal: float
     height: float
@@ -49,7 +49,7 @@ class Camera(NamedTuple):
     horizon: float  # row
 
     def project(self, points: np.ndarray) -> np.ndarray:
-        """(..., 3) points (x, y, z) -> (..., 3): column, row, pixels per length there."""
+        """Projects points (x, y, z) onto the picture: (..., 3) -> (..., 3): column, row, pixels per length there."""
         scale = self.focal / np.maximum(points[..., 2], 0.5)
         return np.stack(
             [self.column + scale * points[..., 0], self.horizon - scale * (points[..., 1] - self.height), scale],
@@ -81,7 +81,7 @@ def paint(canvas: np.ndarray, top: int, left: int, cover: np.ndarray, color: np.
 
 def window(canvas: np.ndarray, low: np.ndarray, high: np.ndarray) -> tuple[int, int, np.ndarray, np.ndarray] | None:
     """The pixels between the points ``low`` and ``high`` (column, row): first row, first column, rows (h, 1), columns
-    (1, w)."""
+    (1, w); None outside of the canvas."""
     left, top = (int(x) for x in np.maximum(np.floor(low), 0))
     right, bottom = (int(x) for x in np.minimum(np.ceil(high) + 1, canvas.shape[1::-1]))
     if left >= right or top >= bottom:
@@ -92,7 +92,7 @@ def window(canvas: np.ndarray, low: np.ndarray, high: np.ndarray) -> tuple[int, 
 def paint_limb(
     canvas: np.ndarray, start: np.ndarray, end: np.ndarray, radii: tuple[float, float], color: np.ndarray
 ) -> None:
-    """A round stick from ``start`` to ``end`` (column, row), darker towards its edges."""
+    """Paints a round stick from ``start`` to ``end`` (column, row), darker towards its edges."""
     reach = max(radii) + 1
     seen = window(canvas, np.minimum(start, end) - reach, np.maximum(start, end) + reach)
     if seen is None:
@@ -108,7 +108,7 @@ def paint_limb(
 
 
 def paint_face(canvas: np.ndarray, corners: np.ndarray, color: np.ndarray) -> None:
-    """A convex shape with ``corners`` (n, 2) (column, row) in either order."""
+    """Paints a convex shape with ``corners`` (n, 2) (column, row) in either order."""
     seen = window(canvas, corners.min(0) - 1, corners.max(0) + 1)
     if seen is None:
         return
@@ -130,7 +130,7 @@ def paint_box(
     size: tuple[float, float, float],
     color: np.ndarray,
 ) -> None:
-    """A box (depth, height, width) that stands on the ground: the faces turned to the camera, each with its own
+    """Paints a box (depth, height, width) that stands on the ground: the faces turned to the camera, each with its own
     brightness."""
     forward, left = np.array([np.cos(yaw), 0, np.sin(yaw)]), np.array([-np.sin(yaw), 0, np.cos(yaw)])
     up = np.array([0, 1.0, 0])
@@ -151,12 +151,12 @@ def paint_box(
 
 
 def draw_color(rng: np.random.Generator, low: float, high: float, hue: float = 0.12) -> np.ndarray:
-    """A colour of brightness low .. high; ``hue`` 0 is grey."""
+    """Draws a colour of brightness low .. high; ``hue`` 0 is grey."""
     return (rng.uniform(low, high) * (1 + hue * rng.uniform(-1, 1, 3))).astype(np.float32)
 
 
 def mottle(rng: np.random.Generator, shape: tuple[int, int], cells: int) -> np.ndarray:
-    """Smooth random blotches around 1."""
+    """Texture of smooth random blotches around 1."""
     grid = rng.uniform(0.85, 1.15, (cells, cells))
     rows, cols = (np.linspace(0, cells - 1, n) for n in shape)
     grid = np.stack([np.interp(cols, np.arange(cells), line) for line in grid])
@@ -183,7 +183,7 @@ def pattern(rng: np.random.Generator, u: np.ndarray, v: np.ndarray) -> np.ndarra
 
 
 def draw_room(rng: np.random.Generator, scene: Scene, height: int, width: int) -> np.ndarray:
-    """Floor, back wall with windows and doors, boxes, lamps: (H + 2 margins, W + 2 margins, 3)."""
+    """Draws the room, floor, back wall with windows and doors, boxes, lamps: (H + 2 margins, W + 2 margins, 3)."""
     camera = scene.camera
     rows = np.arange(-MARGIN, height + MARGIN)[:, None] + np.zeros((1, width + 2 * MARGIN))
     cols = np.arange(-MARGIN, width + MARGIN)[None] + 0 * rows
@@ -216,7 +216,8 @@ def draw_room(rng: np.random.Generator, scene: Scene, height: int, width: int) -
 
 
 def draw_light(rng: np.random.Generator, canvas: np.ndarray) -> np.ndarray:
-    """The light (H, W, 1) that falls on each pixel; now and then a lamp is in the picture, painted into ``canvas``."""
+    """Draws the light (H, W, 1) that falls on each pixel; now and then a lamp is in the picture, painted into
+    ``canvas``."""
     rows, cols = np.mgrid[: canvas.shape[0], : canvas.shape[1]]
     height, width = canvas.shape[:2]
     row, col, wide = rng.uniform(-0.2, 0.8) * height, rng.uniform(0, 1) * width, rng.uniform(0.4, 1.0) * width
@@ -279,7 +280,7 @@ def figure_in_space(scene: Scene, action: str, time: np.ndarray, seconds: float)
 
 
 def sway(scene: Scene, time: np.ndarray) -> np.ndarray:
-    """How far the camera is off (T, 2), in pixels: columns, rows; less than MARGIN."""
+    """Sway of the camera in every frame (T, 2), in pixels: columns, rows; less than MARGIN."""
     amplitude, per_second, phase = scene.shake
     waves = amplitude * np.sin(2 * np.pi * per_second * time[:, None] + phase)  # (T, 4)
     return waves.reshape(len(time), 2, 2).sum(-1)
@@ -295,7 +296,7 @@ def shifted(picture: np.ndarray, offset: np.ndarray, height: int, width: int) ->
 
 
 def paint_shadow(canvas: np.ndarray, middle: np.ndarray) -> None:
-    """A soft blot on the ground at ``middle`` (column, row, pixels per length)."""
+    """Paints a soft shadow on the ground at ``middle`` (column, row, pixels per length)."""
     seen = window(canvas, middle[:2] - 0.5 * middle[2], middle[:2] + 0.5 * middle[2])
     if seen is not None:
         top, left, y, x = seen
@@ -304,7 +305,7 @@ def paint_shadow(canvas: np.ndarray, middle: np.ndarray) -> None:
 
 
 def paint_figure(canvas: np.ndarray, scene: Scene, camera: Camera, at: dict[str, np.ndarray]) -> None:
-    """The limbs, far ones first; ``at`` holds the joints (3,) of one frame."""
+    """Paints the limbs of the figure, far ones first; ``at`` holds the joints (3,) of one frame."""
     for start, end, thick, thin, color in sorted(LIMBS, key=lambda limb: -(at[limb[0]][2] + at[limb[1]][2])):
         a, b = camera.project(at[start]), camera.project(at[end])
         radii = (thick * scene.body.girth * a[2], thin * scene.body.girth * b[2])
@@ -312,7 +313,7 @@ def paint_figure(canvas: np.ndarray, scene: Scene, camera: Camera, at: dict[str,
 
 
 def draw_frame(canvas: np.ndarray, scene: Scene, camera: Camera, at: dict[str, np.ndarray]) -> None:
-    """Shadow, seat and figure on a canvas that holds the room."""
+    """Draws shadow, seat and figure on a canvas that holds the room."""
     under = np.mean([at["left ankle"], at["right ankle"], at["pelvis"]], axis=0) * [1, 0, 1]
     paint_shadow(canvas, camera.project(under))
     # where someone who sits down arrives
@@ -330,7 +331,7 @@ def draw_frame(canvas: np.ndarray, scene: Scene, camera: Camera, at: dict[str, n
 
 
 def draw_clip(rng: np.random.Generator, action: str, *, frames: int, fps: int, height: int, width: int) -> np.ndarray:
-    """The clip in full light: float32 (T, H, W, 3)."""
+    """Draws a clip in full light: float32 (T, H, W, 3)."""
     scene = draw_scene(rng, height, width)
     room = draw_room(rng, scene, height, width)
     light = draw_light(rng, room)
@@ -346,7 +347,7 @@ def draw_clip(rng: np.random.Generator, action: str, *, frames: int, fps: int, h
 
 
 def darken(rng: np.random.Generator, clip: np.ndarray, luma: float, *, lamp: bool = False) -> np.ndarray:
-    """The clip as a small sensor sees it at night: uint8 (T, H, W, 3) with mean luma near ``luma`` (0..1).
+    """Darkens a clip to what a small sensor records at night: uint8 (T, H, W, 3) with mean luma near ``luma`` (0..1).
 
     Light is lowered by one gain per clip, then photons arrive by chance (Poisson), the read-out adds noise per pixel
     and per row

@@ -25,12 +25,26 @@ BROKEN = [
     ),
     ("DATA.SAMPLING segment DATA.SEGMENT_LENGTH 3", "DATA.NUM_FRAMES 8 must be a multiple of DATA.SEGMENT_LENGTH 3"),
     ("DATA.SEGMENT_LENGTH 4", "DATA.SEGMENT_LENGTH 4 belongs to DATA.SAMPLING segment, which is 'dense'"),
+    (
+        "DATA.SAMPLING mmaction2",
+        "DATA.SAMPLING 'mmaction2' is not known; did you mean 'mmaction'? Known: dense, sparse, segment, uniform, "
+        "segment_dense, mmaction",
+    ),
+    ("DATA.SAMPLING mmaction DATA.FPS_CONVERT True", "DATA.FPS_CONVERT True belongs to DATA.SAMPLING dense; mmaction"),
+    ("DATA.SAMPLING mmaction DATA.SEGMENT_LENGTH 4", "DATA.SEGMENT_LENGTH 4 belongs to DATA.SAMPLING segment"),
+    ("DATA.CROP_ROUNDING down", "DATA.CROP_ROUNDING 'down' is not known; Known: up, mmaction, tsn"),
     ("DATA.TRAIN_MULTI_SCALE [1.5]", "DATA.TRAIN_MULTI_SCALE [1.5] must be above 0 and at most 1"),
     (
         "DATA.TRAIN_MULTI_SCALE [1] DATA.TRAIN_JITTER_SCALES_RELATIVE [0.08,1] DATA.TRAIN_JITTER_ASPECT_RELATIVE [1,1]",
         "DATA.TRAIN_MULTI_SCALE and DATA.TRAIN_JITTER_SCALES_RELATIVE are two kinds of random crop: give one of them",
     ),
     ("DATA.GAMMA [5,1]", "DATA.GAMMA [5.0, 1.0] must be [] (none), [gamma] or [smallest, largest]"),
+    (
+        "DATA.MEAN [123.675,116.28,103.53]",
+        "DATA.MEAN [123.675, 116.28, 103.53] has values above 1, but pixels are in 0..1 here: divide by 255",
+    ),
+    ("DATA.STD [58.395,57.12,57.375]", "DATA.STD [58.395, 57.12, 57.375] has values above 1"),
+    ("DATA.MEAN [0.4,0.4,1.5]", "DATA.MEAN [0.4, 0.4, 1.5] has values above 1"),
     ("DATA.GAMMA [0]", "DATA.GAMMA [0.0] must be above 0"),
     ("DATA.GAMMA_IN val", "DATA.GAMMA_IN 'val' is not known; Known: both, train, test"),
     ("DATA.ENHANCE claeh", "DATA.ENHANCE 'claeh' is not known; did you mean 'clahe'?"),

@@ -1,15 +1,20 @@
 """From the config to the loaders of a run."""
 
+import random
+
+import numpy as np
 import pytest
 import torch
-from make_video import decode_all, encode
+from make_video import decode_all, encode, stamped
 
 from fragrant.config import load_cfg
-from fragrant.data import build_loader
+from fragrant.data import build_loader, build_source
 from fragrant.data.lists.records import ListError
 from fragrant.data.transforms import view_transforms
+from fragrant.data.transforms.crop_roundings import CROP_ROUNDINGS
 from fragrant.data.transforms.enhance import clahe, equalize
 from fragrant.data.transforms.gamma import brighten
+from fragrant.data.video.frames import VideoFile
 from fragrant.errors import UserError
 
 
@@ -43,6 +48,22 @@ def cfg_of(folder, *pairs):
         "NUM_GPUS": 0,
     }
     return load_cfg(None, [str(text) for pair in base.items() for text in pair] + list(pairs))
+
+
+def test_clips_of_a_variable_rate_last_as_long_as_others(tmp_path):
+    """FPS_CONVERT: every clip spans 8 frames x rate 1 at 10 per second, 0.8 s, wherever the video slows down."""
+    stamps = np.array([*range(0, 2000, 40), *range(2000, 6000, 200)])  # ms
+    path = stamped(tmp_path / "a.mp4", stamps)
+    pairs = ["DATA.FPS_CONVERT", "True", "DATA.TARGET_FPS", "10", "DATA.NUM_FRAMES", "8", "DATA.SAMPLING_RATE", "1"]
+    source = build_source(cfg_of(tmp_path, *pairs, "TEST.NUM_ENSEMBLE_VIEWS", "3", "DATA.USE_OFFSET_SAMPLING", "True"))
+    with source.open_frames(str(path)) as frames:
+        views = source.whole(len(frames), random.Random(0), fps=frames.fps)
+        clips = [stamps[frames._shown[list(view.frames)]] for view in views[::3]]
+    assert [clip[0] for clip in clips] == pytest.approx([0, 2600, 5200], abs=201)
+    for clip, pause in zip(clips, [40, 200, 200], strict=True):
+        assert clip[-1] - clip[0] == pytest.approx(800, abs=100 + pause)
+    whole = build_source(cfg_of(tmp_path))  # without it frames are counted, as published
+    assert type(whole.open_frames(str(path))) is VideoFile
 
 
 @pytest.mark.parametrize(
@@ -83,6 +104,9 @@ def first_clip(folder, split, *pairs):
         ([], [0, 5, 10, 15]),
         (["DATA.USE_OFFSET_SAMPLING", "True"], [7, 12, 17, 22]),
         (["DATA.FPS_CONVERT", "True", "DATA.TARGET_FPS", "60"], [0, 2, 4, 7]),
+        (["DATA.SAMPLING", "mmaction"], [7, 11, 15, 19]),
+        (["DATA.SAMPLING", "mmaction", "DATA.SAMPLING_RATE", "9"], [0, 9, 18, 27]),
+        (["DATA.SAMPLING", "mmaction", "DATA.SAMPLING_RATE", "12"], [0, 12, 24, 6]),
         (["DATA.SAMPLING", "sparse"], [3, 10, 17, 25]),
         (["DATA.SAMPLING", "segment"], [3, 11, 18, 26]),
         (["DATA.SAMPLING", "segment", "DATA.SEGMENT_LENGTH", "2"], [7, 8, 21, 22]),
@@ -95,10 +119,47 @@ def test_sampling_keys(folder, pairs, numbers):
     assert torch.equal(clip, frames[numbers, :, 8:56])
 
 
+@pytest.mark.parametrize(
+    "pairs, frames",
+    [
+        (["DATA.SAMPLING", "dense"], 16),
+        (["DATA.FPS_CONVERT", "True", "DATA.TARGET_FPS", "15"], 54),
+        (["DATA.SAMPLING", "mmaction"], 16),
+        (["DATA.SAMPLING", "sparse"], 200),
+    ],
+)
+def test_a_window_of_a_long_video_is_what_a_clip_covers(folder, pairs, frames):
+    assert build_source(cfg_of(folder, *pairs)).window_frames(50.0) == frames
+
+
 def test_short_side_of_a_test(folder):
     frames = torch.from_numpy(decode_all(folder / "0.mp4"))[[0, 5, 10, 15]]
     clip = first_clip(folder, "val", "TEST.SHORT_SIDE", "44")
     assert torch.equal(clip, view_transforms.resize(frames, 44, 58)[:, 2:42, 9:49])
+
+
+# Of frames of 48 x 64: side, rounding, (top, left) of a test's three crops and of a validation's one.
+ROUNDED = [
+    (37, "up", [(6, 0), (6, 14), (6, 27)], (6, 14)),
+    (37, "mmaction", [(5, 0), (5, 13), (5, 26)], (5, 13)),
+    (38, "tsn", [(4, 0), (4, 12), (4, 24)], (5, 13)),
+    (39, "tsn", [(4, 0), (4, 12), (4, 24)], (4, 12)),  # 4.5 and 12.5: to the even number
+]
+
+
+@pytest.mark.parametrize("side, rounding, three, one", ROUNDED)
+def test_crop_rounding(folder, side, rounding, three, one):
+    pairs = ["DATA.TEST_CROP_SIZE", str(side), "TEST.SHORT_SIDE", "48", "DATA.CROP_ROUNDING", rounding]
+    frame = torch.from_numpy(decode_all(folder / "0.mp4"))[0]
+    crops = next(iter(build_loader(cfg_of(folder, *pairs), "test"))).clips[0, :3, :, 0].permute(0, 2, 3, 1)
+    for crop, (top, left) in zip([*crops, first_clip(folder, "val", *pairs)[0]], [*three, one], strict=True):
+        assert torch.equal(crop, frame[top : top + side, left : left + side]), (top, left)
+
+
+def test_a_test_with_one_crop_is_centred_like_a_validation(folder):
+    pairs = ["DATA.TEST_CROP_SIZE", "38", "TEST.SHORT_SIDE", "48", "DATA.CROP_ROUNDING", "tsn"]
+    one = ["TEST.NUM_SPATIAL_CROPS", "1"]
+    assert torch.equal(first_clip(folder, "val", *pairs), first_clip(folder, "test", *pairs, *one))
 
 
 def test_transform_keys(folder, monkeypatch):
@@ -106,7 +167,7 @@ def test_transform_keys(folder, monkeypatch):
     monkeypatch.setattr("fragrant.data.build.TrainTransform", lambda **given: seen.update(given))
     pairs = ["DATA.TRAIN_JITTER_SCALES_RELATIVE", "[0.08,1.0]", "DATA.TRAIN_JITTER_ASPECT_RELATIVE", "[0.75,1.3333]"]
     pairs += ["DATA.CLIP_DTYPE", "float32", "DATA.RANDOM_FLIP", "False", "DATA.INV_UNIFORM_SAMPLE", "True"]
-    pairs += ["DATA.TRAIN_SHORT_SIDE", "40"]
+    pairs += ["DATA.TRAIN_SHORT_SIDE", "40", "DATA.CROP_ROUNDING", "mmaction"]
     build_loader(cfg_of(folder, *pairs), "train")
     assert seen == {
         "crop_size": 32,
@@ -117,6 +178,7 @@ def test_transform_keys(folder, monkeypatch):
         "scales": (),
         "flip": False,
         "short_side": 40,
+        "rounding": CROP_ROUNDINGS.get("mmaction"),
         "enhance": None,
         "gamma": (1.0, 1.0),
         "augment": [],

@@ -1,6 +1,9 @@
 """The batches of an epoch: order, ranks, workers, errors."""
 
+import os
 import re
+import signal
+import threading
 
 import pytest
 import torch
@@ -188,4 +191,27 @@ def test_in_a_test_an_unreadable_video_is_left_out_and_named(folder, torn, num_w
 
 
 def test_no_more_workers_than_batches(folder):
-    assert train_loader(folder, 8)._loader.num_workers == 2
+    assert train_loader(folder, 8).num_workers == 2
+
+
+@pytest.mark.parametrize("num_workers", [0, 2])
+def test_batches_for_a_gpu_are_pinned_in_order_and_errors_come_through(folder, torn, num_workers, monkeypatch):
+    """The thread that copies them; without a GPU the copy itself is left out."""
+    pins = []
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
+    monkeypatch.setattr(torch.cuda, "set_device", lambda device: None)
+    monkeypatch.setattr("fragrant.data.clips.Loaded.pin", lambda loaded: pins.append(loaded) or loaded)
+    expected = two_epochs(train_loader(folder, 0))
+    loader = train_loader(folder, num_workers, pin_memory=True)
+    assert all(torch.equal(a.clips, b.clips) for a, b in zip(two_epochs(loader), expected, strict=True))
+    assert len(pins) == 4
+    next(iter(loader))  # left early
+    assert all(torch.equal(a.clips, b.clips) for a, b in zip(two_epochs(loader), expected, strict=True))
+    with pytest.raises(RunStopped, match="^1 of 4 training videos cannot be read"):
+        list(train_loader(folder, num_workers, "bad.txt", pin_memory=True, max_bad_fraction=0.2))
+    stopped = train_loader(folder, 1, pin_memory=True, timeout=1.0)
+    stopped.dataset.plan = lambda *_, **__: os.kill(os.getpid(), signal.SIGSTOP)
+    if num_workers:
+        with pytest.raises(RunStopped, match=r"is stopped \(SIGSTOP\): no sign of it for 1 s .* video '.*mp4'"):
+            list(stopped)
+    assert "pinning" not in [thread.name for thread in threading.enumerate()]

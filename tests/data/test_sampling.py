@@ -164,11 +164,86 @@ def test_a_run_repeats_the_last_frame():
     assert sampling.runs((0, 3), 5, run=3) == (0, 1, 2, 3, 4, 4)
 
 
+# ------------------------------------------------------------------------------------------------------------- mmaction
+MMACTION = golden("frozen_features/sampling")["cases"]
+OFFSET = {"SampleFrames(mmaction2 1.x)": True, "SampleFrames(ELLAR, mmaction2 0.x)": False}
+
+
+def cases_of(*ops):
+    """Of the 91 published cases those of these operations; the crops are read beside their transforms."""
+    assert len(MMACTION) == 91 and {"ThreeCrop", "CenterCrop"} == {c["op"] for c in MMACTION} - {
+        *OFFSET,
+        "UniformSampleFrames",
+    }
+    return [case for case in MMACTION if case["op"] in ops]
+
+
+def placed(case):
+    settings = sampling.ClipSettings(case["clip_len"], case["frame_interval"], offset=OFFSET[case["op"]])
+    return sampling.SAMPLERS.get("mmaction").placed(case["N"], settings, case["num_clips"])
+
+
+def test_mmaction_test_clips():
+    cases = cases_of(*OFFSET)
+    assert len(cases) == 54 and all(case["test_mode"] for case in cases)
+    for case in cases:
+        clips = placed(case)
+        assert [clip[0] for clip in clips] == case["clip_starts"], case
+        assert [clip[-1] for clip in clips] == case["last"], case
+        steps = {(b - a) % case["N"] for clip in clips for a, b in zip(clip, clip[1:], strict=False)}
+        assert steps == {case["frame_interval"]}, case
+
+
+@pytest.mark.parametrize(
+    "num_frames, length, stride, clips, offset, starts",
+    [
+        (301, 32, 2, 4, False, (29, 89, 148, 208)),
+        (301, 32, 2, 4, True, (0, 79, 159, 238)),
+        (301, 32, 2, 1, False, (119,)),
+        (301, 32, 2, 1, True, (119,)),
+        (63, 32, 2, 2, True, (0, 0)),  # the last length at which all clips are one
+        (64, 32, 2, 2, True, (0, 1)),
+        (64, 32, 2, 2, False, (0, 0)),
+        (68, 32, 2, 3, True, (0, 2, 5)),  # 2.5: to the even number
+        (10, 1, 1, 4, True, (1, 3, 6, 8)),  # single frames: middles in 1.x as well
+        (10, 1, 1, 4, False, (1, 3, 6, 8)),
+        (1, 1, 4, 2, True, (0, 0)),
+    ],
+)
+def test_starts_of_mmaction_by_hand(num_frames, length, stride, clips, offset, starts):
+    assert sampling.mmaction_starts(num_frames, length=length, stride=stride, clips=clips, offset=offset) == starts
+
+
+def test_short_videos_are_looped():
+    assert sampling.looped(5, length=4, stride=2, start=0) == (0, 2, 4, 1)
+    assert sampling.looped(1, length=3, stride=7, start=0) == (0, 0, 0)
+    assert sampling.looped(3, length=4, stride=2, start=2) == (2, 1, 0, 2)
+
+
+@pytest.mark.parametrize("num_frames", [1, 7, 8, 9, 20])
+def test_mmaction_training_clips(num_frames):
+    how = {"length": 4, "stride": 2}
+    rngs = [np.random.RandomState(seed) for seed in range(200)]
+    starts = {sampling.mmaction_start(num_frames, **how, rng=rng) for rng in rngs}
+    assert starts == set(range(max(1, num_frames - 7)))  # frames 0 to 7 are a clip: of 8 frames the last is in none
+    settings = sampling.ClipSettings(**how)
+    for seed in range(20):
+        start, *others = sampling.SAMPLERS.get("mmaction").random(num_frames, settings, random.Random(seed))
+        assert start in starts and others == [(start + 2 * step) % num_frames for step in (1, 2, 3)]
+
+
+def test_a_training_clip_of_mmaction_to_the_draw():
+    for seed in range(20):
+        np.random.seed(seed)
+        expected = int(np.random.randint(100 - 64 + 1, size=1)[0])
+        assert sampling.mmaction_start(100, length=32, stride=2, rng=np.random.RandomState(seed)) == expected
+
+
 # -------------------------------------------------------------------------------------------------------------- uniform
 def test_uniform_clips():
-    for case in golden("frozen_features/sampling")["cases"]:
-        if case["op"] != "UniformSampleFrames":
-            continue
+    cases = cases_of("UniformSampleFrames")
+    assert len(cases) == 27
+    for case in cases:
         num_frames, length = case["N"], case["clip_len"]
         if case["test_mode"]:
             (clip,) = sampling.uniform_placed(num_frames, length=length, views=case["num_clips"])

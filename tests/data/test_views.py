@@ -50,6 +50,8 @@ def test_sampling_modes_reach_the_frame_numbers():
     assert evaluation_plan(length=4, stride=2)(100, RNG)[0].frames == (0, 2, 4, 7)
     assert evaluation_plan(length=4, stride=2, offset=True)(100, RNG)[0].frames == (46, 48, 50, 53)
     assert evaluation_plan(length=4, stride=2, target_fps=30)(100, RNG, fps=60)[0].frames == (0, 5, 10, 15)
+    assert evaluation_plan(length=4, stride=2, mode="mmaction")(100, RNG)[0].frames == (46, 48, 50, 52)
+    assert evaluation_plan(length=4, stride=2, mode="mmaction", offset=True, clips=2)(100, RNG)[1].frames[0] == 93
     assert evaluation_plan(length=4, mode="sparse")(100, RNG)[0].frames == (12, 37, 62, 86)
     assert evaluation_plan(length=4, mode="segment")(100, RNG)[0].frames == (12, 37, 62, 87)
     assert evaluation_plan(length=4, mode="segment", run=2)(100, RNG)[0].frames == (24, 25, 74, 75)
@@ -58,6 +60,7 @@ def test_sampling_modes_reach_the_frame_numbers():
 
 PLANS = [
     {"mode": "dense", "stride": 4},
+    {"mode": "mmaction", "stride": 4},
     {"mode": "sparse"},
     {"mode": "segment"},
     {"mode": "segment", "run": 4},
@@ -106,6 +109,8 @@ def test_single_frames_are_views():
 
     assert frames("interval") == [0, 4, 8]
     assert frames("uniform") == list(sampling.uniform_placed(9, length=3)[0])
+    assert frames("sparse") == [1, 4, 6] and frames("segment") == [1, 4, 7]
+    assert frames("mmaction", 20) == [4, 8, 12] and frames("mmaction") == [0, 4, 8]
     assert len(frames("random")) == 3 and frames("random", 2) == [0, 1]
 
 

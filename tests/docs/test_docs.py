@@ -136,7 +136,7 @@ def commands_of(page: Path) -> Iterator[Command]:
 COMMANDS = [command for page in PAGES for command in commands_of(page)]
 
 
-class Parsed(Exception):
+class Parsed(BaseException):  # not an error, which the tool would tell the user
     """Carries what a tool's own parser made of a command; nothing is run."""
 
 

@@ -70,3 +70,17 @@ def test_the_last_line_of_a_test():
         told = evaluation_report(summarise(ensemble_views(ScoreTable.whole("abcd", labels, logits, grid_views(1, 1)))))
         assert told.text.startswith(text) and told.stats == stats
         assert not any(math.isnan(value) for value in (*told.numbers.values(), *told.scalars.values()))
+
+
+def test_a_validation_with_scores_that_are_no_numbers():
+    scores, labels = torch.eye(4), torch.arange(4)
+    scores[0, 1] = math.nan
+    numbers = measure(scores, labels)
+    assert numbers == {"top1_err": 25.0, "top5_err": 25.0, "not_finite": 1}
+    assert in_words(numbers) == "top-1 75.00 % (1 video with NaN or infinite scores)" and scalars("Val", numbers) == {}
+    best = best_so_far({}, 0, numbers)
+    assert best_fields(best)["best_not_finite"] == 1
+    best = best_so_far(best, 1, measure(torch.eye(4), labels))
+    assert best == {"epoch": 1, "top1_err": 0.0, "top5_err": 0.0} and "best_not_finite" not in best_fields(best)
+    several = measure(scores, torch.eye(4).bool())
+    assert several["map"] == 75 + 25 * 0.25 and several["not_finite"] == 1

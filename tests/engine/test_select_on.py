@@ -1,6 +1,7 @@
 """Which list picks the best epoch: never the test list, unless it is said, and then every output says so."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -67,3 +68,33 @@ def test_an_honest_run_has_no_label(demo, tmp_path):
     assert "6 training and 6 validation videos" in done.stdout
     assert "protocol" not in json.loads((tmp_path / "scores.json").read_text())["summary"]
     assert "optimistic" not in done.stdout + (tmp_path / "metrics.jsonl").read_text()
+
+
+def test_validation_videos_of_the_test_list_by_another_name(demo, tmp_path):
+    """Nobody tests while training, so nothing is refused; whoever tests the best epoch later, hears it."""
+    made, folder, rows = Path(demo[1]), tmp_path / "lists", []
+    if not made.exists():  # by the tests above
+        assert run_here(*TINY, *demo, "TEST.TEST_BEST", "False", "OUTPUT_DIR", str(tmp_path / "x")).returncode == 0
+    folder.mkdir()
+    for split in ("train", "test"):
+        lines = (made / f"{split}.csv").read_text().splitlines()
+        (folder / f"{split}.csv").write_text("".join(f"{made}/{line}\n" for line in lines))
+    for number, row in enumerate(lines[:2]):
+        path, label = row.split(" ")
+        (folder / f"val{number}.mp4").symlink_to(made / path)
+        rows.append(f"val{number}.mp4 {label}\n")
+    (folder / "own.csv").write_text("".join(rows))
+    lists = ["TRAIN.DATASET", "kinetics", "TEST.DATASET", "kinetics", "DATA.PATH_TO_DATA_DIR", str(folder)]
+    run = [*TINY, *lists, "DATA.VAL_LIST", "own.csv", "SOLVER.MAX_EPOCH", "1", "OUTPUT_DIR", str(tmp_path / "out")]
+    refused = run_here(*run, "TEST.TEST_BEST", "True")
+    assert refused.returncode == 2 and "2 of the 6 test videos are validation videos" in refused.stderr
+    label = "optimistic: the best epoch was picked on 2 of the 6 test videos"
+    trained = run_here(*run, "TEST.ENABLE", "False")
+    assert trained.returncode == 0 and label in trained.stdout, trained.stderr
+    for name, picked in (("best", True), ("checkpoint_epoch_00001", False)):
+        weights = ["TEST.CHECKPOINT_FILE_PATH", str(tmp_path / f"out/checkpoints/{name}.pyth"), "TRAIN.ENABLE", "False"]
+        more = [*TINY, *lists, *weights, "OUTPUT_DIR", str(tmp_path / name), "DATA.VAL_LIST", "missing.csv"]
+        done = run_here(*more)
+        assert done.returncode == 0 and (f"Test ({label}): top-1" in done.stdout) is picked, done.stderr
+        summary = json.loads((tmp_path / name / "scores.json").read_text())["summary"]
+        assert summary.get("protocol") == (label if picked else None)

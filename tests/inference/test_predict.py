@@ -9,12 +9,14 @@ import re
 import pytest
 import torch
 from conftest import ROOT
+from make_video import encode, remux
 from tiny import TINY, run_here
 
 import fragrant
 from fragrant.checkpoint import CheckpointError, save_checkpoint
 from fragrant.config import ConfigError, dump_cfg, load_cfg
 from fragrant.data import VideoError
+from fragrant.data.video import readers
 from fragrant.errors import UserError
 from fragrant.inference.formats import as_csv, as_json, as_text
 from fragrant.inference.predictor import find_videos
@@ -189,6 +191,37 @@ def test_every_broken_clip_is_one_line(folder, shared_clips):
         assert line.startswith("error: ") == (path.stem not in READABLE.split()), line
     failed = sum(line.startswith("error: video") for line in lines)
     assert lines[-1] == f"error: {failed} of {len(paths)} videos cannot be read" and failed >= 10
+
+
+def test_windows_of_a_variable_rate_are_equally_long_in_time(folder, shared_clips):
+    predictor = fragrant.load_model(folder / "best.pyth", device="cpu")
+    found = predictor.predict_windows(shared_clips / "derived" / "h264_vfr.mp4", seconds=1.0, step=0.5)
+    assert found.windows[0].start == 0 and found.windows[-1].end == pytest.approx(5.83, abs=0.02)
+    assert all(window.end - window.start == pytest.approx(1) for window in found.windows)
+    assert [window.start for window in found.windows[:-1]] == pytest.approx(
+        [0.5 * at for at in range(len(found.windows) - 1)]
+    )
+
+
+def test_windows_of_a_file_without_an_index(folder, tmp_path, monkeypatch):
+    """The same answers as of the file with an index, in one pass to count and one to read."""
+    decoded, original = [], readers.Counter._decode
+
+    def counted(reader):
+        for frame in original(reader):
+            decoded.append(frame.pts)
+            yield frame
+
+    monkeypatch.setattr(readers, "KEPT_BYTES", 0)
+    monkeypatch.setattr(readers.Counter, "_decode", counted)
+    predictor = fragrant.load_model(folder / "best.pyth", device="cpu")
+    indexed = encode(tmp_path / "a.mp4", 120, options={"g": "30"}, height=32, width=32)
+    counting = remux(indexed, tmp_path / "a.ts")
+    for options in ({"seconds": 0.5, "step": 0.2}, {}):
+        decoded.clear()
+        answers = [predictor.predict_windows(path, **options) for path in (indexed, counting)]
+        assert answers[0].windows == answers[1].windows and len(answers[0].windows) > 10
+        assert len(decoded) <= 2 * 120
 
 
 def test_windows_of_broken_clips_are_one_line_too(folder, shared_clips):

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,12 @@ def job(cfg, device) -> None:
                 if rank() == 0:
                     os.kill(os.getppid(), signal.SIGUSR1)  # the one that a cluster knows
         print(f"rank {rank()} heard {stop.agreed()}")
+    if trouble in ("parent", "keyboard"):
+        any_rank(True)
+        if rank() == 0:
+            os.kill(os.getppid(), signal.SIGKILL if trouble == "parent" else signal.SIGINT)
+        while True:  # as a training that hears of nothing
+            time.sleep(0.1)
     any_rank(True)
 
 
@@ -44,6 +51,8 @@ TROUBLES = [
     ("wrong list", 2, ["error: train.csv:3: no such class", "stopped: rank 0 of 2 lost contact: another rank ended"]),
     ("killed", 1, ["stopped: rank 1 was ended by SIGKILL; the others end too", "stopped: rank 0 of 2 lost contact"]),
     ("signal", 0, ["rank 0 heard SIGUSR1", "rank 1 heard SIGUSR1"]),
+    ("parent", -9, ["stopped: the command, which started this process, is gone; the last checkpoint stays\n"]),
+    ("keyboard", 130, ["stopped: interrupted from the keyboard; the last checkpoint stays\n"]),
 ]
 
 
@@ -55,11 +64,14 @@ def test_two_processes_end_together(trouble, code, messages):
     line = [sys.executable, __file__, trouble]
     tests = Path(__file__).parents[1]
     path = os.pathsep.join([str(tests), str(tests / "support"), os.environ.get("PYTHONPATH", "")])
+    # the pipes are open as long as a process has them: whoever stays makes this wait
     done = subprocess.run(line, capture_output=True, text=True, env={**environment(), "PYTHONPATH": path}, timeout=120)
     assert done.returncode == code, done.stderr
     for message in messages:
         assert message in done.stdout + done.stderr
     assert "Traceback" not in done.stderr
+    if trouble in ("parent", "keyboard"):
+        assert done.stderr == messages[0]
 
 
 if __name__ == "__main__":

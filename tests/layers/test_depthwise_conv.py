@@ -1,11 +1,14 @@
 """The CPU's own backward pass of the depthwise convolution is PyTorch's, and it is used where it should be."""
 
+import random
+
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
 
 from fragrant.kernels.depthwise_torch import HAS_ONEDNN
+from fragrant.layers.convolution import Conv3d
 from fragrant.layers.depthwise_conv import DepthwiseConv3d
 
 SHAPES = [(2, 8, 4, 9, 7), (1, 16, 1, 1, 1), (3, 5, 2, 3, 2), (1, 4, 5, 1, 9), (2, 16, 8, 14, 14), (4, 8, 1, 6, 6)]
@@ -51,6 +54,56 @@ def test_bfloat16_autocast_has_no_wrong_filter_gradient(shape):
     torch.manual_seed(0)
     conv, x = DepthwiseConv3d(shape[1], kernel_size=5), torch.randn(shape).to(memory_format=torch.channels_last_3d)
     exact = gradients(conv, x, plain=True)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        found = gradients(conv, x, plain=False)
+    assert found[0].dtype == torch.bfloat16
+    for actual, expected in zip(found, exact, strict=True):
+        assert (actual.float() - expected).abs().max() <= 0.03 * expected.abs().max()
+
+
+def odd_cases(count: int) -> list[tuple]:
+    """(channels, kernel, stride, size, memory format, dtype), maps smaller than the filter among them."""
+    rng = random.Random(0)
+    sizes = [rng.choices((1, 2, 3, 4, 6, 7), k=3) for _ in range(count)]
+    formats = (torch.contiguous_format, torch.channels_last_3d)
+    return [
+        (rng.choice((1, 3, 4, 8, 16, 17)), rng.choice((3, 5, 7)), rng.choice((1, 2, 2)), size, *rest)
+        for size, *rest in zip(
+            sizes,
+            rng.choices(formats, k=count),
+            rng.choices((torch.bfloat16, torch.float32), (3, 1), k=count),
+            strict=True,
+        )
+    ]
+
+
+def worst_of(conv: nn.Conv3d, x: torch.Tensor, dtype: torch.dtype) -> float:
+    """The largest difference from double precision, output and gradients, relative to the largest value of each."""
+    conv, x = conv.to(dtype), x.to(dtype)
+    found = gradients(conv, x, plain=False)
+    exact = gradients(conv.double(), x.double(), plain=True)
+    return max(((a.double() - b).abs().max() / b.abs().max()).item() for a, b in zip(found, exact, strict=True))
+
+
+@pytest.mark.parametrize("first", range(0, 300, 100))
+def test_any_size_in_any_format_is_double_precision_up_to_rounding(first):
+    torch.manual_seed(0)
+    for channels, kernel_size, stride, size, memory_format, dtype in odd_cases(300)[first : first + 100]:
+        conv = DepthwiseConv3d(channels, kernel_size=kernel_size, stride=stride)
+        x = torch.randn(2, channels, *size).contiguous(memory_format=memory_format)
+        most = 0.03 if dtype == torch.bfloat16 else 1e-5
+        assert worst_of(conv, x, dtype) <= most, (channels, kernel_size, stride, size, memory_format, dtype)
+
+
+@pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last_3d])
+@pytest.mark.parametrize("size", [(1, 7, 7), (2, 4, 9), (1, 1, 1), (8, 3, 7), (4, 16, 16)], ids=str)
+def test_the_convolution_of_stems_and_patches(size, memory_format):
+    torch.manual_seed(0)
+    conv = Conv3d(3, 8, (3, 7, 7), stride=(1, 2, 2), padding=(1, 3, 3))
+    x = torch.randn(2, 3, *size).contiguous(memory_format=memory_format)
+    exact = gradients(conv, x, plain=True)
+    for actual, expected in zip(gradients(conv, x, plain=False), exact, strict=True):
+        assert (actual - expected).abs().max() <= 5e-6 * expected.abs().max()
     with torch.autocast("cpu", dtype=torch.bfloat16):
         found = gradients(conv, x, plain=False)
     assert found[0].dtype == torch.bfloat16

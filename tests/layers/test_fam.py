@@ -149,3 +149,11 @@ def test_cuda_equals_the_cpu(memory_format):
     )
     found = with_gradient(FAM(), x.cuda(), x.cuda())
     torch.testing.assert_close([y.cpu() for y in found], list(with_gradient(FAM(), x, x)), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("shape", [(3, 4, 5, 5), (2, 1, 3, 4, 5, 5), (8,), ()])
+def test_what_is_no_volume(shape):
+    for call in (FAM(), FAM().gain):
+        with pytest.raises(UserError) as caught:
+            call(torch.zeros(shape))
+        assert str(caught.value) == f"FAM needs a volume (N, C, T, H, W), a batch of clips; got the shape {shape}"

@@ -12,6 +12,7 @@ from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from fragrant.benchmarks.published.rsa import PublishedRSA
+from fragrant.errors import UserError
 from fragrant.kernels import taps
 from fragrant.kernels.taps import KernelError
 from fragrant.layers import relation
@@ -370,3 +371,32 @@ def test_cuda_equals_the_cpu(settings, impl):
         found = outputs_and_gradients(module, x.cuda(), grad.bfloat16())
     for a, b in zip(found, expected, strict=True):
         assert (a.cpu() - b).std() <= 2e-2 * b.std()
+
+
+@pytest.mark.parametrize("shape", [(8, 4, 5, 5), (2, 7, 4, 5, 5), (2, 1, 8, 4, 5, 5), (8,)])
+def test_what_is_no_volume_of_its_channels(shape):
+    ram = RAM(8, 8, kernel_size=(3, 3, 3))
+    for call in (ram, ram.kernels):
+        with pytest.raises(UserError) as caught:
+            call(torch.zeros(shape))
+        assert str(caught.value) == f"RAM needs a volume (N, 8, T, H, W), a batch of clips; got the shape {shape}"
+
+
+@pytest.mark.parametrize("memory_format", FORMATS.values(), ids=FORMATS)
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize("size", [(1, 1, 1), (1, 2, 5), (2, 4, 4), (1, 7, 7), (3, 2, 2), (4, 4, 1)], ids=str)
+def test_bfloat16_on_the_cpu_is_float32_up_to_its_rounding(size, order, memory_format):
+    """Also where the map is smaller than the filters, where oneDNN's own numbers are wrong or none."""
+    torch.manual_seed(0)
+    for kernel_size, heads in (((3, 7, 7), 2), ((5, 5, 5), 1), ((3, 3, 3), 4)):
+        settings = {"heads": heads, "kernel_size": kernel_size, "kernel_type": "VplusR", "feature_type": "VplusR"}
+        ram = RAM(16, 16, **settings, order=order)
+        x = torch.randn(2, 16, *size).contiguous(memory_format=memory_format).requires_grad_()
+        grad = torch.randn(2, 16, *size)
+        found = []
+        for enabled in (False, True):
+            with torch.autocast("cpu", torch.bfloat16, enabled=enabled):
+                y = ram(x)
+            found.append([y, *torch.autograd.grad(y, [x, *ram.parameters()], grad.to(y.dtype))])
+        for exact, ours in zip(*found, strict=True):
+            assert (ours.float() - exact).abs().max() <= 0.05 * exact.abs().max() + 1e-6, kernel_size

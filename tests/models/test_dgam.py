@@ -7,7 +7,7 @@ from functools import partial
 import pytest
 import torch
 import torch.nn.functional as F
-from conftest import golden, golden_input
+from conftest import ROOT, golden, golden_input
 from dgam_inputs import dgam_input, published_state
 from models_by_row import TINY
 from swin_probes import assert_near, assert_probe, outputs_by_name
@@ -33,6 +33,19 @@ def published_model(name: str, **options) -> DGAM:
     assert report.layout == "DGAM of ELLAR" and not (report.unexpected or report.dropped)
     assert all(key.endswith(("relative_position_index", "num_batches_tracked")) for key in report.missing)
     return model
+
+
+def test_the_published_recipe_trains_the_gate_and_the_last_norm():
+    config = ROOT / "configs" / "ellar" / "dgam_swin_b_published.yaml"
+    model = build_model(load_cfg(config, ["SWIN.SIZE", "T"])).train()
+    trained = [name for name, parameter in model.named_parameters() if parameter.requires_grad]
+    assert [name for name in trained if not name.startswith("experts.gating.")] == [
+        "backbone.norm.weight",
+        "backbone.norm.bias",
+    ]
+    assert len(trained) == 12
+    scales = {group["name"]: group["lr_scale"] for group in model.optimizer_groups()}
+    assert scales["backbone without decay"] == 0.1 and scales["gate"] == 1000
 
 
 @pytest.mark.parametrize("name", ["dgam_swin_t_c12", "dgam_swin_b_c12"])

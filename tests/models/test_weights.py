@@ -1,6 +1,6 @@
 """Stored weights: every published layout loads, what does not fit is named, the wrong file is refused."""
 
-import argparse
+import re
 
 import pytest
 import torch
@@ -8,6 +8,7 @@ from conftest import golden, golden_input
 from models_by_row import TINY
 from uniformer_goldens import assert_close, assert_probe, published_state
 
+from fragrant.config import load_cfg
 from fragrant.models.uniformer import UniFormer, uniformer_base, uniformer_small
 from fragrant.models.weights import (
     LoadReport,
@@ -306,6 +307,34 @@ def test_a_prefix_in_the_way_is_pointed_out():
         load_weights(tiny(), state)
 
 
+@pytest.mark.parametrize("given", [[], ["module.net."], ["backbone."]])
+@pytest.mark.parametrize(
+    "before", ["backbone.", "module.backbone.", "encoder.backbone.", "backbone.backbone.", "a.b.c."]
+)
+def test_the_advice_works_where_it_is_given(before, given):
+    """Followed as it stands, the file is loaded: nobody is sent from one prefix to the next."""
+    state = {f"{before}{key}": value for key, value in tiny().state_dict().items()}
+    patterns = list(given)
+    for _ in range(2):
+        try:
+            report = load_weights(tiny(), state, clear_name_patterns=patterns)
+            break
+        except WeightsError as error:
+            advice = re.search(r"TRAIN.CHECKPOINT_CLEAR_NAME_PATTERN (\[.*\])$", str(error))
+            assert advice, error
+            patterns = load_cfg(
+                None, ["TRAIN.CHECKPOINT_CLEAR_NAME_PATTERN", advice[1]]
+            ).TRAIN.CHECKPOINT_CLEAR_NAME_PATTERN
+    assert not report.missing
+
+
+def test_no_advice_that_would_not_help():
+    """The names are right, the shapes are not."""
+    with pytest.raises(WeightsError) as error:
+        load_weights(tiny(), {f"stage.{key}": torch.zeros(3, 3) for key in tiny().state_dict()})
+    assert "CLEAR_NAME_PATTERN" not in str(error.value)
+
+
 def write_nothing(path):
     path.touch()
 
@@ -319,8 +348,8 @@ def write_half(path):
     path.write_bytes(path.read_bytes()[:9000])
 
 
-def write_namespace(path):
-    torch.save({"model": {"a": torch.zeros(1)}, "args": argparse.Namespace(lr=1)}, path)
+def write_code(path):
+    torch.save({"model": {"a": torch.zeros(1)}, "args": print}, path)
 
 
 def write_model(path):
@@ -355,7 +384,7 @@ def test_flipped_bytes_are_found(tmp_path, num_bytes):
         (write_nothing, "damaged, or not a PyTorch checkpoint"),
         (write_text, "damaged, or not a PyTorch checkpoint"),
         (write_half, "damaged, or not a PyTorch checkpoint"),
-        (write_namespace, r"holds a Python object \(argparse.Namespace\) that could run code and is not read"),
+        (write_code, r"holds a Python object \(print\) that could run code and is not read"),
         (write_model, r"holds a Python object \(torch.nn.modules.linear.Linear\) that could run code and is not read"),
     ],
 )

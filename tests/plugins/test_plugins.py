@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 from conftest import load_tool
-from tiny import TINY, run_tool
+from forked import run_forked
+from tiny import TINY
 
 from fragrant.checkpoint import best_path
 
@@ -25,7 +26,7 @@ def demo(tmp_path_factory) -> Path:
 
 
 def run(folder: Path, demo: Path, name: str, *pairs: str, code: int = 0):
-    done = run_tool(
+    done = run_forked(
         "--import", FILES / f"{name}.py", *SHORT, "OUTPUT_DIR", folder, "DATA.PATH_TO_DATA_DIR", demo, *pairs
     )
     assert done.returncode == code, done.stderr
@@ -59,7 +60,7 @@ def test_network_predicts(trained, demo):
         "--json",
         str(video),
     )
-    done = run_tool(tool="predict", arguments=arguments)
+    done = run_forked(tool="predict", arguments=arguments)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)
 
@@ -68,16 +69,16 @@ def test_network_predicts(trained, demo):
 def test_the_missing_import_is_named(trained, demo, what):
     if what == "checkpoint":
         arguments = ("--checkpoint", str(best_path(trained)), str(next(demo.rglob("*.mp4"))))
-        done = run_tool(tool="predict", arguments=arguments)
+        done = run_forked(tool="predict", arguments=arguments)
     else:
-        done = run_tool("--cfg", trained / "config.yaml")
+        done = run_forked("--cfg", trained / "config.yaml")
     assert done.returncode == 2
     assert f"add --import {FILES / 'net.py'}" in done.stderr and len(done.stderr.splitlines()) == 1
     assert "did you mean" not in done.stderr
 
 
 def test_the_config_of_a_run_reads_back(trained):
-    done = run_tool("--import", FILES / "net.py", "--cfg", trained / "config.yaml", "--print-config")
+    done = run_forked("--import", FILES / "net.py", "--cfg", trained / "config.yaml", "--print-config")
     assert done.stdout == (trained / "config.yaml").read_text()
 
 
@@ -144,14 +145,14 @@ def test_a_broken_plugin_is_one_line(tmp_path, name):
     path = tmp_path / f"{name}.py"
     if text is not None:
         path.write_text(text)
-    done = run_tool("--import", path, "--print-config")
+    done = run_forked("--import", path, "--print-config")
     assert done.returncode == 2
     assert message in done.stderr and str(path) in done.stderr and len(done.stderr.splitlines()) == 1
 
 
 def test_the_environment_names_plugins(monkeypatch):
     monkeypatch.setenv("FRAGRANT_IMPORT", os.pathsep.join(str(FILES / f"{name}.py") for name in ("net", "objective")))
-    done = run_tool("--print-config")
+    done = run_forked("--print-config")
     assert "TINY_NET:" in done.stdout and "CALM:" in done.stdout
 
 

@@ -12,6 +12,7 @@ from fragrant.objectives.build import BUILT_IN, OBJECTIVES
 from fragrant.registry import registered_names
 
 KEYS = (
+    "DATA.CROP_ROUNDING",
     "DATA.ENHANCE",
     "DATA.SAMPLING",
     "MODEL.LOSS_FUNC",
@@ -24,6 +25,11 @@ KEYS = (
 @pytest.mark.parametrize("key", KEYS)
 def test_config_and_registry_agree(key):
     assert sorted(name for name in DECLARED[key].allowed.one_of if name != "none") == registered_names(key)
+
+
+def test_single_frames_are_chosen_like_a_clip_or_in_two_ways_of_their_own():
+    own = {"interval", "random"}
+    assert sorted(set(DECLARED["FEATURES.SAMPLING"].allowed.one_of) - own) == registered_names("DATA.SAMPLING")
 
 
 def test_built_in_objectives():

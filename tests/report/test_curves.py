@@ -1,9 +1,11 @@
 """Curves are what the log says, without what a resumed run did again."""
 
 import json
+import os
 
 import pytest
 
+from fragrant.report.content import charts
 from fragrant.report.curves import Curve, LogError, curve, read_records, thinned, without_repeats
 
 
@@ -88,3 +90,56 @@ def test_wrong_logs(text, tmp_path):
 def test_a_missing_log(tmp_path):
     with pytest.raises(LogError, match="metrics.jsonl' cannot be read: No such file or directory"):
         read_records(tmp_path / "metrics.jsonl")
+
+
+ODD_RECORDS = [
+    {"_type": "train_epoch"},
+    {"_type": "train_epoch", "epoch": 3},
+    {"_type": "train_epoch", "epoch": "x/y"},
+    {"_type": "train_epoch", "epoch": "1e999/5"},
+    {"_type": "train_epoch", "epoch": "nan/5"},
+    {"_type": "train_epoch", "epoch": None},
+    {"_type": "train_iter", "epoch": "1/5", "loss": 1},
+    {"_type": "train_iter", "epoch": "1/5", "iter": "1/0", "loss": 1},
+    {"_type": "train_iter", "epoch": "1/5", "iter": "1", "loss": 1},
+    {"_type": "train_iter", "epoch": "1/5", "iter": ["1/2"], "loss": 1},
+]
+ODD_LINES = [
+    "[" * 5000,
+    '{"a":' * 5000,
+    "1" * 5000,
+    '{"_type": "train_epoch", "epoch": "1/5',
+    "\x00\x00\x00",
+    "null",
+    "[]",
+    "7",
+]
+GOOD = [{"_type": "train_epoch", "epoch": f"{number}/2", "loss": 1.0} for number in (1, 2)]
+
+
+@pytest.mark.parametrize("text", [*map(json.dumps, ODD_RECORDS), *ODD_LINES], ids=range(len(ODD_RECORDS + ODD_LINES)))
+def test_a_record_that_says_nothing_is_left_out(tmp_path, text):
+    (tmp_path / "m.jsonl").write_text("\n".join([json.dumps(GOOD[0]), text, json.dumps(GOOD[1])]))
+    records = read_records(tmp_path / "m.jsonl")
+    assert records == GOOD and curve(records, "loss").values == [1.0, 1.0]
+
+
+@pytest.mark.parametrize("loss", ["x", None, [1], True, "NaN", float("nan"), float("inf"), 10**400, {}])
+def test_a_value_that_is_no_number_is_left_out(tmp_path, loss):
+    rows = [*GOOD, {"_type": "val_epoch", "epoch": "2/2", "top1_err": loss, "map": loss}]
+    rows.insert(1, {"_type": "train_iter", "epoch": "2/2", "iter": "1/2", "loss": loss, "lr": loss})
+    (tmp_path / "m.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    records = read_records(tmp_path / "m.jsonl")
+    assert len(records) == 4 and [chart["title"] for chart in charts(records)] == ["loss"]
+
+
+def test_bytes_that_are_no_text(tmp_path):
+    (tmp_path / "m.jsonl").write_bytes(json.dumps(GOOD[0]).encode() + b"\n\xff\xfe\n" + json.dumps(GOOD[1]).encode())
+    assert read_records(tmp_path / "m.jsonl") == GOOD
+
+
+@pytest.mark.parametrize("make", [os.mkdir, os.mkfifo])
+def test_a_log_is_not_waited_for(tmp_path, make):
+    make(tmp_path / "m.jsonl")
+    with pytest.raises(LogError, match="m.jsonl' cannot be read: "):
+        read_records(tmp_path / "m.jsonl")

@@ -7,11 +7,14 @@ import math
 from dataclasses import replace
 
 import pytest
+import simplejson
 import torch
 from golden_runs import BUILD, golden_table
 
+from fragrant.engine.accuracy import evaluation_report
 from fragrant.metrics import average_precision
-from fragrant.scores import ScoreTable, describe_summary, ensemble_views, grid_views, summarise
+from fragrant.scores import ScoreTable, describe_summary, ensemble_runs, ensemble_views, grid_views, summarise
+from fragrant.scores.ensemble import RULES, as_table
 from fragrant.scores.predictions import predictions_csv
 
 
@@ -59,3 +62,61 @@ def test_predictions_as_csv():
     )
     first = list(csv.DictReader(io.StringIO(predictions_csv(multi_label))))[0]
     assert first["label"].startswith("class 0;class 1;") and first["luma"] == ""
+
+
+BAD = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
+
+
+def with_bad(value: float, rows: int, several: bool = False) -> ScoreTable:
+    """The golden table, of whose first videos one view has a score that is no number."""
+    table = golden_table(luma=torch.rand(40))
+    labels = torch.nn.functional.one_hot(table.labels, 7).bool() if several else table.labels
+    logits = table.logits.clone()
+    logits[:rows, 3, 2] = value
+    return replace(table, logits=logits, labels=labels)
+
+
+@pytest.mark.parametrize("value", BAD.values(), ids=BAD)
+@pytest.mark.parametrize("rule", [*RULES])
+@pytest.mark.parametrize("rows", [1, 40])
+def test_scores_that_are_no_numbers_are_counted_and_named(value, rule, rows):
+    """Whatever the rule makes of them: the maximum over the views would hide -inf, a softmax inf."""
+    table = with_bad(value, rows)
+    scores = ensemble_views(table, rule)
+    summary = summarise(scores)
+    assert summary["not_finite"] == {"videos": rows, "paths": list(table.paths[:rows])}
+    clean = summarise(ensemble_views(table.rows(range(rows, 40)), rule))
+    assert summary["top1"]["correct"] == clean["top1"]["correct"] and summary["top1"]["total"] == 40
+    lines = describe_summary(summary, per_class=True)
+    assert lines[0].startswith(f"{rows} video{'s' if rows > 1 else ''} with NaN or infinite scores, of 40")
+    assert table.paths[0] in lines[0] and all("NaN or infinite" in line for line in lines)
+    simplejson.dumps(summary, allow_nan=False, ignore_nan=True)
+    assert predictions_csv(scores).splitlines()[1].count("NaN or infinite") == 1
+    told = evaluation_report(summary)
+    assert "NaN or infinite" in told.text and told.stats["not_finite"] == str(rows) and not told.scalars
+
+
+def test_scores_of_several_labels_that_are_no_numbers():
+    summary = summarise(ensemble_views(with_bad(math.nan, 3, several=True), "mean-sigmoid"))
+    table = with_bad(0.0, 0, several=True)
+    table.logits[:3] = -100.0  # nothing is recognised in them
+    assert (
+        summary["mean_average_precision"] == summarise(ensemble_views(table, "mean-sigmoid"))["mean_average_precision"]
+    )
+    assert all("3 videos with NaN or infinite scores" in line for line in describe_summary(summary))
+
+
+def test_a_view_that_is_missing_and_a_probability_of_0_are_no_faults():
+    table = golden_table()
+    present = table.present.clone()
+    present[:, 1] = False
+    holes = replace(table, present=present, logits=table.logits.masked_fill(~present[:, :, None], math.nan))
+    assert "not_finite" not in summarise(ensemble_views(holes))
+    sure = ensemble_views(replace(table, logits=table.logits * 1e4), "mean-softmax")
+    assert (sure.probs == 0).any()
+    assert "not_finite" not in summarise(ensemble_views(as_table(sure, {}), "mean-softmax"))
+
+
+def test_one_of_two_models_without_numbers():
+    both = ensemble_runs([golden_table(), with_bad(math.nan, 2)], rule="mean-softmax")
+    assert summarise(both)["not_finite"]["videos"] == 2

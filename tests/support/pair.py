@@ -52,8 +52,8 @@ def _process(rank: int, scenarios: list[Scenario], ports: list[list[str]], resul
             results.put((number, rank, said))
 
 
-def run_pair(scenarios: list[Scenario], folder) -> list[list[Done]]:
-    """What both processes said in each scenario: ``run_pair(...)[scenario][rank]``."""
+def run_pair(scenarios: list[Scenario], folder, *, patience: float = 60) -> list[list[Done]]:
+    """What both processes said in each scenario: ``run_pair(...)[scenario][rank]``; ``patience``: seconds for one."""
     tools = folder / "bin"
     tools.mkdir()
     (tools / "scontrol").write_text(HOSTS)
@@ -68,7 +68,7 @@ def run_pair(scenarios: list[Scenario], folder) -> list[list[Done]]:
     done = [[None, None] for _ in scenarios]
     try:
         for _ in range(2 * len(scenarios)):
-            number, rank, said = results.get(timeout=60)
+            number, rank, said = results.get(timeout=patience)
             done[number][rank] = said
     except queue.Empty:
         last = [[said and said.returncode for said in ranks] for ranks in done]

@@ -1,5 +1,5 @@
-"""From the configs to what is measured: the networks that a user trains, in this package's form and in the published
-one."""
+"""Builds what is measured from the configs: the networks that a user trains, in this package's form and in the
+published one."""
 
 import itertools
 import time
@@ -37,7 +37,7 @@ NETWORKS = {
 
 
 def network_cfg(network: Network, sizes: Sizes, **changes):
-    """The effective config of a row."""
+    """Effective config of a network at these sizes."""
     pairs = [str(word) for pair in {**network.changes, **changes}.items() for word in pair] + list(sizes.changes)
     if sizes.small and network.config != NETWORKS["MIE-Net"].config:
         pairs += ["DATA.NUM_FRAMES", "8"]
@@ -49,7 +49,7 @@ def _clip_shape(cfg: CfgNode) -> tuple[int, ...]:
 
 
 def count_forward(network: Network, sizes: Sizes) -> float:
-    """Multiply-adds of the forward pass of one clip."""
+    """Counts the multiply-adds of a network's forward pass of one clip."""
     cfg = network_cfg(network, sizes)
     return forward_macs(
         model_on_device(cfg, torch.device("cpu"), channels_last=False, compiled=False), _clip_shape(cfg)
@@ -57,7 +57,8 @@ def count_forward(network: Network, sizes: Sizes) -> float:
 
 
 def ours(network: Network, device: torch.device, sizes: Sizes, *, compiled: bool = False) -> Trained:
-    """bf16 autocast, channels_last_3d, fused optimiser: what a run does by default on a GPU, but for the layout."""
+    """Builds a network's training step in this package's form: bf16 autocast, channels_last_3d, fused optimiser, which
+    is a run's default on a GPU but for the layout."""
     cfg = network_cfg(network, sizes)
     clips, labels = benchmark_batch(cfg, sizes.clips(network.clips), device)
     model = model_on_device(cfg, device, channels_last=True, compiled=compiled)
@@ -82,8 +83,8 @@ def ours(network: Network, device: torch.device, sizes: Sizes, *, compiled: bool
 
 
 def published(network: Network, device: torch.device, sizes: Sizes) -> Trained:
-    """The same network with the published modules: fp16 autocast (CPU: bf16), contiguous, eager, the optimiser's
-    default form."""
+    """Builds a network's training step with the published modules: fp16 autocast (CPU: bf16), contiguous, eager, the
+    optimiser's default form."""
     cfg = network_cfg(network, sizes)
     clips, labels = benchmark_batch(cfg, sizes.clips(network.clips), device)
     model = model_on_device(cfg, device, channels_last=False, compiled=False)
@@ -118,8 +119,8 @@ def published(network: Network, device: torch.device, sizes: Sizes) -> Trained:
 
 
 def preparation(device: torch.device, sizes: Sizes) -> tuple[Callable[[Tensor], Tensor], Tensor, ClipNormalize]:
-    """uint8 clips to what a model takes: ours, clips (N, 3, T, S, S) as the loader hands them over, the plain
-    module."""
+    """Builds the preparation of clips to compare: this package's, uint8 clips (N, 3, T, S, S) as the loader gives them,
+    the plain module."""
     cfg = network_cfg(NETWORKS["UniFormer-S"], sizes)
     clips, _ = benchmark_batch(cfg, sizes.clips(32), device)
     plain = ClipNormalize(cfg.DATA.MEAN, cfg.DATA.STD).to(device)
@@ -129,12 +130,12 @@ def preparation(device: torch.device, sizes: Sizes) -> tuple[Callable[[Tensor], 
 def waiting(
     paths: list[str], device: torch.device, sizes: Sizes, *, workers: int, cache: Path | None, batches: int
 ) -> dict:
-    """Share of an epoch's time in which the loop waits for the next batch: the real loader, the real step of
-    UniFormer-S.
+    """Measures the share of an epoch's time in which the loop waits for the next batch: the real loader, the real step
+    of UniFormer-S.
 
     Args:
         paths: videos; they are repeated until they fill the epoch.
-        cache: folder for decoded frames: filled by a first epoch, which is not counted.
+        cache: folder for decoded frames, filled by a first epoch, which is not counted; None = no cache.
     """
     network = NETWORKS["UniFormer-S"]
     changes = {"DATA.CACHE_DIR": str(cache)} if cache else {}
@@ -184,7 +185,8 @@ def waiting(
 
 
 def waits_between(loader: ClipLoader, step: Callable[[Any], None], *, ahead: int) -> tuple[float, float, int]:
-    """Seconds waited for batches, seconds in all, and batches, after the first ``ahead``, which fill the pipeline."""
+    """Measures the waiting for batches: seconds waited, seconds in all, number of batches, after the first ``ahead``,
+    which fill the pipeline."""
     waited, counted, began = 0.0, 0, time.perf_counter()
     batches = iter(loader)
     while True:

@@ -1,4 +1,4 @@
-"""What a device is, with the two rates that everything is held against: copying memory, multiplying bf16 matrices."""
+"""A device's facts and its two ceilings, to which everything is compared: copying memory, multiplying bf16 matrices."""
 
 import os
 import platform
@@ -12,18 +12,19 @@ from fragrant.benchmarks.gpu.timing import Timed, timed
 
 
 class Ceilings(NamedTuple):
-    """bytes_per_second: read plus written; flops: of a bf16 matrix product, per second."""
+    """Measured ceilings of a device. bytes_per_second: read plus written; flops: of a bf16 matrix product, per
+    second."""
 
     bytes_per_second: float
     flops: float
 
     def floor(self, moved: float, computed: float = 0.0) -> float:
-        """Seconds that moving so many bytes and computing so many FLOPs take at least."""
+        """Fewest seconds that moving ``moved`` bytes and computing ``computed`` FLOPs take."""
         return max(moved / self.bytes_per_second, computed / self.flops)
 
 
 def facts(device: torch.device) -> dict:
-    """Card, driver and versions."""
+    """Facts of the device and its software: card, driver and versions."""
     found: dict[str, object] = {
         "device": platform.processor() or "CPU",
         "cores": os.cpu_count(),
@@ -63,7 +64,7 @@ def _time_copy(device: torch.device, sizes: Sizes) -> Timed:
 
 
 def measure_ceilings(device: torch.device, sizes: Sizes) -> Ceilings:
-    """A copy from memory to memory, and a square matrix product of random bf16 numbers."""
+    """Measures the ceilings: a copy from memory to memory, and a square matrix product of random bf16 numbers."""
     copy = _time_copy(device, sizes)
     a, b = (torch.randn(sizes.product, sizes.product, device=device, dtype=torch.bfloat16) for _ in range(2))
     product = timed(lambda: a @ b, device, rounds=sizes.rounds, seconds=sizes.seconds, warmup=5)

@@ -9,12 +9,13 @@ from fragrant.benchmarks.gpu.run import all_rows, run_in_processes, wanted
 from fragrant.data.lists.records import read_list
 from fragrant.data.shards import split_member
 from fragrant.errors import UserError
+from fragrant.files import expanded
 from fragrant.plugins import add_import_argument, load_plugins
 from fragrant.workers import usable_cores
 
 
 def gpu_command(words: list[str]) -> str:
-    """What the page says at the end.
+    """Runs the command line and returns the text of the final page, gpu.md.
 
     Raises:
         UserError: there is no GPU, an argument is wrong, or a list cannot be read.
@@ -35,17 +36,17 @@ def gpu_command(words: list[str]) -> str:
     if arguments.minutes <= 0:
         raise UserError(f"--minutes {arguments.minutes} must be above 0")
     wanted(all_rows(), arguments.only)
-    clips = videos_of(arguments.clips) if arguments.clips else []
+    clips = videos_of(expanded(arguments.clips)) if arguments.clips else []
     if not torch.cuda.is_available():
         raise UserError("benchmark gpu measures a CUDA GPU, and this machine has none that PyTorch can use")
     workers = max(1, usable_cores() - 2)
     how = dict(device="cuda:0", minutes=arguments.minutes, clips=clips, only=arguments.only, workers=workers)
-    record = run_in_processes(Path(arguments.out), **how)
+    record = run_in_processes(Path(expanded(arguments.out)), **how)
     return (record.folder / "gpu.md").read_text(encoding="utf-8")
 
 
 def videos_of(path: str) -> list[str]:
-    """The videos of a list, their paths relative to it.
+    """Reads the videos of a list, with paths relative to it.
 
     Raises:
         UserError: there is no such list, or it holds no video that exists.

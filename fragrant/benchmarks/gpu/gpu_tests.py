@@ -1,4 +1,4 @@
-"""The tests that need a GPU, run in a process of their own."""
+"""Runs the tests that need a GPU in a process of their own."""
 
 import os
 import re
@@ -11,16 +11,17 @@ MARK = re.compile(r"mark\.cuda\b")
 
 
 def files_with_gpu_tests(folder: Path) -> list[Path]:
-    """Every test file in which the mark ``cuda`` stands."""
+    """Lists the test files that use the mark ``cuda``."""
     return sorted(path for path in folder.rglob("test_*.py") if MARK.search(path.read_text(encoding="utf-8")))
 
 
 def run_gpu_tests(log: Path, *, seconds: float, root: Path = ROOT, require: bool = True) -> dict:
-    """Passed, failed and skipped, the last lines; everything else is in ``log``.
+    """Runs the tests and returns the numbers of passed, failed and skipped ones and the last lines; everything else is
+    in ``log``.
 
     Args:
-        seconds: the tests are ended after so long; what was done by then is in the log.
-        require: a skipped test is a failure.
+        seconds: time after which the tests are ended; what was done by then is in the log.
+        require: whether a skipped test is a failure.
     """
     files = [str(path.relative_to(root)) for path in files_with_gpu_tests(root / "tests")]
     if not files:

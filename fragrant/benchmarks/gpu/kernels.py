@@ -1,5 +1,5 @@
-"""Every kernel beside its published form and beside its floor: what moving its bytes, or computing its FLOPs, takes at
-least."""
+"""Benchmarks of every kernel beside its published form and its floor, the least time for moving its bytes or computing
+its FLOPs."""
 
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple, cast
@@ -26,7 +26,8 @@ Size = tuple[int, int, int]
 
 
 class Kernel(NamedTuple):
-    """What takes turns; moved: bytes of every input once and every output once; computed: FLOPs."""
+    """A kernel to measure, in this package's form, the published one and others. moved: bytes of every input once and
+    every output once; computed: FLOPs."""
 
     title: str
     ours: Function
@@ -38,7 +39,8 @@ class Kernel(NamedTuple):
 
 
 def measure_kernel(kernel: Kernel, device: torch.device, ceilings: Ceilings, sizes: Sizes) -> dict:
-    """The numbers of a case. A form that fails says so in one line, and the others are measured all the same."""
+    """Measures the forms of a kernel. A form that fails gives its error in one line, and the others are measured all
+    the same."""
     how: dict[str, Any] = dict(rounds=sizes.rounds, seconds=sizes.seconds / 2, span=2e-3)
     row: dict[str, Any] = {"case": kernel.title}
     for name, function in {"ours": kernel.ours, "published": kernel.published, **kernel.beside}.items():
@@ -59,7 +61,7 @@ def measure_kernel(kernel: Kernel, device: torch.device, ceilings: Ceilings, siz
 
 
 def one_line(error: BaseException) -> str:
-    """Kind and text of an error, short."""
+    """Kind and text of an error in one short line."""
     return f"{type(error).__name__}: {' '.join(str(error).split())}"[:300]
 
 
@@ -74,7 +76,8 @@ def forward(form: Callable[[Tensor], Tensor], x: Tensor) -> Function:
 def forward_backward(
     form: Callable[[Tensor], Tensor], x: Tensor, *, autocast: torch.dtype | None = None, to_x: bool = True
 ) -> Function:
-    """Gradients of the parameters and, unless ``to_x`` is False, of x."""
+    """Builds a function that runs forward and backward: gradients of the parameters and, unless ``to_x`` is False, of
+    x."""
     x = x.detach().requires_grad_(to_x)
     grad: list[Tensor] = []
     parameters = list(form.parameters()) if isinstance(form, nn.Module) else []
@@ -93,7 +96,7 @@ def forward_backward(
 
 # ------------------------------------------------------------------------------------------------------------ depthwise
 class DepthwiseCase(NamedTuple):
-    """A map (N, C, T, S, S) and a filter."""
+    """A depthwise convolution to measure: a map (N, C, T, S, S) and a filter."""
 
     title: str
     shape: tuple[int, int, int, int]  # N, C, T, S
@@ -116,7 +119,8 @@ DEPTHWISE = (
 
 
 def depthwise_kernels(device: torch.device, sizes: Sizes) -> Iterator[Kernel]:
-    """Ours in bf16, channels_last_3d; published: cuDNN's, fp16 and contiguous; beside both cuDNN's in our layout."""
+    """Depthwise convolutions to measure: this package's in bf16, channels_last_3d; published: cuDNN's, fp16 and
+    contiguous; beside both cuDNN's in channels_last_3d."""
     for case in DEPTHWISE:
         n, c, t, s = case.shape
         shape = (sizes.clips(n), c, sizes.frames(t), sizes.pixels(s), sizes.pixels(s))
@@ -164,7 +168,7 @@ def _plain_conv(module: DepthwiseConv3d, dtype: torch.dtype, layout: torch.memor
 
 # ---------------------------------------------------------------------------------------------------------- FAM and RAM
 def fam_kernels(device: torch.device, sizes: Sizes) -> Iterator[Kernel]:
-    """In bf16; the published FFT takes float32."""
+    """FAM's frequency gain to measure, in bf16; the published FFT takes float32."""
     for channels, size in ((128, 28), (320, 14)):
         shape = (sizes.clips(32), channels, 8, sizes.pixels(size), sizes.pixels(size))
         x = torch.randn(shape, device=device, dtype=torch.bfloat16)
@@ -176,8 +180,8 @@ def fam_kernels(device: torch.device, sizes: Sizes) -> Iterator[Kernel]:
 
 
 def ram_kernels(device: torch.device, sizes: Sizes) -> Iterator[Kernel]:
-    """Under bf16 autocast, projection included; the floor counts q, v, y forward, and these with their gradients
-    backward."""
+    """RAM to measure, under bf16 autocast, projection included; the floor counts q, v, y forward, and these with their
+    gradients backward."""
     for case in ram_cases(clips=sizes.clips(8), clips_of_relational_features=sizes.clips(8)):
         yield ram_kernel(case, device, sizes)
 
@@ -202,7 +206,7 @@ def ram_kernel(case: Case, device: torch.device, sizes: Sizes) -> Kernel:
 
 # ---------------------------------------------------------------------------------------------------- DGAM, preparation
 def dgam_kernels(device: torch.device, sizes: Sizes) -> Iterator[Kernel]:
-    """Float32, as both take it."""
+    """DGAM's statistics and experts to measure, in float32, as both forms take it."""
     clips = dark_clips(sizes.clips(8), num_frames=sizes.frames(32), size=sizes.pixels(224), device=device)
     ours = GammaExperts(clips.shape[2], select="hard", tau=PUBLISHED_TAU, dropout=0.0).to(device)
     published, moved = PublishedExperts(ours).to(device), clips.numel() * 4
@@ -235,7 +239,7 @@ def dgam_kernels(device: torch.device, sizes: Sizes) -> Iterator[Kernel]:
 
 
 class _First(nn.Module):
-    """The brightened clips alone."""
+    """A module that returns the brightened clips of gamma experts without the choice."""
 
     def __init__(self, experts: nn.Module):
         super().__init__()
@@ -246,7 +250,8 @@ class _First(nn.Module):
 
 
 def preparation_kernels(device: torch.device, sizes: Sizes) -> Iterator[Kernel]:
-    """uint8 to normalised clips; published: one operation after the other, contiguous."""
+    """Preparation of clips to measure, from uint8 to normalised; published: one operation after the other,
+    contiguous."""
     prepare, clips, plain = preparation(device, sizes)
     contiguous = clips.contiguous()
     mean, std = plain.mean, plain.std

@@ -1,4 +1,4 @@
-"""A network of this package back in the order of operations of the published code, weights and all."""
+"""Converts a network of this package to the order of operations of the published code, with the same weights."""
 
 from collections.abc import Callable
 
@@ -18,14 +18,14 @@ from fragrant.layers.ram import RAM
 
 
 class PublishedDepthwise(nn.Conv3d):
-    """cuDNN's grouped convolution."""
+    """The published depthwise convolution: cuDNN's grouped convolution."""
 
 
 class PublishedPA(PA):
-    """The responses of all frames, then the distances of neighbours."""
+    """PA in its published form: the responses of all frames, then the distances of neighbours."""
 
     def forward(self, clips: Tensor) -> Tensor:
-        """(N, 3, T*L, H, W) -> (N*T, L-1, H, W)"""
+        """Motion maps of clips: (N, 3, T*L, H, W) -> (N*T, L-1, H, W)"""
         frames = clips.transpose(1, 2)  # (N, T*L, 3, H, W)
         responses = self.conv(frames.flatten(0, 1))  # (N*T*L, 8, H, W)
         responses = responses.view(-1, self.frames_per_segment, *responses.shape[1:])  # (N*T, L, 8, H, W)
@@ -33,19 +33,19 @@ class PublishedPA(PA):
 
 
 class FftFAM(nn.Module):
-    """In float32: an FFT takes no bfloat16, and no float16 of every length."""
+    """FAM by an FFT, as published, in float32: an FFT takes no bfloat16, and no float16 of every length."""
 
     def __init__(self, exponent: int):
         super().__init__()
         self.exponent = exponent
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, C, T, H, W) -> the same"""
+        """Scales every frame: (N, C, T, H, W) -> the same shape"""
         return published_fam(x.float(), self.exponent).to(x.dtype)
 
 
 class PublishedExperts(nn.Module):
-    """Gate and experts of DGAM with loops over clips and frames; all experts of every clip."""
+    """Gate and experts of DGAM in their published form, loops over clips and frames; all experts of every clip."""
 
     def __init__(self, ours: GammaExperts):
         super().__init__()
@@ -53,7 +53,7 @@ class PublishedExperts(nn.Module):
         self.register_buffer("gammas", torch.tensor(GAMMAS), persistent=False)
 
     def forward(self, clips: Tensor, expert: Tensor | None = None) -> tuple[Tensor, Choice]:
-        """(N, C, T, H, W) -> the same, and the choice."""
+        """Brightens clips: (N, C, T, H, W) -> the same shape, and the choice."""
         with torch.autocast(clips.device.type, enabled=False):
             probs = self.gating(published_statistics(clips))
             weights = (probs / PUBLISHED_TAU).softmax(-1)  # (N, E)
@@ -63,7 +63,7 @@ class PublishedExperts(nn.Module):
 
 
 def published_ram(ram: RAM) -> nn.Module:
-    """The published module with the weights of ``ram``."""
+    """Builds the published form of RAM with the weights of ``ram``."""
     heads, key_dim, value_dim, latent_dim = ram.dims
     form = PublishedRSA(
         ram.projection.in_channels,
@@ -98,7 +98,7 @@ FORMS: dict[type, Callable[..., nn.Module]] = {  # a class -> its module -> the 
 
 
 def as_published(model: nn.Module) -> list[str]:
-    """Swaps, in place, every module that has a published form; which kinds they were."""
+    """Swaps, in place, every module that has a published form, and returns the names of the kinds swapped."""
     swapped = []
     for parent in list(model.modules()):
         for name, child in list(parent.named_children()):
@@ -118,8 +118,8 @@ def plain_attention(
     is_causal=False,
     scale=None,
 ):
-    """softmax(q k^T) v, each product kept: how the published networks write it. (..., L, D) three times -> (..., L,
-    D)"""
+    """Attention as the published networks write it, softmax(q k^T) v with each product kept: (..., L, D) three times ->
+    (..., L, D)"""
     weights = q @ k.transpose(-2, -1) * (q.shape[-1] ** -0.5 if scale is None else scale)
     if attn_mask is not None:
         weights = weights + attn_mask
@@ -127,5 +127,5 @@ def plain_attention(
 
 
 def unfused_attention() -> AttentionAs:
-    """Within, attention is computed as published."""
+    """A context in which attention is computed as published."""
     return AttentionAs(plain_attention)

@@ -1,5 +1,5 @@
-"""What has been measured so far: one JSON file, whole after every row, so that an end by force loses one row at
-most."""
+"""The record of what has been measured so far: one JSON file, whole after every row, so that an end by force loses one
+row at most."""
 
 import json
 import time
@@ -9,11 +9,11 @@ from fragrant.files import written_whole
 
 
 class Record:
-    """``facts``, ``ceilings`` and a list of ``rows``: name, status (done, failed, left out), seconds it took, result or
-    error.
+    """Record of a measurement: ``facts``, ``ceilings`` and a list of ``rows``: name, status (done, failed, left out),
+    seconds it took, result or error.
 
     Args:
-        folder: gpu.json and gpu.md are written there; an existing gpu.json is gone on with.
+        folder: where gpu.json and gpu.md are written; an existing gpu.json is continued.
     """
 
     def __init__(self, folder: Path):
@@ -23,22 +23,22 @@ class Record:
             self.data = json.loads(self.path.read_text(encoding="utf-8"))
 
     def begin(self, name: str) -> None:
-        """Notes which row runs, for whoever finds the file after a crash."""
+        """Notes which row runs, for readers of the file after a crash."""
         self.data["running"] = {"name": name, "since": time.time()}
         self.write()
 
     def end(self, name: str, status: str, seconds: float, content: dict) -> None:
-        """``content``: {"result": ...} or {"error": ...}."""
+        """Records the end of a row. ``content``: {"result": ...} or {"error": ...}."""
         self.data["rows"].append({"name": name, "status": status, "seconds": round(seconds, 2), **content})
         self.data["running"] = None
         self.write()
 
     def names(self) -> set[str]:
-        """Of the rows that are settled, in whatever way."""
+        """Names of the rows that are done, failed or left out."""
         return {row["name"] for row in self.data["rows"]}
 
     def write(self) -> None:
-        """Both files, each at once."""
+        """Writes gpu.json and gpu.md, each whole or not at all."""
         from fragrant.benchmarks.gpu.report import page
 
         for path, text in ((self.path, json.dumps(self.data, indent=1)), (self.folder / "gpu.md", page(self.data))):

@@ -17,7 +17,7 @@ KERNEL_COLUMNS = (
 
 
 def page(data: dict) -> str:
-    """All that there is by now."""
+    """Page in Markdown of everything that is in the record so far."""
     parts = ["# Measured on a GPU", _facts(data)]
     results = [(row["name"], row["result"]) for row in data["rows"] if row["status"] == "done"]
     if steps := [(name, result) for name, result in results if name.startswith("step ")]:

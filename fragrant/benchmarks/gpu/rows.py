@@ -21,8 +21,8 @@ TEST_SECONDS = 100.0
 
 
 class Bench(NamedTuple):
-    """What every row needs. clips: video files for the loader; none = generated ones. only: parts of names; none = all
-    rows."""
+    """Settings and state that every row needs. clips: video files for the loader; none = generated ones. only: parts of
+    names; none = all rows."""
 
     device: torch.device
     sizes: Sizes
@@ -33,12 +33,13 @@ class Bench(NamedTuple):
 
     @property
     def ceilings(self) -> Ceilings:
-        """As measured by an earlier row; 1 where that failed, so that rates remain."""
+        """The ceilings that an earlier row measured; 1 where that failed, so that rates remain."""
         return Ceilings(**(self.record.data["ceilings"] or {"bytes_per_second": 1.0, "flops": 1.0}))
 
 
 class Row(NamedTuple):
-    """seconds: the estimate; a row is not started with less left, and ended by force after ``longest``."""
+    """A row of the table. seconds: estimate of its time; a row is not started with less left, and ended by force after
+    ``longest``."""
 
     name: str
     seconds: float
@@ -58,7 +59,8 @@ def tests_row(bench: Bench) -> dict:
 
 
 def step_row(key: str, build: Callable[..., Trained], *, kernels: bool) -> Callable[[Bench], dict]:
-    """A network's step in one form; its multiply-adds are counted by whoever comes first."""
+    """Builds the row of a network's training step in one form; its multiply-adds are counted once, by the first row
+    that needs them."""
 
     def run(bench: Bench) -> dict:
         network, counted = NETWORKS[key], bench.record.data.setdefault("macs", {})
@@ -90,7 +92,7 @@ def kernels_row(kind: str) -> Callable[[Bench], dict]:
 
 @contextmanager
 def video_files(bench: Bench) -> Iterator[list[str]]:
-    """The given ones, or generated ones in a folder that goes away."""
+    """A context with video files: the given ones, or generated ones in a temporary folder."""
     if bench.clips:
         yield list(bench.clips)
         return

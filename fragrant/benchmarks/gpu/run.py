@@ -1,5 +1,5 @@
-"""Runs the rows within the time there is. A process of their own runs them, so that a row that crashes, breaks the
-device or hangs costs itself alone: the next process goes on behind it."""
+"""Runs the rows within the time there is, in a process of their own: a row that crashes, breaks the device or hangs
+loses only itself, and the next process goes on behind it."""
 
 import gc
 import sys
@@ -20,7 +20,8 @@ DEVICE_BROKEN = 3  # exit code of a process that cannot use its device any more
 
 
 def wanted(rows: Sequence[Row], only: Sequence[str]) -> list[Row]:
-    """Those whose name holds one of ``only``, and the first, which the others need; all without ``only``.
+    """Selects the rows whose name holds one of ``only``, and the first row, which the others need; all rows without
+    ``only``.
 
     Raises:
         UserError: one of ``only`` is in no name.
@@ -32,7 +33,7 @@ def wanted(rows: Sequence[Row], only: Sequence[str]) -> list[Row]:
 
 
 def run_rows(bench: Bench, rows: Sequence[Row], deadline: float, *, say: Callable[[str], None] = print) -> None:
-    """Every row that is not settled yet, until ``deadline`` (time.time()).
+    """Runs every row that is not in the record yet, until ``deadline`` (time.time()).
 
     Raises:
         SystemExit: the device does not answer any more.
@@ -59,7 +60,7 @@ def run_rows(bench: Bench, rows: Sequence[Row], deadline: float, *, say: Callabl
 
 
 def _clean_up(device: torch.device) -> None:
-    """Ends the process where the device is broken for it."""
+    """Frees the device's memory; ends the process where the device is broken for it."""
     torch._dynamo.reset()
     gc.collect()
     if device.type == "cuda":
@@ -88,8 +89,8 @@ def run_in_processes(
     workers: int = 14,
     target: Callable = _child,
 ) -> Record:
-    """All rows; a row that its process does not survive, or that takes longer than its longest, is recorded as
-    failed."""
+    """Runs all rows in processes of their own; a row that ends its process, or takes longer than its ``longest``, is
+    recorded as failed."""
     deadline, longest = time.time() + 60 * minutes, {row.name: row.longest for row in all_rows()}
     folder.mkdir(parents=True, exist_ok=True)
     record = Record(folder)
@@ -111,7 +112,7 @@ def run_in_processes(
 
 
 def _wait(process, path: Path, longest: dict[str, float], deadline: float) -> str:
-    """Until the process has ended, by itself or by force; why it did."""
+    """Waits until the process has ended, by itself or by force, and returns the reason."""
     while process.is_alive():
         process.join(0.5)
         running = Record(path.parent).data["running"]

@@ -1,13 +1,12 @@
-"""How large the measured things are: full for a GPU, small for a rehearsal that takes seconds on a CPU."""
+"""Sizes of the measurements: full for a GPU, small for a rehearsal that takes seconds on a CPU."""
 
 from typing import NamedTuple
 
 
 class Sizes(NamedTuple):
-    """clips: over the number that a row names; changes: config keys over those of every network.
+    """Sizes of the measurements. changes: KEY VALUE pairs that override every network's config.
 
-    copied: bytes of the copy whose bandwidth is measured; product: rows and columns of the matrix product.
-    """
+    copied: bytes of the copy whose bandwidth is measured; product: rows and columns of the matrix product."""
 
     small: bool
     copied: int

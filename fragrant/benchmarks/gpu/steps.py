@@ -17,7 +17,7 @@ FLOPS_OF_A_STEP = 3 * 2  # forward, and twice as much backward; a multiplication
 
 
 class Network(NamedTuple):
-    """A row: the config of a network, with what is measured of it."""
+    """A network to measure: its config, changes to it, and the clips of a step."""
 
     title: str
     config: str
@@ -26,11 +26,9 @@ class Network(NamedTuple):
 
 
 class Trained(NamedTuple):
-    """What a step is made of.
+    """A model and its training step, to be measured.
 
-    step: one whole step, optimiser included.
-    scope: in which the step runs.
-    """
+    step: one whole step, optimiser included. scope: builds the context in which the step runs."""
 
     model: nn.Module
     step: Callable[[], object]
@@ -39,14 +37,14 @@ class Trained(NamedTuple):
 
 
 def forward_macs(model: nn.Module, clip_shape: tuple[int, ...]) -> float:
-    """Multiply-adds of one clip, counted where the model lies: on the CPU, so that no kernel of a GPU hides any."""
+    """Multiply-adds of one clip, counted on the model's device: the CPU, so that no kernel of a GPU hides any."""
     return float(sum(count_macs(model, clip_shape).by_operator().values()))
 
 
 def measure_step(
     trained: Trained, clips: int, macs: float, device: torch.device, ceilings: Ceilings, sizes: Sizes
 ) -> dict:
-    """The numbers of a row."""
+    """Measures a training step and returns the numbers of its row."""
     if device.type == "cuda":
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats(device)
@@ -72,7 +70,7 @@ def measure_step(
 
 
 def top_kernels(trained: Trained, device: torch.device, *, steps: int = 2, count: int = 10) -> list[dict]:
-    """The kernels that take most of a step: ms and share of a step, how often they run in it."""
+    """Profiles the kernels that take most of a step: ms and share of a step, how often they run in it."""
     activities = [
         torch.profiler.ProfilerActivity.CUDA if device.type == "cuda" else torch.profiler.ProfilerActivity.CPU
     ]
@@ -106,8 +104,8 @@ def published_step(
     clip_norm: float | None,
     dtype: torch.dtype,
 ) -> Callable[[], float]:
-    """The loop of the published code bases: autocast, a scaler, one look at the loss per step. ``model``: clips, labels
-    -> loss."""
+    """Builds the training step of the published code bases: autocast, a scaler, one look at the loss per step.
+    ``model``: clips, labels -> loss."""
     scaler = torch.amp.GradScaler(clips.device.type, enabled=dtype == torch.float16)
 
     def step() -> float:

@@ -1,4 +1,4 @@
-"""The time of a function on a device: warmed up, between two events, the median of rounds."""
+"""Times a function on a device: warmed up, between two events, the median of rounds."""
 
 import statistics
 import time
@@ -9,7 +9,7 @@ import torch
 
 
 class Timed(NamedTuple):
-    """Seconds of one call: the median, the fastest, the slowest, and of how many."""
+    """Seconds of one call: the median, the fastest, the slowest, and the number of rounds."""
 
     median: float
     low: float
@@ -31,12 +31,12 @@ def timed(
     warmup: int = 3,
     span: float = 0.0,
 ) -> Timed:
-    """Runs ``function`` until ``rounds`` are counted or ``seconds`` are spent, at least three rounds.
+    """Times ``function`` until ``rounds`` are counted or ``seconds`` are spent, at least three rounds.
 
     Args:
-        warmup: calls before, which count for nothing: compilation, search for algorithms.
-        span: seconds that a round takes at least, in several calls: for functions that are short against the distance
-            of two events.
+        warmup: number of calls before the counted ones: compilation, search for algorithms.
+        span: least seconds of a round, filled by several calls: for functions that are short against the distance of
+            two events.
     """
     for _ in range(warmup):
         function()
@@ -50,7 +50,7 @@ def timed(
 
 
 def _round(function: Callable[[], object], device: torch.device, calls: int) -> float:
-    """Seconds of one call."""
+    """Times one round and returns the seconds of one call."""
     if device.type != "cuda":
         begin = time.perf_counter()
         for _ in range(calls):

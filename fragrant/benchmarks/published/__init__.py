@@ -1,1 +1,1 @@
-"""The published order of operations, in our words, to measure and to test against."""
+"""The published order of operations, written anew, to measure and to test against."""

@@ -17,7 +17,7 @@ def frame_entropy(frame: np.ndarray) -> float:
 
 
 def published_statistics(clips: Tensor) -> Tensor:
-    """(N, C, T, H, W) -> (N, 3T): mean, deviation and entropy of every frame, each fetched from the device."""
+    """Mean, standard deviation and entropy of every frame, each fetched from the device: (N, C, T, H, W) -> (N, 3T)"""
     rows = []
     for clip in clips:
         row = []
@@ -28,7 +28,7 @@ def published_statistics(clips: Tensor) -> Tensor:
 
 
 def published_expert(clips: Tensor, gamma: float) -> Tensor:
-    """(N, C, T, H, W) -> the same, brightened frame by frame."""
+    """Brightens clips frame by frame with one expert: (N, C, T, H, W) -> the same shape"""
     done = []
     for clip in clips:
         frames = []
@@ -40,8 +40,8 @@ def published_expert(clips: Tensor, gamma: float) -> Tensor:
 
 
 class PublishedGammaExperts(nn.Module):
-    """All experts of every clip, weighted with softmax(p / tau): (N, C, T, H, W) -> the same. Parameters are named as
-    those of ours."""
+    """Gamma experts in their published form, all experts of every clip, weighted with softmax(p / tau): (N, C, T, H, W)
+    -> the same shape. Parameters have the names of ``GammaExperts``."""
 
     def __init__(self, num_frames: int, *, tau: float = 1e-6):
         super().__init__()

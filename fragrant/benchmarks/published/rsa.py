@@ -6,7 +6,8 @@ from torch import Tensor, nn
 
 
 class PublishedRSA(nn.Module):
-    """The published module: it builds, at every position, each tensor that the equations name.
+    """Relational self-attention in its published form: it builds, at every position, each tensor that the equations
+    name.
 
     Same parameters, names and shapes as ``fragrant.layers.ram.RAM``, same values, and the published limits: ``I`` is
     (1, dk, dk), so that feature VplusR needs dk == dv, and kernel V needs dd == dk. Letters: N clips, T H W the map,
@@ -95,11 +96,11 @@ class PublishedRSA(nn.Module):
         return torch.einsum("puw,pud->pwd", relation, basic)
 
     def _positions_first(self, planes: Tensor) -> Tensor:
-        """(N*dv, D, T, H, W) -> (P, dv, D)."""
+        """Reshapes convolved values to one row per position: (N*dv, D, T, H, W) -> (P, dv, D)."""
         planes = planes.unflatten(0, (-1, self.value_dim))
         return planes.permute(0, 3, 4, 5, 1, 2).reshape(-1, self.value_dim, planes.shape[2])
 
 
 def unit(u: Tensor, dim: int) -> Tensor:
-    """u / sqrt(sum u^2 + 1e-6): the epsilon stands inside the root."""
+    """Scales u to unit length, u / sqrt(sum u^2 + 1e-6): the epsilon stands inside the root."""
     return u / ((u * u).sum(dim, keepdim=True) + 1e-6).sqrt()

@@ -1,4 +1,4 @@
-"""The sums over kernel taps as they are defined: one tap after the other, in plain PyTorch with autograd."""
+"""Sums over kernel taps as they are defined, one tap after the other, in plain PyTorch with autograd."""
 
 import itertools
 from typing import cast
@@ -8,8 +8,8 @@ from torch import Tensor
 
 
 def tap_sum(kernels: Tensor, v: Tensor, size: tuple[int, int, int]) -> Tensor:
-    """``y[n, h, u] = sum_m kernels[n, h, m] * v[n + m, u]``: (N, T, H, W, h, M), (N, T, H, W, U) -> (N, T, H, W, h,
-    U)"""
+    """Applies a kernel at every position, ``y[n, h, u] = sum_m kernels[n, h, m] * v[n + m, u]``: (N, T, H, W, h, M),
+    (N, T, H, W, U) -> (N, T, H, W, h, U)"""
     _, frames, height, width, _, _ = kernels.shape
     time, y, x = (k // 2 for k in size)
     padded = F.pad(v, (0, 0, x, x, y, y, time, time)).unsqueeze(4)

@@ -70,8 +70,8 @@ EDITIONS = {
 
 
 def mended(line: str) -> str:
-    """Rows 770 to 784 of UG2+ 2.2 hold label and file name in one field, ``770,,"4<TAB>-18N3scYPX8.mp4"``: the names
-    begin with a minus."""
+    """Repairs rows 770 to 784 of UG2+ 2.2, which hold label and file name in one field,
+    ``770,,"4<TAB>-18N3scYPX8.mp4"``: the names begin with a minus."""
     match = re.fullmatch(r'(\d+),,"(\d+)\t(.+)"', line)
     return f"{match[1]},{match[3]},{match[2]}" if match else line
 

@@ -12,21 +12,22 @@ from fragrant.data.lists.errors import ListError
 from fragrant.data.lists.locations import Folders
 from fragrant.data.lists.records import RecordList, read_list, read_list_and_faults
 from fragrant.data.shards import ShardError, check_shards, index_path, split_member
+from fragrant.files import is_address
 from fragrant.registry import Registry
-from fragrant.remote import RemoteError, below, fetched, is_address, joined
+from fragrant.remote import RemoteError, below, fetched, joined
 
 __all__ = ["DATASETS", "VideoSet", "read_class_names"]
 
 
 class Datasets(Registry):
-    """What TRAIN.DATASET and TEST.DATASET name, in small letters: the entries here, f(cfg, split) -> VideoSet, and all
-    of ``SETS``."""
+    """Registry of the data sets that TRAIN.DATASET and TEST.DATASET name, in small letters: the entries here, f(cfg,
+    split) -> VideoSet, and all of ``SETS``."""
 
     def names(self) -> list[str]:
         return sorted({*super().names(), *SETS.names()})
 
     def get(self, name: str):
-        """Raises UserError where the name is not known."""
+        """Returns the data set called ``name``; raises UserError where it is not known."""
         return partial(_known_set, name=name) if name in SETS else super().get(name)
 
 
@@ -50,8 +51,10 @@ def _names_of_folders(records: RecordList, num_classes: int) -> list[str] | None
 
 
 def _need_a_video(records: RecordList, prefix: str = "") -> None:
-    """A wrong folder is found at once, and shards that are not what the list says. Raises ListError where none of some
-    videos of the list is there, or a shard has no index, or not the member."""
+    """Checks that the list's folder is not a wrong one, and its shards those that the list says: raises ListError where
+    none of some of its videos is there, or a shard has no index, or not the member."""
+    if not len(records):
+        raise ListError(f"{records.source or 'the list'} has no videos")
     some = records[:: max(1, len(records) // 20)]
     reason = _why_not_there([record.path for record in some], prefix)
     if reason is not None:
@@ -97,11 +100,12 @@ def _classes(cfg, list_path: str) -> ClassTable | None:
     path = joined(folder, cfg.DATA.CLASSES_FILE) if cfg.DATA.CLASSES_FILE else find_class_file(folder or ".")
     if path is None:
         return None
-    return read_class_table(path)
+    return read_class_table(path if path.isascii() else Folders().find(path) or path)
 
 
 def _list_path(cfg, split: str, folder: str, default: str) -> str:
-    return joined(folder, cfg.DATA[f"{split.upper()}_LIST"] or default)
+    path = joined(folder, cfg.DATA[f"{split.upper()}_LIST"] or default)
+    return path if path.isascii() else Folders().find(path) or path
 
 
 def _is_there(path: str) -> bool:
@@ -110,10 +114,10 @@ def _is_there(path: str) -> bool:
 
 
 def _lists_in(cfg, split: str, folder: str, default: str = "") -> VideoSet:
-    """The list of a split that lies in a folder."""
+    """Reads the list of a split that lies in a folder."""
     key, default = f"{split.upper()}_LIST", default or f"{split}.csv"
     path = _list_path(cfg, split, folder, default)
-    if not _is_there(path):
+    if not is_address(path) and not os.path.exists(path):
         given = f"DATA.PATH_TO_DATA_DIR {cfg.DATA.PATH_TO_DATA_DIR!r} and DATA.{key} {cfg.DATA[key]!r}"
         raise ListError(f"no {split} list '{path}'; it follows from {given} ('' = {default})")
     reading, classes = _reading(cfg, split, path)
@@ -125,7 +129,7 @@ def _lists_in(cfg, split: str, folder: str, default: str = "") -> VideoSet:
 
 
 def _reading(cfg, split: str, path: str) -> tuple[dict, ClassTable | None]:
-    """How a list file is to be read, and its classes."""
+    """Arguments that a list file is read with, and its classes."""
     classes = _classes(cfg, path)
     reading = {
         "form": cfg.DATA.LIST_FORMAT,
@@ -137,6 +141,7 @@ def _reading(cfg, split: str, path: str) -> tuple[dict, ClassTable | None]:
         "num_classes": cfg.MODEL.NUM_CLASSES,
         "unlabelled": split == "test",
         "multi_label": cfg.DATA.MULTI_LABEL,
+        "bare": split == "test",
     }
     return reading, classes
 
@@ -153,8 +158,8 @@ def records_and_faults(cfg, split: str, path: str = "") -> tuple[RecordList, dic
 
 
 def _known_set(cfg, split: str, name: str) -> VideoSet:
-    """Lists in DATA.PATH_TO_DATA_DIR (written by tools/prepare_data.py, or named) win; without them it is the set as
-    distributed."""
+    """Reads a public set: lists in DATA.PATH_TO_DATA_DIR (written by tools/prepare_data.py, or named) win; without them
+    it is the set as distributed."""
     folder = cfg.DATA.PATH_TO_DATA_DIR
     if cfg.DATA[f"{split.upper()}_LIST"] or _is_there(_list_path(cfg, split, folder, f"{split}.csv")):
         listed = _lists_in(cfg, split, folder)

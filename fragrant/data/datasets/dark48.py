@@ -10,11 +10,10 @@ EDITIONS = [f"split{split}{kind}" for kind in ("", "-frames") for split in (1, 2
 
 @register_set("dark48", *EDITIONS)
 def dark48(source: Source) -> KnownSet:
-    """Videos, or with ``-frames`` the folders of frames that its second set of lists is for.
+    """Reads Dark-48: its videos, or with ``-frames`` the folders of frames that its second set of lists is for.
 
     The names are those of classInd.txt and of the class folders, adult_female_singing; its README writes
-    adult+female+singing.
-    """
+    adult+female+singing."""
     split, _, frames = source.edition.partition("-")
     names = need_file(source.root, "classInd.txt")
     table = read_class_table(names)

@@ -7,7 +7,7 @@ from fragrant.data.lists.class_names import read_class_table
 
 @register_set("diving48")
 def diving48(source: Source) -> KnownSet:
-    """``Diving48_V2_{train,test}.json`` and ``Diving48_vocab.json``; a class is called by its four attributes, as
+    """Reads ``Diving48_V2_{train,test}.json`` and ``Diving48_vocab.json``; a class is called by its four attributes, as
     mmaction2 does."""
     vocabulary = find_file(source.root, "Diving48_vocab.json")
     names = read_class_table(vocabulary).names if vocabulary else None

@@ -7,10 +7,9 @@ from fragrant.data.datasets.search import find_file, need_file, read_split
 
 @register_set("ellar")
 def ellar(source: Source) -> KnownSet:
-    """``ELLAR_label_{train,val,test}.txt`` with rows ``Class/video.mp4 label``, relative to ``videos/``.
+    """Reads ``ELLAR_label_{train,val,test}.txt`` with rows ``Class/video.mp4 label``, relative to ``videos/``.
 
-    The published config validates on the training list; here it is the validation list.
-    """
+    The published config validates on the training list; here it is the validation list."""
     paths = {"train": need_file(source.root, "ELLAR_label_train.txt")}
     for split in ("val", "test"):
         if path := find_file(source.root, f"ELLAR_label_{split}.txt"):

@@ -8,6 +8,7 @@ from fragrant.data.datasets.known_set import KnownSet, Source, register_set
 from fragrant.data.datasets.search import levels, need_file, video_folder
 from fragrant.data.lists.class_names import read_class_table
 from fragrant.data.lists.errors import ListError
+from fragrant.data.lists.list_text import list_text
 from fragrant.data.lists.records import RecordList, VideoRecord
 
 SHARES = {"train": 0.7, "val": 0.1, "test": 0.2}
@@ -20,8 +21,8 @@ _SPLIT_FOLDERS = {
 
 @register_set("folders")
 def folders(source: Source) -> KnownSet:
-    """``<class>/<video>``, or that below ``train``, ``val`` and ``test``; what nobody has split is drawn 70 : 10 : 20
-    from a seed."""
+    """Reads class folders, ``<class>/<video>``, or those below ``train``, ``val`` and ``test``; videos without a split
+    are drawn 70 : 10 : 20 from a seed."""
     root = source.videos or source.root
     folders = {
         split: next((root / name for name in names if (root / name).is_dir()), None)
@@ -56,13 +57,13 @@ def folders(source: Source) -> KnownSet:
 
 @register_set("ucf101", "split1", "split2", "split3")
 def ucf101(source: Source) -> KnownSet:
-    """``trainlist01.txt`` (``Class/video.avi 1``), ``testlist01.txt`` (no labels) and ``classInd.txt``, which count
-    from 1."""
+    """Reads UCF101: ``trainlist01.txt`` (``Class/video.avi 1``), ``testlist01.txt`` (no labels) and ``classInd.txt``,
+    which count from 1."""
     table = read_class_table(need_file(source.root, "classInd.txt"))
     splits = {}
     for split in ("train", "test"):
         path = need_file(source.root, f"{split}list0{source.edition[-1]}.txt")
-        rows = [(at, line.split()[0]) for at, line in enumerate(path.read_text().splitlines(), start=1) if line.strip()]
+        rows = [(at, line.split()[0]) for at, line in enumerate(list_text(path).split("\n"), start=1) if line.strip()]
         for at, name in rows:
             if name.split("/")[0] not in table.names:
                 raise ListError(f"{path}:{at}: no class '{name.split('/')[0]}' in '{table.source}'")
@@ -75,7 +76,7 @@ def ucf101(source: Source) -> KnownSet:
 
 @register_set("hmdb51", "split1", "split2", "split3")
 def hmdb51(source: Source) -> KnownSet:
-    """``<class>_test_split1.txt`` with rows ``video.avi 1``: 1 is training, 2 test, 0 neither."""
+    """Reads HMDB51: ``<class>_test_split1.txt`` with rows ``video.avi 1``: 1 is training, 2 test, 0 neither."""
     pattern = f"*_test_{source.edition}.txt"
     files = next(
         (
@@ -90,7 +91,7 @@ def hmdb51(source: Source) -> KnownSet:
     classes = [path.name.removesuffix(pattern[1:]) for path in files]
     rows: dict[str, list[tuple[str, int]]] = {"1": [], "2": []}
     for label, path in enumerate(files):
-        for at, line in enumerate(path.read_text().splitlines(), start=1):
+        for at, line in enumerate(list_text(path).split("\n"), start=1):
             match = re.fullmatch(r"(.+\S)\s+([012])", line.strip())
             if line.strip() and not match:
                 raise ListError(f"{path}:{at}: expected a video and 0, 1 or 2; the line is {line!r}")

@@ -28,8 +28,8 @@ def _class_root(root: Path) -> Path:
 
 
 def _v1(source: Source) -> KnownSet:
-    """30 videos of each class to train, 20 to test, drawn from a seed: the published index files can no longer be
-    had."""
+    """Splits InfAR v1.0: 30 videos of each class to train, 20 to test, drawn from a seed: the published index files can
+    no longer be had."""
     folder = _class_root(source.videos or source.root)
     drawn = {
         name: seeded_parts(
@@ -61,7 +61,7 @@ def _fragrant_split(source: Source, path: Path, split: str) -> RecordList:
 
 
 def _vis_inf(source: Source) -> KnownSet:
-    """FRAGRANT's lists where they are, else every video of ``{train,test}/infrared/<class>``."""
+    """Reads FRAGRANT's lists where they are, else every video of ``{train,test}/infrared/<class>``."""
     published = {"train": 899, "test": 300}
     found = {split: find_file(source.root, f"{split}.csv") for split in published}
     lists = {split: path for split, path in found.items() if path}

@@ -1,4 +1,4 @@
-"""What a converter gives, and the table of converters."""
+"""Public sets as converters read them, and the table of converters."""
 
 import os
 from collections.abc import Callable
@@ -14,11 +14,11 @@ class KnownSet(NamedTuple):
     """A set as it is distributed, read.
 
     Attributes:
-        splits: "train", "val", "test" and what else the set has.
-        class_names: name of each label; None where nobody says.
+        splits: "train", "val", "test" and further splits of the set.
+        class_names: name of each label; None where they are not known.
         published: how many videos each split is said to have, where that is published.
-        notes: what the user should know.
-        edition: of which edition it is.
+        notes: remarks for the user.
+        edition: the edition that was read.
     """
 
     splits: dict[str, RecordList]
@@ -29,7 +29,7 @@ class KnownSet(NamedTuple):
 
 
 class Source(NamedTuple):
-    """Where a set lies.
+    """The place of a set on disk.
 
     Attributes:
         root: the folder that the set was unpacked in.
@@ -59,8 +59,8 @@ def register_set(name: str, *editions: str) -> Callable:
 
 
 def prepared_set(name: str, root: str | os.PathLike, *, edition: str = "", videos: str | os.PathLike = "") -> KnownSet:
-    """A set as distributed in ``root``; without a validation list of its own it validates on the test list, as papers
-    do.
+    """Reads a set as distributed in ``root``; without a validation list of its own it validates on the test list, as
+    papers do.
 
     Raises:
         ListError: the edition is not known, or a file of the set is not there or wrong.

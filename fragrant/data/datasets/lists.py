@@ -7,6 +7,7 @@ from fragrant.data.datasets.known_set import KnownSet, with_validation
 from fragrant.data.lists.class_names import find_class_file, read_class_table
 from fragrant.data.lists.errors import ListError
 from fragrant.data.lists.records import read_list
+from fragrant.files import expanded
 
 LISTS = "video_list"  # the name of such a set
 _SPLITS = ("train", "val", "test")
@@ -24,10 +25,13 @@ def listed_set(lists: Sequence[str], root: str | os.PathLike) -> KnownSet:
         split, _, path = text.partition("=")
         if split not in _SPLITS or not path:
             raise ListError(f"--list '{text}' is not of the form train=FILE, val=FILE or test=FILE")
-        paths[split] = path
+        paths[split] = expanded(path)
     if not paths:
         raise ListError(f"the set {LISTS} needs a list: --list train=FILE")
     classes = find_class_file(os.path.dirname(next(iter(paths.values()))) or ".")
     table = read_class_table(classes) if classes else None
-    splits = {split: read_list(path, prefix=os.fspath(root), classes=table) for split, path in paths.items()}
+    splits = {
+        split: read_list(path, prefix=os.fspath(root), classes=table, bare=split == "test")
+        for split, path in paths.items()
+    }
     return with_validation(KnownSet(splits, table and table.names))

@@ -16,7 +16,7 @@ _TRIED = 20  # rows whose videos are looked for
 
 
 def levels(root: Path, depth: int = _DEPTH) -> Iterator[list[Path]]:
-    """The root, its folders, the folders of those, ..."""
+    """Yields the levels of a folder tree: the root, its folders, the folders of those, ..."""
     level = [root]
     for _ in range(depth + 1):
         yield level
@@ -31,7 +31,7 @@ def _subfolders(folder: Path) -> list[str]:
 
 
 def find_file(root: Path, *names: str) -> Path | None:
-    """The file of that name (which may have ``*``) nearest to the root; of several names the first."""
+    """Finds the file of that name (which may have ``*``) nearest to the root; of several names the first."""
     for level in levels(root):
         for name in names:
             found = sorted(path for folder in level for path in folder.glob(name) if path.is_file())
@@ -41,9 +41,10 @@ def find_file(root: Path, *names: str) -> Path | None:
 
 
 def need_file(root: Path, *names: str) -> Path:
-    """
+    """Finds a file as ``find_file`` does.
+
     Raises:
-        ListError: there is none.
+        ListError: there is no such file.
     """
     found = find_file(root, *names)
     if found is None:
@@ -86,7 +87,7 @@ def read_split(
     hint: str = "",
     mend: Callable[[str], str] | None = None,
 ) -> RecordList:
-    """A list of the set, with its videos where they lie; a video that is not there keeps its name.
+    """Reads a list of the set, with its videos where they lie; a video that is not there keeps its name.
 
     Raises:
         ListError: as ``read_list``.

@@ -13,8 +13,8 @@ NUM_CLASSES = 10
 
 
 def phase_names(lists: list[RecordList]) -> list[str] | None:
-    """``["phase1", ...]`` where the videos are called phase1_F_22_1 and each phase has one label: names were never
-    published."""
+    """Class names ``["phase1", ...]`` where the videos are called phase1_F_22_1 and each phase has one label: names
+    were never published."""
     phases: dict[Any, str] = {}
     for record in (record for records in lists for record in records):
         match = re.match(r"phase\d+", os.path.basename(record.path))
@@ -26,7 +26,7 @@ def phase_names(lists: list[RecordList]) -> list[str] | None:
 
 @register_set("sljd")
 def sljd(source: Source) -> KnownSet:
-    """``annotations/{train,val,test}.txt`` with rows ``frames/video num_frames label``; clips of 5 frames are no
+    """Reads ``annotations/{train,val,test}.txt`` with rows ``frames/video num_frames label``; clips of 5 frames are no
     mistake."""
     folder = need_file(source.root, "annotations/train.txt", "train.txt").parent
     paths = {split: folder / f"{split}.txt" for split in ("train", "val", "test")}

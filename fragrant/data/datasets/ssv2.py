@@ -9,8 +9,8 @@ PUBLISHED = {"train": 168913, "val": 24777, "unlabelled": 27157}
 
 @register_set("ssv2")
 def ssv2(source: Source) -> KnownSet:
-    """The JSON files of the set, under either of their names; figures are those of the validation list: the test list
-    has no labels."""
+    """Reads the JSON files of the set, under either of their names; figures are those of the validation list: the test
+    list has no labels."""
     long = "something-something-v2-{}.json".format
     table = read_class_table(need_file(source.root, "labels/labels.json", "labels.json", long("labels")))
     files = {

@@ -1,1 +1,1 @@
-"""What a list file says: its rows as records, the forms of rows, the names of the classes."""
+"""List files of videos: rows as records, the forms of rows, the names of the classes."""

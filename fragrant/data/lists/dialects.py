@@ -23,6 +23,9 @@ _FORMS = (
     ("path", "label"),
     ("label", "path"),
 )
+_MOST_DIGITS = 20  # of a whole number of 64 bits, with its sign; Python's own int() takes the time of their square
+_PATH = re.compile(r"""[^\s,;|]+|.+\.[A-Za-z][A-Za-z0-9]{1,4}["']?""")
+_INFINITE = (float("inf"), float("-inf"))
 _SAMPLE = 200  # rows that decide which form a list has
 
 # What header rows call the columns. Other names in a header are columns that nobody reads.
@@ -37,7 +40,7 @@ _ONE_FRAME_PER_ROW = "frame_id"
 
 
 class Row(NamedTuple):
-    """What a row says, nothing looked up yet: ``label`` is a text where the list gives class names, a tuple where it
+    """The fields of a row as they are written: ``label`` is a text where the list gives class names, a tuple where it
     gives several."""
 
     path: str
@@ -46,10 +49,9 @@ class Row(NamedTuple):
 
 
 class Dialect(NamedTuple):
-    """How a row is cut: what stands between the columns, and which they are. The path takes what the others leave.
+    """The form of a row: its separator and its columns. The path takes what the other columns leave.
 
-    ``several``: a video may have more than one label.
-    """
+    ``multi_label``: a video may have more than one label."""
 
     separator: str
     columns: tuple[str, ...]
@@ -57,7 +59,7 @@ class Dialect(NamedTuple):
 
     @property
     def form(self) -> str:
-        """As DATA.LIST_FORMAT takes it."""
+        """The form as DATA.LIST_FORMAT takes it."""
         return self.separator.join(self.columns)
 
     def fields(self, line: str) -> dict[str, str]:
@@ -77,7 +79,8 @@ class Dialect(NamedTuple):
         return fields | {"path": _clean(rest, "a path may be all there is")}
 
     def read(self, line: str) -> Row:
-        """
+        """Reads a line of the list.
+
         Raises:
             ValueError: the line is not of this form.
         """
@@ -91,8 +94,9 @@ class Dialect(NamedTuple):
             or not num_frames.isdecimal()
         ):
             raise ValueError("no path and whole-number label where they should be")
-        label = int(labels[0]) if len(labels) == 1 else tuple(map(int, labels))
-        return Row(path, label, int(num_frames) if "num_frames" in fields else None)
+        numbers = tuple(map(whole_number, labels))
+        label = numbers[0] if len(numbers) == 1 else numbers
+        return Row(path, label, whole_number(num_frames) if "num_frames" in fields else None)
 
     def _labels(self, field: str) -> list[str]:
         return re.split(f"[{LABEL_SEPARATORS.replace(self.separator, '')}]", field) if self.multi_label else [field]
@@ -122,6 +126,18 @@ def dialect_of(form: str, *, multi_label: bool = False) -> Dialect:
             f"'id\\tlabel\\tpath' (columns: path, label, num_frames, id, and - for one that nobody reads)"
         )
     return Dialect(gaps.pop(), columns, multi_label)
+
+
+BARE = Dialect(" ", ("path",))  # a line is a path, nothing else
+
+
+def are_paths(lines: Iterable[str]) -> bool:
+    """Whether every line looks like a path alone: it ends as file names do, or nothing in it could cut off a label."""
+    return all(_PATH.fullmatch(line) for line in lines)
+
+
+def is_bare_header(line: str) -> bool:
+    return _COLUMN_OF.get(line.strip("\"' ").lower()) == "path"
 
 
 def header_dialect(line: str, *, multi_label: bool = False) -> Dialect | None:
@@ -176,7 +192,7 @@ def _dialects(prefer: str, multi_label: bool) -> Sequence[Dialect]:
 
 
 def _clean(field: str, found: str) -> str:
-    """Without blanks and quotes around it.
+    """Strips blanks and quotes around a field.
 
     Raises:
         ValueError: nothing was found to cut the line at.
@@ -185,6 +201,23 @@ def _clean(field: str, found: str) -> str:
         raise ValueError("too few columns")
     field = field.strip()
     return field[1:-1] if len(field) > 1 and field[0] == field[-1] and field[0] in "\"'" else field
+
+
+def whole_number(value: object) -> int:
+    """A label or a number of frames, from text or JSON.
+
+    Raises:
+        ValueError: it is no whole number, or none that a computer counts with (64 bits).
+    """
+    if isinstance(value, str):
+        if not _is_int(value) or len(value) > _MOST_DIGITS:
+            raise ValueError(f"{value[:30]!r} is no whole number of up to {_MOST_DIGITS} characters")
+        value = int(value)
+    if isinstance(value, bool) or not isinstance(value, int | float) or value != value or value in _INFINITE:
+        raise ValueError(f"{value!r} is no whole number")
+    if int(value) != value or not -(2**63) <= int(value) < 2**63:
+        raise ValueError(f"{str(value)[:30]} is no whole number of 64 bits")
+    return int(value)
 
 
 def _is_int(text: str) -> bool:

@@ -1,11 +1,12 @@
-"""Where a video of a list lies on this machine: foreign roots, relative paths, other video extensions."""
+"""Locates the videos of a list on this machine: foreign roots, relative paths, other video extensions."""
 
 import os
 from collections.abc import Iterable
+from unicodedata import normalize
 
 from fragrant.data.lists.errors import ListError
 from fragrant.data.shards import split_member
-from fragrant.remote import is_address
+from fragrant.files import expanded, is_address
 
 # Of two files of one name the one whose extension comes first here is taken.
 VIDEO_EXTENSIONS = tuple(
@@ -14,49 +15,80 @@ VIDEO_EXTENSIONS = tuple(
 
 
 class Folders:
-    """Which files there are. A folder is listed once, which costs less than asking for each of its files."""
+    """The files in folders. A folder is listed once, which costs less than asking for each of its files.
+
+    Names are found in whichever form of Unicode the disk has them: macOS writes an accent apart from its letter (NFD),
+    other systems both as one (NFC), and archives and lists carry either from one machine to the other."""
 
     def __init__(self):
         self._names: dict[str, set[str] | None] = {}
         self._stems: dict[str, dict[str, str]] = {}
+        self._forms: dict[str, dict[str, str]] = {}  # names that are not plain ASCII: NFC -> as on the disk
+        self._moved: dict[str, str] = {}  # folder -> as on the disk
 
     def find(self, path: str) -> str | None:
-        """The path itself if it is there, else the same video with another extension, or None; a member of a shard is
-        taken to be there where the shard is."""
+        """The path itself if it is there, else in another form of Unicode, else the same video with another extension,
+        or None; a member of a shard is taken to be there where the shard is."""
         shard, member = split_member(path)
         if member is not None:
-            return path if self.find(shard) == shard else None
+            tar = self.find(shard)
+            return f"{tar}::{member}" if tar and tar.endswith(".tar") else None
         folder, name = os.path.split(path)
+        found = self._find_in(folder, name)
+        if found is None and not folder.isascii() and (there := self._on_disk(folder)) != folder:
+            found = self._find_in(there, name)
+        return found
+
+    def _find_in(self, folder: str, name: str) -> str | None:
+        path = os.path.join(folder, name)
         names = self._listed(folder)
         if names is None:
             return path if os.path.exists(path) else None
         if name in names:
             return path
+        if other := self._forms[folder].get(normalize("NFC", name)):
+            return os.path.join(folder, other)
         stem, extension = os.path.splitext(name)
         stems = self._stems[folder]
-        other = (stems.get(stem) if extension.lower() in VIDEO_EXTENSIONS else None) or stems.get(name)
+        video = extension.lower() in VIDEO_EXTENSIONS
+        other = (stems.get(normalize("NFC", stem)) if video else None) or stems.get(normalize("NFC", name))
         return os.path.join(folder, other) if other else None
+
+    def _on_disk(self, folder: str) -> str:
+        """The folder with every part of its path as the disk has it, as far as there is one."""
+        if folder not in self._moved:
+            parent, name = os.path.split(folder)
+            if not name or parent == folder or os.path.isdir(folder):
+                self._moved[folder] = folder
+            else:
+                parent = self._on_disk(parent)
+                names = self._listed(parent) or ()
+                same = name if name in names else self._forms[parent].get(normalize("NFC", name), name)
+                self._moved[folder] = os.path.join(parent, same)
+        return self._moved[folder]
 
     def _listed(self, folder: str) -> set[str] | None:
         """The names in a folder, none where there is no such folder, None where it may not be listed."""
         if folder not in self._names:
             try:
                 self._names[folder] = set(os.listdir(folder or "."))
-            except (FileNotFoundError, NotADirectoryError):
+            except (FileNotFoundError, NotADirectoryError, ValueError):  # the last: a NUL byte
                 self._names[folder] = set()
             except OSError:
                 self._names[folder] = None
-            self._stems[folder] = _videos_by_stem(self._names[folder] or ())
+            names = sorted(self._names[folder] or ())
+            self._stems[folder] = _videos_by_stem(names)
+            self._forms[folder] = {normalize("NFC", name): name for name in names if not name.isascii()}
         return self._names[folder]
 
 
 def _videos_by_stem(names: Iterable[str]) -> dict[str, str]:
-    """``{"Drink_1_1": "Drink_1_1.mp4"}``; of several the one whose extension comes first in the table."""
+    """``{"Drink_1_1": "Drink_1_1.mp4"}``, stems in NFC; of several the one whose extension comes first in the table."""
     found: dict[str, list[str]] = {}
     for name in sorted(names):
         stem, extension = os.path.splitext(name)
         if extension.lower() in VIDEO_EXTENSIONS:
-            found.setdefault(stem, []).append(name)
+            found.setdefault(normalize("NFC", stem), []).append(name)
     rank = {extension: at for at, extension in enumerate(VIDEO_EXTENSIONS)}
     return {
         stem: min(videos, key=lambda name: rank[os.path.splitext(name)[1].lower()]) for stem, videos in found.items()
@@ -102,22 +134,23 @@ def locate(
     root_replace: tuple[str, str] | None = None,
     found: Folders | None = None,
 ) -> list[str]:
-    """Where the videos of a list lie: on this machine, or below the address ``prefix``.
+    """Locates the videos of a list on this machine, or below the address ``prefix``, in the order given.
 
     A relative path lies in ``prefix`` if given, else beside the list if it exists there, else it is taken as it is.
     What is nowhere keeps its name: reading it says so.
 
     Args:
-        folder: of the list file.
+        folder: the folder of the list file.
         root_replace: (old, new): paths of another machine, which begin with ``old``.
-        found: what is known of the folders already.
+        found: folders that were listed already.
 
     Raises:
         ListError: no path lies in ``old``.
     """
     paths, found = list(paths), found or Folders()
     if root_replace and paths:
-        moved = [move_root(path, *root_replace) for path in paths]
+        # The list may write ~ or $VARIABLE, which the key's value has open.
+        moved = [move_root(path, *root_replace) or move_root(expanded(path), *root_replace) for path in paths]
         if not any(path is not None for path in moved):
             old, new = root_replace
             raise ListError(

@@ -9,18 +9,22 @@ import numpy as np
 
 from fragrant.data.lists.class_names import ClassTable
 from fragrant.data.lists.dialects import (
+    BARE,
     UNLABELLED,
     Dialect,
     Row,
+    are_paths,
     dialect_of,
     fitting_dialect,
     header_dialect,
+    is_bare_header,
     tell_dialect,
 )
 from fragrant.data.lists.errors import ListError
-from fragrant.data.lists.json_lists import is_json, json_rows
+from fragrant.data.lists.json_lists import JsonListError, is_json, json_rows
+from fragrant.data.lists.list_text import list_text
 from fragrant.data.lists.locations import kept_inside, locate
-from fragrant.remote import RemoteError, is_address, local_path
+from fragrant.files import is_address
 
 AUTO = "auto"
 # "#122_Cleaning_Up_The_Alley_drink.avi,0" is a row: HMDB51 has videos with such names
@@ -28,11 +32,12 @@ _HMDB_NAME = re.compile(r"#\d+_[A-Za-z]")
 
 
 class VideoRecord(NamedTuple):
-    """
+    """A video of a list.
+
     Attributes:
         path: a video file, or a folder of frames.
-        label: its class, -1 where nobody knows; of a video that has several, all of them.
-        num_frames: what the list says; None where it does not.
+        label: the video's class, -1 where it is not known; of a video that has several, all of them.
+        num_frames: the number of frames that the list gives; None where it gives none.
     """
 
     path: str
@@ -92,18 +97,18 @@ class RecordList(Sequence):
 
     @property
     def labels(self) -> np.ndarray:
-        """(n,), -1 where a video is unlabelled; of several labels the first."""
+        """Labels of all records, (n,), -1 where a video is unlabelled; of several labels the first."""
         return self._numbers[:, 0]
 
     def pick(self, indices: Iterable[int]) -> "RecordList":
-        """Some of the records; errors still name their lines."""
+        """Returns some of the records; errors still name their lines."""
         indices = list(indices)
         return RecordList(
             (self[i] for i in indices), source=self.source, lines=self._lines[np.asarray(indices, dtype=np.int64)]
         )
 
     def where(self, index: int) -> str:
-        """``"train.csv:12"``"""
+        """Place of a record in its list, for messages: ``"train.csv:12"``"""
         return f"{self.source or 'record'}:{self._lines[index]}"
 
     def _path(self, index: int) -> str:
@@ -111,7 +116,7 @@ class RecordList(Sequence):
 
 
 class ListRows(NamedTuple):
-    """What a list file says, nothing looked up yet, and the lines that say nothing that can be understood.
+    """The rows of a list file as they are written, and the lines that cannot be read.
 
     Attributes:
         rows: line number -> its row.
@@ -131,46 +136,54 @@ def parse_list(
     separator: str = " ",
     multi_label: bool = False,
     mend: Callable[[str], str] | None = None,
+    bare: bool = False,
 ) -> ListRows:
     """The rows of a list file; blank lines, header rows and lines that begin with # do not count.
 
     Args:
         form: "auto" or an example row, see ``dialects``.
         separator: the one to prefer where rows can be read with several.
-        several: a video may have several labels, ``path 3,7``.
+        multi_label: a video may have several labels, ``path 3,7``.
         mend: repairs a line before it is read.
+        bare: lines may also be paths and nothing else, as the official lists of a hidden test are.
 
     Raises:
         ListError: the file cannot be read, or is JSON and no list of videos.
     """
     source = os.fspath(path)
-    text = _text_of(source)
+    text = list_text(source)
     if is_json(text):
         try:
             rows = json_rows(text)
-        except ValueError as error:
-            raise ListError(f"list file '{source}': {error}") from None
+        except JsonListError as error:
+            raise ListError(
+                f"{source}:{error.line}: {error}" if error.line else f"list file '{source}': {error}"
+            ) from None
         return ListRows(
             dict(enumerate(rows, start=1)), {at: f"{row.path} {row.label}" for at, row in enumerate(rows, start=1)}, {}
         )
     lines = {number: line.strip() for number, line in enumerate(text.split("\n"), start=1)}
     lines = {number: mend(line) if mend else line for number, line in lines.items() if line and not _is_comment(line)}
-    return _parse_lines(source, lines, form, separator, multi_label)
+    return _parse_lines(source, lines, form, separator, multi_label, bare)
 
 
 def _is_comment(line: str) -> bool:
     return line.startswith("#") and not _HMDB_NAME.match(line)
 
 
-def _parse_lines(source: str, lines: dict[int, str], form: str, separator: str, multi_label: bool) -> ListRows:
+def _parse_lines(
+    source: str, lines: dict[int, str], form: str, separator: str, multi_label: bool, bare: bool
+) -> ListRows:
     first = next(iter(lines), 0)
     try:
         header = header_dialect(lines[first], multi_label=multi_label) if lines else None
     except ValueError as error:
-        raise ListError(f"{source}:{first}: {error}; the line is {lines[first]!r}") from None
+        raise ListError(f"{source}:{first}: {error}; the line is {lines[first]!r:.500}") from None
     data = {number: line for number, line in lines.items() if header is None or number != first}
     if form.lower() == AUTO:
         dialect = header or tell_dialect(data.values(), prefer=separator, multi_label=multi_label)
+        if dialect is None and bare and are_paths(data.values()):
+            dialect, data = BARE, {number: line for number, line in data.items() if not is_bare_header(line)} or data
     else:
         dialect = dialect_of(form, multi_label=multi_label)
     rows, faults = {}, {}
@@ -219,13 +232,14 @@ def read_list_and_faults(
     unlabelled: bool = True,
     multi_label: bool = False,
     mend: Callable[[str], str] | None = None,
+    bare: bool = False,
 ) -> tuple[RecordList, dict[int, str]]:
     """The records of a list file, and what is wrong with the lines that give none: line number -> fault and line.
 
     Whether the videos exist is not checked: reading them says so.
 
     Args:
-        form: see ``parse_list``, as ``separator``, ``several`` and ``mend``.
+        form: see ``parse_list``, as ``separator``, ``several``, ``mend`` and ``bare``.
         prefix: see ``locations.locate``, as ``root_replace``.
         outside: paths may lead out of it, see ``locations.kept_inside``.
         classes: gives the numbers of labels that are not 0, 1, ... or are names.
@@ -236,7 +250,7 @@ def read_list_and_faults(
         ListError: the file cannot be read, or has no rows.
     """
     source = os.fspath(path)
-    found = parse_list(source, form=form, separator=separator, multi_label=multi_label, mend=mend)
+    found = parse_list(source, form=form, separator=separator, multi_label=multi_label, mend=mend, bare=bare)
     if not found.rows and not found.faults:
         raise ListError(f"list file '{source}' has no rows; expected lines of a path, {separator!r} and a label")
     if multi_label:
@@ -244,6 +258,7 @@ def read_list_and_faults(
     labels, from_1 = {}, _counts_from_1(found.rows.values(), num_classes)
     for number, row in found.rows.items():
         try:
+            check_name(row.path)
             labels[number] = _classes_of(row, classes, num_classes, unlabelled=unlabelled)
         except ValueError as error:
             found.faults[number] = f"{error}{from_1}"
@@ -252,7 +267,9 @@ def read_list_and_faults(
     folder = "" if is_address(source) else os.path.dirname(source)
     paths = locate(names.values(), folder=folder, **places)
     records = [VideoRecord(path, labels[n], found.rows[n].num_frames) for n, path in zip(names, paths, strict=True)]
-    faults = {number: f"{fault}; the line is {found.texts[number]!r}" for number, fault in found.faults.items()}
+    faults = {
+        number: f"{fault:.1000}; the line is {found.texts[number]!r:.500}" for number, fault in found.faults.items()
+    }
     return RecordList(records, source=source, lines=list(names)), faults
 
 
@@ -270,8 +287,24 @@ def _paths_of(found: ListRows, numbers: Iterable[int], within: dict[str, Any] | 
     return names
 
 
+def check_name(path: str) -> None:
+    """
+    Raises:
+        ValueError: no file can be called so.
+    """
+    if "\0" in path:
+        raise ValueError("the path holds a NUL byte")
+    if "\n" in path or "\r" in path:
+        raise ValueError("the path holds a line break")
+    try:
+        os.fsencode(path)
+    except UnicodeEncodeError:
+        raise ValueError("the path holds half a character (a lone surrogate)") from None
+
+
 def _refuse_labels_apart(source: str, found: ListRows) -> None:
-    """Raises ListError where ``a.mp4 3 7`` would be read as 3 frames of class 7, but more likely has two labels."""
+    """Refuses lists with labels apart: raises ListError where ``a.mp4 3 7`` would be read as 3 frames of class 7, but
+    more likely has two labels."""
     if any(isinstance(row.label, tuple) for row in found.rows.values()):
         return
     for number, row in found.rows.items():
@@ -310,9 +343,9 @@ def class_of(label: int | str, classes: ClassTable | None) -> int:
     if isinstance(label, str):
         if classes is None:
             raise ValueError(f"class {label!r} has no number: give the file of class names (DATA.CLASSES_FILE)")
-        if label not in classes.names:
+        if (number := classes.number(label)) is None:
             raise ValueError(f"class {label!r} is not in '{classes.source}'")
-        return classes.names.index(label)
+        return number
     if classes is None or classes.ids is None:
         return label
     if label not in classes.ids:
@@ -321,7 +354,8 @@ def class_of(label: int | str, classes: ClassTable | None) -> int:
 
 
 def check_label(label: int, num_classes: int | None, *, unlabelled: bool = True) -> None:
-    """
+    """Checks that a label is a class number.
+
     Raises:
         ValueError: the class is out of range.
     """
@@ -347,19 +381,15 @@ def format_row(record: VideoRecord) -> str:
     known.
 
     Several labels are ``3,7``.
+
+    Raises:
+        ListError: the path has a line break, which no list can hold.
     """
+    try:
+        check_name(record.path)
+    except ValueError as error:
+        raise ListError(f"'{record.path}' cannot stand in a list: {error}") from None
     quoted = record.path.startswith(("#", '"', "'")) or " " in record.path
     path = f'"{record.path}"' if quoted else record.path
     labels = ",".join(map(str, each_label(record.label)))
     return " ".join([path, *([] if record.num_frames is None else [str(record.num_frames)]), labels])
-
-
-def _text_of(source: str) -> str:
-    try:
-        # paths are bytes: any encoding passes through
-        with open(local_path(source), encoding="utf-8-sig", errors="surrogateescape") as file:
-            return file.read()
-    except RemoteError as error:
-        raise ListError(f"list file '{source}' {error}") from error
-    except OSError as error:
-        raise ListError(f"list file '{source}' cannot be read: {error.strerror}") from error

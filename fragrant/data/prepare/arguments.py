@@ -1,6 +1,8 @@
 """The arguments of tools/prepare_data.py."""
 
 import argparse
+from collections.abc import Callable
+from typing import Any
 
 from fragrant.data.datasets import LISTS, SETS
 from fragrant.workers import usable_cores
@@ -8,8 +10,12 @@ from fragrant.workers import usable_cores
 PACK = "pack"  # in place of a set: the videos of any lists go into shards
 
 
-def set_parser(description: str | None) -> argparse.ArgumentParser:
-    """Which set, where it lies, and what becomes of it."""
+def set_parser(description: str | None, path_argument: Callable[[str], str]) -> argparse.ArgumentParser:
+    """Builds the parser: which set, where it lies, and what becomes of it.
+
+    Args:
+        path_argument: the ``type`` of arguments that name a folder.
+    """
     editions = "\n".join(f"  {name:9} {' '.join(SETS.get(name).editions)}" for name in SETS.names())
     parser = argparse.ArgumentParser(
         description=description,
@@ -17,20 +23,21 @@ def set_parser(description: str | None) -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("set", metavar="SET", help=", ".join([*SETS.names(), LISTS, PACK]))
-    parser.add_argument("--root", required=True, metavar="DIR", help="the folder that the set was unpacked in")
+    folder: dict[str, Any] = {"type": path_argument, "metavar": "DIR"}
+    parser.add_argument("--root", required=True, **folder, help="the folder that the set was unpacked in")
     parser.add_argument(
-        "--out", required=True, metavar="DIR", help="where train.csv, val.csv, test.csv and classes.txt are written"
+        "--out", required=True, **folder, help="where train.csv, val.csv, test.csv and classes.txt are written"
     )
     parser.add_argument(
         "--edition", nargs="+", default=[""], metavar="NAME", help="editions, several go into folders of their own"
     )
     parser.add_argument(
-        "--videos", default="", metavar="DIR", help="the folder of the videos, where it is not found below --root"
+        "--videos", default="", **folder, help="the folder of the videos, where it is not found below --root"
     )
     of_lists = f"a list, for {LISTS} and {PACK}, paths from --root"
     parser.add_argument("--list", action="append", default=[], metavar="SPLIT=FILE", help=of_lists)
     parser.add_argument(
-        "--frames", default="", metavar="DIR", help="unpack the videos into folders of pictures below it, list those"
+        "--frames", default="", **folder, help="unpack the videos into folders of pictures below it, list those"
     )
     parser.add_argument(
         "--template", default="img_{:05d}.jpg", metavar="NAME", help="what pictures are called (img_{:05d}.jpg)"

@@ -1,6 +1,5 @@
 """Finds what is wrong with a list before a run does: its rows, its files, videos that stand in it twice."""
 
-import csv
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -10,11 +9,14 @@ from fragrant.data.lists.errors import ListError
 from fragrant.data.lists.records import RecordList, VideoRecord, format_row
 from fragrant.data.prepare.probe import FOLDER, Probe, probe_all
 from fragrant.data.video.frames import OpenFrames, open_frames
+from fragrant.files import save_file
 from fragrant.remote import below
+from fragrant.texts import csv_text
 
 
 class Problem(NamedTuple):
-    """
+    """A problem of a row or its video.
+
     Attributes:
         where: list:line
         kind: row, unreadable, damaged, no frames, frame count, too short, duplicate, leak
@@ -26,7 +28,8 @@ class Problem(NamedTuple):
 
 
 class Checked(NamedTuple):
-    """A list, what its videos are, what is wrong; ``good`` are the places in ``records`` with nothing wrong."""
+    """Result of checking a list: its records, their videos, the problems; ``good`` are the places in ``records``
+    without any."""
 
     records: RecordList
     probes: list[Probe]
@@ -44,9 +47,10 @@ def check_list(
     title: str = "check",
     open_frames: OpenFrames = open_frames,
 ) -> Checked:
-    """
+    """Checks the rows of a list and their videos.
+
     Args:
-        faults: what is wrong with the lines that gave no record.
+        faults: line number -> what is wrong with it, for the lines that gave no record.
         min_frames: a shorter video is a problem.
         known: real path -> where it stands, of a list that must share no video with this one (``places``).
         open_frames: how a path becomes frames, as for training.
@@ -66,7 +70,7 @@ def check_list(
 
 
 def places(records: RecordList) -> dict[str, str]:
-    """Real path -> where it stands first."""
+    """Places of the videos of a list: real path -> the row where it stands first."""
     first: dict[str, str] = {}
     for at, record in enumerate(records):
         first.setdefault(os.path.realpath(record.path), records.where(at))
@@ -101,29 +105,30 @@ def _file_problems(record: VideoRecord, found: Probe, min_frames: int) -> Iterat
 
 # ----------------------------------------------------------------------------------------------------------- the report
 def write_table(path: Path, checked: Checked) -> None:
-    """One row per row of the list: path, label, what the video is, what is wrong with it."""
+    """One row per row of the list: path, label, what the video is, what is wrong with it, what is unusual."""
     wrong: dict[str, list[str]] = {}
     for problem in checked.problems:
         wrong.setdefault(problem.where, []).append(f"{problem.kind}: {problem.text}")
-    with _opened(path) as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["where", "path", "label", *Probe._fields[:-2], "problems"])
-        for at, (record, found) in enumerate(zip(checked.records, checked.probes, strict=True)):
-            numbers = [
-                "" if value is None else round(value, 3) if isinstance(value, float) else value for value in found[:-2]
-            ]
-            where = checked.records.where(at)
-            writer.writerow([where, record.path, record.label, *numbers, "; ".join(wrong.get(where, []))])
+    rows: list[list] = [["where", "path", "label", *Probe._fields[:-3], "problems", "notes"]]
+    for at, (record, found) in enumerate(zip(checked.records, checked.probes, strict=True)):
+        numbers = [
+            "" if value is None else round(value, 3) if isinstance(value, float) else value for value in found[:-3]
+        ]
+        where = checked.records.where(at)
+        problems = "; ".join(wrong.get(where, []))
+        rows.append([where, record.path, record.label, *numbers, problems, "; ".join(found.notes)])
+    save_file(path, csv_text(rows), ListError)
 
 
 def write_clean_list(path: Path, checked: Checked, *, remote: str = "") -> None:
-    """The rows with nothing wrong, with the paths of this machine, or those below the address ``remote``."""
-    with _opened(path) as file:
-        file.writelines(f"{format_row(_absolute(checked.records[at], remote))}\n" for at in checked.good)
+    """Writes a list of the rows without a problem, with the paths of this machine, or those below the address
+    ``remote``."""
+    rows = [format_row(_absolute(checked.records[at], remote)) for at in checked.good]
+    save_file(path, "".join(f"{row}\n" for row in rows), ListError)
 
 
 def summary(checked: Checked) -> list[str]:
-    """Counts, then every problem with its place."""
+    """Counts, what is unusual though no problem, then every problem with its place."""
     readable = [found for found in checked.probes if not found.error]
     lines = [f"{checked.records.source}: {len(checked.records)} videos, {len(checked.good)} without a problem"]
     if readable:
@@ -136,7 +141,20 @@ def summary(checked: Checked) -> list[str]:
             f"mean luma {luma[0]:.1f}..{luma[-1]:.1f} of 255 (median {luma[len(luma) // 2]:.1f}); {dark} dark by "
             "Dark-48's measure"
         ]
+    lines += _noted(checked)
     return lines + [f"{problem.where}: {problem.kind}: {problem.text}" for problem in checked.problems]
+
+
+def _noted(checked: Checked) -> list[str]:
+    """``note: 3 videos, a variable frame rate (train.csv:2, train.csv:7, train.csv:9)``"""
+    places: dict[str, list[str]] = {}
+    for at, found in enumerate(checked.probes):
+        for note in found.notes:
+            places.setdefault(note, []).append(checked.records.where(at))
+    return [
+        f"note: {len(where)} video{'s' * (len(where) > 1)}, {note} ({_some(where)})"
+        for note, where in sorted(places.items())
+    ]
 
 
 def _absolute(record: VideoRecord, remote: str) -> VideoRecord:
@@ -148,11 +166,3 @@ def _absolute(record: VideoRecord, remote: str) -> VideoRecord:
 def _some(texts: Iterable[str], most: int = 5) -> str:
     texts = list(texts)
     return ", ".join(texts[:most]) + (", ..." if len(texts) > most else "")
-
-
-def _opened(path: Path):
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        return open(path, "w", encoding="utf-8", errors="surrogateescape", newline="")
-    except OSError as error:
-        raise ListError(f"'{path}' cannot be written: {error.strerror or error}") from error

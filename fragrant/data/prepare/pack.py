@@ -16,7 +16,7 @@ from fragrant.data.shards import split_member
 from fragrant.data.video.places import Place, place_of
 from fragrant.data.video.row_of_frames import CannotRead
 from fragrant.errors import RunStopped, UserError
-from fragrant.remote import is_address
+from fragrant.files import is_address
 from fragrant.workers import results_of
 
 FOLDER = "shards"  # below the folder of the lists

@@ -1,4 +1,4 @@
-"""What a video file is, and whether all of it can be read; many files at once."""
+"""Probes video files, many at once: their facts, and whether all of a file can be read."""
 
 from collections.abc import Sequence
 from contextlib import closing
@@ -11,7 +11,7 @@ from torch import Tensor
 
 from fragrant.config.pixel_statistics import LUMA_WEIGHTS
 from fragrant.data.video.frame_folder import FrameFolder
-from fragrant.data.video.frames import Frames, Limits, OpenFrames, VideoError, open_frames
+from fragrant.data.video.frames import CUT, Frames, Limits, OpenFrames, VideoError, open_frames
 from fragrant.data.video.places import Place
 from fragrant.data.video.readers import Source
 from fragrant.data.video.row_of_frames import errors_named
@@ -25,7 +25,8 @@ TENSOR = "tensor"  # and for a file of a tensor
 
 
 class Probe(NamedTuple):
-    """What a video is; ``error`` says why it cannot be read, the rest is then as far as it could be told."""
+    """Facts of a video; ``error`` says why it cannot be read, the other fields are then as far as they could be
+    told."""
 
     frames: int = 0
     fps: float | None = None
@@ -36,6 +37,7 @@ class Probe(NamedTuple):
     dark: float | None = None  # share of the frames looked at that are darker than DARK
     error: str = ""
     damage: str = ""  # why it is not whole, though some of it can be read
+    notes: tuple[str, ...] = ()  # what is unusual about it and was taken into account
 
 
 def probe(path: str, open_frames: OpenFrames = open_frames) -> Probe:
@@ -48,12 +50,16 @@ def probe(path: str, open_frames: OpenFrames = open_frames) -> Probe:
             found = found._replace(height=luma.shape[1], width=luma.shape[2], luma=luma.mean().item())
             found = found._replace(dark=(luma.mean((1, 2)) < DARK).float().mean().item())
             if isinstance(frames, FrameFolder):
-                damage = _packed_otherwise(frames.damaged())
-                return found._replace(codec=FOLDER, frames=_readable(frames), damage=damage)
+                readable, damage = _readable(frames), _packed_otherwise(frames.damaged())
+                found = found._replace(codec=FOLDER, frames=readable, damage=damage)
+            if isinstance(frames, TensorFile):
+                found = found._replace(codec=TENSOR)
+            found = found._replace(notes=tuple(sorted(frames.notes)))
             place, limits = frames.place, frames.limits
-        assert place is not None
-        told = {"codec": TENSOR} if isinstance(frames, TensorFile) else _decoded(path, place, found.frames, limits)
-        found = found._replace(**told)
+        if place is None:
+            return found
+        if not found.codec:
+            found = found._replace(**_decoded(path, place, found, limits))
         return found if found.damage or place.is_intact() else found._replace(damage=_packed_otherwise("it"))
     except VideoError as error:
         return found._replace(error=str(error))
@@ -62,7 +68,7 @@ def probe(path: str, open_frames: OpenFrames = open_frames) -> Probe:
 
 
 def _luma(pixels: Tensor) -> Tensor:
-    """(T, H, W, 3) uint8 -> (T, H, W) float"""
+    """Brightness of pixels: (T, H, W, 3) uint8 -> (T, H, W) float"""
     return pixels.float() @ torch.tensor(LUMA_WEIGHTS)
 
 
@@ -76,8 +82,8 @@ def _packed_otherwise(what: str) -> str:
     return f"{what} has other bytes than those that were packed (its checksum)" if what else ""
 
 
-def _decoded(path: str, place: Place, promised: int, limits: Limits) -> dict[str, Any]:
-    """Codec, frames that decode, and what tells that a part of the file is lost."""
+def _decoded(path: str, place: Place, found: Probe, limits: Limits) -> dict[str, Any]:
+    """Decodes a whole file: codec, number of frames that decode, and signs that a part of the file is lost."""
     count, error = 0, ""
     with errors_named(path), closing(Source(place, quick=False, limits=limits)) as source:
         codec, declared = source.stream.codec.canonical_name, source.stream.frames
@@ -86,13 +92,16 @@ def _decoded(path: str, place: Place, promised: int, limits: Limits) -> dict[str
                 count += 1
         except av.FFmpegError as caught:
             error = f"{count} frames decode, then: {caught.strerror or type(caught).__name__}"
+    promised = found.frames
+    if CUT in found.notes:
+        declared = 0  # its frames that cannot be decoded are no damage
     if not error and max(promised, declared - max(2, declared // 20)) > count:  # many an AVI declares a frame too many
         error = f"{count} frames decode, its header declares {declared}"
     return {"codec": codec, "frames": min(count, promised), "damage": error}
 
 
 def probe_all(paths: Sequence[str], *, workers: int, title: str, open_frames: OpenFrames = open_frames) -> list[Probe]:
-    """The videos in the order given; a reader that dies takes no other video with it."""
+    """Probes videos, in the order given; a worker that dies takes no other video with it."""
     of_one = partial(probe, open_frames=open_frames)
     probes = dict(results_of(of_one, list(dict.fromkeys(paths)), workers=workers, title=title))
     return [probes[path] or Probe(error="reading it ends the process (a crash of the decoder)") for path in paths]

@@ -55,7 +55,7 @@ def _save(pixels, path: Path) -> None:
 
 
 def _unpacked(job: tuple[str, str], template: str) -> int | str:
-    """How many frames, or why there are none."""
+    """Unpacks one video in a worker: returns its number of frames, or the error as a text."""
     try:
         return unpack(job[0], Path(job[1]), template)
     except VideoError as error:
@@ -67,8 +67,8 @@ def _unpacked(job: tuple[str, str], template: str) -> int | str:
 def unpack_set(
     found: KnownSet, root: str | os.PathLike, frames: str | os.PathLike, *, template: str, workers: int
 ) -> tuple[KnownSet, list[str]]:
-    """The set with folders of frames in place of its videos, without those that cannot be read, and a line for each of
-    these.
+    """Unpacks a set: returns it with folders of frames in place of its videos, without those that cannot be read, and a
+    line for each of these.
 
     ``<root>/a/b.mp4`` goes to ``<frames>/a/b``; what lies outside of ``root`` keeps its whole path below ``frames``.
 
@@ -106,7 +106,8 @@ def unpack_set(
 
 
 def check_template(template: str) -> None:
-    """
+    """Checks a template of file names.
+
     Raises:
         ListError: it has not one place for a number, or names no kind of picture.
     """

@@ -5,27 +5,26 @@ from collections import Counter
 from pathlib import Path
 
 from fragrant.data.datasets.known_set import KnownSet
+from fragrant.data.lists.errors import ListError
 from fragrant.data.lists.locations import Folders
 from fragrant.data.lists.records import RecordList, format_row
+from fragrant.files import save_file
 
 
 def write_set(found: KnownSet, root: str | os.PathLike, out: str | os.PathLike) -> list[str]:
-    """``<split>.csv`` and ``classes.txt`` in ``out``, paths relative to ``root`` where they lie in it; returns a
+    """Writes ``<split>.csv`` and ``classes.txt`` in ``out``, paths relative to ``root`` where they lie in it; returns a
     report, line by line."""
     out = Path(out)
-    out.mkdir(parents=True, exist_ok=True)
     lines = [f"{'list':16} {'videos':>7} {'published':>9} {'per class':>11} {'not there':>9}"]
     for split, records in found.splits.items():
         rows = [format_row(record._replace(path=_relative(record.path, root))) for record in records]
-        (out / f"{split}.csv").write_text(
-            "".join(f"{row}\n" for row in rows), encoding="utf-8", errors="surrogateescape"
-        )
+        save_file(out / f"{split}.csv", "".join(f"{row}\n" for row in rows), ListError)
         lines.append(
             f"{split + '.csv':16} {len(records):7} {_published(found, split) or '-':>9} {_per_class(records):>11} "
             f"{_missing(records):9}"
         )
     if found.class_names:
-        (out / "classes.txt").write_text("".join(f"{name}\n" for name in found.class_names), encoding="utf-8")
+        save_file(out / "classes.txt", "".join(f"{name}\n" for name in found.class_names), ListError)
         lines.append(f"{'classes.txt':16} {len(found.class_names):7}")
     return lines + [f"note: {note}" for note in (*found.notes, *_doubts(found))]
 
@@ -36,7 +35,7 @@ def _published(found: KnownSet, split: str) -> int | None:
 
 
 def _doubts(found: KnownSet) -> list[str]:
-    """What does not look like a complete copy of the set."""
+    """Lists signs that the copy of the set is not complete."""
     doubts = []
     for split, records in found.splits.items():
         published = _published(found, split)

@@ -1,4 +1,4 @@
-"""What happens to the pixels of a clip: tensors in, tensors out."""
+"""Transforms of the pixels of a clip: tensors in, tensors out."""
 
 from fragrant.data.transforms.clip_transforms import TRANSFORMS
 from fragrant.data.transforms.enhance import ENHANCEMENTS

@@ -17,12 +17,12 @@ TRANSFORMS = Registry("DATA.TRANSFORMS")
 
 @TRANSFORMS.register("reverse_half")
 def reverse_half(clip: Tensor, rng: random.Random) -> Tensor:
-    """(C, T, H, W) -> the same shape: half of the clips run backwards."""
+    """Reverses the frames of half of the clips, drawn at random: (C, T, H, W) -> the same shape"""
     return clip.flip(1) if rng.random() < 0.5 else clip
 
 
 def transforms_of(names: Sequence[str]) -> list[ClipTransform]:
-    """The transforms that DATA.TRANSFORMS names, in its order.
+    """Finds the transforms that DATA.TRANSFORMS names, in its order.
 
     Raises:
         UserError: a name is not known.

@@ -1,5 +1,5 @@
-"""What brightens whole clips, by name; histogram equalisation, whole or by tiles: one curve for all frames, so that
-nothing flickers."""
+"""Enhancements of whole clips by name: histogram equalisation, whole or by tiles, with one curve for all frames, so
+that nothing flickers."""
 
 from collections.abc import Callable
 
@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fragrant.data.transforms.colors import luma
+from fragrant.data.transforms.colors import luma, taken
 from fragrant.registry import Registry
 
 # name -> function: all frames of a clip, (T, H, W, 3) uint8 -> the same shape, before gamma, in training and test
@@ -18,7 +18,7 @@ CLIP_LIMIT = 2.0  # of CLAHE: a value counts at most so many times as often as i
 
 
 def enhancement_of(name: str) -> Callable[[Tensor], Tensor] | None:
-    """What DATA.ENHANCE names; None for "none".
+    """Finds the enhancement that DATA.ENHANCE names; None for "none".
 
     Raises:
         UserError: the name is not known.
@@ -27,73 +27,78 @@ def enhancement_of(name: str) -> Callable[[Tensor], Tensor] | None:
 
 
 def _with_brightness(frames: Tensor, old: Tensor, new: Tensor) -> Tensor:
-    """Frames (T, H, W, 3) whose brightness (T, H, W) goes from ``old`` to ``new``, colour differences as they were."""
+    """Changes the brightness of frames (T, H, W, 3) from ``old`` to ``new`` (T, H, W), with colour differences
+    unchanged."""
     return (frames.float() + (new - old).unsqueeze(-1)).clamp_(0, 255).to(torch.int16).to(torch.uint8)
 
 
 @ENHANCEMENTS.register("equalize")
 def equalize(frames: Tensor) -> Tensor:
-    """(T, H, W, 3) uint8 -> the same shape: brightness becomes
-    ``round(255 * share of pixels that are no brighter)``."""
+    """Histogram equalisation of a clip, (T, H, W, 3) uint8 -> the same shape: brightness becomes ``round(255 * share of
+    pixels that are no brighter)``."""
     old = luma(frames)
     counts = torch.bincount(old.to(torch.int32).flatten(), minlength=256).double()
     curve = (255 * counts.cumsum(0) / counts.sum()).round().float()
-    return _with_brightness(frames, old, torch.from_numpy(curve.numpy().take(old.to(torch.int32).numpy())))
+    return _with_brightness(frames, old, taken(curve, old.to(torch.int32)))
 
 
 @ENHANCEMENTS.register("clahe")
 def clahe(frames: Tensor) -> Tensor:
-    """(T, H, W, 3) uint8 -> the same shape: contrast-limited adaptive histogram equalisation of the brightness
-    (Zuiderveld 1994).
+    """Contrast-limited adaptive histogram equalisation of a clip's brightness (Zuiderveld 1994): (T, H, W, 3) uint8 ->
+    the same shape
 
-    For a clip of one gray frame the numbers of OpenCV's createCLAHE.
-    """
+    For a clip of one gray frame it gives the numbers of OpenCV's createCLAHE."""
     old = luma(frames)
-    values = old.to(torch.int32).numpy()
-    curves = _tile_curves(values).reshape(-1)
-    (top, bottom, down), (left, right, across) = (_between_tiles(size) for size in values.shape[1:])
+    values = old.to(torch.int32)
+    curves = _tile_curves(values)
+    (top, bottom, down), (left, right, across) = (_between_tiles(size, frames.device) for size in values.shape[1:])
 
-    def looked_up(rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
-        return curves.take(values + 256 * (TILES * rows[:, None] + columns))
+    def looked_up(rows: Tensor, columns: Tensor) -> Tensor:
+        return taken(curves, values + 256 * (TILES * rows.unsqueeze(1) + columns))
 
     upper = looked_up(top, left) * (1 - across) + looked_up(top, right) * across
     lower = looked_up(bottom, left) * (1 - across) + looked_up(bottom, right) * across
-    new = upper * (1 - down[:, None]) + lower * down[:, None]
-    return _with_brightness(frames, old, torch.from_numpy(new.round()))
+    down = down.unsqueeze(1)
+    return _with_brightness(frames, old, (upper * (1 - down) + lower * down).round_())
 
 
-def _between_tiles(size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """For each pixel along one side: the tiles whose centres lie before and behind it, and how far it is from the first
-    to the second."""
+def _between_tiles(size: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
+    """Interpolation between tiles, for each pixel along one side: the tiles whose centres lie before and behind it, and
+    how far it is from the first to the second."""
     place = np.arange(size, dtype=np.float32) * np.float32(1 / -(-size // TILES)) - np.float32(0.5)
     before = np.floor(place).astype(np.int32)
-    return before.clip(0), (before + 1).clip(max=TILES - 1), place - before
+    found = before.clip(0), (before + 1).clip(max=TILES - 1), place - before
+    before, behind, way = (torch.from_numpy(part).to(device) for part in found)
+    return before, behind, way
 
 
-def _tile_curves(values: np.ndarray) -> np.ndarray:
-    """(T, H, W) brightness -> (TILES, TILES, 256) float32: new brightness of each value in each tile, over all
+def _tile_curves(values: Tensor) -> Tensor:
+    """(T, H, W) brightness -> (TILES * TILES * 256,) float32: new brightness of each value in each tile, over all
     frames"""
-    rows, columns = (_mirrored(size) for size in values.shape[1:])
+    rows, columns = (torch.from_numpy(_mirrored(size)).to(values.device) for size in values.shape[1:])
     tiles = values[:, rows[:, :, None, None], columns]  # (T, TILES, h, TILES, w)
-    area = values.shape[0] * rows.shape[1] * columns.shape[1]
-    places = tiles + 256 * (TILES * np.arange(TILES)[:, None, None, None] + np.arange(TILES)[:, None])
-    counts = np.bincount(places.ravel(), minlength=TILES * TILES * 256).reshape(-1, 256)
+    area = len(values) * rows.shape[1] * columns.shape[1]
+    numbers = torch.arange(TILES, dtype=torch.int32, device=values.device)
+    places = tiles + 256 * (TILES * numbers[:, None, None, None] + numbers[:, None])
+    counts = torch.bincount(places.flatten(), minlength=TILES * TILES * 256).view(-1, 256).cpu().numpy()
     limit = max(int(CLIP_LIMIT * area / 256), 1)
     cut = np.minimum(counts, limit)
     left_over = (counts - cut).sum(1, keepdims=True)
     cut += left_over // 256 + _spread(left_over % 256)
-    return np.rint(cut.cumsum(1) * np.float32(255 / area)).clip(0, 255).astype(np.float32)
+    curves = np.rint(cut.cumsum(1) * np.float32(255 / area)).clip(0, 255).astype(np.float32)
+    return torch.from_numpy(curves).flatten().to(values.device)
 
 
 def _mirrored(size: int) -> np.ndarray:
-    """(TILES, pixels of a tile): pixel numbers along one side, mirrored at its end where the tiles reach beyond it"""
+    """Pixel numbers of the tiles along one side, (TILES, pixels of a tile), mirrored at its end where the tiles reach
+    beyond it."""
     numbers = np.arange(TILES * -(-size // TILES))
     return np.where(numbers < size, numbers, 2 * (size - 1) - numbers).clip(0).reshape(TILES, -1)
 
 
 def _spread(counts: np.ndarray) -> np.ndarray:
-    """(P, 1) counts below 256 -> (P, 256) ones, that many in each row, a whole number of places apart, from the first
-    on"""
+    """Spreads counts (P, 1) below 256 as ones over (P, 256): that many in each row, a whole number of places apart,
+    from the first on."""
     step = np.maximum(256 // np.maximum(counts, 1), 1)
     places = np.arange(256)
     return ((places % step == 0) & (places // step < counts)).astype(counts.dtype)

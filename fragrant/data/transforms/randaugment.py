@@ -21,12 +21,12 @@ def _signed(largest: float) -> Callable:
 
 
 def _rising(share: float, sign: int) -> float:
-    """A blend factor around 1, which changes nothing: more magnitude is more change."""
+    """Blend factor of the rising operations, around 1, which changes nothing: more magnitude is more change."""
     return 1 + share * 0.9 * sign
 
 
 def _plain(share: float, sign: int) -> float:
-    """The blend factor of the older operations: from nearly nothing to nearly twice, half of the magnitude changes
+    """Blend factor of the older operations: from nearly nothing to nearly twice, half of the magnitude changes
     nothing."""
     return share * 1.8 + 0.1
 
@@ -47,11 +47,13 @@ def _without_amount(operation: Callable) -> Callable:
 
 
 class Operation(NamedTuple):
-    """Attributes:
-    apply: (clip (H, W, T, C), argument, interpolation) -> clip
-    argument: (magnitude / 10, sign) -> argument of ``apply``
-    rising: the same where the string says inc1: stronger with more magnitude
-    weight: how often it is drawn where the string says w0
+    """An operation of RandAugment.
+
+    Attributes:
+        apply: (clip (H, W, T, C), argument, interpolation) -> clip
+        argument: (magnitude / 10, sign) -> argument of ``apply``
+        rising: in place of ``argument`` where the string says inc1: stronger with more magnitude
+        weight: how often it is drawn where the string says w0
     """
 
     apply: Callable
@@ -88,7 +90,7 @@ OPERATIONS = {
 
 
 class Drawn(NamedTuple):
-    """One operation for one clip."""
+    """An operation that was drawn for a clip, with its argument."""
 
     name: str
     argument: float | None
@@ -96,15 +98,15 @@ class Drawn(NamedTuple):
 
 
 class RandAugment:
-    """A few random operations on a clip.
+    """RandAugment: a few random operations on a clip.
 
     Args:
         magnitude: 0..10
         num_ops: operations drawn for a clip; each is used with probability one half.
-        magnitude_std: deviation of an operation's own magnitude.
-        rising: operations that grow stronger with the magnitude, all of them.
+        magnitude_std: standard deviation of the magnitude of each operation.
+        rising: take the form of each operation that grows stronger with the magnitude.
         weighted: draw by weight, each at most once, instead of evenly.
-        interpolation: "bicubic" | "bilinear" | "random", of what moves pixels.
+        interpolation: "bicubic" | "bilinear" | "random", for the operations that move pixels.
     """
 
     def __init__(
@@ -125,11 +127,11 @@ class RandAugment:
         self.interpolations = ("bilinear", "bicubic") if interpolation == "random" else (interpolation,)
 
     def draw(self, rng: random.Random) -> list[Drawn]:
-        """The operations of one clip."""
+        """Draws the operations of one clip."""
         return [self._draw_one(name, rng) for name in self._names(rng) if rng.random() < USED]
 
     def __call__(self, frames: Tensor, rng: random.Random) -> Tensor:
-        """(T, H, W, C) uint8 -> the same shape"""
+        """Augments a clip at random: (T, H, W, C) uint8 -> the same shape"""
         operations = self.draw(rng)
         return apply(frames, operations) if operations else frames
 
@@ -150,14 +152,14 @@ class RandAugment:
 
 
 def argument_of(name: str, magnitude: float, sign: int, *, rising: bool) -> float | None:
-    """What an operation is called with; None for those that have no strength."""
+    """Argument of an operation for a magnitude; None for operations without strength."""
     operation = OPERATIONS[name]
     argument = operation.rising if rising and operation.rising else operation.argument
     return argument(magnitude / HIGHEST, sign) if argument else None
 
 
 def apply(frames: Tensor, operations: Sequence[Drawn]) -> Tensor:
-    """(T, H, W, C) uint8 -> the same shape"""
+    """Applies operations to a clip in order: (T, H, W, C) uint8 -> the same shape"""
     clip = frames.permute(1, 2, 0, 3)  # (H, W, T, C)
     clip = clip if clip.is_contiguous() else colors.pixels_together(frames)
     for name, argument, interpolation in operations:
@@ -170,10 +172,11 @@ _SECTIONS = {"m": "magnitude", "n": "num_ops", "mstd": "magnitude_std", "inc": "
 
 
 def parse_randaugment(text: str, *, interpolation: str = "bicubic") -> RandAugment:
-    """``"rand-m7-n4-mstd0.5-inc1"``: magnitude 7, 4 operations, deviation 0.5, rising operations; ``w0``: weighted.
+    """Parses timm's notation, ``"rand-m7-n4-mstd0.5-inc1"``: magnitude 7, 4 operations, standard deviation 0.5, rising
+    operations; ``w0``: weighted.
 
     Raises:
-        UserError: it is written otherwise.
+        UserError: the text is not in this notation.
     """
     head, *sections = text.split("-")
     options = {}

@@ -1,10 +1,9 @@
-"""From the frames of a view to the clip that a model sees: resize, crop, flip on (T, H, W, C) tensors of pixel values
-0..255.
+"""Turns the frames of a view into the clip that a model sees: resize, crop, flip on (T, H, W, C) tensors of pixel
+values 0..255.
 
 Frames are uint8. So is a clip, rounded once at the end, or float32 and not rounded where the last digits of published
 numbers matter.
-All random draws come from the generator that is handed in.
-"""
+All random draws come from the generator that is handed in."""
 
 import math
 import random
@@ -15,12 +14,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from fragrant.data.transforms.colors import pixels_together, to_uint8
+from fragrant.data.transforms.colors import on_host, pixels_together, to_uint8
 from fragrant.data.transforms.gamma import brighten
 
 
 class Box(NamedTuple):
-    """A part of a frame, in pixels."""
+    """A rectangular part of a frame, in pixels."""
 
     top: int
     left: int
@@ -28,12 +27,12 @@ class Box(NamedTuple):
     width: int
 
     def of(self, frames: Tensor) -> Tensor:
-        """(T, H, W, C) -> (T, height, width, C), a view"""
+        """Cuts the box out of frames: (T, H, W, C) -> (T, height, width, C), a view"""
         return frames[:, self.top : self.top + self.height, self.left : self.left + self.width]
 
 
 def _interpolated(frames: Tensor, height: int, width: int, dtype: torch.dtype) -> Tensor:
-    """(T, H, W, C) -> (T, height, width, C) float32, whole numbers for uint8"""
+    """Interpolates frames: (T, H, W, C) -> (T, height, width, C) float32, whole numbers for uint8"""
     pixels = frames.permute(0, 3, 1, 2).float()  # (T, C, H, W), channels last in memory as the frames are
     pixels = F.interpolate(pixels, size=(height, width), mode="bilinear", align_corners=False).permute(0, 2, 3, 1)
     return pixels.round_() if dtype == torch.uint8 else pixels
@@ -42,12 +41,12 @@ def _interpolated(frames: Tensor, height: int, width: int, dtype: torch.dtype) -
 def resize(
     frames: Tensor, height: int, width: int, *, dtype: torch.dtype = torch.uint8, together: bool = False
 ) -> Tensor:
-    """(T, H, W, C) -> (T, height, width, C): bilinear between pixel centres, without antialiasing.
+    """Resizes frames, (T, H, W, C) -> (T, height, width, C): bilinear between pixel centres, without antialiasing.
 
     Computed in float32 and rounded once: the uint8 kernels of torch round in between and miss one pixel in five by one.
 
     Args:
-        together: in memory all frames of a pixel lie together, (H, W, T, C), as ``colours`` and ``warp`` want them.
+        together: let all frames of a pixel lie together in memory, (H, W, T, C), as ``colors`` and ``warp`` take them.
     """
     if frames.shape[1:3] == (height, width):
         return frames.to(dtype)
@@ -56,6 +55,8 @@ def resize(
         planes = _interpolated(pixels_together(frames).flatten(2).unsqueeze(0), height, width, dtype)
         planes = to_uint8(planes) if dtype == torch.uint8 else planes
         return planes.view(height, width, *frames.shape[::3]).permute(2, 0, 1, 3)  # (T, height, width, C)
+    if not on_host(frames):
+        return _interpolated(frames, height, width, dtype).to(dtype)
     resized = frames.new_empty(len(frames), height, width, frames.shape[3], dtype=dtype)
     for at in range(len(frames)):  # one by one, in a processor's cache: up to three times as fast as all at once
         resized.numpy()[at : at + 1] = _interpolated(frames[at : at + 1], height, width, dtype)
@@ -63,7 +64,7 @@ def resize(
 
 
 def short_side_size(height: int, width: int, short_side: int) -> tuple[int, int]:
-    """(height, width) with the short side at ``short_side``; the long one follows, rounded down."""
+    """Size (height, width) with the short side at ``short_side``; the long one follows, rounded down."""
     if height < width:
         return short_side, math.floor(width / height * short_side)
     return math.floor(height / width * short_side), short_side
@@ -76,13 +77,34 @@ def box_at(height: int, width: int, side: int, where: float) -> Box:
     return Box(math.ceil((height - side) * along_height), math.ceil((width - side) * along_width), side, side)
 
 
+class CropRounding(NamedTuple):
+    """How the side that follows from a resize and the places of test crops become whole pixels.
+
+    Attributes:
+        resized: (height, width, short side) -> (height, width) of the resized frame.
+        centre: (height, width, side) -> the box of a view with one crop.
+        along: (height, width, side, where) -> the boxes of a view with three: ``where`` 0, 0.5 and 1.
+    """
+
+    resized: Callable[[int, int, int], tuple[int, int]]
+    centre: Callable[[int, int, int], Box]
+    along: Callable[[int, int, int, float], Box]
+
+
+def _centre_up(height: int, width: int, side: int) -> Box:
+    return box_at(height, width, side, 0.5)
+
+
+UP = CropRounding(short_side_size, _centre_up, box_at)  # SlowFast and UniFormer; the last crop ends at the border
+
+
 def random_box(height: int, width: int, side: int, rng: random.Random) -> Box:
-    """Any square of the frame, all places alike (published code never draws the last one)."""
+    """Draws a square of the frame, all places equally likely (published code never draws the last one)."""
     return Box(rng.randint(0, height - side), rng.randint(0, width - side), side, side)
 
 
 def draw_short_side(smallest: int, largest: int, u: float, *, inverse: bool = False) -> int:
-    """Short side for the draw ``u`` in 0..1: even in the side, or (``inverse``) even in 1 / side, which draws small
+    """Draws the short side by ``u`` in 0..1: even in the side, or (``inverse``) even in 1 / side, which draws small
     sides more often."""
     if inverse:
         low, high = 1 / largest, 1 / smallest
@@ -91,8 +113,8 @@ def draw_short_side(smallest: int, largest: int, u: float, *, inverse: bool = Fa
 
 
 def relative_size(height: int, width: int, area: float, aspect: float) -> tuple[int, int]:
-    """(height, width) of a box with ``area`` of the frame (0..1) and ``aspect`` = width / height; it may be too large
-    for the frame."""
+    """Size (height, width) of a box with ``area`` of the frame (0..1) and ``aspect`` = width / height; it may be too
+    large for the frame."""
     pixels = area * height * width
     return round(math.sqrt(pixels / aspect)), round(math.sqrt(pixels * aspect))
 
@@ -121,11 +143,10 @@ def random_relative_box(
 
 
 def multi_scale_sizes(height: int, width: int, crop_size: int, scales: Sequence[float]) -> list[tuple[int, int]]:
-    """(height, width) of the boxes of a multi-scale crop (TSN): the short side times neighbouring ``scales``, evenly
-    drawn.
+    """Sizes (height, width) of the boxes of a multi-scale crop (TSN): the short side times neighbouring ``scales``,
+    evenly drawn.
 
-    A side within two pixels of ``crop_size`` becomes it where the frame has room (published: also where it has not).
-    """
+    A side within two pixels of ``crop_size`` becomes it where the frame has room (published: also where it has not)."""
     short = min(height, width)
     sides = [int(short * scale) for scale in scales]
     sides = [min(crop_size, short) if abs(side - crop_size) < 3 else side for side in sides]
@@ -138,18 +159,21 @@ QUARTERS = ((0, 0), (0, 4), (4, 0), (4, 4), (2, 2), (2, 0), (2, 4), (4, 2), (0, 
 
 
 def multi_scale_boxes(height: int, width: int, box_height: int, box_width: int) -> list[Box]:
-    """The thirteen places of a box, evenly drawn; quarters are whole pixels, so that the last ones may miss the border
-    by three."""
+    """The thirteen places of a box in a multi-scale crop, equally likely; quarters are whole pixels, so that the last
+    ones may miss the border by three."""
     down, across = (height - box_height) // 4, (width - box_width) // 4
     return [Box(down * y, across * x, box_height, box_width) for y, x in QUARTERS]
 
 
 class EvaluationTransform:
-    """Short side to ``short_side``, then the square crop where the view says.
+    """Transform of validation and test views: resizes the short side to ``short_side``, then takes the square crop that
+    the view names.
 
     Args:
+        rounding: see ``CropRounding``.
+        one_crop: the views of a clip are one crop, its centre.
         enhance: (frames (T, H, W, C) uint8) -> the same shape, before all else.
-        gamma: comes next, see ``gamma_table``; 1 = as they are.
+        gamma: gamma correction after ``enhance``, see ``gamma_table``; 1 = none.
     """
 
     def __init__(
@@ -157,32 +181,39 @@ class EvaluationTransform:
         *,
         crop_size: int,
         short_side: int,
+        rounding: CropRounding = UP,
+        one_crop: bool = False,
         enhance: Callable[[Tensor], Tensor] | None = None,
         gamma: float = 1.0,
         dtype: torch.dtype = torch.uint8,
     ):
         self.crop_size = crop_size
         self.short_side = short_side
+        self.rounding = rounding
+        self.one_crop = one_crop
         self.enhance = enhance
         self.gamma = gamma
         self.dtype = dtype
 
     def prepare(self, frames: Tensor) -> Tensor:
-        """What all views of a video share, done once: (T, H, W, C) -> (T, H', W', C)"""
+        """Does once what all views of a video share, enhancement, gamma and resizing: (T, H, W, C) -> (T, H', W', C)"""
         frames = brighten(self.enhance(frames) if self.enhance else frames, self.gamma)
         height, width = frames.shape[1:3]
         if min(height, width) == self.short_side:
             return frames.to(self.dtype)
-        return resize(frames, *short_side_size(height, width, self.short_side), dtype=self.dtype)
+        return resize(frames, *self.rounding.resized(height, width, self.short_side), dtype=self.dtype)
 
     def __call__(self, frames: Tensor, where: float, rng: random.Random) -> Tensor:
-        """(T, H', W', C) -> (T, S, S, C)"""
+        """Crops a view: (T, H', W', C) -> (T, S, S, C)"""
         height, width = frames.shape[1:3]
-        return box_at(height, width, self.crop_size, where).of(frames)
+        if self.one_crop:
+            return self.rounding.centre(height, width, self.crop_size).of(frames)
+        return self.rounding.along(height, width, self.crop_size, where).of(frames)
 
 
 class TrainTransform:
-    """A random part of the frame at ``crop_size``, half of the clips mirrored; the same for all frames of a clip.
+    """Transform of training clips: a random part of the frame at ``crop_size``, half of the clips mirrored; the same
+    for all frames of a clip.
 
     Args:
         jitter_scales: range of the short side before a random crop.
@@ -194,13 +225,14 @@ class TrainTransform:
         flip: mirror half of the clips.
         short_side: resize the frames to it before a box of ``areas`` or ``scales`` is drawn, as mmaction2 does; 0 =
             not.
+        rounding: of the resizes to a short side, see ``CropRounding``.
         enhance: (frames (T, H, W, C) uint8) -> the same shape, before all else.
-        gamma: range that the gamma of a clip is drawn from, see ``gamma_table``; it comes next.
-        augment: what else is done to colours and places of pixels, in this order: (frames (T, H, W, C) uint8, rng) ->
+        gamma: range that the gamma of a clip is drawn from, see ``gamma_table``; applied after ``enhance``.
+        augment: further transforms of colours and places of pixels, in this order: (frames (T, H, W, C) uint8, rng) ->
             the same shape
         augment_first: augment the frames and then crop, as published, instead of augmenting the crop, which is less
             work.
-        then: comes last, in this order: (clip (C, T, S, S), rng) -> the same shape
+        then: the last transforms, in this order: (clip (C, T, S, S), rng) -> the same shape
     """
 
     def __init__(
@@ -216,6 +248,7 @@ class TrainTransform:
         enhance: Callable[[Tensor], Tensor] | None = None,
         gamma: tuple[float, float] = (1.0, 1.0),
         short_side: int = 0,
+        rounding: CropRounding = UP,
         augment: Sequence[Callable[[Tensor, random.Random], Tensor]] = (),
         augment_first: bool = False,
         then: Sequence[Callable[[Tensor, random.Random], Tensor]] = (),
@@ -231,19 +264,20 @@ class TrainTransform:
         self.enhance = enhance
         self.gamma = gamma
         self.short_side = short_side
+        self.rounding = rounding
         self.augment = augment
         self.augment_first = augment_first
         self.then = then
         self.dtype = dtype
 
     def prepare(self, frames: Tensor) -> Tensor:
-        """What is the same for all views of a video: (T, H, W, C) -> the same shape"""
+        """Does once what all views of a video share: (T, H, W, C) -> the same shape"""
         frames = self.enhance(frames) if self.enhance else frames
         smallest, largest = self.gamma
         return brighten(frames, smallest) if smallest == largest else frames
 
     def __call__(self, frames: Tensor, where: None, rng: random.Random) -> Tensor:
-        """(T, H, W, C) -> (T, S, S, C)"""
+        """Transforms a clip at random: (T, H, W, C) -> (T, S, S, C)"""
         if self.gamma[0] < self.gamma[1]:
             frames = brighten(frames, rng.uniform(*self.gamma))
         if self.augment and not self.augment_first:
@@ -268,7 +302,7 @@ class TrainTransform:
         height, width = frames.shape[1:3]
         if self.areas or self.scales:
             if self.short_side:
-                frames = resize(frames, *short_side_size(height, width, self.short_side), **how)
+                frames = resize(frames, *self.rounding.resized(height, width, self.short_side), **how)
                 height, width = frames.shape[1:3]
             if self.areas:
                 assert self.aspects is not None  # they go together
@@ -280,6 +314,6 @@ class TrainTransform:
             return resize(box.of(frames), self.crop_size, self.crop_size, **how)
         short_side = draw_short_side(*self.jitter_scales, rng.random(), inverse=self.inverse_scales)
         if min(height, width) != short_side:
-            height, width = short_side_size(height, width, short_side)
+            height, width = self.rounding.resized(height, width, short_side)
         box = random_box(height, width, self.crop_size, rng)
         return box.of(resize(frames, height, width, **how))

@@ -1,6 +1,7 @@
 """Decoded videos kept on disk: written when a video is read for the first time, read back as a mapped file ever
 after."""
 
+import contextlib
 import hashlib
 import os
 from pathlib import Path
@@ -13,6 +14,9 @@ from fragrant.data.video.places import file_of
 from fragrant.data.video.row_of_frames import LIMITS, CannotRead, Frames, Limits, VideoError
 from fragrant.data.video.tensor_file import TensorFile
 from fragrant.errors import UserError
+from fragrant.files import read_plain, written_whole
+
+FORMAT = 2  # of an entry; those of before lack times, and may hold other colors
 
 
 class CachedFrames:
@@ -70,17 +74,17 @@ class CachedFrames:
         return frames
 
     def _entry(self, path: str) -> Path | None:
-        """Where this video is kept, None where there is no such file."""
+        """Path of this video's cache entry; None where there is no such video."""
         try:
             state = os.stat(file_of(path, remote=self.remote))  # of a member of a shard: the shard
         except (OSError, ValueError, CannotRead):  # ValueError: a NUL in its name
             return None
-        text = f"{os.path.abspath(path)}\n{state.st_size}\n{state.st_mtime_ns}\n{self.settings}"
+        text = f"{FORMAT}\n{os.path.abspath(path)}\n{state.st_size}\n{state.st_mtime_ns}\n{self.settings}"
         name = hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()[:32]
         return self.folder / name[:2] / f"{name}.pt"
 
     def _keep(self, frames: Frames, entry: Path) -> None:
-        """Nothing is kept of a video that does not decode to its end, nor where there is no room."""
+        """Stores a video in the cache, unless it does not decode to its end, or there is no room."""
         try:
             size = frames.read([0]).numel() * len(frames)
             if size > self.max_bytes / 10 or self._used() + size > self.max_bytes:
@@ -91,13 +95,15 @@ class CachedFrames:
         unfinished = entry.with_name(f"{entry.stem}.{os.getpid()}.tmp")
         try:
             entry.parent.mkdir(parents=True, exist_ok=True)
-            torch.save({"frames": pixels, "fps": frames.fps}, unfinished)
+            times = None if frames.times is None else torch.from_numpy(frames.times)
+            torch.save({"frames": pixels, "fps": frames.fps, "times": times}, unfinished)
             if self._reserve(unfinished.stat().st_size, entry):
                 os.replace(unfinished, entry)
         except (OSError, RuntimeError):  # the disk is full (torch says RuntimeError): go on without
             pass
         finally:
-            unfinished.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                unfinished.unlink(missing_ok=True)
 
     def _reserve(self, size: int, entry: Path) -> bool:
         """Counts ``size`` bytes in, unless they do not fit or another process was faster."""
@@ -105,11 +111,20 @@ class CachedFrames:
             used = self._used()
             fits = used + size <= self.max_bytes and not entry.exists()
             if fits:
-                (self.folder / "size").write_text(str(used + size))
+                with written_whole(self.folder / "size", own_name=str(os.getpid()), durable=False) as file:
+                    file.write(str(used + size).encode())
         return fits
 
     def _used(self) -> int:
+        """Bytes of all entries: what the count says; where it is missing or damaged they are counted anew."""
         try:
-            return int((self.folder / "size").read_text() or 0)
-        except OSError:
-            return 0
+            used = int(read_plain(self.folder / "size")[:30])
+            if 0 <= used < 2**63:
+                return used
+        except (OSError, ValueError):
+            pass
+        total = 0
+        for entry in self.folder.glob("??/*.pt"):
+            with contextlib.suppress(OSError):
+                total += entry.stat().st_size
+        return total

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fragrant.data.video.pictures import opened_picture
+from fragrant.data.video.picture import as_rgb, opened_picture
 from fragrant.data.video.places import Place, place_of
 from fragrant.data.video.row_of_frames import LIMITS, CannotRead, Frames, Limits, errors_named
 
@@ -16,7 +16,7 @@ FIELD = re.compile(r"\{(?::0?(\d*)d)?\}|%0?(\d*)d")
 
 
 def name_pattern(template: str) -> re.Pattern:
-    """``"img_{:05d}.jpg"`` or ``"img_%05d.jpg"`` -> what a file name must match; its group is the number.
+    """Pattern of file names from a template, ``"img_{:05d}.jpg"`` or ``"img_%05d.jpg"``; its group is the number.
 
     Raises:
         ValueError: the template has not exactly one place for a number.
@@ -30,7 +30,7 @@ def name_pattern(template: str) -> re.Pattern:
 
 
 class FrameFolder(Frames):
-    """Frame i is the picture with number ``base + i``.
+    """The frames of a folder of pictures: frame i is the picture with number ``base + i``.
 
     Args:
         template: file name with a place for the number.
@@ -88,10 +88,13 @@ class FrameFolder(Frames):
         return torch.from_numpy(pixels)
 
     def _picture(self, name: str) -> np.ndarray:
-        """(H, W, 3) RGB, of gray and palette pictures as well"""
+        """(H, W, 3) RGB, see ``as_rgb``"""
         picture_of = os.path.join(self._folder, name) if isinstance(self._folder, str) else self._folder[name]
         with opened_picture(picture_of, self.limits) as picture:
-            return np.asarray(picture.convert("RGB"))
+            try:
+                return as_rgb(picture, self.notes)
+            except CannotRead as error:
+                raise CannotRead(f"'{name}' {error}") from error
 
     def damaged(self) -> str:
         """The first picture of a shard that is not as it was packed; "" where all are."""

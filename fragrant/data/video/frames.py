@@ -5,18 +5,16 @@ what the packets of the file promise; where the two differ, or nothing can be pr
 the start."""
 
 import os
-from collections.abc import Callable
-from typing import Any, cast
 
 import av
 import numpy as np
 import torch
-from av.video.reformatter import VideoReformatter
 from torch import Tensor
 
 from fragrant.data.video.frame_folder import FrameFolder
 from fragrant.data.video.other_decoders import DECODERS
 from fragrant.data.video.packets import Doubtful
+from fragrant.data.video.pixels import ToRGB, require_pyav
 from fragrant.data.video.places import Place, place_of
 from fragrant.data.video.readers import Counter, Seeker, Source
 from fragrant.data.video.row_of_frames import (
@@ -24,6 +22,7 @@ from fragrant.data.video.row_of_frames import (
     CannotRead,
     Frames,
     Limits,
+    OpenFrames,
     VideoError,
     errors_named,
     reduced_size,
@@ -32,15 +31,13 @@ from fragrant.data.video.tensor_file import SUFFIXES, TensorFile
 
 __all__ = ["Frames", "Limits", "OpenFrames", "VideoError", "VideoFile", "open_frames"]
 
-# Colours are converted by one thread: PyAV's default from version 17 on, one per core, takes longer to start than to
-# convert.
-ONE_THREAD = {"threads": 1} if int(av.__version__.split(".")[0]) >= 17 else {}
 
-OpenFrames = Callable[[str], Frames]
+VARIABLE_RATE = "a variable frame rate"
+CUT = "cut out of a longer file: some frames at the beginning cannot be decoded"
 
 
 class VideoFile(Frames):
-    """The frames of one video file, turned upright where the file says so. See ``open_frames``."""
+    """The frames of one video file, turned and mirrored as the file says. See ``open_frames``."""
 
     def __init__(
         self,
@@ -53,9 +50,12 @@ class VideoFile(Frames):
         place: Place | None = None,
     ):
         super().__init__(path, short_side=short_side, limits=limits)
-        self._backend, self._multi_thread = backend, multi_thread
-        self._to_rgb = VideoReformatter()
-        seeker = DECODERS.get(backend, Seeker)
+        require_pyav()
+        self._multi_thread = multi_thread
+        self._to_rgb = ToRGB(short_side)
+        self.notes = self._to_rgb.notes
+        # the others cannot reduce frames as PyAV does
+        seeker = Seeker if short_side else DECODERS.get(backend, Seeker)
         with errors_named(path):
             found = place or place_of(path)
             if not isinstance(found, Place):
@@ -67,7 +67,11 @@ class VideoFile(Frames):
                 self._reader: Seeker | Counter = seeker(self._open_source)
             except Doubtful:
                 self._reader = Counter(self._open_source)
-        self.fps = self._reader.fps
+        self.fps, self.times = self._reader.timing
+        if self.times is not None:
+            self.notes.add(VARIABLE_RATE)
+        if self._reader.is_cut:
+            self.notes.add(CUT)
 
     def __len__(self) -> int:
         return len(self._reader)
@@ -114,20 +118,14 @@ class VideoFile(Frames):
         return pixels
 
     def _check_room(self, count: int, height: int, width: int) -> None:
-        """``count`` frames of this size as coded; other decoders than PyAV reduce none of them."""
-        reduced = (height, width) if self._backend in DECODERS else reduced_size(height, width, self.short_side)
-        self.limits.check(count, *reduced)
+        """``count`` frames of this size as coded."""
+        self.limits.check(count, *reduced_size(height, width, self.short_side))
 
     def _upright(self, frame: av.VideoFrame | np.ndarray) -> tuple[np.ndarray, tuple[int, int]]:
         """(H, W, 3) of what a reader hands out, valid until the next call; the size as coded"""
         if isinstance(frame, np.ndarray):
             return frame, frame.shape[:2]
-        height, width = reduced_size(frame.height, frame.width, self.short_side)
-        plane = self._to_rgb.reformat(frame, width, height, format="rgb24", **ONE_THREAD).planes[0]
-        rows = np.frombuffer(cast(Any, plane), np.uint8).reshape(height, plane.line_size)
-        picture = rows[:, : 3 * width].reshape(height, width, 3)
-        turns = round(frame.rotation / 90) % 4  # counted against the clock
-        return np.rot90(picture, turns) if turns else picture, (frame.height, frame.width)
+        return self._to_rgb(frame), (frame.height, frame.width)
 
 
 def open_frames(
@@ -145,14 +143,14 @@ def open_frames(
     ``len(frames)``, ``frames.read([0, 8, 16])``, ``frames.fps``.
 
     Args:
-        backend: what decodes the frames of a video file, "pyav", "torchcodec" or "decord"; which frame is which says
-            PyAV.
+        backend: what decodes the frames of a video file, "pyav", "torchcodec" or "decord"; PyAV says which frame is
+            which, and reads what the others would read in another way.
         multi_thread: let PyAV's decoder use threads. It then cannot leave frames out: more workers are faster than
             threads.
         short_side: larger frames are reduced to it while their colours are converted: faster, but other pixels than
             those of a
             later resize; 0 = no.
-        template, base: of a folder, see ``FrameFolder``.
+        template, base: file names and first number in a folder, see ``FrameFolder``.
         limits: a video that takes more memory cannot be read.
         remote: an address, what lies below it is fetched; no other address is opened.
 

@@ -1,36 +1,59 @@
-"""Decoding by torchcodec or decord instead of PyAV, where frame numbers can be trusted: the packets say which frame is
-which."""
+"""Decoding by torchcodec or decord instead of PyAV, of ordinary files: those of which they give the same frames."""
 
 import importlib
 import io
 from collections.abc import Iterator, Sequence
 
+import av
 import numpy as np
 
 from fragrant.data.video.packets import Doubtful
+from fragrant.data.video.pixels import FULL, UPRIGHT, display_matrix, require_pyav
 from fragrant.data.video.readers import Seeker
 from fragrant.errors import UserError
 
+# HEVC is left to PyAV: decord counts leading pictures that it has skipped
+CODECS = ("h264", "mpeg4", "mjpeg", "vp9", "av1")
+
 
 class _ByNumber(Seeker):
-    """Frames of another library, whose times are compared with those of the packets.
+    """Frames of another library where it can be trusted to give PyAV's: of a closed GOP, progressive, with ordinary
+    colors, upright, and at the times that the packets promise. All other files are read by PyAV.
 
     Raises:
-        Doubtful: by any method, also where the library cannot read the file: then PyAV counts.
+        Doubtful: by any method, as a ``Seeker`` does.
     """
 
-    def frames(self, numbers: Sequence[int]) -> Iterator[tuple[int, np.ndarray]]:
-        if self._source.decoder.pix_fmt != "yuv420p":
-            raise Doubtful("other libraries convert 10 bit and other colours in another way")
+    _trusted: bool | None = None
+
+    def frames(self, numbers: Sequence[int]) -> Iterator[tuple[int, av.VideoFrame | np.ndarray]]:
+        if self._trusted is None:
+            self._trusted = self._is_ordinary()
+        pixels = self._compared(list(numbers)) if self._trusted else None
+        if pixels is None:
+            self._trusted = False  # for all reads to come: none may depend on another
+            yield from super().frames(numbers)
+        else:
+            yield from zip(numbers, pixels, strict=True)
+
+    def _is_ordinary(self) -> bool:
+        if self._source.stream.codec.canonical_name not in CODECS or not self._table.is_closed:
+            return False
+        _, frame = next(iter(super().frames([0])))
+        assert isinstance(frame, av.VideoFrame)
+        is_plain = frame.format.name == "yuv420p" and frame.color_range != FULL and not frame.interlaced_frame
+        return is_plain and display_matrix(frame) in UPRIGHT
+
+    def _compared(self, numbers: list[int]) -> np.ndarray | None:
+        """(T, H, W, 3), None where the library fails or gives other frames than the packets promise"""
         try:
-            pixels, seconds = self._read(list(numbers))
-        except Exception as error:  # decord's own error derives from nothing narrower
-            raise Doubtful(str(error)) from error
-        pts = self._table.pts[self._table.shown[list(numbers)]]
+            pixels, seconds = self._read(numbers)
+        except Exception:  # decord's own error derives from nothing narrower
+            return None
+        pts = self._table.pts[self._table.shown[numbers]]
         promised = (pts - self._table.pts[self._table.shown[0]]) * float(self._source.stream.time_base)
-        if pixels.shape[-1] != 3 or not np.allclose(seconds, promised, atol=0.4 / (self.fps or 30)):
-            raise Doubtful("other frames than the packets promise")
-        yield from zip(numbers, pixels, strict=True)
+        same = pixels.shape[-1] == 3 and np.allclose(seconds, promised, atol=0.4 / (self.timing.fps or 30))
+        return pixels if same else None
 
     def _read(self, numbers: list[int]) -> tuple[np.ndarray, np.ndarray]:
         """(T, H, W, 3), and the times of these frames in seconds after the first of the video (T,)"""
@@ -71,10 +94,12 @@ DECODERS = {"torchcodec": TorchCodec, "decord": Decord}
 
 
 def require(backend: str) -> None:
-    """
+    """Imports the library of a backend.
+
     Raises:
-        UserError: the library of this backend is not installed, or does not start.
+        UserError: the library of this backend is not installed, or does not start; or PyAV is too old.
     """
+    require_pyav()
     if backend not in DECODERS:
         return
     try:

@@ -23,19 +23,23 @@ def has_table(head: bytes) -> bool:
 
 
 class PacketTable(NamedTuple):
-    """One entry per packet, in the order of the file, which is the order of decoding.
+    """Table of a stream's packets, in the order of the file, which is the order of decoding.
 
     Attributes:
         pts: when its frame is shown; no two are alike.
         seek_to: a time from which a seek finds this packet or an earlier one.
         is_key: decoding can start here.
         shown: frame number -> the packet of that frame.
+        is_closed: nothing behind a key packet refers to, or is shown, before it.
+        starts_fresh: so it is with the first one: all frames of the file can be decoded.
     """
 
     pts: np.ndarray
     seek_to: np.ndarray
     is_key: np.ndarray
     shown: np.ndarray
+    is_closed: bool = True
+    starts_fresh: bool = True
 
     def key_for(self, packet: int) -> int:
         """The last key packet from which decoding gives the frame of ``packet`` exactly.
@@ -71,6 +75,34 @@ def fills_with_slices(data: memoryview, *, length_bytes: int, is_slice: Callable
     return found and at == len(data)
 
 
+def h264_start(data: memoryview, *, length_bytes: int) -> tuple[bool, bool]:
+    """H.264: can decoding start at this packet, since all its slices are intra coded; does the decoder forget all
+    pictures before it (IDR).
+
+    Where a picture is refreshed piece by piece, containers mark packets that are neither: what is decoded from there on
+    is only nearly that of the whole file.
+    """
+    at, intra, fresh = 0, True, False
+    while at + length_bytes < len(data):
+        size = int.from_bytes(data[at : at + length_bytes], "big")
+        kind = data[at + length_bytes] & 31
+        if kind in (1, 2, 5):
+            bits = "".join(f"{byte:08b}" for byte in data[at + length_bytes + 1 :][: min(size, 16)])
+            _, bits = _exp_golomb(bits)  # the slice's first macroblock
+            slice_type, _ = _exp_golomb(bits)
+            intra, fresh = intra and slice_type in (2, 4, 7, 9), kind == 5
+        at += length_bytes + size
+    return intra, intra and fresh
+
+
+def _exp_golomb(bits: str) -> tuple[int, str]:
+    """The number (H.264, 9.1) that a row of bits begins with, and the rest; -1 where it breaks off."""
+    zeros = len(bits) - len(bits.lstrip("0"))
+    if len(bits) < 2 * zeros + 1:
+        return -1, ""
+    return int(bits[zeros : 2 * zeros + 1], 2) - 1, bits[2 * zeros + 1 :]
+
+
 def is_one_forward_frame(data: memoryview) -> bool:
     """MPEG-4 part 2: one I- or P-frame. B-frames and what packs them (DivX) make the time stamps of an AVI useless, and
     a frame of a few bytes is a placeholder that decodes to nothing."""
@@ -85,7 +117,7 @@ def is_something(data: memoryview) -> bool:
 
 
 def frame_check(codec: str, container: str, extradata: bytes) -> Callable[[memoryview], bool]:
-    """What a packet must be for its time stamp to be the frame's.
+    """Builds the check that a packet's time stamp is that of its frame.
 
     Raises:
         Doubtful: nothing makes it so in this container.
@@ -119,6 +151,7 @@ def list_packets(container: av.container.InputContainer, stream: av.VideoStream)
     """
     codec = stream.codec_context
     fits = frame_check(stream.codec.canonical_name, container.format.name.split(",")[0], codec.extradata or b"")
+    h264_bytes = (codec.extradata[4] & 3) + 1 if stream.codec.canonical_name == "h264" and codec.extradata else 0
     rows: list[tuple] = []
     for packet in container.demux(stream):
         if not packet.size and packet.pts is None:  # the mark of the end
@@ -126,9 +159,15 @@ def list_packets(container: av.container.InputContainer, stream: av.VideoStream)
         if packet.pts is None or packet.is_corrupt or not fits(memoryview(packet)):
             raise Doubtful(f"packet {len(rows)}")
         seek_to = packet.pts if packet.dts is None else min(packet.pts, packet.dts)
-        rows.append((packet.pts, seek_to, packet.is_keyframe, packet.is_discard))
-    pts, seek_to, is_key, hidden = np.array(rows, dtype=np.int64).reshape(-1, 4).T
+        starts = fresh = packet.is_keyframe
+        if starts and h264_bytes:
+            starts, fresh = h264_start(memoryview(packet), length_bytes=h264_bytes)
+        rows.append((packet.pts, seek_to, starts, packet.is_discard, starts and not fresh))
+    pts, seek_to, is_key, hidden, is_open = np.array(rows, dtype=np.int64).reshape(-1, 5).T
     if not len(pts) or not is_key[0] or len(np.unique(pts)) < len(pts):
         raise Doubtful("no key frame at the start, or one time twice")
     order = np.argsort(pts)
-    return PacketTable(pts, seek_to, is_key.astype(bool), order[hidden[order] == 0])
+    last_key = np.maximum.accumulate(np.where(is_key, np.arange(len(pts)), 0))
+    is_open[last_key[pts < pts[last_key]]] = True  # the key packets before which frames are shown that come later
+    shown = order[hidden[order] == 0]
+    return PacketTable(pts, seek_to, is_key.astype(bool), shown, not is_open.any(), not is_open[0])

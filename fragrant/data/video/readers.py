@@ -2,7 +2,7 @@
 frames, bit for bit."""
 
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 
 import av
 import numpy as np
@@ -12,12 +12,14 @@ from fragrant.data.video.containers import open_container
 from fragrant.data.video.packets import Doubtful, PacketTable, droppable, has_table, list_packets
 from fragrant.data.video.places import Place
 from fragrant.data.video.row_of_frames import LIMITS, CannotRead, Limits
+from fragrant.data.video.timing import Timing, timing_of
 
 # FFmpeg then decodes nothing to guess what time stamps tell anyway
 QUICK = {
     "probesize": "4096",
     "analyzeduration": "0",
 }
+INTRA_CODECS = ("mjpeg", "ffv1", "huffyuv", "ffvhuff", "utvideo", "rawvideo", "dvvideo", "png")
 KEPT_BYTES = 64 * 2**20  # decoded frames of one file that are kept rather than decoded twice
 
 
@@ -27,7 +29,7 @@ class Source:
     Args:
         quick: open for ``Seeker``, which does not need what FFmpeg finds out by decoding the first frames; only for
             containers
-            whose header says which streams they have (others crash PyAV 15 to 17).
+            whose header says which streams they have (others crash PyAV 17).
         multi_thread: let the decoder use threads.
         limits: larger frames are not decoded, whatever the header says of them.
 
@@ -64,6 +66,9 @@ class Source:
         self.size = (self.decoder.height, self.decoder.width)  # as the header says, 0 where it says nothing
         rate = self.stream.average_rate or self.stream.guessed_rate
         self.fps = float(rate) if rate else None
+        # an AVI has a constant rate: with B-frames its time stamps are those of decoding
+        is_avi = self.container.format.name == "avi"
+        self.has_times = not is_avi or self.stream.codec.canonical_name in INTRA_CODECS
 
     def close(self) -> None:
         self.container.close()
@@ -85,6 +90,11 @@ class Source:
 OpenSource = Callable[..., Source]  # open_source(quick=True)
 
 
+def _timing(source: Source, stamps: Sequence[int | None] | np.ndarray) -> Timing:
+    unit = source.stream.time_base
+    return timing_of(stamps, float(unit), source.fps) if unit and source.has_times else Timing(source.fps)
+
+
 class Seeker:
     """Frames by their time stamps: decodes from the last key frame before a wanted frame to that frame, and on the way
     leaves out the frames that neither are wanted nor needed by another.
@@ -102,10 +112,35 @@ class Seeker:
             raise Doubtful("its header is not enough to open it") from error
         try:
             self._table: PacketTable = list_packets(self._source.container, self._source.stream)
+            listed = len(self)
+            self._table = self._without_lost_frames(self._table)
+            self.is_cut = len(self) < listed
         except (Doubtful, av.FFmpegError) as error:
             self.close()
             raise Doubtful(str(error)) from error
-        self.fps, self.size = self._source.fps, self._source.size
+        self.size = self._source.size
+        self.timing = _timing(self._source, self._table.pts[self._table.shown])
+
+    def _without_lost_frames(self, table: PacketTable) -> PacketTable:
+        """The table without the frames at the beginning that need others which are not in the file.
+
+        A file that was cut out of a longer one at the key frame of an open GOP, or where the picture is refreshed
+        piece by piece, begins with such frames. Some decode, some do not: only decoding says which.
+        """
+        if table.starts_fresh:
+            return table
+        come: set[int | None] = set()
+        for frame in self._decode(0, range(len(table.pts))):
+            come.add(frame.pts)
+            if frame.pts is None or frame.pts >= table.pts[0]:
+                break
+        else:
+            raise Doubtful("no frame comes")
+        if frame.pts is None:
+            raise Doubtful("frames without times")
+        pts = table.pts[table.shown]
+        kept = [time >= frame.pts or time in come for time in pts.tolist()]
+        return table._replace(shown=table.shown[kept])
 
     def __len__(self) -> int:
         return len(self._table.shown)
@@ -141,7 +176,7 @@ class Seeker:
         if number_at:
             raise Doubtful("a frame did not come")
 
-    def _decode(self, key: int, wanted: dict[int, int]) -> Iterator[av.VideoFrame]:
+    def _decode(self, key: int, wanted: Collection[int]) -> Iterator[av.VideoFrame]:
         decoder, last = self._source.decoder, max(wanted)
         for at, packet in self._packets_from(key):
             if self._source.may_drop:
@@ -189,37 +224,49 @@ class Counter:
     def __init__(self, open_source: OpenSource):
         self._open_source = open_source
         self._kept: list[av.VideoFrame] | None = []
-        self._count, size = 0, 0
-        self.fps: float | None = None
-        self.size = (0, 0)
+        self._running: Iterator[av.VideoFrame] = iter(())
+        self._next, size = 0, 0  # the number of the frame that comes next out of what is running
+        stamps: list[int | None] = []
         for frame in self._decode():
-            self._count += 1
+            stamps.append(frame.pts)
             size += sum(plane.buffer_size for plane in frame.planes)
             if size > KEPT_BYTES:
                 self._kept = None
             elif self._kept is not None:
                 self._kept.append(frame)
-        if not self._count:
+        if not stamps:
             raise CannotRead("no frame of it decodes")
+        self._count = len(stamps)
+        self.is_cut = False  # unknown
+        self.size = self._source.size
+        self.timing = _timing(self._source, stamps)
 
     def __len__(self) -> int:
         return self._count
 
     def frames(self, numbers: Sequence[int]) -> Iterator[tuple[int, av.VideoFrame]]:
-        """The frames with these numbers (ascending, each once)."""
+        """The frames with these numbers (ascending, each once); who asks for later ones each time needs one pass."""
+        if self._kept is not None:
+            yield from ((number, self._kept[number]) for number in numbers)
+            return
+        if numbers[0] < self._next or not self._next:
+            self.close()
+            self._running, self._next = self._decode(), 0
         wanted = set(numbers)
-        for number, frame in enumerate(self._decode() if self._kept is None else self._kept):
-            if number in wanted:
-                yield number, frame
-            if number == numbers[-1]:
+        for frame in self._running:
+            self._next += 1
+            if self._next - 1 in wanted:
+                yield self._next - 1, frame
+            if self._next > numbers[-1]:
                 return
 
     def close(self) -> None:
-        self._kept = None
+        """Gives back the file; what is kept stays."""
+        self._running, self._next = iter(()), 0  # what has been running ends with it
 
     def _decode(self) -> Iterator[av.VideoFrame]:
-        source = self._open_source(quick=False)
-        self.fps, self.size, any_frame = source.fps, source.size, False
+        self._source = source = self._open_source(quick=False)
+        any_frame = False
         try:
             for frame in source.container.decode(source.stream):
                 any_frame = True

@@ -1,7 +1,7 @@
-"""What every kind of video has in common: frames by number, each read once, and errors that name the path."""
+"""The interface of every kind of video: frames by number, each read once, and errors that name the path."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -31,6 +31,8 @@ def errors_named(path: str) -> Iterator[None]:
     """Turns everything that a bad file makes a library raise into a VideoError."""
     try:
         yield
+    except VideoError:  # of frames that are read by way of others
+        raise
     except CannotRead as error:
         raise VideoError(f"video '{path}' cannot be read: {error}") from error
     except (av.FFmpegError, OSError) as error:
@@ -88,9 +90,11 @@ class Frames(ABC):
 
     Attributes:
         path: the file or folder.
-        fps: frames per second, None where nothing says.
+        fps: frames per second, None where nothing says; the mean where the rate varies.
+        times: (T,) seconds after the first frame at which each is shown, where the rate varies; else None.
         short_side: larger frames come reduced to it; 0 = as they are.
         limits: what takes more cannot be read.
+        notes: what is unusual about the file and was taken into account, as far as it has been read: "mirrored".
         place: where its bytes are, of what is one file.
     """
 
@@ -99,8 +103,10 @@ class Frames(ABC):
     def __init__(self, path: str, *, fps: float | None = None, short_side: int = 0, limits: Limits = LIMITS):
         self.path = path
         self.fps = fps
+        self.times: np.ndarray | None = None
         self.short_side = short_side
         self.limits = limits
+        self.notes: set[str] = set()
 
     @abstractmethod
     def __len__(self) -> int:
@@ -140,3 +146,6 @@ class Frames(ABC):
 
     def __exit__(self, *exception) -> None:
         self.close()
+
+
+OpenFrames = Callable[[str], Frames]

@@ -19,8 +19,8 @@ SUFFIXES = (".pt", ".pth", ".npy")
 
 
 class TensorFile(Frames):
-    """``.npy``: an array; ``.pt``, ``.pth``: a tensor, or {"frames": tensor, "fps": number}; (T, H, W, 3) or (T, 3, H,
-    W) uint8 RGB.
+    """A tensor file as a video. ``.npy``: an array; ``.pt``, ``.pth``: a tensor, or {"frames": tensor, "fps": number};
+    (T, H, W, 3) or (T, 3, H, W) uint8 RGB.
 
     Raises:
         VideoError: it is something else.
@@ -80,7 +80,8 @@ class TensorFile(Frames):
             raise CannotRead("it holds something other than tensors") from error
         if not isinstance(content, dict):
             return content
-        self.fps = frame_rate(content.get("fps"))
+        self.fps, times = frame_rate(content.get("fps")), content.get("times")
+        self.times = times.numpy() if isinstance(times, Tensor) else None
         return content.get("frames")
 
 

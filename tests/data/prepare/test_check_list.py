@@ -3,16 +3,21 @@
 import csv
 import os
 import re
+from functools import partial
 
+import av
+import numpy as np
 import pytest
+import torch
 from conftest import load_tool
-from make_video import encode
+from make_video import encode, remux
 from PIL import Image
 
 from fragrant.data.lists.records import RecordList, VideoRecord, read_list
 from fragrant.data.prepare import probe as probing
-from fragrant.data.prepare.check import check_list, places, summary
+from fragrant.data.prepare.check import check_list, places, summary, write_table
 from fragrant.data.prepare.probe import Probe, probe, probe_all
+from fragrant.data.video.frames import Limits, open_frames
 
 check_data = load_tool("check_data")
 
@@ -70,6 +75,36 @@ def test_a_header_that_counts_one_frame_too_many_is_no_damage(shared_clips, name
     assert probe(str(shared_clips / "misc" / name)).damage == ""
 
 
+def test_what_is_unusual_is_told_and_no_problem(tmp_path, shared_clips):
+    for name in ("gray", "turned"):
+        (tmp_path / name).mkdir()
+        exif = Image.Exif()
+        exif[0x0112] = 6 if name == "turned" else 1
+        for number in (1, 2):
+            values = np.full((16, 24), 40000, np.uint16)
+            picture = Image.fromarray(values if name == "gray" else (values // 257).astype(np.uint8))
+            picture.save(tmp_path / name / f"{number:05d}.png", exif=exif)
+    options = {"x265-params": "log-level=none:keyint=10:bframes=3:b-adapt=0"}
+    whole = encode(tmp_path / "whole.mkv", 40, codec="libx265", options=options)
+    with av.open(str(whole)) as container:
+        key = [at for at, packet in enumerate(container.demux(video=0)) if packet.is_keyframe][1]
+    cut = remux(whole, tmp_path / "cut.mkv", drop_packets=key)
+    real = [shared_clips / "derived/h264_vfr.mp4", shared_clips / "misc/decord_video_90.mov"]
+    rows = [(path, 0) for path in (tmp_path / "gray", tmp_path / "turned", cut, *real, whole)]
+    checked = check_list(listed(*rows), {}, open_frames=partial(open_frames, template="{:05d}.png"))
+    assert checked.problems == [] and len(checked.good) == 6
+    assert summary(checked)[2:] == [
+        "note: 1 video, a variable frame rate (x.csv:4)",
+        "note: 1 video, cut out of a longer file: some frames at the beginning cannot be decoded (x.csv:3)",
+        "note: 1 video, gray of 16 bits (x.csv:1)",
+        "note: 2 videos, shown turned or mirrored (x.csv:2, x.csv:5)",
+    ]
+    write_table(tmp_path / "t.csv", checked)
+    with open(tmp_path / "t.csv", newline="") as file:
+        notes = [row["notes"] for row in csv.DictReader(file)]
+    assert notes[:2] == ["gray of 16 bits", "shown turned or mirrored"] and notes[5] == ""
+
+
 def test_problems_of_a_list(tmp_path):
     paths = [encode(tmp_path / f"{number}.mp4", 6 + number, seed=number) for number in range(3)]
     (tmp_path / "link.mp4").symlink_to(paths[2])
@@ -117,6 +152,28 @@ def test_a_folder_with_fewer_frames_than_the_list_says(monkeypatch):
     assert [(problem.where, problem.text) for problem in checked.problems] == [
         ("x.csv:2", "'b' has 8 frames, the list says 9")
     ]
+
+
+def test_a_tensor_is_a_video(tmp_path):
+    torch.save({"frames": torch.full((5, 8, 6, 3), 200, dtype=torch.uint8), "fps": 25}, tmp_path / "a.pt")
+    found = probe(str(tmp_path / "a.pt"))
+    assert (found.frames, found.fps, found.width, found.height, found.codec) == (5, 25.0, 6, 8, probing.TENSOR)
+    assert found.error == found.damage == "" and found.dark == 0
+
+
+def test_odd_files_are_named(tmp_path):
+    torch.save(torch.zeros(4, 8, 6, 3, dtype=torch.uint8, device="meta"), tmp_path / "meta.pt")
+    (tmp_path / "live.m3u8").write_text("#EXTM3U\n#EXT-X-TARGETDURATION:5\n#EXTINF:5,\nhttp://localhost/a.ts\n")
+    encode(tmp_path / "large.mp4", 6)
+    (tmp_path / "folder").mkdir()
+    for number in (0, 4_000_000_000):
+        Image.new("RGB", (8, 8)).save(tmp_path / "folder" / f"{number:05d}.jpg")
+    os.mkfifo(tmp_path / "pipe.mp4")
+    names = ["meta.pt", "live.m3u8", "large.mp4", "folder", "pipe.mp4"]
+    opened = partial(open_frames, limits=Limits(megapixels=0.003))
+    checked = check_list(listed(*((tmp_path / name, 0) for name in names)), {}, open_frames=opened)
+    assert kinds(checked) == [(f"x.csv:{row}", "unreadable") for row in range(1, 6)]
+    assert all(str(tmp_path / name) in problem.text for name, problem in zip(names, checked.problems, strict=True))
 
 
 def test_no_error_ends_the_check(tmp_path):

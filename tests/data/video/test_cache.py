@@ -118,3 +118,21 @@ def test_processes_that_share_a_cache(tmp_path, videos):
     assert [worker.exitcode for worker in workers] == [0, 0, 0]
     assert len(list(folder.rglob("*.pt"))) == 4 and not list(folder.rglob("*.tmp"))
     assert int((folder / "size").read_text()) == size_of(folder)
+
+
+@pytest.mark.parametrize("content", [b"", b"x", b"-5", b"1e9", b"\xff\xfe", b"9" * 5000, None, "folder", "pipe"])
+def test_a_damaged_count_is_made_anew(tmp_path, videos, content):
+    folder = tmp_path / "cache"
+    CachedFrames(open_frames, folder)(videos[0]).close()
+    (folder / "size").unlink()
+    if content == "folder":
+        (folder / "size").mkdir()
+    elif content == "pipe":
+        os.mkfifo(folder / "size")
+    elif content is not None:
+        (folder / "size").write_bytes(content)
+    cache = CachedFrames(open_frames, folder)
+    assert cache._used() == size_of(folder)
+    cache(videos[1]).close()
+    if content != "folder":  # nothing can be counted there, so nothing more is kept
+        assert int((folder / "size").read_text()) == size_of(folder) and len(list(folder.rglob("*.pt"))) == 2

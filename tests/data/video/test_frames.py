@@ -29,7 +29,7 @@ ENCODED = {
     "b_frames.avi": (dict(codec="mpeg4", options={"g": "8", "bf": "2"}), readers.Counter),
     "stream.ts": (dict(options={"g": "12"}), readers.Counter),
     "raw.h264": (dict(options={"g": "12"}), readers.Counter),
-    "intra_refresh.mp4": (dict(options={"x264-params": "intra-refresh=1:keyint=10"}), "falls back"),
+    "intra_refresh.mp4": (dict(options={"x264-params": "intra-refresh=1:keyint=10"}), readers.Seeker),
     "interlaced.mp4": (dict(options={"x264-params": "interlaced=1:keyint=10"}), "falls back"),
 }
 

@@ -7,7 +7,7 @@ import pytest
 from make_video import decode_all, encode
 
 from fragrant.data.video.frames import open_frames
-from fragrant.data.video.other_decoders import DECODERS, require
+from fragrant.data.video.other_decoders import DECODERS, _ByNumber, require
 from fragrant.data.video.readers import Counter
 from fragrant.errors import UserError
 
@@ -38,6 +38,54 @@ def test_the_same_frames(tmp_path, backend, name, options):
         assert len(frames) == 40
         for indices in ([0], [39, 3, 3, 17], range(40)):
             assert np.array_equal(frames.read(indices).numpy(), expected[list(indices)])
+
+
+# what another library decodes to other pixels, or counts in another way
+LEFT_TO_PYAV = {
+    "hevc.mp4": dict(codec="libx265", options={"x265-params": "log-level=none:keyint=10:bframes=3"}),
+    "open_gop.mp4": dict(options={"x264-params": "open-gop=1:keyint=10:bframes=3:b-adapt=0"}),
+    "open_gop.mkv": dict(options={"x264-params": "open-gop=1:keyint=10:bframes=3:b-adapt=0"}),
+    "not_idr.mp4": dict(options={"x264-params": "open-gop=1:keyint=9:bframes=3:b-adapt=0"}),
+    "interlaced.mp4": dict(options={"x264-params": "interlaced=1:keyint=10"}),
+    "full_range.mp4": dict(options={"x264-params": "fullrange=on:keyint=10"}),
+}
+
+
+@pytest.mark.parametrize("backend", ["refuses", *DECODERS])
+@pytest.mark.parametrize("name", LEFT_TO_PYAV)
+def test_files_that_are_left_to_pyav(tmp_path, monkeypatch, backend, name):
+    class Refuses(_ByNumber):
+        def _read(self, numbers):
+            pytest.fail("asked for frames of a file that is not ordinary")
+
+    monkeypatch.setitem(DECODERS, "refuses", Refuses)
+    path = encode(tmp_path / name, 40, **LEFT_TO_PYAV[name])
+    expected = decode_all(path)
+    for indices in ([9], [10, 30], [39], list(range(40)), *([number] for number in range(0, 40, 7))):
+        with open_frames(path, backend=backend if backend == "refuses" else installed(backend)) as frames:
+            assert np.array_equal(frames.read(indices).numpy(), expected[indices])
+
+
+@pytest.mark.parametrize("fault", ["raises", "late", "six channels"])
+def test_a_library_that_fails_is_not_asked_again(tmp_path, monkeypatch, fault):
+    asked = []
+
+    class Fails(_ByNumber):
+        def _read(self, numbers):
+            asked.append(numbers)
+            if fault == "raises":
+                raise KeyError
+            return np.zeros((len(numbers), 48, 64, 3 + 3 * (fault == "six channels")), np.uint8), np.array(
+                numbers
+            ) / 30 + 0.1 * (fault == "late")
+
+    monkeypatch.setitem(DECODERS, "fails", Fails)
+    path = encode(tmp_path / "a.mp4", 20)
+    expected = decode_all(path)
+    with open_frames(path, backend="fails") as frames:
+        for indices in ([3], [7, 5], list(range(20))):
+            assert np.array_equal(frames.read(indices).numpy(), expected[indices])
+    assert asked == [[3]]
 
 
 FOLDERS = ("derived", "misc", "weizmann4", "arid6")

@@ -44,6 +44,22 @@ def test_forward_frames_of_mpeg4(data, expected):
     assert packets.is_one_forward_frame(memoryview(data)) is expected
 
 
+@pytest.mark.parametrize(
+    "units, intra, fresh",
+    [
+        ([b"\x65\x88\x84"], True, True),  # IDR, slice type 7: I
+        ([b"\x67abc", b"\x68ab", b"\x65\x88"], True, True),  # behind parameter sets
+        ([b"\x06s", b"\x41\x88"], True, False),  # I of an open GOP
+        ([b"\x06s", b"\x41\x9a"], False, False),  # P: slice type 5, where the picture is refreshed piece by piece
+        ([b"\x41\x88", b"\x41\x9a"], False, False),  # one slice of each
+        ([b"\x41"], False, False),  # torn
+    ],
+)
+def test_where_decoding_can_start(units, intra, fresh):
+    data = b"".join(len(unit).to_bytes(4, "big") + unit for unit in units)
+    assert packets.h264_start(memoryview(data), length_bytes=4) == (intra, fresh)
+
+
 def hvcc(temporal_layers):
     return bytes([1]) + bytes(20) + bytes([temporal_layers << 3 | 3])
 
