@@ -63,6 +63,18 @@ def test_what_nobody_knows_is_refused_here_and_left_in_a_checkpoint(name, text):
     assert leaves(cfg_from_text(dump_cfg(cfg)))[name] == setting(name, text)
 
 
+@pytest.mark.parametrize("name", PATHS)
+@pytest.mark.parametrize("address", ["http://host:80/a//~b/$NOWHERE?c=~/d", "memory://a/${NOWHERE}", "s3://~/a/../b"])
+def test_addresses_stay_as_they_are(name, address):
+    cfg = load_cfg(None, [name, str(setting(name, address))])
+    assert leaves(cfg)[name] == setting(name, address)
+    assert leaves(cfg_from_text(dump_cfg(cfg)))[name] == setting(name, address)
+
+
+def test_variables_in_addresses_are_opened():
+    assert load_cfg(None, ["DATA.PATH_PREFIX", "s3://bucket$PLACE/a"]).DATA.PATH_PREFIX == "s3://bucket/data/a"
+
+
 def test_other_texts_stay_as_they_are():
     cfg = load_cfg(None, ["DATA.PATH_LABEL_SEPARATOR", "$HOME", "MODEL.ARCH", "~/x"])
     assert cfg.DATA.PATH_LABEL_SEPARATOR == "$HOME" and cfg.MODEL.ARCH == "~/x"

@@ -50,7 +50,6 @@ class VideoFile(Frames):
         place: Place | None = None,
     ):
         super().__init__(path, short_side=short_side, limits=limits)
-        require_pyav()
         self._multi_thread = multi_thread
         self._to_rgb = ToRGB(short_side)
         self.notes = self._to_rgb.notes
@@ -158,6 +157,7 @@ def open_frames(
         VideoError: there is no such file, or nothing in it decodes.
     """
     path = os.fspath(path)
+    require_pyav()
     with errors_named(path):
         place = place_of(path, remote=remote)
     if not isinstance(place, Place):
