@@ -115,19 +115,39 @@ def written_whole(path: str | Path, *, own_name: str = "", durable: bool = True)
     """
     path = Path(path)
     temporary = path.with_name(f".{path.name}.{own_name}.tmp" if own_name else f".{path.name}.tmp")
+    with _moved(temporary, path), open(temporary, "wb") as file:
+        yield file
+        file.flush()
+        if durable:  # the bytes before the name: else a power cut can leave a whole name with half a file
+            sync(file.fileno())
+    if durable:
+        _sync_folder(path.parent)
+
+
+@contextlib.contextmanager
+def made_whole(path: str | Path, *, own_name: str = "unfinished") -> Iterator[Path]:
+    """Yields a name to write to, for what writes by name (FFmpeg, torch.save): with the ending of ``path``, which it
+    becomes at the end as with ``written_whole``. Does not wait for the disk.
+
+    Args:
+        own_name: part of the temporary name where several processes may write the same file at once.
+    """
+    path = Path(path)
+    temporary = path.with_name(f".{own_name}.{path.name}")
+    with _moved(temporary, path):
+        yield temporary
+
+
+@contextlib.contextmanager
+def _moved(temporary: Path, path: Path) -> Iterator[None]:
+    """Renames a file when all has gone well, else removes it."""
     try:
-        with open(temporary, "wb") as file:
-            yield file
-            file.flush()
-            if durable:  # the bytes before the name: else a power cut can leave a whole name with half a file
-                sync(file.fileno())
+        yield
         os.replace(temporary, path)
     except BaseException:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
         raise
-    if durable:
-        _sync_folder(path.parent)
 
 
 def _sync_folder(folder: Path) -> None:

@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from fragrant.appended import Appended
 from fragrant.errors import RunStopped, UserError
-from fragrant.texts import printable
+from fragrant.texts import give_up, printable
 
 LOGGER = logging.getLogger("fragrant")
 LINE = "[%(asctime)s][%(levelname)s] %(filename)s: %(lineno)3d: %(message)s"
@@ -77,17 +77,8 @@ class _ConsoleHandler(logging.Handler):
         try:
             sys.stdout.flush()
         except OSError:
-            _give_up_stdout()
+            give_up(sys.stdout)
         super().close()
-
-
-def _give_up_stdout() -> None:
-    try:
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, sys.stdout.fileno())
-        os.close(nowhere)
-    except (OSError, ValueError):  # no file behind it
-        pass
 
 
 class _FileHandler(logging.Handler):

@@ -1,9 +1,12 @@
 """Foreign names in what people read: control characters on terminals and in logs, formulas in spreadsheets."""
 
+import contextlib
 import csv
 import io
+import os
 import re
 from collections.abc import Iterable, Sequence
+from typing import TextIO
 
 # What moves the cursor, colours, ends a line or turns the direction of writing. Combining marks and the joiners of
 # scripts and emoji stay.
@@ -31,6 +34,15 @@ def say(lines: str | Iterable[str], file=None) -> None:
     """Prints lines that may hold names from anywhere."""
     for line in [lines] if isinstance(lines, str) else lines:
         print(printable(line), file=file)
+
+
+def give_up(stream: TextIO) -> None:
+    """Lets what is still in the stream's buffer go nowhere, where the terminal is closed or the disk behind it full:
+    Python would fail over it once more at its end."""
+    with contextlib.suppress(OSError, ValueError):  # no file behind it
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
 
 
 def cell(value: object) -> object:

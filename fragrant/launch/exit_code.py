@@ -1,8 +1,6 @@
 """Errors as the user sees them: one line, and the exit code."""
 
-import contextlib
 import io
-import os
 import sys
 import traceback
 import warnings
@@ -12,7 +10,7 @@ from pathlib import Path
 from fragrant.distributed.signals import EndedBySignal, end_at_once, handled
 from fragrant.errors import RunStopped, UserError
 from fragrant.plugins import load_plugins
-from fragrant.texts import printable
+from fragrant.texts import give_up, printable
 
 PACKAGE = str(Path(__file__).resolve().parents[1])
 LONGEST = 600  # letters of an error that was not written for the user
@@ -69,13 +67,5 @@ def _told(line: str, code: int) -> int:
             stream.write(text)
             stream.flush()
         except (OSError, ValueError):  # the terminal is closed, the pipe or the disk behind it is gone
-            _leave(stream)
+            give_up(stream)
     return code
-
-
-def _leave(stream) -> None:
-    """What is still in its buffer goes nowhere: Python would fail over it once more at the end."""
-    with contextlib.suppress(OSError, ValueError):
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, stream.fileno())
-        os.close(nowhere)

@@ -4,7 +4,6 @@ mp4."""
 import base64
 import io
 import math
-import os
 from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -16,6 +15,7 @@ from torch import Tensor
 
 from fragrant.config.pixel_statistics import LUMA_WEIGHTS
 from fragrant.errors import UserError
+from fragrant.files import made_whole
 
 GAP = 3  # pixels between two frames
 WHITE = 255
@@ -134,10 +134,9 @@ def save_video(path: str | Path, frames: Tensor, *, fps: float = 10.0, height: i
         PictureError: the folder cannot be written.
     """
     path = Path(path)
-    unfinished = path.with_name(f".{path.stem}.part{path.suffix}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with av.open(str(unfinished), "w", format="mp4") as container:
+        with made_whole(path) as unfinished, av.open(str(unfinished), "w", format="mp4") as container:
             stream = container.add_stream("libx264", rate=Fraction(fps).limit_denominator(1000), options={"crf": "18"})
             pictures = [scaled(Image.fromarray(frame.numpy()), height) for frame in frames]
             # H.264 in its usual colour format takes even sizes only
@@ -147,6 +146,5 @@ def save_video(path: str | Path, frames: Tensor, *, fps: float = 10.0, height: i
                     stream.encode(av.VideoFrame.from_image(picture.crop((0, 0, stream.width, stream.height))))
                 )
             container.mux(stream.encode())
-        os.replace(unfinished, path)
     except OSError as error:  # FFmpeg's errors are among them
         raise PictureError(f"video '{path}' cannot be written: {error.strerror or error}") from error

@@ -15,7 +15,7 @@ import numpy as np
 from tqdm import tqdm
 
 from fragrant.errors import UserError
-from fragrant.files import written_whole
+from fragrant.files import made_whole, written_whole
 from fragrant.synthetic.figure import ACTIONS
 from fragrant.synthetic.scene import darken, draw_clip
 from fragrant.workers import usable_cores, worker_pool
@@ -51,11 +51,6 @@ class Clip(NamedTuple):
         return f"videos/{self.split}/{self.action}_{self.number:03d}.mp4"
 
 
-def unfinished(path: Path) -> Path:
-    """Temporary path of an unfinished file ``path``: hidden, in the same folder, with the same ending."""
-    return path.with_name(f".{os.getpid()}.{path.name}")
-
-
 def write_whole(path: Path, data: bytes) -> None:
     """Writes a file so that nobody ever sees a part of it."""
     with written_whole(path, own_name=str(os.getpid()), durable=False) as file:
@@ -64,17 +59,15 @@ def write_whole(path: Path, data: bytes) -> None:
 
 def encode(path: Path, clip: np.ndarray) -> None:
     """Writes ``clip`` (T, H, W, 3) uint8 RGB as an H.264 file; the same frames give the same bytes."""
-    part = unfinished(path)
     # The bytes follow from the pictures alone: they change with the number of threads, and MB-tree (x264 core 165)
     # reads memory that it never wrote, so that now and then a file came out different.
     options = {"preset": "veryfast", "crf": "24", "g": "16", "threads": "1", "mbtree": "0"}
-    with av.open(str(part), "w") as container:
+    with made_whole(path, own_name=str(os.getpid())) as part, av.open(str(part), "w") as container:
         stream = container.add_stream("libx264", rate=FPS, options=options)
         stream.height, stream.width, stream.pix_fmt = clip.shape[1], clip.shape[2], "yuv420p"
         for picture in clip:
             container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
         container.mux(stream.encode())
-    os.replace(part, path)
 
 
 def make_video(clip: Clip, folder: Path, settings: dict) -> None:

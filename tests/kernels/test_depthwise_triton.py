@@ -34,6 +34,16 @@ SMALL_CASES = [
     ((1, 2, 1, 3, 5), (1, 7, 7), (1, 1, 1)),
     ((1, 2, 7, 10, 7), CUBE3, (3, 3, 3)),
 ]
+# the others take the interpreter long, and run where slow tests do
+QUICK = [0, 1, 2, 3, 4, 9, 10]
+
+
+def in_turn(numbers: list[int]) -> list:
+    """The small cases of these numbers."""
+    slow = {number: () if number in QUICK else pytest.mark.slow for number in numbers}
+    return [pytest.param(*SMALL_CASES[number], marks=slow[number], id=f"{number}") for number in numbers]
+
+
 LARGE_CASES = [
     ((2, 64, 8, 56, 56), CUBE3, (1, 1, 1)),
     ((2, 64, 8, 56, 56), CUBE5, (1, 1, 1)),
@@ -85,7 +95,7 @@ def as_args(operands, stride, convert):
 
 
 @pytest.mark.skipif(not INTERPRETED, reason="runs in the process that test_interpreted starts")
-@pytest.mark.parametrize("shape, size, stride", SMALL_CASES, ids=str)
+@pytest.mark.parametrize("shape, size, stride", in_turn([*range(len(SMALL_CASES))]))
 def test_in_the_interpreter(shape, size, stride):
     worst = worst_differences(shape, size, stride, torch.float32, "cpu")
     assert max(worst.values()) <= 2e-6, worst
@@ -93,7 +103,7 @@ def test_in_the_interpreter(shape, size, stride):
 
 @pytest.mark.skipif(not INTERPRETED, reason="runs in the process that test_interpreted starts")
 @pytest.mark.parametrize("dtype, allowed", [(torch.float16, 1e-3), (torch.bfloat16, 8e-3)], ids=str)
-@pytest.mark.parametrize("shape, size, stride", SMALL_CASES[1:6:2], ids=str)
+@pytest.mark.parametrize("shape, size, stride", in_turn([1, 3, 5]))
 def test_16_bits_in_the_interpreter(shape, size, stride, dtype, allowed):
     worst = worst_differences(shape, size, stride, dtype, "cpu", has_bias=dtype != torch.float16)
     assert max(worst.values()) <= allowed, worst
@@ -144,7 +154,13 @@ def test_frozen_parts_get_no_gradient_in_the_interpreter():
 
 @pytest.mark.skipif(INTERPRETED, reason="this is that process")
 def test_interpreted():
-    assert passed_in_interpreter(__file__) == len(SMALL_CASES) + 3 * 2 + 4
+    assert passed_in_interpreter(__file__) == len(QUICK) + 2 * 2 + 4
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(INTERPRETED, reason="this is that process")
+def test_the_rest_interpreted():
+    assert passed_in_interpreter(__file__, slow=True) == len(SMALL_CASES) - len(QUICK) + 2
 
 
 def test_wrong_numbers_are_refused():

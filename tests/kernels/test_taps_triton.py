@@ -57,7 +57,9 @@ def worst_differences(shape, size, dtype: torch.dtype, device: str) -> list[floa
 
 @pytest.mark.skipif(not INTERPRETED, reason="runs in the process that test_interpreted starts")
 @pytest.mark.parametrize("dtype, allowed", [(torch.float32, 1e-6), (torch.float16, 1e-3)], ids=["float32", "float16"])
-@pytest.mark.parametrize("shape, size", SMALL_CASES, ids=str)
+@pytest.mark.parametrize(
+    "shape, size", [SMALL_CASES[0], pytest.param(*SMALL_CASES[1], marks=pytest.mark.slow), *SMALL_CASES[2:]], ids=str
+)
 def test_in_the_interpreter(shape, size, dtype, allowed):
     assert max(worst_differences(shape, size, dtype, "cpu")) <= allowed
 
@@ -84,7 +86,13 @@ def test_module_in_the_interpreter():
 
 @pytest.mark.skipif(INTERPRETED, reason="this is that process")
 def test_interpreted():
-    assert passed_in_interpreter(__file__) == 2 * len(SMALL_CASES) + 1
+    assert passed_in_interpreter(__file__) == 2 * (len(SMALL_CASES) - 1) + 1
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(INTERPRETED, reason="this is that process")
+def test_the_rest_interpreted():
+    assert passed_in_interpreter(__file__, slow=True) == 2
 
 
 def test_wrong_numbers_are_refused():

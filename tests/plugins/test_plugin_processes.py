@@ -35,7 +35,10 @@ def imports(*names: str) -> list[str]:
     return [word for name in names for word in ("--import", str(FILES / f"{name}.py"))]
 
 
-@pytest.mark.parametrize("processes, workers", [("ranks", "0"), ("workers", "1")])
+RANKS = pytest.param("ranks", "0", marks=pytest.mark.slow)
+
+
+@pytest.mark.parametrize("processes, workers", [RANKS, ("workers", "1")])
 def test_spawned_processes_have_the_plugins(tmp_path, demo, processes, workers):
     words = [processes, *imports("net", "transform"), *NET, "DATA.TRANSFORMS", "[still]"]
     script = Path(__file__).parent / "spawned.py"

@@ -8,9 +8,14 @@ import sys
 import pytest
 
 
-def passed_in_interpreter(file: str) -> int:
-    """How many tests of ``file`` with "interpreter" in their name pass there; fails with the output where one does not."""
+def passed_in_interpreter(file: str, *, slow: bool = False) -> int:
+    """How many tests of ``file`` with "interpreter" in their name pass there; fails with the output where one does not.
+
+    Args:
+        slow: those marked slow, else the others.
+    """
     command = [sys.executable, "-m", "pytest", file, "-k", "interpreter", "-p", "no:cacheprovider", "-n", "0"]
+    command += ["-m", "slow" if slow else "not slow"]
     environment = {**os.environ, "TRITON_INTERPRET": "1"}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if "InterpreterError: TypeError('only 0-dimensional arrays can be converted" in done.stdout:

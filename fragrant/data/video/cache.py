@@ -14,7 +14,7 @@ from fragrant.data.video.places import file_of
 from fragrant.data.video.row_of_frames import LIMITS, CannotRead, Frames, Limits, VideoError
 from fragrant.data.video.tensor_file import TensorFile
 from fragrant.errors import UserError
-from fragrant.files import read_plain, written_whole
+from fragrant.files import made_whole, read_plain, written_whole
 
 FORMAT = 2  # of an entry; those of before lack times, and may hold other colors
 
@@ -92,18 +92,14 @@ class CachedFrames:
             pixels = frames.read(range(len(frames)))
         except VideoError:
             return
-        unfinished = entry.with_name(f"{entry.stem}.{os.getpid()}.tmp")
-        try:
+        times = None if frames.times is None else torch.from_numpy(frames.times)
+        # no room, or the disk is full (torch says RuntimeError): go on without
+        with contextlib.suppress(OSError, RuntimeError):
             entry.parent.mkdir(parents=True, exist_ok=True)
-            times = None if frames.times is None else torch.from_numpy(frames.times)
-            torch.save({"frames": pixels, "fps": frames.fps, "times": times}, unfinished)
-            if self._reserve(unfinished.stat().st_size, entry):
-                os.replace(unfinished, entry)
-        except (OSError, RuntimeError):  # the disk is full (torch says RuntimeError): go on without
-            pass
-        finally:
-            with contextlib.suppress(OSError):
-                unfinished.unlink(missing_ok=True)
+            with made_whole(entry, own_name=str(os.getpid())) as unfinished:
+                torch.save({"frames": pixels, "fps": frames.fps, "times": times}, unfinished)
+                if not self._reserve(unfinished.stat().st_size, entry):
+                    raise OSError("no room")
 
     def _reserve(self, size: int, entry: Path) -> bool:
         """Counts ``size`` bytes in, unless they do not fit or another process was faster."""
@@ -124,7 +120,7 @@ class CachedFrames:
         except (OSError, ValueError):
             pass
         total = 0
-        for entry in self.folder.glob("??/*.pt"):
+        for entry in self.folder.glob("??/[!.]*.pt"):
             with contextlib.suppress(OSError):
                 total += entry.stat().st_size
         return total
