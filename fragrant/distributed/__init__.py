@@ -16,11 +16,12 @@ from fragrant.distributed.communication import (
     world_size,
 )
 from fragrant.distributed.environment import Environment, free_address
-from fragrant.distributed.rendezvous import GLOO_AND_NCCL, joined
+from fragrant.distributed.rendezvous import GLOO_AND_NCCL, agent_is_gone, joined
 
 __all__ = [
     "GLOO_AND_NCCL",
     "Environment",
+    "agent_is_gone",
     "any_rank",
     "copy_from_main",
     "free_address",

@@ -127,5 +127,24 @@ def _open_store(environment: Environment, wait: timedelta) -> dist.Store:
         ) from error
 
 
+def agent_is_gone(environment: Environment, *, patience: float = 5.0) -> bool:
+    """Whether torchrun's agent, which listens at the address before it starts any process, has already ended: nobody
+    listens there. Only a refusal counts, which the agent's host gives at once, not silence."""
+    url = urlparse(environment.address)
+    if not environment.store_is_up or url.scheme != "tcp":
+        return False
+    end = time.monotonic() + patience
+    while True:
+        try:
+            socket.create_connection((url.hostname or "localhost", url.port or 0), timeout=patience).close()
+            return False
+        except ConnectionRefusedError:
+            if time.monotonic() > end:
+                return True
+            time.sleep(0.5)
+        except (OSError, ValueError):  # the rendezvous will say it
+            return False
+
+
 def _seconds(wait: timedelta) -> str:
     return f"{wait.total_seconds():g} s"

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from fragrant.errors import UserError
+from fragrant.files import open_plain, refuse_odd
 
 try:
     import fcntl
@@ -93,8 +94,8 @@ def _exists(pid: int) -> bool:
 def read_holder(path: str | Path) -> Holder | None:
     """Who is named in a lock file; None where nobody is, or nothing that can be understood."""
     try:
-        with open(path, encoding="utf-8", errors="replace") as file:  # opened anew: a file server then tells the latest
-            found = json.loads(file.read(4096))
+        with open_plain(path) as file:  # opened anew: a file server then tells the latest
+            found = json.loads(file.read(4096).decode(errors="replace"))
         return Holder(str(found["host"]), int(found["pid"]), str(found["started"]), str(found["time"]))
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
@@ -151,9 +152,12 @@ class RunLock:
     def _try(self) -> tuple[int, bool, str]:
         """The open file, whether it is ours, and why it cannot be locked where nothing can."""
         try:
+            with contextlib.suppress(FileNotFoundError):  # opening a named pipe or a device might wait for ever
+                refuse_odd(self.path)
             descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
         except OSError as error:
-            raise UserError(f"OUTPUT_DIR '{self.folder}' cannot be written: {error.strerror or error}") from error
+            reason = f"{error.strerror or error} ({self.path.name})"
+            raise UserError(f"OUTPUT_DIR '{self.folder}' cannot be written: {reason}") from error
         if fcntl is None:
             return descriptor, True, "this system has none"
         try:

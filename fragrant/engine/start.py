@@ -19,6 +19,7 @@ class Start(NamedTuple):
     epoch: int = 0  # 0-based
     batch: int = 0  # of that epoch: more than 0 where it was interrupted
     state: dict = {}  # the checkpoint that is taken up again; empty for a new run
+    config: str = ""  # that of the weights, where nothing is left to train with today's other one
 
     @property
     def best(self) -> dict:

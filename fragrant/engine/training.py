@@ -77,7 +77,7 @@ def train(job: Job) -> None:
         if job.cfg.TEST.ENABLE:
             check_test(job.cfg, training.train_loader.class_names)
         from_main(partial(refuse_as_output, best_path(job.cfg.OUTPUT_DIR)))
-        from_main(partial(write_config, job.cfg))
+        from_main(partial(write_config, job.cfg, training.start.config))
     start, max_epoch = training.start, job.cfg.SOLVER.MAX_EPOCH
     if start.epoch and not start.batch and is_due(start.epoch - 1, max_epoch, job.cfg.TRAIN.EVAL_PERIOD):
         # The run may have been killed between saving and validating; doing it twice changes nothing.
@@ -122,7 +122,11 @@ def build_training(job: Job) -> Training:
         average_gradients=average_gradients,
     )
     separate_randomness(cfg)
-    facts = {"selected_on": cfg.TEST.SELECT_ON, "cfg": dump_cfg(cfg), "class_names": train_loader.class_names}
+    facts = {
+        "selected_on": cfg.TEST.SELECT_ON,
+        "cfg": start.config or dump_cfg(cfg),
+        "class_names": train_loader.class_names,
+    }
     facts["plugins"] = loaded_plugins()
     facts["protocol"] = selection_note(cfg)
     facts["accepted_changes"] = start.accepted
@@ -216,12 +220,13 @@ def measure_batch_norm(job: Job, objective: Objective, loader: ClipLoader, epoch
             buffer.copy_(mean_over_ranks(buffer))
 
 
-def write_config(cfg: CfgNode) -> None:
-    """The effective config in OUTPUT_DIR/config.yaml: that of the weights there, so it is written when they fit it."""
+def write_config(cfg: CfgNode, text: str = "") -> None:
+    """The effective config, or ``text``, in OUTPUT_DIR/config.yaml: that of the weights there, so it is written when
+    they fit it."""
     path = Path(cfg.OUTPUT_DIR, "config.yaml")
     try:
         with written_whole(path) as file:
-            file.write(dump_cfg(cfg).encode())
+            file.write((text or dump_cfg(cfg)).encode())
     except OSError as error:
         raise UserError(f"OUTPUT_DIR '{cfg.OUTPUT_DIR}' cannot be written: {error.strerror or error}") from error
 
@@ -267,11 +272,13 @@ def with_todays_config(job: Job, start: Start) -> Start:
     if not job.accept_changes:
         resumed = Path(str(path)).parent == best_path(job.cfg.OUTPUT_DIR).parent
         raise of_other_values(str(path), named(refused), resumed=resumed)
-    job.log.warn(f"--accept-changes: {path} was trained with other values, it goes on with {named(refused)}")
+    finished = start.epoch >= job.cfg.SOLVER.MAX_EPOCH
+    goes_on = "nothing is left to train, so they count for the test alone:" if finished else "it goes on with"
+    job.log.warn(f"--accept-changes: {path} was trained with other values, {goes_on} {named(refused)}")
     if {difference.key for difference in refused} & {"SOLVER.OPTIMIZING_METHOD", "SVMIX.MODULE_OPT"}:
         job.log.warn("--accept-changes: the optimiser is another one, it starts without its averages")
         start.state.pop("optimizer_state")
-    return start.with_accepted(named(refused))
+    return start._replace(config=text) if finished else start.with_accepted(named(refused))
 
 
 def refuse_hidden_selection(cfg: CfgNode) -> None:

@@ -12,9 +12,9 @@ from multiprocessing import connection, resource_tracker
 import torch
 from torch.multiprocessing import start_processes
 
-from fragrant.distributed import GLOO_AND_NCCL, Environment, joined
+from fragrant.distributed import GLOO_AND_NCCL, Environment, agent_is_gone, joined
 from fragrant.distributed.signals import forwarded
-from fragrant.errors import UserError
+from fragrant.errors import RunStopped, UserError
 from fragrant.launch.exit_code import exit_code
 from fragrant.logs import into_files
 from fragrant.workers import end_with_parent, ignore_signals
@@ -63,6 +63,8 @@ def launch(job: Callable, cfg, environments: Sequence[Environment], *, debug: bo
     if len(environments) == 1:
         if "TORCHELASTIC_RUN_ID" in os.environ:  # without its agent torchrun's processes would go on for ever
             end_with_parent(partial(_say_alone, environments[0], "torchrun's agent"))
+            if agent_is_gone(environments[0]):  # since before the watch began, while this process was importing
+                raise RunStopped("torchrun's agent, which started this process, is gone")
         _run(job, cfg, environments[0])
         return 0
     with _without_keyboard():

@@ -1,13 +1,14 @@
 """Meeting, exchanging and parting, with real processes."""
 
 import contextlib
+import socket
 import time
 
 import pytest
 import torch
 
 from fragrant import distributed
-from fragrant.distributed import Environment, free_address, joined
+from fragrant.distributed import Environment, agent_is_gone, free_address, joined
 from fragrant.errors import RunStopped, UserError
 from fragrant.runtime.evaluate import score_videos
 
@@ -142,3 +143,13 @@ def test_a_port_that_is_taken():
     with pytest.raises(UserError, match=f"rank 0 cannot open tcp://localhost:{taken.port}"):
         with joined(Environment(0, 2, address=f"tcp://localhost:{taken.port}"), backend="gloo", timeout=1):
             pass
+
+
+def test_an_agent_that_ended_before_its_processes_looked():
+    """They can no longer see who started them; at the address of its store nobody listens."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        place = Environment(0, 2, 0, 2, f"tcp://127.0.0.1:{server.getsockname()[1]}", store_is_up=True)
+        assert not agent_is_gone(place, patience=0.1)
+    assert agent_is_gone(place, patience=0.1)
+    assert not agent_is_gone(place._replace(store_is_up=False))  # rank 0 opens it later
+    assert not agent_is_gone(place._replace(address="tcp://127.0.0.1:x"))  # the rendezvous says what is wrong

@@ -202,3 +202,12 @@ def test_parts_of_a_test_stand_side_by_side(tmp_path):
 def test_a_folder_that_cannot_be_written(tmp_path):
     with pytest.raises(UserError, match="OUTPUT_DIR '.*missing' cannot be written: No such file"):
         RunLock(tmp_path / "missing").take()
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
+def test_what_is_no_file_is_refused_at_once(tmp_path, make):
+    """Who opens a named pipe may wait for ever."""
+    make(tmp_path / NAME)
+    assert read_holder(tmp_path / NAME) is None
+    with pytest.raises(UserError, match=r"cannot be written: .*\(\.run\.lock\)"):
+        RunLock(tmp_path).take()

@@ -110,6 +110,19 @@ def test_accepted_changes_count_and_are_kept_in_mind(trained, out):
     assert again.returncode == 0 and "--accept-changes" not in again.stdout
 
 
+def test_changes_that_nothing_is_trained_with_leave_the_config_of_the_weights(trained, out):
+    """The run has finished: no step is left for the new values."""
+    before = (out / "config.yaml").read_bytes()
+    more = ["SOLVER.BASE_LR", "5e-5", "RNG_SEED", "9"]
+    done = run_here(*pairs_of(out, trained, *more), arguments=("--accept-changes",))
+    assert done.returncode == 0, done.stderr
+    assert "nothing is left to train, so they count for the test alone: RNG_SEED 9 (before: 1)" in done.stdout
+    assert (out / "config.yaml").read_bytes() == before
+    best = load_checkpoint(out / "checkpoints/best.pyth")  # the last validation was done again
+    assert best["cfg"].encode() == before and not best["accepted_changes"]
+    assert run_here(*pairs_of(out, trained, *more)).returncode == 2
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("method", ["sgd", "adam"])
 def test_another_optimiser_starts_without_averages(trained, out, method):
