@@ -10,6 +10,7 @@ from typing import Any
 
 import av
 
+from fragrant.data.video.mp4_tables import check_tables
 from fragrant.data.video.row_of_frames import CannotRead, Limits
 
 # FFmpeg's names of what holds its frames itself; each comes with what people have: files of cameras, of the net, of
@@ -31,9 +32,10 @@ def open_container(path: str, *, limits: Limits, options: dict[str, str] | None 
         options: FFmpeg's, of the container.
 
     Raises:
-        CannotRead: it is in another format; av.FFmpegError.
+        CannotRead: it is in another format, or its tables promise what it cannot hold; OSError, av.FFmpegError.
     """
     assert os.path.isabs(path), path
+    check_tables(path)
     restricted = {"format_whitelist": FORMATS, "protocol_whitelist": "file", "max_pixels": str(limits.pixels)}
     try:
         return av.open(path, options={**(options or {}), **restricted}, **ANY_TAGS)
