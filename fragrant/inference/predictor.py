@@ -24,6 +24,8 @@ from fragrant.metrics import not_finite
 from fragrant.runtime.evaluate import Scored, score_videos
 from fragrant.scores.ensemble import probabilities
 
+MOST_PARTS = 100_000  # of a video, and a hundred for each of its frames
+
 
 class Ranked(NamedTuple):
     name: str
@@ -169,7 +171,10 @@ class Predictor:
         length = max(1, round(seconds * rate) if seconds else self.source.window_frames(frames.fps))
         if frames.times is not None:
             seconds = seconds or length / rate
-            return parts_by_time(frames.times, end_of(frames.times), seconds=seconds, step=step or seconds / 2)
+            step, end = step or seconds / 2, end_of(frames.times)
+            if end / step > MOST_PARTS + 100 * len(frames):
+                raise VideoError(f"video '{frames.path}' cannot be read: its {len(frames)} frames last {end:.3g} s")
+            return parts_by_time(frames.times, end, seconds=seconds, step=step)
         step_frames = max(1, round(step * rate) if step else length // 2)
         return parts_by_count(len(frames), length=length, step=step_frames, fps=rate)
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import av
 
+from fragrant.data.video.mp4_tables import check_tables
 from fragrant.data.video.places import Place
 from fragrant.data.video.row_of_frames import CannotRead, Limits
 
@@ -35,9 +36,10 @@ def open_container(place: Place, *, limits: Limits, options: dict[str, str] | No
         options: FFmpeg's, of the container.
 
     Raises:
-        CannotRead: it is in another format; av.FFmpegError.
+        CannotRead: it is in another format, or its tables promise what it cannot hold; OSError, av.FFmpegError.
     """
     assert os.path.isabs(place.file), place.file
+    check_tables(place.file, start=place.part.start if place.part else 0, size=place.size)
     protocols = "file" if place.part is None else "file,subfile"
     restricted = {"format_whitelist": FORMATS, "protocol_whitelist": protocols, "max_pixels": str(limits.pixels)}
     try:

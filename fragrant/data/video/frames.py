@@ -24,6 +24,7 @@ from fragrant.data.video.row_of_frames import (
     Limits,
     OpenFrames,
     VideoError,
+    damaged,
     errors_named,
     reduced_size,
 )
@@ -66,6 +67,7 @@ class VideoFile(Frames):
                 self._reader: Seeker | Counter = seeker(self._open_source)
             except Doubtful:
                 self._reader = Counter(self._open_source)
+        self._promised = len(self)
         self.fps, self.times = self._reader.timing
         if self.times is not None:
             self.notes.add(VARIABLE_RATE)
@@ -92,10 +94,10 @@ class VideoFile(Frames):
         promised = len(self)
         self._reader.close()
         self._reader = Counter(self._open_source)
+        if self.times is not None and len(self.times) != len(self):
+            self.fps, self.times = self._reader.timing
         if numbers[-1] >= len(self):
-            raise CannotRead(
-                f"it is damaged, only {len(self)} of its {promised} frames decode and frame {numbers[-1]} does not"
-            )
+            raise CannotRead(damaged(numbers[-1], len(self), promised))
         return self._fill(numbers)
 
     def _fill(self, numbers: list[int]) -> Tensor:

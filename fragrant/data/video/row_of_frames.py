@@ -44,6 +44,10 @@ def errors_named(path: str) -> Iterator[None]:
         raise VideoError(f"video '{path}' cannot be read: {reason}") from error
 
 
+def damaged(wanted: int, come: int, promised: int) -> str:
+    return f"it is damaged, only {come} of its {promised} frames decode and frame {wanted} does not"
+
+
 class Limits(NamedTuple):
     """What one video may take: a file of some kilobytes can ask for all of the memory.
 
@@ -107,6 +111,7 @@ class Frames(ABC):
         self.short_side = short_side
         self.limits = limits
         self.notes: set[str] = set()
+        self._promised = 0  # frames, before a read showed damage
 
     @abstractmethod
     def __len__(self) -> int:
@@ -122,12 +127,16 @@ class Frames(ABC):
 
         Raises:
             VideoError: a frame does not decode.
-            IndexError: a number is not in 0 .. len - 1.
+            IndexError: a number is not in 0 .. len - 1, nor was when the video was opened.
         """
         if not len(indices):
             raise IndexError("no frame numbers given")
         numbers, places = np.unique(np.asarray(indices), return_inverse=True)
         if numbers[0] < 0 or numbers[-1] >= len(self):
+            if 0 <= numbers[0] and numbers[-1] < self._promised:  # who asks planned before an earlier read found out
+                raise VideoError(
+                    f"video '{self.path}' cannot be read: {damaged(numbers[-1], len(self), self._promised)}"
+                )
             raise IndexError(
                 f"frame numbers {numbers[0]}..{numbers[-1]} are not all in 0..{len(self) - 1} of '{self.path}'"
             )

@@ -17,7 +17,7 @@ class Sweep(Frames):
 
     def __init__(self, frames: Frames, requests: Sequence[Sequence[int]]):
         super().__init__(frames.path, fps=frames.fps)
-        self.times = frames.times
+        self.times, self._promised = frames.times, len(frames)
         self._frames = frames
         self._last_use = {number: at for at, numbers in enumerate(requests) for number in numbers}
         self._to_come = sorted(self._last_use, reverse=True)

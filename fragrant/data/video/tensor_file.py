@@ -5,7 +5,7 @@ import math
 import pickle
 import warnings
 import zipfile
-from typing import Literal, TypeGuard
+from typing import Any, Literal, TypeGuard
 
 import numpy as np
 import torch
@@ -80,9 +80,10 @@ class TensorFile(Frames):
             raise CannotRead("it holds something other than tensors") from error
         if not isinstance(content, dict):
             return content
-        self.fps, times = frame_rate(content.get("fps")), content.get("times")
-        self.times = times.numpy() if isinstance(times, Tensor) else None
-        return content.get("frames")
+        frames = content.get("frames")
+        self.fps = frame_rate(content.get("fps"))
+        self.times = times_of(content.get("times"), len(frames) if isinstance(frames, Tensor) and frames.ndim else 0)
+        return frames
 
 
 def holds_frames(frames: object) -> TypeGuard[Tensor]:
@@ -122,6 +123,22 @@ def frame_rate(value: object) -> float | None:
     if not isinstance(value, int | float) or isinstance(value, bool) or not 0 < value <= MOST_FPS:
         raise CannotRead(f"its frame rate must be a number above 0 and at most {MOST_FPS}, got {str(value)[:40]!r}")
     return float(value)
+
+
+def times_of(value: Any, count: int) -> np.ndarray | None:
+    """
+    Raises:
+        CannotRead: these are not the seconds at which each of ``count`` frames is shown.
+    """
+    if value is None:
+        return None
+    is_row = isinstance(value, Tensor) and value.dtype == torch.float64 and value.shape == (count,) and count > 1
+    if not is_row or value.layout != torch.strided or value.device.type != "cpu" or value.requires_grad:
+        raise CannotRead(f"its times must be a float64 number for each of {count} frames, got {described(value)}")
+    times = value.numpy()
+    if times[0] != 0 or not np.isfinite(times).all() or not (np.diff(times) > 0).all():
+        raise CannotRead("its times must begin at 0 and ascend")
+    return times
 
 
 def mapped_array(place: Place) -> np.ndarray:

@@ -7,10 +7,11 @@ from typing import NamedTuple
 import numpy as np
 from torch import Tensor
 
-from fragrant.data.video.row_of_frames import Frames, OpenFrames
+from fragrant.data.video.row_of_frames import CannotRead, Frames, OpenFrames, errors_named
 
 SLACK = 1.5  # frames by which a time stamp may miss a constant rate: rounding, a frame dropped here and there
 HIGHEST_RATE = 1000.0
+MOST_EVEN = 1_000_000  # frames of a video made even, and a hundred for each that it has: 11 hours of 25 per second
 
 
 class Timing(NamedTuple):
@@ -50,13 +51,23 @@ def end_of(times: np.ndarray) -> float:
 
 class EvenFrames(Frames):
     """A video of a variable rate as one of a constant rate: frame i is that which is shown in the middle of the i-th
-    interval. Some frames come twice; those shown for less than nearly all others may not come at all."""
+    interval. Some frames come twice; those shown for less than nearly all others may not come at all.
+
+    Raises:
+        VideoError: some of its frames are shown for so long that the others would take forever.
+    """
 
     def __init__(self, frames: Frames):
         assert frames.times is not None
         # rounded: 25.00000000000009 would make clips a frame too long
         rate = round(min(1 / float(np.percentile(np.diff(frames.times), 5)), HIGHEST_RATE), 6)
         super().__init__(frames.path, fps=rate)
+        with errors_named(frames.path):
+            if (even := end_of(frames.times) * rate) > MOST_EVEN + 100 * len(frames):
+                raise CannotRead(
+                    f"its {len(frames)} frames are {even:.3g} at {rate:g} per second: its time stamps have a gap or "
+                    "are wrong; set DATA.FPS_CONVERT False, or write it again"
+                )
         middles = (np.arange(max(1, round(end_of(frames.times) * rate))) + 0.5) / rate
         self._frames = frames
         self._shown = np.maximum(np.searchsorted(frames.times, middles, side="right") - 1, 0)

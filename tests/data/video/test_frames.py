@@ -13,6 +13,7 @@ from make_video import decode_all, encode, pictures, remux
 
 from fragrant.data.video import readers
 from fragrant.data.video.frames import VideoError, open_frames
+from fragrant.data.video.sweep import Sweep
 
 # name -> how it is encoded, and who reads it; "falls back" = the seeking reader notices while reading that it may not
 # seek
@@ -342,3 +343,25 @@ def test_frames_of_two_sizes(shared_clips):
         assert frames.read([0, 1]).shape == (2, 144, 180, 3)
         with pytest.raises(VideoError, match="its frames differ in size, 180x144 and 96x80$"):
             frames.read([0, 39])
+
+
+def test_reads_planned_before_damage_showed_itself(tmp_path):
+    """Windows of a long video are laid out by the length that its packets promise."""
+    path = encode(
+        tmp_path / "a.mp4", codec="libvpx-vp9", options={"g": "10", "lag-in-frames": "0", "deadline": "realtime"}
+    )
+    content = bytearray(path.read_bytes())
+    with av.open(str(path)) as container:
+        places = [packet.pos for packet in container.demux(video=0) if packet.size]
+    content[places[20] : places[20] + 8] = bytes(8)
+    path.write_bytes(content)
+    with open_frames(path) as frames:
+        whole = Sweep(frames, [range(0, 20), range(20, 30), range(30, 40)])
+        assert len(whole.read(range(20))) == 20
+        for numbers in (range(20, 30), range(30, 40)):
+            with pytest.raises(VideoError, match="damaged, only .* of its 40 frames decode"):
+                whole.read(numbers)
+        with pytest.raises(VideoError, match="damaged"):
+            frames.read([39])
+        with pytest.raises(IndexError):
+            frames.read([40])

@@ -10,7 +10,7 @@ from make_video import decode_all, encode, stamped
 
 from fragrant.data.video import readers
 from fragrant.data.video.cache import CachedFrames
-from fragrant.data.video.frames import open_frames
+from fragrant.data.video.frames import VideoError, open_frames
 from fragrant.data.video.sweep import Sweep
 from fragrant.data.video.timing import EvenFrames, end_of, evenly, timing_of
 from fragrant.data.views import parts_by_count, parts_by_time
@@ -154,3 +154,44 @@ def test_many_views_of_a_test_are_one_request(tmp_path, decoded):
     with open_frames(path) as frames:
         frames.read([number for start in range(0, 60, 2) for number in range(start, start + 4)])
     assert decoded[0] <= 2 * 64
+
+
+def of_times(tmp_path, times, count=6):
+    torch.save(
+        {"frames": torch.zeros(count, 4, 4, 3, dtype=torch.uint8), "fps": 25.0, "times": times}, tmp_path / "a.pt"
+    )
+    return tmp_path / "a.pt"
+
+
+NOT_TIMES = [
+    torch.arange(3.0).double(),
+    torch.arange(6.0),
+    torch.arange(6).double() * float("nan"),
+    torch.arange(6).double() * 0,
+    -torch.arange(6).double(),
+    torch.arange(6).double() + 1,
+    torch.arange(6).double().reshape(2, 3),
+    torch.arange(6).double().to("meta"),
+    torch.arange(6).double().to_sparse(),
+    torch.zeros(0).double(),
+    torch.tensor(3.0).double(),
+    torch.arange(6).bool(),
+    "text",
+    [0, 1],
+]
+
+
+@pytest.mark.parametrize("times", NOT_TIMES, ids=range(len(NOT_TIMES)))
+def test_a_tensor_with_other_times(tmp_path, times):
+    with pytest.raises(VideoError, match="its times must"):
+        open_frames(of_times(tmp_path, times))
+
+
+def test_a_gap_of_years_takes_no_memory(tmp_path):
+    times = torch.tensor([0, 0.04, 0.08, 0.12, 0.16, 1e9], dtype=torch.float64)
+    path = of_times(tmp_path, times)
+    with pytest.raises(VideoError, match="a gap"):
+        evenly(open_frames)(path)
+    times[-1] = 100.0
+    with evenly(open_frames)(of_times(tmp_path, times)) as frames:
+        assert len(frames) == 2501
