@@ -84,12 +84,12 @@ def _answer(link: connection.Connection, dataset, collate: Callable, keys: Any) 
                 link.send_bytes(STILL_READING)
                 told = time.monotonic()
         pickled, memory = pack(collate(items))
-    except Exception as error:
+    except BaseException as error:  # also sys.exit of a plug-in: else the process would end without a word
         pickled, memory = pack(_failure(error, len(items)))
     return (BATCH if memory is None else WITH_MEMORY) + pickled, memory
 
 
-def _failure(error: Exception, done: int) -> Failure:
+def _failure(error: BaseException, done: int) -> Failure:
     line, text = f"{type(error).__name__}: {' '.join(str(error).split())[:500]}", traceback.format_exc()
     known = error if isinstance(error, UserError | RunStopped) else None
     try:

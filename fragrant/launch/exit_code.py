@@ -36,12 +36,13 @@ def exit_code(main: Callable[[], int | None], *, debug: bool, plugins: Sequence[
         return _told("stopped: interrupted from the keyboard; the last checkpoint stays", 130)
     except EndedBySignal as end:
         return _told(f"stopped: {end}; the last checkpoint stays", 1)
-    except Exception as error:
-        if debug:
+    except (Exception, SystemExit) as error:  # sys.exit(0) of a plug-in in the middle of a run is no success
+        if debug and not isinstance(error, SystemExit):
             raise
         if isinstance(error, UserError):
             return _told(f"error: {_in_one_line(error)}", 2)
-        return _told(f"stopped: {in_words(error)}", 1)
+        code = error.code if isinstance(error, SystemExit) else 1
+        return _told(f"stopped: {in_words(error)}", code if isinstance(code, int) and code else 1)
 
 
 def in_words(error: BaseException) -> str:

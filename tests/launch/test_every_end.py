@@ -251,6 +251,22 @@ PLUG_INS = {
         1,
         "stopped: MemoryError (",
     ),
+    "exit": (
+        "import sys\nfrom fragrant.optim.step import Stepper\n"
+        "def backward(self, loss, ids):\n    sys.exit(0)\n"
+        "Stepper.backward = backward\n",
+        [],
+        1,
+        "stopped: SystemExit: 0 (",
+    ),
+    "exit of a reader": (
+        "import sys\nfrom fragrant.data.transforms import TRANSFORMS\n"
+        "@TRANSFORMS.register('odd')\n"
+        "def odd(clip, rng):\n    sys.exit(0)\n",
+        ["DATA.TRANSFORMS", "['odd']"],
+        1,
+        "stopped: an error in a reading process, while it read video '",
+    ),
     "close": (
         "from fragrant.logs import RunLog\n"
         "def close(self):\n    raise OSError(28, 'No space left on device')\n"
