@@ -184,6 +184,7 @@ def _ordered(*arguments: Any) -> OrderedDict:
     return OrderedDict(content)
 
 
+BUILTINS = "dict list tuple int float str bool object frozenset range slice Ellipsis".split()
 BESIDE_TENSORS: dict[str, Callable] = {
     "numpy.ndarray": Inert,
     "numpy.dtype": InertType,
@@ -192,8 +193,8 @@ BESIDE_TENSORS: dict[str, Callable] = {
     "argparse.Namespace": Inert,
     "types.SimpleNamespace": Inert,
     "typing.Any": Inert,
-    **{f"builtins.{name}": Inert for name in ("dict", "list", "tuple", "int", "float", "str", "bool", "object")},
-    **{f"__builtin__.{name}": Inert for name in ("dict", "list", "tuple", "int", "float", "str", "bool", "object")},
+    **{f"{module}.{name}": Inert for module in ("builtins", "__builtin__") for name in BUILTINS},
+    **{name: Inert for name in ("decimal.Decimal", "fractions.Fraction", "uuid.UUID")},
     **{f"pathlib.{name}": Inert for name in ("PosixPath", "WindowsPath", "PurePosixPath", "PureWindowsPath", "Path")},
     **{f"pathlib._local.{name}": Inert for name in ("PosixPath", "WindowsPath", "PurePosixPath", "PureWindowsPath")},
     **{f"datetime.{name}": Inert for name in ("datetime", "date", "time", "timedelta", "timezone")},

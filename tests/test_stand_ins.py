@@ -4,9 +4,12 @@ file is imported or run."""
 import argparse
 import collections
 import datetime
+import decimal
+import fractions
 import pathlib
 import sys
 import types
+import uuid
 
 import numpy as np
 import pytest
@@ -91,6 +94,9 @@ OBJECTS = {
     "date": lambda: datetime.datetime(2024, 1, 1),
     "duration": lambda: datetime.timedelta(1),
     "set": lambda: {1, 2},
+    "other plain objects": lambda: [range(3), slice(1), frozenset({1}), ..., fractions.Fraction(1, 2)],
+    "decimal": lambda: decimal.Decimal(1),
+    "identifier": lambda: uuid.UUID(int=1),
 }
 
 

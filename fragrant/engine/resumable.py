@@ -12,6 +12,7 @@ MOMENTS = {  # class of an optimiser -> the tensors that it keeps of every param
     torch.optim.AdamW: ("exp_avg", "exp_avg_sq"),
     torch.optim.Adam: ("exp_avg", "exp_avg_sq"),
     torch.optim.SGD: ("momentum_buffer",),
+    torch.optim.Adagrad: ("sum",),  # of a plug-in; its fused step, too, writes as far as the weights go
 }
 
 

@@ -1,5 +1,6 @@
 """Predicts the action in a video: a trained model with everything that its checkpoint holds about clips and classes."""
 
+import math
 import os
 import random
 from collections.abc import Callable, Iterator, Sequence
@@ -155,8 +156,12 @@ class Predictor:
             step: seconds from part to part; None = half a part.
 
         Raises:
+            UserError: a length or a step that is none.
             VideoError: the video cannot be read.
         """
+        for name, value in (("the length of windows", seconds), ("the step between windows", step)):
+            if value is not None and not 0 < value < math.inf:
+                raise UserError(f"{name} must be a number of seconds above 0, got {value:g}")
         path = os.fspath(path)
         with self.source.open_frames(path) as frames:
             found, mean = self._windows(frames, self._parts(frames, seconds, step), top)

@@ -15,6 +15,7 @@ from fragrant.checkpoint import (
     rng_state,
     save_checkpoint,
 )
+from fragrant.engine.resumable import _optimizer
 from fragrant.engine.start import Sources, Start, load_start
 from fragrant.engine.state import take_up
 from fragrant.objectives import Classify
@@ -241,3 +242,14 @@ def test_weights_of_another_number_type(tmp_path, value):
     sources = Sources(str(tmp_path), True, "", epoch_reset=False, clear_patterns=(), inflation=None, pretrained="")
     with pytest.raises(CheckpointError, match=f"0.weight is {value.dtype}, not torch.float32"):
         load_start(model, sources, max_epoch=2)
+
+
+def test_sums_of_another_optimiser():
+    """Adagrad's fused step writes as far as the weights go, too."""
+    objective = built()[0]
+    optimizer = torch.optim.Adagrad(objective.parameters(), lr=0.1)
+    state = {"optimizer_state": copy.deepcopy(optimizer.state_dict())}
+    _optimizer(state["optimizer_state"], optimizer)
+    moments(lambda values: values.update(sum=torch.zeros(1)))(state)
+    with pytest.raises(ValueError, match="sum of parameter 0 has shape"):
+        _optimizer(state["optimizer_state"], optimizer)

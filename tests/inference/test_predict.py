@@ -146,6 +146,9 @@ def test_overrides_and_other_configs(folder):
 def test_windows_cover_a_long_video(folder, shared_clips):
     predictor = fragrant.load_model(folder / "best.pyth", device="cpu")
     path = shared_clips / "misc" / "mma_demo.mp4"  # 280 frames at 28 per second
+    for odd in ({"seconds": float("nan")}, {"seconds": -1.0}, {"step": 0.0}, {"step": float("inf")}):
+        with pytest.raises(UserError, match="must be a number of seconds above 0"):
+            predictor.predict_windows(path, **odd)
     whole = predictor.predict_windows(path, seconds=2.0, step=1.5, top=2)
     starts = [round(window.start, 2) for window in whole.windows]
     assert starts == [0, 1.5, 3, 4.5, 6, 7.5, 8] and whole.windows[-1].end == pytest.approx(10)
