@@ -125,16 +125,6 @@ class Inert:
         pass
 
 
-class InertList(list):
-    """Stands for a list of another class."""
-
-    def __init__(self, *arguments: Any):
-        super().__init__()
-
-    def __setstate__(self, state: Any) -> None:
-        pass
-
-
 class InertArray(PlainArray):
     """An array, or nothing where it is not of plain numbers: the tensors beside it can be read all the same."""
 
@@ -178,6 +168,11 @@ def _inert_scalar(kind: Any, *data: Any) -> Any:
         return Inert()
 
 
+def _listed(*arguments: Any) -> list:
+    """A deque; torch before 2.14 puts entries into lists of no other class."""
+    return []
+
+
 def _ordered(*arguments: Any) -> OrderedDict:
     """A defaultdict comes with its factory, a config with its content."""
     content = arguments[0] if arguments and isinstance(arguments[0], dict) else {}
@@ -189,7 +184,7 @@ BESIDE_TENSORS: dict[str, Callable] = {
     "numpy.ndarray": Inert,
     "numpy.dtype": InertType,
     "collections.defaultdict": _ordered,
-    "collections.deque": InertList,
+    "collections.deque": _listed,
     "argparse.Namespace": Inert,
     "types.SimpleNamespace": Inert,
     "typing.Any": Inert,
@@ -203,7 +198,7 @@ for _core in ("core", "_core"):
     BESIDE_TENSORS |= {f"numpy.{_core}.multiarray._reconstruct": _inert_array}
     BESIDE_TENSORS |= {f"numpy.{_core}.multiarray.scalar": _inert_scalar}
 # Needed by torch, which calls only what is on its list and gives a state only to objects of a class that is on it.
-MADE_HERE = {f"{kind.__module__}.{kind.__name__}": kind for kind in (Inert, InertList, InertArray, InertType)}
+MADE_HERE = {f"{kind.__module__}.{kind.__name__}": kind for kind in (Inert, InertArray, InertType)}
 
 # Classes whose name says that they hold settings or records, in the modules of any project.
 _SETTINGS = re.compile(
