@@ -1,5 +1,6 @@
 """A strided convolution that turns a volume into fewer, wider positions."""
 
+import torch
 from torch import Tensor, nn
 
 from fragrant.layers.channel_norm import ChannelNorm
@@ -31,4 +32,8 @@ class PatchEmbed(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, T, H, W) -> (N, D, ceil(T / time_stride), H // patch_size, W // patch_size)"""
+        if x.device.type == "cpu" and 1 < x.shape[2] < self.proj.kernel_size[0]:
+            # so few frames that rounding to bfloat16 would turn the gradient of the norm by up to 30 degrees
+            with torch.autocast("cpu", enabled=False):
+                return self.norm(self.proj(x.to(self.proj.weight.dtype)))
         return self.norm(self.proj(x))
