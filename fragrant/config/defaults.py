@@ -230,7 +230,7 @@ key("DATA.CACHE_GB", 50.0, "the cache takes at most this; what comes later is de
 key("DATA.MAX_BAD_FRACTION", 0.2,
     "stop when more of an epoch's videos are unreadable; up to there others of their class replace them", of="number",
     at_least=0, at_most=1, on_resume="free")
-key("DATA.TRANSFORM_ON", "auto",
+key("DATA.TRANSFORM_ON", "cpu",
     "what makes clips of decoded frames (resize, crop, enhancement, gamma, colours, flip): cpu = workers | device = "
     "the model's device, which gets the frames | auto = device on a GPU where a video's frames have at most twice the "
     "bytes of its clips, else cpu", one_of=("auto", "cpu", "device"), on_resume="free")

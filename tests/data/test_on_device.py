@@ -95,6 +95,33 @@ def test_transforms(frames, as_on_a_gpu, name):
     assert ((made().float() - wanted.float()).abs().max() <= 1e-4 * spread) and wanted.shape == (5, 32, 32, 3)
 
 
+MOVING = {"Rotate", "ShearX", "ShearY", "TranslateX", "TranslateY", "Sharpness", "Color", "Contrast", "Brightness"}
+
+
+@pytest.mark.cuda
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_operations_on_a_gpu(frames, name):
+    """Whole numbers are the same; a GPU may fuse the products and sums of the others, which are cut off to whole ones."""
+    drawn = [Drawn(name, argument_of(name, 7.3, -1, rising=True), "bicubic")]
+    found, wanted = apply(frames.cuda(), drawn).cpu(), apply(frames, drawn)
+    off = (found.int() - wanted.int()).abs()
+    assert off.max() <= (1 if name in MOVING else 0) and (off > 0).float().mean() < 0.01
+
+
+@pytest.mark.cuda
+@pytest.mark.parametrize("name", enhance.ENHANCEMENTS.names())
+def test_enhancements_on_a_gpu(frames, name):
+    made = enhance.enhancement_of(name)
+    assert torch.equal(made(frames.cuda()).cpu(), made(frames))
+
+
+@pytest.mark.cuda
+def test_float_views_on_a_gpu(frames):
+    transform = TRANSFORMS["test in float32"]
+    on_gpu, wanted = (transform(transform.prepare(f), 0.5, random.Random(3)) for f in (frames.cuda(), frames))
+    assert (on_gpu.cpu() - wanted).abs().max() <= 1e-4 * wanted.std()
+
+
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory):
     return tmp_path_factory.mktemp("demo") / "set"
@@ -135,7 +162,7 @@ def test_a_run_is_the_same(demo, tmp_path):
 
 def test_frames_travel_where_they_are_not_more_than_twice_the_clips(demo):
     """Frames of 48 x 64 against clips of 32 x 32: three times the bytes of one, once those of three crops."""
-    cfg = load_cfg(None, [*TINY, "DATA.PATH_TO_DATA_DIR", str(demo)])
+    cfg = load_cfg(None, [*TINY, "DATA.PATH_TO_DATA_DIR", str(demo), "DATA.TRANSFORM_ON", "auto"])
     for split, is_handed_over in (("val", False), ("test", True)):
         loader = build_loader(cfg, split)
         loader.dataset.hand_over = 2 * 3 * 4 * 32 * 32
