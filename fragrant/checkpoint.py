@@ -232,7 +232,8 @@ def _verify(path: Path) -> None:
 
 
 def _check_tensors(content: Any, size: int) -> None:
-    """
+    """Checks that the tensors of a file are made of its own bytes.
+
     Raises:
         ValueError: a tensor without numbers of its own (meta, sparse, quantised, ...), or more numbers than the file.
     """

@@ -57,7 +57,8 @@ def _refuse_odd(mode: int, path: str) -> None:
 
 
 def refuse_odd(path: str | os.PathLike) -> None:
-    """
+    """Checks that a path is a plain file.
+
     Raises:
         OSError: nothing is there, or a folder, a named pipe, a socket or a device: opening those may wait for ever.
     """
@@ -162,7 +163,8 @@ def _sync_folder(folder: Path) -> None:
 
 
 def write_whole(path: str | Path, content: str | bytes) -> None:
-    """The same with the content at hand, in a folder that is made where it is missing. Text becomes UTF-8; bytes of a
+    """Writes content at hand as ``written_whole`` does, in a folder that is made where it is missing. Text becomes
+    UTF-8; bytes of a
     name that are none stay as they are.
 
     Raises:
@@ -175,7 +177,7 @@ def write_whole(path: str | Path, content: str | bytes) -> None:
 
 
 def save_file(path: str | Path, content: str | bytes, error: type[UserError] = UserError) -> None:
-    """The same for a file that the user asked for.
+    """Writes a file that the user asked for, see ``write_whole``.
 
     Raises:
         UserError, or the class given: it cannot be written, and why.

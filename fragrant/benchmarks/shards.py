@@ -17,7 +17,7 @@ CLIP = 8  # frames that are read of a video, evenly from all of it
 
 
 def packed(records: RecordList, folder: str, *, shard_bytes: float) -> RecordList:
-    """The same videos in shards below ``folder``.
+    """Packs the videos into shards below ``folder``.
 
     Raises:
         UserError: one cannot be read: the two sides would not be the same.
@@ -64,7 +64,7 @@ def _read(open_frames: OpenFrames, path: str) -> None:
 
 
 def _seconds(function: Callable, open_frames: OpenFrames, paths: Sequence[str]) -> tuple[float, float]:
-    """Of all these videos: by the clock on the wall, and of this process."""
+    """Seconds that reading these videos takes: by the clock on the wall, and of this process."""
     wall, cpu = time.perf_counter(), time.process_time()
     for path in paths:
         function(open_frames, path)

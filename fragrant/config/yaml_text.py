@@ -41,7 +41,8 @@ def read_yaml(path: str) -> list[Setting]:
 
 
 def _with_bases(path: str, chain: tuple[str, ...], done: dict[str, list[Setting]]) -> list[Setting]:
-    """
+    """The assignments of a file and, before them, of the files that its ``_BASE_`` names.
+
     Args:
         chain: the files whose ``_BASE_`` led here.
         done: what the files that were read already have given, by their real path: each is read once.

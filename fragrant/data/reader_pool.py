@@ -211,7 +211,8 @@ class ReaderPool:
             raise self._silent(owes, patience)
 
     def look_after(self) -> None:
-        """
+        """Checks that every reading process is alive.
+
         Raises:
             RunStopped: one of the processes is gone, though it may have had nothing to do.
         """

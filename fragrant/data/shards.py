@@ -111,7 +111,8 @@ class ShardIndex:
 
 
 def read_index(path: str, *, shard: str) -> ShardIndex:
-    """
+    """Reads the index beside a tar.
+
     Raises:
         ShardError: there is none, it is damaged, or names bytes that its tar does not have.
     """
@@ -209,7 +210,7 @@ def index_of(tar: str, *, shard: str, index: str) -> ShardIndex:
 
 
 def check_shards(paths: Iterable[str], address_of=lambda path: None) -> None:
-    """Of the paths of a list: every shard has its index, and every member is in it.
+    """Checks the members of shards that a list names: every shard has its index, and every member is in it.
 
     What is not there at all is left to those who read it. Of shards at an address only the index is fetched.
 

@@ -51,7 +51,7 @@ class _Packer(pickle.Pickler):
 
 
 class _Unpacker(pickle.Unpickler):
-    """Of what our own process has sent."""
+    """Unpickles a batch that a reading process of our own has sent."""
 
     def __init__(self, file: io.BytesIO, memory: mmap.mmap | None):
         super().__init__(file)

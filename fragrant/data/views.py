@@ -126,7 +126,8 @@ def parts_by_count(num_frames: int, *, length: int, step: int, fps: float) -> li
 
 
 def parts_by_time(times: np.ndarray, end: float, *, seconds: float, step: float) -> list[Part]:
-    """The same for a variable rate: parts of ``seconds`` that begin every ``step`` seconds, with the frames shown
+    """Cuts a video of a variable rate into parts of ``seconds`` that begin every ``step`` seconds, with the frames
+    shown
     meanwhile.
 
     Args:

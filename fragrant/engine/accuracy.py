@@ -14,7 +14,7 @@ Numbers = dict[str, float]
 
 
 def measure(scores: Tensor, labels: Tensor) -> Numbers:
-    """Measures scores (N, K) against labels: class numbers (N,), or (N, K) bool where videos have several.; a row with
+    """Measures scores (N, K) against labels: class numbers (N,), or (N, K) bool where videos have several; a row with
     a NaN counts as wrong, and is counted"""
     lost = int(scores.isnan().any(1).sum())
     counted: Numbers = {"not_finite": lost} if lost else {}

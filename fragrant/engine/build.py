@@ -58,7 +58,7 @@ def selection_note(cfg: CfgNode) -> str:
 
 
 def shared_note(test: Sequence[str], val: Sequence[str]) -> str:
-    """The same where both lists are at hand."""
+    """``selection_note`` where both lists are at hand."""
     shared = shared_videos(test, val)
     return OPTIMISTIC_IN_PART.format(len(shared), len(test)) if shared else ""
 

@@ -19,7 +19,8 @@ MOMENTS = {  # class of an optimiser -> the tensors that it keeps of every param
 def check_fits(
     state: dict[str, Any], objective: nn.Module, optimizer: torch.optim.Optimizer, scaler: torch.amp.GradScaler
 ) -> None:
-    """
+    """Compares every state of a checkpoint with what is to be resumed from it.
+
     Args:
         state: a checkpoint whose entries have the right kinds, see ``fragrant.checkpoint``.
 
@@ -102,7 +103,7 @@ def _alike(value: Any, mine: Any) -> bool:
 
 
 def _kept(optimizer: torch.optim.Optimizer) -> list[tuple[str, ...] | None]:
-    """Of every parameter the names of its moments; None where the optimiser is of another class."""
+    """The names of the moments that each parameter has; None where the optimiser is of another class."""
     parts = getattr(optimizer, "parts", [optimizer])
     of_parameter = {
         id(parameter): next((kept for kind, kept in MOMENTS.items() if isinstance(part, kind)), None)

@@ -160,7 +160,7 @@ class Saver:
 
 
 def copied(value: Any) -> Any:
-    """The same on the CPU, whatever happens to the tensors in it."""
+    """A copy of a state on the CPU, whatever happens to the tensors in it."""
     if isinstance(value, Tensor):
         return value.detach().to("cpu", copy=True)
     if isinstance(value, dict):

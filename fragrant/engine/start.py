@@ -32,7 +32,7 @@ class Start(NamedTuple):
         return list(self.state.get("accepted_changes", []))
 
     def with_accepted(self, changes: str) -> "Start":
-        """The same start, which keeps in mind what has changed here."""
+        """A start that records the changes accepted here."""
         text = f"after {self.epoch} epochs{f' and {self.batch} batches' if self.batch else ''}: {changes}"
         return self._replace(state={**self.state, "accepted_changes": [*self.accepted, text]})
 

@@ -8,7 +8,7 @@ from fragrant.kernels.convolution import conv3d
 
 
 class Conv3d(nn.Conv3d):
-    """The same with zeros around the map, for filters that may be larger than the map."""
+    """nn.Conv3d with zeros around the map, for filters that may be larger than the map."""
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, T, H, W) -> (N, D, T', H', W')"""

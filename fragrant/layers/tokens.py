@@ -11,7 +11,8 @@ from fragrant.errors import UserError
 
 
 def need_volume(x: Tensor, layer: str, channels: int | None = None) -> None:
-    """
+    """Checks the shape of an input.
+
     Raises:
         UserError: x is no (N, C, T, H, W), or has not so many channels.
     """

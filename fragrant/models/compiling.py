@@ -38,7 +38,8 @@ def compile_in_place(model: nn.Module, device: torch.device) -> None:
 
 
 def find_compiler(device: torch.device) -> None:
-    """
+    """Looks for the compiler of a device.
+
     Raises:
         CompileError: the compiler that torch.compile calls for this device is not installed.
     """

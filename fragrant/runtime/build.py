@@ -83,7 +83,8 @@ def build_training_preparation(
 
 
 def model_on_device(cfg: CfgNode, device: torch.device, *, channels_last: bool, compiled: bool) -> Backbone:
-    """
+    """Builds the model of a config on a device.
+
     Raises:
         CompileError: ``compiled`` where no compiler is.
     """

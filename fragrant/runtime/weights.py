@@ -10,7 +10,8 @@ from fragrant.remote import RemoteError, local_path
 
 
 def existing(path: str, key: str) -> str:
-    """
+    """The file of a checkpoint on this machine.
+
     Raises:
         CheckpointError: it is no file, or at an address from which it cannot be fetched.
     """

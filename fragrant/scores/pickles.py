@@ -56,15 +56,16 @@ class _Columns:
             raise ValueError("far more numbers than bytes in the file")
 
     def array(self, value: Any) -> Tensor:
-        """Converts an array or nested list to a tensor (N, ...) of float32 or long., from an array, a tensor, a number,
-        or a list of numbers or of rows of numbers."""
+        """Converts an array, a tensor, a number, or a list of numbers or of rows of numbers to a tensor (N, ...) of
+        float32 or long."""
         found = numbers_of(value)
         if found is None:
             return self._listed(value)
         self._spend(math.prod(found.shape))
         if isinstance(found, Tensor):
             return found.to(torch.float32 if found.is_floating_point() else torch.int64)
-        return torch.from_numpy(found.astype(np.float32 if found.dtype.kind == "f" else np.int64))
+        with np.errstate(over="ignore"):  # infinite scores are counted, and named, later
+            return torch.from_numpy(found.astype(np.float32 if found.dtype.kind == "f" else np.int64))
 
     def _listed(self, value: Any) -> Tensor:
         rows = value if isinstance(value, (list, tuple)) else [value]

@@ -131,7 +131,8 @@ def save_table(path: str | Path, table: ScoreTable) -> None:
 
 
 def load_table(path: str | Path) -> ScoreTable:
-    """
+    """Reads a score table.
+
     Raises:
         ScoreError: there is no such file, or it is no score table, or not one bit of it may have changed; no code from
             it is run.
@@ -164,7 +165,8 @@ def _is_header(header: object) -> bool:
 
 
 def _table_of(columns: dict[str, np.ndarray]) -> ScoreTable:
-    """
+    """Makes a score table of the columns of a file.
+
     Raises:
         KeyError: a column is missing. ValueError, TypeError, ScoreError, ...: one is of another kind or length.
     """

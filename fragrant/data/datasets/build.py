@@ -109,7 +109,7 @@ def _list_path(cfg, split: str, folder: str, default: str) -> str:
 
 
 def _is_there(path: str) -> bool:
-    """Of a list; one at an address is expected to be: reading it says so where it is not."""
+    """Whether a list file is there; one at an address is expected to be: reading it says so where it is not."""
     return is_address(path) or os.path.isfile(path)
 
 

@@ -288,7 +288,8 @@ def _paths_of(found: ListRows, numbers: Iterable[int], within: dict[str, Any] | 
 
 
 def check_name(path: str) -> None:
-    """
+    """Checks the name of a video.
+
     Raises:
         ValueError: no file can be called so.
     """

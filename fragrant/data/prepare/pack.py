@@ -97,7 +97,8 @@ def _planned(found: KnownSet, root: str) -> tuple[list[Video], dict[str, str]]:
 
 
 def _video(record: VideoRecord, root: str, names: Sequence[str] | None, taken: set[str]) -> Video:
-    """
+    """Checks that a video to pack is there.
+
     Raises:
         CannotRead, OSError: it is not there, or empty.
     """

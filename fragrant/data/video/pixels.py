@@ -36,7 +36,8 @@ WHOLE_DEGREE = np.tan(np.radians(1))
 
 
 def require_pyav() -> None:
-    """
+    """Checks the version of PyAV.
+
     Raises:
         UserError: the PyAV that is installed ignores what a video says about its colors.
     """
@@ -63,7 +64,8 @@ class ToRGB:
         self._reformatter = VideoReformatter()
 
     def __call__(self, frame: av.VideoFrame) -> np.ndarray:
-        """
+        """Converts a decoded frame to RGB.
+
         Raises:
             CannotRead: its colors or its orientation are of a kind that is not supported.
         """

@@ -109,7 +109,8 @@ def _in_shard(tar: str, shard: str, member: str, remote: str) -> "Place | Mappin
 
 
 def _need_whole(tar: str, name: str, member: Member, index: ShardIndex) -> None:
-    """
+    """Checks that a tar holds a member where its index says.
+
     Raises:
         CannotRead: the tar ends before, or holds something else there.
     """

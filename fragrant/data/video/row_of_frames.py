@@ -64,7 +64,8 @@ class Limits(NamedTuple):
         return int(self.megapixels * 1e6)
 
     def check(self, count: int, height: int, width: int) -> None:
-        """
+        """Checks what frames take of the memory.
+
         Raises:
             CannotRead: ``count`` frames of this size are too much.
         """

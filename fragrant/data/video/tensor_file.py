@@ -112,7 +112,8 @@ def described(frames: object) -> str:
 
 
 def frame_rate(value: object) -> float | None:
-    """
+    """Reads a frame rate stored beside frames.
+
     Raises:
         CannotRead: it is no frame rate.
     """
@@ -126,7 +127,8 @@ def frame_rate(value: object) -> float | None:
 
 
 def times_of(value: Any, count: int) -> np.ndarray | None:
-    """
+    """Reads the times stored beside frames.
+
     Raises:
         CannotRead: these are not the seconds at which each of ``count`` frames is shown.
     """
@@ -142,7 +144,7 @@ def times_of(value: Any, count: int) -> np.ndarray | None:
 
 
 def mapped_array(place: Place) -> np.ndarray:
-    """Of an ``.npy``, of which only what is used is read.
+    """Maps the array of an ``.npy`` into memory: only what is used is read.
 
     Raises:
         CannotRead, ValueError: it is none, or promises more than there is.
@@ -166,7 +168,8 @@ def mapped_array(place: Place) -> np.ndarray:
 
 
 def need_stored_as_is(file: str | io.BytesIO, size: int) -> None:
-    """Of an archive: torch stores every part as it is, and a compressed one may grow a thousandfold.
+    """Refuses an archive with compressed parts: torch stores every part as it is, and a compressed one may grow a
+    thousandfold.
 
     Raises:
         CannotRead: parts are compressed, or promise more bytes than the file has.

@@ -26,7 +26,8 @@ class Timing(NamedTuple):
 
 
 def timing_of(stamps: Sequence[int | None] | np.ndarray, unit: float, fps: float | None) -> Timing:
-    """
+    """Frame rate and, where it varies, the time of every frame.
+
     Args:
         stamps: the time stamp of each frame, in units of ``unit`` seconds; None where a frame has none.
         fps: what the file says.
