@@ -7,6 +7,7 @@ from fvcore.common.config import CfgNode
 from fragrant.config.defaults import leaves
 from fragrant.config.errors import ConfigError
 from fragrant.config.keys import KEYS
+from fragrant.config.label_free import learns_without_labels
 from fragrant.plugins import missing_hint
 from fragrant.registry import registered_names
 
@@ -24,7 +25,7 @@ def check_cfg(cfg: CfgNode) -> None:
         for name, value in values
         for problem in KEYS[name].allowed.problems(name, value, more=registered_names(name), hint=hint)
     ]
-    rules = (_model, _data, _solver, _processes, _mie_net, _objective)
+    rules = (_model, _data, _solver, _processes, _mie_net, _objective, _pretraining)
     _raise_if_any(single + [problem for rule in rules for problem in rule(cfg)])
 
 
@@ -212,6 +213,50 @@ def _mie_net(cfg: CfgNode) -> Iterator[str]:
         yield f"MIE.FRAMES_PER_SEGMENT {frames} must be 4 with MIE.FUSION afm: one motion map for each colour"
     if cfg.MIE.FUSION == "concat" and frames < 2:
         yield f"MIE.FRAMES_PER_SEGMENT {frames} must be at least 2 with MIE.FUSION concat: motion is between frames"
+
+
+def _pretraining(cfg: CfgNode) -> Iterator[str]:
+    if not learns_without_labels(cfg):
+        return
+    what = f"TRAIN.OBJECTIVE {cfg.TRAIN.OBJECTIVE}"
+    if cfg.TEST.ENABLE:
+        yield f"TEST.ENABLE True with {what}, which knows no classes: set it False, and test what is fine-tuned from it"
+    if cfg.MIXUP.ENABLE:
+        yield f"MIXUP.ENABLE True with {what}: there are no labels to mix, set it False"
+    if cfg.DISTILL.CHECKPOINT:
+        yield f"DISTILL.CHECKPOINT '{cfg.DISTILL.CHECKPOINT}' with {what}: give one of them"
+    if cfg.TRAIN.EMA.ENABLE:
+        yield f"TRAIN.EMA.ENABLE True with {what}: fine-tuning starts from the weights themselves, set it False"
+    if cfg.TRAIN.SHARDING != "none":
+        yield f"TRAIN.SHARDING {cfg.TRAIN.SHARDING} with {what}: allowed is none"
+    if cfg.TRAIN.OBJECTIVE == "masked":
+        yield from _masked(cfg)
+    else:
+        yield from _contrastive(cfg)
+
+
+def _masked(cfg: CfgNode) -> Iterator[str]:
+    tube = cfg.PRETRAIN.TUBE_SIZE
+    if cfg.TRAIN.COMPILE:
+        yield "TRAIN.COMPILE True with TRAIN.OBJECTIVE masked, whose pass is not compiled: set it False"
+    for key in ("TRAIN_CROP_SIZE", "TEST_CROP_SIZE"):  # validation takes the second
+        size = cfg.DATA[key]
+        if tube > 0 and (size % tube or size == tube):
+            yield f"PRETRAIN.TUBE_SIZE {tube} must divide DATA.{key} {size}, into at least 2 x 2 tubes"
+
+
+def _contrastive(cfg: CfgNode) -> Iterator[str]:
+    if cfg.AUG.NUM_SAMPLE < 2:
+        yield (
+            f"TRAIN.OBJECTIVE contrastive compares clips of one video: AUG.NUM_SAMPLE {cfg.AUG.NUM_SAMPLE} must be "
+            "2 or more"
+        )
+    videos = cfg.TRAIN.BATCH_SIZE * cfg.NUM_SHARDS
+    if videos < 2:
+        yield (
+            f"TRAIN.OBJECTIVE contrastive tells the videos of a batch apart: TRAIN.BATCH_SIZE {cfg.TRAIN.BATCH_SIZE} "
+            "must be 2 or more"
+        )
 
 
 def _objective(cfg: CfgNode) -> Iterator[str]:

@@ -75,6 +75,17 @@ key("UNIFORMER.STD", False, "patch embeddings of stages 2-4 look at 3 frames ins
 key("MVITV2.DROP_PATH_RATE", 0.2, "drop path of the last block, growing linearly from 0 at the first", at_least=0,
     below=1)
 
+key("VIT.PATCH_SIZE", [2, 16, 16], "frames, rows, columns of a tubelet of VisionTransformer", above=0, sizes=(3,),
+    form="have 3 values: frames, rows, columns")
+key("VIT.EMBED_DIM", 384, "width; 192 (Ti), 384 (S), 768 (B)", above=0)
+key("VIT.DEPTH", 12, "blocks", above=0)
+key("VIT.NUM_HEADS", 6, "heads; they must divide EMBED_DIM; 3 (Ti), 6 (S), 12 (B)", above=0)
+key("VIT.MLP_RATIO", 4, "hidden width of a block's MLP / its width", of="number", above=0)
+key("VIT.DROP_PATH_RATE", 0.1, "drop path of the last block, growing linearly from 0 at the first", at_least=0, below=1)
+key("VIT.POSITION", "sines",
+    "positions of tubelets: sines (fixed, as VideoMAE) | learned (for NUM_FRAMES and TRAIN_CROP_SIZE, else resized)",
+    one_of=("sines", "learned"))
+
 key("FRAGRANT.FAM_AT", ["stage2"],
     "where FAM stands: embed1 .. embed4 (after that patch embedding), stage1 .. stage4 (after that stage)",
     one_of=_PLACES)
@@ -306,6 +317,10 @@ key("AUG.ORDER", "crop_first",
     one_of=("crop_first", "published"))
 key("AUG.NUM_SAMPLE", 1,
     "differently augmented copies of a decoded clip; a step then sees BATCH_SIZE * NUM_SAMPLE clips", above=0)
+key("AUG.SAMPLE_TIME", "auto",
+    "the NUM_SAMPLE copies show: same (the same frames) | own (each a clip of its own, at another time); auto = own "
+    "with TRAIN.OBJECTIVE contrastive, else same",
+    one_of=("auto", "same", "own"))
 key("AUG.AA_TYPE", "rand-m9-mstd0.5-inc1", "RandAugment in timm's notation; \"\" = none")
 key("AUG.INTERPOLATION", "bicubic",
     "of RandAugment's geometric operations: bicubic | bilinear | random (one of both per operation)",
@@ -365,11 +380,24 @@ key("DISTILL.INPUT", "dark",
     "the teacher sees: dark (the student's clips) | enhanced (brightened by the teacher's DATA.ENHANCE and GAMMA)",
     one_of=("dark", "enhanced"))
 
+key("PRETRAIN.MASK_RATIO", 0.75, "TRAIN.OBJECTIVE masked: share of a clip's tubes that is hidden; VideoMAE 0.75 .. 0.9",
+    above=0, below=1)
+key("PRETRAIN.TUBE_SIZE", 16, "rows and columns of a tube, which is hidden through all frames of a clip", above=0)
+key("PRETRAIN.NORMALIZE_TARGETS", True,
+    "hidden patches are compared without brightness and contrast: mean 0, variance 1 in every patch and colour")
+key("PRETRAIN.DECODER_DEPTH", 4, "blocks of the decoder that paints hidden pixels; 0 = one linear layer, as SimMIM",
+    at_least=0)
+key("PRETRAIN.DECODER_WIDTH", 384, "width of these blocks", at_least=6)
+key("PRETRAIN.TEMPERATURE", 0.1, "TRAIN.OBJECTIVE contrastive: what the cosines of clips are divided by", above=0)
+key("PRETRAIN.PROJECTOR_WIDTH", 512, "hidden width of the projector behind the pooled features", above=0)
+key("PRETRAIN.PROJECTOR_DIM", 128, "width of the vectors that are compared", above=0)
+
 # ---- training
 key("TRAIN.ENABLE", True, "run the training stage", on_resume="free")
 key("TRAIN.DATASET", "kinetics", "name of the training and validation set in the registry")
 key("TRAIN.OBJECTIVE", "",
-    'what a step minimises; "" = classify, distill or svmix, as MIXUP and DISTILL say; or the name of a plug-in\'s')
+    'what a step minimises; "" = classify, distill or svmix, as MIXUP and DISTILL say; masked | contrastive: '
+    "pre-training without labels; or the name of a plug-in's")
 key("TRAIN.BATCH_SIZE", 64, "videos of a batch on this machine, all its GPUs together", above=0)
 key("TRAIN.ACCUM_STEPS", 1, "batches whose gradients are added up for one optimiser step", above=0)
 key("TRAIN.PRECISION", "auto",
@@ -426,6 +454,9 @@ key("SOLVER.WEIGHT_DECAY", 1e-4, "of all parameters but those of the next key an
 key("SOLVER.ZERO_WD_1D_PARAM", False, "no weight decay for vectors: biases, norms, scales")
 key("SOLVER.CLIP_GRADIENT", 20, "largest L2 norm of all gradients together; None or 0 = no clipping", of="number",
     may_be_none=True, at_least=0)
+key("SOLVER.LAYER_DECAY", 1.0,
+    "fine-tuning: the learning rate of a layer / that of the layer above it; head and last norm have the full rate",
+    above=0, at_most=1)
 key("SOLVER.MOMENTUM", 0.9, "of sgd", at_least=0)
 key("SOLVER.DAMPENING", 0.0, "of sgd", at_least=0)
 key("SOLVER.NESTEROV", True, "of sgd")

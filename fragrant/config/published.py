@@ -48,7 +48,6 @@ ONLY_DEFAULT = {
     "SOLVER.CLIP_GRAD_VAL": OnlyDefault(
         None, "clipping by value is not built yet; SOLVER.CLIP_GRADIENT clips the norm"
     ),
-    "SOLVER.LAYER_DECAY": OnlyDefault(1.0, "layer-wise learning rates are not built yet"),
     "TENSORBOARD.CATEGORIES_PATH": OnlyDefault("", _TENSORBOARD),
     "TENSORBOARD.CLASS_NAMES_PATH": OnlyDefault("", _TENSORBOARD),
     "TENSORBOARD.CONFUSION_MATRIX.ENABLE": OnlyDefault(False, _TENSORBOARD),

@@ -3,10 +3,11 @@
 import math
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 import torch
 
+from fragrant.config.label_free import learns_without_labels
 from fragrant.data.clips import ClipDataset
 from fragrant.data.datasets.build import DATASETS, VideoSet
 from fragrant.data.lists.hold_out import hold_out
@@ -43,10 +44,18 @@ def _plan(cfg, split: str) -> tuple[ViewPlan, int]:
         "run": data.SEGMENT_LENGTH,
         "target_fps": data.TARGET_FPS if data.FPS_CONVERT else None,
     }
-    if split == "train":
-        return train_plan(**clip, views=cfg.AUG.NUM_SAMPLE), cfg.AUG.NUM_SAMPLE
+    if split == "train" or validates_as_it_trains(cfg, split):
+        own_time = (
+            cfg.AUG.SAMPLE_TIME == "own" or cfg.AUG.SAMPLE_TIME == "auto" and cfg.TRAIN.OBJECTIVE == "contrastive"
+        )
+        return train_plan(**clip, views=cfg.AUG.NUM_SAMPLE, apart=own_time), cfg.AUG.NUM_SAMPLE
     clips, crops = (cfg.TEST.NUM_ENSEMBLE_VIEWS, cfg.TEST.NUM_SPATIAL_CROPS) if split == "test" else (1, 1)
     return evaluation_plan(**clip, clips=clips, crops=crops, offset=data.USE_OFFSET_SAMPLING), clips * crops
+
+
+def validates_as_it_trains(cfg, split: str) -> bool:
+    """Whether a split is the validation of views against each other: it needs the random ones of training."""
+    return split == "val" and cfg.TRAIN.OBJECTIVE == "contrastive"
 
 
 def gamma_range(cfg, split: str) -> tuple[float, float]:
@@ -67,6 +76,7 @@ def _augment(cfg) -> list[Callable]:
 
 
 def _transform(cfg, split: str) -> TrainTransform | EvaluationTransform:
+    split = "train" if validates_as_it_trains(cfg, split) else split
     data, dtype, gamma = cfg.DATA, getattr(torch, cfg.DATA.CLIP_DTYPE), gamma_range(cfg, split)
     rounding = CROP_ROUNDINGS.get(data.CROP_ROUNDING)
     if split != "train":
@@ -202,14 +212,16 @@ def build_dataset(
 ) -> tuple[ClipDataset, int]:
     """The clips of these videos as a split makes them, and how many views each has; ``hand_over``: see ClipDataset."""
     plan, num_views = _plan(cfg, split)
-    options = {
+    options: dict[str, Any] = {
         "seed": cfg.RNG_SEED,
         "open_frames": frame_opener(cfg),
         "measure_luma": split == "test",
         "replace": split == "train",
         "hand_over": hand_over,
     }
-    several_of = cfg.MODEL.NUM_CLASSES if cfg.DATA.MULTI_LABEL else None
+    unlabelled = learns_without_labels(cfg)
+    several_of = cfg.MODEL.NUM_CLASSES if cfg.DATA.MULTI_LABEL and not unlabelled else None
+    options["unlabelled"] = unlabelled
     return ClipDataset(records, plan, _transform(cfg, split), several_of=several_of, **options), num_views
 
 

@@ -194,6 +194,7 @@ class ClipDataset(Dataset):
         measure_luma: measure the brightness of every video, for a test.
         replace: another video of the same class takes the place of one that cannot be read, for training.
         several_of: number of classes of which a video may have several; None = it has one.
+        unlabelled: labels do not matter: every video has -1, and any other may take its place.
         hand_over: bytes of frames per clip up to which a video is handed over as frames, for its clips to be made
             elsewhere; 0 = never.
     """
@@ -209,6 +210,7 @@ class ClipDataset(Dataset):
         measure_luma: bool = False,
         replace: bool = False,
         several_of: int | None = None,
+        unlabelled: bool = False,
         hand_over: float = 0.0,
     ):
         self.records = records if isinstance(records, RecordList) else RecordList(records)
@@ -219,6 +221,7 @@ class ClipDataset(Dataset):
         self.measure_luma = measure_luma
         self.replace = replace
         self.several_of = several_of
+        self.unlabelled = unlabelled
         self.hand_over = hand_over
 
     def __len__(self) -> int:
@@ -246,7 +249,8 @@ class ClipDataset(Dataset):
         """Yields some videos of the same class in random order to replace an unreadable one; none where that is not
         allowed."""
         if self.replace:
-            same = np.flatnonzero(self.records.labels == self.records.labels[video_id])
+            labels = self.records.labels
+            same = np.flatnonzero((labels == labels[video_id]) | self.unlabelled)
             yield from random.Random(f"{seed}-other").sample(same[same != video_id].tolist(), min(TRIES, len(same) - 1))
 
     def _frames(self, video_id: int, seed: str) -> VideoFrames:
@@ -256,6 +260,8 @@ class ClipDataset(Dataset):
         return VideoFrames(pixels, numbers, views, seed, self._label(record), video_id, luma)
 
     def _label(self, record: VideoRecord) -> int | Tensor:
+        if self.unlabelled:
+            return -1
         if self.several_of is None:
             return cast(int, record.label)
         shown = torch.zeros(self.several_of, dtype=torch.bool)

@@ -43,7 +43,9 @@ class Sampler(NamedTuple):
         return sampling.SAMPLERS.get(self.mode).placed(num_frames, self.settings._replace(fps=fps), clips)
 
 
-def _train_views(num_frames, rng, *, fps=None, sampler: Sampler, views: int) -> list[View]:
+def _train_views(num_frames, rng, *, fps=None, sampler: Sampler, views: int, apart: bool = False) -> list[View]:
+    if apart:
+        return [View(sampler.random_clip(num_frames, rng, fps), None) for _ in range(views)]
     return [View(sampler.random_clip(num_frames, rng, fps), None)] * views
 
 
@@ -53,17 +55,24 @@ def _test_views(num_frames, rng, *, fps=None, sampler: Sampler, clips: int, crop
 
 
 def train_plan(
-    *, length: int, stride: int = 1, mode: str = "dense", run: int = 1, target_fps: float | None = None, views: int = 1
+    *,
+    length: int,
+    stride: int = 1,
+    mode: str = "dense",
+    run: int = 1,
+    target_fps: float | None = None,
+    views: int = 1,
+    apart: bool = False,
 ) -> ViewPlan:
     """Plan of a training video: a random clip with random crops.
 
     Args:
         views: the clip comes so many times, each transformed in its own way: repeated augmentation. The others: see
             ``sampling.ClipSettings``.
+        apart: each of them is a clip of its own, drawn anew from the video.
     """
-    return partial(
-        _train_views, sampler=Sampler(mode, sampling.ClipSettings(length, stride, run, target_fps)), views=views
-    )
+    sampler = Sampler(mode, sampling.ClipSettings(length, stride, run, target_fps))
+    return partial(_train_views, sampler=sampler, views=views, apart=apart)
 
 
 def evaluation_plan(

@@ -1,7 +1,7 @@
 """Communication between the processes of a run, written so that one process is the general case."""
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import torch
 import torch.distributed as dist
@@ -68,6 +68,31 @@ def gather_rows(rows: torch.Tensor) -> torch.Tensor:
     parts = [torch.empty_like(padded) for _ in counts]
     dist.all_gather(parts, padded)
     return torch.cat([part[:count] for part, count in zip(parts, counts, strict=True)])
+
+
+class _GatheredRows(torch.autograd.Function):
+    """Rows of all ranks, with a gradient: each rank gets back what all ranks' losses say about its rows."""
+
+    @staticmethod
+    def forward(ctx: Any, rows: torch.Tensor) -> torch.Tensor:
+        parts = [torch.empty_like(rows) for _ in range(world_size())]
+        dist.all_gather(parts, rows.contiguous())
+        return torch.cat(parts)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: torch.Tensor) -> torch.Tensor:  # type: ignore[override]
+        return sum_over_ranks(gradient.contiguous()).chunk(world_size())[rank()]
+
+
+def gather_with_gradient(rows: torch.Tensor) -> tuple[torch.Tensor, int]:
+    """Gathers the rows of all ranks, which hold equally many, on every rank, in rank order, with their gradients:
+    (n, ...) -> (world size * n, ...), and the number of the first of this rank.
+
+    Where every rank takes the mean loss of its own rows against all, and gradients are averaged over the ranks, as
+    DistributedDataParallel does, the gradient is that of one process with all rows."""
+    if world_size() == 1:
+        return rows, 0
+    return cast(torch.Tensor, _GatheredRows.apply(rows)), rank() * len(rows)
 
 
 def gather_objects(value: Any) -> list:

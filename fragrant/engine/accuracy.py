@@ -1,6 +1,8 @@
-"""Numbers of a validation and a test: accuracies, or mean average precision where videos have several labels."""
+"""Numbers of a validation and a test: accuracies, mean average precision where videos have several labels, or the loss
+where nobody needs labels."""
 
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 from torch import Tensor
@@ -8,8 +10,8 @@ from torch import Tensor
 from fragrant.metrics import Share, average_precision, in_words_not_finite, topk_accuracy
 from fragrant.scores.summary import careful
 
-# in percent, under the names that published logs have: top1_err and top5_err, or map; not_finite: videos whose scores
-# are no numbers, where there are any
+# in percent, under the names that published logs have: top1_err and top5_err, or map; or the loss, and what the
+# objective logs beside it; not_finite: videos whose scores are no numbers, where there are any
 Numbers = dict[str, float]
 
 
@@ -24,9 +26,21 @@ def measure(scores: Tensor, labels: Tensor) -> Numbers:
     return {"top1_err": 100 - top1, "top5_err": 100 - top5, **counted}
 
 
+def measure_loss(rows: Tensor, of_rows: Callable[[Tensor], dict[str, float]]) -> Numbers:
+    """Measures the loss of a list from what was kept of each video, (n, ...); videos with a number that is not finite
+    are left out, and counted."""
+    finite = rows.flatten(1).isfinite().all(1)
+    lost = int((~finite).sum())
+    numbers = of_rows(rows[finite]) if finite.any() else {"loss": math.nan}
+    return numbers | ({"not_finite": lost} if lost else {})
+
+
 def best_so_far(best: dict, epoch: int, numbers: Numbers) -> dict:
     """Updates the best result so far with an epoch's numbers: the earlier of two equally good epochs stays; the two
     smallest errors may come from different epochs."""
+    if "loss" in numbers:
+        worse = "epoch" in best and not numbers["loss"] < best["loss"] and not math.isnan(best["loss"])
+        return best if worse else {"epoch": epoch, **numbers}
     if "map" in numbers:
         return best if best.get("map", -math.inf) >= numbers["map"] else {"epoch": epoch, **numbers}
     smallest = {"top5_err": min(numbers["top5_err"], best.get("top5_err", 100.0))}
@@ -38,7 +52,7 @@ def best_so_far(best: dict, epoch: int, numbers: Numbers) -> dict:
 
 def best_fields(best: dict) -> Numbers:
     """Fields of the best result so far, under the names of the log."""
-    names = ("map",) if "map" in best else ("top1_err", "top5_err")
+    names = ("loss",) if "loss" in best else ("map",) if "map" in best else ("top1_err", "top5_err")
     fields = {f"{'max' if name == 'map' else 'min'}_{name}": best[name] for name in names}
     return fields | ({"best_not_finite": best["not_finite"]} if "not_finite" in best else {})
 
@@ -46,10 +60,14 @@ def best_fields(best: dict) -> Numbers:
 def figure(numbers: Numbers) -> str:
     lost = int(numbers.get("not_finite", 0))
     note = f" ({in_words_not_finite(lost)})" if lost else ""
+    if "loss" in numbers:
+        return f"{numbers['loss']:.4f}{note}"
     return f"{numbers['map'] if 'map' in numbers else 100 - numbers['top1_err']:.2f} %{note}"
 
 
 def in_words(numbers: Numbers) -> str:
+    if "loss" in numbers:
+        return f"loss {figure(numbers)}"
     return f"{'mAP' if 'map' in numbers else 'top-1'} {figure(numbers)}"
 
 
@@ -58,7 +76,8 @@ def scalars(split: str, numbers: Numbers) -> dict[str, float]:
     numbers."""
     if "not_finite" in numbers:
         return {}
-    return {f"{split}/{'mAP' if name == 'map' else name.capitalize()}": value for name, value in numbers.items()}
+    names = {"map": "mAP"} | {name: name for name in numbers if "loss" in numbers}
+    return {f"{split}/{names.get(name, name.capitalize())}": value for name, value in numbers.items()}
 
 
 class EvaluationReport(NamedTuple):

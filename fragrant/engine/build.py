@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import torch
 from fvcore.common.config import CfgNode
-from torch import nn
+from torch import Tensor, nn
 
 from fragrant.config import cfg_from_text
 from fragrant.data import build_records
@@ -18,8 +18,9 @@ from fragrant.layers.preparation import ClipPreparation
 from fragrant.logs import RunLog
 from fragrant.models.backbone import Backbone
 from fragrant.models.compiling import as_written
+from fragrant.objectives import Unlabelled
 from fragrant.runtime.build import model_on_device
-from fragrant.runtime.evaluate import Scored, score_videos
+from fragrant.runtime.evaluate import Scored, observe_videos, score_videos
 from fragrant.runtime.precision import pick_precision
 
 OPTIMISTIC = "optimistic: the best epoch was picked on the test list"  # TEST.SELECT_ON test; stands in every output
@@ -93,6 +94,33 @@ def clip_names(loader: ClipLoader) -> Callable[[Sequence[int]], str]:
     return lambda ids: ", ".join(loader.dataset.records[i].path for i in ids)
 
 
+def observe(job: Job, objective: Unlabelled, loader: ClipLoader, *, title: str) -> Tensor:
+    """What an objective without labels keeps of every video, (n, ...); leaves the random state of training alone.
+
+    Raises:
+        RunStopped: not one video can be read.
+    """
+    precision = pick_precision(job.cfg.TEST.PRECISION, job.device, key="TEST.PRECISION")
+    with torch.random.fork_rng(devices=[]), as_written(objective):
+        rows = observe_videos(
+            objective,
+            loader,
+            num_videos=len(loader.dataset.records),
+            prepare=job.prepare,
+            autocast=precision.autocast,
+            device=job.device,
+            watch=lambda batches: job.stop.watch(job.log.bar(batches, total=len(batches), title=title)),
+        )
+    if not len(rows):
+        raise none_readable(title, loader)
+    return rows
+
+
+def none_readable(title: str, loader: ClipLoader) -> RunStopped:
+    why = next(iter(loader.skipped.values()), "the list is empty")
+    return RunStopped(f"{title}: not one of {len(loader.dataset.records)} videos can be read; the first: {why}")
+
+
 def score(job: Job, model: nn.Module, loader: ClipLoader, *, title: str) -> Scored:
     """Scores with the TEST settings, never compiled (see ``as_written``); leaves the random state of training alone.
 
@@ -115,6 +143,5 @@ def score(job: Job, model: nn.Module, loader: ClipLoader, *, title: str) -> Scor
             watch=lambda batches: job.stop.watch(job.log.bar(batches, total=len(batches), title=title)),
         )
     if not len(scored.ids):
-        why = next(iter(loader.skipped.values()), "the list is empty")
-        raise RunStopped(f"{title}: not one of {len(loader.dataset.records)} videos can be read; the first: {why}")
+        raise none_readable(title, loader)
     return scored

@@ -1,7 +1,7 @@
 """An objective on several processes: gradients averaged by DistributedDataParallel, or everything spread by FSDP2."""
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from inspect import signature
 from typing import Any, NamedTuple, cast
 
@@ -30,6 +30,9 @@ class _Replicated(DistributedDataParallel):
     @property
     def eval_model(self) -> nn.Module:
         return self.module.eval_model
+
+    def meet(self, ids: Sequence[int], epoch: int) -> None:
+        self.module.meet(ids, epoch)
 
     def after_step(self) -> None:
         self.module.after_step()

@@ -89,7 +89,8 @@ def _from_file(model: Backbone, sources: Sources, max_epoch: int) -> Start:
             if sources.epoch_reset or complete
             else " (it does not fit completely, so its epoch and optimiser are not taken over)"
         )
-        return Start(f"Fine-tuning from {path}{why}, epoch 1 of {max_epoch}: {report.summary()}")
+        of = of_pretraining(state)
+        return Start(f"Fine-tuning from {path}{of or why}, epoch 1 of {max_epoch}: {report.summary()}")
     if state["epoch"] + 1 >= max_epoch:
         raise CheckpointError(
             f"TRAIN.CHECKPOINT_FILE_PATH {path} has finished {state['epoch'] + 1} of SOLVER.MAX_EPOCH {max_epoch} "
@@ -98,6 +99,12 @@ def _from_file(model: Backbone, sources: Sources, max_epoch: int) -> Start:
         )
     start = _taken_up(model, state, path)
     return start._replace(message=f"Continuing {path} with its optimiser: {start.epoch} of {max_epoch} epochs are done")
+
+
+def of_pretraining(state: dict) -> str:
+    """What to say of a checkpoint of a pre-training without labels; "" of any other."""
+    left = {"masked": "decoder", "contrastive": "projector"}.get(str(state.get("objective")))
+    return f" (pre-trained without labels: its encoder is taken, its {left} is not)" if left else ""
 
 
 def _taken_up(model: nn.Module, state: dict, path: str | Path) -> Start:

@@ -14,13 +14,14 @@ from torch import Tensor, nn
 from fragrant.checkpoint import best_path, is_due, load_latest
 from fragrant.config import ConfigError, dump_cfg
 from fragrant.config.compare import changes_on_resume, named
+from fragrant.config.label_free import learns_without_labels
 from fragrant.data import build_loader
 from fragrant.data.lists.shared import shared_videos
 from fragrant.data.loader import ClipLoader
 from fragrant.distributed import from_main, mean_over_ranks, world_size
 from fragrant.distributed.signals import Interrupted
-from fragrant.engine.accuracy import Numbers, best_fields, best_so_far, figure, in_words, measure, scalars
-from fragrant.engine.build import OPTIMISTIC, Job, build_job_model, clip_names, paths_of, score, selection_note
+from fragrant.engine.accuracy import Numbers, best_fields, best_so_far, figure, in_words, measure, measure_loss, scalars
+from fragrant.engine.build import OPTIMISTIC, Job, build_job_model, clip_names, observe, paths_of, score, selection_note
 from fragrant.engine.meter import TrainMeter, gpu_memory
 from fragrant.engine.parallel import parallelize, share_buffers, whole_state
 from fragrant.engine.precise_bn import update_batch_norm
@@ -35,7 +36,7 @@ from fragrant.files import refuse_as_output, written_whole
 from fragrant.logs import host_memory
 from fragrant.metrics import ensemble, in_words_not_finite, not_finite
 from fragrant.models.complexity import describe
-from fragrant.objectives import Objective
+from fragrant.objectives import Objective, Unlabelled, objective_name
 from fragrant.optim import build_optimizer, build_schedule, describe_peak
 from fragrant.optim.step import Stepper
 from fragrant.plugins import loaded_plugins
@@ -130,6 +131,7 @@ def build_training(job: Job) -> Training:
     facts["plugins"] = loaded_plugins()
     facts["protocol"] = selection_note(cfg)
     facts["accepted_changes"] = start.accepted
+    facts["objective"] = objective_name(cfg)
     state = RunState(model, objective, optimizer, scaler, stepper, num_batches=num_batches, videos=videos, facts=facts)
     state.take_up(start)
     saver = build_saver(job, state)
@@ -189,8 +191,7 @@ def keep_best(training: Training, epoch: int) -> None:
     """Validates; writes best.pyth where this epoch is the best so far."""
     job, objective, state = training.job, training.state.objective, training.state
     share_buffers(objective)
-    model, optimistic = scorable(job, objective.eval_model), state.facts["protocol"]
-    now, numbers = validate(job, model, training.val_loader, epoch, state.best, optimistic=optimistic)
+    now, numbers = validate(job, objective, training.val_loader, epoch, state.best, optimistic=state.facts["protocol"])
     state.lost = int(numbers.get("not_finite", 0))
     for name, beside in objective.scored_beside.items():
         validate_beside(job, scorable(job, beside), training.val_loader, epoch, name)
@@ -330,6 +331,14 @@ def introduce(
         )
         + describe_setting(precision, channels_last=cfg.TRAIN.CHANNELS_LAST, compiled=cfg.TRAIN.COMPILE)
     )
+    if learns_without_labels(cfg):
+        labelled = int((train_loader.dataset.records.labels >= 0).sum())
+        ignored = (
+            f": the labels of {labelled} training videos are ignored" if labelled else ", the training list has none"
+        )
+        job.log.say(
+            f"TRAIN.OBJECTIVE {cfg.TRAIN.OBJECTIVE} learns without labels{ignored}; validation measures its loss"
+        )
     job.log.say(origin)
 
 
@@ -350,16 +359,27 @@ def validate_beside(job: Job, model: nn.Module, loader: ClipLoader, epoch: int, 
     job.log.record(stats, text=f"epoch {at}: validation of the {name} weights {in_words(numbers)}")
 
 
+def validation_loss(job: Job, objective: Unlabelled, loader: ClipLoader) -> Numbers:
+    numbers = measure_loss(observe(job, objective, loader, title="validation"), objective.measure)
+    if lost := int(numbers.get("not_finite", 0)):
+        job.log.warn(f"validation: {in_words_not_finite(lost)}, which are left out of the loss")
+    return numbers
+
+
 def validate(
-    job: Job, model: nn.Module, loader: ClipLoader, epoch: int, best: dict, *, optimistic: str
+    job: Job, objective: Objective, loader: ClipLoader, epoch: int, best: dict, *, optimistic: str
 ) -> tuple[dict, Numbers]:
-    """A one-view test of the validation list; the best result so far, this one included, and this one.
+    """A one-view test of the validation list, or the loss there of an objective without labels; the best result so far,
+    this one included, and this one.
 
     Args:
         optimistic: what to say of the numbers, see ``selection_note``.
     """
     began = time.perf_counter()
-    numbers = one_view_test(job, model, loader)
+    if isinstance(objective, Unlabelled):
+        numbers = validation_loss(job, objective, loader)
+    else:
+        numbers = one_view_test(job, scorable(job, objective.eval_model), loader)
     best = best_so_far(best, epoch, numbers)
     stats = {
         "_type": "val_epoch",

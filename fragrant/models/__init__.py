@@ -10,6 +10,7 @@ from fragrant.models import (  # noqa: F401  every model file enters itself into
     tsm,
     uniformer,
     video_swin,
+    vision_transformer,
 )
 from fragrant.models.backbone import Backbone, ModelError
 from fragrant.models.build import MODELS, build_model

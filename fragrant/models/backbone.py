@@ -1,10 +1,12 @@
 """The interface and base class of all models."""
 
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 from torch import Tensor, nn
 
 from fragrant.errors import UserError
+from fragrant.layers.tube_mask import TubeMask
 
 
 class ModelError(UserError):
@@ -21,6 +23,22 @@ def blocks_to_recompute(recompute_blocks: Sequence[int]) -> tuple[int, ...]:
     if len(recompute_blocks) != 4:
         raise ModelError(f"MODEL.CHECKPOINT_NUM {list(recompute_blocks)} needs one value for each of the 4 stages")
     return tuple(recompute_blocks)
+
+
+class Masking(NamedTuple):
+    """How parts of a clip can be hidden from a network.
+
+    Attributes:
+        hides: rows and columns of pixels of the smallest square that it can hide by itself.
+        sees: frames, rows and columns of pixels behind one place of its feature map.
+        token_width: width of the learned vector that stands for what is hidden.
+        where: what that vector takes the place of, for the documentation.
+    """
+
+    hides: int
+    sees: tuple[int, int, int]
+    token_width: int
+    where: str
 
 
 class Backbone(nn.Module):
@@ -69,6 +87,29 @@ class Backbone(nn.Module):
     def rename_published(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
         """Renames the state dict of a published file to the names that this model uses; values in, values out."""
         return state
+
+    @property
+    def masking(self) -> Masking | None:
+        """How parts of a clip can be hidden from this network; None where they cannot. A network that has an answer
+        writes ``forward_masked`` too."""
+        return None
+
+    def forward_masked(self, clips: Tensor, mask: TubeMask, token: Tensor) -> Tensor:
+        """Feature map of clips of which tubes are hidden: (N, C, T, H, W) -> (N, D, T', H', W').
+
+        No number of it may depend on a hidden pixel.
+
+        Args:
+            mask: tubes whose sides are multiples of ``masking.hides``.
+            token: (token_width,), what stands in place of the hidden parts.
+        """
+        raise NotImplementedError
+
+    def layer_names(self) -> list[tuple[str, ...]]:
+        """Layers in the order in which a clip meets them, each as beginnings of parameter names: what embeds the
+        pixels, then one entry per block. Norms and heads behind the last block are in none. An empty list: this network
+        does not say, and SOLVER.LAYER_DECAY is refused."""
+        return []
 
     def timed_parts(self) -> dict[str, list[nn.Module]]:
         """Parts of the model, name -> modules, whose share of a training step tools/benchmark.py shows; none by

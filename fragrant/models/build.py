@@ -1,9 +1,12 @@
 """The registry of models, and the building of a model from a config."""
 
 from collections.abc import Sequence
+from typing import get_type_hints
 
 from fvcore.common.config import CfgNode
 
+from fragrant.config import changed
+from fragrant.config.label_free import learns_without_labels
 from fragrant.models.backbone import Backbone
 from fragrant.registry import Registry
 
@@ -19,3 +22,15 @@ def build_model(cfg: CfgNode) -> Backbone:
     """Builds the model that ``MODEL.MODEL_NAME`` names, freshly initialised: float32, contiguous, on the CPU, without
     stored weights."""
     return MODELS.get(cfg.MODEL.MODEL_NAME)(cfg)
+
+
+def build_encoder(cfg: CfgNode) -> Backbone:
+    """Builds the model of a training: as ``build_model``, but without classes where it learns without labels."""
+    return build_model(changed(cfg, {"MODEL.NUM_CLASSES": 0}) if learns_without_labels(cfg) else cfg)
+
+
+def names_with(method: str) -> list[str]:
+    """Names of the registered models whose class writes a method of ``Backbone`` itself, as far as their adapters say
+    which class they build."""
+    classes = {name: get_type_hints(adapter).get("return", Backbone) for name, adapter in MODELS}
+    return sorted(name for name, built in classes.items() if getattr(built, method) is not getattr(Backbone, method))

@@ -65,12 +65,13 @@ class DGAM(Backbone):
         self.backbone = backbone
         self.num_features = backbone.num_features
         self.heads = nn.ModuleList(
-            nn.Linear(self.num_features, num_classes) for _ in (gammas if heads == "matched" else [1])
+            nn.Linear(self.num_features, num_classes) if num_classes else nn.Identity()
+            for _ in (gammas if heads == "matched" else [1])
         )
         for head in self.heads:
-            assert isinstance(head, nn.Linear)
-            nn.init.normal_(head.weight, std=0.01)
-            nn.init.zeros_(head.bias)
+            if isinstance(head, nn.Linear):
+                nn.init.normal_(head.weight, std=0.01)
+                nn.init.zeros_(head.bias)
         self.lr_scales = {"backbone": backbone_lr_scale, "gate": gate_lr_scale}
         self.frozen = tuple(frozen)
         for part in self._frozen():

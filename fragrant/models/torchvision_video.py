@@ -203,6 +203,10 @@ class MViTv2(TorchvisionVideo):
         tokens, size = self.tokens(clips)
         return tokens[:, 1:].transpose(1, 2).unflatten(2, size)
 
+    def layer_names(self) -> list[tuple[str, ...]]:
+        blocks = [(f"net.blocks.{index}.",) for index in range(len(self.net.blocks))]
+        return [("net.conv_proj.", "net.pos_encoding."), *blocks]
+
     def forward_head(self, features: Tensor) -> Tensor:
         raise ModelError("MViTv2 classifies by its class token, not by its feature map; call the model")
 

@@ -15,7 +15,8 @@ from fragrant.layers.conv_block import ConvBlock
 from fragrant.layers.patch_embed import PatchEmbed
 from fragrant.layers.recompute import recompute
 from fragrant.layers.split_attention_block import SplitAttentionBlock
-from fragrant.models.backbone import Backbone, ModelError
+from fragrant.layers.tube_mask import TubeMask
+from fragrant.models.backbone import Backbone, Masking, ModelError
 from fragrant.models.build import MODELS, recompute_blocks
 
 STAGES = (1, 2, 3, 4)
@@ -164,9 +165,38 @@ class UniFormer(Backbone):
 
     def forward_features(self, clips: Tensor) -> Tensor:
         """Feature map of clips: (N, C, T, H, W) -> (N, D, ceil(T / 2), H // 32, W // 32)"""
-        x = self._checked(clips)
+        return self._staged(self.patch_embed1(self._checked(clips)))
+
+    @property
+    def masking(self) -> Masking:
+        frames, rows, columns = self.patch_embed1.proj.stride
+        return Masking(
+            rows, (frames, 8 * rows, 8 * columns), self.patch_embed1.proj.out_channels, "patch_embed1's output"
+        )
+
+    def forward_masked(self, clips: Tensor, mask: TubeMask, token: Tensor) -> Tensor:
+        """Feature map of clips of which tubes are hidden, see ``Backbone``.
+
+        In SimMIM's manner (Xie et al. 2022): the token takes the place of hidden patches behind the first patch
+        embedding, whose filters do not overlap in space and reach over time within a tube alone. Everything behind it,
+        convolutions of 5 x 5 and BatchNorms too, sees the token where something is hidden."""
+        x = self.patch_embed1(self._checked(clips))  # (N, D, T', H / 4, W / 4)
+        hidden = mask.on_grid(*x.shape[3:])[:, None, None]
+        return self._staged(torch.where(hidden, token.to(x.dtype).view(1, -1, 1, 1, 1), x))
+
+    def layer_names(self) -> list[tuple[str, ...]]:
+        layers: list[tuple[str, ...]] = [("patch_embed1.",)]
         for stage in STAGES:
-            x = self._at(f"embed{stage}", getattr(self, f"patch_embed{stage}")(x))  # (N, D, T', H', W') of this stage
+            layers += [(f"blocks{stage}.{index}.",) for index in range(len(getattr(self, f"blocks{stage}")))]
+            if stage < STAGES[-1]:  # the next patch embedding belongs to the last block before it, as in SimMIM
+                layers[-1] += (f"patch_embed{stage + 1}.",)
+        return layers
+
+    def _staged(self, x: Tensor) -> Tensor:
+        """What follows the first patch embedding: (N, D, T', H / 4, W / 4) -> (N, D, T', H / 32, W / 32)"""
+        for stage in STAGES:
+            x = x if stage == 1 else getattr(self, f"patch_embed{stage}")(x)  # (N, D, T', H', W') of this stage
+            x = self._at(f"embed{stage}", x)
             if stage == 1:
                 x = self.pos_drop(x)
             for index, block in enumerate(getattr(self, f"blocks{stage}")):

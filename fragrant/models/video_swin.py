@@ -6,15 +6,17 @@ The names of the modules, and so the keys of the state dict, are torchvision's.
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
+import torch
 import torch.nn.functional as F
 from fvcore.common.config import CfgNode
 from torch import Tensor, nn
 from torchvision.models.video.swin_transformer import SwinTransformer3d
 
 from fragrant.layers.recompute import recompute
-from fragrant.models.backbone import Backbone, ModelError, blocks_to_recompute
+from fragrant.layers.tube_mask import TubeMask
+from fragrant.models.backbone import Backbone, Masking, ModelError, blocks_to_recompute
 from fragrant.models.build import MODELS, recompute_blocks
 
 
@@ -77,7 +79,7 @@ class VideoSwin(Backbone):
         )
         self.patch_embed, self.features, self.norm = net.patch_embed, net.features, net.norm
         self.num_features = net.num_features
-        self.window_size = tuple(window_size)
+        self.window_size, self.patch_size = tuple(window_size), tuple(patch_size)
         self.dropout = nn.Dropout(dropout_rate)
         self.head = net.head if num_classes else nn.Identity()
         if isinstance(self.head, nn.Linear):
@@ -100,9 +102,41 @@ class VideoSwin(Backbone):
 
     def forward_features(self, clips: Tensor) -> Tensor:
         """Feature map of clips: (N, 3, T, H, W) -> (N, D, T', H', W')"""
+        return self._staged(self._embedded(clips))
+
+    def _embedded(self, clips: Tensor) -> Tensor:
+        """Embeds the patches of clips: (N, 3, T, H, W) -> (N, T', H / 4, W / 4, D)"""
         if clips.ndim != 5 or clips.shape[1] != 3:
             raise ModelError(f"clips must be (N, 3, T, H, W); got a tensor of shape {tuple(clips.shape)}")
-        x = self.patch_embed(clips)  # (N, T', H / 4, W / 4, D) of the first stage
+        return self.patch_embed(clips)
+
+    @property
+    def masking(self) -> Masking:
+        frames, rows, columns = self.patch_size
+        if rows != columns:
+            raise ModelError(f"SWIN.PATCH_SIZE {list(self.patch_size)}: tubes are hidden in patches as high as wide")
+        return Masking(
+            rows, (frames, 8 * rows, 8 * columns), self.patch_embed.proj.out_channels, "patch_embed's output"
+        )
+
+    def forward_masked(self, clips: Tensor, mask: TubeMask, token: Tensor) -> Tensor:
+        """Feature map of clips of which tubes are hidden, see ``Backbone``: the token takes the place of hidden patches
+        behind the patch embedding, as in SimMIM (Xie et al. 2022)."""
+        x = self._embedded(clips)  # (N, T', H / 4, W / 4, D)
+        hidden = mask.on_grid(*x.shape[2:4])[:, None, :, :, None]
+        return self._staged(torch.where(hidden, token.to(x.dtype), x))
+
+    def layer_names(self) -> list[tuple[str, ...]]:
+        layers: list[tuple[str, ...]] = [("patch_embed.",)]
+        for at, part in enumerate(self.features):
+            if at % 2 == 0:
+                layers += [(f"features.{at}.{index}.",) for index in range(len(cast(nn.Sequential, part)))]
+            else:  # the merging of patches belongs to the last block before it, as in SimMIM
+                layers[-1] += (f"features.{at}.",)
+        return layers
+
+    def _staged(self, x: Tensor) -> Tensor:
+        """The stages behind the patch embedding: (N, T', H / 4, W / 4, D) -> (N, D, T', H', W')"""
         for at, part in enumerate(self.features):
             recomputed = self.recompute_blocks[at // 2] if at % 2 == 0 else 0
             for index, block in enumerate(part if at % 2 == 0 else [part]):

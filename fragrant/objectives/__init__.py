@@ -12,6 +12,7 @@ from fragrant.objectives.build import (
 )
 from fragrant.objectives.classify import Classify
 from fragrant.objectives.objective import Objective, StepOutput
+from fragrant.objectives.unlabelled import Unlabelled
 
 __all__ = [
     "LOSSES",
@@ -20,6 +21,7 @@ __all__ = [
     "Objective",
     "StepOutput",
     "Teacher",
+    "Unlabelled",
     "build_loss",
     "build_mix",
     "build_objective",

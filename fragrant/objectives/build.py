@@ -14,12 +14,16 @@ from fragrant.data.transforms.enhance import enhancement_of
 from fragrant.data.transforms.gamma import brighten, middle_gamma
 from fragrant.errors import UserError
 from fragrant.layers.normalize import ClipNormalize
+from fragrant.layers.pixel_decoder import PixelDecoder
 from fragrant.models.backbone import Backbone
+from fragrant.models.build import names_with
 from fragrant.objectives.classify import Classify, unmixed
+from fragrant.objectives.contrast import Contrast, Projector
 from fragrant.objectives.distill import Distill, TeacherInput
 from fragrant.objectives.ema import Ema
 from fragrant.objectives.gate import ExpectedLoss, Gated
 from fragrant.objectives.losses import Loss, binary_cross_entropy, cross_entropy
+from fragrant.objectives.masked import MaskedTubes, check_tubes
 from fragrant.objectives.mixup import Mixup
 from fragrant.objectives.objective import Objective
 from fragrant.objectives.selective_module import SelectiveModule
@@ -174,6 +178,50 @@ def build_classify(cfg, model: Backbone) -> Classify:
     if not hasattr(model, "decide") or "gate" in dgam.FREEZE:  # there is no gate, or it keeps its weights
         return Classify(model, build_loss(cfg), mix=mix)
     return (ExpectedLoss if dgam.SELECT == "expected" else Gated)(model, build_loss(cfg), balance=dgam.BALANCE, mix=mix)
+
+
+@OBJECTIVES.register("masked")
+def build_masked(cfg, model: Backbone) -> MaskedTubes:
+    """Builds masked reconstruction around a network that can be masked.
+
+    Raises:
+        UserError: it cannot, or the tubes do not fit the clips.
+    """
+    masking, options, data = model.masking, cfg.PRETRAIN, cfg.DATA
+    if masking is None:
+        raise UserError(
+            f"TRAIN.OBJECTIVE masked: nothing can be hidden from {cfg.MODEL.MODEL_NAME}; allowed: "
+            f"{', '.join(names_with('forward_masked'))}, or contrastive for every network"
+        )
+    for side in (data.TRAIN_CROP_SIZE, data.TEST_CROP_SIZE):
+        check_tubes(masking, options.TUBE_SIZE, frames=data.NUM_FRAMES, height=side, width=side)
+    decoder = PixelDecoder(
+        model.num_features,
+        masking.sees,
+        channels=data.INPUT_CHANNEL_NUM[0],
+        width=options.DECODER_WIDTH,
+        depth=options.DECODER_DEPTH,
+    )
+    return MaskedTubes(
+        model,
+        decoder,
+        ratio=options.MASK_RATIO,
+        tube_size=options.TUBE_SIZE,
+        normalize=options.NORMALIZE_TARGETS,
+        seed=cfg.RNG_SEED,
+    )
+
+
+@OBJECTIVES.register("contrastive")
+def build_contrast(cfg, model: Backbone) -> Contrast:
+    options = cfg.PRETRAIN
+    return Contrast(
+        model,
+        Projector(model.num_features, width=options.PROJECTOR_WIDTH, dim=options.PROJECTOR_DIM),
+        views=cfg.AUG.NUM_SAMPLE,
+        temperature=options.TEMPERATURE,
+        chunk=cfg.TRAIN.BATCH_SIZE,
+    )
 
 
 def objective_name(cfg, *, taught: bool = False) -> str:

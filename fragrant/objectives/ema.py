@@ -1,6 +1,7 @@
 """An exponential moving average of the weights, beside any objective."""
 
 import copy
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -49,6 +50,9 @@ class Ema(Objective):
     @property
     def scored_beside(self) -> dict[str, nn.Module]:
         return {"raw": self.objective.eval_model} if self.evaluate == "ema" else {"ema": self.averaged}
+
+    def meet(self, ids: Sequence[int], epoch: int) -> None:
+        self.objective.meet(ids, epoch)
 
     def forward(self, clips: Tensor, labels: Tensor) -> StepOutput:
         return self.objective(clips, labels)

@@ -1,5 +1,6 @@
 """The interface of an objective to the training loop."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from torch import Tensor, nn
@@ -29,6 +30,11 @@ class Objective(nn.Module):
     """
 
     same_graph_every_step = True
+
+    def meet(self, ids: Sequence[int], epoch: int) -> None:
+        """Hook that is called before every forward pass of the training with the videos whose clips come, by their
+        place in the list: what is drawn for a clip can so follow from the video and the epoch alone, whatever the
+        number of ranks."""
 
     def forward(self, clips: Tensor, labels: Tensor) -> StepOutput:
         """Runs one forward pass: clips (N, C, T, H, W), labels (N,) class numbers or (N, K) soft labels -> loss (),

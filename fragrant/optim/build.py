@@ -9,6 +9,7 @@ from torch import nn
 from fragrant.errors import UserError
 from fragrant.optim.groups import parameter_groups
 from fragrant.optim.joint import Joint
+from fragrant.optim.layer_decay import scales_of, split_by_layer
 from fragrant.optim.schedule import lr_at
 from fragrant.registry import Registry
 
@@ -66,7 +67,8 @@ def build_optimizer(cfg, module: nn.Module) -> torch.optim.Optimizer:
     waiting to know (0.0: the step is taken). A torch.amp.GradScaler sets and deletes that attribute itself.
 
     Raises:
-        UserError: SOLVER.OPTIMIZING_METHOD is not known, or nothing is left to train.
+        UserError: SOLVER.OPTIMIZING_METHOD is not known, nothing is left to train, or SOLVER.LAYER_DECAY is given for a
+            network without declared layers.
     """
     OPTIMIZERS.get(cfg.SOLVER.OPTIMIZING_METHOD)  # known?
     groups = parameter_groups(
@@ -75,6 +77,8 @@ def build_optimizer(cfg, module: nn.Module) -> torch.optim.Optimizer:
         bn_weight_decay=cfg.BN.WEIGHT_DECAY,
         zero_wd_1d=cfg.SOLVER.ZERO_WD_1D_PARAM,
     )
+    if cfg.SOLVER.LAYER_DECAY != 1:
+        groups = split_by_layer(groups, scales_of(module, cfg.SOLVER.LAYER_DECAY))
     if not groups:
         raise UserError(f"{type(module).__name__} has no trainable parameter: nothing to optimise")
     by_method: dict[str, list[dict]] = {}

@@ -32,6 +32,7 @@ SOURCES = {
     "validation top-1": ("val_epoch", "top1_err"),
     "validation top-5": ("val_epoch", "top5_err"),
     "validation mAP": ("val_epoch", "map"),
+    "validation loss": ("val_epoch", "loss"),
 }
 
 

@@ -15,14 +15,15 @@ from torch import Tensor, nn
 from fragrant.checkpoint import CheckpointError, load_checkpoint
 from fragrant.config import cfg_from_text, load_cfg
 from fragrant.config.compare import note_on_clips
+from fragrant.config.label_free import learns_without_labels
 from fragrant.distributed import rank, world_size
 from fragrant.layers.frozen_batch_norm import freeze_batch_norm
 from fragrant.layers.memory_format import to_channels_last
 from fragrant.layers.normalize import ClipNormalize
 from fragrant.layers.preparation import ClipPreparation
 from fragrant.layers.random_erasing import RandomErasing
-from fragrant.models import build_model
 from fragrant.models.backbone import Backbone
+from fragrant.models.build import build_encoder
 from fragrant.models.compiling import compile_in_place
 from fragrant.objectives import Objective, Teacher, build_objective, part_to_test
 from fragrant.plugins import expect_plugins
@@ -88,7 +89,7 @@ def model_on_device(cfg: CfgNode, device: torch.device, *, channels_last: bool, 
     Raises:
         CompileError: ``compiled`` where no compiler is.
     """
-    model = build_model(cfg)
+    model = build_encoder(cfg)
     if cfg.MODEL.FROZEN_BN:
         freeze_batch_norm(model)
     elif cfg.BN.NORM_TYPE == "sync_batchnorm":
@@ -111,6 +112,11 @@ def load_trained(
             f"checkpoint {checkpoint} carries no config, it was not written by this project; give one (--cfg FILE)"
         )
     cfg = load_cfg(cfg_path, pairs) if cfg_path else cfg_from_text(state["cfg"], pairs, where=f"config in {checkpoint}")
+    if learns_without_labels(cfg):
+        raise CheckpointError(
+            f"checkpoint {checkpoint} was trained without labels (TRAIN.OBJECTIVE {cfg.TRAIN.OBJECTIVE}): it knows no "
+            "classes; fine-tune from it with TRAIN.CHECKPOINT_FILE_PATH, and give what comes of that"
+        )
     expect_plugins(state.get("plugins") or ())
     if note := note_on_clips(cfg, state.get("cfg"), where=str(checkpoint)):
         _log.warning(note)

@@ -8,9 +8,10 @@ import torch
 from torch import Tensor, nn
 
 from fragrant.data.loader import Batches
-from fragrant.distributed import gather_rows
+from fragrant.distributed import gather_objects, gather_rows
 from fragrant.metrics import complete_order
 from fragrant.models.backbone import Backbone
+from fragrant.objectives import Unlabelled
 
 
 class Scored(NamedTuple):
@@ -33,6 +34,39 @@ def answers(model: nn.Module, clips: Tensor, names: Sequence[str]) -> Tensor:
         return model(clips).float()
     logits, choices = cast(Backbone, model).score(clips)
     return torch.cat([logits.float(), *(choices[name].float().unsqueeze(1) for name in names)], 1)
+
+
+@torch.inference_mode()
+def observe_videos(
+    objective: Unlabelled,
+    loader: Batches,
+    *,
+    num_videos: int,
+    prepare: Callable[[Tensor], Tensor],
+    autocast: Callable[[], AbstractContextManager],
+    device: torch.device,
+    watch: Callable = iter,
+) -> Tensor:
+    """What an objective without labels keeps of every video that can be read, (n, ...) in the order of the list, of all
+    ranks, on the CPU; see ``Unlabelled.observe``.
+
+    Raises:
+        ValueError: a video came twice, or is missing though the loader did not skip it.
+    """
+    objective.eval()
+    ids, rows = [torch.empty(0, dtype=torch.long, device=device)], []
+    for batch in watch(loader):
+        batch = batch.to(device)
+        with autocast():
+            rows.append(objective.observe(prepare(batch.clips.flatten(0, 1)), batch.ids.tolist()).float())
+        ids.append(batch.ids)
+    shapes = [tuple(rows[0].shape[1:])] if rows else []
+    shape = next(filter(None, gather_objects(shapes)), [(1,)])[0]  # a rank may have no video
+    empty = torch.empty(0, *shape, device=device)
+    video, row = (gather_rows(torch.cat(parts)).cpu() for parts in (ids, [empty, *rows]))
+    skipped = gather_rows(torch.tensor(sorted(loader.skipped), dtype=torch.long, device=device)).cpu()
+    order = complete_order(torch.cat([video, skipped]), num_videos)
+    return row[order[order < len(video)]]
 
 
 @torch.inference_mode()

@@ -5,6 +5,7 @@ import re
 from functools import partial
 from typing import NamedTuple
 
+from fragrant.config.label_free import learns_without_labels
 from fragrant.data.datasets import SETS, prepared_set
 from fragrant.data.datasets.class_folders import folder_names
 from fragrant.data.lists.class_names import ClassTable, find_class_file, read_class_names, read_class_table
@@ -91,7 +92,7 @@ def _why_not_there(paths: list[str], prefix: str) -> str | None:
 
 # --------------------------------------------------------------------------------------------- config -> records, names
 def _check_classes(cfg, names: list[str], source: str) -> None:
-    if len(names) != cfg.MODEL.NUM_CLASSES:
+    if len(names) != cfg.MODEL.NUM_CLASSES and not learns_without_labels(cfg):
         raise ListError(f"'{source}' names {len(names)} classes, MODEL.NUM_CLASSES is {cfg.MODEL.NUM_CLASSES}")
 
 
@@ -138,10 +139,11 @@ def _reading(cfg, split: str, path: str) -> tuple[dict, ClassTable | None]:
         "root_replace": tuple(cfg.DATA.ROOT_REPLACE) or None,
         "outside": cfg.DATA.ALLOW_OUTSIDE_PREFIX,
         "classes": classes,
-        "num_classes": cfg.MODEL.NUM_CLASSES,
+        "num_classes": None if learns_without_labels(cfg) else cfg.MODEL.NUM_CLASSES,
         "unlabelled": split == "test",
+        "label_free": learns_without_labels(cfg),
         "multi_label": cfg.DATA.MULTI_LABEL,
-        "bare": split == "test",
+        "bare": split == "test" or learns_without_labels(cfg),
     }
     return reading, classes
 
@@ -176,7 +178,7 @@ def _known_set(cfg, split: str, name: str) -> VideoSet:
         _check_classes(cfg, found.class_names, f"{name} {found.edition}")
     _need_a_video(records)
     unlabelled = records.labels < 0
-    if split != "test" and unlabelled.any():
+    if split != "test" and unlabelled.any() and not learns_without_labels(cfg):
         raise ListError(f"{records.where(int(unlabelled.argmax()))}: label -1 (unlabelled): only test videos may be so")
     return VideoSet(records, found.class_names)
 

@@ -233,6 +233,7 @@ def read_list_and_faults(
     multi_label: bool = False,
     mend: Callable[[str], str] | None = None,
     bare: bool = False,
+    label_free: bool = False,
 ) -> tuple[RecordList, dict[int, str]]:
     """The records of a list file, and what is wrong with the lines that give none: line number -> fault and line.
 
@@ -245,6 +246,7 @@ def read_list_and_faults(
         classes: gives the numbers of labels that are not 0, 1, ... or are names.
         num_classes: labels are 0 .. num_classes - 1; None = any from 0.
         unlabelled: allow the label -1.
+        label_free: no label is wrong: one that is not understood counts as -1.
 
     Raises:
         ListError: the file cannot be read, or has no rows.
@@ -259,7 +261,7 @@ def read_list_and_faults(
     for number, row in found.rows.items():
         try:
             check_name(row.path)
-            labels[number] = _classes_of(row, classes, num_classes, unlabelled=unlabelled)
+            labels[number] = _classes_of(row, classes, num_classes, unlabelled=unlabelled, label_free=label_free)
         except ValueError as error:
             found.faults[number] = f"{error}{from_1}"
     places: dict[str, Any] = {"prefix": prefix, "root_replace": root_replace}
@@ -318,13 +320,18 @@ def _refuse_labels_apart(source: str, found: ListRows) -> None:
 
 
 def _classes_of(
-    row: Row, classes: ClassTable | None, num_classes: int | None, *, unlabelled: bool
+    row: Row, classes: ClassTable | None, num_classes: int | None, *, unlabelled: bool, label_free: bool
 ) -> int | tuple[int, ...]:
-    """The class of a row, or its several, each once.
+    """The class of a row, or its several, each once; with ``label_free`` -1 where that fails.
 
     Raises:
         ValueError: a label is not known or out of range.
     """
+    if label_free:
+        try:
+            return _classes_of(row, classes, num_classes, unlabelled=True, label_free=False)
+        except ValueError:
+            return UNLABELLED
     labels = tuple(dict.fromkeys(class_of(label, classes) for label in each_label(row.label)))
     if len(labels) > 1 and UNLABELLED in labels:
         raise ValueError("label -1 (unlabelled) stands alone")
