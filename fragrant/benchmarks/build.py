@@ -20,6 +20,8 @@ from fragrant.data.build import frame_opener, hand_over
 from fragrant.data.clips import ClipDataset
 from fragrant.data.lists.errors import ListError
 from fragrant.data.lists.records import VideoRecord
+from fragrant.errors import UserError
+from fragrant.models import Backbone, build_model
 from fragrant.objectives import build_objective
 from fragrant.optim import build_optimizer
 from fragrant.runtime.build import (
@@ -171,20 +173,42 @@ def shards_benchmark(cfg: CfgNode, *, rounds: int, list_files: int) -> str:
         return f"{note}\n{benchmark_shards(records, shards, rounds=rounds, open_frames=frame_opener(cfg))}"
 
 
-def build_objective_settings(cfg: CfgNode, device: torch.device) -> list[Setting]:
-    """Builds the settings to compare: the config's model trained plainly, with Mixup and with SV-Mix, everything else
-    alike."""
-    ways: dict[str, dict[str, object]] = {
-        "plain": {"MIXUP.ENABLE": False},
-        "mixup": {"MIXUP.ENABLE": True, "MIXUP.TYPE": "mixup"},
-        "svmix": {"MIXUP.ENABLE": True, "MIXUP.TYPE": "svmix"},
+MASK_RATIOS = (0.5, 0.75, 0.9)
+
+
+def objective_ways(cfg: CfgNode, model: Backbone) -> dict[str, dict[str, object]]:
+    """Settings of the objectives to compare, by name: plain first; masked reconstruction where this model can be
+    masked and its tubes fit, with the config's own decoder."""
+    plain: dict[str, object] = {"TRAIN.OBJECTIVE": "", "MIXUP.ENABLE": False, "TRAIN.EMA.ENABLE": False}
+    free = plain | {"TEST.ENABLE": False}
+    contrast = free | {"TRAIN.OBJECTIVE": "contrastive", "AUG.NUM_SAMPLE": max(cfg.AUG.NUM_SAMPLE, 2)}
+    ways = {
+        "plain": plain,
+        "mixup": plain | {"MIXUP.ENABLE": True, "MIXUP.TYPE": "mixup"},
+        "contrastive": contrast,
     }
+    try:
+        build_objective(changed(cfg, free | {"TRAIN.OBJECTIVE": "masked"}), model)
+    except UserError:
+        ratios: Sequence[float] = ()
+    else:
+        ratios = MASK_RATIOS
+    for ratio in ratios:
+        ways[f"masked {ratio:g}"] = free | {"TRAIN.OBJECTIVE": "masked", "PRETRAIN.MASK_RATIO": ratio}
+    return ways | {"svmix": plain | {"MIXUP.ENABLE": True, "MIXUP.TYPE": "svmix"}}
+
+
+def build_objective_settings(cfg: CfgNode, device: torch.device) -> list[Setting]:
+    """Builds the settings to compare: the config's model trained plainly, with Mixup, with SV-Mix and without labels,
+    everything else alike; all steps take the same number of clips."""
+    with torch.random.fork_rng():
+        ways = objective_ways(cfg, build_model(cfg))
     precision = pick_precision(cfg.TRAIN.PRECISION, device, key="TRAIN.PRECISION")
     settings = []
     for name, changes in ways.items():
         its_cfg = changed(cfg, changes)
         torch.manual_seed(cfg.RNG_SEED)
-        model = model_on_device(cfg, device, channels_last=cfg.TRAIN.CHANNELS_LAST, compiled=cfg.TRAIN.COMPILE)
+        model = model_on_device(its_cfg, device, channels_last=cfg.TRAIN.CHANNELS_LAST, compiled=cfg.TRAIN.COMPILE)
         objective = build_objective(its_cfg, model).to(device)
         prepare = build_preparation(cfg, device, channels_last=cfg.TRAIN.CHANNELS_LAST)
         settings.append(Setting(name, objective, build_optimizer(its_cfg, objective), precision, prepare))

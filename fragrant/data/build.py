@@ -237,7 +237,8 @@ def build_records(cfg, split: str) -> VideoSet:
     if split == "test" or not cfg.DATA.HOLD_OUT:
         return DATASETS.get(name.lower())(cfg, split)
     records, class_names = DATASETS.get(name.lower())(cfg, "train")
-    train, val = hold_out(records.labels.tolist(), cfg.DATA.HOLD_OUT, seed=cfg.RNG_SEED)
+    labels = [0] * len(records) if learns_without_labels(cfg) else records.labels.tolist()
+    train, val = hold_out(labels, cfg.DATA.HOLD_OUT, seed=cfg.RNG_SEED)
     if not val:
         raise ListError(f"DATA.HOLD_OUT {cfg.DATA.HOLD_OUT} holds out no video: no class of {records!r} has two")
     return VideoSet(records.pick(train if split == "train" else val), class_names)

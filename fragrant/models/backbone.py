@@ -32,13 +32,11 @@ class Masking(NamedTuple):
         hides: rows and columns of pixels of the smallest square that it can hide by itself.
         sees: frames, rows and columns of pixels behind one place of its feature map.
         token_width: width of the learned vector that stands for what is hidden.
-        where: what that vector takes the place of, for the documentation.
     """
 
     hides: int
     sees: tuple[int, int, int]
     token_width: int
-    where: str
 
 
 class Backbone(nn.Module):

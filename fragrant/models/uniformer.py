@@ -170,9 +170,7 @@ class UniFormer(Backbone):
     @property
     def masking(self) -> Masking:
         frames, rows, columns = self.patch_embed1.proj.stride
-        return Masking(
-            rows, (frames, 8 * rows, 8 * columns), self.patch_embed1.proj.out_channels, "patch_embed1's output"
-        )
+        return Masking(rows, (frames, 8 * rows, 8 * columns), self.patch_embed1.proj.out_channels)
 
     def forward_masked(self, clips: Tensor, mask: TubeMask, token: Tensor) -> Tensor:
         """Feature map of clips of which tubes are hidden, see ``Backbone``.

@@ -115,9 +115,7 @@ class VideoSwin(Backbone):
         frames, rows, columns = self.patch_size
         if rows != columns:
             raise ModelError(f"SWIN.PATCH_SIZE {list(self.patch_size)}: tubes are hidden in patches as high as wide")
-        return Masking(
-            rows, (frames, 8 * rows, 8 * columns), self.patch_embed.proj.out_channels, "patch_embed's output"
-        )
+        return Masking(rows, (frames, 8 * rows, 8 * columns), self.patch_embed.proj.out_channels)
 
     def forward_masked(self, clips: Tensor, mask: TubeMask, token: Tensor) -> Tensor:
         """Feature map of clips of which tubes are hidden, see ``Backbone``: the token takes the place of hidden patches

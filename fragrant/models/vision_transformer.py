@@ -137,15 +137,13 @@ class VisionTransformer(Backbone):
         """Logits from a feature map: (N, D, T', H', W') -> (N, K)"""
         return self.head(self.dropout(features.mean(dim=(2, 3, 4))))
 
-    # ------------------------------------------------------------------------------------------------------ pre-training
+    # ----------------------------------------------------------------------------------------------------- pre-training
     @property
     def masking(self) -> Masking:
         frames, rows, columns = self.patch_size
         if rows != columns:
             raise ModelError(f"VIT.PATCH_SIZE {list(self.patch_size)}: tubes are hidden in patches as high as wide")
-        where = "the encoder's output: it sees visible tokens only"
-        where = "the encoder's output: it sees visible tokens only"
-        return Masking(rows, (frames, rows, columns), self.num_features, where)
+        return Masking(rows, (frames, rows, columns), self.num_features)
 
     def forward_masked(self, clips: Tensor, mask: TubeMask, token: Tensor) -> Tensor:
         """Feature map of clips of which tubes are hidden, see ``Backbone``.

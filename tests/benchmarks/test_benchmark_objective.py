@@ -7,14 +7,18 @@ import torch
 from tiny import TINY, run_here
 
 from fragrant.benchmarks import objective as bench
-from fragrant.benchmarks.build import benchmark_batch, build_objective_settings
+from fragrant.benchmarks.build import benchmark_batch, build_objective_settings, objective_ways
 from fragrant.benchmarks.timing import Measured
-from fragrant.config import load_cfg
+from fragrant.config import changed, load_cfg
+from fragrant.models import build_model
 
-STEPS = ["plain", "mixup", "svmix"]
+STEPS = ["plain", "mixup", "contrastive", "masked 0.5", "masked 0.75", "masked 0.9", "svmix"]
 PARTS = ["student, forward and backward", "teacher's feature map", "teacher's judgement, backward to the clips"]
 PARTS += ["mixer in space", "moving average"]
 CPU = torch.device("cpu")
+
+
+CFG = load_cfg(None, [*TINY, "PRETRAIN.TUBE_SIZE", "8", "PRETRAIN.DECODER_WIDTH", "16"])
 
 
 def table(text: str) -> dict[str, list[str]]:
@@ -24,11 +28,12 @@ def table(text: str) -> dict[str, list[str]]:
 
 @pytest.fixture
 def settings() -> list:
-    return build_objective_settings(load_cfg(None, TINY), CPU)
+    return build_objective_settings(CFG, CPU)
 
 
 def test_rows():
-    done = run_here(*TINY, tool="benchmark", arguments=("objective", "--rounds", "1", "--batch-size", "2"))
+    tubes = ("PRETRAIN.TUBE_SIZE", "8", "PRETRAIN.DECODER_WIDTH", "16")
+    done = run_here(*TINY, *tubes, tool="benchmark", arguments=("objective", "--rounds", "1", "--batch-size", "2"))
     assert done.returncode == 0, done.stderr
     machine, what, *lines = done.stdout.splitlines()
     assert machine.startswith("CPU, 1 threads; torch") and what.startswith(
@@ -40,6 +45,13 @@ def test_rows():
         seconds, ratio, *_ = rows[name]
         assert float(seconds) >= 0 and float(ratio.removesuffix("x")) > 0, name
     assert rows["plain"][1] == rows[PARTS[0]][1] == "1.00x"
+
+
+def test_a_network_that_cannot_be_masked_has_no_such_rows():
+    """Nor has one whose tubes do not fit."""
+    for changes in ({"MODEL.MODEL_NAME": "H2CN", "DATA.NUM_FRAMES": 5}, {"PRETRAIN.TUBE_SIZE": 32}):
+        cfg = changed(CFG, changes)
+        assert list(objective_ways(cfg, build_model(cfg))) == ["plain", "mixup", "contrastive", "svmix"]
 
 
 def test_every_row_has_its_own_numbers_beside_the_first(settings, monkeypatch):
@@ -59,7 +71,8 @@ def test_every_row_has_its_own_numbers_beside_the_first(settings, monkeypatch):
             assert rows[name] == [f"{0.5 * k:.3f}", f"{k}.00x", str(k), f"{k}.00x"]
     for setting, old in zip(settings, before, strict=True):  # a step is a step of the optimiser too
         now = setting.objective.state_dict()
-        assert any(not torch.equal(now[name], value) for name, value in old.items() if name.endswith("head.weight")), (
+        last = ("head.weight", "paint.weight", "projector.2.weight")
+        assert any(not torch.equal(now[name], value) for name, value in old.items() if name.endswith(last)), (
             setting.name
         )
 

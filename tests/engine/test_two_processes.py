@@ -28,6 +28,10 @@ ADAM = [
 # The gate alone, by its expected loss, without what a batch's composition decides.
 GATE = "MODEL.MODEL_NAME DGAM DGAM.BACKBONE Uniformer DGAM.SELECT expected DGAM.FREEZE [backbone,heads]".split()
 
+# Pre-training without labels; its validation must not depend on the ranks either.
+MASKED = "TRAIN.OBJECTIVE masked TEST.ENABLE False PRETRAIN.TUBE_SIZE 8 PRETRAIN.DECODER_WIDTH 16".split()
+CONTRAST = "TRAIN.OBJECTIVE contrastive TEST.ENABLE False AUG.NUM_SAMPLE 2 PRETRAIN.PROJECTOR_WIDTH 16".split()
+
 
 @contextlib.contextmanager
 def signal_on_rank_1(rank: int):
@@ -73,6 +77,8 @@ SCENARIOS = {
     "averaged": Scenario([*EQUAL, *"TRAIN.EMA.ENABLE True TRAIN.EMA.DECAY 0.5 TEST.ENABLE False".split()]),
     "mixed": Scenario([*EQUAL, *"MIXUP.ENABLE True MIXUP.TYPE svmix TEST.ENABLE False".split()]),
     "gate": Scenario([*EQUAL, *GATE, "TEST.ENABLE", "False"]),
+    "masked": Scenario([*EQUAL, *MASKED]),
+    "contrast": Scenario([*EQUAL, *CONTRAST]),
 }
 
 
@@ -92,7 +98,7 @@ def pair(tmp_path_factory):
 def alone(pair):
     """The same with one process."""
     folder, _ = pair
-    for name in ("equal", "accumulated", "adam", "averaged"):
+    for name in ("equal", "accumulated", "adam", "averaged", "masked", "contrast"):
         out = folder / f"alone_{name}"
         done = run_here(
             *TINY, *SCENARIOS[name].pairs, "DATA.PATH_TO_DATA_DIR", str(folder / "demo"), "OUTPUT_DIR", str(out)
@@ -127,6 +133,22 @@ def test_an_average_of_the_weights_is_that_of_one_process(pair, alone):
     assert [rank.returncode for rank in done["averaged"]] == [0, 0], done["averaged"][0].stderr
     assert largest_difference(folder / "averaged", folder / "alone_averaged", "objective_state") < 1e-6
     assert any(name.startswith("averaged.") for name in weights(folder / "averaged", "objective_state"))
+
+
+@pytest.mark.parametrize("name, part", [("masked", "decoder."), ("contrast", "projector.")])
+def test_pre_training_is_that_of_one_process(pair, alone, name, part):
+    """The same batch gives the same masks, and the same clips to tell apart, on any number of ranks."""
+    folder, done = pair
+    assert [rank.returncode for rank in done[name]] == [0, 0], [rank.stderr for rank in done[name]]
+    assert any(key.startswith(part) for key in weights(folder / name, "objective_state"))
+    for state in ("model_state", "objective_state"):
+        assert largest_difference(folder / name, folder / f"alone_{name}", state) < 1e-5
+    losses = [re.findall(r'"loss": (\d+\.\d+)', line) for run in (name, f"alone_{name}") for line in val(folder / run)]
+    assert len(losses) == 4 and losses[:2] == losses[2:]
+
+
+def val(out) -> list[str]:
+    return records(out, "val_epoch")
 
 
 @pytest.mark.parametrize(

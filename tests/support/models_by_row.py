@@ -11,6 +11,7 @@ from fragrant.models.torchvision_video import S3D, MViTv2, R2Plus1D
 from fragrant.models.tsm import TSM
 from fragrant.models.uniformer import UniFormer
 from fragrant.models.video_swin import Size, VideoSwin
+from fragrant.models.vision_transformer import VisionTransformer
 
 CLASSES = 5
 # of UniFormer
@@ -41,6 +42,19 @@ MODELS_BY_ROW = {  # test id -> a tiny model from plain arguments; the part befo
     ),
     "VideoSwin": lambda: VideoSwin(
         num_classes=CLASSES, size=TINY_SWIN, window_size=(2, 3, 3), drop_path_rate=0.0, dropout_rate=0.0
+    ),
+    "VisionTransformer": lambda: VisionTransformer(
+        num_classes=CLASSES, embed_dim=24, depth=2, num_heads=2, drop_path_rate=0.0
+    ),
+    "VisionTransformer:learned": lambda: VisionTransformer(
+        num_classes=CLASSES,
+        patch_size=(2, 8, 8),
+        embed_dim=24,
+        depth=2,
+        num_heads=2,
+        drop_path_rate=0.0,
+        position="learned",
+        grid=(2, 8, 8),
     ),
     "TSM": lambda: TSM(num_classes=CLASSES, blocks=(1, 1, 1, 2), width=8, dropout_rate=0.0),
     "H2CN": lambda: H2CN(num_classes=CLASSES, blocks=(1, 1, 1, 1), width=16, dropout_rate=0.0),
