@@ -10,12 +10,11 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-import av
 import numpy as np
 from tqdm import tqdm
 
 from fragrant.errors import UserError
-from fragrant.files import made_whole, written_whole
+from fragrant.synthetic.encoding import FPS, encode, write_whole
 from fragrant.synthetic.figure import ACTIONS
 from fragrant.synthetic.scene import darken, draw_clip
 from fragrant.workers import usable_cores, worker_pool
@@ -26,7 +25,6 @@ except ImportError:  # Windows: two starts at once then write the same bytes twi
     fcntl = None  # type: ignore[assignment]  # a module elsewhere
 
 SPLITS = ("train", "val", "test")
-FPS = 30
 DARKEST, BRIGHTEST = 0.03, 0.13  # mean luma asked for, of 1; noise and encoding move it a little
 FEW = 24  # so many videos are made before a pool of processes has paid for itself
 MARKER = "demo_set.json"  # written last: the set is whole
@@ -49,25 +47,6 @@ class Clip(NamedTuple):
     @property
     def path(self) -> str:
         return f"videos/{self.split}/{self.action}_{self.number:03d}.mp4"
-
-
-def write_whole(path: Path, data: bytes) -> None:
-    """Writes a file so that nobody ever sees a part of it."""
-    with written_whole(path, own_name=str(os.getpid()), durable=False) as file:
-        file.write(data)
-
-
-def encode(path: Path, clip: np.ndarray) -> None:
-    """Writes ``clip`` (T, H, W, 3) uint8 RGB as an H.264 file; the same frames give the same bytes."""
-    # The bytes follow from the pictures alone: they change with the number of threads, and MB-tree (x264 core 165)
-    # reads memory that it never wrote, so that now and then a file came out different.
-    options = {"preset": "veryfast", "crf": "24", "g": "16", "threads": "1", "mbtree": "0"}
-    with made_whole(path, own_name=str(os.getpid())) as part, av.open(str(part), "w") as container:
-        stream = container.add_stream("libx264", rate=FPS, options=options)
-        stream.height, stream.width, stream.pix_fmt = clip.shape[1], clip.shape[2], "yuv420p"
-        for picture in clip:
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
-        container.mux(stream.encode())
 
 
 def make_video(clip: Clip, folder: Path, settings: dict) -> None:

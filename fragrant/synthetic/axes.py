@@ -1,0 +1,51 @@
+"""The axes on which drawn clips differ, each a named range; a recipe file may narrow or widen any of them."""
+
+from dataclasses import dataclass
+
+Range = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Axes:
+    """Ranges are uniform between their ends, those that say "log" evenly in the logarithm; chances are 0 .. 1."""
+
+    # framing
+    figure: Range = (0.16, 2.1)  # log; height of a standing figure, in picture heights
+    close_up: float = 0.45  # chance that it is 0.85 or more
+    lens: Range = (42.0, 75.0)  # degrees of the picture's width
+    camera_height: Range = (0.45, 1.1)  # body heights
+    off_centre: float = 0.14  # spread of the figure's place, in picture widths
+    still_camera: float = 0.45  # chance
+    shake: Range = (0.0005, 0.012)  # log; radians
+    lag: Range = (0.02, 0.6)  # seconds that a following camera is late
+    drift: float = 0.02  # spread of slow pans, radians per second
+    # places
+    rooms: float = 0.35  # weights
+    yards: float = 0.25
+    paths: float = 0.2
+    streets: float = 0.2
+    sideways: float = 0.5  # chance of a heading across the picture; else along the place, or any
+    passers_by: float = 0.12  # chance of a second person
+    # the camera's sensor
+    luma: Range = (0.025, 0.14)  # log; mean of the picture, of 1
+    gamma: Range = (1.7, 2.6)
+    black: Range = (0.0, 0.02)  # raised black level
+    cast: float = 0.06  # spread of the colour cast
+    photon_noise: Range = (0.0005, 0.012)  # log; of light 1
+    read_noise: Range = (0.0003, 0.004)  # log
+    denoise: Range = (0.3, 1.6)  # pixels; how smooth the noise and the picture are
+    hot_pixels: float = 0.1  # chance
+    banding: float = 0.1  # chance
+    rolling_gain: float = 0.5  # chance that the exposure follows the picture
+    vignette: Range = (0.0, 0.5)
+    motion_blur: float = 0.25  # chance
+    noise_reduction: float = 0.5  # chance of smoothing over time
+    crf: Range = (18.0, 33.0)  # quality of H.264, higher is worse
+
+
+def pick(rng, ends: Range, log: bool = False) -> float:
+    import numpy as np
+
+    if log:
+        return float(np.exp(rng.uniform(np.log(ends[0]), np.log(ends[1]))))
+    return float(rng.uniform(*ends))
