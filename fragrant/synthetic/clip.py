@@ -52,7 +52,8 @@ def draw_setting(rng: np.random.Generator, axes: Axes, size: tuple[int, int]) ->
     focal = width / np.radians(pick(rng, axes.lens))
     weights = np.array([axes.rooms, axes.yards, axes.paths, axes.streets])
     place = str(rng.choice(KINDS, p=weights / weights.sum()))
-    turn = rng.normal(0, 0.35)
+    far = focal / (figure * height)
+    turn = rng.normal(0, 0.35) if place != "path" else rng.uniform(-1, 1) * np.arcsin(min(0.8, 0.7 / far))
     axis = np.array([np.sin(turn), np.cos(turn)])
     along = np.arctan2(axis[1], axis[0]) + np.pi * rng.integers(2) + rng.normal(0, 0.08)
     across = np.pi * rng.integers(2) + rng.normal(0, 0.3)
@@ -65,12 +66,12 @@ def draw_setting(rng: np.random.Generator, axes: Axes, size: tuple[int, int]) ->
     whole = figure < 0.85
     aim = Aim(
         *follow, pick(rng, axes.lag), float(np.clip(rng.normal(0, axes.off_centre), -0.35, 0.35)),
-        float(rng.normal(0.02, 0.08 if whole else 0.1)), pick(rng, axes.shake, log=True), drift,
+        float(rng.normal(0.01, 0.08 if whole else 0.03)), pick(rng, axes.shake, log=True), drift,
     )
     return Setting(
         style=draw_style(rng), person=draw_person(rng), camera=Camera(focal, pick(rng, axes.camera_height)), aim=aim,
-        height=rng.uniform(0.4, 0.55) if whole else rng.uniform(0.5, 0.85), moment=float(rng.uniform()),
-        distance=focal / (figure * height), place=place, axis=axis, heading=heading,
+        height=rng.uniform(0.4, 0.55) if whole else 1.02 - (0.5 - rng.uniform(-0.1, 0.3)) / figure, moment=float(rng.uniform()),
+        distance=far, place=place, axis=axis, heading=heading,
         blur=2 if rng.random() < axes.motion_blur else 1,
     )
 
@@ -102,23 +103,39 @@ def target_of(setting: Setting, body: Skeleton) -> np.ndarray:
 
 def kept_in_view(setting: Setting, body: Skeleton, size: tuple[int, int], rng, fps: float) -> np.ndarray:
     """Where the camera looks (T, 2): as drawn, or after a figure that it would lose."""
-    for aim in (setting.aim, setting.aim._replace(pan=0.9, lag=min(setting.aim.lag, 0.25))):
+    for aim in (setting.aim, setting.aim._replace(pan=0.9, tilt=0.8, lag=min(setting.aim.lag, 0.25))):
         held = setting._replace(aim=aim)
         looks = view_of(setting.camera, aim, target_of(held, body), size, rng, fps)
-        away = np.abs(setting.camera.project(body.at["chest"])[:, 0] - looks[:, 0])
-        if np.mean(away < 0.48 * size[0]) > 0.7:
+        away = np.abs(setting.camera.project(body.at["chest"])[:, :2] - looks) / size
+        if np.mean((away < 0.48).all(1)) > 0.75:
             break
     return looks
 
 
-def build_view(setting: Setting, rng, corner: np.ndarray, size: tuple[int, int], body: Skeleton) -> tuple:
-    """The place as the camera's panorama, and its lights."""
+def seen_share(view: Panorama, body: Skeleton) -> float:
+    """How much of the figure nothing stands before; what is outside of the pictures does not count."""
+    hidden, total = 0, 1e-6
+    for joint in ("head", "chest", "pelvis", "left knee", "right knee"):
+        column, row, away = view.camera.project(body.at[joint]).T
+        c, r = (column - view.left).astype(int), (row - view.top).astype(int)
+        inside = (c >= 0) & (r >= 0) & (c < view.rho.shape[1]) & (r < view.rho.shape[0])
+        hidden += (view.rho[r[inside], c[inside]] < away[inside]).sum()
+        total += inside.sum()
+    return 1 - hidden / total
+
+
+def build_view(setting: Setting, seeds, corner: np.ndarray, size: tuple[int, int], body: Skeleton) -> tuple:
+    """The place as the camera's panorama, and its lights; drawn anew while most of the figure is hidden."""
     left, top = np.floor(corner.min(0)).astype(int) - 1
     right, bottom = np.ceil(corner.max(0)).astype(int) + np.array(size) + 2
-    view = Panorama(setting.camera, left, top, right - left, bottom - top)
     way = np.array([np.cos(setting.heading), np.sin(setting.heading)])
-    middle = np.array([0.0, setting.distance])
-    lights = draw_place(view, rng, setting.place, Ground(middle, way, 0.35, setting.camera.height), setting.axis)
+    ground = Ground(np.array([0.0, setting.distance]), way, 0.35, setting.camera.height)
+    for attempt in range(4):
+        view = Panorama(setting.camera, left, top, right - left, bottom - top)
+        kind = setting.place if attempt < 2 else "room"
+        lights = draw_place(view, np.random.default_rng([*seeds, 2, attempt]), kind, ground, setting.axis)
+        if seen_share(view, body) > 0.75:
+            break
     return view, lights
 
 
@@ -135,7 +152,7 @@ def put_seat(view: Panorama, rng, motion: Motion, body: Skeleton) -> None:
 
 def actor(person: Person, body: Skeleton, camera: Camera, lights: Lights) -> Actor:
     light, color = lights.on_person(body.at["pelvis"] * [1, 0, 1])
-    return Actor(body, parts_of(person, body, camera), light, color)
+    return Actor(body, parts_of(person, body, camera, light), light, color)
 
 
 def passer_by(rng: np.random.Generator, setting: Setting, time: np.ndarray, lights: Lights) -> Actor:
@@ -213,7 +230,7 @@ def draw_clip(
     rng = np.random.default_rng([*seeds, 1])
     setting = draw_setting(rng, axes, size)
     crf, passing = int(round(pick(rng, axes.crf))), rng.random() < axes.passers_by
-    place_rng, people_rng, sensor_rng, shake_rng = (np.random.default_rng([*seeds, k]) for k in (2, 3, 4, 5))
+    people_rng, sensor_rng, shake_rng = (np.random.default_rng([*seeds, k]) for k in (3, 4, 5))
     own = np.random.default_rng([*seeds, 6, *action.encode()])
     blur = setting.blur
     time = np.arange(frames * blur) / (fps * blur)
@@ -224,7 +241,7 @@ def draw_clip(
     looks[:, 0] = np.clip(looks[:, 0], -widest, widest)
     looks[:, 1] = np.clip(looks[:, 1], -1.2 * size[1], 1.2 * size[1])
     corner = looks - np.array(size) / 2
-    view, lights = build_view(setting, place_rng, corner, size, body)
+    view, lights = build_view(setting, seeds, corner, size, body)
     put_seat(view, own, motion, body)
     people = [actor(setting.person, body, setting.camera, lights)]
     if passing:

@@ -46,10 +46,10 @@ class Lights(NamedTuple):
             strength = lamp.power / (0.25 + square)
             unit = way / np.sqrt(square)[:, None]
             color += strength[:, None] * lamp.color
-            shape[:, 0] += 0.45 * strength
-            shape[:, 1] += 0.7 * strength * (unit * right).sum(-1)
-            shape[:, 2] -= 0.7 * strength * unit[:, 1]
-            shape[:, 3] += 0.7 * strength * (unit * front).sum(-1)
+            shape[:, 0] += 0.6 * strength
+            shape[:, 1] += 0.5 * strength * (unit * right).sum(-1)
+            shape[:, 2] -= 0.5 * strength * unit[:, 1]
+            shape[:, 3] += 0.5 * strength * (unit * front).sum(-1)
         level = color.mean(-1, keepdims=True)
         return shape.astype(np.float32), (color / np.maximum(level, 1e-6)).astype(np.float32)
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from fragrant.synthetic.camera import Camera
-from fragrant.synthetic.raster import paint_ellipsoid, paint_limb
+from fragrant.synthetic.raster import paint_ellipsoid, paint_limb, prepared
 from fragrant.synthetic.skeleton import SIDES, Bones, Skeleton
 
 
@@ -22,6 +22,7 @@ class Person(NamedTuple):
     open_jacket: bool
     print: float  # half width of a print on the chest, 0 is none
     bag: bool
+    hem: float  # how far the shirt hangs over the hips, 0 is tucked in
 
 
 class Part(NamedTuple):
@@ -31,7 +32,7 @@ class Part(NamedTuple):
     end: np.ndarray
     radii: tuple[float, float]  # in body heights
     color: object
-    axes: np.ndarray | None = None  # (T, 3, 3) of an ellipsoid, in body heights, as (right, down, front)
+    shape: np.ndarray | None = None  # (T, 14) of an ellipsoid, as raster.py prepares it
     near: float = 0.0  # painted as if so much nearer
 
 
@@ -45,10 +46,10 @@ def cloth(rng: np.random.Generator, dark: float) -> np.ndarray:
     """Colour of a garment: black or dark with the chance ``dark``, else white, grey or coloured."""
     kind = rng.random()
     if kind < dark:
-        return tint(rng, rng.uniform(0.015, 0.07), 0.35)
-    if kind < dark + 0.45 * (1 - dark):
+        return tint(rng, rng.uniform(0.012, 0.06), 0.25)
+    if kind < dark + 0.4 * (1 - dark):
         return tint(rng, rng.uniform(0.4, 0.8), 0.1)
-    return tint(rng, rng.uniform(0.08, 0.35), 0.6)
+    return tint(rng, rng.uniform(0.08, 0.35), rng.choice([0.15, 0.5]))
 
 
 def draw_person(rng: np.random.Generator) -> Person:
@@ -70,7 +71,7 @@ def draw_person(rng: np.random.Generator) -> Person:
     return Person(
         bones=bones,
         scale=float(rng.uniform(0.9, 1.1)),
-        girth=float(rng.uniform(0.85, 1.25)),
+        girth=float(rng.uniform(0.85, 1.2)),
         colors=colors,
         sleeves=str(rng.choice(["long", "short"])),
         legs=legs,
@@ -78,6 +79,7 @@ def draw_person(rng: np.random.Generator) -> Person:
         open_jacket=bool(rng.random() < 0.2),
         print=float(rng.uniform(0.1, 0.35) if rng.random() < 0.35 else 0),
         bag=bool(rng.random() < 0.06),
+        hem=float(rng.uniform(0.01, 0.06)) if rng.random() < 0.75 else 0.0,
     )
 
 
@@ -120,11 +122,14 @@ def _ellipsoids(person: Person, body: Skeleton) -> list[tuple]:
     low = c["shirt"] if person.open_jacket else c["trousers"]
     belly = 0.072 * (1 + 1.6 * max(g - 1, 0))
     parts = [
-        (at["pelvis"], "pelvis", (0.085 * g, 0.095, 0.1 * g), low, 0.0),
-        (at["waist"], "pelvis", (belly * g, 0.12, 0.093 * g), c["shirt"], 0.0),
-        (at["chest"], "chest", (0.08 * g, 0.145, 0.128 * g), chest_paint(person), 0.0),
+        (at["pelvis"], "pelvis", (0.078 * g, 0.1, 0.097 * g), low, 0.0),
+        (at["waist"], "pelvis", (belly * g, 0.15, 0.093 * g), c["shirt"], 0.005),
+        (at["chest"], "chest", (0.076 * g, 0.17, 0.122 * g), chest_paint(person), 0.01),
         (at["head"], "head", (0.059, 0.072, 0.05), head_paint(person), 0.04),
     ]
+    if person.hem:  # a shirt that hangs over the hips
+        down = np.einsum("tij,j->ti", turned["pelvis"], np.array([0, 0.045 - person.hem, 0]) * person.scale)
+        parts.append((at["pelvis"] + down, "pelvis", (0.09 * g, 0.1, 0.108 * g), c["shirt"], 0.012))
     if person.long_hair:
         back = np.einsum("tij,j->ti", turned["head"], np.array([-0.04, -0.07, 0]) * person.scale)
         parts.append((at["head"] + back, "head", (0.032, 0.13, 0.058), c["hair"], 0.0))
@@ -138,8 +143,8 @@ def _sticks(person: Person) -> list[tuple]:
     """(from, to, share of the way to start at, and to end at, radii, colour)."""
     g, shirt, skin, legs = person.girth, "shirt", "skin", "trousers"
     sticks = [
-        ("left shoulder", "right shoulder", 0, 1, 0.05 * g, 0.05 * g, shirt),
-        ("left hip", "right hip", 0, 1, 0.078 * g, 0.078 * g, legs),
+        ("left shoulder", "right shoulder", 0, 1, 0.044 * g, 0.044 * g, shirt),
+        ("left hip", "right hip", 0, 1, 0.074 * g, 0.074 * g, legs),
         ("neck", "head", 0, 0.6, 0.034, 0.034, skin),
     ]
     bare = {"trousers": 1.0, "shorts": 0.85, "skirt": 0.3}[person.legs]
@@ -147,20 +152,21 @@ def _sticks(person: Person) -> list[tuple]:
         hip, knee, ankle, toe = (f"{side} {name}" for name in ("hip", "knee", "ankle", "toe"))
         shoulder, elbow, hand = (f"{side} {name}" for name in ("shoulder", "elbow", "hand"))
         sticks += [
-            (hip, knee, 0, bare, 0.07 * g, 0.052 * g, legs),
+            (hip, shoulder, 0.1, 0.97, 0.06 * g, 0.046 * g, shirt),
+            (hip, knee, 0, bare, 0.068 * g, 0.05 * g, legs),
             (hip, knee, bare, 1, 0.05 * g, 0.042 * g, skin),
             (knee, ankle, 0, 1, 0.045 * g, 0.028 * g, legs if bare == 1 else skin),
             (ankle, toe, 0, 1, 0.034, 0.026, "shoes"),
-            (shoulder, elbow, 0, 1 if person.sleeves == "long" else 0.6, 0.044 * g, 0.036 * g, shirt),
-            (shoulder, elbow, 0.6, 1, 0.034 * g, 0.03 * g, shirt if person.sleeves == "long" else skin),
+            (shoulder, elbow, 0, 1 if person.sleeves == "long" else 0.6, 0.04 * g, 0.033 * g, shirt),
+            (shoulder, elbow, 0.6, 1, 0.032 * g, 0.028 * g, shirt if person.sleeves == "long" else skin),
             (elbow, hand, 0, 0.9, 0.031 * g, 0.023 * g, shirt if person.sleeves == "long" else skin),
             (elbow, hand, 0.92, 1.2, 0.025, 0.02, skin),
         ]
     return [stick for stick in sticks if stick[2] < stick[3]]
 
 
-def parts_of(person: Person, body: Skeleton, camera: Camera) -> list[Part]:
-    """All parts of a person over time, as the camera sees them."""
+def parts_of(person: Person, body: Skeleton, camera: Camera, light: np.ndarray) -> list[Part]:
+    """All parts of a person over time, as the camera sees them in ``light`` (T, 4)."""
     at, parts = body.at, []
     centre = at["pelvis"]
     angle = np.arctan2(centre[:, 0], centre[:, 2])
@@ -170,16 +176,18 @@ def parts_of(person: Person, body: Skeleton, camera: Camera) -> list[Part]:
     for place, frame, half, color, near in _ellipsoids(person, body):
         axes = view @ body.turned[frame] * (np.array(half) * person.scale)
         seen = camera.project(place)
-        parts.append(Part(seen, seen, (0, 0), color, axes, near))
+        shape = prepared(axes * (camera.focal / seen[:, 2])[:, None, None], light)
+        parts.append(Part(seen, seen, (0, 0), color, shape, near))
     for start, end, first, last, thick, thin, color in _sticks(person):
         way = at[end] - at[start]
         ends = camera.project(at[start] + first * way), camera.project(at[start] + last * way)
-        near = 0.03 if start == "neck" else 0.02 if "shoulder" in end else 0.0
+        near = 0.03 if start == "neck" else -0.03 if "shoulder" in end else 0.0
         parts.append(Part(*ends, (thick * person.scale, thin * person.scale), person.colors[color], None, near))
     if person.legs == "skirt":
         knees = 0.5 * (at["left knee"] + at["right knee"])
-        ends = camera.project(at["pelvis"]), camera.project(at["pelvis"] + 1.05 * (knees - at["pelvis"]))
-        parts.append(Part(*ends, (0.1 * person.scale, 0.13 * person.scale), person.colors["trousers"], None, 0.06))
+        start = at["pelvis"] + 0.1 * (knees - at["pelvis"])
+        ends = camera.project(start), camera.project(at["pelvis"] + 1.05 * (knees - at["pelvis"]))
+        parts.append(Part(*ends, (0.085 * person.scale, 0.12 * person.scale), person.colors["trousers"], None, 0.06))
     return parts
 
 
@@ -194,9 +202,8 @@ def paint_person(canvas, parts: list[Part], i: int, offset: np.ndarray, focal: f
     for part in sorted(parts, key=lambda part: part.near - 0.5 * (part.start[i, 2] + part.end[i, 2])):
         (x0, y0, z0), (x1, y1, z1) = part.start[i], part.end[i]
         start = (x0 - offset[0], y0 - offset[1])
-        if part.axes is not None:
-            scale = np.array([focal / z0])
-            paint_ellipsoid(canvas, start, part.axes[i] * scale, part.color, light, z0, open_at)
+        if part.shape is not None:
+            paint_ellipsoid(canvas, start, part.shape[i], part.color, light[0], z0, open_at)
         else:
             radii = (part.radii[0] * focal / z0, part.radii[1] * focal / z1)
             end = (x1 - offset[0], y1 - offset[1])

@@ -94,7 +94,7 @@ def _clutter(view: Panorama, rng: np.random.Generator, ground: Ground, wide: flo
         if not ground.is_free(x, z, 0.35, rng.choice([0.45, 0.9])):
             continue
         axis = np.array([np.cos(angle), np.sin(angle)]) if rng.random() < 0.5 else np.array([0.0, -1.0])
-        color, metal = tint(rng, rng.uniform(0.02, 0.4), 0.4), tint(rng, rng.uniform(0.02, 0.3), 0.1)
+        color, metal = tint(rng, rng.uniform(0.02, 0.4), 0.2), tint(rng, rng.uniform(0.02, 0.3), 0.1)
         kind = rng.choice(["seat", "table", "box", "post"], p=[0.4, 0.25, 0.28, 0.07])
         if kind == "seat":
             seat(view, rng, str(rng.choice(SEATS[:4])), (x, z), axis, rng.uniform(0.2, 0.3), color, metal)
@@ -241,13 +241,13 @@ def draw_place(view: Panorama, rng: np.random.Generator, kind: str, ground: Grou
     sky = tint(rng, rng.uniform(0.0, 0.05) if rng.random() < 0.8 else rng.uniform(0.05, 0.3), 0.4)
     empty = view.rho >= 399
     view.shines[empty] = sky
-    return Lights(lamps, tint(rng, rng.uniform(0.03, 0.35), 0.2))
+    return Lights(lamps, tint(rng, np.exp(rng.uniform(np.log(0.008), np.log(0.25))), 0.2))
 
 
 def seat_for(view: Panorama, rng: np.random.Generator, middle, axis, height: float) -> None:
     """What a figure sits on; its kind follows from the height."""
     kinds = SEATS if height > 0.17 else ("block", "stool")
-    color, metal = tint(rng, rng.uniform(0.02, 0.5), 0.5), tint(rng, rng.uniform(0.02, 0.3), 0.1)
+    color, metal = tint(rng, rng.uniform(0.02, 0.4), 0.2), tint(rng, rng.uniform(0.02, 0.3), 0.1)
     seat(view, rng, str(rng.choice(kinds)), middle, axis, height, color, metal)
 
 

@@ -20,7 +20,9 @@ def _window(shape: tuple[int, ...], low_x: float, low_y: float, high_x: float, h
 
 def _blend(canvas: np.ndarray, where: Window, cover: np.ndarray, color: np.ndarray, depth: float, open_at) -> None:
     if open_at is not None:
-        cover = cover * (open_at[where[:2]] > depth)
+        hides = open_at[where[:2]] <= depth
+        if hides.any():
+            cover[hides] = 0
     part = canvas[where[:2]]
     part += cover[..., None] * (color - part)
 
@@ -62,12 +64,28 @@ def paint_limb(
     _blend(canvas, where, cover, np.maximum(shade, 0.05 * light[0])[..., None] * color, depth, open_at)
 
 
+def prepared(axes: np.ndarray, light: np.ndarray) -> np.ndarray:
+    """What painting ellipsoids needs, over time: (T, 3, 3) half axes in pixels, as ``paint_ellipsoid`` says, and light
+    (T, 4) -> (T, 14) float32."""
+    flat = axes[:, :2]
+    cov = flat @ flat.transpose(0, 2, 1) + 0.04 * np.eye(2)
+    back = flat.transpose(0, 2, 1) @ np.linalg.inv(cov)  # (T, 3, 2) picture -> unit sphere
+    facing = np.cross(flat[:, 0], flat[:, 1])
+    facing /= np.maximum(np.linalg.norm(facing, axis=1, keepdims=True), 1e-9)
+    facing *= np.where(np.einsum("ti,ti->t", facing, axes[:, 2]) < 0, -1, 1)[:, None]
+    lit = np.einsum("tji,tj->ti", axes, light[:, 1:]) / np.maximum((axes**2).sum(1), 1e-9)  # axes / length squared
+    size = np.linalg.norm(light[:, 1:], axis=1) / np.maximum(np.linalg.norm(lit, axis=1), 1e-9)
+    wide, high = np.sqrt(cov[:, 0, 0]), np.sqrt(cov[:, 1, 1])
+    rows = [back.reshape(-1, 6), facing, lit * size[:, None], wide[:, None], high[:, None]]
+    return np.concatenate(rows, 1).astype(np.float32)
+
+
 def paint_ellipsoid(
     canvas: np.ndarray,
-    centre: np.ndarray,
-    axes: np.ndarray,
-    paint: tuple,
-    light: np.ndarray,
+    centre: tuple[float, float],
+    shape: np.ndarray,
+    paint,
+    around: float,
     depth: float = 0.0,
     open_at: np.ndarray | None = None,
 ) -> None:
@@ -75,36 +93,35 @@ def paint_ellipsoid(
 
     Args:
         centre: (column, row).
-        axes: (3, 3): its half axes (columns: forward, up, left) as (right, down, front) in pixels.
+        shape: a row of ``prepared``, which was given its half axes (3, 3) (columns: forward, up, left) as (right, down,
+            front) in pixels.
         paint: a colour (3,), or a function of the place on the surface (forward, up, left), each (h, w) from -1 to 1,
             that returns colours (h, w, 3).
-        light: as in ``paint_limb``.
+        around: the light that falls on it from everywhere.
     """
-    flat = axes[:2]
-    cov = flat @ flat.T
-    cov[0, 0] += 0.04
-    cov[1, 1] += 0.04
-    wide, high = np.sqrt(cov[0, 0]), np.sqrt(cov[1, 1])
-    x0, y0 = float(centre[0]), float(centre[1])
+    fx, fy, ux, uy, sx, sy, ff, fu, fs, lf, lu, ls, wide, high = shape
+    x0, y0 = centre
     where = _window(canvas.shape, x0 - wide - 1, y0 - high - 1, x0 + wide + 1, y0 + high + 1)
     if where is None:
         return
-    back = (flat.T @ np.linalg.inv(cov)).astype(np.float32)  # picture -> unit sphere
-    facing = np.cross(flat[0], flat[1])
-    facing /= max(float(np.linalg.norm(facing)), 1e-9)
-    if facing @ axes[2] < 0:
-        facing = -facing
     x, y = where[3] - np.float32(x0), where[2] - np.float32(y0)
-    f, u, s = (back[i, 0] * x + back[i, 1] * y for i in range(3))
-    size = f * f + u * u + s * s
+    f, u, s = fx * x + fy * y, ux * x + uy * y, sx * x + sy * y
+    size = f * f
+    size += u * u
+    size += s * s
     front = np.sqrt(np.maximum(1 - size, 0))
-    cover = np.clip((1 - np.sqrt(size)) * np.float32(min(wide, high)) + np.float32(0.5), 0, 1)
-    f, u, s = f + front * np.float32(facing[0]), u + front * np.float32(facing[1]), s + front * np.float32(facing[2])
-    lit = axes.T @ light[1:] / np.maximum((axes**2).sum(0), 1e-9)  # normals are axes / length squared
-    lit *= np.linalg.norm(light[1:]) / max(float(np.linalg.norm(lit)), 1e-9)
-    shade = light[0] + f * np.float32(lit[0]) + u * np.float32(lit[1]) + s * np.float32(lit[2])
-    color = paint(f, u, s) if callable(paint) else paint
-    _blend(canvas, where, cover, np.maximum(shade, 0.05 * light[0])[..., None] * color, depth, open_at)
+    cover = np.clip((1 - np.sqrt(size)) * min(wide, high) + np.float32(0.5), 0, 1)
+    if callable(paint):
+        f += front * ff
+        u += front * fu
+        s += front * fs
+        shade = f * lf + u * lu + s * ls + np.float32(around)
+        color = paint(f, u, s)
+    else:
+        shade = (fx * lf + ux * lu + sx * ls) * x + (fy * lf + uy * lu + sy * ls) * y
+        shade = shade + front * (ff * lf + fu * lu + fs * ls) + np.float32(around)
+        color = paint
+    _blend(canvas, where, cover, np.maximum(shade, np.float32(0.05 * around))[..., None] * color, depth, open_at)
 
 
 def darken_blob(canvas: np.ndarray, centre: np.ndarray, radii: tuple[float, float], amount: float, only) -> None:

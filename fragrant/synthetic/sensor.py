@@ -9,15 +9,18 @@ LUMA = np.array(LUMA_WEIGHTS, dtype=np.float32)
 
 
 def blurred(clip: np.ndarray, sigma: float) -> np.ndarray:
-    """A clip (T, H, W, C) smoothed along rows and columns, by three taps."""
+    """A clip (T, H, W, C) smoothed, in place, along rows and columns, by three taps."""
     if sigma < 0.15:
         return clip
     side = np.float32(min(0.5 * np.exp(-0.5 / sigma**2) / (0.5 + np.exp(-0.5 / sigma**2)), 1 / 3))
     for axis in (1, 2):
-        padded = np.pad(clip, [(1, 1) if a == axis else (0, 0) for a in range(4)], mode="edge")
-        low, high = [slice(None)] * 4, [slice(None)] * 4
-        low[axis], high[axis] = slice(0, -2), slice(2, None)
-        clip = (1 - 2 * side) * clip + side * (padded[tuple(low)] + padded[tuple(high)])
+        first, last = [slice(None)] * 4, [slice(None)] * 4
+        first[axis], last[axis] = slice(0, -1), slice(1, None)
+        near, far = tuple(first), tuple(last)
+        step = clip[far] - clip[near]
+        step *= side
+        clip[near] += step
+        clip[far] -= step
     return clip
 
 
@@ -56,9 +59,9 @@ def _settle(clip: np.ndarray, strength: float) -> None:
     """Noise reduction over time, in place: small changes come late, large ones at once."""
     for i in range(1, len(clip)):
         change = clip[i] - clip[i - 1]
-        size = np.abs(change).max(-1, keepdims=True)
-        keep = np.float32(strength) * np.exp(-((size / np.float32(0.035)) ** 2))
-        clip[i] -= keep * change
+        size = change[..., 1] / np.float32(0.035)
+        change *= (np.float32(strength) * np.exp(-size * size))[..., None]
+        clip[i] -= change
 
 
 def record(rng: np.random.Generator, clip: np.ndarray, axes: Axes, fps: float) -> np.ndarray:
@@ -66,7 +69,7 @@ def record(rng: np.random.Generator, clip: np.ndarray, axes: Axes, fps: float) -
     frames, height, width, _ = clip.shape
     gamma, luma = pick(rng, axes.gamma), pick(rng, axes.luma, log=True)
     black, cast = pick(rng, axes.black), np.exp(rng.normal(0, axes.cast, 3)).astype(np.float32)
-    clip = blurred(clip, rng.uniform(0.2, 0.8))
+    clip = blurred(clip, pick(rng, axes.defocus))
     y, x = np.mgrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j]
     clip *= (1 - pick(rng, axes.vignette) * 0.5 * (x * x + y * y))[..., None].astype(np.float32) * cast
     gains = exposure(rng, clip, max(luma - black, 0.01), gamma, rng.random() < axes.rolling_gain, fps)
@@ -78,7 +81,8 @@ def record(rng: np.random.Generator, clip: np.ndarray, axes: Axes, fps: float) -
     noise = _noise(rng, frames, height, width)
     soft = pick(rng, axes.denoise)
     noise = blurred(noise, soft) if soft > 0.4 else noise
-    clip += noise * np.sqrt(clip * np.float32(photons * light * 4) + np.float32((read * light * 25) ** 2))
+    noise *= np.sqrt(clip * np.float32(photons * light * 4) + np.float32((read * light * 25) ** 2))
+    clip += noise
     if rng.random() < axes.banding:
         bands = rng.standard_normal((frames, height, 1, 1), dtype=np.float32)
         clip += bands * np.float32(read * light * rng.uniform(5, 20))
@@ -90,5 +94,9 @@ def record(rng: np.random.Generator, clip: np.ndarray, axes: Axes, fps: float) -
     if rng.random() < axes.noise_reduction:
         _settle(clip, rng.uniform(0.3, 0.9))
     shadow = np.exp(rng.normal(0, 0.15, 3)).astype(np.float32) * np.float32(black)  # the cast of black itself
-    clip = shadow + (1 - shadow) * clip
+    sharpen = pick(rng, axes.sharpen)
+    if sharpen > 0.2:
+        clip += np.float32(sharpen) * (clip - blurred(clip.copy(), 1.5))
+    clip *= 1 - shadow
+    clip += shadow
     return (np.clip(clip, 0, 1) * 255 + rng.uniform(0.3, 0.7)).astype(np.uint8)

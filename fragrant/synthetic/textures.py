@@ -38,8 +38,8 @@ def texture(rng: np.random.Generator, kind: str, u: np.ndarray, v: np.ndarray, p
         pixel: how large a pixel is there.
     """
     pitch, depth = rng.uniform(0.05, 0.3), rng.uniform(0.15, 0.6)
-    rough = 1 + rng.uniform(0.03, 0.2) * noise(rng, u, v, rng.uniform(0.2, 0.7))
-    rough += rng.uniform(0.0, 0.12) * noise(rng, u, v, 0.04) * fade(pixel, 0.04)
+    rough = 1 + rng.uniform(0.05, 0.3) * noise(rng, u, v, rng.uniform(0.2, 0.9))
+    rough += rng.uniform(0.0, 0.2) * noise(rng, u, v, 0.06) * fade(pixel, 0.06)
     if kind == "ribs":
         wave = np.sin(2 * np.pi * u / pitch)
         return rough * (1 - depth * fade(pixel, pitch) * (0.5 + 0.5 * np.sign(wave) * np.abs(wave) ** 0.4))
