@@ -10,7 +10,7 @@ class Axes:
     """Ranges are uniform between their ends, those that say "log" evenly in the logarithm; chances are 0 .. 1."""
 
     # framing
-    figure: Range = (0.2, 1.9)  # log; height of a standing figure, in picture heights
+    figure: Range = (0.22, 1.8)  # log; height of a standing figure, in picture heights
     close_up: float = 0.55  # chance that it is 0.85 or more
     lens: Range = (42.0, 75.0)  # degrees of the picture's width
     camera_height: Range = (0.45, 1.1)  # body heights
@@ -28,9 +28,9 @@ class Axes:
     passers_by: float = 0.12  # chance of a second person
     # the camera's sensor
     luma: Range = (0.028, 0.13)  # log; mean of the picture, of 1
-    gamma: Range = (1.3, 2.3)
-    black: Range = (0.004, 0.018)  # raised black level
-    cast: float = 0.06  # spread of the colour cast
+    gamma: Range = (1.2, 2.2)
+    black: Range = (0.0, 0.017)  # raised black level
+    cast: float = 0.045  # spread of the colour cast
     photon_noise: Range = (0.0005, 0.012)  # log; of light 1
     read_noise: Range = (0.0003, 0.004)  # log
     denoise: Range = (0.3, 1.6)  # pixels; how smooth the noise and the picture are
@@ -42,7 +42,7 @@ class Axes:
     vignette: Range = (0.0, 0.5)
     motion_blur: float = 0.25  # chance
     noise_reduction: float = 0.5  # chance of smoothing over time
-    crf: Range = (16.0, 28.0)  # quality of H.264, higher is worse
+    crf: Range = (15.0, 25.0)  # quality of H.264, higher is worse
 
 
 def pick(rng, ends: Range, log: bool = False) -> float:

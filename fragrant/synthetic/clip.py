@@ -46,12 +46,13 @@ class Actor(NamedTuple):
 
 def draw_setting(rng: np.random.Generator, axes: Axes, size: tuple[int, int]) -> Setting:
     width, height = size
+    weights = np.array([axes.rooms, axes.yards, axes.paths, axes.streets])
+    place = str(rng.choice(KINDS, p=weights / weights.sum()))
     low, high = axes.figure
+    low *= 1.0 if place == "path" else 1.4
     edge = float(np.clip(0.85, low, high))
     figure = pick(rng, (edge, high) if rng.random() < axes.close_up else (low, edge), log=True)
     focal = width / np.radians(pick(rng, axes.lens))
-    weights = np.array([axes.rooms, axes.yards, axes.paths, axes.streets])
-    place = str(rng.choice(KINDS, p=weights / weights.sum()))
     far = focal / (figure * height)
     turn = rng.normal(0, 0.35) if place != "path" else rng.uniform(-1, 1) * np.arcsin(min(0.8, 0.7 / far))
     axis = np.array([np.sin(turn), np.cos(turn)])
@@ -81,12 +82,10 @@ def body_in_place(setting: Setting, motion: Motion, frames: int) -> Skeleton:
     body = skeleton(motion.pose, setting.person.bones, frames, anchored=motion.anchored)
     where = np.array([0.0, 0.0, setting.distance])
     body = placed(body, where, setting.heading, setting.person.scale)
-    hips = body.at["pelvis"]
-    near = np.hypot(hips[:, 0], hips[:, 2])
-    passing = hips[:, 2].min() < 0.6
-    if passing or near.min() < 0.55:  # it comes by beside the camera
-        aside = 0.45 if setting.aim.column >= 0 else -0.45
-        shift = np.array([aside, 0, 0.0])
+    near = float(body.at["pelvis"][:, 2].min())
+    if near < 0.75:  # it would walk into the camera: it starts further off, or comes by beside it
+        aside = 0.4 if setting.aim.column >= 0 else -0.4
+        shift = np.array([aside, 0, 0]) if setting.moment < 0.2 and near > -1.5 else np.array([0, 0, 0.75 - near])
         body = body._replace(at={name: place + shift for name, place in body.at.items()})
     return body
 
@@ -107,7 +106,7 @@ def kept_in_view(setting: Setting, body: Skeleton, size: tuple[int, int], rng, f
         held = setting._replace(aim=aim)
         looks = view_of(setting.camera, aim, target_of(held, body), size, rng, fps)
         away = np.abs(setting.camera.project(body.at["chest"])[:, :2] - looks) / size
-        if np.mean((away < 0.48).all(1)) > 0.75:
+        if np.mean((away < 0.46).all(1)) > 0.8:
             break
     return looks
 

@@ -70,8 +70,8 @@ def bush(view: Panorama, rng: np.random.Generator, middle, wide: float, high: fl
     def paint(u, v, pixel):
         leaves = noise(np.random.default_rng(seed), u, v, 0.06)
         edge = noise(np.random.default_rng(seed + 1), u, v, 0.15)
-        shape = ((2 * u / wide - 1) ** 2 + (2 * v / (high - low) - 1) ** 2) < 1 + 0.45 * edge
-        return np.clip(1 + 0.6 * leaves, 0.15, 2)[..., None] * color, shape
+        round_top = np.abs(2 * u / wide - 1) ** 3 + np.maximum(2 * v / (high - low) - 1, -0.2 * (low == 0)) ** 2
+        return np.clip(1 + 0.8 * leaves + 0.5 * edge, 0.1, 2.5)[..., None] * color, round_top < 0.8 + 0.6 * edge
 
     view.upright((x - side[0], z - side[1]), (x + side[0], z + side[1]), low, high, paint)
 

@@ -180,7 +180,7 @@ def _path(view: Panorama, rng: np.random.Generator, ground: Ground, axis: np.nda
         for _ in range(rng.integers(0, 4)):
             at = beyond + rng.uniform(1, 20) * axis + sign * rng.uniform(0, 3) * across
             tall = rng.uniform(0.8, 4)
-            bush(view, rng, at, tall, tall, 0, tint(rng, rng.uniform(0.02, 0.15), 0.3) * np.array([0.9, 1.3, 0.6], np.float32))
+            bush(view, rng, at, tall, tall, 0, leaves(rng))
         for step in range(rng.integers(0, 5)):
             at = foot + (2 + 5 * step + rng.uniform(0, 2)) * axis + sign * rng.uniform(0, 1.5) * across
             place = np.array([at[0], rng.uniform(1.5, 3), at[1]])
@@ -212,7 +212,7 @@ def _street(view: Panorama, rng: np.random.Generator, ground: Ground) -> list[La
         x, z, tall = rng.uniform(-6, 6), rng.uniform(ground.middle[1] + 0.5, back + 3), rng.uniform(0.4, 3)
         if ground.is_free(x, z, 0.5, tall):
             low = 0.8 if tall > 1.5 and rng.random() < 0.5 else 0.0
-            leaf = tint(rng, rng.uniform(0.02, 0.15), 0.3) * np.array([0.9, 1.3, 0.6], np.float32)
+            leaf = leaves(rng)
             bush(view, rng, (x, z), rng.uniform(0.8, 4), low + tall, low, leaf)
             if low:
                 post(view, (x, z), 0.08, 1.0, leaf)
@@ -225,6 +225,10 @@ def _street(view: Panorama, rng: np.random.Generator, ground: Ground) -> list[La
         place = np.array([rng.uniform(-8, 8), rng.uniform(1.2, 3), rng.uniform(-1, back + 8)])
         lamps.append(Lamp(place, rng.uniform(0.2, 4), warm(rng), rng.choice([0.0, rng.uniform(0.02, 0.1)])))
     return lamps
+
+
+def leaves(rng: np.random.Generator) -> np.ndarray:
+    return tint(rng, rng.uniform(0.01, 0.09), 0.1) * np.array([0.95, 1.15, 0.75], np.float32)
 
 
 def warm(rng: np.random.Generator) -> np.ndarray:

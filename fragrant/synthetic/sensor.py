@@ -93,7 +93,7 @@ def record(rng: np.random.Generator, clip: np.ndarray, axes: Axes, fps: float) -
             clip[:, rng.integers(height), rng.integers(width), rng.integers(3)] += rng.uniform(0.02, 0.3)
     if rng.random() < axes.noise_reduction:
         _settle(clip, rng.uniform(0.3, 0.9))
-    shadow = np.exp(rng.normal(0, 0.15, 3)).astype(np.float32) * np.float32(black)  # the cast of black itself
+    shadow = np.exp(rng.normal(0, 0.1, 3)).astype(np.float32) * np.float32(black)  # the cast of black itself
     sharpen = pick(rng, axes.sharpen)
     if sharpen > 0.2:
         clip += np.float32(sharpen) * (clip - blurred(clip.copy(), 1.5))
