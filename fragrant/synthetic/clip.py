@@ -49,7 +49,7 @@ def draw_setting(rng: np.random.Generator, axes: Axes, size: tuple[int, int]) ->
     weights = np.array([axes.rooms, axes.yards, axes.paths, axes.streets])
     place = str(rng.choice(KINDS, p=weights / weights.sum()))
     low, high = axes.figure
-    low *= 1.0 if place == "path" else 1.4
+    low = low if place == "path" else min(1.4 * low, high)  # the smallest are seen along a way
     edge = float(np.clip(0.85, low, high))
     figure = pick(rng, (edge, high) if rng.random() < axes.close_up else (low, edge), log=True)
     focal = width / np.radians(pick(rng, axes.lens))

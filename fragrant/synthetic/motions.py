@@ -246,7 +246,7 @@ def stand(time: np.ndarray, style: Style, rng: np.random.Generator) -> Motion:
 def turn(time: np.ndarray, style: Style, rng: np.random.Generator) -> Motion:
     end = time[-1] if len(time) > 1 else 1.0
     angle = rng.choice([-1, 1]) * rng.choice([0.5, 0.75, 1, 1.5, 2], p=[0.22, 0.15, 0.35, 0.13, 0.15]) * np.pi
-    length = min(np.clip(abs(angle) / rng.uniform(1.4, 3.2), 0.7, 2.6), 0.95 * end)
+    length = min(np.clip(abs(angle) / rng.uniform(0.9, 2.8), 0.7, 3.0), 0.95 * end)
     begin = style.start / 0.65 * max(end - length, 0)
 
     def made(at: np.ndarray) -> np.ndarray:
@@ -263,7 +263,7 @@ def turn(time: np.ndarray, style: Style, rng: np.random.Generator) -> Motion:
     stepping = np.clip(turning / 1.5, 0, 1) * style.reach
     phase = 2 * np.pi * (style.phase + 1.4 * style.tempo * time)
     pose = add(standing(time, style), {
-        "yaw": yaw + rng.uniform(0, 6.3) * 0,
+        "yaw": yaw,
         "look": 0.8 * (ahead - yaw),
         "twist": 0.3 * (ahead - yaw),
         "side": 0.04 * np.sin(phase) * stepping,

@@ -129,7 +129,7 @@ def _ellipsoids(person: Person, body: Skeleton) -> list[tuple]:
     ]
     if person.hem:  # a shirt that hangs over the hips
         down = np.einsum("tij,j->ti", turned["pelvis"], np.array([0, 0.045 - person.hem, 0]) * person.scale)
-        parts.append((at["pelvis"] + down, "pelvis", (0.09 * g, 0.1, 0.108 * g), c["shirt"], 0.012))
+        parts.append((at["pelvis"] + down, "pelvis", (0.081 * g, 0.088, 0.101 * g), c["shirt"], 0.01))
     if person.long_hair:
         back = np.einsum("tij,j->ti", turned["head"], np.array([-0.04, -0.07, 0]) * person.scale)
         parts.append((at["head"] + back, "head", (0.032, 0.13, 0.058), c["hair"], 0.0))
