@@ -7,11 +7,12 @@ from fragrant.launch import add_common_arguments, exit_code, path_argument
 
 
 def main(arguments) -> None:
+    from fragrant.synthetic.actions import actions_of
     from fragrant.synthetic.axes import Axes
     from fragrant.synthetic.video_set import make_videos, plan_of
 
     plan = plan_of(
-        arguments.actions,
+        actions_of(arguments.actions),
         arguments.clips,
         seed=arguments.seed,
         frames=arguments.frames,

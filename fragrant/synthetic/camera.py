@@ -35,7 +35,9 @@ def hand_shake(rng: np.random.Generator, time: np.ndarray, strength: float) -> n
     rate = np.array([0.25, 0.6, 1.3, 2.6, 5.0])
     size = strength * np.array([1.6, 1.0, 0.5, 0.22, 0.1])
     waves = [size @ np.sin(2 * np.pi * np.outer(rate * rng.uniform(0.7, 1.3, 5), time) + rng.uniform(0, 6.3, (5, 1)))]
-    waves.append(size @ np.sin(2 * np.pi * np.outer(rate * rng.uniform(0.7, 1.3, 5), time) + rng.uniform(0, 6.3, (5, 1))))
+    waves.append(
+        size @ np.sin(2 * np.pi * np.outer(rate * rng.uniform(0.7, 1.3, 5), time) + rng.uniform(0, 6.3, (5, 1)))
+    )
     return np.stack(waves, -1)
 
 

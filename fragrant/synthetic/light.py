@@ -37,7 +37,10 @@ class Lights(NamedTuple):
         shape[:, 0] = 0.75 * self.ambient.mean()
         angle = np.arctan2(place[:, 0], place[:, 2])
         zero = 0 * angle
-        right, front = np.stack([np.cos(angle), zero, -np.sin(angle)], -1), np.stack([-np.sin(angle), zero, -np.cos(angle)], -1)
+        right, front = (
+            np.stack([np.cos(angle), zero, -np.sin(angle)], -1),
+            np.stack([-np.sin(angle), zero, -np.cos(angle)], -1),
+        )
         shape[:, 2] -= 0.25 * self.ambient.mean()  # some more from above
         shape[:, 3] += 0.25 * self.ambient.mean()
         for lamp in self.lamps:
@@ -67,7 +70,10 @@ def paint_glow(picture: np.ndarray, view: Panorama, camera: Camera, lamp: Lamp, 
     left, right = max(int(column) - reach, 0), min(int(column) + reach, width)
     if top >= bottom or left >= right:
         return
-    y, x = np.arange(top, bottom, dtype=np.float32)[:, None] - row, np.arange(left, right, dtype=np.float32)[None] - column
+    y, x = (
+        np.arange(top, bottom, dtype=np.float32)[:, None] - row,
+        np.arange(left, right, dtype=np.float32)[None] - column,
+    )
     distance = np.sqrt(x * x + y * y)
     disk = np.clip(radius - distance + 0.5, 0, 1)
     halo = 0.12 * np.exp(-distance / (1.5 * radius)) + 0.02 * np.exp(-distance / (4 * radius))

@@ -29,7 +29,9 @@ class Motion(NamedTuple):
     pose: Pose
     anchored: bool = True  # the feet stay, the hips move
     seat: float = 0.0  # height of what is sat on, 0 is none
-    side_on: float = 0.0  # 1: better seen from the side
+    holds: str = "nothing"  # in the main hand, a name of people.HOLDS
+    partner: "Motion | None" = None  # of a second person, who faces the first
+    distance: float = 0.0  # of the two, in body heights
 
 
 def draw_style(rng: np.random.Generator) -> Style:
@@ -78,7 +80,20 @@ def add(pose: Pose, changes: dict[str, np.ndarray]) -> Pose:
     """The pose with channels added; "hip" without a side is added on both."""
     out = dict(pose)
     for name, values in changes.items():
-        whole = name in ("lean", "side", "twist", "nod", "look", "tilt", "pitch", "roll", "yaw", "lift", "forward", "aside")
+        whole = name in (
+            "lean",
+            "side",
+            "twist",
+            "nod",
+            "look",
+            "tilt",
+            "pitch",
+            "roll",
+            "yaw",
+            "lift",
+            "forward",
+            "aside",
+        )
         for channel in [name] if whole or name.split()[0] in SIDES else [f"{side} {name}" for side in SIDES]:
             out[channel] = out.get(channel, 0) + values
     return out
@@ -106,22 +121,27 @@ def walk(time: np.ndarray, style: Style, rng: np.random.Generator) -> Motion:
     for i, side in enumerate(SIDES):
         phase = 2 * np.pi * (gone + 0.5 * i)
         lifted = np.maximum(0, np.cos(phase + 0.45)) ** 1.5 * pace
-        pose = add(pose, {
-            f"{side} hip": (0.05 + swing * np.sin(phase)) * pace + 0.15 * lifted,
-            f"{side} knee": 0.06 + 0.95 * lifted,
-            f"{side} foot": 0.25 * np.maximum(0, np.sin(phase)) * pace,
-            f"{side} shoulder": -arm * np.sin(phase) * pace,
-            f"{side} elbow": elbow + 0.2 * np.maximum(0, -np.sin(phase)) * pace,
-        })
+        pose = add(
+            pose,
+            {
+                f"{side} hip": (0.05 + swing * np.sin(phase)) * pace + 0.15 * lifted,
+                f"{side} knee": 0.06 + 0.95 * lifted,
+                f"{side} foot": 0.25 * np.maximum(0, np.sin(phase)) * pace,
+                f"{side} shoulder": -arm * np.sin(phase) * pace,
+                f"{side} elbow": elbow + 0.2 * np.maximum(0, -np.sin(phase)) * pace,
+            },
+        )
     phase = 2 * np.pi * gone
     curve = rng.normal(0, 0.1) * time
-    pose = add(pose, {"twist": 0.1 * np.sin(phase) * pace, "side": 0.03 * np.cos(phase) * pace, "forward": way, "yaw": curve})
+    pose = add(
+        pose, {"twist": 0.1 * np.sin(phase) * pace, "side": 0.03 * np.cos(phase) * pace, "forward": way, "yaw": curve}
+    )
     pose = add(pose, {"aside": 0.5 * curve * way, "lean": 0.03 + 0 * time})
     return Motion(pose, anchored=False)
 
 
-def run(time: np.ndarray, style: Style, rng: np.random.Generator) -> Motion:
-    jog = rng.random()  # 0 a jog, 1 a sprint
+def run(time: np.ndarray, style: Style, rng: np.random.Generator, *, slow_only: bool = False) -> Motion:
+    jog = rng.random() * (0.3 if slow_only else 1)  # 0 a jog, 1 a sprint
     rate, swing = (1.3 + 0.3 * jog) * style.tempo, (0.5 + 0.25 * jog) * style.reach
     way, pace = _travel(time, (1.0 + 1.1 * jog) * style.tempo * style.reach, style, rng)
     gone = style.phase + np.concatenate([[0], np.cumsum(np.diff(time) * pace[1:])]) * rate
@@ -130,16 +150,21 @@ def run(time: np.ndarray, style: Style, rng: np.random.Generator) -> Motion:
     for i, side in enumerate(SIDES):
         phase = 2 * np.pi * (gone + 0.5 * i)
         lifted = np.maximum(0, np.cos(phase + 0.5)) ** 1.2 * pace
-        pose = add(pose, {
-            f"{side} hip": (0.22 + swing * np.sin(phase)) * pace,
-            f"{side} knee": 0.25 * pace + (1.2 + 0.6 * jog) * lifted,
-            f"{side} shoulder": (-0.15 - arm * np.sin(phase)) * pace,
-            f"{side} elbow": (elbow - 0.3 * np.sin(phase)) * pace,
-            f"{side} elbow in": 0.35 * pace,
-        })
+        pose = add(
+            pose,
+            {
+                f"{side} hip": (0.22 + swing * np.sin(phase)) * pace,
+                f"{side} knee": 0.25 * pace + (1.2 + 0.6 * jog) * lifted,
+                f"{side} shoulder": (-0.15 - arm * np.sin(phase)) * pace,
+                f"{side} elbow": (elbow - 0.3 * np.sin(phase)) * pace,
+                f"{side} elbow in": 0.35 * pace,
+            },
+        )
     phase = 2 * np.pi * gone
     hop = (0.045 + 0.03 * jog) * np.abs(np.sin(phase)) ** 2 * pace
-    pose = add(pose, {"twist": 0.2 * np.sin(phase) * pace, "lean": (0.1 + 0.15 * jog) * pace, "forward": way, "lift": hop})
+    pose = add(
+        pose, {"twist": 0.2 * np.sin(phase) * pace, "lean": (0.1 + 0.15 * jog) * pace, "forward": way, "lift": hop}
+    )
     return Motion(pose, anchored=False)
 
 
@@ -170,7 +195,10 @@ def jump(time: np.ndarray, style: Style, rng: np.random.Generator) -> Motion:
     way = far * (count + ease(flight))
     way = way - np.interp(style.start / 0.65 * end, time, way)
     tuck = rng.uniform(0, 0.9) * up if kind in ("spot", "broad") else 0 * up
-    changes = {"hip": 0.85 * deep * crouch + tuck + 0.3 * far * np.sin(np.pi * flight), "knee": 1.5 * deep * crouch + tuck}
+    changes = {
+        "hip": 0.85 * deep * crouch + tuck + 0.3 * far * np.sin(np.pi * flight),
+        "knee": 1.5 * deep * crouch + tuck,
+    }
     changes |= {"lean": 0.65 * deep * crouch, "lift": height * up, "forward": way, "foot": -0.7 * up * (1 - flight)}
     if kind == "star":
         spread = np.sin(np.pi * phase) ** 2
@@ -182,7 +210,7 @@ def jump(time: np.ndarray, style: Style, rng: np.random.Generator) -> Motion:
         changes |= {"shoulder": arms, "elbow": rng.uniform(0, 0.9) * np.clip(arms, 0, 1)}
         changes |= {"elbow in": rng.uniform(0, 0.6) * np.clip(arms, 0, 1)}
     pose = add(standing(time, style), changes)
-    return Motion(pose, anchored=True, side_on=0.5 if kind == "broad" else 0.0)
+    return Motion(pose, anchored=True)
 
 
 # ---- sit and stand
@@ -262,12 +290,15 @@ def turn(time: np.ndarray, style: Style, rng: np.random.Generator) -> Motion:
     turning = np.abs(np.gradient(yaw, time)) if len(time) > 1 else 0 * time
     stepping = np.clip(turning / 1.5, 0, 1) * style.reach
     phase = 2 * np.pi * (style.phase + 1.4 * style.tempo * time)
-    pose = add(standing(time, style), {
-        "yaw": yaw,
-        "look": 0.8 * (ahead - yaw),
-        "twist": 0.3 * (ahead - yaw),
-        "side": 0.04 * np.sin(phase) * stepping,
-    })
+    pose = add(
+        standing(time, style),
+        {
+            "yaw": yaw,
+            "look": 0.8 * (ahead - yaw),
+            "twist": 0.3 * (ahead - yaw),
+            "side": 0.04 * np.sin(phase) * stepping,
+        },
+    )
     for i, side in enumerate(SIDES):
         step = np.maximum(0, np.sin(phase + np.pi * i)) * stepping
         pose = add(pose, {f"{side} hip": 0.25 * step, f"{side} knee": 0.5 * step, f"{side} hip out": 0.06 * step})
@@ -277,4 +308,8 @@ def turn(time: np.ndarray, style: Style, rng: np.random.Generator) -> Motion:
     return Motion(add(pose, {"forward": drift[:, 0], "aside": drift[:, 1]}), anchored=True)
 
 
-PROGRAMS = {"jump": jump, "run": run, "sit": sit, "stand": stand, "turn": turn, "walk": walk}
+def jog(time: np.ndarray, style: Style, rng: np.random.Generator) -> Motion:
+    return run(time, style, rng, slow_only=True)
+
+
+PROGRAMS = {"jump": jump, "run": run, "sit": sit, "stand": stand, "turn": turn, "walk": walk, "jog": jog}

@@ -171,7 +171,10 @@ def parts_of(person: Person, body: Skeleton, camera: Camera, light: np.ndarray) 
     centre = at["pelvis"]
     angle = np.arctan2(centre[:, 0], centre[:, 2])
     zero, one = np.zeros_like(angle), np.ones_like(angle)
-    right, front = np.stack([np.cos(angle), zero, -np.sin(angle)], -1), np.stack([-np.sin(angle), zero, -np.cos(angle)], -1)
+    right, front = (
+        np.stack([np.cos(angle), zero, -np.sin(angle)], -1),
+        np.stack([-np.sin(angle), zero, -np.cos(angle)], -1),
+    )
     view = np.stack([right, np.stack([zero, -one, zero], -1), front], -2)  # (T, 3, 3): world -> right, down, front
     for place, frame, half, color, near in _ellipsoids(person, body):
         axes = view @ body.turned[frame] * (np.array(half) * person.scale)
@@ -189,6 +192,24 @@ def parts_of(person: Person, body: Skeleton, camera: Camera, light: np.ndarray) 
         ends = camera.project(start), camera.project(at["pelvis"] + 1.05 * (knees - at["pelvis"]))
         parts.append(Part(*ends, (0.085 * person.scale, 0.12 * person.scale), person.colors["trousers"], None, 0.06))
     return parts
+
+
+# What is held in a hand: length, half width in body heights
+HOLDS = {"nothing": (0.0, 0.0), "cup": (0.05, 0.03), "bottle": (0.11, 0.025), "phone": (0.07, 0.018)}
+HOLDS |= {"ball": (0.01, 0.06), "bag": (0.22, 0.07)}
+
+
+def held_thing(person: Person, body: Skeleton, camera: Camera, holds: str, side: str) -> Part:
+    """A thing in one hand, across the forearm: upright where the forearm is level."""
+    hand, elbow = body.at[f"{side} hand"], body.at[f"{side} elbow"]
+    along = (hand - elbow) / np.linalg.norm(hand - elbow, axis=1, keepdims=True)
+    up = np.array([0, 1.0, 0]) - along[:, 1:2] * along + 1e-3 * body.turned["chest"][:, :, 0]
+    up /= np.linalg.norm(up, axis=1, keepdims=True)
+    long, half = HOLDS[holds]
+    down = -1.0 if holds == "bag" else 1.0
+    middle = hand + 0.02 * along
+    ends = camera.project(middle - 0.3 * long * down * up), camera.project(middle + 0.7 * long * down * up)
+    return Part(*ends, (half, 0.8 * half), person.colors["bag"] + np.float32(0.1), None, 0.03)
 
 
 def paint_person(canvas, parts: list[Part], i: int, offset: np.ndarray, focal: float, light: np.ndarray, open_at):

@@ -37,7 +37,7 @@ class Ground(NamedTuple):
         return across > self.free + radius or abs(along) > 4
 
 
-def surface(rng: np.random.Generator, kinds: str, low: float, high: float, hue: float = 0.15):
+def surface(rng: np.random.Generator, kinds: str, low: float, high: float, hue: float = 0.08):
     """A painter of a textured surface in one colour; ``kinds`` names textures."""
     kind, color, seed = str(rng.choice(kinds.split())), tint(rng, rng.uniform(low, high), hue), int(rng.integers(2**31))
 
@@ -115,9 +115,9 @@ def _room(view: Panorama, rng: np.random.Generator, ground: Ground) -> list[Lamp
     ends = middle + left * turned, middle + right * turned
     view.flat(0, surface(rng, "plain tiles planks blotches", 0.04, 0.3), ground=True)
     view.flat(top, surface(rng, "plain tiles", 0.2, 0.6))
-    view.upright(*ends, 0, top, surface(rng, "plain ribs bricks blotches panels planks", 0.08, 0.6, 0.25))
+    view.upright(*ends, 0, top, surface(rng, "plain ribs bricks blotches panels planks", 0.08, 0.6, 0.13))
     normal = np.array([turned[1], -turned[0]])
-    side = surface(rng, "plain blotches panels bricks", 0.08, 0.6, 0.25)
+    side = surface(rng, "plain blotches panels bricks", 0.08, 0.6, 0.13)
     for end in ends:
         view.upright(end, end + 14 * normal, 0, top, side, shade=0.8)
         _window_row(view, rng, end, normal, 6)
@@ -127,12 +127,14 @@ def _room(view: Panorama, rng: np.random.Generator, ground: Ground) -> list[Lamp
         deep, x = rng.uniform(0.2, 0.45), middle + at * turned + 0.25 * normal
         if ground.is_free(x[0], x[1], 0.3):
             size = (long, rng.uniform(0.3, 0.5), deep)
-            view.box((x[0], 0, x[1]), turned, size, surface(rng, "plain panels", 0.03, 0.5, 0.3))
+            view.box((x[0], 0, x[1]), turned, size, surface(rng, "plain panels", 0.03, 0.5, 0.15))
     _clutter(view, rng, ground, 3.0, 0.7, back - 0.2)
     lamps = []
     for _ in range(rng.integers(1, 4)):
         place = np.array([rng.uniform(left, right), top - 0.05, rng.uniform(-1, back)])
-        lamps.append(Lamp(place, rng.uniform(0.3, 2.5), warm(rng), rng.choice([0.0, rng.uniform(0.03, 0.1)], p=[0.7, 0.3])))
+        lamps.append(
+            Lamp(place, rng.uniform(0.3, 2.5), warm(rng), rng.choice([0.0, rng.uniform(0.03, 0.1)], p=[0.7, 0.3]))
+        )
     return lamps
 
 
@@ -151,7 +153,9 @@ def _yard(view: Panorama, rng: np.random.Generator, ground: Ground) -> list[Lamp
     for _ in range(rng.integers(0, 3)):
         x, z = rng.uniform(-3, 3), rng.uniform(0.9, back)
         if ground.is_free(x, z, 0.3, 5):
-            view.box((x, 0, z), turned, (rng.uniform(0.15, 0.5), 5, rng.uniform(0.15, 0.5)), surface(rng, "plain", 0.1, 0.5))
+            view.box(
+                (x, 0, z), turned, (rng.uniform(0.15, 0.5), 5, rng.uniform(0.15, 0.5)), surface(rng, "plain", 0.1, 0.5)
+            )
     if rng.random() < 0.25:  # open to the light beyond
         gap = start + rng.uniform(9, 19) * turned - [0, 0.02]
         shine = surface(rng, "plain blotches", 0.5, 1)
@@ -171,7 +175,9 @@ def _path(view: Panorama, rng: np.random.Generator, ground: Ground, axis: np.nda
         foot = ground.middle + sign * wide * across
         near, far = foot - 30 * axis, foot + 60 * axis
         high = rng.choice([rng.uniform(0.35, 0.75), 2.5], p=[0.75, 0.25])
-        view.upright(near, far, 0, high, surface(rng, "plain plain blotches ribs panels", 0.1, 0.7), shade=rng.uniform(0.4, 1))
+        view.upright(
+            near, far, 0, high, surface(rng, "plain plain blotches ribs panels", 0.1, 0.7), shade=rng.uniform(0.4, 1)
+        )
         thick = sign * 0.12 * across
         view.flat(high, surface(rng, "plain", 0.2, 0.7), rect=(tuple(foot + thick), tuple(axis), 60, 0.12))
         beyond = foot + sign * rng.uniform(0.5, 6) * across
@@ -187,7 +193,9 @@ def _path(view: Panorama, rng: np.random.Generator, ground: Ground, axis: np.nda
             lamps.append(Lamp(place, rng.uniform(0.1, 2.5), warm(rng), rng.uniform(0.03, 0.12)))
     end = ground.middle + rng.uniform(12, 50) * axis
     view.upright(end - 15 * across, end + 15 * across, 0, rng.uniform(0.5, 5), facade(rng, 1.8))
-    return lamps + [Lamp(np.array([rng.uniform(-3, 3), 2.2, rng.uniform(-2, 2)]), rng.uniform(0.1, 1.5), warm(rng), 0.0)]
+    return lamps + [
+        Lamp(np.array([rng.uniform(-3, 3), 2.2, rng.uniform(-2, 2)]), rng.uniform(0.1, 1.5), warm(rng), 0.0)
+    ]
 
 
 def _street(view: Panorama, rng: np.random.Generator, ground: Ground) -> list[Lamp]:
@@ -207,7 +215,9 @@ def _street(view: Panorama, rng: np.random.Generator, ground: Ground) -> list[La
     for _ in range(rng.integers(1, 4)):
         x, wide, z = rng.uniform(-8, 8), rng.uniform(2, 16), back + rng.uniform(0, 15)
         tall = rng.uniform(1, 7)
-        view.upright((x - wide / 2, z), (x + wide / 2, z + rng.uniform(-1, 1)), 0, tall, facade(rng, rng.uniform(1.2, 2)))
+        view.upright(
+            (x - wide / 2, z), (x + wide / 2, z + rng.uniform(-1, 1)), 0, tall, facade(rng, rng.uniform(1.2, 2))
+        )
     for _ in range(rng.integers(0, 5)):
         x, z, tall = rng.uniform(-6, 6), rng.uniform(ground.middle[1] + 0.5, back + 3), rng.uniform(0.4, 3)
         if ground.is_free(x, z, 0.5, tall):
@@ -218,7 +228,12 @@ def _street(view: Panorama, rng: np.random.Generator, ground: Ground) -> list[La
                 post(view, (x, z), 0.08, 1.0, leaf)
     if rng.random() < 0.5:
         z = ground.middle[1] + rng.uniform(0.6, 3)
-        view.box((rng.uniform(-2, 2), 0, z), (1, 0), (rng.uniform(2, 12), rng.uniform(0.08, 0.5), 0.2), surface(rng, "plain bricks", 0.1, 0.6))
+        view.box(
+            (rng.uniform(-2, 2), 0, z),
+            (1, 0),
+            (rng.uniform(2, 12), rng.uniform(0.08, 0.5), 0.2),
+            surface(rng, "plain bricks", 0.1, 0.6),
+        )
     _clutter(view, rng, ground, 4.0, 0.8, back)
     lamps = []
     for _ in range(rng.integers(1, 6)):
@@ -239,10 +254,12 @@ def warm(rng: np.random.Generator) -> np.ndarray:
 
 def draw_place(view: Panorama, rng: np.random.Generator, kind: str, ground: Ground, axis: np.ndarray) -> Lights:
     """Builds the place of ``kind`` into ``view`` and returns its light."""
-    lamps = _path(view, rng, ground, axis) if kind == "path" else {"room": _room, "yard": _yard, "street": _street}[kind](
-        view, rng, ground
+    lamps = (
+        _path(view, rng, ground, axis)
+        if kind == "path"
+        else {"room": _room, "yard": _yard, "street": _street}[kind](view, rng, ground)
     )
-    sky = tint(rng, rng.uniform(0.0, 0.05) if rng.random() < 0.8 else rng.uniform(0.05, 0.3), 0.4)
+    sky = tint(rng, rng.uniform(0.0, 0.05) if rng.random() < 0.8 else rng.uniform(0.05, 0.3), 0.2)
     empty = view.rho >= 399
     view.shines[empty] = sky
     return Lights(lamps, tint(rng, np.exp(rng.uniform(np.log(0.008), np.log(0.25))), 0.2))

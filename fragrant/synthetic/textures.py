@@ -55,5 +55,7 @@ def texture(rng: np.random.Generator, kind: str, u: np.ndarray, v: np.ndarray, p
     if kind == "blotches":
         return rough * (1 + 0.35 * noise(rng, u, v, 4 * pitch))
     if kind == "grass":
-        return rough * np.clip(1 + 0.6 * noise(rng, u, v, 0.07) * fade(pixel, 0.1) + 0.4 * noise(rng, u, v, 0.4), 0.2, 3)
+        return rough * np.clip(
+            1 + 0.6 * noise(rng, u, v, 0.07) * fade(pixel, 0.1) + 0.4 * noise(rng, u, v, 0.4), 0.2, 3
+        )
     return rough

@@ -12,6 +12,7 @@ import numpy as np
 from tqdm import tqdm
 
 from fragrant.errors import UserError
+from fragrant.synthetic.actions import Action
 from fragrant.synthetic.axes import Axes
 from fragrant.synthetic.clip import draw_clip
 from fragrant.synthetic.encoding import encode, write_whole
@@ -30,7 +31,7 @@ class Plan(NamedTuple):
     """Everything that the bytes of a set follow from."""
 
     seed: int
-    actions: tuple[str, ...]
+    actions: tuple[Action, ...]
     sizes: tuple[int, int, int]  # clips of each action in train, val, test
     frames: tuple[int, int]  # lowest and highest
     fps: tuple[int, int]
@@ -40,12 +41,12 @@ class Plan(NamedTuple):
 
 class Job(NamedTuple):
     split: str
-    action: str
+    action: Action
     number: int
 
     @property
     def path(self) -> str:
-        return f"videos/{self.split}/{self.action}_{self.number:05d}.mp4"
+        return f"videos/{self.split}/{self.action.name}_{self.number:05d}.mp4"
 
 
 def make_video(job: Job, folder: Path, plan: Plan) -> None:
@@ -87,7 +88,7 @@ def make_videos(folder: str | Path, plan: Plan, *, workers: int | None = None) -
     lists = {split: jobs_of(split, plan) for split in SPLITS}
     jobs = [job for split in SPLITS for job in lists[split]]
     todo = [job for job in jobs if not (folder / job.path).exists()]
-    write_whole(folder / "classes.txt", "".join(f"{action}\n" for action in plan.actions).encode())
+    write_whole(folder / "classes.txt", "".join(f"{action.name}\n" for action in plan.actions).encode())
     for split, members in lists.items():
         rows = "".join(f"{job.path} {plan.actions.index(job.action)}\n" for job in members)
         write_whole(folder / f"{split}.csv", rows.encode())
@@ -101,6 +102,6 @@ def make_videos(folder: str | Path, plan: Plan, *, workers: int | None = None) -
     print(f"videos: made {len(todo)} of {len(jobs)} in {folder} in {took:.0f} s", file=sys.stderr)
 
 
-def plan_of(actions: Sequence[str], clips: int, **rest) -> Plan:
+def plan_of(actions: Sequence[Action], clips: int, **rest) -> Plan:
     few = max(1, clips // 10)
     return Plan(actions=tuple(actions), sizes=(clips, few, few), **rest)
