@@ -18,6 +18,7 @@ class Lamp(NamedTuple):
 class Lights(NamedTuple):
     lamps: list[Lamp]
     ambient: np.ndarray  # (3,)
+    wet: float = 0.0  # how much the ground mirrors lamps
 
     def on_panorama(self, view: Panorama) -> np.ndarray:
         """The light that comes from every pixel (H, W, 3)."""
@@ -57,8 +58,8 @@ class Lights(NamedTuple):
         return shape.astype(np.float32), (color / np.maximum(level, 1e-6)).astype(np.float32)
 
 
-def paint_glow(picture: np.ndarray, view: Panorama, camera: Camera, lamp: Lamp, strength: float) -> None:
-    """Paints a lamp and its halo where nothing stands before it."""
+def paint_glow(picture: np.ndarray, view: Panorama, camera: Camera, lamp: Lamp, strength: float, only=None) -> None:
+    """Paints a lamp and its halo where nothing stands before it; ``only`` where that (H, W) is true."""
     if lamp.size <= 0:
         return
     column, row, away = camera.project(lamp.place)
@@ -78,5 +79,8 @@ def paint_glow(picture: np.ndarray, view: Panorama, camera: Camera, lamp: Lamp, 
     disk = np.clip(radius - distance + 0.5, 0, 1)
     halo = 0.12 * np.exp(-distance / (1.5 * radius)) + 0.02 * np.exp(-distance / (4 * radius))
     free = view.rho[top:bottom, left:right] > away - 0.3
+    if only is not None:  # the mirror image is drawn out to the eye
+        halo = halo + 0.3 * np.exp(-((x / (2 * radius)) ** 2) - np.abs(y) / (6 * radius))
+        free, halo = free & False, halo * only[top:bottom, left:right]
     glow = (disk * free + halo).astype(np.float32) * np.float32(strength)
     picture[top:bottom, left:right] += glow[..., None] * lamp.color.astype(np.float32)

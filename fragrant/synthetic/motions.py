@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from fragrant.synthetic.axes import Axes, pick
 from fragrant.synthetic.skeleton import SIDES, Pose
 
 
@@ -34,13 +35,13 @@ class Motion(NamedTuple):
     distance: float = 0.0  # of the two, in body heights
 
 
-def draw_style(rng: np.random.Generator) -> Style:
+def draw_style(rng: np.random.Generator, axes: Axes) -> Style:
     return Style(
         start=float(rng.uniform(0.05, 0.6)),
         length=float(rng.uniform(0.7, 1.5)),
-        tempo=float(rng.uniform(0.82, 1.2)),
+        tempo=pick(rng, axes.tempo),
         phase=float(rng.uniform()),
-        reach=float(rng.uniform(0.75, 1.2)),
+        reach=pick(rng, axes.reach),
         lean=float(rng.uniform(-0.02, 0.16)),
         sway=float(rng.uniform(0.3, 1.5)),
         look=float(rng.normal(0, 0.25)),

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from fragrant.synthetic.axes import Axes, pick
 from fragrant.synthetic.camera import Camera
 from fragrant.synthetic.raster import paint_ellipsoid, paint_limb, prepared
 from fragrant.synthetic.skeleton import SIDES, Bones, Skeleton
@@ -52,26 +53,25 @@ def cloth(rng: np.random.Generator, dark: float) -> np.ndarray:
     return tint(rng, rng.uniform(0.08, 0.35), rng.choice([0.15, 0.5]))
 
 
-def draw_person(rng: np.random.Generator) -> Person:
+def draw_person(rng: np.random.Generator, axes: Axes) -> Person:
     usual = Bones()
     bones = Bones(*(length * rng.uniform(0.93, 1.07) for length in usual))
     skin = rng.uniform(0.1, 0.5) * np.array([1.3, 0.95, 0.75], dtype=np.float32)
-    top = cloth(rng, 0.5)
     colors = {
-        "shirt": top,
+        "shirt": cloth(rng, axes.dark_clothes),
         "inner": cloth(rng, 0.2),
-        "trousers": cloth(rng, 0.6),
+        "trousers": cloth(rng, min(1.2 * axes.dark_clothes, 1)),
         "skin": skin,
         "hair": tint(rng, rng.uniform(0.008, 0.05) if rng.random() < 0.9 else rng.uniform(0.1, 0.4), 0.2),
-        "shoes": cloth(rng, 0.5),
+        "shoes": cloth(rng, axes.dark_clothes),
         "print": tint(rng, rng.uniform(0.2, 0.8), 0.6),
         "bag": cloth(rng, 0.6),
     }
     legs = str(rng.choice(["trousers", "shorts", "skirt"], p=[0.7, 0.2, 0.1]))
     return Person(
         bones=bones,
-        scale=float(rng.uniform(0.9, 1.1)),
-        girth=float(rng.uniform(0.85, 1.2)),
+        scale=pick(rng, axes.stature),
+        girth=pick(rng, axes.girth),
         colors=colors,
         sleeves=str(rng.choice(["long", "short"])),
         legs=legs,

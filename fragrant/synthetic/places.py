@@ -4,8 +4,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fragrant.synthetic.camera import Camera
-from fragrant.synthetic.furniture import bush, plain, post, seat, table
+from fragrant.synthetic.axes import Axes, pick
+from fragrant.synthetic.furniture import bush, post, seat, table
 from fragrant.synthetic.light import Lamp, Lights
 from fragrant.synthetic.panorama import Panorama
 from fragrant.synthetic.people import tint
@@ -22,6 +22,7 @@ class Ground(NamedTuple):
     way: np.ndarray  # unit vector (x, z) that the figure looks along at first
     free: float  # half width of the way that is kept free
     eye: float  # height of the camera
+    axes: Axes
 
     def is_free(self, x: float, z: float, radius: float, high: float = 0.5) -> bool:
         """Whether something of that radius and height is out of the way, not right before the camera, and hides no
@@ -89,7 +90,7 @@ def _window_row(view: Panorama, rng: np.random.Generator, start, way, length: fl
 
 def _clutter(view: Panorama, rng: np.random.Generator, ground: Ground, wide: float, near: float, far: float) -> None:
     """Chairs, tables, boxes, posts where they are not in the way; some of them before the figure."""
-    for _ in range(rng.integers(0, 8)):
+    for _ in range(round(pick(rng, ground.axes.clutter))):
         x, z, angle = rng.uniform(-wide, wide), rng.uniform(near, far), rng.uniform(0, 6.3)
         if not ground.is_free(x, z, 0.35, rng.choice([0.45, 0.9])):
             continue
@@ -262,7 +263,10 @@ def draw_place(view: Panorama, rng: np.random.Generator, kind: str, ground: Grou
     sky = tint(rng, rng.uniform(0.0, 0.05) if rng.random() < 0.8 else rng.uniform(0.05, 0.3), 0.2)
     empty = view.rho >= 399
     view.shines[empty] = sky
-    return Lights(lamps, tint(rng, np.exp(rng.uniform(np.log(0.008), np.log(0.25))), 0.2))
+    ambient, strength = pick(rng, ground.axes.ambient, log=True), pick(rng, ground.axes.lamps)
+    lamps = [lamp._replace(power=lamp.power * strength) for lamp in lamps]
+    wet = rng.uniform(0.1, 0.6) if rng.random() < ground.axes.wet else 0.0
+    return Lights(lamps, tint(rng, ambient, 0.2), wet)
 
 
 def seat_for(view: Panorama, rng: np.random.Generator, middle, axis, height: float) -> None:
@@ -272,4 +276,3 @@ def seat_for(view: Panorama, rng: np.random.Generator, middle, axis, height: flo
     seat(view, rng, str(rng.choice(kinds)), middle, axis, height, color, metal)
 
 
-__all__ = ["Camera", "Ground", "KINDS", "draw_place", "plain", "seat_for"]

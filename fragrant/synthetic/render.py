@@ -31,7 +31,7 @@ def actor(person: Person, body: Skeleton, camera: Camera, lights: Lights, holds=
 
 def passer_by(rng: np.random.Generator, setting: Setting, time: np.ndarray, lights: Lights) -> Actor:
     """Somebody else, who stands or walks further away."""
-    person, style = draw_person(rng), draw_style(rng)
+    person, style = draw_person(rng, setting.axes), draw_style(rng, setting.axes)
     motion = walk(time, style, rng) if rng.random() < 0.6 else Motion(standing(time, style))
     body = skeleton(motion.pose, person.bones, len(time), anchored=motion.anchored)
     where = np.array([rng.uniform(-1.5, 1.5) * setting.distance * 0.4, 0, setting.distance + rng.uniform(1.0, 4)])
@@ -46,15 +46,15 @@ def cropped(picture: np.ndarray, column: float, row: float, size: tuple[int, int
     return rows[:, c : c + size[0]] * (1 - fc) + rows[:, c + 1 : c + 1 + size[0]] * fc
 
 
-def shadow_below(canvas: np.ndarray, someone: Actor, i: int, camera: Camera, offset: np.ndarray, ground) -> None:
-    at = someone.body.at
+def shadow_below(canvas: np.ndarray, someone: Actor, i: int, setting: Setting, offset: np.ndarray, ground) -> None:
+    at, camera = someone.body.at, setting.camera
     for joint, size in (("pelvis", 0.14), ("left ankle", 0.08), ("right ankle", 0.08)):
         place = at[joint][i] * [1, 0, 1]
         column, row, away = camera.project(place)
         scale = camera.focal / away
         flat = np.clip(camera.height / away, 0.08, 1)
         high = max(float(at[joint][i, 1]), 0.05)
-        amount = 0.55 / (1 + (2 * high) ** 2)
+        amount = setting.shadow / (1 + (2 * high) ** 2)
         middle = (column - offset[0], row - offset[1])
         darken_blob(canvas, middle, (size * scale, size * scale * flat), amount, ground)
 
@@ -64,6 +64,9 @@ def render(setting: Setting, view: Panorama, lights: Lights, people: list[Actor]
     picture = lights.on_panorama(view)
     for lamp in lights.lamps:
         paint_glow(picture, view, setting.camera, lamp, 3.0)
+        if lights.wet:
+            mirrored = lamp._replace(place=lamp.place * [1, -1, 1], size=max(1.5 * lamp.size, 0.05))
+            paint_glow(picture, view, setting.camera, mirrored, 3.0 * lights.wet, only=view.level)
     frames = len(corner)
     clip = np.empty((frames, size[1], size[0], 3), np.float32)
     for i in range(frames):
@@ -74,7 +77,7 @@ def render(setting: Setting, view: Panorama, lights: Lights, people: list[Actor]
         open_at = view.rho[r : r + size[1], c : c + size[0]]
         ground = view.level[r : r + size[1], c : c + size[0]]
         for someone in people:
-            shadow_below(canvas, someone, i, setting.camera, corner[i], ground)
+            shadow_below(canvas, someone, i, setting, corner[i], ground)
         for someone in sorted(people, key=lambda a: -a.parts[0].start[i, 2]):
             light = someone.light[i]
             paint_person(canvas, someone.parts, i, corner[i], setting.camera.focal, light, open_at)

@@ -27,6 +27,8 @@ class Setting(NamedTuple):
     blur: int  # pictures that are averaged into one
     crf: int  # quality of the encoding
     passing: bool  # somebody else is there
+    shadow: float
+    axes: Axes
 
 
 def draw_setting(rng: np.random.Generator, axes: Axes, size: tuple[int, int]) -> Setting:
@@ -59,8 +61,8 @@ def draw_setting(rng: np.random.Generator, axes: Axes, size: tuple[int, int]) ->
         drift,
     )
     return Setting(
-        style=draw_style(rng),
-        person=draw_person(rng),
+        style=draw_style(rng, axes),
+        person=draw_person(rng, axes),
         camera=Camera(focal, pick(rng, axes.camera_height)),
         aim=aim,
         height=rng.uniform(0.4, 0.55) if whole else 1.02 - (0.5 - rng.uniform(-0.1, 0.3)) / figure,
@@ -72,4 +74,5 @@ def draw_setting(rng: np.random.Generator, axes: Axes, size: tuple[int, int]) ->
         blur=2 if rng.random() < axes.motion_blur else 1,
         crf=int(round(pick(rng, axes.crf))),
         passing=bool(rng.random() < axes.passers_by),
+        shadow=pick(rng, axes.shadow), axes=axes,
     )

@@ -35,7 +35,7 @@ def body_in_place(setting: Setting, motion: Motion, frames: int) -> tuple[Skelet
 def partner_in_place(rng, setting: Setting, motion: Motion, where: np.ndarray, frames: int) -> tuple[Person, Skeleton]:
     """A second person, who faces the first."""
     assert motion.partner is not None
-    person = draw_person(rng)
+    person = draw_person(rng, setting.axes)
     body = skeleton(motion.partner.pose, person.bones, frames, anchored=motion.partner.anchored)
     ahead = np.array([np.cos(setting.heading), 0, np.sin(setting.heading)])
     return person, placed(body, where + motion.distance * ahead, setting.heading + np.pi, person.scale)
@@ -83,7 +83,7 @@ def build_view(setting: Setting, seeds, corner: np.ndarray, size: tuple[int, int
     left, top = np.floor(corner.min(0)).astype(int) - 1
     right, bottom = np.ceil(corner.max(0)).astype(int) + np.array(size) + 2
     way = np.array([np.cos(setting.heading), np.sin(setting.heading)])
-    ground = Ground(np.array([0.0, setting.distance]), way, 0.35, setting.camera.height)
+    ground = Ground(np.array([0.0, setting.distance]), way, 0.35, setting.camera.height, setting.axes)
     for attempt in range(4):
         view = Panorama(setting.camera, left, top, right - left, bottom - top)
         kind = setting.place if attempt < 2 else "room"
