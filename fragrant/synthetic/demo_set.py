@@ -1,8 +1,9 @@
-"""Makes the demo set: small real videos of six actions in the dark, with their lists, once, from a seed."""
+"""Makes the demo set: small real videos of six actions in the dark, with their lists, once, from a seed.
 
-import contextlib
+Its drawing is that of figure.py and scene.py, which stay as they are: published accuracies stand on its bytes. The
+richer drawing is that of clip.py, and video_set.py makes sets with it."""
+
 import json
-import os
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -10,23 +11,17 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-import av
 import numpy as np
 from tqdm import tqdm
 
 from fragrant.errors import UserError
-from fragrant.files import made_whole, written_whole
+from fragrant.synthetic.encoding import FPS, encode, write_whole
 from fragrant.synthetic.figure import ACTIONS
 from fragrant.synthetic.scene import darken, draw_clip
+from fragrant.synthetic.set_folder import foreign_files, locked, read_marker, some_of
 from fragrant.workers import usable_cores, worker_pool
 
-try:
-    import fcntl
-except ImportError:  # Windows: two starts at once then write the same bytes twice
-    fcntl = None  # type: ignore[assignment]  # a module elsewhere
-
 SPLITS = ("train", "val", "test")
-FPS = 30
 DARKEST, BRIGHTEST = 0.03, 0.13  # mean luma asked for, of 1; noise and encoding move it a little
 FEW = 24  # so many videos are made before a pool of processes has paid for itself
 MARKER = "demo_set.json"  # written last: the set is whole
@@ -49,25 +44,6 @@ class Clip(NamedTuple):
     @property
     def path(self) -> str:
         return f"videos/{self.split}/{self.action}_{self.number:03d}.mp4"
-
-
-def write_whole(path: Path, data: bytes) -> None:
-    """Writes a file so that nobody ever sees a part of it."""
-    with written_whole(path, own_name=str(os.getpid()), durable=False) as file:
-        file.write(data)
-
-
-def encode(path: Path, clip: np.ndarray) -> None:
-    """Writes ``clip`` (T, H, W, 3) uint8 RGB as an H.264 file; the same frames give the same bytes."""
-    # The bytes follow from the pictures alone: they change with the number of threads, and MB-tree (x264 core 165)
-    # reads memory that it never wrote, so that now and then a file came out different.
-    options = {"preset": "veryfast", "crf": "24", "g": "16", "threads": "1", "mbtree": "0"}
-    with made_whole(path, own_name=str(os.getpid())) as part, av.open(str(part), "w") as container:
-        stream = container.add_stream("libx264", rate=FPS, options=options)
-        stream.height, stream.width, stream.pix_fmt = clip.shape[1], clip.shape[2], "yuv420p"
-        for picture in clip:
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
-        container.mux(stream.encode())
 
 
 def make_video(clip: Clip, folder: Path, settings: dict) -> None:
@@ -101,13 +77,6 @@ def finished(make, clips: list[Clip]) -> Iterator[None]:
         yield from pool.map(make, clips, chunksize=4)
 
 
-def read_marker(folder: Path) -> dict | None:
-    try:
-        return json.loads((folder / MARKER).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-
-
 def check_folder(folder: Path) -> None:
     """Checks that the folder holds nothing but what the demo set wrote; hidden files do not count."""
     if not folder.exists():
@@ -117,12 +86,10 @@ def check_folder(folder: Path) -> None:
             f"the demo set cannot be made in '{folder}': it is a file; DATA.PATH_TO_DATA_DIR must be a new or "
             "empty folder"
         )
-    found = {entry.name for entry in folder.iterdir() if not entry.name.startswith(".")}
-    foreign = sorted(found - OURS if found & {MARKER, LOCK} else found)
+    foreign = foreign_files(folder, OURS, {MARKER, LOCK})
     if foreign:
-        some = ", ".join(foreign[:3] + ["..."] * (len(foreign) > 3))
         raise DemoSetError(
-            f"the demo set is not made in '{folder}': it holds other files ({some}); "
+            f"the demo set is not made in '{folder}': it holds other files ({some_of(foreign)}); "
             "set DATA.PATH_TO_DATA_DIR to a new or empty folder, or TRAIN.DATASET / TEST.DATASET to kinetics to "
             "use the lists there"
         )
@@ -145,15 +112,6 @@ def check_settings(settings: dict) -> None:
         wrong.append(f"DEMO_SET.EXPOSURES must be between 0 and 1, got {settings['exposures']}")
     if wrong:
         raise DemoSetError("; ".join(wrong))
-
-
-@contextlib.contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """A context that one process at a time can be in; the lock is released when the process ends, however it ends."""
-    with open(folder / LOCK, "a") as lock:
-        if fcntl is not None:
-            fcntl.lockf(lock, fcntl.LOCK_EX)  # unlike flock, not passed on to the workers
-        yield
 
 
 def clear(folder: Path) -> None:
@@ -229,14 +187,14 @@ def make_demo_set(
         # named only where asked for: sets without stay as they are
         **({"exposures": list(exposures)} if exposures else {}),
     }
-    if read_marker(folder) == settings:
+    if read_marker(folder / MARKER) == settings:
         return
     check_settings(settings)
     check_folder(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with locked(folder):
-            if read_marker(folder) != settings:  # else another process has made it meanwhile
+        with locked(folder / LOCK):
+            if read_marker(folder / MARKER) != settings:  # else another process has made it meanwhile
                 clear(folder)
                 write_set(folder, settings)
     except OSError as error:

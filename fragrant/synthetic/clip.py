@@ -1,0 +1,49 @@
+"""Draws one clip: somebody does an action somewhere, filmed in the dark.
+
+Everything but the motion (person, place, light, camera, sensor) is drawn before the action is looked at, so that
+nothing but the motion tells the actions apart."""
+
+import numpy as np
+
+from fragrant.synthetic.actions import Action, motion_of
+from fragrant.synthetic.axes import Axes
+from fragrant.synthetic.render import Actor, actor, passer_by, render
+from fragrant.synthetic.sensor import record
+from fragrant.synthetic.setting import draw_setting
+from fragrant.synthetic.staging import across, body_in_place, build_view, corners, partner_in_place, put_seat
+
+
+def draw_clip(
+    seeds: tuple[int, ...], action: Action, *, axes: Axes, frames: int, fps: float, size: tuple[int, int]
+) -> tuple[np.ndarray, int]:
+    """Draws a clip.
+
+    Args:
+        seeds: numbers that the scene is drawn from; the variant of the action is drawn from these and its name.
+        size: (width, height).
+
+    Returns:
+        (T, H, W, 3) uint8, and the quality to encode it with (crf of H.264).
+    """
+    setting = draw_setting(np.random.default_rng([*seeds, 1]), axes, size)
+    people_rng, sensor_rng, shake_rng = (np.random.default_rng([*seeds, k]) for k in (3, 4, 5))
+    own = np.random.default_rng([*seeds, 6, *action.name.encode()])
+    fps_drawn = fps * setting.blur
+    time = np.arange(frames * setting.blur) / fps_drawn
+    motion = motion_of(action, time, setting.style, own)
+    if motion.partner is not None:  # two are seen from the side, or one hides the other
+        setting = across(setting)
+    body, where = body_in_place(setting, motion, len(time))
+    corner = corners(setting, body, size, shake_rng, fps_drawn)
+    view, lights = build_view(setting, seeds, corner, size, body)
+    put_seat(view, own, motion, body)
+    people: list[Actor] = [actor(setting.person, body, setting.camera, lights, motion.holds, setting.style.left_handed)]
+    if motion.partner is not None:
+        other, partner = partner_in_place(people_rng, setting, motion, where, len(time))
+        people.append(actor(other, partner, setting.camera, lights))
+    if setting.passing:
+        people.append(passer_by(people_rng, setting, time, lights))
+    clip = render(setting, view, lights, people, corner, size)
+    if setting.blur > 1:
+        clip = clip.reshape(frames, setting.blur, *clip.shape[1:]).mean(1)
+    return record(sensor_rng, clip, axes, fps), setting.crf
