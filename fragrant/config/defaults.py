@@ -71,6 +71,9 @@ key("UNIFORMER.PRETRAIN_NAME", None,
     on_resume="moves", path=True)
 key("UNIFORMER.SPLIT", False, "attention over time, then space, instead of over both at once")
 key("UNIFORMER.STD", False, "patch embeddings of stages 2-4 look at 3 frames instead of 1")
+key("UNIFORMER.MOTION_INPUT", False,
+    "give the network brightness, its change to the next frame and the size of the change in the place of colours",
+    of_clips=True)
 
 key("MVITV2.DROP_PATH_RATE", 0.2, "drop path of the last block, growing linearly from 0 at the first", at_least=0,
     below=1)
@@ -260,8 +263,9 @@ key("DATA.GAMMA_IN", "both",
     "where it is applied: both | train | test (with validation); MEAN and STD are those of pixels after it",
     one_of=("both", "train", "test"), of_clips=True)
 key("DATA.ENHANCE", "none",
-    "before gamma: none | equalize | clahe: histogram equalisation of the brightness, one curve per clip",
-    one_of=("none", "equalize", "clahe"), of_clips=True)
+    "before gamma: none | equalize | clahe: histogram equalisation of the brightness, one curve per clip | standardize: "
+    "gray, of mean 0.502 and deviation 0.188",
+    one_of=("none", "equalize", "clahe", "standardize"), of_clips=True)
 key("DATA.TRANSFORMS", [],
     "what else is done to training clips, in this order, by name: reverse_half, or what a plug-in registers", of=str)
 key("DATA.INPUT_CHANNEL_NUM", [3, 3], "channels of a clip, one number per pathway; only the first counts here", above=0,
@@ -392,12 +396,18 @@ key("PRETRAIN.TEMPERATURE", 0.1, "TRAIN.OBJECTIVE contrastive: what the cosines 
 key("PRETRAIN.PROJECTOR_WIDTH", 512, "hidden width of the projector behind the pooled features", above=0)
 key("PRETRAIN.PROJECTOR_DIM", 128, "width of the vectors that are compared", above=0)
 
+key("FIGURE.JOINTS_WEIGHT", 0.3,
+    "TRAIN.OBJECTIVE figure: weight of the loss that tells in which cell of a feature map each joint is", at_least=0)
+key("FIGURE.MOTION_WEIGHT", 2.0, "and of the one that tells how the figure moves", at_least=0)
+key("FIGURE.LAYER", "",
+    'part of the network whose feature map the joints are looked for in; "" = the network\'s own choice')
+
 # ---- training
 key("TRAIN.ENABLE", True, "run the training stage", on_resume="free")
 key("TRAIN.DATASET", "kinetics", "name of the training and validation set in the registry")
 key("TRAIN.OBJECTIVE", "",
     'what a step minimises; "" = classify, distill or svmix, as MIXUP and DISTILL say; masked | contrastive: '
-    "pre-training without labels; or the name of a plug-in's")
+    "pre-training without labels; figure: classes, and where the joints of drawn figures are; or the name of a plug-in's")
 key("TRAIN.BATCH_SIZE", 64, "videos of a batch on this machine, all its GPUs together", above=0)
 key("TRAIN.ACCUM_STEPS", 1, "batches whose gradients are added up for one optimiser step", above=0)
 key("TRAIN.PRECISION", "auto",

@@ -221,7 +221,7 @@ def build_dataset(
     }
     unlabelled = learns_without_labels(cfg)
     several_of = cfg.MODEL.NUM_CLASSES if cfg.DATA.MULTI_LABEL and not unlabelled else None
-    options["unlabelled"] = unlabelled
+    options |= {"unlabelled": unlabelled, "tracked": split == "train" and cfg.TRAIN.OBJECTIVE == "figure"}
     return ClipDataset(records, plan, _transform(cfg, split), several_of=several_of, **options), num_views
 
 

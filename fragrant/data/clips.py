@@ -7,7 +7,7 @@ by the same code, with the same draws.
 import itertools
 import math
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, Protocol, cast
 
@@ -17,7 +17,9 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from fragrant.config.pixel_statistics import LUMA_WEIGHTS
+from fragrant.data.figures import Track, read_track
 from fragrant.data.lists.records import RecordList, VideoRecord, each_label
+from fragrant.data.transforms.view_transforms import TrainTransform
 from fragrant.data.video.frames import OpenFrames, VideoError, open_frames
 from fragrant.data.views import View, ViewPlan
 
@@ -36,6 +38,8 @@ class Batch(NamedTuple):
         ids: (B,) place of each video in its list.
         luma: (B,) mean brightness 0..1 of the decoded frames, before any transform; NaN where it was not measured.
         views: (B, V) which of its video's clips each view is; in training every view has a clip of its own.
+        figures: where the joints of the figure are in every clip (B, V, T, 9, 2), as shares of its pictures, and how it
+            moves (B, V, T, 11); of drawn videos, where an objective asks for it.
     """
 
     clips: Tensor
@@ -43,13 +47,18 @@ class Batch(NamedTuple):
     ids: Tensor
     luma: Tensor
     views: Tensor
+    figures: Track | None = None
 
     def to(self, device: torch.device) -> "Batch":
         """Does not wait for the copy when the batch is pinned."""
-        return Batch(*(tensor.to(device, non_blocking=True) for tensor in self))
+        return self._each(lambda tensor: tensor.to(device, non_blocking=True))
 
     def pin_memory(self) -> "Batch":
-        return Batch(*(tensor.pin_memory() for tensor in self))
+        return self._each(Tensor.pin_memory)
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> "Batch":
+        *tensors, figures = self
+        return Batch(*map(change, tensors), None if figures is None else Track(*map(change, figures)))
 
 
 class Skipped(NamedTuple):
@@ -86,6 +95,7 @@ class VideoClips(NamedTuple):
         id: the video's place in the list.
         luma: mean brightness 0..1, NaN = not measured.
         skipped: the unreadable videos that this one replaces.
+        figure: of the clips, each (clips, T, ...), where the video has a track.
     """
 
     clips: Tensor
@@ -94,6 +104,7 @@ class VideoClips(NamedTuple):
     id: int
     luma: float = math.nan
     skipped: tuple[Skipped, ...] = ()
+    figure: Track | None = None
 
 
 class VideoFrames(NamedTuple):
@@ -105,6 +116,7 @@ class VideoFrames(NamedTuple):
         views: which of them each clip shows, and from where.
         seed: what everything random about the clips follows from.
         label, id, luma, skipped: see VideoClips.
+        figure: of the frames.
     """
 
     frames: Tensor
@@ -115,6 +127,7 @@ class VideoFrames(NamedTuple):
     id: int
     luma: float = math.nan
     skipped: tuple[Skipped, ...] = ()
+    figure: Track | None = None
 
     def clip_of_view(self) -> list[int]:
         """Which of its clips each view shows: placed views of a short video are often the same."""
@@ -133,7 +146,20 @@ class VideoFrames(NamedTuple):
             shown += [frames[place[number]] for number in view.frames]
         # copied once, out of the frames: the crops of a clip overlap
         clips = torch.stack(shown).unflatten(0, (1 + max(clip_of), -1))
-        return VideoClips(clips, tuple(clip_of), self.label, self.id, self.luma, self.skipped)
+        figure = None if self.figure is None else self._figures(self.figure, clip_of, place, transform)
+        return VideoClips(clips, tuple(clip_of), self.label, self.id, self.luma, self.skipped, figure)
+
+    def _figures(self, track: Track, clip_of: list[int], place: dict[int, int], transform: ViewTransform) -> Track:
+        """The figure in each of the clips: from the draws that the clips are made with."""
+        assert isinstance(transform, TrainTransform)
+        found = []
+        for at in map(clip_of.index, range(1 + max(clip_of))):
+            rows = track.at([place[number] for number in self.views[at].frames])
+            size = self.frames.shape[1], self.frames.shape[2]
+            joints, mirrored = transform.traced(size, rows.joints, random.Random(f"{self.seed}-{at}"))
+            rows = rows._replace(joints=joints)
+            found.append(rows.mirrored() if mirrored else rows)
+        return Track(*(torch.stack(parts) for parts in zip(*found, strict=True)))
 
 
 class Unreadable(NamedTuple):
@@ -195,6 +221,7 @@ class ClipDataset(Dataset):
         replace: another video of the same class takes the place of one that cannot be read, for training.
         several_of: number of classes of which a video may have several; None = it has one.
         unlabelled: labels do not matter: every video has -1, and any other may take its place.
+        tracked: every video has the track of a figure beside it, which comes with its clips.
         hand_over: bytes of frames per clip up to which a video is handed over as frames, for its clips to be made
             elsewhere; 0 = never.
     """
@@ -211,6 +238,7 @@ class ClipDataset(Dataset):
         replace: bool = False,
         several_of: int | None = None,
         unlabelled: bool = False,
+        tracked: bool = False,
         hand_over: float = 0.0,
     ):
         self.records = records if isinstance(records, RecordList) else RecordList(records)
@@ -222,6 +250,7 @@ class ClipDataset(Dataset):
         self.replace = replace
         self.several_of = several_of
         self.unlabelled = unlabelled
+        self.tracked = tracked
         self.hand_over = hand_over
 
     def __len__(self) -> int:
@@ -257,7 +286,8 @@ class ClipDataset(Dataset):
         record = self.records[video_id]
         views, numbers, pixels = self._read(record.path, random.Random(seed))
         luma = mean_luma(pixels) if self.measure_luma else math.nan
-        return VideoFrames(pixels, numbers, views, seed, self._label(record), video_id, luma)
+        track = read_track(record.path, numbers) if self.tracked else None
+        return VideoFrames(pixels, numbers, views, seed, self._label(record), video_id, luma, figure=track)
 
     def _label(self, record: VideoRecord) -> int | Tensor:
         if self.unlabelled:
@@ -286,7 +316,9 @@ def make_batch(items: list[VideoClips]) -> Batch:
     clips = torch.stack(filled) if len(items) > 1 else filled[0].unsqueeze(0)  # (B, clips, T, H, W, C)
     views, ids, luma = (torch.tensor([getattr(item, name) for item in items]) for name in ("views", "id", "luma"))
     labels = torch.stack([torch.as_tensor(item.label) for item in items])  # (B,) or (B, K)
-    return Batch(clips.permute(0, 1, 5, 2, 3, 4), labels, ids, luma, views)
+    tracks = [item.figure for item in items if item.figure is not None]
+    figures = Track(*(torch.stack(parts) for parts in zip(*tracks, strict=True))) if tracks else None
+    return Batch(clips.permute(0, 1, 5, 2, 3, 4), labels, ids, luma, views, figures)
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from torch.distributed.fsdp import fully_shard
 from torch.distributed.tensor import DTensor, distribute_tensor
 from torch.nn.parallel import DistributedDataParallel
 
+from fragrant.data.figures import Track
 from fragrant.distributed import copy_from_main, world_size
 from fragrant.objectives import Objective
 
@@ -31,8 +32,8 @@ class _Replicated(DistributedDataParallel):
     def eval_model(self) -> nn.Module:
         return self.module.eval_model
 
-    def meet(self, ids: Sequence[int], epoch: int) -> None:
-        self.module.meet(ids, epoch)
+    def meet(self, ids: Sequence[int], epoch: int, figures: Track | None = None) -> None:
+        self.module.meet(ids, epoch, figures)
 
     def after_step(self) -> None:
         self.module.after_step()

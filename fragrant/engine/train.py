@@ -42,7 +42,7 @@ def train_one_epoch(
         stepper.begin(lr, remaining=len(loader) - step)
         clips = prepare(batch.clips.flatten(0, 1), ids, epoch)  # (B*V, C, T, H, W)
         labels = batch.labels.repeat_interleave(batch.clips.shape[1], dim=0)  # (B*V,)
-        objective.meet(ids, epoch)
+        objective.meet(ids, epoch, batch.figures)
         with autocast():
             out = objective(clips, labels)
         if stepper.backward(out.loss, batch.ids):

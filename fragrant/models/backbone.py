@@ -103,6 +103,12 @@ class Backbone(nn.Module):
         """
         raise NotImplementedError
 
+    @property
+    def detail_layer(self) -> str:
+        """Name of the part whose feature map still shows where things are, at an eighth of the picture's sides or so;
+        "" = the last map is the best there is."""
+        return ""
+
     def layer_names(self) -> list[tuple[str, ...]]:
         """Layers in the order in which a clip meets them, each as beginnings of parameter names: what embeds the
         pixels, then one entry per block. Norms and heads behind the last block are in none. An empty list: this network

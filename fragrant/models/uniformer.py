@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from fragrant.layers.attention_block import AttentionBlock
 from fragrant.layers.conv_block import ConvBlock
+from fragrant.layers.motion_input import motion_channels
 from fragrant.layers.patch_embed import PatchEmbed
 from fragrant.layers.recompute import recompute
 from fragrant.layers.split_attention_block import SplitAttentionBlock
@@ -88,6 +89,7 @@ class UniFormer(Backbone):
             comment.
         recompute_blocks: how many of a stage's first blocks keep no activations for the backward pass.
         insertions: modules between the stages, applied at each place in the order given.
+        motion_input: brightness and its change over time take the place of the three colours, see ``motion_channels``.
 
     Raises:
         ModelError: arguments that do not fit together.
@@ -111,13 +113,17 @@ class UniFormer(Backbone):
         std: bool = False,
         recompute_blocks: Sequence[int] = (0, 0, 0, 0),
         insertions: Sequence[Insertion] = (),
+        motion_input: bool = False,
     ):
         super().__init__()
+        self.motion_input = motion_input
         dims, depths, ratios = (
             per_stage("embed_dim", embed_dim),
             per_stage("depth", depth),
             per_stage("mlp_ratio", mlp_ratio),
         )
+        if motion_input and in_channels != 3:
+            raise ModelError(f"motion takes the place of 3 channels, got {in_channels}")
         self.in_channels = in_channels
         self.recompute_blocks = per_stage("recompute_blocks", recompute_blocks)
         self.patch_embed1 = PatchEmbed(in_channels, dims[0], patch_size=4, time_kernel=3, time_stride=2)
@@ -182,6 +188,10 @@ class UniFormer(Backbone):
         hidden = mask.on_grid(*x.shape[3:])[:, None, None]
         return self._staged(torch.where(hidden, token.to(x.dtype).view(1, -1, 1, 1, 1), x))
 
+    @property
+    def detail_layer(self) -> str:
+        return f"blocks2.{len(self.blocks2) - 1}"
+
     def layer_names(self) -> list[tuple[str, ...]]:
         layers: list[tuple[str, ...]] = [("patch_embed1.",)]
         for stage in STAGES:
@@ -208,7 +218,7 @@ class UniFormer(Backbone):
                 f"clips must be (N, {self.in_channels}, T, H, W) with at least 32 x 32 pixels; got a tensor of "
                 f"shape {tuple(clips.shape)}"
             )
-        return clips
+        return motion_channels(clips) if self.motion_input else clips
 
 
 def uniformer_small(**options) -> UniFormer:
@@ -242,6 +252,7 @@ def uniformer_arguments(cfg: CfgNode) -> dict:
         drop_path_rate=cfg.UNIFORMER.DROP_DEPTH_RATE,
         split=cfg.UNIFORMER.SPLIT,
         std=cfg.UNIFORMER.STD,
+        motion_input=cfg.UNIFORMER.MOTION_INPUT,
         recompute_blocks=recompute_blocks(cfg),
     )
 

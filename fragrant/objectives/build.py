@@ -21,6 +21,7 @@ from fragrant.objectives.classify import Classify, unmixed
 from fragrant.objectives.contrast import Contrast, Projector
 from fragrant.objectives.distill import Distill, TeacherInput
 from fragrant.objectives.ema import Ema
+from fragrant.objectives.figure import Figure, maps_of
 from fragrant.objectives.gate import ExpectedLoss, Gated
 from fragrant.objectives.losses import Loss, binary_cross_entropy, cross_entropy
 from fragrant.objectives.masked import MaskedTubes, check_tubes
@@ -221,6 +222,40 @@ def build_contrast(cfg, model: Backbone) -> Contrast:
         views=cfg.AUG.NUM_SAMPLE,
         temperature=options.TEMPERATURE,
         chunk=cfg.TRAIN.BATCH_SIZE,
+    )
+
+
+@OBJECTIVES.register("figure")
+def build_figure(cfg, model: Backbone) -> Figure:
+    """Builds classification that is guided by drawn figures.
+
+    Raises:
+        UserError: clips are changed so that nobody knows where the joints are, or FIGURE.LAYER is no map of the model.
+    """
+    changes = {
+        "AUG.ENABLE": cfg.AUG.ENABLE,
+        "MIXUP.ENABLE": cfg.MIXUP.ENABLE,
+        "DATA.TRANSFORMS": bool(cfg.DATA.TRANSFORMS),
+    }
+    for name in [name for name, set_ in changes.items() if set_]:
+        raise UserError(f"TRAIN.OBJECTIVE figure cannot follow a figure through {name}; leave it at its default")
+    layer, data = cfg.FIGURE.LAYER or model.detail_layer, cfg.DATA
+    side = data.TRAIN_CROP_SIZE
+    clips = torch.zeros(1, data.INPUT_CHANNEL_NUM[0], data.NUM_FRAMES, side, side)
+    try:
+        with torch.no_grad():
+            found, _ = maps_of(model.eval(), layer, clips)
+    except AttributeError as error:
+        raise UserError(f"FIGURE.LAYER '{layer}' is no part of {cfg.MODEL.MODEL_NAME}: {error}") from error
+    if not isinstance(found, Tensor) or found.ndim != 5:
+        raise UserError(f"FIGURE.LAYER '{layer}' puts out no feature map (N, D, T, H, W)")
+    return Figure(
+        model,
+        build_loss(cfg),
+        layer=layer,
+        layer_width=found.shape[1],
+        joints_weight=cfg.FIGURE.JOINTS_WEIGHT,
+        motion_weight=cfg.FIGURE.MOTION_WEIGHT,
     )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from fragrant.data.figures import Track
 from fragrant.objectives.objective import Objective, StepOutput
 
 
@@ -51,8 +52,8 @@ class Ema(Objective):
     def scored_beside(self) -> dict[str, nn.Module]:
         return {"raw": self.objective.eval_model} if self.evaluate == "ema" else {"ema": self.averaged}
 
-    def meet(self, ids: Sequence[int], epoch: int) -> None:
-        self.objective.meet(ids, epoch)
+    def meet(self, ids: Sequence[int], epoch: int, figures: Track | None = None) -> None:
+        self.objective.meet(ids, epoch, figures)
 
     def forward(self, clips: Tensor, labels: Tensor) -> StepOutput:
         return self.objective(clips, labels)

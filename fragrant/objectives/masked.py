@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
+from fragrant.data.figures import Track
 from fragrant.errors import UserError
 from fragrant.layers.patches import normalized_patches, to_patches
 from fragrant.layers.pixel_decoder import PixelDecoder, new_token
@@ -63,7 +64,7 @@ class MaskedTubes(Unlabelled):
         self.ratio, self.tube_size, self.normalize, self.seed = ratio, tube_size, normalize, seed
         self.keys: list[str] | None = None  # of the videos of the next step
 
-    def meet(self, ids: Sequence[int], epoch: int) -> None:
+    def meet(self, ids: Sequence[int], epoch: int, figures: Track | None = None) -> None:
         self.keys = [f"{self.seed}-{epoch}-{video}" for video in ids]
 
     def forward(self, clips: Tensor, labels: Tensor) -> StepOutput:

@@ -5,6 +5,8 @@ from typing import NamedTuple
 
 from torch import Tensor, nn
 
+from fragrant.data.figures import Track
+
 
 class StepOutput(NamedTuple):
     """The outcome of one forward pass.
@@ -31,10 +33,10 @@ class Objective(nn.Module):
 
     same_graph_every_step = True
 
-    def meet(self, ids: Sequence[int], epoch: int) -> None:
+    def meet(self, ids: Sequence[int], epoch: int, figures: Track | None = None) -> None:
         """Hook that is called before every forward pass of the training with the videos whose clips come, by their
         place in the list: what is drawn for a clip can so follow from the video and the epoch alone, whatever the
-        number of ranks."""
+        number of ranks. ``figures``: those of drawn videos, see ``Batch``."""
 
     def forward(self, clips: Tensor, labels: Tensor) -> StepOutput:
         """Runs one forward pass: clips (N, C, T, H, W), labels (N,) class numbers or (N, K) soft labels -> loss (),

@@ -3,6 +3,8 @@
 Everything but the motion (person, place, light, camera, sensor) is drawn before the action is looked at, so that
 nothing but the motion tells the actions apart."""
 
+from typing import NamedTuple
+
 import numpy as np
 
 from fragrant.synthetic.actions import Action, motion_of
@@ -11,19 +13,31 @@ from fragrant.synthetic.render import Actor, actor, passer_by, render
 from fragrant.synthetic.sensor import record
 from fragrant.synthetic.setting import draw_setting
 from fragrant.synthetic.staging import across, body_in_place, build_view, corners, partner_in_place, put_seat
+from fragrant.synthetic.track import track
+
+
+class Drawn(NamedTuple):
+    """A drawn clip.
+
+    Attributes:
+        pictures: (T, H, W, 3) uint8.
+        crf: the quality to encode it with, of H.264.
+        track: where its figure is and how it moves, see ``track``.
+    """
+
+    pictures: np.ndarray
+    crf: int
+    track: dict[str, np.ndarray]
 
 
 def draw_clip(
     seeds: tuple[int, ...], action: Action, *, axes: Axes, frames: int, fps: float, size: tuple[int, int]
-) -> tuple[np.ndarray, int]:
+) -> Drawn:
     """Draws a clip.
 
     Args:
         seeds: numbers that the scene is drawn from; the variant of the action is drawn from these and its name.
         size: (width, height).
-
-    Returns:
-        (T, H, W, 3) uint8, and the quality to encode it with (crf of H.264).
     """
     setting = draw_setting(np.random.default_rng([*seeds, 1]), axes, size)
     people_rng, sensor_rng, shake_rng = (np.random.default_rng([*seeds, k]) for k in (3, 4, 5))
@@ -46,4 +60,6 @@ def draw_clip(
     clip = render(setting, view, lights, people, corner, size)
     if setting.blur > 1:
         clip = clip.reshape(frames, setting.blur, *clip.shape[1:]).mean(1)
-    return record(sensor_rng, clip, axes, fps), setting.crf
+    tracked = track(body, setting.camera, corner, size, setting.person.scale, fps_drawn)
+    tracked |= {name: tracked[name][:: setting.blur] for name in ("joints", "motion")}
+    return Drawn(record(sensor_rng, clip, axes, fps), setting.crf, tracked)

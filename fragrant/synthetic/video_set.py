@@ -18,6 +18,7 @@ from fragrant.synthetic.axes import Axes
 from fragrant.synthetic.clip import draw_clip
 from fragrant.synthetic.encoding import encode, write_whole
 from fragrant.synthetic.set_folder import foreign_files, locked, read_marker, some_of
+from fragrant.synthetic.track import write_track
 from fragrant.workers import usable_cores, worker_pool
 
 SPLITS = ("train", "val", "test")
@@ -97,8 +98,9 @@ def make_video(job: Job, folder: Path, plan: Plan) -> None:
     seeds = (plan.seed, SPLITS.index(job.split), job.number)
     rng = np.random.default_rng([*seeds, 0])
     frames, fps = (int(rng.integers(low, high + 1)) for low, high in (plan.frames, plan.fps))
-    clip, crf = draw_clip(seeds, job.action, axes=plan.axes, frames=frames, fps=fps, size=plan.size)
-    encode(path, clip, fps=fps, crf=crf, between_keys=30)
+    drawn = draw_clip(seeds, job.action, axes=plan.axes, frames=frames, fps=fps, size=plan.size)
+    write_track(path, drawn.track)  # before the video, which says that both are there
+    encode(path, drawn.pictures, fps=fps, crf=drawn.crf, between_keys=30)
 
 
 def jobs_of(split: str, plan: Plan) -> list[Job]:

@@ -42,6 +42,18 @@ def equalize(frames: Tensor) -> Tensor:
     return _with_brightness(frames, old, taken(curve, old.to(torch.int32)))
 
 
+@ENHANCEMENTS.register("standardize")
+def standardize(frames: Tensor) -> Tensor:
+    """Makes clips alike in brightness and contrast, and gray: (T, H, W, 3) uint8 -> the same shape.
+
+    Brightness becomes 128 + 48 z, where z is 0 on average over the clip and has variance 1; MEAN 0.502 and STD 0.188
+    turn it into z. Colours, which are noise in the dark, are gone."""
+    old = luma(frames).float()
+    deviation = old.std(correction=0).clamp(min=1.0)
+    gray = (128 + 48 * (old - old.mean()) / deviation).round_().clamp_(0, 255).to(torch.uint8)
+    return gray.unsqueeze(-1).expand_as(frames).contiguous()
+
+
 @ENHANCEMENTS.register("clahe")
 def clahe(frames: Tensor) -> Tensor:
     """Contrast-limited adaptive histogram equalisation of a clip's brightness (Zuiderveld 1994): (T, H, W, 3) uint8 ->

@@ -287,6 +287,28 @@ class TrainTransform:
         clip = clip.flip(2) if self.flip and rng.random() < 0.5 else clip
         return self._transformed(clip, rng) if self.then else clip
 
+    def traced(self, size: tuple[int, int], points: Tensor, rng: random.Random) -> tuple[Tensor, bool]:
+        """Follows points of the frames into the clip that ``self(frames, None, rng)`` makes with an ``rng`` in the same
+        state; not through ``augment`` and ``then``, which move pixels in their own ways.
+
+        Args:
+            size: (height, width) of the frames.
+            points: (..., 2), columns and rows as shares of the frames.
+
+        Returns:
+            (..., 2) as shares of the clip before it is mirrored, and whether it is.
+        """
+        assert not self.augment and not self.then
+        if self.gamma[0] < self.gamma[1]:
+            rng.uniform(*self.gamma)  # as brightening draws
+        rows, columns = ((torch.arange(length) + 0.5) / length for length in size)
+        places = torch.stack(torch.meshgrid(columns, rows, indexing="xy"), -1).unsqueeze(0)  # (1, H, W, 2)
+        seen = self._crop(places, rng, dtype=torch.float32)[0]  # (S, S, 2)
+        first, last = self.crop_size // 4, self.crop_size - 1 - self.crop_size // 4  # away from the clamped border
+        start, end = seen[first, first], seen[last, last]
+        pixel = first + (points - start) * (last - first) / (end - start)
+        return (pixel + 0.5) / self.crop_size, self.flip and rng.random() < 0.5
+
     def _transformed(self, clip: Tensor, rng: random.Random) -> Tensor:
         clip = clip.permute(3, 0, 1, 2)  # (C, T, S, S)
         for transform in self.then:

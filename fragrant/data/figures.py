@@ -1,0 +1,70 @@
+"""What drawn videos bring along: a track, where the joints of their figure are in every frame and how it moves."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from fragrant.errors import UserError
+
+ENDING = ".figure.npz"  # in place of the video's own
+JOINTS = (
+    *("head", "chest", "pelvis", "left hand", "right hand"),
+    *("left knee", "right knee", "left ankle", "right ankle"),
+)
+MOTION = 11  # numbers that say how the figure moves
+
+
+class FigureError(UserError):
+    """The track of a figure is missing, or is not what it should be."""
+
+
+class Track(NamedTuple):
+    """The figure in some frames.
+
+    Attributes:
+        joints: (T, 9, 2) columns and rows as shares of the frame; outside of 0 .. 1: not in it.
+        motion: (T, 11) see ``synthetic.track.MOTION``; a mirrored frame has the same.
+    """
+
+    joints: Tensor
+    motion: Tensor
+
+    def at(self, rows: Sequence[int]) -> "Track":
+        return Track(self.joints[rows], self.motion[rows])
+
+    def mirrored(self) -> "Track":
+        """The track of mirrored frames: left is right."""
+        other = [JOINTS.index(_other_side(name)) for name in JOINTS]
+        return self._replace(joints=(self.joints * torch.tensor([-1.0, 1.0]) + torch.tensor([1.0, 0.0]))[:, other])
+
+
+def _other_side(name: str) -> str:
+    side, _, joint = name.partition(" ")
+    return {"left": f"right {joint}", "right": f"left {joint}"}.get(side, name)
+
+
+def read_track(video: str, numbers: Sequence[int]) -> Track:
+    """Reads the track of some frames of a video.
+
+    Raises:
+        FigureError: there is none beside the video, or not of all frames.
+    """
+    path = video.rpartition(".")[0] + ENDING
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            names = [str(name) for name in file["joint_names"]]
+            joints = torch.from_numpy(file["joints"][:, [names.index(name) for name in JOINTS]][list(numbers)])
+            motion = torch.from_numpy(file["motion"][list(numbers)])
+    except FileNotFoundError:
+        raise FigureError(
+            f"TRAIN.OBJECTIVE figure needs '{path}' beside its video; tools/make_videos.py writes such files, real "
+            "videos have none: train on drawn ones, or take another objective"
+        ) from None
+    except (OSError, ValueError, KeyError, IndexError, EOFError, TypeError) as error:
+        raise FigureError(f"'{path}' is no track of its video's figure: {error}") from error
+    if joints.shape[1:] != (len(JOINTS), 2) or motion.shape[1:] != (MOTION,):
+        raise FigureError(f"'{path}' is no track of its video's figure: sizes {joints.shape} and {motion.shape}")
+    return Track(joints.float(), motion.float())
