@@ -1,7 +1,9 @@
 """What drawn videos bring along: a track, where the joints of their figure are in every frame and how it moves."""
 
+import zlib
 from collections.abc import Sequence
 from typing import NamedTuple
+from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -63,7 +65,7 @@ def read_track(video: str, numbers: Sequence[int]) -> Track:
             f"TRAIN.OBJECTIVE figure needs '{path}' beside its video; tools/make_videos.py writes such files, real "
             "videos have none: train on drawn ones, or take another objective"
         ) from None
-    except (OSError, ValueError, KeyError, IndexError, EOFError, TypeError) as error:
+    except (OSError, ValueError, KeyError, IndexError, EOFError, TypeError, BadZipFile, zlib.error) as error:
         raise FigureError(f"'{path}' is no track of its video's figure: {error}") from error
     if joints.shape[1:] != (len(JOINTS), 2) or motion.shape[1:] != (MOTION,):
         raise FigureError(f"'{path}' is no track of its video's figure: sizes {joints.shape} and {motion.shape}")

@@ -105,7 +105,11 @@ class Figure(Objective):
 
 
 def maps_of(model: Backbone, layer: str, clips: Tensor) -> tuple[Tensor, Tensor]:
-    """The output of a layer, and the last feature map; "" = the last one for both."""
+    """The output of a layer, and the last feature map; "" = the last one for both.
+
+    Raises:
+        AttributeError: the model has no such layer, or its feature maps do not pass it.
+    """
     if not layer:
         last = model.forward_features(clips)
         return last, last
@@ -115,4 +119,6 @@ def maps_of(model: Backbone, layer: str, clips: Tensor) -> tuple[Tensor, Tensor]
         last = model.forward_features(clips)
     finally:
         hook.remove()
+    if not found:
+        raise AttributeError(f"feature maps do not pass `{layer}`")
     return found[0], last
