@@ -86,7 +86,9 @@ def contact_sheet(
         columns.append([scaled(strip(row_of(video, frames, brighten=brighten)), height) for video in videos])
     width = [max(picture.width for picture in column) for column in columns]
     tall = max(len(column) for column in columns)
-    sheet = Image.new("RGB", (sum(width) + COLUMN_GAP * (len(width) - 1), tall * (height + ROW_GAP) - ROW_GAP), BACKGROUND)
+    sheet = Image.new(
+        "RGB", (sum(width) + COLUMN_GAP * (len(width) - 1), tall * (height + ROW_GAP) - ROW_GAP), BACKGROUND
+    )
     for at, column in enumerate(columns):
         left = sum(width[:at]) + at * COLUMN_GAP
         for row, picture in enumerate(column):
@@ -97,4 +99,6 @@ def contact_sheet(
 def write_contact_sheet(sources: Sequence[str], to: str, **how) -> None:
     """Writes ``contact_sheet(sources, **how)`` as .png or .jpg; errors as there, and PictureError where it cannot be
     written."""
-    save_picture(contact_sheet(sources, **how), to)
+    if not to.lower().endswith((".png", ".jpg", ".jpeg")):
+        raise PictureError(f"--to '{to}': the name of a sheet ends in .png or .jpg")
+    save_picture(to, contact_sheet(sources, **how))

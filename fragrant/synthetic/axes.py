@@ -35,13 +35,14 @@ class Axes:
     sideways: float = 0.5  # chance of a heading across the picture; else along the place, or any
     passers_by: float = 0.12  # chance of a second person
     clutter: Range = (0.0, 8.0)  # things that stand about
-    ambient: Range = (0.008, 0.25)  # log; light from everywhere, beside that of the lamps
+    ambient: Range = (0.004, 0.12)  # log; light from everywhere, beside that of the lamps
     lamps: Range = (0.5, 1.5)  # strength, 1 is the usual one
     shadow: Range = (0.2, 0.75)  # depth of the shadow below people
     wet: float = 0.15  # chance of a ground that mirrors lamps
     # the camera's sensor
     luma: Range = (0.028, 0.13)  # log; mean of the picture, of 1
     gamma: Range = (1.2, 2.2)
+    crush: Range = (0.0, 0.6)  # light that is lost in the shadows, of the median
     black: Range = (0.0, 0.017)  # raised black level
     cast: float = 0.045  # spread of the colour cast
     photon_noise: Range = (0.0005, 0.012)  # log; of light 1
@@ -76,6 +77,7 @@ KINDS: dict[str, tuple[float, float]] = {
     "drift": (0, 0.5),
     "luma": (0.005, 0.8),
     "gamma": (1, 3),
+    "crush": (0, 2),
     "black": (0, 0.2),
     "cast": (0, 0.5),
     "photon_noise": (1e-7, 0.1),

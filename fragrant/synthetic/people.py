@@ -127,9 +127,6 @@ def _ellipsoids(person: Person, body: Skeleton) -> list[tuple]:
         (at["chest"], "chest", (0.076 * g, 0.17, 0.122 * g), chest_paint(person), 0.01),
         (at["head"], "head", (0.059, 0.072, 0.05), head_paint(person), 0.04),
     ]
-    if person.hem:  # a shirt that hangs over the hips
-        down = np.einsum("tij,j->ti", turned["pelvis"], np.array([0, 0.045 - person.hem, 0]) * person.scale)
-        parts.append((at["pelvis"] + down, "pelvis", (0.081 * g, 0.088, 0.101 * g), c["shirt"], 0.01))
     if person.long_hair:
         back = np.einsum("tij,j->ti", turned["head"], np.array([-0.04, -0.07, 0]) * person.scale)
         parts.append((at["head"] + back, "head", (0.032, 0.13, 0.058), c["hair"], 0.0))
@@ -186,6 +183,11 @@ def parts_of(person: Person, body: Skeleton, camera: Camera, light: np.ndarray) 
         ends = camera.project(at[start] + first * way), camera.project(at[start] + last * way)
         near = 0.03 if start == "neck" else -0.03 if "shoulder" in end else 0.0
         parts.append(Part(*ends, (thick * person.scale, thin * person.scale), person.colors[color], None, near))
+    if person.hem:  # a shirt that hangs over the hips
+        up = np.einsum("tij,j->ti", body.turned["pelvis"], np.array([0, 0.05 - person.hem, 0]) * person.scale)
+        ends = camera.project(at["left hip"] + up), camera.project(at["right hip"] + up)
+        thick = 0.079 * person.girth * person.scale
+        parts.append(Part(*ends, (thick, thick), person.colors["shirt"], None, 0.02))
     if person.legs == "skirt":
         knees = 0.5 * (at["left knee"] + at["right knee"])
         start = at["pelvis"] + 0.1 * (knees - at["pelvis"])

@@ -76,7 +76,7 @@ def _window_row(view: Panorama, rng: np.random.Generator, start, way, length: fl
         low, high = sorted(rng.uniform(0, 1.7, 2)) if rng.random() < 0.6 else (0, rng.uniform(1.1, 1.3))
         if high - low < 0.08:
             continue
-        bright = rng.random() < 0.2
+        bright = rng.random() < 0.3
         color = tint(rng, rng.uniform(0.3, 1) if bright else rng.uniform(0.02, 0.5), 0.3)
         bars, frame = rng.uniform(0.1, 0.6), rng.uniform(0.02, 0.05)
 
@@ -85,7 +85,7 @@ def _window_row(view: Panorama, rng: np.random.Generator, start, way, length: fl
             return np.where((line & bright)[..., None], np.float32(0.05), 1) * color
 
         a, b = start + at * way + toward * normal, start + (at + wide) * way + toward * normal
-        view.upright(a, b, low, high, paint, shines=rng.uniform(0.3, 3) if bright else 0)
+        view.upright(a, b, low, high, paint, shines=rng.uniform(0.3, 5) if bright else 0)
 
 
 def _clutter(view: Panorama, rng: np.random.Generator, ground: Ground, wide: float, near: float, far: float) -> None:
@@ -116,7 +116,7 @@ def _room(view: Panorama, rng: np.random.Generator, ground: Ground) -> list[Lamp
     ends = middle + left * turned, middle + right * turned
     view.flat(0, surface(rng, "plain tiles planks blotches", 0.04, 0.3), ground=True)
     view.flat(top, surface(rng, "plain tiles", 0.2, 0.6))
-    view.upright(*ends, 0, top, surface(rng, "plain ribs bricks blotches panels planks", 0.08, 0.6, 0.13))
+    view.upright(*ends, 0, top, surface(rng, "plain ribs bricks blotches panels planks", 0.05, 0.8, 0.13))
     normal = np.array([turned[1], -turned[0]])
     side = surface(rng, "plain blotches panels bricks", 0.08, 0.6, 0.13)
     for end in ends:
@@ -147,7 +147,7 @@ def _yard(view: Panorama, rng: np.random.Generator, ground: Ground) -> list[Lamp
     start = np.array([0, back]) - 14 * turned
     view.flat(0, surface(rng, "plain blotches tiles", 0.04, 0.25), ground=True)
     top = rng.choice([rng.uniform(1.2, 1.8), 5.0])
-    view.upright(start, start + 28 * turned, 0, top, surface(rng, "ribs ribs ribs bricks planks panels", 0.1, 0.6))
+    view.upright(start, start + 28 * turned, 0, top, surface(rng, "ribs ribs ribs bricks planks panels", 0.05, 0.7))
     curb = surface(rng, "plain", 0.05, 0.5)
     if rng.random() < 0.5:
         view.upright(start - [0, 0.1], start + 28 * turned - [0, 0.1], 0, rng.uniform(0.04, 0.15), curb)
@@ -274,5 +274,3 @@ def seat_for(view: Panorama, rng: np.random.Generator, middle, axis, height: flo
     kinds = SEATS if height > 0.17 else ("block", "stool")
     color, metal = tint(rng, rng.uniform(0.02, 0.4), 0.2), tint(rng, rng.uniform(0.02, 0.3), 0.1)
     seat(view, rng, str(rng.choice(kinds)), middle, axis, height, color, metal)
-
-

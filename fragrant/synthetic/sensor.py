@@ -74,6 +74,7 @@ def record(rng: np.random.Generator, clip: np.ndarray, axes: Axes, fps: float) -
     clip *= (1 - pick(rng, axes.vignette) * 0.5 * (x * x + y * y))[..., None].astype(np.float32) * cast
     gains = exposure(rng, clip, max(luma - black, 0.01), gamma, rng.random() < axes.rolling_gain, fps)
     clip *= gains[:, None, None, None]
+    clip -= np.float32(pick(rng, axes.crush) * float(np.median(clip[::8, ::4, ::4])))
     np.clip(clip, 0, 1, out=clip)
     # noise of photons and of reading, smoothed by the camera; its size in light, which grows with the light
     photons, read = pick(rng, axes.photon_noise, log=True), pick(rng, axes.read_noise, log=True)

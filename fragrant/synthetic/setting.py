@@ -74,5 +74,6 @@ def draw_setting(rng: np.random.Generator, axes: Axes, size: tuple[int, int]) ->
         blur=2 if rng.random() < axes.motion_blur else 1,
         crf=int(round(pick(rng, axes.crf))),
         passing=bool(rng.random() < axes.passers_by),
-        shadow=pick(rng, axes.shadow), axes=axes,
+        shadow=pick(rng, axes.shadow),
+        axes=axes,
     )

@@ -79,9 +79,19 @@ def check_plan(plan: Plan) -> None:
         (max(plan.sizes) <= 99_999, "--clips, --val and --test", "99999 at most", max(plan.sizes)),
         (2 <= few <= many, "--frames", "2 or more, the lower number first", f"{few}-{many}"),
         (1 <= slow <= fast <= 240, "--fps", "from 1 to 240, the lower number first", f"{slow}-{fast}"),
-        (min(width, height) >= 32 and width % 2 == height % 2 == 0, "--size", "even and 32 or more", f"{width}x{height}"),
+        (
+            min(width, height) >= 32 and width % 2 == height % 2 == 0,
+            "--size",
+            "even and 32 or more",
+            f"{width}x{height}",
+        ),
         (width * height <= MOST_PIXELS, "--size", f"{MOST_PIXELS:.0f} pixels at most", f"{width}x{height}"),
-        (3 * width * height * many <= MOST_VALUES, "--size and --frames", "less in one clip", f"{width}x{height}x{many}"),
+        (
+            3 * width * height * many <= MOST_VALUES,
+            "--size and --frames",
+            "less in one clip",
+            f"{width}x{height}x{many}",
+        ),
     )
     wrong = [f"{name} must be {what}, got {got}" for good, name, what, got in rules if not good]
     if wrong:
