@@ -70,11 +70,11 @@ ONLY_DEFAULT = {
 # so.
 UNSUPPORTED = {
     "AVA": "detection",
-    "CONTRASTIVE": "self-supervised training",
+    "CONTRASTIVE": "SlowFast's self-supervised training (here: TRAIN.OBJECTIVE and PRETRAIN)",
     "DATA.SSL_": "self-supervised training",
     "DEMO": "the detection demo (keys of the demo set begin with DEMO_SET)",
     "DETECTION": "detection",
-    "MASK": "self-supervised training",
+    "MASK": "SlowFast's self-supervised training (here: TRAIN.OBJECTIVE and PRETRAIN)",
     "MULTIGRID": "multigrid training",
     "MVIT": "the MViT model",
     "NONLOCAL": "non-local blocks",

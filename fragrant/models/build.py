@@ -1,7 +1,6 @@
 """The registry of models, and the building of a model from a config."""
 
 from collections.abc import Sequence
-from typing import get_type_hints
 
 from fvcore.common.config import CfgNode
 
@@ -32,5 +31,6 @@ def build_encoder(cfg: CfgNode) -> Backbone:
 def names_with(method: str) -> list[str]:
     """Names of the registered models whose class writes a method of ``Backbone`` itself, as far as their adapters say
     which class they build."""
-    classes = {name: get_type_hints(adapter).get("return", Backbone) for name, adapter in MODELS}
-    return sorted(name for name, built in classes.items() if getattr(built, method) is not getattr(Backbone, method))
+    classes = {name: getattr(adapter, "__annotations__", {}).get("return") for name, adapter in MODELS}
+    base = getattr(Backbone, method)
+    return sorted(name for name, built in classes.items() if getattr(built, method, base) is not base)
