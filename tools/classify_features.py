@@ -1,6 +1,11 @@
 """Classifies videos by their frozen features, computed where they are missing: python tools/classify_features.py --cfg
 FILE KEY VALUE ..."""
 
+if __name__ == "__main__":  # first of all: a signal may come while the rest is imported
+    from fragrant.early import listen
+
+    listen()
+
 import sys
 from pathlib import Path
 

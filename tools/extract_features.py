@@ -1,6 +1,11 @@
 """Turns the videos of a config into feature vectors: python tools/extract_features.py --cfg FILE [--frames | --clips]
 KEY VALUE ..."""
 
+if __name__ == "__main__":  # first of all: a signal may come while the rest is imported
+    from fragrant.early import listen
+
+    listen()
+
 import sys
 
 from fragrant.config import dump_cfg
