@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 
-import torch
 from tqdm import tqdm
 
 from fragrant.plugins import load_plugins
@@ -71,6 +70,8 @@ def ignore_signals(*names: str) -> None:
 def start_worker() -> None:
     """Sets up a worker process: one thread, as more would stand in the way of the other processes; ends it when its
     parent is killed, or it would wait for work for ever."""
+    import torch  # imported late: commands take core counts from here before they know whether they need it
+
     ignore_signals("SIGINT", "SIGUSR1", "SIGHUP")
     # With it a pool ends its workers; a cluster sends it to all of a run, and the main process is to say so first.
     signal.signal(signal.SIGTERM, lambda number, frame: threading.Timer(2.0, os._exit, [1]).start())

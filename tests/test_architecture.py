@@ -12,7 +12,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 
 # A room may import the rooms of lower floors, and its own files. Rooms on one floor are siblings.
 FLOORS = [
-    {"errors", "version", "texts", "stand_ins"},
+    {"errors", "version", "texts", "stand_ins", "early"},
     {"files"},
     {"plugins", "appended", "remote"},
     {"registry"},
@@ -164,7 +164,7 @@ def test_only_the_loops_move_data_to_the_device():
 
 @pytest.mark.parametrize("path", sorted((ROOT / "tools").glob("*.py")), ids=relative)
 def test_tools_are_thin(path):
-    assert len(path.read_text(encoding="utf-8").splitlines()) <= 85  # most of them say what the arguments are
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= 90  # most of them say what the arguments are
 
 
 def test_nothing_is_loaded_unsafely():

@@ -15,33 +15,41 @@ python tools/benchmark.py loader --cfg FILE KEY VALUE ...
 python tools/benchmark.py shards KEY VALUE ...
     the videos of the training list from shards and from files"""
 
+if __name__ == "__main__":  # first of all: a signal may come while the rest is imported
+    from fragrant.early import listen
+
+    listen()
+
 import sys
 
-from fvcore.common.config import CfgNode
-
-from fragrant.benchmarks import build
-from fragrant.benchmarks.gpu.command import gpu_command
-from fragrant.benchmarks.model import benchmark_model
-from fragrant.benchmarks.objective import benchmark_objective
-from fragrant.benchmarks.ram import benchmark_fam, benchmark_ram, fam_cases, ram_cases
-from fragrant.benchmarks.timing import machine
 from fragrant.launch import argument_parser, config_of, exit_code, gpu_if_any, pick_device
-from fragrant.runtime.precision import DTYPES
 
 
-def steps(cfg: CfgNode, arguments) -> str:
+def steps(cfg, arguments) -> str:
+    from fragrant.benchmarks import build  # imported late: --help answers at once
+    from fragrant.benchmarks.model import benchmark_model
+    from fragrant.benchmarks.objective import benchmark_objective
+    from fragrant.benchmarks.timing import machine
+
     device = pick_device(cfg.NUM_GPUS, cfg.NUM_SHARDS)
-    settings, benchmark = STEPS[arguments.what]
     batch = build.benchmark_batch(cfg, arguments.batch_size or cfg.TRAIN.BATCH_SIZE, device)
     print(machine(device))
     print(
         f"{cfg.MODEL.MODEL_NAME}, clips {tuple(batch[0].shape)}; median [min, max] of {arguments.rounds} rounds, "
         "the settings in turn"
     )
-    return benchmark(settings(cfg, device), *batch, clip_norm=cfg.SOLVER.CLIP_GRADIENT, rounds=arguments.rounds)
+    how = {"clip_norm": cfg.SOLVER.CLIP_GRADIENT, "rounds": arguments.rounds}
+    if arguments.what == "model":
+        return benchmark_model(build.build_settings(cfg, device), *batch, **how)
+    return benchmark_objective(build.build_objective_settings(cfg, device), *batch, **how)
 
 
-def beside_published(cfg: CfgNode, arguments) -> str:
+def beside_published(cfg, arguments) -> str:
+    from fragrant.benchmarks import build
+    from fragrant.benchmarks.ram import benchmark_fam, benchmark_ram, fam_cases, ram_cases
+    from fragrant.benchmarks.timing import machine
+    from fragrant.runtime.precision import DTYPES
+
     device, n, rounds = gpu_if_any(cfg.NUM_GPUS), arguments.batch_size, arguments.rounds
     if arguments.what == "loader":
         return build.loader_benchmark(cfg, rounds=rounds, list_files=n or 24)
@@ -56,16 +64,14 @@ def beside_published(cfg: CfgNode, arguments) -> str:
     return benchmark_ram(cases, device=device, rounds=rounds, autocast=DTYPES.get(cfg.TRAIN.PRECISION))
 
 
-STEPS = {
-    "model": (build.build_settings, benchmark_model),
-    "objective": (build.build_objective_settings, benchmark_objective),
-}
 OTHERS = ("ram", "fam", "dgam", "loader", "shards")
 WHAT = {"model": steps, "objective": steps, **dict.fromkeys(OTHERS, beside_published)}
 
 
 def start(words: list[str]) -> int:
     if words[:1] == ["gpu"]:
+        from fragrant.benchmarks.gpu.command import gpu_command
+
         return exit_code(lambda: print(gpu_command(words[1:])), debug="--debug" in words)
     parser = argument_parser(__doc__, what=list(WHAT))
     parser.add_argument(

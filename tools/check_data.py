@@ -1,6 +1,11 @@
 """Reads every video of a config's lists, or of one list, before a run does: python tools/check_data.py --cfg FILE KEY
 VALUE ..."""
 
+if __name__ == "__main__":  # first of all: a signal may come while the rest is imported
+    from fragrant.early import listen
+
+    listen()
+
 import sys
 from functools import partial
 from pathlib import Path

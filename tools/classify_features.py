@@ -1,6 +1,11 @@
 """Classifies videos by their frozen features, computed where they are missing: python tools/classify_features.py --cfg
 FILE KEY VALUE ..."""
 
+if __name__ == "__main__":  # first of all: a signal may come while the rest is imported
+    from fragrant.early import listen
+
+    listen()
+
 import sys
 from pathlib import Path
 
@@ -15,24 +20,23 @@ def main(arguments) -> None:
         print(dump_cfg(cfg), end="")
         return
     device = pick_device(cfg.NUM_GPUS, cfg.NUM_SHARDS)
-    from fragrant.features import build_features, build_study, compare_rows
+    from fragrant.features import build_features, build_study, compare_rows, own_output_dir
     from fragrant.features.report import describe_results, save_results, table_lines
     from fragrant.runtime.build import prepare_device
 
     prepare_device(cfg, device)
-    if arguments.tables:
-        results = compare_rows(cfg, device, print)
-        lines = table_lines(results)
-    else:
-        study = build_study(cfg)
-        tables = build_features(cfg, "clips" if arguments.clips else "frames", device, print)
-        results = study.run(**tables)
-        lines = describe_results(results, tables["test"].class_names)
+    with own_output_dir(cfg, print):
+        if arguments.tables:
+            results = compare_rows(cfg, device, print)
+            name, lines = "tables", table_lines(results)
+        else:
+            study = build_study(cfg)
+            tables = build_features(cfg, "clips" if arguments.clips else "frames", device, print)
+            results = study.run(**tables)
+            name, lines = "classified", describe_results(results, tables["test"].class_names)
+        path = save_results(Path(cfg.OUTPUT_DIR), name, results, lines)
     say(lines)
-    print(
-        "Results are in "
-        f"{save_results(Path(cfg.OUTPUT_DIR), 'tables' if arguments.tables else 'classified', results, lines)}"
-    )
+    print(f"Results are in {path}")
 
 
 def start(words: list[str]) -> int:

@@ -1,5 +1,10 @@
 """Writes the reference of all config keys: python tools/config_docs.py [--to docs/config.md]"""
 
+if __name__ == "__main__":  # first of all: a signal may come while the rest is imported
+    from fragrant.early import listen
+
+    listen()
+
 import argparse
 import sys
 from pathlib import Path

@@ -1,6 +1,11 @@
 """Combines or compares score tables: python tools/ensemble.py A/scores.npz B/scores.npz:0.5 --rule
 mean-softmax"""
 
+if __name__ == "__main__":  # first of all: a signal may come while the rest is imported
+    from fragrant.early import listen
+
+    listen()
+
 import argparse
 import sys
 from pathlib import Path

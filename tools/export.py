@@ -1,5 +1,10 @@
 """Writes a trained model for other programs: python tools/export.py --checkpoint best.pyth --to onnx"""
 
+if __name__ == "__main__":  # first of all: a signal may come while the rest is imported
+    from fragrant.early import listen
+
+    listen()
+
 import argparse
 import json
 import sys

@@ -1,6 +1,11 @@
 """Turns the videos of a config into feature vectors: python tools/extract_features.py --cfg FILE [--frames | --clips]
 KEY VALUE ..."""
 
+if __name__ == "__main__":  # first of all: a signal may come while the rest is imported
+    from fragrant.early import listen
+
+    listen()
+
 import sys
 
 from fragrant.config import dump_cfg
@@ -13,11 +18,13 @@ def main(arguments) -> None:
         print(dump_cfg(cfg), end="")
         return
     device = pick_device(cfg.NUM_GPUS, cfg.NUM_SHARDS)
-    from fragrant.features import build_features
+    from fragrant.features import build_features, own_output_dir
     from fragrant.runtime.build import prepare_device
 
     prepare_device(cfg, device)
-    for split, table in build_features(cfg, "clips" if arguments.clips else "frames", device, print).items():
+    with own_output_dir(cfg, print):
+        tables = build_features(cfg, "clips" if arguments.clips else "frames", device, print)
+    for split, table in tables.items():
         print(
             f"{cfg.OUTPUT_DIR}/features_{split}.npz: {table.features.shape[0]} videos x {table.features.shape[1]} "
             "features"

@@ -1,6 +1,11 @@
 """Prints parameters, multiply-adds and activation memory of models: python tools/model_info.py --cfg
 configs/arid/uniformer_s.yaml KEY VALUE ..."""
 
+if __name__ == "__main__":  # first of all: a signal may come while the rest is imported
+    from fragrant.early import listen
+
+    listen()
+
 import argparse
 import sys
 

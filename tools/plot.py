@@ -1,5 +1,10 @@
 """Plots training curves of several runs side by side: python tools/plot.py output/run1 output/run2 --to curves.png"""
 
+if __name__ == "__main__":  # first of all: a signal may come while the rest is imported
+    from fragrant.early import listen
+
+    listen()
+
 import argparse
 import sys
 

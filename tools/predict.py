@@ -1,5 +1,10 @@
 """Predicts the actions in videos: python tools/predict.py --checkpoint best.pyth video.mp4 folder ..."""
 
+if __name__ == "__main__":  # first of all: a signal may come while the rest is imported
+    from fragrant.early import listen
+
+    listen()
+
 import argparse
 import sys
 import time

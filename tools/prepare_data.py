@@ -1,6 +1,11 @@
 """Writes lists and class names of a set as it is distributed: python tools/prepare_data.py arid --root /data/ARID --out
 lists/arid; the videos of any lists go into tar shards with pack --root DIR --list train=FILE --out DIR"""
 
+if __name__ == "__main__":  # first of all: a signal may come while the rest is imported
+    from fragrant.early import listen
+
+    listen()
+
 import sys
 from pathlib import Path
 

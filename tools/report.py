@@ -1,5 +1,10 @@
 """Writes the HTML report of a test: python tools/report.py OUTPUT_DIR [--rule mean-softmax] [--to report.html]"""
 
+if __name__ == "__main__":  # first of all: a signal may come while the rest is imported
+    from fragrant.early import listen
+
+    listen()
+
 import argparse
 import sys
 from pathlib import Path

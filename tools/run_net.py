@@ -1,6 +1,11 @@
 """Trains and tests the model of a config: python tools/run_net.py --cfg configs/demo/uniformer_xs.yaml KEY VALUE
 ..."""
 
+if __name__ == "__main__":  # first of all: a signal may come while the rest is imported
+    from fragrant.early import listen
+
+    listen()
+
 import sys
 from functools import partial
 

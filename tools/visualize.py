@@ -13,17 +13,23 @@
 The checkpoint holds its config; KEY VALUE pairs override it.
 """
 
+if __name__ == "__main__":  # first of all: a signal may come while the rest is imported
+    from fragrant.early import listen
+
+    listen()
+
 import sys
 from pathlib import Path
 
-from fragrant.inference.build import load_mixer, load_predictor
 from fragrant.launch import argument_parser, exit_code, path_argument
-from fragrant.report.maps import save_maps
-from fragrant.report.maps_by_name import MAPS, maps_of
-from fragrant.report.mix_picture import save_mix
 
 
 def main(arguments) -> None:
+    from fragrant.inference.build import load_mixer, load_predictor  # imported late: --help answers at once
+    from fragrant.report.maps import save_maps
+    from fragrant.report.maps_by_name import maps_of
+    from fragrant.report.mix_picture import save_mix
+
     mixed = arguments.what == "mix"
     pairs = [*arguments.pairs, *arguments.opts, *(["SVMIX.EVAL", "teacher"] if mixed else [])]
     predictor = load_predictor(arguments.checkpoint, cfg_path=arguments.cfg, pairs=pairs)
@@ -51,7 +57,7 @@ def start(words: list[str]) -> int:
     parser.add_argument("--video", required=True, type=path_argument, metavar="FILE", help="the video to look at")
     parser.add_argument(
         "--what",
-        choices=[*MAPS, "mix"],
+        choices=["grad-cam", "attention", "fam", "ram", "mix"],
         default="grad-cam",
         help="default grad-cam; of FAM the gain, of RAM the kernels",
     )

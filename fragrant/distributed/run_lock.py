@@ -50,10 +50,12 @@ class Holder(NamedTuple):
     pid: int
     started: str  # tells processes of one number apart; "" = not known
     time: str
+    folder: str = ""  # where the file was written: a copy of the folder holds it, too
 
     @classmethod
-    def this_process(cls) -> "Holder":
-        return cls(socket.gethostname(), os.getpid(), _started(os.getpid()), time.strftime("%Y-%m-%d %H:%M:%S %z"))
+    def this_process(cls, folder: str | Path = "") -> "Holder":
+        now, where = time.strftime("%Y-%m-%d %H:%M:%S %z"), os.path.realpath(folder) if folder else ""
+        return cls(socket.gethostname(), os.getpid(), _started(os.getpid()), now, where)
 
     @property
     def here(self) -> bool:
@@ -96,7 +98,8 @@ def read_holder(path: str | Path) -> Holder | None:
     try:
         with open_plain(path) as file:  # opened anew: a file server then tells the latest
             found = json.loads(file.read(4096).decode(errors="replace"))
-        return Holder(str(found["host"]), int(found["pid"]), str(found["started"]), str(found["time"]))
+        holder = Holder(str(found["host"]), int(found["pid"]), str(found["started"]), str(found["time"]))
+        return holder._replace(folder=str(found.get("folder", "")))
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
 
@@ -132,14 +135,17 @@ class RunLock:
             if taken and not self._is_current(descriptor):  # its last owner has just deleted it
                 os.close(descriptor)
                 continue
-            lives = self._lives(holder, descriptor, has_lock=taken and not problem)
+            copied = holder is not None and self._is_copied(holder)
+            lives = not copied and self._lives(holder, descriptor, has_lock=taken and not problem)
             if taken and not lives:
                 break
             os.close(descriptor)
             if lives or time.monotonic() - began > (TEARDOWN if holder is None or holder.here else LEASE):
                 raise self._in_use(holder)
             time.sleep(STEP)
-        if holder is not None:
+        if copied:
+            notes.append(f"{self.folder} holds a copy of the lock of {holder}, which is at work elsewhere: taken over")
+        elif holder is not None:
             notes.append(f"{self.folder} was that of {holder}, which has ended without a word: taken over")
         if problem:
             notes.append(
@@ -172,6 +178,14 @@ class RunLock:
         try:
             return os.path.samestat(os.fstat(descriptor), os.stat(self.path))
         except OSError:
+            return False
+
+    def _is_copied(self, holder: Holder) -> bool:
+        """Is the file a copy, whose original still stands where the run that it names has written it?"""
+        original = Path(holder.folder, self.path.name)
+        try:
+            return bool(holder.folder) and not os.path.samefile(original, self.path) and read_holder(original) == holder
+        except (OSError, ValueError):  # nothing is there, or no path at all
             return False
 
     def _lives(self, holder: Holder | None, descriptor: int, *, has_lock: bool) -> bool:
@@ -211,7 +225,7 @@ class RunLock:
     def _keep(self, descriptor: int) -> None:
         self._descriptor = descriptor
         _open_locks.add(descriptor)
-        text = json.dumps(Holder.this_process()._asdict()).encode()
+        text = json.dumps(Holder.this_process(self.folder)._asdict()).encode()
         with contextlib.suppress(OSError):  # a full disk: the lock holds all the same
             os.ftruncate(descriptor, 0)
             os.pwrite(descriptor, text, 0)

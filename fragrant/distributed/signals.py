@@ -8,10 +8,9 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NoReturn
 
-from fragrant.distributed import any_rank, gather_objects
+from fragrant import early
 
-# SLURM sends USR1 before the time is up, a terminal HUP when it is closed
-SIGNALS = [getattr(signal, name) for name in ("SIGTERM", "SIGUSR1", "SIGHUP") if hasattr(signal, name)]
+SIGNALS = [number for number in early.SIGNALS if number != signal.SIGINT]  # that one is Python's KeyboardInterrupt
 
 _listening: list["StopRequest"] = []  # those within their ``with``
 
@@ -22,6 +21,10 @@ class Interrupted(Exception):
 
 class EndedBySignal(BaseException):
     """A signal came where there is nothing to save: like KeyboardInterrupt, no error that anything handles."""
+
+    def __init__(self, number: int):
+        super().__init__(f"by {signal.Signals(number).name}")
+        self.number = number
 
 
 @contextlib.contextmanager
@@ -41,15 +44,21 @@ def handled(handler: Callable, numbers: Sequence[signal.Signals] = SIGNALS) -> I
 
 
 def end_at_once(number: int, frame) -> NoReturn:
-    """A handler. A second signal ends the process whatever it is doing then.
+    """A handler. A second signal ends the process whatever it is doing then, and so does the first within an import.
 
     Raises:
         EndedBySignal
+        KeyboardInterrupt: for SIGINT.
     """
+    if early.importing(frame):
+        early.end_process(number)
+    if number == signal.SIGINT:
+        signal.signal(number, signal.default_int_handler)
+        raise KeyboardInterrupt
     for other in SIGNALS:
         if signal.getsignal(other) is not signal.SIG_IGN:
             signal.signal(other, signal.SIG_DFL)
-    raise EndedBySignal(f"by {signal.Signals(number).name}")
+    raise EndedBySignal(number)
 
 
 def heard() -> str:
@@ -95,6 +104,8 @@ class StopRequest:
 
     def agreed(self) -> str:
         """A signal that came to any rank, "" if none did: all ranks ask at the same point and get the same answer."""
+        from fragrant.distributed.communication import any_rank, gather_objects  # imported late: they need torch
+
         if not any_rank(bool(self.heard)):
             return ""
         return next(filter(None, gather_objects(self.heard)))
@@ -114,16 +125,26 @@ class StopRequest:
 
 
 @contextlib.contextmanager
-def forwarded(pids: Sequence[int]) -> Iterator[None]:
-    """Hands the signals on to the processes that do the work."""
+def forwarded() -> Iterator[Callable[[Sequence[int]], None]]:
+    """Hands the signals on to the processes that do the work. Yields what is to be told their ids: signals that come
+    before, while they are started, wait for it."""
+    known: list[int] = []
+    waiting: list[int] = []
 
     def hand_on(number: int, frame) -> None:
-        for pid in pids:
+        if not known:
+            waiting.append(number)
+        for pid in known:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, number)
 
+    def are_started(pids: Sequence[int]) -> None:
+        known.extend(pids)
+        for number in waiting:
+            hand_on(number, None)
+
     with handled(hand_on):
-        yield
+        yield are_started
 
 
 def requeue(environ: Mapping[str, str]) -> str:

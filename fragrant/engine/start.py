@@ -11,6 +11,8 @@ from fragrant.models.backbone import Backbone
 from fragrant.models.weights import load_weights
 from fragrant.runtime.weights import existing
 
+OF_TRAINING = {"epoch", "optimizer_state"}  # what a file needs, beside the weights, to be continued
+
 
 class Start(NamedTuple):
     """The state that training begins with."""
@@ -83,7 +85,7 @@ def _from_file(model: Backbone, sources: Sources, max_epoch: int) -> Start:
         model, state, where=path, clear_name_patterns=sources.clear_patterns, inflation=sources.inflation
     )
     complete = not (report.missing or report.dropped)
-    if sources.epoch_reset or "optimizer_state" not in state or not complete:
+    if sources.epoch_reset or not OF_TRAINING <= state.keys() or not complete:
         why = (
             ""
             if sources.epoch_reset or complete
@@ -91,14 +93,19 @@ def _from_file(model: Backbone, sources: Sources, max_epoch: int) -> Start:
         )
         of = of_pretraining(state)
         return Start(f"Fine-tuning from {path}{of or why}, epoch 1 of {max_epoch}: {report.summary()}")
+    check_unfinished(state, path, max_epoch)
+    start = _taken_up(model, state, path)
+    return start._replace(message=f"Continuing {path} with its optimiser: {start.epoch} of {max_epoch} epochs are done")
+
+
+def check_unfinished(state: dict, path: str | Path, max_epoch: int) -> None:
+    """Checks that a checkpoint that is to be continued has something left to train; raises CheckpointError."""
     if state["epoch"] + 1 >= max_epoch:
         raise CheckpointError(
             f"TRAIN.CHECKPOINT_FILE_PATH {path} has finished {state['epoch'] + 1} of SOLVER.MAX_EPOCH {max_epoch} "
             "epochs, nothing is left "
             "to train; to fine-tune from it set TRAIN.CHECKPOINT_EPOCH_RESET True"
         )
-    start = _taken_up(model, state, path)
-    return start._replace(message=f"Continuing {path} with its optimiser: {start.epoch} of {max_epoch} epochs are done")
 
 
 def of_pretraining(state: dict) -> str:

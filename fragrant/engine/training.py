@@ -1,5 +1,6 @@
 """The training of a run: every epoch trained, saved, validated."""
 
+import contextlib
 import math
 import time
 from collections.abc import Callable, Sequence
@@ -11,9 +12,9 @@ import torch
 from fvcore.common.config import CfgNode
 from torch import Tensor, nn
 
-from fragrant.checkpoint import best_path, is_due, load_latest
+from fragrant.checkpoint import best_path, is_due, load_checkpoint, load_latest
 from fragrant.config import ConfigError, dump_cfg
-from fragrant.config.compare import changes_on_resume, named
+from fragrant.config.compare import Difference, changes_on_resume, named
 from fragrant.config.label_free import learns_without_labels
 from fragrant.data import build_loader
 from fragrant.data.lists.shared import shared_videos
@@ -27,7 +28,7 @@ from fragrant.engine.parallel import parallelize, share_buffers, whole_state
 from fragrant.engine.precise_bn import update_batch_norm
 from fragrant.engine.saving import Saver
 from fragrant.engine.skipped import SkipReport
-from fragrant.engine.start import Sources, Start, load_start, of_other_values
+from fragrant.engine.start import OF_TRAINING, Sources, Start, check_unfinished, load_start, of_other_values
 from fragrant.engine.state import RunState, check_same_batches
 from fragrant.engine.testing import check_test
 from fragrant.engine.train import train_one_epoch
@@ -35,7 +36,9 @@ from fragrant.errors import RunStopped, UserError
 from fragrant.files import refuse_as_output, written_whole
 from fragrant.logs import host_memory
 from fragrant.metrics import ensemble, in_words_not_finite, not_finite
+from fragrant.models import build_model
 from fragrant.models.complexity import describe
+from fragrant.models.weights import load_weights
 from fragrant.objectives import Objective, Unlabelled, objective_name
 from fragrant.optim import build_optimizer, build_schedule, describe_peak
 from fragrant.optim.step import Stepper
@@ -48,6 +51,7 @@ from fragrant.runtime.build import (
     separate_randomness,
 )
 from fragrant.runtime.precision import Precision, pick_precision
+from fragrant.runtime.weights import existing
 
 
 class Training(NamedTuple):
@@ -233,14 +237,17 @@ def write_config(cfg: CfgNode, text: str = "") -> None:
 
 
 def refuse_other_config(cfg: CfgNode, *, accept_changes: bool) -> None:
-    """Raises UserError where the weights in OUTPUT_DIR, which a run would go on from, were trained with other values.
+    """Raises UserError where the weights that a run would go on from, in OUTPUT_DIR or in the file that it names, were
+    trained with other values.
 
     Reads the checkpoint once more than ``load_start``, before anything is written: about 1 s per GB.
     """
-    if accept_changes or not cfg.TRAIN.AUTO_RESUME:
+    latest = load_latest(cfg.OUTPUT_DIR, warn=lambda *words: None) if cfg.TRAIN.AUTO_RESUME else None  # start says it
+    if not latest:
+        if cfg.TRAIN.CHECKPOINT_FILE_PATH and not cfg.TRAIN.CHECKPOINT_EPOCH_RESET:
+            _refuse_other_continuation(cfg, accept_changes=accept_changes)
         return
-    latest = load_latest(cfg.OUTPUT_DIR, warn=lambda *words: None)  # load_start says it
-    if latest and isinstance(text := latest.state.get("cfg"), str):
+    if not accept_changes and isinstance(text := latest.state.get("cfg"), str):
         refused, _ = changes_on_resume(cfg, text, where=f"config in {latest.path}")
         if refused:
             changes = named(refused)
@@ -248,6 +255,25 @@ def refuse_other_config(cfg: CfgNode, *, accept_changes: bool) -> None:
             if stands and any(one.key == "TRAIN.BATCH_SIZE" for one in refused):
                 changes += " (it stands in the middle of an epoch of {} batches of {} videos)".format(*stands)
             raise of_other_values(str(latest.path), changes, resumed=True)
+
+
+def _refuse_other_continuation(cfg: CfgNode, *, accept_changes: bool) -> None:
+    path = existing(cfg.TRAIN.CHECKPOINT_FILE_PATH, "TRAIN.CHECKPOINT_FILE_PATH")
+    state, refused = load_checkpoint(path), list[Difference]()
+    if not OF_TRAINING <= state.keys():  # fine-tuned
+        return
+    if not accept_changes and isinstance(text := state.get("cfg"), str):
+        with contextlib.suppress(ConfigError):  # written by another project: with_todays_config says it
+            refused, _ = changes_on_resume(cfg, text, where=f"config in {path}")
+    if not refused and state["epoch"] + 1 < cfg.SOLVER.MAX_EPOCH:
+        return
+    with torch.random.fork_rng():
+        model, given = build_model(cfg), sources(cfg)
+    report = load_weights(model, state, clear_name_patterns=given.clear_patterns, inflation=given.inflation, where=path)
+    if report.missing or report.dropped:  # fine-tuned, too
+        return
+    check_unfinished(state, path, cfg.SOLVER.MAX_EPOCH)
+    raise of_other_values(str(path), named(refused), resumed=False)
 
 
 def with_todays_config(job: Job, start: Start) -> Start:

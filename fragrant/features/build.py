@@ -1,7 +1,8 @@
 """Builds features, classifiers and the tables of the published study from the config."""
 
+import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import torch
@@ -17,6 +18,7 @@ from fragrant.data.clips import ClipDataset
 from fragrant.data.transforms.enhance import enhancement_of
 from fragrant.data.transforms.gamma import middle_gamma
 from fragrant.data.views import frame_plan
+from fragrant.distributed.run_lock import RunLock
 from fragrant.features.cache import FeatureCache, FeatureError
 from fragrant.features.clip_network import ClipNetwork
 from fragrant.features.extract import Extractor, extract
@@ -77,6 +79,27 @@ NO_MATTER = (
     ),
     *("FEATURES.LR_RULE", "FEATURES.WEIGHTS"),  # the weights themselves count
 )
+
+
+@contextlib.contextmanager
+def own_output_dir(cfg: CfgNode, say: Callable[[str], None]) -> Iterator[None]:
+    """Makes OUTPUT_DIR, and has it for this command alone: no run and no other extraction writes there meanwhile.
+
+    Raises:
+        FeatureError: it cannot be made.
+        UserError: another command has it, or it cannot be written.
+    """
+    try:
+        Path(cfg.OUTPUT_DIR).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise FeatureError(f"OUTPUT_DIR '{cfg.OUTPUT_DIR}' cannot be written: {error.strerror or error}") from error
+    lock = RunLock(cfg.OUTPUT_DIR)
+    for note in lock.take():
+        say(note)
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def settings_of(cfg: CfgNode, *, mode: str, weights: str) -> dict:

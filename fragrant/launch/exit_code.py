@@ -1,13 +1,15 @@
 """Errors as the user sees them: one line, and the exit code."""
 
 import io
+import signal
 import sys
 import traceback
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from fragrant.distributed.signals import EndedBySignal, end_at_once, handled
+from fragrant.distributed.signals import SIGNALS, EndedBySignal, end_at_once, handled
+from fragrant.early import INTERRUPTED, last_line
 from fragrant.errors import RunStopped, UserError
 from fragrant.plugins import load_plugins
 from fragrant.texts import give_up, printable
@@ -29,13 +31,13 @@ def exit_code(main: Callable[[], int | None], *, debug: bool, plugins: Sequence[
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     try:
-        with handled(end_at_once):
+        with handled(end_at_once, [*SIGNALS, signal.SIGINT]):
             load_plugins(plugins)
             return main() or 0
     except KeyboardInterrupt:
-        return _told("stopped: interrupted from the keyboard; the last checkpoint stays", 130)
+        return _told(last_line(signal.SIGINT), INTERRUPTED)
     except EndedBySignal as end:
-        return _told(f"stopped: {end}; the last checkpoint stays", 1)
+        return _told(last_line(end.number), 1)
     except (Exception, SystemExit) as error:  # sys.exit(0) of a plug-in in the middle of a run is no success
         if debug and not isinstance(error, SystemExit):
             raise

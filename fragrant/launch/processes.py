@@ -1,4 +1,6 @@
-"""The processes of a run and their devices: in this one, or in one new process for each GPU."""
+"""The processes of a run and their devices: in this one, or in one new process for each GPU.
+
+torch is imported where it is used: --help and --print-config answer without it."""
 
 import contextlib
 import os
@@ -8,19 +10,20 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from multiprocessing import connection, resource_tracker
+from typing import TYPE_CHECKING
 
-import torch
-from torch.multiprocessing import start_processes
-
-from fragrant.distributed import GLOO_AND_NCCL, Environment, agent_is_gone, joined
+from fragrant.distributed.environment import Environment
 from fragrant.distributed.signals import forwarded
 from fragrant.errors import RunStopped, UserError
 from fragrant.launch.exit_code import exit_code
 from fragrant.logs import into_files
 from fragrant.workers import end_with_parent, ignore_signals
 
+if TYPE_CHECKING:
+    import torch
 
-def pick_device(num_gpus: int, num_shards: int = 1) -> torch.device:
+
+def pick_device(num_gpus: int, num_shards: int = 1) -> "torch.device":
     """Device of a tool that is one process: ``num_gpus`` 0 is the CPU, 1 the first GPU.
 
     Raises:
@@ -34,12 +37,14 @@ def pick_device(num_gpus: int, num_shards: int = 1) -> torch.device:
     return device
 
 
-def device_of(environment: Environment, num_gpus: int) -> torch.device:
+def device_of(environment: Environment, num_gpus: int) -> "torch.device":
     """The GPU of a process, or the CPU when ``num_gpus`` is 0.
 
     Raises:
         UserError: fewer GPUs than processes.
     """
+    import torch
+
     if num_gpus == 0:
         return torch.device("cpu")
     found = torch.cuda.device_count()
@@ -50,8 +55,10 @@ def device_of(environment: Environment, num_gpus: int) -> torch.device:
     return torch.device("cuda", 0 if environment.own_gpu else environment.local_rank)
 
 
-def gpu_if_any(num_gpus: int) -> torch.device:
+def gpu_if_any(num_gpus: int) -> "torch.device":
     """The first GPU, for a tool that runs anywhere; the CPU where there is none, or for 0."""
+    import torch
+
     return pick_device(min(num_gpus, torch.cuda.device_count(), 1))
 
 
@@ -60,28 +67,37 @@ def launch(job: Callable, cfg, environments: Sequence[Environment], *, debug: bo
     """Runs ``job(cfg, device)`` here, or in one new process for each of several environments; the exit code."""
     for environment in environments:
         device_of(environment, cfg.NUM_GPUS)  # says what is wrong before anything is started
-    if len(environments) == 1:
-        if "TORCHELASTIC_RUN_ID" in os.environ:  # without its agent torchrun's processes would go on for ever
-            end_with_parent(partial(_say_alone, environments[0], "torchrun's agent"))
-            if agent_is_gone(environments[0]):  # since before the watch began, while this process was importing
-                raise RunStopped("torchrun's agent, which started this process, is gone")
-        _run(job, cfg, environments[0])
-        return 0
-    with _without_keyboard():
-        children = start_processes(
-            _child,
-            args=(job, cfg, tuple(environments), debug),
-            nprocs=len(environments),
-            join=False,
-            start_method="spawn",
-        )
-    try:
-        with forwarded(children.pids()):
+    if len(environments) > 1:
+        return _in_new_processes(job, cfg, environments, debug)
+    if "TORCHELASTIC_RUN_ID" in os.environ:  # without its agent torchrun's processes would go on for ever
+        from fragrant.distributed.rendezvous import agent_is_gone
+
+        end_with_parent(partial(_say_alone, environments[0], "torchrun's agent"))
+        if agent_is_gone(environments[0]):  # since before the watch began, while this process was importing
+            raise RunStopped("torchrun's agent, which started this process, is gone")
+    _run(job, cfg, environments[0])
+    return 0
+
+
+def _in_new_processes(job: Callable, cfg, environments: Sequence[Environment], debug: bool) -> int:
+    from torch.multiprocessing import start_processes
+
+    with forwarded() as are_started:
+        with _without_keyboard():
+            children = start_processes(
+                _child,
+                args=(job, cfg, tuple(environments), debug),
+                nprocs=len(environments),
+                join=False,
+                start_method="spawn",
+            )
+        try:
+            are_started(children.pids())
             return _watch(children.processes, first_rank=environments[0].rank)
-    finally:
-        for process in children.processes:  # some are left only after Ctrl-C, or an error of this process
-            process.kill()
-            process.join()
+        finally:
+            for process in children.processes:  # some are left only after Ctrl-C, or an error of this process
+                process.kill()
+                process.join()
 
 
 @contextlib.contextmanager
@@ -107,6 +123,10 @@ def _say_alone(environment: Environment, launcher: str) -> None:
 
 
 def _run(job: Callable, cfg, environment: Environment) -> None:
+    import torch
+
+    from fragrant.distributed.rendezvous import GLOO_AND_NCCL, joined
+
     device = device_of(environment, cfg.NUM_GPUS)
     if device.type == "cuda":
         torch.cuda.set_device(device)

@@ -13,6 +13,7 @@ from torchvision.models.video import MViT as TorchvisionMViT
 from torchvision.models.video import mvit_v2_s
 from torchvision.models.video.resnet import BasicBlock, Conv2Plus1D, R2Plus1dStem, VideoResNet
 
+from fragrant.layers.convolution import trust_convolutions
 from fragrant.layers.recompute import recompute
 from fragrant.models.backbone import Backbone, ModelError, blocks_to_recompute
 from fragrant.models.build import MODELS, recompute_blocks
@@ -44,6 +45,7 @@ class TorchvisionVideo(Backbone):
         recompute_blocks: Sequence[int] = KEEP_ALL,
     ):
         super().__init__()
+        trust_convolutions(net)
         self.net, self.num_features = net, num_features
         self.recompute_blocks = blocks_to_recompute(recompute_blocks)
         named = zip(self.stages(), self.recompute_blocks, strict=True)

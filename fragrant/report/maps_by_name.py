@@ -24,7 +24,7 @@ def maps_of(
     """The maps of one normalised clip (1, C, T, H, W).
 
     Args:
-        what: one of ``MAPS``.
+        what: "grad-cam", "attention", "fam" or "ram".
         layer: name of a part of the model, for grad-cam and attention. class_name: the class, for grad-cam. at: place
             in the clip, for attention and ram.
     """
@@ -36,6 +36,3 @@ def maps_of(
     if what == "attention":
         return attention_maps(model, clip, layer=layer, at=place)
     return fam_maps(model, clip) if what == "fam" else ram_maps(model, clip, at=place or (0.5, 0.5, 0.5))
-
-
-MAPS = ("grad-cam", "attention", "fam", "ram")

@@ -5,6 +5,7 @@ import errno
 import fcntl
 import json
 import os
+import shutil
 import signal
 import socket
 import threading
@@ -77,7 +78,7 @@ def no_locks(monkeypatch):
     monkeypatch.setattr(fcntl, "flock", refuse)
 
 
-def leave(folder, **changes) -> None:
+def leave(folder, /, **changes) -> None:
     """The file of a run that is no more."""
     holder = Holder.this_process()._replace(**{"pid": 2**22 + 1, "started": "a:1", **changes})
     (folder / NAME).write_text(json.dumps(holder._asdict()))
@@ -190,6 +191,47 @@ def test_a_damaged_file_blocks_nobody(tmp_path, content):
     lock = RunLock(tmp_path)
     assert lock.take() == []
     lock.release()
+
+
+@pytest.mark.parametrize("locks", [True, False])
+def test_a_copied_folder_is_not_that_of_the_run(tmp_path, holding, locks, request):
+    """Also where no lock of the system tells them apart."""
+    if not locks:
+        request.getfixturevalue("no_locks")
+    process = holding()
+    copy = tmp_path / "copy"
+    copy.mkdir()
+    shutil.copy2(tmp_path / NAME, copy)
+    lock = RunLock(copy)
+    notes = lock.take()
+    assert any(f"a copy of the lock of process {process.pid}" in note for note in notes)
+    assert read_holder(copy / NAME).pid == os.getpid()
+    with pytest.raises(UserError, match=f"in use by process {process.pid}"):
+        RunLock(tmp_path).take()
+    lock.release()
+
+
+def test_a_copy_of_another_host_is_not_waited_for(tmp_path):
+    """The shared folder of both, where its run shows that it lives."""
+    copy = tmp_path / "copy"
+    copy.mkdir()
+    leave(tmp_path, host="elsewhere", folder=os.path.realpath(tmp_path))
+    shutil.copy2(tmp_path / NAME, copy)
+    began, lock = time.monotonic(), RunLock(copy)
+    assert "a copy of the lock" in lock.take()[0] and time.monotonic() - began < 5
+    lock.release()
+
+
+@pytest.mark.parametrize("way", ["link", "mount"])
+def test_another_name_of_the_same_folder_is_no_copy(tmp_path, holding, no_locks, way):
+    process, other = holding(), tmp_path / "other"
+    if way == "link":
+        other.symlink_to(tmp_path, target_is_directory=True)
+    else:  # as another mount shows it: another folder, the same file
+        other.mkdir()
+        os.link(tmp_path / NAME, other / NAME)
+    with pytest.raises(UserError, match=f"in use by process {process.pid}"):
+        RunLock(other).take()
 
 
 def test_parts_of_a_test_stand_side_by_side(tmp_path):

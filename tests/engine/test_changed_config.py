@@ -151,6 +151,33 @@ def test_a_named_checkpoint_is_continued_with_its_own_values(trained, tmp_path):
     assert not (tmp_path / "next/config.yaml").exists()
 
 
+# a continuation that is refused: what else is on the command line, what is said
+OTHER_CONTINUATIONS = [
+    (["SOLVER.MAX_EPOCH", "3", "DATA.SAMPLING_RATE", "1"], "trained with other values"),
+    (["SOLVER.MAX_EPOCH", "3", "SOLVER.OPTIMIZING_METHOD", "sgd"], "trained with other values"),
+    (["SOLVER.MAX_EPOCH", "2"], "has finished 2 of SOLVER.MAX_EPOCH 2 epochs"),
+    (["SOLVER.MAX_EPOCH", "1", "--accept-changes"], "has finished 2 of SOLVER.MAX_EPOCH 1 epochs"),
+    (["TRAIN.CHECKPOINT_FILE_PATH", "missing.pyth"], "TRAIN.CHECKPOINT_FILE_PATH 'missing.pyth' is no file"),
+]
+
+
+@pytest.mark.parametrize("more, said", OTHER_CONTINUATIONS)
+def test_a_refused_continuation_changes_no_file(trained, out, more, said):
+    """In a folder with the files of an earlier run."""
+    named = ["TRAIN.CHECKPOINT_FILE_PATH", str(trained / "out/checkpoints/checkpoint_epoch_00002.pyth")]
+    before = content(out)
+    done = run_here(*pairs_of(out, trained, "TRAIN.AUTO_RESUME", "False", *named, *more))
+    assert done.returncode == 2 and said in done.stderr and len(done.stderr.splitlines()) == 1
+    assert content(out) == before and done.stdout == ""
+
+
+def test_a_file_that_fits_only_in_part_is_fine_tuned_whatever_its_values(trained, tmp_path):
+    more = ["SOLVER.MAX_EPOCH", "1", "SOLVER.BASE_LR", "5e-4", "UNIFORMER.DEPTH", "[1,2,1,1]"]
+    more += ["TRAIN.CHECKPOINT_FILE_PATH", str(trained / "out/checkpoints/checkpoint_epoch_00002.pyth")]
+    done = run_here(*pairs_of(tmp_path / "next", trained, *more))
+    assert done.returncode == 0 and "it does not fit completely" in done.stdout
+
+
 @pytest.mark.slow
 def test_a_checkpoint_with_a_config_that_cannot_be_read_is_continued_with_a_word(trained, tmp_path):
     state = torch.load(trained / "out/checkpoints/checkpoint_epoch_00002.pyth", weights_only=True)
@@ -184,6 +211,13 @@ def test_a_folder_in_use(trained, out):
         assert {path: value for path, value in content(out).items() if ".run.lock" not in path} == before
         plot = run_here(str(out / "metrics.jsonl"), tool="ensemble")  # tools that read are not kept out
         assert "in use" not in plot.stderr
+        for tool in ("extract_features", "classify_features"):
+            features = run_here(*pairs_of(out, trained), tool=tool)
+            assert features.returncode == 2 and f"in use by process {pid} on" in features.stderr
+        assert {path: value for path, value in content(out).items() if ".run.lock" not in path} == before
+        copy = Path(shutil.copytree(out, out.parent / "copy"))
+        done = run_here(*pairs_of(copy, trained))
+        assert done.returncode == 0 and "holds a copy of the lock of process" in done.stdout
     finally:
         os.kill(pid, 9)
         os.waitpid(pid, 0)

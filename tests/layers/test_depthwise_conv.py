@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from fragrant.kernels.depthwise_torch import HAS_ONEDNN
-from fragrant.layers.convolution import Conv3d
+from fragrant.layers.convolution import Conv3d, trust_convolutions
 from fragrant.layers.depthwise_conv import DepthwiseConv3d
 
 SHAPES = [(2, 8, 4, 9, 7), (1, 16, 1, 1, 1), (3, 5, 2, 3, 2), (1, 4, 5, 1, 9), (2, 16, 8, 14, 14), (4, 8, 1, 6, 6)]
@@ -133,3 +133,21 @@ def test_frozen_parts_get_no_gradient():
 def test_a_kernel_without_a_middle_is_an_error(kernel_size):
     with pytest.raises(ValueError, match=f"kernel_size must be odd and at least 3; got {kernel_size}"):
         DepthwiseConv3d(8, kernel_size=kernel_size)
+
+
+def test_convolutions_of_another_package_are_replaced_with_their_parameters():
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Conv3d(3, 8, (3, 7, 7), stride=2, padding=(1, 3, 3)), nn.Sequential(nn.Conv3d(8, 4, 3)))
+    drawn, names, parameters = torch.get_rng_state(), list(net.state_dict()), list(net.parameters())
+    trust_convolutions(net)
+    assert [type(net[0]), type(net[1][0])] == [Conv3d, Conv3d] and torch.equal(drawn, torch.get_rng_state())
+    assert list(net.state_dict()) == names
+    assert all(new is old for new, old in zip(net.parameters(), parameters, strict=True))
+    x = torch.randn(2, 3, 2, 6, 5)
+    assert torch.isfinite(net[0].bfloat16()(x.bfloat16())).all() and net[0](x.bfloat16()).shape == (2, 8, 1, 3, 3)
+
+
+@pytest.mark.parametrize("more", [{"dilation": 2}, {"padding": "same"}, {"padding_mode": "reflect", "padding": 1}])
+def test_convolutions_that_cannot_be_replaced(more):
+    with pytest.raises(ValueError, match="is not known here"):
+        trust_convolutions(nn.Sequential(nn.Conv3d(1, 1, 3, **more)))

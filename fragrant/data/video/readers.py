@@ -1,6 +1,7 @@
 """Two ways to the frames of a video file: by their time stamps, and by counting from the start. Both give the same
 frames, bit for bit."""
 
+import contextlib
 import itertools
 from collections.abc import Callable, Collection, Iterator, Sequence
 
@@ -274,5 +275,9 @@ class Counter:
         except av.FFmpegError as error:
             if not any_frame:
                 raise source.explained(error) from error
+            # Recordings behind one another may change the codec: what the decoder holds back of the first is whole.
+            if source.container.format.name == "mpegts":
+                with contextlib.suppress(av.FFmpegError):
+                    yield from source.decoder.decode(None)
         finally:
             source.close()

@@ -365,3 +365,22 @@ def test_reads_planned_before_damage_showed_itself(tmp_path):
             frames.read([39])
         with pytest.raises(IndexError):
             frames.read([40])
+
+
+@pytest.mark.parametrize("codecs", [("libx264", "mpeg2video"), ("libx264", "libx265")], ids="-".join)
+def test_recordings_of_two_codecs_behind_one_another(tmp_path, codecs):
+    """All frames before the change that FFmpeg hands out, which loses a packet there: also what a decoder held back."""
+    parts, options = [], {"muxrate": "8000000"}  # more than FFmpeg looks at when it opens the file
+    for number, codec in enumerate(codecs):
+        plain, padded = encode(tmp_path / f"{number}.mp4", 150, codec=codec, fps=25), tmp_path / f"{number}.ts"
+        with av.open(str(plain)) as old, av.open(str(padded), "w", format="mpegts", options=options) as new:
+            copy = new.add_stream_from_template(old.streams.video[0])
+            for packet in old.demux(old.streams.video[0]):
+                if packet.pts is not None:
+                    packet.stream = copy
+                    new.mux(packet)
+        parts.append(padded)
+    (tmp_path / "both.ts").write_bytes(b"".join(part.read_bytes() for part in parts))
+    with open_frames(parts[0]) as first, open_frames(tmp_path / "both.ts") as both:
+        assert len(first) == 150 and len(both) in (149, 150)
+        assert torch.equal(both.read([0, 100, 140]), first.read([0, 100, 140]))
