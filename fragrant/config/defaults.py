@@ -166,8 +166,16 @@ key("DATA.TRAIN_LIST", "", 'list file of the training videos, relative to PATH_T
 key("DATA.VAL_LIST", "", 'list file of the validation videos; "" = val.csv', on_resume="moves", path=True)
 key("DATA.TEST_LIST", "", 'list file of the test videos; "" = test.csv', on_resume="free", path=True)
 key("DATA.HOLD_OUT", 0.0,
-    "above 0: no validation list, but this share of every class of the training list, drawn with RNG_SEED", at_least=0,
-    below=1)
+    "above 0: no validation list, but this share of every class of the training list, drawn with RNG_SEED; whole "
+    "groups with GROUP_BY", at_least=0, below=1)
+key("DATA.GROUP_BY", "",
+    'what HOLD_OUT and FOLDS keep together, clips of one scene or person: a regular expression on the path with '
+    "parentheses around the group ('_(\\d+)_\\d+\\.mp4$'), a column of the list by its name, or the rule of a "
+    'known set (arid, weizmann, ...); "" = each video by itself')
+key("DATA.FOLDS", 0,
+    "2 or more: the training list in so many parts, drawn with RNG_SEED and GROUP_BY; one is tested (and validates, "
+    "without HOLD_OUT), the others train; 0 = the lists as they are", at_least=0)
+key("DATA.FOLD", 0, "which of the FOLDS is tested, from 0", at_least=0)
 key("DATA.CLASSES_FILE", "", 'one class name per line; "" = classes.txt beside the lists, if there',
     on_resume="moves", path=True)
 key("DATA.LABEL_PATH_TEMPLATE", "somesomev1_rgb_{}_split.txt",

@@ -12,6 +12,7 @@ from fragrant.checkpoint import checkpoint_hash, checkpoint_path
 from fragrant.config import changed, dump_cfg
 from fragrant.config.compare import note_on_clips, note_on_training
 from fragrant.data import build_loader, build_records
+from fragrant.data.build import fold_of
 from fragrant.data.loader import ClipLoader
 from fragrant.data.transforms.gamma import middle_gamma
 from fragrant.data.views import result_file_name, views_label
@@ -57,6 +58,7 @@ def test(job: Job) -> None:
     missing = SkipReport(log, loader).report("test", device=job.device)
     names = loader.class_names or state.get("class_names")
     choices = {"choices": {name: list(values) for name, values in model.choices.items()}} if model.choices else {}
+    choices |= {"fold": fold} if (fold := fold_of(cfg)) else {}
     table = score_table(
         job,
         loader,

@@ -15,6 +15,7 @@ from fragrant.checkpoint import best_path, is_due, load_latest
 from fragrant.config import ConfigError, dump_cfg
 from fragrant.config.compare import changes_on_resume, named
 from fragrant.data import build_loader
+from fragrant.data.build import describe_fold, leaks
 from fragrant.data.lists.shared import shared_videos
 from fragrant.data.loader import ClipLoader
 from fragrant.distributed import from_main, mean_over_ranks, world_size
@@ -331,6 +332,10 @@ def introduce(
         + describe_setting(precision, channels_last=cfg.TRAIN.CHANNELS_LAST, compiled=cfg.TRAIN.COMPILE)
     )
     job.log.say(origin)
+    if fold := describe_fold(cfg):
+        job.log.say(fold)
+    for leak in leaks(cfg):
+        job.log.warn(leak)
 
 
 def one_view_test(job: Job, model: nn.Module, loader: ClipLoader) -> Numbers:

@@ -100,6 +100,11 @@ class RecordList(Sequence):
         """Labels of all records, (n,), -1 where a video is unlabelled; of several labels the first."""
         return self._numbers[:, 0]
 
+    @property
+    def lines(self) -> list[int]:
+        """Line number of every record in its list."""
+        return self._lines.tolist()
+
     def pick(self, indices: Iterable[int]) -> "RecordList":
         """Returns some of the records; errors still name their lines."""
         indices = list(indices)
