@@ -111,6 +111,8 @@ def _batches(cfg, split: str, num_videos: int, num_views: int) -> TrainBatches |
             num_videos, batch_size=max(1, cfg.TRAIN.BATCH_SIZE // processes), seed=cfg.RNG_SEED, **place
         )
     videos = cfg.TRAIN.BATCH_SIZE if split == "val" else cfg.TEST.BATCH_SIZE // num_views
+    if split == "test" and cfg.TEST.ADAPT != "none":
+        videos = processes  # a network is adapted to one video after the other
     return EvaluationBatches(num_videos, batch_size=max(1, videos // processes), **place)
 
 
@@ -296,8 +298,12 @@ def build_loader(cfg, split: str, *, views_of: str | None = None) -> ClipLoader:
         ListError, DemoSetError: see ``build_records``.
         UserError: AUG.AA_TYPE is no RandAugment, or DATA.DECODING_BACKEND is not installed.
     """
-    records, class_names = build_records(cfg, split)
-    split = views_of or split
+    return loader_of(cfg, build_records(cfg, split), views_of or split)
+
+
+def loader_of(cfg, videos: VideoSet, split: str) -> ClipLoader:
+    """The loader of any videos, with the views, transforms and batches of a split."""
+    records, class_names = videos
     share = range(len(records)), len(records)
     if split == "test" and cfg.TEST.NUM_PARTS > 1:
         share = shard(len(records), cfg.TEST.PART, cfg.TEST.NUM_PARTS), len(records)

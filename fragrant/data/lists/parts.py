@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -119,14 +119,14 @@ def draw_parts(
     Raises:
         ListError: there are fewer groups, or videos, than parts.
     """
-    units = list(dict.fromkeys(groups)) if groups is not None else list(range(len(labels)))
+    units: list[Any] = list(dict.fromkeys(groups)) if groups is not None else list(range(len(labels)))
     if len(units) < len(shares):
         what = "groups" if groups is not None else "videos"
         raise ListError(
             f"{len(units)} {what} cannot be drawn into {len(shares)} parts; at least one is needed for each"
         )
     unit_of = {unit: at for at, unit in enumerate(units)}
-    unit_ids = [unit_of[group] for group in groups] if groups is not None else units
+    unit_ids: list[int] = [unit_of[group] for group in groups] if groups is not None else units
     classes = sorted({label for own in labels for label in own if label >= 0})
     column = {label: at for at, label in enumerate(classes)}
     counts, sizes = np.zeros((len(units), max(1, len(classes)))), np.zeros(len(units))
