@@ -81,6 +81,19 @@ def test(job: Job) -> None:
         raise RunStopped("; ".join(faults))
 
 
+def adapt(job: Job) -> None:
+    """A run that neither trains nor tests: measures the BatchNorm statistics of BN.ADAPT_LIST and writes the network.
+
+    Raises:
+        UserError: see ``weights_of_the_test`` and ``adapt_to_list``.
+    """
+    weights = from_main(partial(weights_of_the_test, job.cfg))
+    model = build_job_model(job)
+    report, state = load_for_test(model, weights, **how_to_load(job.cfg))
+    job.log.say(f"Adapting {weights}: {report.summary()}")
+    adapt_to_list(job, model, state, weights)
+
+
 def protocol_of(cfg: CfgNode, state: dict, test: Sequence[str]) -> dict[str, str]:
     """What to say of the numbers of these videos, {"protocol": "optimistic: ..."}; {} where there is nothing."""
     notes = [note_of_test(cfg, state, test), *adaptation_notes(cfg, state, test)]

@@ -79,7 +79,7 @@ def mended(line: str) -> str:
 
 # Run_11_3.mp4 is clip 3 of scene 11. Some places recur in other classes under the same number (Sit_2, Stand_2), so a
 # draw keeps a number together; the official lists keep it apart within a class only.
-SCENES = GroupRule("scene", r"_(\d+)_\d+\.\w+$", apart=r"([A-Za-z]+_\d+)_\d+\.\w+$")
+SCENES = GroupRule("scene", r"_(\d+)_\d+(?:\.\w+)?$", apart=r"([A-Za-z]+_\d+)_\d+(?:\.\w+)?$")
 
 
 @register_set("arid", *EDITIONS, groups=SCENES)
