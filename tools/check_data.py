@@ -20,6 +20,7 @@ def main(arguments) -> None:
     cfg = config_of(arguments)
     from fragrant.data.build import remote_of
     from fragrant.data.datasets.build import records_and_faults
+    from fragrant.data.prepare.across import across
     from fragrant.data.prepare.check import check_list, places, summary, write_clean_list, write_table
     from fragrant.data.video.frames import Limits, open_frames
 
@@ -30,7 +31,7 @@ def main(arguments) -> None:
     limits = Limits(cfg.DATA.MAX_FRAME_MEGAPIXELS, cfg.DATA.MAX_DECODED_GB)
     folders = {"template": cfg.DATA.IMAGE_TEMPLATE, "base": cfg.DATA.IMAGE_BASE}
     opened = partial(open_frames, **folders, limits=limits, remote=remote_of(cfg))
-    problems, trained = 0, dict[str, str]()
+    problems, trained, done = 0, dict[str, str](), {}
     for name, split, path in lists:
         records, faults = records_and_faults(cfg, split, path)
         options = {
@@ -43,11 +44,13 @@ def main(arguments) -> None:
         checked = check_list(records, faults, **options)
         if split == "train":
             trained = places(records)
+        done[name] = checked
         say(summary(checked))
         write_table(Path(arguments.out, f"{name}.table.csv"), checked)
         if arguments.write_clean_list:
             write_clean_list(Path(arguments.out, f"{name}.csv"), checked, remote=remote_of(cfg))
         problems += len(checked.problems)
+    say(across(done, group_by=cfg.DATA.GROUP_BY, dataset=cfg.TRAIN.DATASET))
     print(f"The tables are in {arguments.out}")
     if problems:
         raise RunStopped(f"{problems} problem(s), see above and the column 'problems' of the tables")

@@ -23,28 +23,26 @@ Also read: result pickles of SlowFast, UniFormer, mmaction2 (*.pkl) and folders 
   python tools/ensemble.py out/scores.npz --views 0 centre       one clip, one crop out of a test with more
   python tools/ensemble.py rgb=a/*.npz flow=b/*.npz:0.5          two models, grouped by hand
   python tools/ensemble.py a/scores.npz b/scores.npz --compare   is one better? (McNemar)
+  python tools/ensemble.py run/fold*/scores.npz --pool           the folds of DATA.FOLDS as one result
 """
 
 
 def main(arguments) -> None:
     from fragrant.data.lists.records import read_list
     from fragrant.scores.combine import combined, compare  # imported late: --help answers at once
+    from fragrant.scores.pool import pooled
     from fragrant.scores.summary import name_not_finite
 
     listed = read_list(arguments.list, separator=arguments.separator, bare=True) if arguments.list else []
-    paths = [record.path for record in listed] or None
-    options = {
-        "paths": paths,
-        "rule": arguments.rule,
-        "views": arguments.views,
-        "allow_missing": arguments.allow_missing,
-    }
+    options = {"rule": arguments.rule, "views": arguments.views, "allow_missing": arguments.allow_missing}
+    named = {"paths": [record.path for record in listed] or None, **options}
     if arguments.compare:
-        say(compare(arguments.tables, **options))
+        say(compare(arguments.tables, **named))
         return
     out, numbers = (Path(name) if name else None for name in (arguments.out, arguments.json))
     more = {"per_class": arguments.per_class, "out": out, "numbers": numbers}
-    lines, summary = combined(arguments.tables, **options, **more)
+    together, options = (pooled, options) if arguments.pool else (combined, named)
+    lines, summary = together(arguments.tables, **options, **more)
     say(lines)
     if "not_finite" in summary:
         raise RunStopped(name_not_finite(summary))
@@ -68,6 +66,7 @@ def start(words: list[str]) -> int:
     parser.add_argument("--separator", default=" ", help="between path and label in --list")
     parser.add_argument("--allow-missing", action="store_true", help="go on without videos or views that are missing")
     parser.add_argument("--compare", action="store_true", help="McNemar's test between two runs")
+    parser.add_argument("--pool", action="store_true", help="the tables of several folds as one, each video once")
     parser.add_argument("--per-class", action="store_true", help="also the table of the classes")
     parser.add_argument(
         "--out",

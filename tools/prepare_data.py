@@ -16,7 +16,7 @@ from fragrant.texts import say
 
 def main(arguments) -> None:
     from fragrant.data.datasets import LISTS, listed_set, prepared_set
-    from fragrant.data.prepare import pack_set, unpack_set, write_set
+    from fragrant.data.prepare import pack_set, unpack_set, with_drawn, write_set
     from fragrant.data.prepare.arguments import PACK
 
     root, more, unreadable = arguments.root, "", []
@@ -26,6 +26,8 @@ def main(arguments) -> None:
             found = listed_set(arguments.list, arguments.root)
         else:
             found = prepared_set(arguments.set, arguments.root, edition=edition, videos=arguments.videos)
+        if arguments.set != PACK or arguments.split:
+            found = with_drawn(found, arguments.set, arguments.split, group_by=arguments.group_by)
         if arguments.frames:
             unpacked = {"template": arguments.template, "workers": arguments.workers}
             found, lines = unpack_set(found, arguments.videos or arguments.root, arguments.frames, **unpacked)

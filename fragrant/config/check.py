@@ -133,10 +133,26 @@ def _data(cfg: CfgNode) -> Iterator[str]:
         yield f"DATA.NUM_FRAMES {data.NUM_FRAMES} must be a multiple of DATA.SEGMENT_LENGTH {data.SEGMENT_LENGTH}"
     if data.SEGMENT_LENGTH > 1 and data.SAMPLING not in ("segment", "segment_dense"):
         yield f"DATA.SEGMENT_LENGTH {data.SEGMENT_LENGTH} belongs to DATA.SAMPLING segment, which is {data.SAMPLING!r}"
+    yield from _folds(cfg)
     if data.FPS_CONVERT and data.SAMPLING == "mmaction":
         yield "DATA.FPS_CONVERT True belongs to DATA.SAMPLING dense; mmaction counts frames of the video: set it False"
     if 0 < cfg.TEST.SHORT_SIDE < data.TEST_CROP_SIZE:
         yield f"TEST.SHORT_SIDE {cfg.TEST.SHORT_SIDE} is below DATA.TEST_CROP_SIZE {data.TEST_CROP_SIZE}"
+
+
+def _folds(cfg: CfgNode) -> Iterator[str]:
+    data = cfg.DATA
+    if data.FOLDS == 1:
+        yield "DATA.FOLDS 1 leaves nothing to train on: allowed are 2 or more, or 0 for the lists as they are"
+    elif data.FOLD >= max(1, data.FOLDS):
+        yield f"DATA.FOLD {data.FOLD} must be below DATA.FOLDS {data.FOLDS}: folds are counted from 0"
+    same = {"kinetics": "video_list"}  # two names of any list
+    train, test = (same.get(name.lower(), name.lower()) for name in (cfg.TRAIN.DATASET, cfg.TEST.DATASET))
+    if data.FOLDS and train != test:
+        yield (
+            f"DATA.FOLDS {data.FOLDS} tests on a part of the training list: TEST.DATASET '{cfg.TEST.DATASET}' must be "
+            f"TRAIN.DATASET '{cfg.TRAIN.DATASET}'"
+        )
 
 
 def _solver(cfg: CfgNode) -> Iterator[str]:

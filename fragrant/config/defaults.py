@@ -180,8 +180,16 @@ key("DATA.TRAIN_LIST", "", 'list file of the training videos, relative to PATH_T
 key("DATA.VAL_LIST", "", 'list file of the validation videos; "" = val.csv', on_resume="moves", path=True)
 key("DATA.TEST_LIST", "", 'list file of the test videos; "" = test.csv', on_resume="free", path=True)
 key("DATA.HOLD_OUT", 0.0,
-    "above 0: no validation list, but this share of every class of the training list, drawn with RNG_SEED", at_least=0,
-    below=1)
+    "above 0: no validation list, but this share of every class of the training list, drawn with RNG_SEED; whole "
+    "groups with GROUP_BY", at_least=0, below=1)
+key("DATA.GROUP_BY", "",
+    'what HOLD_OUT and FOLDS keep together, clips of one scene or person: a regular expression on the path with '
+    "parentheses around the group ('_(\\d+)_\\d+\\.mp4$'), a column of the list by its name, or the rule of a "
+    'known set (arid, weizmann, ...); "" = each video by itself')
+key("DATA.FOLDS", 0,
+    "2 or more: the training list in so many parts, drawn with RNG_SEED and GROUP_BY; one is tested (and validates, "
+    "without HOLD_OUT), the others train; 0 = the lists as they are", at_least=0)
+key("DATA.FOLD", 0, "which of the FOLDS is tested, from 0", at_least=0)
 key("DATA.CLASSES_FILE", "", 'one class name per line; "" = classes.txt beside the lists, if there',
     on_resume="moves", path=True)
 key("DATA.LABEL_PATH_TEMPLATE", "somesomev1_rgb_{}_split.txt",
@@ -477,6 +485,13 @@ key("BN.NORM_TYPE", "batchnorm", "batchnorm | sync_batchnorm: statistics over th
     one_of=("batchnorm", "sync_batchnorm"))
 key("BN.USE_PRECISE_STATS", False, "measure BatchNorm statistics anew before saving and validating")
 key("BN.NUM_BATCHES_PRECISE", 200, "batches of that measurement", above=0)
+key("BN.ADAPT_LIST", "",
+    "list of videos, labels in it are not read: before a test BatchNorm statistics are measured on them and written to "
+    'OUTPUT_DIR/checkpoints/adapted.pyth; relative to PATH_TO_DATA_DIR; "" = the statistics of the weights',
+    on_resume="free", path=True)
+key("BN.ADAPT_PRIOR", 0.0,
+    "so many clips of ADAPT_LIST the statistics of the weights count for; 0 = those of the list alone, ours; Schneider "
+    "et al. 2020 mix n / (n + PRIOR) for n images", at_least=0, on_resume="free")
 
 # ---- test
 key("TEST.ENABLE", True, "run the test stage", on_resume="free")
@@ -505,6 +520,30 @@ key("TEST.NUM_PARTS", 1,
     above=0, on_resume="free")
 key("TEST.PART", 0, "which of them this run tests, from 0; it writes scores.<PART>-of-<NUM_PARTS>.npz", at_least=0,
     on_resume="free")
+key("TEST.ADAPT", "none",
+    "to each test video, without its label: none | bn (BatchNorm statistics of its own views) | vitta (a step towards "
+    "the statistics that norm layers had in training, Lin et al. 2023)", one_of=("none", "bn", "vitta"),
+    on_resume="free")
+key("TEST.ADAPT_MODE", "episodic",
+    "episodic: every video begins with the weights of the checkpoint | online: with what the one before it has left, "
+    "in the order of the list, of each process", one_of=("episodic", "online"), on_resume="free")
+key("TEST.ADAPT_PRIOR", 16.0,
+    "bn: so many views the statistics of the weights count for; 0 = the video's alone; 16 is in the range that "
+    "Schneider et al. 2020 try, for images", at_least=0, on_resume="free")
+key("TEST.ADAPT_STATISTICS", "",
+    'vitta: file of the training statistics; "" = measure them on the training list first, and write '
+    "OUTPUT_DIR/norm_statistics.npz", on_resume="free", path=True)
+key("TEST.ADAPT_LAYERS", 0.5,
+    "vitta: share of the norm layers, from the last; published: the last two of four stages", above=0, at_most=1,
+    on_resume="free")
+key("TEST.ADAPT_LR", 5e-5, "vitta: of its step; published 5e-5 (TANet), 1e-5 (Swin)", above=0, on_resume="free")
+key("TEST.ADAPT_MOMENTUM", 0.1,
+    "vitta online: share of a video in the moving statistics; published 0.1 (TANet), 0.05 (Swin)", above=0, at_most=1,
+    on_resume="free")
+key("TEST.ADAPT_CONSISTENCY", 0.1,
+    "vitta: weight of the difference between the views; published 0.1 (TANet), 0.05 (Swin)", at_least=0,
+    on_resume="free")
+key("TEST.ADAPT_VIEWS", 2, "vitta: views of the video that the step looks at; published 2", above=0, on_resume="free")
 key("TEST.SAVE_RESULTS_PATH", "", 'file name under OUTPUT_DIR for a pickle [scores, labels]; "" = none',
     on_resume="free", path=True)
 

@@ -10,8 +10,9 @@ import torch
 from fragrant.config.label_free import learns_without_labels
 from fragrant.data.clips import ClipDataset
 from fragrant.data.datasets.build import DATASETS, VideoSet
+from fragrant.data.datasets.splits import describe_part, draw_folds, draw_held_out, leak_between
 from fragrant.data.lists.hold_out import hold_out
-from fragrant.data.lists.records import ListError, VideoRecord
+from fragrant.data.lists.records import ListError, RecordList, VideoRecord, each_label
 from fragrant.data.loader import ClipLoader, EvaluationBatches, TrainBatches
 from fragrant.data.sampling import SAMPLERS, ClipSettings
 from fragrant.data.transforms.clip_transforms import transforms_of
@@ -27,6 +28,7 @@ from fragrant.data.video.other_decoders import require
 from fragrant.data.video.timing import evenly
 from fragrant.data.views import ViewPlan, evaluation_plan, train_plan
 from fragrant.distributed import rank, shard, world_size
+from fragrant.errors import UserError
 from fragrant.files import is_address
 
 SPLITS = ("train", "val", "test")
@@ -119,6 +121,8 @@ def _batches(cfg, split: str, num_videos: int, num_views: int) -> TrainBatches |
             num_videos, batch_size=max(1, cfg.TRAIN.BATCH_SIZE // processes), seed=cfg.RNG_SEED, **place
         )
     videos = cfg.TRAIN.BATCH_SIZE if split == "val" else cfg.TEST.BATCH_SIZE // num_views
+    if split == "test" and cfg.TEST.ADAPT != "none":
+        videos = processes  # a network is adapted to one video after the other
     return EvaluationBatches(num_videos, batch_size=max(1, videos // processes), **place)
 
 
@@ -227,21 +231,74 @@ def build_dataset(
 
 def build_records(cfg, split: str) -> VideoSet:
     """The videos of "train", "val" or "test"; with DATA.HOLD_OUT the training list serves for both training and
-    validation.
+    validation, with DATA.FOLDS for all three.
 
     Raises:
-        ListError, DemoSetError: the lists are missing or wrong, or cannot be made.
+        ListError, DemoSetError: the lists are missing or wrong, or cannot be made; no such part can be drawn.
     """
     assert split in SPLITS, split
     name = (cfg.TEST if split == "test" else cfg.TRAIN).DATASET
-    if split == "test" or not cfg.DATA.HOLD_OUT:
+    if not cfg.DATA.FOLDS and (split == "test" or not cfg.DATA.HOLD_OUT):
         return DATASETS.get(name.lower())(cfg, split)
     records, class_names = DATASETS.get(name.lower())(cfg, "train")
+    if cfg.DATA.FOLDS:
+        drawn = draw_folds(records, cfg.DATA.FOLDS, group_by=cfg.DATA.GROUP_BY, seed=cfg.RNG_SEED)
+        tested = drawn.ids(cfg.DATA.FOLD)
+        if split == "test" or split == "val" and not cfg.DATA.HOLD_OUT:
+            return VideoSet(records.pick(tested), class_names)
+        records = records.pick(sorted({*range(len(records))} - {*tested}))
+    if cfg.DATA.HOLD_OUT:
+        train, val = _held_out(cfg, records)
+        records = records.pick(train if split == "train" else val)
+    return VideoSet(records, class_names)
+
+
+def _held_out(cfg, records: RecordList) -> tuple[list[int], list[int]]:
+    share, seed = cfg.DATA.HOLD_OUT, cfg.RNG_SEED
+    if cfg.DATA.GROUP_BY:
+        return draw_held_out(records, share, group_by=cfg.DATA.GROUP_BY, seed=seed)
     labels = [0] * len(records) if learns_without_labels(cfg) else records.labels.tolist()
-    train, val = hold_out(labels, cfg.DATA.HOLD_OUT, seed=cfg.RNG_SEED)
+    train, val = hold_out(labels, share, seed=seed)
     if not val:
-        raise ListError(f"DATA.HOLD_OUT {cfg.DATA.HOLD_OUT} holds out no video: no class of {records!r} has two")
-    return VideoSet(records.pick(train if split == "train" else val), class_names)
+        raise ListError(f"DATA.HOLD_OUT {share} holds out no video: no class of {records!r} has two")
+    return train, val
+
+
+def fold_of(cfg) -> dict:
+    """Which fold is tested, and by what the folds were drawn, for the header of the scores; {} without folds."""
+    data = cfg.DATA
+    facts = {"fold": data.FOLD, "folds": data.FOLDS, "group_by": data.GROUP_BY, "seed": cfg.RNG_SEED}
+    return facts if data.FOLDS else {}
+
+
+def describe_fold(cfg) -> str:
+    """The fold in a line for the log; "" without folds."""
+    if not cfg.DATA.FOLDS:
+        return ""
+    (train, names), test = build_records(cfg, "train"), build_records(cfg, "test").records
+    classes = sorted({label for records in (train, test) for record in records for label in each_label(record.label)})
+    by = f" by {cfg.DATA.GROUP_BY}" if cfg.DATA.GROUP_BY else ", each video by itself"
+    trained, tested = (describe_part(records, classes, names) for records in (train, test))
+    return (
+        f"fold {cfg.DATA.FOLD} of {cfg.DATA.FOLDS} (0 .. {cfg.DATA.FOLDS - 1}){by}: training {trained}; test {tested}"
+    )
+
+
+def leaks(cfg) -> list[str]:
+    """Groups that stand in the training list and in that of validation or test: one line for each of the two."""
+    lines = []
+    train = build_records(cfg, "train").records
+    for split in ("val", "test"):
+        try:
+            other = build_records(cfg, split).records
+        except UserError:  # a training needs no test list; of the validation list its loader says it
+            continue
+        if shared := leak_between(train, other, group_by=cfg.DATA.GROUP_BY, dataset=cfg.TRAIN.DATASET):
+            lines.append(
+                f"{split} shares {shared} with the training list: near copies of what was trained on, its numbers "
+                "are too good; DATA.HOLD_OUT and DATA.FOLDS draw by DATA.GROUP_BY"
+            )
+    return lines
 
 
 def build_loader(cfg, split: str, *, views_of: str | None = None) -> ClipLoader:
@@ -254,8 +311,12 @@ def build_loader(cfg, split: str, *, views_of: str | None = None) -> ClipLoader:
         ListError, DemoSetError: see ``build_records``.
         UserError: AUG.AA_TYPE is no RandAugment, or DATA.DECODING_BACKEND is not installed.
     """
-    records, class_names = build_records(cfg, split)
-    split = views_of or split
+    return loader_of(cfg, build_records(cfg, split), views_of or split)
+
+
+def loader_of(cfg, videos: VideoSet, split: str) -> ClipLoader:
+    """The loader of any videos, with the views, transforms and batches of a split."""
+    records, class_names = videos
     share = range(len(records)), len(records)
     if split == "test" and cfg.TEST.NUM_PARTS > 1:
         share = shard(len(records), cfg.TEST.PART, cfg.TEST.NUM_PARTS), len(records)

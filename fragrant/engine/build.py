@@ -121,8 +121,13 @@ def none_readable(title: str, loader: ClipLoader) -> RunStopped:
     return RunStopped(f"{title}: not one of {len(loader.dataset.records)} videos can be read; the first: {why}")
 
 
-def score(job: Job, model: nn.Module, loader: ClipLoader, *, title: str) -> Scored:
+def score(
+    job: Job, model: nn.Module, loader: ClipLoader, *, title: str, clips_per_forward: int | None = None
+) -> Scored:
     """Scores with the TEST settings, never compiled (see ``as_written``); leaves the random state of training alone.
+
+    Args:
+        clips_per_forward: None = TEST.BATCH_SIZE.
 
     Raises:
         RunStopped: not one video can be read.
@@ -135,7 +140,7 @@ def score(job: Job, model: nn.Module, loader: ClipLoader, *, title: str) -> Scor
             loader,
             num_videos=len(loader.dataset.records),
             num_classes=cfg.MODEL.NUM_CLASSES,
-            clips_per_forward=cfg.TEST.BATCH_SIZE,
+            clips_per_forward=clips_per_forward or cfg.TEST.BATCH_SIZE,
             prepare=job.prepare,
             autocast=precision.autocast,
             device=job.device,

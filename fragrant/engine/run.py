@@ -13,7 +13,7 @@ from fragrant.distributed import from_main, is_main
 from fragrant.distributed.run_lock import RunLock
 from fragrant.distributed.signals import EndedBySignal, Interrupted, StopRequest, requeue
 from fragrant.engine.build import Job
-from fragrant.engine.testing import test
+from fragrant.engine.testing import adapt, test
 from fragrant.engine.training import refuse_other_config, train, write_config
 from fragrant.errors import UserError
 from fragrant.logs import RunLog
@@ -56,6 +56,8 @@ def _run(cfg: CfgNode, device: torch.device, notes: list[str], *, accept_changes
                 train(job)
             if cfg.TEST.ENABLE:
                 test(job)
+            elif cfg.BN.ADAPT_LIST:
+                adapt(job)
             log.say(f"Results are in {cfg.OUTPUT_DIR}")
         except (Interrupted, EndedBySignal) as end:
             saved = isinstance(end, Interrupted)  # else there was nothing to save yet

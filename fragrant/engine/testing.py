@@ -12,11 +12,13 @@ from fragrant.checkpoint import checkpoint_hash, checkpoint_path
 from fragrant.config import changed, dump_cfg
 from fragrant.config.compare import note_on_clips, note_on_training
 from fragrant.data import build_loader, build_records
+from fragrant.data.build import fold_of
 from fragrant.data.loader import ClipLoader
 from fragrant.data.transforms.gamma import middle_gamma
 from fragrant.data.views import result_file_name, views_label
 from fragrant.distributed import any_rank, from_main, gather_objects, is_main
 from fragrant.engine.accuracy import evaluation_report
+from fragrant.engine.adaptation.build import adapt_to_list, adaptation_notes, adaptive
 from fragrant.engine.announce import compare_class_names, evaluation_lines
 from fragrant.engine.build import Job, build_job_model, note_of_test, score
 from fragrant.engine.outputs import Outputs
@@ -50,13 +52,15 @@ def test(job: Job) -> None:
         loader = build_loader(cfg, "test")
         model = build_job_model(job)
         state = announce_test(job, model, loader, weights)
+    state, weights = adapt_to_list(job, model, state, weights)
     began = time.perf_counter()
-    note = note_of_test(cfg, state, [record.path for record in loader.dataset.records])
-    protocol = {"protocol": note} if note else {}
-    scored = score(job, model, loader, title="test")
+    protocol = protocol_of(cfg, state, [record.path for record in loader.dataset.records])
+    alone = loader.num_views if cfg.TEST.ADAPT != "none" else None  # all views of a video together
+    scored = score(job, adaptive(job, model, weights), loader, title="test", clips_per_forward=alone)
     missing = SkipReport(log, loader).report("test", device=job.device)
     names = loader.class_names or state.get("class_names")
     choices = {"choices": {name: list(values) for name, values in model.choices.items()}} if model.choices else {}
+    choices |= {"fold": fold} if (fold := fold_of(cfg)) else {}
     table = score_table(
         job,
         loader,
@@ -75,6 +79,26 @@ def test(job: Job) -> None:
         )
     if faults:
         raise RunStopped("; ".join(faults))
+
+
+def adapt(job: Job) -> None:
+    """A run that neither trains nor tests: measures the BatchNorm statistics of BN.ADAPT_LIST and writes the network.
+
+    Raises:
+        UserError: see ``weights_of_the_test`` and ``adapt_to_list``.
+    """
+    weights = from_main(partial(weights_of_the_test, job.cfg))
+    model = build_job_model(job)
+    report, state = load_for_test(model, weights, **how_to_load(job.cfg))
+    job.log.say(f"Adapting {weights}: {report.summary()}")
+    adapt_to_list(job, model, state, weights)
+
+
+def protocol_of(cfg: CfgNode, state: dict, test: Sequence[str]) -> dict[str, str]:
+    """What to say of the numbers of these videos, {"protocol": "optimistic: ..."}; {} where there is nothing."""
+    notes = [note_of_test(cfg, state, test), *adaptation_notes(cfg, state, test)]
+    text = "; ".join(filter(None, notes))
+    return {"protocol": text} if text else {}
 
 
 def check_test(cfg: CfgNode, trained_classes: Sequence[str] | None) -> None:

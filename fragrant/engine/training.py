@@ -17,6 +17,7 @@ from fragrant.config import ConfigError, dump_cfg
 from fragrant.config.compare import Difference, changes_on_resume, named
 from fragrant.config.label_free import learns_without_labels
 from fragrant.data import build_loader
+from fragrant.data.build import describe_fold, leaks
 from fragrant.data.lists.shared import shared_videos
 from fragrant.data.loader import ClipLoader
 from fragrant.distributed import from_main, mean_over_ranks, world_size
@@ -36,7 +37,7 @@ from fragrant.errors import RunStopped, UserError
 from fragrant.files import refuse_as_output, written_whole
 from fragrant.logs import host_memory
 from fragrant.metrics import ensemble, in_words_not_finite, not_finite
-from fragrant.models import build_model
+from fragrant.models.build import build_encoder
 from fragrant.models.complexity import describe
 from fragrant.models.weights import load_weights
 from fragrant.objectives import Objective, Unlabelled, objective_name
@@ -268,7 +269,7 @@ def _refuse_other_continuation(cfg: CfgNode, *, accept_changes: bool) -> None:
     if not refused and state["epoch"] + 1 < cfg.SOLVER.MAX_EPOCH:
         return
     with torch.random.fork_rng():
-        model, given = build_model(cfg), sources(cfg)
+        model, given = build_encoder(cfg), sources(cfg)
     report = load_weights(model, state, clear_name_patterns=given.clear_patterns, inflation=given.inflation, where=path)
     if report.missing or report.dropped:  # fine-tuned, too
         return
@@ -366,6 +367,10 @@ def introduce(
             f"TRAIN.OBJECTIVE {cfg.TRAIN.OBJECTIVE} learns without labels{ignored}; validation measures its loss"
         )
     job.log.say(origin)
+    if fold := describe_fold(cfg):
+        job.log.say(fold)
+    for leak in leaks(cfg):
+        job.log.warn(leak)
 
 
 def one_view_test(job: Job, model: nn.Module, loader: ClipLoader) -> Numbers:

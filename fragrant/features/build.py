@@ -58,6 +58,8 @@ NO_MATTER = (
         "DATA.TEST_LIST",
         "DATA.CLASSES_FILE",
         "DATA.HOLD_OUT",
+        "DATA.GROUP_BY",
+        "DATA.FOLD",
         "DATA.RANDOM_FLIP",
     ),
     "DATA.TRANSFORMS",

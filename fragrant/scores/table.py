@@ -153,7 +153,7 @@ def load_table(path: str | Path) -> ScoreTable:
         ) from error
 
 
-HEADER_KINDS = {"num_videos": int, "choices": dict} | dict.fromkeys(
+HEADER_KINDS = {"num_videos": int, "choices": dict, "fold": dict} | dict.fromkeys(
     ("rule", "kind", "config", "checkpoint", "checkpoint_hash", "model", "protocol"), str
 )
 

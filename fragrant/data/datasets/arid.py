@@ -9,6 +9,7 @@ from typing import NamedTuple
 from fragrant.data.datasets.known_set import KnownSet, Source, register_set
 from fragrant.data.datasets.search import find_file, need_file, read_split
 from fragrant.data.lists.class_names import ClassTable
+from fragrant.data.lists.groups import GroupRule
 
 CLASSES = ["Drink", "Jump", "Pick", "Pour", "Push", "Run", "Sit", "Stand", "Turn", "Walk", "Wave"]
 CLASSES_6 = ["Jump", "Run", "Sit", "Stand", "Turn", "Walk"]  # the course set of 2023 has an order of its own
@@ -76,7 +77,12 @@ def mended(line: str) -> str:
     return f"{match[1]},{match[3]},{match[2]}" if match else line
 
 
-@register_set("arid", *EDITIONS)
+# Run_11_3.mp4 is clip 3 of scene 11. Some places recur in other classes under the same number (Sit_2, Stand_2), so a
+# draw keeps a number together; the official lists keep it apart within a class only.
+SCENES = GroupRule("scene", r"_(\d+)_\d+(?:\.\w+)?$", apart=r"([A-Za-z]+_\d+)_\d+(?:\.\w+)?$")
+
+
+@register_set("arid", *EDITIONS, groups=SCENES)
 def arid(source: Source) -> KnownSet:
     edition = EDITIONS[source.edition]
     ids = {edition.first_label + at: at for at in range(len(edition.class_names))}

@@ -11,7 +11,7 @@ from fragrant.data.datasets.class_folders import folder_names
 from fragrant.data.lists.class_names import ClassTable, find_class_file, read_class_names, read_class_table
 from fragrant.data.lists.errors import ListError
 from fragrant.data.lists.locations import Folders
-from fragrant.data.lists.records import RecordList, read_list, read_list_and_faults
+from fragrant.data.lists.records import RecordList, read_list, read_list_and_faults, read_unlabelled
 from fragrant.data.shards import ShardError, check_shards, index_path, split_member
 from fragrant.files import is_address
 from fragrant.registry import Registry
@@ -146,6 +146,25 @@ def _reading(cfg, split: str, path: str) -> tuple[dict, ClassTable | None]:
         "bare": split == "test" or learns_without_labels(cfg),
     }
     return reading, classes
+
+
+def unlabelled_list(cfg, path: str) -> tuple[RecordList, int]:
+    """The videos of a further list file, relative to DATA.PATH_TO_DATA_DIR, as ``read_unlabelled`` has them.
+
+    Raises:
+        ListError: it is not there or wrong, or none of its videos is there.
+    """
+    path = joined(cfg.DATA.PATH_TO_DATA_DIR, path)
+    records, labelled = read_unlabelled(
+        path if path.isascii() else Folders().find(path) or path,
+        form=cfg.DATA.LIST_FORMAT,
+        separator=cfg.DATA.PATH_LABEL_SEPARATOR,
+        prefix=cfg.DATA.PATH_PREFIX,
+        root_replace=tuple(cfg.DATA.ROOT_REPLACE) or None,
+        outside=cfg.DATA.ALLOW_OUTSIDE_PREFIX,
+    )
+    _need_a_video(records, cfg.DATA.PATH_PREFIX)
+    return records, labelled
 
 
 def records_and_faults(cfg, split: str, path: str = "") -> tuple[RecordList, dict[int, str]]:

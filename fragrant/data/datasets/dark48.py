@@ -4,11 +4,12 @@ from fragrant.data.datasets.known_set import KnownSet, Source, register_set
 from fragrant.data.datasets.search import need_file, read_split
 from fragrant.data.lists.class_names import read_class_table
 from fragrant.data.lists.errors import ListError
+from fragrant.data.lists.groups import GroupRule
 
 EDITIONS = [f"split{split}{kind}" for kind in ("", "-frames") for split in (1, 2, 3)]
 
 
-@register_set("dark48", *EDITIONS)
+@register_set("dark48", *EDITIONS, groups=GroupRule("source video", r"([^/]+?)_\d+(?:\.\w+)?$"))
 def dark48(source: Source) -> KnownSet:
     """Reads Dark-48: its videos, or with ``-frames`` the folders of frames that its second set of lists is for.
 

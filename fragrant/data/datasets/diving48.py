@@ -3,9 +3,10 @@
 from fragrant.data.datasets.known_set import KnownSet, Source, register_set
 from fragrant.data.datasets.search import find_file, need_file, read_split
 from fragrant.data.lists.class_names import read_class_table
+from fragrant.data.lists.groups import GroupRule
 
 
-@register_set("diving48")
+@register_set("diving48", groups=GroupRule("competition", r"([^/]+)_\d{5}(?:\.\w+)?$"))
 def diving48(source: Source) -> KnownSet:
     """Reads ``Diving48_V2_{train,test}.json`` and ``Diving48_vocab.json``; a class is called by its four attributes, as
     mmaction2 does."""

@@ -3,9 +3,10 @@
 from fragrant.data.datasets.class_folders import folder_names
 from fragrant.data.datasets.known_set import KnownSet, Source, register_set
 from fragrant.data.datasets.search import find_file, need_file, read_split
+from fragrant.data.lists.groups import GroupRule
 
 
-@register_set("ellar")
+@register_set("ellar", groups=GroupRule("subject"))  # how its videos are called is not published
 def ellar(source: Source) -> KnownSet:
     """Reads ``ELLAR_label_{train,val,test}.txt`` with rows ``Class/video.mp4 label``, relative to ``videos/``.
 

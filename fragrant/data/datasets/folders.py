@@ -8,6 +8,7 @@ from fragrant.data.datasets.known_set import KnownSet, Source, register_set
 from fragrant.data.datasets.search import levels, need_file, video_folder
 from fragrant.data.lists.class_names import read_class_table
 from fragrant.data.lists.errors import ListError
+from fragrant.data.lists.groups import GroupRule
 from fragrant.data.lists.list_text import list_text
 from fragrant.data.lists.records import RecordList, VideoRecord
 
@@ -55,7 +56,7 @@ def folders(source: Source) -> KnownSet:
     )
 
 
-@register_set("ucf101", "split1", "split2", "split3")
+@register_set("ucf101", "split1", "split2", "split3", groups=GroupRule("recording", r"(v_[A-Za-z0-9]+_g\d+)_c\d+"))
 def ucf101(source: Source) -> KnownSet:
     """Reads UCF101: ``trainlist01.txt`` (``Class/video.avi 1``), ``testlist01.txt`` (no labels) and ``classInd.txt``,
     which count from 1."""
@@ -74,7 +75,14 @@ def ucf101(source: Source) -> KnownSet:
     return KnownSet(splits, table.names, dict(zip(("train", "test"), published, strict=True)))
 
 
-@register_set("hmdb51", "split1", "split2", "split3")
+# what stands before the six properties of a clip: film and class of Pippi_Michel_cartwheel_f_cm_np2_le_med_6.avi
+@register_set(
+    "hmdb51",
+    "split1",
+    "split2",
+    "split3",
+    groups=GroupRule("recording", r"([^/]+)_[a-z]+_[a-z]+_np\d_[a-z]+_[a-z]+_\d+(?:\.\w+)?$"),
+)
 def hmdb51(source: Source) -> KnownSet:
     """Reads HMDB51: ``<class>_test_split1.txt`` with rows ``video.avi 1``: 1 is training, 2 test, 0 neither."""
     pattern = f"*_test_{source.edition}.txt"

@@ -10,6 +10,7 @@ from fragrant.data.datasets.known_set import KnownSet, Source, register_set
 from fragrant.data.datasets.search import find_file, levels, video_folder
 from fragrant.data.lists.class_names import ClassTable
 from fragrant.data.lists.errors import ListError
+from fragrant.data.lists.groups import GroupRule
 from fragrant.data.lists.records import RecordList, parse_list, read_list
 
 # In the order of FRAGRANT's labels; other code bases have other orders.
@@ -76,6 +77,7 @@ def _vis_inf(source: Source) -> KnownSet:
     return KnownSet({split: records_of(folder, CLASSES) for split, folder in folders.items()}, CLASSES, published)
 
 
-@register_set("infar", *(f"v1.0-split{split}" for split in range(1, SPLITS + 1)), "vis_inf")
+# files are called 000001.avi: who is in them stands nowhere
+@register_set("infar", *(f"v1.0-split{split}" for split in range(1, SPLITS + 1)), "vis_inf", groups=GroupRule("person"))
 def infar(source: Source) -> KnownSet:
     return _vis_inf(source) if source.edition == "vis_inf" else _v1(source)

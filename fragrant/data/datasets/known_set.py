@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from fragrant.data.lists.errors import ListError
+from fragrant.data.lists.groups import GroupRule
 from fragrant.data.lists.records import RecordList
 from fragrant.registry import Registry, did_you_mean
 
@@ -45,17 +46,28 @@ class Source(NamedTuple):
 class Converter(NamedTuple):
     read: Callable[[Source], KnownSet]
     editions: tuple[str, ...]  # the first is what one gets without asking
+    groups: GroupRule | None = None  # which of its videos are near copies of each other; None = nothing is known
 
 
 SETS = Registry("the set")
 
 
-def register_set(name: str, *editions: str) -> Callable:
+def register_set(name: str, *editions: str, groups: GroupRule | None = None) -> Callable:
     def keep(read: Callable[[Source], KnownSet]):
-        SETS.register(name)(Converter(read, editions or ("",)))
+        SETS.register(name)(Converter(read, editions or ("",), groups))
         return read
 
     return keep
+
+
+# Sets that are read as lists or class folders, but whose file names are known.
+_MORE_RULES = {"weizmann": GroupRule("person", r"(?:^|/)([A-Za-z]+)_[A-Za-z0-9]+\.\w+$")}  # daria_walk.avi
+
+
+def group_rules() -> dict[str, GroupRule]:
+    """The rules of all sets that say what their groups are, by the name of the set."""
+    own = {name: rule for name in SETS.names() if (rule := SETS.get(name).groups) is not None}
+    return _MORE_RULES | own
 
 
 def prepared_set(name: str, root: str | os.PathLike, *, edition: str = "", videos: str | os.PathLike = "") -> KnownSet:

@@ -7,6 +7,7 @@ from typing import Any
 from fragrant.data.datasets.known_set import KnownSet, Source, register_set
 from fragrant.data.datasets.search import need_file, read_split
 from fragrant.data.lists.class_names import find_class_file, read_class_table
+from fragrant.data.lists.groups import GroupRule
 from fragrant.data.lists.records import RecordList
 
 NUM_CLASSES = 10
@@ -24,7 +25,7 @@ def phase_names(lists: list[RecordList]) -> list[str] | None:
     return [phases[label] for label in sorted(phases)] if one_each else None
 
 
-@register_set("sljd")
+@register_set("sljd", groups=GroupRule("subject", r"phase\d+_([A-Za-z]+_\d+)_\d+"))  # phase1_F_22_1
 def sljd(source: Source) -> KnownSet:
     """Reads ``annotations/{train,val,test}.txt`` with rows ``frames/video num_frames label``; clips of 5 frames are no
     mistake."""

@@ -100,6 +100,11 @@ class RecordList(Sequence):
         """Labels of all records, (n,), -1 where a video is unlabelled; of several labels the first."""
         return self._numbers[:, 0]
 
+    @property
+    def lines(self) -> list[int]:
+        """Line number of every record in its list."""
+        return self._lines.tolist()
+
     def pick(self, indices: Iterable[int]) -> "RecordList":
         """Returns some of the records; errors still name their lines."""
         indices = list(indices)
@@ -217,6 +222,41 @@ def read_list(path: str | os.PathLike, **how) -> RecordList:
     for number, fault in sorted(faults.items()):
         raise ListError(f"{os.fspath(path)}:{number}: {fault}")
     return records
+
+
+def read_unlabelled(
+    path: str | os.PathLike,
+    *,
+    form: str = AUTO,
+    separator: str = " ",
+    prefix: str = "",
+    root_replace: tuple[str, str] | None = None,
+    outside: bool = False,
+) -> tuple[RecordList, int]:
+    """The videos of a list file as videos of unknown class, and how many rows name a class all the same.
+
+    A row may be a path alone, or have any label: nobody reads it. The arguments are those of ``read_list_and_faults``.
+
+    Raises:
+        ListError: the file cannot be read, has no rows, or a row is none.
+    """
+    source = os.fspath(path)
+    found = parse_list(source, form=form, separator=separator, bare=True)
+    if not found.rows and not found.faults:
+        raise ListError(f"list file '{source}' has no rows; expected a path in each line")
+    places: dict[str, Any] = {"prefix": prefix, "root_replace": root_replace}
+    for number, row in found.rows.items():
+        try:
+            check_name(row.path)
+        except ValueError as error:
+            found.faults[number] = str(error)
+    names = _paths_of(found, found.rows, places if not outside else None)
+    for number, fault in sorted(found.faults.items()):
+        raise ListError(f"{source}:{number}: {fault:.1000}; the line is {found.texts[number]!r:.500}")
+    paths = locate(names.values(), folder="" if is_address(source) else os.path.dirname(source), **places)
+    labelled = sum(row.label not in (UNLABELLED, str(UNLABELLED)) for row in found.rows.values())
+    records = [VideoRecord(path, UNLABELLED, found.rows[n].num_frames) for n, path in zip(names, paths, strict=True)]
+    return RecordList(records, source=source, lines=list(names)), labelled
 
 
 def read_list_and_faults(

@@ -37,6 +37,20 @@ def set_parser(description: str | None, path_argument: Callable[[str], str]) -> 
     of_lists = f"a list, for {LISTS} and {PACK}, paths from --root"
     parser.add_argument("--list", action="append", default=[], metavar="SPLIT=FILE", help=of_lists)
     parser.add_argument(
+        "--split",
+        nargs="+",
+        default=[],
+        metavar="SPLIT=SHARE",
+        help="draw val=0.2 and test=0.2 from the training list (default: val=0.2 where the set has no validation list; "
+        "none: validate on the test list)",
+    )
+    parser.add_argument(
+        "--group-by",
+        default="",
+        metavar="RULE",
+        help="what --split keeps together, as DATA.GROUP_BY (default: the set's own rule)",
+    )
+    parser.add_argument(
         "--frames", default="", **folder, help="unpack the videos into folders of pictures below it, list those"
     )
     parser.add_argument(

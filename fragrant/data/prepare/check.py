@@ -109,10 +109,10 @@ def write_table(path: Path, checked: Checked) -> None:
     wrong: dict[str, list[str]] = {}
     for problem in checked.problems:
         wrong.setdefault(problem.where, []).append(f"{problem.kind}: {problem.text}")
-    rows: list[list] = [["where", "path", "label", *Probe._fields[:-3], "problems", "notes"]]
+    rows: list[list] = [["where", "path", "label", *Probe._fields[:-4], "problems", "notes"]]
     for at, (record, found) in enumerate(zip(checked.records, checked.probes, strict=True)):
         numbers = [
-            "" if value is None else round(value, 3) if isinstance(value, float) else value for value in found[:-3]
+            "" if value is None else round(value, 3) if isinstance(value, float) else value for value in found[:-4]
         ]
         where = checked.records.where(at)
         problems = "; ".join(wrong.get(where, []))

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from fragrant.config.pixel_statistics import LUMA_WEIGHTS
+from fragrant.data.prepare.picture_hash import FRAMES, picture_hash
 from fragrant.data.video.frame_folder import FrameFolder
 from fragrant.data.video.frames import CUT, Frames, Limits, OpenFrames, VideoError, open_frames
 from fragrant.data.video.places import Place
@@ -38,6 +39,7 @@ class Probe(NamedTuple):
     error: str = ""
     damage: str = ""  # why it is not whole, though some of it can be read
     notes: tuple[str, ...] = ()  # what is unusual about it and was taken into account
+    picture: str = ""  # hash of some frames, to find near copies
 
 
 def probe(path: str, open_frames: OpenFrames = open_frames) -> Probe:
@@ -49,6 +51,9 @@ def probe(path: str, open_frames: OpenFrames = open_frames) -> Probe:
             luma = _luma(frames.read([(2 * part + 1) * len(frames) // (2 * LOOKED_AT) for part in range(LOOKED_AT)]))
             found = found._replace(height=luma.shape[1], width=luma.shape[2], luma=luma.mean().item())
             found = found._replace(dark=(luma.mean((1, 2)) < DARK).float().mean().item())
+            found = found._replace(
+                picture=picture_hash(luma[[LOOKED_AT * (2 * k + 1) // (2 * FRAMES) for k in range(FRAMES)]])
+            )
             if isinstance(frames, FrameFolder):
                 readable, damage = _readable(frames), _packed_otherwise(frames.damaged())
                 found = found._replace(codec=FOLDER, frames=readable, damage=damage)

@@ -1,0 +1,100 @@
+"""Lists that a set does not have, drawn from its training list: whole groups, about the same share of every class."""
+
+from collections.abc import Sequence
+
+from fragrant.data.datasets.known_set import KnownSet, group_rules
+from fragrant.data.lists.errors import ListError
+from fragrant.data.lists.groups import groups_of
+from fragrant.data.lists.parts import draw_parts
+from fragrant.data.lists.records import RecordList, each_label
+
+NONE = "none"  # draw nothing: a set without a validation list validates on its test list
+WHOLE = "trainval"  # the training list before anything was drawn from it
+_DRAWN = ("val", "test")
+_USUAL = 0.2  # of a set without a validation list
+_SEED = 0  # the same lists for everybody
+
+
+def parse_shares(words: Sequence[str]) -> dict[str, float] | None:
+    """The shares of ``["val=0.2", "test=0.2"]``; {} for ["none"], None for nothing.
+
+    Raises:
+        ListError: a word is something else, or nothing would be left to train on.
+    """
+    if not words:
+        return None
+    if list(words) == [NONE]:
+        return {}
+    shares = {}
+    for word in words:
+        split, _, number = word.partition("=")
+        try:
+            shares[split] = float(number)
+        except ValueError:
+            shares[split] = 0.0
+        if split not in _DRAWN or not 0 < shares[split] < 1:
+            raise ListError(
+                f"--split '{word}' is not of the form val=0.2 or test=0.2, a share between 0 and 1, or none"
+            )
+    if sum(shares.values()) >= 1:
+        raise ListError(f"--split {' '.join(words)}: the shares are 1 or more together, nothing is left to train on")
+    return shares
+
+
+def with_drawn(found: KnownSet, name: str, words: Sequence[str], *, group_by: str = "") -> KnownSet:
+    """The set with lists drawn from its training list; that list as it was is then called ``WHOLE``.
+
+    Without ``words`` a set that has no validation list of its own gets one, ``_USUAL`` of the training list.
+
+    Args:
+        name: of the set, whose rule draws where ``group_by`` (see ``groups_of``) is "".
+        words: see ``parse_shares``.
+
+    Raises:
+        ListError: see ``parse_shares``; the rule does not fit, or leaves a class without a training video.
+    """
+    shares = parse_shares(words)
+    own = "val" in found.splits and found.splits["val"] is not found.splits.get("test")
+    if shares is None:
+        shares = {} if own or "train" not in found.splits else {"val": _USUAL}
+    if not shares:
+        return found
+    train = found.splits["train"]
+    if (train.labels < 0).all():
+        return found
+    by, parts = _drawn(train, list(shares.values()), name, group_by, asked=bool(words))
+    splits = {"train": train.pick(parts[0]), WHOLE: train}
+    splits |= {split: train.pick(ids) for split, ids in zip(shares, parts[1:], strict=True)}
+    if "test" in shares and "val" not in shares and not own:
+        splits["val"] = splits["test"]
+    told = " and ".join(f"{split}.csv ({100 * share:g} %)" for split, share in shares.items())
+    notes = [note for note in found.notes if "val" not in splits or not note.endswith("val repeats test")]
+    notes.append(f"{told} drawn from the training list {by}; {WHOLE}.csv is that list as it was")
+    published = {WHOLE if split == "train" else split: count for split, count in found.published.items()}
+    published = {split: count for split, count in published.items() if split not in shares}
+    return found._replace(splits={**found.splits, **splits}, notes=tuple(notes), published=published)
+
+
+def _drawn(
+    train: RecordList, shares: list[float], name: str, group_by: str, *, asked: bool
+) -> tuple[str, list[list[int]]]:
+    """By what is drawn, in words, and the ids of each part, what stays for training first."""
+    rules, labels = group_rules(), [each_label(record.label) for record in train]
+    all_shares = [1 - sum(shares), *shares]
+    rule = group_by or (name if name in rules and rules[name].pattern else "")
+    reason = "nothing is known of its groups"
+    if rule:
+        try:
+            groups = groups_of(train, rule, rules)
+            drawn = draw_parts(labels, groups, all_shares, seed=_SEED, folds=False)
+            if not drawn.swallowed:
+                what = rules[rule].what if rule in rules else f"'{rule}'"
+                return f"by {what}", [drawn.ids(part) for part in range(len(all_shares))]
+            raise ListError(f"class {drawn.swallowed[0][1]} would lose all its training videos")
+        except ListError as error:
+            if group_by or asked:
+                raise ListError(f"--split of {train!r}: {error}") from None
+            reason = str(error)
+    drawn = draw_parts(labels, None, all_shares, seed=_SEED, folds=False)
+    parts = [drawn.ids(part) for part in range(len(all_shares))]
+    return f"video by video ({reason}): clips cut from one recording may be in several lists", parts
