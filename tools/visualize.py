@@ -17,7 +17,7 @@ import sys
 from pathlib import Path
 
 from fragrant.inference.build import load_mixer, load_predictor
-from fragrant.launch import argument_parser, exit_code, path_argument
+from fragrant.launch import add_checkpoint_arguments, argument_parser, exit_code, path_argument
 from fragrant.report.maps import save_maps
 from fragrant.report.maps_by_name import MAPS, maps_of
 from fragrant.report.mix_picture import save_mix
@@ -47,7 +47,7 @@ def main(arguments) -> None:
 
 def start(words: list[str]) -> int:
     parser = argument_parser(__doc__)
-    parser.add_argument("--checkpoint", required=True, type=path_argument, metavar="FILE", help="a trained model")
+    add_checkpoint_arguments(parser, "a trained model")
     parser.add_argument("--video", required=True, type=path_argument, metavar="FILE", help="the video to look at")
     parser.add_argument(
         "--what",
