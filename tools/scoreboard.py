@@ -4,7 +4,8 @@
 import argparse
 import sys
 
-from fragrant.launch import add_common_arguments, exit_code
+from fragrant.files import save_file
+from fragrant.launch import add_common_arguments, exit_code, path_argument
 
 EPILOG = """\
 The interval is Wilson's, 95 %, of as many videos as were scored. The tables of the folds of a cross-validation are
@@ -17,7 +18,10 @@ def main(arguments) -> None:
     from fragrant.scores.scoreboard import markdown, rows_of  # imported late: --help answers at once
     from fragrant.texts import say
 
-    say(markdown(rows_of(arguments.rows)).splitlines())
+    table = markdown(rows_of(arguments.rows))
+    if arguments.to:
+        save_file(arguments.to, table + "\n")
+    say(table.splitlines())
 
 
 def start(words: list[str]) -> int:
@@ -25,8 +29,9 @@ def start(words: list[str]) -> int:
         description=__doc__, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("rows", nargs="+", metavar="LABEL=SCORES", help="a row, and its score tables (scores.npz)")
+    parser.add_argument("--to", type=path_argument, metavar="FILE", help="write them there, too")
     add_common_arguments(parser)
-    arguments = parser.parse_args(words)
+    arguments = parser.parse_intermixed_args(words)
     return exit_code(lambda: main(arguments), debug=arguments.debug, plugins=arguments.plugins)
 
 
