@@ -14,7 +14,7 @@ from fragrant.zoo.box import FOLDER
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "model_zoo.md"
 EPILOG = """\
   python tools/zoo.py list
-  python tools/zoo.py add dark6-xs --checkpoint output/run/checkpoints/best.pyth --about configs/dark6/about.yaml
+  python tools/zoo.py add dark6-xs --checkpoint output/run/checkpoints/best.pyth --about configs/dark6/about.yml
       --scores "real clips, none seen=output/test/scores.npz" --videos real_clips
   python tools/zoo.py docs
 
@@ -32,7 +32,7 @@ def add(arguments) -> None:
     needed = {name: getattr(arguments, name) for name in ("name", "checkpoint", "about", "videos")}
     if missing := [name for name, value in needed.items() if not value]:
         raise UserError(f"tools/zoo.py add needs {' and '.join(missing)}; --help shows an example")
-    own, folder = {"cfg_path": arguments.cfg, "pairs": arguments.opts}, Path(arguments.folder)
+    own, folder = {"pairs": arguments.opts}, Path(arguments.folder)
     about, rows, videos = read_about(arguments.about), rows_of(arguments.rows), find_videos(arguments.videos)
     card = write_entry(folder, arguments.name, load_for_entry(arguments.checkpoint, **own), about, rows)
     original = load_predictor(arguments.checkpoint, device="cpu", **own)
@@ -61,17 +61,9 @@ def start(words: list[str]) -> int:
     parser.add_argument("what", choices=("add", "docs", "list"), help="what to do")
     parser.add_argument("name", nargs="?", help="add: of the new model; one that is there is replaced")
     parser.add_argument("--checkpoint", **file, help="add: trained weights, in float32")
-    parser.add_argument("--cfg", **file, help="add: a config in place of the checkpoint's")
-    parser.add_argument("--opts", nargs="*", default=[], metavar="KEY VALUE", help="add: overrides")
+    parser.add_argument("--opts", nargs="*", default=[], metavar="KEY VALUE", help="add: overrides of its config")
     parser.add_argument("--about", **file, help="add: the prose of the card")
-    parser.add_argument(
-        "--scores",
-        dest="rows",
-        action="append",
-        default=[],
-        metavar="LABEL=SCORES",
-        help="add: a row of scores; as in scoreboard.py",
-    )
+    parser.add_argument("--scores", dest="rows", nargs="*", default=[], metavar="LABEL=SCORES", help="add: scores")
     parser.add_argument("--videos", nargs="*", type=path_argument, metavar="VIDEO", help="add: to compare both on")
     parser.add_argument("--folder", type=path_argument, default=str(FOLDER), metavar="DIR", help="default: the package")
     parser.add_argument("--to", default=str(PAGE), **file, help="the page with the cards; default: docs/model_zoo.md")

@@ -49,7 +49,7 @@ def read_stages(path: str, given: Sequence[str], *, out: str) -> list[Stage]:
         if not sign or name not in values:
             known = f"{did_you_mean(name, values)}Known: {', '.join(values)}"
             raise UserError(f"'{text}' is no value of {path}; write NAME=VALUE; {known}")
-        values[name] = value.split(",") if isinstance(values[name], list) else [value]
+        values[name] = value.split(",")
     values["out"] = [out]
     return [stage for name, words in templates.items() for stage in _repeated(name, words, values, path)]
 
