@@ -22,7 +22,11 @@ setup(
     long_description_content_type="text/markdown",
     python_requires=">=3.10",
     packages=find_packages(include=["fragrant", "fragrant.*"]),
-    package_data={"fragrant.report": ["page.*"], "fragrant.synthetic": ["poses/*.yaml", "recipes/*.yaml"]},
+    package_data={
+        "fragrant.report": ["page.*"],
+        "fragrant.synthetic": ["poses/*.yaml", "recipes/*.yaml"],
+        "fragrant.zoo": ["*.safetensors", "*.yaml", "*.json"],
+    },
     install_requires=requirements(),
     extras_require={
         "features": ["scikit-learn>=1.4"],  # the classifiers of tools/classify_features.py but for two_layer

@@ -20,6 +20,7 @@ from torch.serialization import safe_globals
 from fragrant.errors import UserError
 from fragrant.files import is_address, open_plain, refuse_odd, written_whole
 from fragrant.remote import RemoteError, local_path
+from fragrant.safetensors_files import ENDING, read_safetensors
 from fragrant.stand_ins import BESIDE_TENSORS, MADE_HERE, stand_in
 
 NAME = re.compile(r"checkpoint_epoch_(\d{5,})(?:_batch_(\d{5,}))?\.pyth")
@@ -262,7 +263,7 @@ def _check_tensors(content: Any, size: int) -> None:
 
 def read_verified(path: str | os.PathLike) -> Any:
     """Reads a file of ``torch.save`` onto the CPU: every byte is compared with its checksum, no code from the file is
-    run.
+    run. A file of safetensors is known by its ending; ``zoo:NAME`` is one in the package.
 
     For a namespace, a config or a NumPy object beside the tensors stands something that does nothing.
 
@@ -274,6 +275,8 @@ def read_verified(path: str | os.PathLike) -> Any:
     """
     path = Path(local_path(path))
     refuse_odd(path)
+    if path.suffix.lower() == ENDING:
+        return read_safetensors(path)
     _verify(path)
     stand_ins: dict[str, Any] = dict(BESIDE_TENSORS | MADE_HERE)
     while True:

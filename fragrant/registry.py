@@ -1,23 +1,12 @@
 """A name table whose error lists the names and the closest match."""
 
-import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import fvcore.common.registry as fvcore_registry
 
 from fragrant.errors import UserError
 from fragrant.plugins import missing_hint
-
-
-def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Suggestion for an error, ``"did you mean 'x'? "``, of the closest known name (upper and lower case count alike),
-    or ""."""
-    if len(name) > 100:  # no name is so long, and comparing takes long
-        return ""
-    by_lower = {candidate.lower(): candidate for candidate in known}
-    close = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=0.6)
-    return f"did you mean '{by_lower[close[0]]}'? " if close else ""
-
+from fragrant.texts import did_you_mean as did_you_mean
 
 _BY_KEY: dict[str, "Registry"] = {}  # config key -> the registry that it picks an entry of
 

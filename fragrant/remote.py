@@ -18,13 +18,14 @@ from iopath.common.file_io import HTTPURLHandler, PathHandler, g_pathmgr, get_ca
 
 from fragrant.errors import UserError
 from fragrant.files import is_address
+from fragrant.zoo import ZooError, is_in_box, weights_file
 
 _WEB = ("http://", "https://", "ftp://")
 PATIENCE = 60.0  # seconds without a byte from the network, after which it counts as not reachable
 
 
 class RemoteError(UserError):
-    """``"cannot be fetched: why"``: whoever asked puts in front what."""
+    """``"cannot be fetched: why"``, ``"is none of ..."``: whoever asked puts in front what."""
 
 
 def joined(folder: str, name: str) -> str:
@@ -79,12 +80,18 @@ def fetched(address: str) -> str:
 
 
 def local_path(path: str | os.PathLike) -> str:
-    """A path of this machine as it is; of what lies at an address that of its copy.
+    """A path of this machine as it is; of what lies at an address that of its copy; of ``zoo:NAME`` that of the weights
+    in the package.
 
     Raises:
-        RemoteError: as ``fetched``.
+        RemoteError: as ``fetched``, or the box holds no such model.
     """
     path = os.fspath(path)
+    if is_in_box(path):
+        try:
+            return weights_file(path)
+        except ZooError as error:
+            raise RemoteError(str(error)) from error
     return fetched(path) if is_address(path) else path
 
 

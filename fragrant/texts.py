@@ -1,7 +1,8 @@
-"""Foreign names in what people read: control characters on terminals and in logs, formulas in spreadsheets."""
+"""Names in what people read: foreign ones without control characters and formulas, wrong ones with the one meant."""
 
 import contextlib
 import csv
+import difflib
 import io
 import os
 import re
@@ -34,6 +35,16 @@ def say(lines: str | Iterable[str], file=None) -> None:
     """Prints lines that may hold names from anywhere."""
     for line in [lines] if isinstance(lines, str) else lines:
         print(printable(line), file=file)
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Suggestion for an error, ``"did you mean 'x'? "``, of the closest known name (upper and lower case count alike),
+    or ""."""
+    if len(name) > 100:  # no name is so long, and comparing takes long
+        return ""
+    by_lower = {candidate.lower(): candidate for candidate in known}
+    close = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=0.6)
+    return f"did you mean '{by_lower[close[0]]}'? " if close else ""
 
 
 def give_up(stream: TextIO) -> None:

@@ -14,6 +14,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 FLOORS = [
     {"errors", "version", "texts", "stand_ins", "early"},
     {"files"},
+    {"zoo", "safetensors_files"},
     {"plugins", "appended", "remote"},
     {"registry"},
     {"config", "distributed", "workers", "events"},

@@ -11,7 +11,8 @@ import sys
 from pathlib import Path
 
 from fragrant.files import is_address, save_file
-from fragrant.launch import add_common_arguments, exit_code, path_argument
+from fragrant.launch import add_checkpoint_arguments, add_common_arguments, exit_code, path_argument
+from fragrant.zoo import PREFIX, is_in_box
 
 EPILOG = """\
 The file takes clips (N, C, T, H, W) of float32 pixel values 0..255 and gives logits (N, K). N is free, or 1 where
@@ -26,7 +27,8 @@ def main(arguments) -> None:
 
     model, facts = load_deployed(arguments.checkpoint, cfg_path=arguments.cfg, pairs=arguments.opts)
     suffix = FORMATS[arguments.to].suffix
-    beside = Path(arguments.checkpoint).name if is_address(arguments.checkpoint) else arguments.checkpoint
+    here = is_address(arguments.checkpoint) or is_in_box(arguments.checkpoint)
+    beside = Path(arguments.checkpoint.removeprefix(PREFIX)).name if here else arguments.checkpoint
     path = Path(arguments.out) if arguments.out else Path(beside).with_suffix(suffix)
     done = export_model(model, facts["clip_shape"], path, to=arguments.to)
     facts |= {"num_clips": done.num_clips or "any"}
@@ -41,9 +43,7 @@ def start(words: list[str]) -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument(
-        "--checkpoint", required=True, type=path_argument, metavar="FILE", help="trained weights; the config is inside"
-    )
+    add_checkpoint_arguments(parser, "trained weights; the config is inside")
     parser.add_argument("--to", required=True, choices=("onnx", "torch.export", "torchscript"), help="the format")
     parser.add_argument("--out", type=path_argument, metavar="FILE", help="default: beside the checkpoint")
     parser.add_argument(

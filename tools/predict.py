@@ -11,7 +11,7 @@ import time
 from typing import Any
 
 from fragrant.errors import RunStopped, UserError
-from fragrant.launch import add_common_arguments, exit_code, path_argument
+from fragrant.launch import add_checkpoint_arguments, add_common_arguments, exit_code, path_argument
 from fragrant.texts import printable
 
 
@@ -56,9 +56,7 @@ def start(words: list[str]) -> int:
         "videos", nargs="+", type=path_argument, metavar="VIDEO", help="video files, or folders of them"
     )
     file: dict[str, Any] = {"type": path_argument, "metavar": "FILE"}
-    parser.add_argument(
-        "--checkpoint", required=True, **file, help="trained weights; config and class names are inside"
-    )
+    add_checkpoint_arguments(parser, "trained weights; config and class names are inside")
     parser.add_argument("--cfg", **file, help="a config in place of the checkpoint's, for files from elsewhere")
     parser.add_argument(
         "--opts", nargs="*", default=[], metavar="KEY VALUE", help="overrides, for example TEST.NUM_ENSEMBLE_VIEWS 1"

@@ -21,7 +21,7 @@ if __name__ == "__main__":  # first of all: a signal may come while the rest is 
 import sys
 from pathlib import Path
 
-from fragrant.launch import argument_parser, exit_code, path_argument
+from fragrant.launch import add_checkpoint_arguments, argument_parser, exit_code, path_argument
 
 
 def main(arguments) -> None:
@@ -53,7 +53,7 @@ def main(arguments) -> None:
 
 def start(words: list[str]) -> int:
     parser = argument_parser(__doc__)
-    parser.add_argument("--checkpoint", required=True, type=path_argument, metavar="FILE", help="a trained model")
+    add_checkpoint_arguments(parser, "a trained model")
     parser.add_argument("--video", required=True, type=path_argument, metavar="FILE", help="the video to look at")
     parser.add_argument(
         "--what",

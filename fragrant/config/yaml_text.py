@@ -11,6 +11,7 @@ from fvcore.common.config import BASE_KEY, CfgNode
 from fragrant.config.errors import ConfigError
 from fragrant.files import expanded, open_plain
 from fragrant.plugins import expect_plugins_of, plugin_header
+from fragrant.zoo import ZooError, config_file, is_in_box
 
 _MAX_DEPTH = 10  # an alias can make a yaml file contain itself
 _MAX_CHARACTERS = 60_000  # of a file, read within a second; a config of every key has 10,000
@@ -29,7 +30,7 @@ class Setting(NamedTuple):
 
 
 def read_yaml(path: str) -> list[Setting]:
-    """The settings of a file, those of its ``_BASE_`` files first.
+    """The settings of a file, or of ``zoo:NAME``, those of its ``_BASE_`` files first.
 
     The text is only split into keys and values, nothing in it is ever constructed or executed. fvcore's own reader is
     not used because it takes the second of two equal keys silently and forgets the lines.
@@ -47,8 +48,8 @@ def _with_bases(path: str, chain: tuple[str, ...], done: dict[str, list[Setting]
         chain: the files whose ``_BASE_`` led here.
         done: what the files that were read already have given, by their real path: each is read once.
     """
-    path = expanded(path)
     named_by = f" ({BASE_KEY} of {chain[-1]})" if chain else ""
+    path = _in_package(path, named_by) if is_in_box(path) else expanded(path)
     if any(character < " " for character in path) or len(path) > 4096:
         raise ConfigError([f"{path[-200:]!r}{named_by}: cannot be the name of a file"])
     real = os.path.realpath(path)
@@ -59,6 +60,14 @@ def _with_bases(path: str, chain: tuple[str, ...], done: dict[str, list[Setting]
             raise ConfigError([f"{path}{named_by}: more than {_MAX_FILES} files; a config starts from a few"])
         done[real] = _read_one(path, named_by, chain, done)
     return done[real]
+
+
+def _in_package(name: str, named_by: str) -> str:
+    """The file behind ``zoo:NAME``."""
+    try:
+        return config_file(name)
+    except ZooError as error:
+        raise ConfigError([f"{name}{named_by} {error}"]) from error
 
 
 def _read_one(path: str, named_by: str, chain: tuple[str, ...], done: dict[str, list[Setting]]) -> list[Setting]:
@@ -72,7 +81,7 @@ def _read_one(path: str, named_by: str, chain: tuple[str, ...], done: dict[str, 
     own = _flatten(root, path)
     for setting in own:
         for name in _base_names(setting):
-            base = os.path.join(os.path.dirname(path), expanded(name))
+            base = name if is_in_box(name) else os.path.join(os.path.dirname(path), expanded(name))
             for other in _with_bases(base, (*chain, path), done):
                 merged.pop((other.key, other.where), None)
                 merged[other.key, other.where] = other

@@ -6,7 +6,9 @@ from collections.abc import Sequence
 import torch
 
 from fragrant.checkpoint import CheckpointError, load_checkpoint
+from fragrant.config.portable import portable_text
 from fragrant.data import build_source
+from fragrant.inference.entry import Trained
 from fragrant.inference.export import Deployed
 from fragrant.inference.predictor import Predictor
 from fragrant.layers.normalize import ClipNormalize
@@ -89,3 +91,21 @@ def load_deployed(
         "class_names": names,
     }
     return Deployed(normalize, model), facts
+
+
+def load_for_entry(
+    checkpoint: str | os.PathLike, *, cfg_path: str | os.PathLike | None = None, pairs: Sequence[str] = ()
+) -> Trained:
+    """Loads from a checkpoint what an entry of the box holds; see ``load_predictor``."""
+    cfg, model, names = load_trained(checkpoint, cfg_path, pairs, torch.device("cpu"))
+    size = cfg.DATA.TEST_CROP_SIZE
+    return Trained(
+        dict(model.state_dict()),
+        portable_text(cfg),
+        names,
+        list(load_checkpoint(os.fspath(checkpoint)).get("plugins") or ()),
+        network=cfg.MODEL.MODEL_NAME,
+        clip=[cfg.DATA.INPUT_CHANNEL_NUM[0], cfg.DATA.NUM_FRAMES, size, size],
+        parameters=sum(weight.numel() for weight in model.parameters()),
+        seed=cfg.RNG_SEED,
+    )

@@ -230,6 +230,17 @@ class Predictor:
             raise VideoError(item.reason)
         return make_batch([item]).clips[0].to(self.device)
 
+    def logits(self, path: str | os.PathLike) -> Tensor:
+        """Scores the views of a video: (1, V, K), before any rule ensembles them.
+
+        Raises:
+            VideoError: the video cannot be read.
+        """
+        item = self.source.dataset([os.fspath(path)], self.source.whole).clips_of((0, 0))
+        if isinstance(item, Unreadable):
+            raise VideoError(item.reason)
+        return self._score(item).logits
+
     def _score(self, item: VideoClips) -> Scored:
         """Scores the views of one video."""
         batch = make_batch([item._replace(id=0)])

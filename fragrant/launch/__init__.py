@@ -1,6 +1,7 @@
 """Launching: command line, config and processes of a run."""
 
 from fragrant.launch.command_line import (
+    add_checkpoint_arguments,
     add_common_arguments,
     argument_parser,
     config_and_environments,
@@ -11,6 +12,7 @@ from fragrant.launch.exit_code import exit_code
 from fragrant.launch.processes import gpu_if_any, launch, pick_device
 
 __all__ = [
+    "add_checkpoint_arguments",
     "add_common_arguments",
     "argument_parser",
     "config_and_environments",

@@ -9,6 +9,8 @@ from fragrant.distributed.environment import Launched, launched, own_environment
 from fragrant.errors import UserError
 from fragrant.files import expanded, left_over
 from fragrant.plugins import add_import_argument
+from fragrant.zoo import PREFIX, list_of_models, load_cards
+from fragrant.zoo.box import FOLDER
 
 EPILOG = """\
 KEY VALUE pairs override the config, with or without --opts before them:
@@ -43,6 +45,24 @@ def add_common_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments that every tool has: --debug and --import."""
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     add_import_argument(parser)
+
+
+class _ModelInTheBox(argparse.Action):
+    """``--model NAME`` is the checkpoint ``zoo:NAME``; ``--model list`` shows the names and ends."""
+
+    def __call__(self, parser, namespace, values, option_string=None) -> None:
+        if values == "list":
+            print(list_of_models(load_cards(FOLDER)))
+            parser.exit()
+        setattr(namespace, self.dest, f"{PREFIX}{values}")
+
+
+def add_checkpoint_arguments(parser: argparse.ArgumentParser, meaning: str) -> None:
+    """Adds --checkpoint and --model, of which a tool with a trained model needs one; both are ``checkpoint``."""
+    one = parser.add_mutually_exclusive_group(required=True)
+    one.add_argument("--checkpoint", type=path_argument, metavar="FILE", help=meaning)
+    text = "a model that ships with fragrant, in place of --checkpoint; --model list shows them"
+    one.add_argument("--model", dest="checkpoint", action=_ModelInTheBox, metavar="NAME", help=text)
 
 
 def argument_parser(description: str, *, what: Sequence[str] = (), many: bool = False) -> argparse.ArgumentParser:
