@@ -42,8 +42,9 @@ class Axes:
     # the camera's sensor
     luma: Range = (0.028, 0.13)  # log; mean of the picture, of 1
     gamma: Range = (1.2, 2.2)
-    crush: Range = (0.0, 0.6)  # light that is lost in the shadows, of the median
-    black: Range = (0.0, 0.017)  # raised black level
+    crush: Range = (0.0, 0.4)  # light that is lost in the shadows, of the median
+    black: Range = (0.003, 0.018)  # raised black level
+    saturation: Range = (0.25, 0.9)  # of colours, 1 is all of it
     cast: float = 0.045  # spread of the colour cast
     photon_noise: Range = (0.0005, 0.012)  # log; of light 1
     read_noise: Range = (0.0003, 0.004)  # log
@@ -79,6 +80,7 @@ KINDS: dict[str, tuple[float, float]] = {
     "gamma": (1, 3),
     "crush": (0, 2),
     "black": (0, 0.2),
+    "saturation": (0, 1.5),
     "cast": (0, 0.5),
     "photon_noise": (1e-7, 0.1),
     "read_noise": (1e-7, 0.1),

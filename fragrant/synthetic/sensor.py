@@ -71,7 +71,12 @@ def record(rng: np.random.Generator, clip: np.ndarray, axes: Axes, fps: float) -
     black, cast = pick(rng, axes.black), np.exp(rng.normal(0, axes.cast, 3)).astype(np.float32)
     clip = blurred(clip, pick(rng, axes.defocus))
     y, x = np.mgrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j]
-    clip *= (1 - pick(rng, axes.vignette) * 0.5 * (x * x + y * y))[..., None].astype(np.float32) * cast
+    clip *= (1 - pick(rng, axes.vignette) * 0.5 * (x * x + y * y))[..., None].astype(np.float32)
+    keep = np.float32(pick(rng, axes.saturation))
+    grey = (clip @ LUMA) * (1 - keep)
+    clip *= keep
+    clip += grey[..., None]
+    clip *= cast
     gains = exposure(rng, clip, max(luma - black, 0.01), gamma, rng.random() < axes.rolling_gain, fps)
     clip *= gains[:, None, None, None]
     clip -= np.float32(pick(rng, axes.crush) * float(np.median(clip[::8, ::4, ::4])))
