@@ -79,6 +79,10 @@ def _content(path: str) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
     return values, templates
 
 
+def _filled(word: str, values: Mapping[str, str]) -> str:
+    return FIELD.sub(lambda match: values[match[1]], word)
+
+
 def _repeated(name: str, words: list[str], values: Mapping[str, list[str]], path: str) -> list[Stage]:
     """The stage with the values of its fields, once for each of several."""
     fields = dict.fromkeys(field for word in words for field in FIELD.findall(word))
@@ -91,8 +95,8 @@ def _repeated(name: str, words: list[str], values: Mapping[str, list[str]], path
     stages = []
     for picked in itertools.islice(itertools.product(*(values[field] for field in fields)), SEVERAL):
         one = dict(zip(fields, picked, strict=True))
-        full = [FIELD.sub(lambda match, one=one: one[match[1]], word) for word in words]
-        stages.append(Stage("_".join([name, *(f"{field}{one[field]}" for field in several)]), full))
+        own_name = "_".join([name, *(f"{field}{one[field]}" for field in several)])
+        stages.append(Stage(own_name, [_filled(word, one) for word in words]))
     return stages
 
 
