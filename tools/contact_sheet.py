@@ -1,6 +1,12 @@
 """Strips of videos in rows, several sets side by side: python tools/contact_sheet.py drawn/train.csv real.txt --to
 sheet.png"""
 
+if __name__ == "__main__":  # first of all: a signal may come while the rest is imported
+    from fragrant.early import listen
+
+    listen()
+
+
 import argparse
 import sys
 

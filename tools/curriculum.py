@@ -1,6 +1,12 @@
 """Runs the stages of a recipe one after the other: python tools/curriculum.py --recipe configs/dark6/curriculum.yaml
 --out output/dark6"""
 
+if __name__ == "__main__":  # first of all: a signal may come while the rest is imported
+    from fragrant.early import listen
+
+    listen()
+
+
 import argparse
 import sys
 from pathlib import Path

@@ -1,5 +1,11 @@
 """Draws a set of videos of people in the dark, with its lists: python tools/make_videos.py --out drawn --clips 100"""
 
+if __name__ == "__main__":  # first of all: a signal may come while the rest is imported
+    from fragrant.early import listen
+
+    listen()
+
+
 import argparse
 import sys
 

@@ -1,6 +1,12 @@
 """Prints rows of a scoreboard from score tables: python tools/scoreboard.py "zero-shot=output/run/scores.npz"
 ..."""
 
+if __name__ == "__main__":  # first of all: a signal may come while the rest is imported
+    from fragrant.early import listen
+
+    listen()
+
+
 import argparse
 import sys
 

@@ -1,5 +1,11 @@
 """The models that ship with the package: lists them, adds one, writes their cards into the docs."""
 
+if __name__ == "__main__":  # first of all: a signal may come while the rest is imported
+    from fragrant.early import listen
+
+    listen()
+
+
 import argparse
 import sys
 from pathlib import Path

@@ -25,7 +25,7 @@ def check_cfg(cfg: CfgNode) -> None:
         for name, value in values
         for problem in KEYS[name].allowed.problems(name, value, more=registered_names(name), hint=hint)
     ]
-    rules = (_model, _data, _solver, _processes, _mie_net, _objective, _pretraining)
+    rules = (_model, _data, _solver, _processes, _mie_net, _objective, _figure, _pretraining)
     _raise_if_any(single + [problem for rule in rules for problem in rule(cfg)])
 
 
@@ -229,6 +229,24 @@ def _mie_net(cfg: CfgNode) -> Iterator[str]:
         yield f"MIE.FRAMES_PER_SEGMENT {frames} must be 4 with MIE.FUSION afm: one motion map for each colour"
     if cfg.MIE.FUSION == "concat" and frames < 2:
         yield f"MIE.FRAMES_PER_SEGMENT {frames} must be at least 2 with MIE.FUSION concat: motion is between frames"
+
+
+def _figure(cfg: CfgNode) -> Iterator[str]:
+    if cfg.TRAIN.OBJECTIVE != "figure":
+        return
+    for key, is_set in (
+        ("AUG.ENABLE", cfg.AUG.ENABLE),
+        ("MIXUP.ENABLE", cfg.MIXUP.ENABLE),
+        ("DATA.TRANSFORMS", bool(cfg.DATA.TRANSFORMS)),
+    ):
+        if is_set:
+            yield f"TRAIN.OBJECTIVE figure cannot follow a figure through {key}: leave it at its default"
+    if cfg.DISTILL.CHECKPOINT:
+        yield f"DISTILL.CHECKPOINT '{cfg.DISTILL.CHECKPOINT}' with TRAIN.OBJECTIVE figure: give one of them"
+    if cfg.TRAIN.COMPILE:
+        yield "TRAIN.COMPILE True with TRAIN.OBJECTIVE figure, whose pass is not compiled: set it False"
+    if cfg.TRAIN.SHARDING != "none":
+        yield f"TRAIN.SHARDING {cfg.TRAIN.SHARDING} with TRAIN.OBJECTIVE figure: allowed is none"
 
 
 def _pretraining(cfg: CfgNode) -> Iterator[str]:

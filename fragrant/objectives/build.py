@@ -230,15 +230,8 @@ def build_figure(cfg, model: Backbone) -> Figure:
     """Builds classification that is guided by drawn figures.
 
     Raises:
-        UserError: clips are changed so that nobody knows where the joints are, or FIGURE.LAYER is no map of the model.
+        UserError: FIGURE.LAYER is no feature map of the model.
     """
-    changes = {
-        "AUG.ENABLE": cfg.AUG.ENABLE,
-        "MIXUP.ENABLE": cfg.MIXUP.ENABLE,
-        "DATA.TRANSFORMS": bool(cfg.DATA.TRANSFORMS),
-    }
-    for name in [name for name, set_ in changes.items() if set_]:
-        raise UserError(f"TRAIN.OBJECTIVE figure cannot follow a figure through {name}; leave it at its default")
     layer, data = cfg.FIGURE.LAYER or model.detail_layer, cfg.DATA
     side = data.TRAIN_CROP_SIZE
     clips = torch.zeros(1, data.INPUT_CHANNEL_NUM[0], data.NUM_FRAMES, side, side)

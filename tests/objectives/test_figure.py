@@ -5,7 +5,8 @@ import torch
 import torch.nn.functional as F
 from models_by_row import CLIP, MODELS_BY_ROW
 
-from fragrant.config import default_cfg
+from fragrant.config import ConfigError, default_cfg
+from fragrant.config.check import check_cfg
 from fragrant.data.figures import JOINTS, MOTION, Track
 from fragrant.errors import UserError
 from fragrant.objectives import build_objective
@@ -76,17 +77,23 @@ def test_it_trains_what_it_tells_with():
     assert all(parameter.grad is not None for parameter in objective.parameters())
 
 
+@pytest.mark.parametrize("layer", ["blocks9", "head"])
+def test_what_is_no_map_is_one_line(layer):
+    with pytest.raises(UserError, match=f"FIGURE.LAYER '{layer}'") as error:
+        build_objective(cfg_of(FIGURE__LAYER=layer), MODELS_BY_ROW["Uniformer"]())
+    assert "\n" not in str(error.value)
+
+
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
         ({"AUG__ENABLE": True}, "AUG.ENABLE"),
         ({"MIXUP__ENABLE": True}, "MIXUP.ENABLE"),
         ({"DATA__TRANSFORMS": ["reverse_half"]}, "DATA.TRANSFORMS"),
-        ({"FIGURE__LAYER": "blocks9"}, "FIGURE.LAYER 'blocks9'"),
-        ({"FIGURE__LAYER": "head"}, "FIGURE.LAYER 'head'"),
+        ({"TRAIN__COMPILE": True}, "TRAIN.COMPILE"),
+        ({"TRAIN__SHARDING": "fsdp"}, "TRAIN.SHARDING"),
     ],
 )
 def test_what_it_cannot_follow_is_one_line(changes, words):
-    with pytest.raises(UserError, match=words) as error:
-        build_objective(cfg_of(**changes), MODELS_BY_ROW["Uniformer"]())
-    assert "\n" not in str(error.value)
+    with pytest.raises(ConfigError, match=words):
+        check_cfg(cfg_of(**changes))
