@@ -39,6 +39,11 @@ def channel_of(module: nn.Module) -> int:
     return -1 if isinstance(module, nn.LayerNorm) and not isinstance(module, ChannelNorm) else 1
 
 
+def width_of(module: nn.Module) -> int:
+    """C, the channels of a norm layer."""
+    return int(module.normalized_shape[-1] if isinstance(module, nn.LayerNorm) else module.num_features)  # type: ignore[arg-type]
+
+
 @contextmanager
 def each_input(layers: dict[str, _BatchNorm], see: Callable[[str, _BatchNorm, Tensor], None]) -> Iterator[None]:
     """Within it ``see(name, layer, x)`` is called before a layer normalises x, and may set its statistics."""

@@ -17,7 +17,7 @@ from fragrant.errors import RunStopped, UserError
 from fragrant.files import open_plain, write_whole
 from fragrant.models.backbone import Backbone
 from fragrant.models.compiling import as_written
-from fragrant.runtime.adaptation.norm_layers import Pooled, each_output, norm_layers
+from fragrant.runtime.adaptation.norm_layers import Pooled, each_output, norm_layers, width_of
 
 Statistics = dict[str, tuple[Tensor, Tensor]]  # layer -> mean and variance of its output, (C,) each
 
@@ -53,11 +53,12 @@ def measure_outputs(
         UserError: no norm layer; RunStopped: no clip.
     """
     layers = need_norms(model, share)
-    pools: dict[str, Pooled] = {}
+    # all of them before the first clip: a rank may have none, and all ranks sum up the same layers
+    pools = {name: Pooled(width_of(layer), device) for name, layer in layers.items()}
     clips = torch.zeros((), device=device)
 
     def see(name: str, mean: Tensor, var: Tensor) -> None:
-        pools.setdefault(name, Pooled(len(mean), device)).add(mean, var, count=now)
+        pools[name].add(mean, var, count=now)
 
     with as_written(model.eval()), each_output(layers, see):
         for batch in batches:
@@ -67,7 +68,9 @@ def measure_outputs(
             clips += now
     if not float(sum_over_ranks(clips.clone())):
         raise RunStopped("TEST.ADAPT vitta: not one training video can be read")
-    return {name: pool.result(lambda value: sum_over_ranks(value.clone())) for name, pool in pools.items()}
+    seen = {name: float(sum_over_ranks(pool.count.clone())) for name, pool in pools.items()}
+    together = {name: pool.result(lambda value: sum_over_ranks(value.clone())) for name, pool in pools.items()}
+    return {name: both for name, both in together.items() if seen[name]}
 
 
 def need_norms(model: nn.Module, share: float) -> dict[str, nn.Module]:
