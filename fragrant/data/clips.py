@@ -57,8 +57,9 @@ class Batch(NamedTuple):
         return self._each(Tensor.pin_memory)
 
     def _each(self, change: Callable[[Tensor], Tensor]) -> "Batch":
-        *tensors, figures = self
-        return Batch(*map(change, tensors), None if figures is None else Track(*map(change, figures)))
+        clips, labels, ids, luma, views, figures = self
+        changed = Batch(change(clips), change(labels), change(ids), change(luma), change(views))
+        return changed if figures is None else changed._replace(figures=Track(*map(change, figures)))
 
 
 class Skipped(NamedTuple):

@@ -190,7 +190,8 @@ class UniFormer(Backbone):
 
     @property
     def detail_layer(self) -> str:
-        return f"blocks2.{len(self.blocks2) - 1}"
+        last = max(int(name) for name, _ in self.get_submodule("blocks2").named_children())
+        return f"blocks2.{last}"
 
     def layer_names(self) -> list[tuple[str, ...]]:
         layers: list[tuple[str, ...]] = [("patch_embed1.",)]

@@ -89,4 +89,4 @@ def track(
 def write_track(video: Path, tracked: dict[str, np.ndarray]) -> None:
     """Writes a track beside its video."""
     with written_whole(video.with_suffix(ENDING), own_name="track", durable=False) as file:
-        np.savez(file, **tracked)
+        np.savez(file, allow_pickle=False, **tracked)

@@ -32,7 +32,7 @@ def dataset_of(folder, plan, transform=CROP, seed=0, **options):
 
 def test_test_views_are_crops_of_the_right_frames(videos):
     dataset = dataset_of(videos, evaluation_plan(length=4, stride=4, clips=2, crops=3, offset=True))
-    clips, views, label, video_id, _, _ = dataset[(0, 0)]
+    clips, views, label, video_id, *_ = dataset[(0, 0)]
     assert (label, video_id) == (2, 0)
     assert views == (0, 1, 2, 3, 4, 5) and clips.shape == (6, 4, 48, 48, 3) and clips.dtype == torch.uint8
     frames = torch.from_numpy(decode_all(videos / "long.mp4"))  # (60, 48, 64, 3)
@@ -263,7 +263,7 @@ def test_moving_a_batch_keeps_its_layout():
 @pytest.mark.cuda
 def test_a_pinned_batch_keeps_its_layout_on_the_gpu():
     batch = collate([item(0), item(1)]).batch
-    pinned = Batch(*(tensor.pin_memory() for tensor in batch))
+    pinned = batch.pin_memory()
     moved = pinned.to(torch.device("cuda"))
     assert pinned.clips.is_pinned() and moved.clips.is_cuda
     for clips in (pinned.clips, moved.clips):
