@@ -88,11 +88,12 @@ KINDS: dict[str, tuple[float, float]] = {
     "defocus": (0, 3),
     "sharpen": (-1, 3),
     "crf": (0, 45),
-} | dict.fromkeys(
-    "close_up still_camera rooms yards paths streets sideways passers_by hot_pixels banding rolling_gain vignette dark_clothes shadow wet "
-    "motion_blur noise_reduction".split(),
-    (0, 1),
+}
+_SHARES = (
+    "close_up still_camera rooms yards paths streets sideways passers_by hot_pixels banding "
+    "rolling_gain vignette dark_clothes shadow wet motion_blur noise_reduction"
 )
+KINDS |= dict.fromkeys(_SHARES.split(), (0, 1))
 
 
 def pick(rng: np.random.Generator, ends: Range, log: bool = False) -> float:

@@ -20,7 +20,7 @@ from fragrant.synthetic.skeleton import BODY_CHANNELS, SIDE_CHANNELS, SIDES, Pos
 HANDS = ("main", "other", *SIDES)  # main: right, or left of a left-handed person
 LENGTHS = ("forward", "aside", "lift")  # in body heights; all other channels are degrees
 NAMES = {*BODY_CHANNELS, *SIDE_CHANNELS, *(f"{hand} {name}" for hand in HANDS for name in SIDE_CHANNELS)}
-KEYS = ("action", "poses", "partner poses", "seconds", "repeat", "interpolation", "vary", "planted", "travel", "holds")
+KEYS: tuple[str, ...] = ("action", "poses", "partner poses", "seconds", "repeat", "interpolation", "vary", "planted", "travel", "holds")
 KEYS += ("partner", "seat")
 
 
@@ -194,7 +194,7 @@ def _between(phase: np.ndarray, keys: tuple[tuple[float, ...], tuple[float, ...]
 def _posed(poses: Poses, phase: np.ndarray, form: KeyPoses, time, style: Style, rng: np.random.Generator) -> Pose:
     """Somebody who stands, with the angles of the key poses added."""
     main, other = ("left", "right") if style.left_handed else ("right", "left")
-    changes = {}
+    changes: dict[str, np.ndarray] = {}
     for channel, keys in poses.channels.items():
         size = np.clip(1 + form.vary * rng.standard_normal(), 0.4, 1.6)
         hand, _, rest = channel.partition(" ")

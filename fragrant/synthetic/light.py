@@ -31,17 +31,14 @@ class Lights(NamedTuple):
         light[view.rho >= 399] = 1
         return view.color * light + view.shines
 
-    def on_person(self, place: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The light at ``place`` (T, 3): from everywhere, right, below and front, (T, 4), and its colour (T, 3)."""
-        color = np.broadcast_to(self.ambient, (len(place), 3)).copy()
+    def on_person(self, place: np.ndarray) -> np.ndarray:
+        """The light at ``place`` (T, 3): from everywhere, right, below and front, (T, 4)."""
         shape = np.zeros((len(place), 4))
         shape[:, 0] = 0.75 * self.ambient.mean()
         angle = np.arctan2(place[:, 0], place[:, 2])
         zero = 0 * angle
-        right, front = (
-            np.stack([np.cos(angle), zero, -np.sin(angle)], -1),
-            np.stack([-np.sin(angle), zero, -np.cos(angle)], -1),
-        )
+        right = np.stack([np.cos(angle), zero, -np.sin(angle)], -1)
+        front = np.stack([-np.sin(angle), zero, -np.cos(angle)], -1)
         shape[:, 2] -= 0.25 * self.ambient.mean()  # some more from above
         shape[:, 3] += 0.25 * self.ambient.mean()
         for lamp in self.lamps:
@@ -49,13 +46,11 @@ class Lights(NamedTuple):
             square = (way**2).sum(-1)
             strength = lamp.power / (0.25 + square)
             unit = way / np.sqrt(square)[:, None]
-            color += strength[:, None] * lamp.color
             shape[:, 0] += 0.6 * strength
             shape[:, 1] += 0.5 * strength * (unit * right).sum(-1)
             shape[:, 2] -= 0.5 * strength * unit[:, 1]
             shape[:, 3] += 0.5 * strength * (unit * front).sum(-1)
-        level = color.mean(-1, keepdims=True)
-        return shape.astype(np.float32), (color / np.maximum(level, 1e-6)).astype(np.float32)
+        return shape.astype(np.float32)
 
 
 def paint_glow(picture: np.ndarray, view: Panorama, camera: Camera, lamp: Lamp, strength: float, only=None) -> None:

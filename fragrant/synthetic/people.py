@@ -2,6 +2,7 @@
 
 A person is a set of round parts that hang on the joints. Colours are linear light, 0 black .. 1 white."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -32,7 +33,7 @@ class Part(NamedTuple):
     start: np.ndarray  # (T, 3) in pictures: column, row, distance
     end: np.ndarray
     radii: tuple[float, float]  # in body heights
-    color: object
+    color: np.ndarray | Callable  # as paint_ellipsoid takes it
     shape: np.ndarray | None = None  # (T, 14) of an ellipsoid, as raster.py prepares it
     near: float = 0.0  # painted as if so much nearer
 
@@ -136,10 +137,13 @@ def _ellipsoids(person: Person, body: Skeleton) -> list[tuple]:
     return parts
 
 
-def _sticks(person: Person) -> list[tuple]:
+Stick = tuple[str, str, float, float, float, float, str]
+
+
+def _sticks(person: Person) -> list[Stick]:
     """(from, to, share of the way to start at, and to end at, radii, colour)."""
     g, shirt, skin, legs = person.girth, "shirt", "skin", "trousers"
-    sticks = [
+    sticks: list[Stick] = [
         ("left shoulder", "right shoulder", 0, 1, 0.044 * g, 0.044 * g, shirt),
         ("left hip", "right hip", 0, 1, 0.074 * g, 0.074 * g, legs),
         ("neck", "head", 0, 0.6, 0.034, 0.034, skin),
@@ -228,6 +232,7 @@ def paint_person(canvas, parts: list[Part], i: int, offset: np.ndarray, focal: f
         if part.shape is not None:
             paint_ellipsoid(canvas, start, part.shape[i], part.color, light[0], z0, open_at)
         else:
+            assert isinstance(part.color, np.ndarray), "sticks have one colour"
             radii = (part.radii[0] * focal / z0, part.radii[1] * focal / z1)
             end = (x1 - offset[0], y1 - offset[1])
             paint_limb(canvas, (start, end), radii, part.color, light, 0.5 * (z0 + z1), open_at)

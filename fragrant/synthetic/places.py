@@ -1,4 +1,4 @@
-"""Where clips play: rooms, yards before a wall, paths between long walls, streets; with what stands about, and lamps."""
+"""Where clips play: rooms, yards before a wall, paths between walls, streets; with what stands about, and lamps."""
 
 from typing import NamedTuple
 

@@ -5,6 +5,7 @@ behind is: what lies behind it is not painted."""
 
 import numpy as np
 
+Point = tuple[float, float]
 Window = tuple[slice, slice, np.ndarray, np.ndarray]
 
 
@@ -29,7 +30,7 @@ def _blend(canvas: np.ndarray, where: Window, cover: np.ndarray, color: np.ndarr
 
 def paint_limb(
     canvas: np.ndarray,
-    ends: tuple[np.ndarray, np.ndarray],
+    ends: tuple[Point, Point],
     radii: tuple[float, float],
     color: np.ndarray,
     light: np.ndarray,
@@ -124,7 +125,7 @@ def paint_ellipsoid(
     _blend(canvas, where, cover, np.maximum(shade, np.float32(0.05 * around))[..., None] * color, depth, open_at)
 
 
-def darken_blob(canvas: np.ndarray, centre: np.ndarray, radii: tuple[float, float], amount: float, only) -> None:
+def darken_blob(canvas: np.ndarray, centre: Point, radii: tuple[float, float], amount: float, only) -> None:
     """Takes light away around ``centre`` (column, row), where ``only`` (H, W) is true: a soft shadow."""
     x0, y0 = float(centre[0]), float(centre[1])
     rx, ry = max(radii[0], 0.7), max(radii[1], 0.7)

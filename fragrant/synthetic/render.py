@@ -18,15 +18,14 @@ class Actor(NamedTuple):
     body: Skeleton
     parts: list[Part]
     light: np.ndarray  # (T, 4)
-    color: np.ndarray  # (T, 3)
 
 
 def actor(person: Person, body: Skeleton, camera: Camera, lights: Lights, holds="nothing", left_handed=False) -> Actor:
-    light, color = lights.on_person(body.at["pelvis"] * [1, 0, 1])
+    light = lights.on_person(body.at["pelvis"] * [1, 0, 1])
     parts = parts_of(person, body, camera, light)
     if holds != "nothing":
         parts.append(held_thing(person, body, camera, holds, "left" if left_handed else "right"))
-    return Actor(body, parts, light, color)
+    return Actor(body, parts, light)
 
 
 def passer_by(rng: np.random.Generator, setting: Setting, time: np.ndarray, lights: Lights) -> Actor:

@@ -52,8 +52,8 @@ def target_of(setting: Setting, body: Skeleton) -> np.ndarray:
 
 
 def corners(setting: Setting, body: Skeleton, size: tuple[int, int], rng, fps: float) -> np.ndarray:
-    """The upper left corner of each picture in the panorama (T, 2); where the camera, as drawn, would lose the figure, it
-    follows."""
+    """The upper left corner of each picture in the panorama (T, 2); where the camera, as drawn, would lose the figure,
+    it follows."""
     for aim in (setting.aim, setting.aim._replace(pan=0.9, tilt=0.8, lag=min(setting.aim.lag, 0.25))):
         held = setting._replace(aim=aim)
         looks = view_of(setting.camera, aim, target_of(held, body), size, rng, fps)
