@@ -10,8 +10,8 @@ lists what one launch passes, by parameter name:
 - a ``tl.constexpr`` parameter its value,
 - integers are specialised as a launch does it: 1 is compiled in, multiples of 16 are known to be such.
 
-``tests/kernels/test_compiles.py`` compiles the ``quick`` ones for two generations of GPUs by default, all of them for
-three where slow tests run; ``tools/benchmark.py kernels`` prints the table."""
+``tests/kernels/test_compiles.py`` compiles the ``quick`` ones by default (for two generations of GPUs where they
+multiply matrices), all of them for three where slow tests run; ``tools/benchmark.py kernels`` prints the table."""
 
 import importlib
 from collections.abc import Mapping

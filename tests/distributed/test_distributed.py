@@ -6,6 +6,7 @@ import time
 
 import pytest
 import torch
+from forked import warm_context
 
 from fragrant import distributed
 from fragrant.distributed import Environment, agent_is_gone, free_address, joined
@@ -97,9 +98,10 @@ def _process(rank: int, addresses: dict[int, str]) -> None:
 
 
 def test_two_three_and_four_processes(tmp_path):
-    """What the processes assert; spawn raises where one of them fails."""
+    """What the processes assert; start_processes raises where one of them fails."""
     addresses = {2: free_address(), 3: f"file://{tmp_path / 'meet'}", 4: free_address()}
-    torch.multiprocessing.spawn(_process, args=(addresses,), nprocs=4)
+    warm_context()
+    torch.multiprocessing.start_processes(_process, args=(addresses,), nprocs=4, start_method="forkserver")
 
 
 def test_missing_ranks_are_named():

@@ -2,7 +2,9 @@
 memory."""
 
 import importlib.util
+import inspect
 import os
+import sys
 
 import pytest
 
@@ -31,9 +33,17 @@ def those_that_do_not_fit(variants: list[Variant], capability: int) -> list[str]
     return [f"{name}: {usage}" for name, usage in found if not usage.fits(capability)]
 
 
+def multiplies_matrices(variant: Variant) -> bool:
+    """These are other instructions on every generation of GPUs; all else is the same but for the limits, which are
+    tightest for the oldest."""
+    return "tl.dot" in inspect.getsource(sys.modules[variant.kernel.fn.__module__])
+
+
 @pytest.mark.parametrize("capability", [80, 90])
 def test_kernels_fit(capability):
-    assert those_that_do_not_fit([variant for variant in all_variants() if variant.quick], capability) == []
+    quick = [variant for variant in all_variants() if variant.quick]
+    chosen = quick if capability == 80 else [variant for variant in quick if multiplies_matrices(variant)]
+    assert chosen and those_that_do_not_fit(chosen, capability) == []
 
 
 @pytest.mark.slow

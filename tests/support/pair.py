@@ -10,7 +10,8 @@ from typing import NamedTuple
 from unittest import mock
 
 import torch
-from tiny import Done, run_here
+from forked import warm_context
+from tiny import Done, environment, run_here
 
 from fragrant.distributed import free_address
 
@@ -40,8 +41,9 @@ def slurm_says(rank: int, port: str) -> dict[str, str]:
     }
 
 
-def _process(rank: int, scenarios: list[Scenario], ports: list[list[str]], results) -> None:
+def _process(rank: int, scenarios: list[Scenario], ports: list[list[str]], results, variables: dict[str, str]) -> None:
     torch.set_num_threads(1)
+    os.environ.update(variables)
     for number, scenario in enumerate(scenarios):
         says = slurm_says if scenario.slurm else torchrun_says
         with mock.patch.dict(os.environ, says(rank, ports[number])), scenario.change(rank):
@@ -58,13 +60,13 @@ def run_pair(scenarios: list[Scenario], folder, *, patience: float = 60) -> list
     tools.mkdir()
     (tools / "scontrol").write_text(HOSTS)
     (tools / "scontrol").chmod(0o755)
-    context = torch.multiprocessing.get_context("spawn")
+    context = warm_context()
     results = context.Queue()
     ports = [free_address().rpartition(":")[2] for _ in scenarios]
-    with mock.patch.dict(os.environ, {"PATH": f"{tools}:{os.environ['PATH']}"}):
-        processes = [context.Process(target=_process, args=(rank, scenarios, ports, results)) for rank in range(2)]
-        for process in processes:
-            process.start()
+    given = (scenarios, ports, results, {**environment(), "PATH": f"{tools}:{os.environ['PATH']}"})
+    processes = [context.Process(target=_process, args=(rank, *given)) for rank in range(2)]
+    for process in processes:
+        process.start()
     done = [[None, None] for _ in scenarios]
     try:
         for _ in range(2 * len(scenarios)):
