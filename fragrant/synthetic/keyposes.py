@@ -20,7 +20,18 @@ from fragrant.synthetic.skeleton import BODY_CHANNELS, SIDE_CHANNELS, SIDES, Pos
 HANDS = ("main", "other", *SIDES)  # main: right, or left of a left-handed person
 LENGTHS = ("forward", "aside", "lift")  # in body heights; all other channels are degrees
 NAMES = {*BODY_CHANNELS, *SIDE_CHANNELS, *(f"{hand} {name}" for hand in HANDS for name in SIDE_CHANNELS)}
-KEYS: tuple[str, ...] = ("action", "poses", "partner poses", "seconds", "repeat", "interpolation", "vary", "planted", "travel", "holds")
+KEYS: tuple[str, ...] = (
+    "action",
+    "poses",
+    "partner poses",
+    "seconds",
+    "repeat",
+    "interpolation",
+    "vary",
+    "planted",
+    "travel",
+    "holds",
+)
 KEYS += ("partner", "seat")
 
 
@@ -128,10 +139,10 @@ def _known(settings: list[Setting], path: str) -> dict[str, Setting]:
             raise ActionError(f"{setting.where}: {name} is a block of times, each with its joints: 0.5: {{lean: 30}}")
     if "action" not in plain:
         raise ActionError(f"{path}: no line 'action: NAME', the class that the file is of")
-    name = plain["action"].value
-    if not isinstance(name, str) or not 0 < len(name) <= 60 or not name.replace("_", "").replace("-", "").isalnum():
-        where = plain["action"].where
-        raise ActionError(f"{where}: action is '{str(name)[:60]}'; a name of letters, digits, _ and - is expected")
+    given, where = plain["action"].value, plain["action"].where
+    letters = given.replace("_", "").replace("-", "") if isinstance(given, str) and len(given) <= 60 else ""
+    if not letters.isalnum():
+        raise ActionError(f"{where}: action is '{str(given)[:60]}'; a name of letters, digits, _ and - is expected")
     return plain
 
 

@@ -103,9 +103,7 @@ def add(pose: Pose, changes: dict[str, np.ndarray]) -> Pose:
 # ---- walk and run
 
 
-def _travel(
-    time: np.ndarray, speed: float, style: Style, rng: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray]:
+def _travel(time: np.ndarray, speed: float, style: Style, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """Way gone at each time, 0 at a drawn moment of the clip, and the pace, 0 to 1; now and then it begins or ends
     within the clip."""
     pace = np.ones_like(time)

@@ -19,7 +19,9 @@ def moved(name: str, seed: int):
 
 
 def lowest_foot(body) -> np.ndarray:
-    return np.min([body.at[f"{side} {joint}"][:, 1] for side in ("left", "right") for joint in ("ankle", "toe")], axis=0)
+    return np.min(
+        [body.at[f"{side} {joint}"][:, 1] for side in ("left", "right") for joint in ("ankle", "toe")], axis=0
+    )
 
 
 def test_bones_keep_their_lengths_in_every_pose():
