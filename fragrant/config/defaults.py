@@ -190,6 +190,10 @@ key("DATA.FOLDS", 0,
     "2 or more: the training list in so many parts, drawn with RNG_SEED and GROUP_BY; one is tested (and validates, "
     "without HOLD_OUT), the others train; 0 = the lists as they are", at_least=0)
 key("DATA.FOLD", 0, "which of the FOLDS is tested, from 0", at_least=0)
+key("DATA.EXTRA_TRAIN_LIST", "",
+    "list file of further training videos, as drawn ones beside a few real ones: paths relative to its own folder, the "
+    "same classes; never in a fold, nor held out", path=True)
+key("DATA.TRAIN_REPEAT", 1, "an epoch meets the training list so many times, the extra one once", above=0)
 key("DATA.CLASSES_FILE", "", 'one class name per line; "" = classes.txt beside the lists, if there',
     on_resume="moves", path=True)
 key("DATA.LABEL_PATH_TEMPLATE", "somesomev1_rgb_{}_split.txt",
@@ -271,8 +275,8 @@ key("DATA.GAMMA_IN", "both",
     "where it is applied: both | train | test (with validation); MEAN and STD are those of pixels after it",
     one_of=("both", "train", "test"), of_clips=True)
 key("DATA.ENHANCE", "none",
-    "before gamma: none | equalize | clahe: histogram equalisation of the brightness, one curve per clip | standardize: "
-    "gray, of mean 0.502 and deviation 0.188",
+    "before gamma: none | equalize | clahe: histogram equalisation of the brightness, one curve per clip | "
+    "standardize: gray, of mean 0.502 and deviation 0.188",
     one_of=("none", "equalize", "clahe", "standardize"), of_clips=True)
 key("DATA.TRANSFORMS", [],
     "what else is done to training clips, in this order, by name: reverse_half, or what a plug-in registers", of=str)
@@ -415,7 +419,8 @@ key("TRAIN.ENABLE", True, "run the training stage", on_resume="free")
 key("TRAIN.DATASET", "kinetics", "name of the training and validation set in the registry")
 key("TRAIN.OBJECTIVE", "",
     'what a step minimises; "" = classify, distill or svmix, as MIXUP and DISTILL say; masked | contrastive: '
-    "pre-training without labels; figure: classes, and where the joints of drawn figures are; or the name of a plug-in's")
+    "pre-training without labels; figure: classes, and where the joints of drawn figures are; or the name of a "
+    "plug-in's")
 key("TRAIN.BATCH_SIZE", 64, "videos of a batch on this machine, all its GPUs together", above=0)
 key("TRAIN.ACCUM_STEPS", 1, "batches whose gradients are added up for one optimiser step", above=0)
 key("TRAIN.PRECISION", "auto",

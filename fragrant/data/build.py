@@ -9,8 +9,9 @@ import torch
 
 from fragrant.config.label_free import learns_without_labels
 from fragrant.data.clips import ClipDataset
-from fragrant.data.datasets.build import DATASETS, VideoSet
+from fragrant.data.datasets.build import DATASETS, VideoSet, extra_records
 from fragrant.data.datasets.splits import describe_part, draw_folds, draw_held_out, leak_between
+from fragrant.data.figures import check_tracks
 from fragrant.data.lists.hold_out import hold_out
 from fragrant.data.lists.records import ListError, RecordList, VideoRecord, each_label
 from fragrant.data.loader import ClipLoader, EvaluationBatches, TrainBatches
@@ -253,6 +254,22 @@ def build_records(cfg, split: str) -> VideoSet:
     return VideoSet(records, class_names)
 
 
+def _as_trained(cfg, records: RecordList) -> RecordList:
+    """The training videos as an epoch meets them: so many times as DATA.TRAIN_REPEAT says, with those of
+    DATA.EXTRA_TRAIN_LIST.
+
+    Raises:
+        ListError: the extra list is not there or wrong; FigureError: no video has a track that is asked for.
+    """
+    if cfg.DATA.TRAIN_REPEAT > 1:
+        records = records.pick([*range(len(records))] * cfg.DATA.TRAIN_REPEAT)
+    if cfg.DATA.EXTRA_TRAIN_LIST:
+        records = records.followed_by(extra_records(cfg))
+    if cfg.TRAIN.OBJECTIVE == "figure":
+        check_tracks(records)
+    return records
+
+
 def _held_out(cfg, records: RecordList) -> tuple[list[int], list[int]]:
     share, seed = cfg.DATA.HOLD_OUT, cfg.RNG_SEED
     if cfg.DATA.GROUP_BY:
@@ -321,6 +338,8 @@ def loader_of(cfg, videos: VideoSet, split: str) -> ClipLoader:
     if split == "test" and cfg.TEST.NUM_PARTS > 1:
         share = shard(len(records), cfg.TEST.PART, cfg.TEST.NUM_PARTS), len(records)
         records = records.pick(share[0])
+    if split == "train":
+        records = _as_trained(cfg, records)
     dataset, num_views = build_dataset(cfg, split, records, hand_over=hand_over(cfg, split))
     return ClipLoader(
         dataset,

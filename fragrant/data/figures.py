@@ -1,5 +1,6 @@
 """What drawn videos bring along: a track, where the joints of their figure are in every frame and how it moves."""
 
+import os
 import zlib
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -9,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from fragrant.data.lists.records import RecordList
 from fragrant.errors import UserError
 
 ENDING = ".figure.npz"  # in place of the video's own
@@ -27,7 +29,7 @@ class Track(NamedTuple):
     """The figure in some frames.
 
     Attributes:
-        joints: (T, 9, 2) columns and rows as shares of the frame; outside of 0 .. 1: not in it.
+        joints: (T, 9, 2) columns and rows as shares of the frame; outside of 0 .. 1: not in it; NaN: nobody knows.
         motion: (T, 11) see ``synthetic.track.MOTION``; a mirrored frame has the same.
     """
 
@@ -48,23 +50,39 @@ def _other_side(name: str) -> str:
     return {"left": f"right {joint}", "right": f"left {joint}"}.get(side, name)
 
 
-def read_track(video: str, numbers: Sequence[int]) -> Track:
-    """Reads the track of some frames of a video.
+def check_tracks(records: RecordList) -> None:
+    """Checks that some of the videos have a track; real ones among them need none.
 
     Raises:
-        FigureError: there is none beside the video, or not of all frames.
+        FigureError: none has.
     """
-    path = video.rpartition(".")[0] + ENDING
+    if not any(os.path.exists(_track_of(record.path)) for record in records):
+        raise FigureError(
+            f"TRAIN.OBJECTIVE figure: not one video of {records!r} has a track beside it "
+            f"({_track_of(records[0].path)}); tools/make_videos.py writes such files, real videos have none: "
+            "add drawn ones, or take another objective"
+        )
+
+
+def _track_of(video: str) -> str:
+    return video.rpartition(".")[0] + ENDING
+
+
+def read_track(video: str, numbers: Sequence[int]) -> Track:
+    """Reads the track of some frames of a video; of a video that has none, NaN.
+
+    Raises:
+        FigureError: what is there is no track, or not one of all frames.
+    """
+    path = _track_of(video)
     try:
         with np.load(path, allow_pickle=False) as file:
             names = [str(name) for name in file["joint_names"]]
             joints = torch.from_numpy(file["joints"][:, [names.index(name) for name in JOINTS]][list(numbers)])
             motion = torch.from_numpy(file["motion"][list(numbers)])
     except FileNotFoundError:
-        raise FigureError(
-            f"TRAIN.OBJECTIVE figure needs '{path}' beside its video; tools/make_videos.py writes such files, real "
-            "videos have none: train on drawn ones, or take another objective"
-        ) from None
+        unknown = torch.full((len(numbers), len(JOINTS), 2), torch.nan)
+        return Track(unknown, torch.full((len(numbers), MOTION), torch.nan))
     except (OSError, ValueError, KeyError, IndexError, EOFError, TypeError, BadZipFile, zlib.error) as error:
         raise FigureError(f"'{path}' is no track of its video's figure: {error}") from error
     if joints.shape[1:] != (len(JOINTS), 2) or motion.shape[1:] != (MOTION,):

@@ -17,6 +17,8 @@ from fragrant.objectives.classify import logged_errors
 from fragrant.objectives.losses import cross_entropy
 from fragrant.objectives.objective import Objective, StepOutput
 
+UNKNOWN = -100  # a joint of a video without a track
+
 
 def at_times(values: Tensor, times: int) -> Tensor:
     """The entries of frames (N, T, ...) at which the places of a feature map in time begin: (N, times, ...)"""
@@ -26,10 +28,16 @@ def at_times(values: Tensor, times: int) -> Tensor:
 def cells(joints: Tensor, height: int, width: int) -> Tensor:
     """The cell of a map that each joint is in, row by row from 0; height * width for a joint out of the picture.
 
-    (..., 2) columns and rows as shares -> (...) long"""
+    (..., 2) columns and rows as shares -> (...) long; UNKNOWN for NaN"""
     column, row = (joints * joints.new_tensor([width, height])).floor().unbind(-1)
     inside = (column >= 0) & (column < width) & (row >= 0) & (row < height)
-    return torch.where(inside, row * width + column, height * width).long()
+    found = torch.where(inside, row * width + column, height * width)
+    return found.masked_fill(column.isnan() | row.isnan(), UNKNOWN).long()
+
+
+def known_mean(losses: Tensor, known: Tensor) -> Tensor:
+    """Mean of the losses that are known; 0, with a gradient of 0, where none is."""
+    return torch.where(known, losses, 0.0).sum() / known.sum().clamp(min=1)
 
 
 class JointPlaces(nn.Module):
@@ -89,7 +97,8 @@ class Figure(Objective):
 
     def forward(self, clips: Tensor, labels: Tensor) -> StepOutput:
         """Loss (), its two parts beside the classes', top1_err and top5_err () in percent, of clips (N, C, T, H, W),
-        labels (N,) and the figures that were met: (B, V, T, ...) with B * V = N."""
+        labels (N,) and the figures that were met: (B, V, T, ...) with B * V = N; videos without a track (NaN) count for
+        their classes alone."""
         assert self.figures is not None
         joints, motion = (part.flatten(0, 1) for part in self.figures)
         found, last = self.maps(clips)
@@ -97,8 +106,10 @@ class Figure(Objective):
         target = cells(at_times(joints, found.shape[2]), *found.shape[3:])  # (N, T', joints)
         told = self.motion(last.mean((3, 4)).transpose(1, 2))  # (N, T', MOTION)
         with torch.autocast(clips.device.type, enabled=False):
-            of_joints = F.cross_entropy(self.places(found.float()), target)
-            of_motion = F.smooth_l1_loss(told.float(), at_times(motion, told.shape[1]))
+            joint_losses = F.cross_entropy(self.places(found.float()), target, ignore_index=UNKNOWN, reduction="none")
+            of_joints = known_mean(joint_losses, target != UNKNOWN)
+            moved = at_times(motion, told.shape[1])
+            of_motion = known_mean(F.smooth_l1_loss(told.float(), moved.nan_to_num(), reduction="none"), ~moved.isnan())
         loss = self.loss_fn(logits, labels) + self.joints_weight * of_joints + self.motion_weight * of_motion
         logged = {"joints_loss": of_joints.detach(), "motion_loss": of_motion.detach()}
         return StepOutput(loss, logged_errors(logits, labels) | logged)

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from fragrant.data.clips import VideoFrames, make_batch
-from fragrant.data.figures import ENDING, JOINTS, MOTION, FigureError, Track, read_track
+from fragrant.data.figures import ENDING, JOINTS, MOTION, FigureError, Track, check_tracks, read_track
+from fragrant.data.lists.records import RecordList, VideoRecord
 from fragrant.data.transforms.view_transforms import TrainTransform
 from fragrant.data.views import View
 from fragrant.synthetic import track as written
@@ -88,13 +89,11 @@ def test_what_is_drawn_can_be_read(track_of_a_video):
     assert np.array_equal(read_track(str(video), [3, 0]).joints.numpy(), joints[[3, 0]])
 
 
-@pytest.mark.parametrize("damage", ["missing", "cut", "short", "pickle", "other"])
+@pytest.mark.parametrize("damage", ["cut", "short", "pickle", "other"])
 def test_a_bad_track_is_one_line(track_of_a_video, damage):
     video, joints = track_of_a_video
     path = video.with_suffix(ENDING)
-    if damage == "missing":
-        path.unlink()
-    elif damage == "cut":
+    if damage == "cut":
         path.write_bytes(path.read_bytes()[:200])
     elif damage == "pickle":
         np.savez(path, joint_names=np.array([{}], dtype=object), joints=joints, motion=joints)
@@ -103,3 +102,12 @@ def test_a_bad_track_is_one_line(track_of_a_video, damage):
     with pytest.raises(FigureError, match=r"a\.figure\.npz") as error:
         read_track(str(video), [0, 99] if damage == "short" else [0, 1])
     assert "\n" not in str(error.value)
+
+
+def test_a_video_without_a_track_is_unknown(tmp_path, track_of_a_video):
+    video, _ = track_of_a_video
+    assert read_track(str(tmp_path / "real.mp4"), [0, 1]).joints.isnan().all()
+    real, drawn = VideoRecord(str(tmp_path / "real.mp4"), 0), VideoRecord(str(video), 0)
+    check_tracks(RecordList([real, drawn]))
+    with pytest.raises(FigureError, match="not one video of <1 records> has a track"):
+        check_tracks(RecordList([real]))

@@ -61,6 +61,27 @@ def test_the_loss_is_that_of_plain_loops(row):
     assert set(out.logged) == {"top1_err", "top5_err", "joints_loss", "motion_loss"}
 
 
+def test_clips_without_a_track_count_for_their_class_alone():
+    torch.manual_seed(0)
+    model = MODELS_BY_ROW["Uniformer"]().eval()
+    clips, labels = torch.randn(2, *CLIP), torch.tensor([0, 1])
+    objective = Figure(model, layer_width=model.num_features)
+    figures = figures_of(2, CLIP[1])
+    objective.meet([0], 0, Track(figures.joints[:1], figures.motion[:1]))
+    alone = objective(clips[:1], labels[:1]).logged
+    unknown = Track(figures.joints.clone(), figures.motion.clone())
+    unknown.joints[1], unknown.motion[1] = torch.nan, torch.nan
+    objective.meet([0, 1], 0, unknown)
+    out = objective(clips, labels)
+    for name in ("joints_loss", "motion_loss"):
+        torch.testing.assert_close(out.logged[name], alone[name])
+    objective.meet([1], 0, Track(unknown.joints[1:], unknown.motion[1:]))
+    out = objective(clips[1:], labels[1:])
+    torch.testing.assert_close(out.loss, F.cross_entropy(model(clips[1:]), labels[1:]))
+    out.loss.backward()
+    assert all(part.grad is None or part.grad.isfinite().all() for part in objective.parameters())
+
+
 def cfg_of(**changes):
     cfg = default_cfg()
     options = ["MODEL.NUM_CLASSES", 3, "TRAIN.OBJECTIVE", "figure", "DATA.NUM_FRAMES", 4, "DATA.TRAIN_CROP_SIZE", 64]

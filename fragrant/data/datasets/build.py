@@ -148,6 +148,22 @@ def _reading(cfg, split: str, path: str) -> tuple[dict, ClassTable | None]:
     return reading, classes
 
 
+def extra_records(cfg) -> RecordList:
+    """The videos of DATA.EXTRA_TRAIN_LIST, whose paths are relative to its own folder.
+
+    Raises:
+        ListError: it is not there or wrong, or none of its videos is there.
+    """
+    path = cfg.DATA.EXTRA_TRAIN_LIST
+    if not _is_there(path):
+        raise ListError(f"DATA.EXTRA_TRAIN_LIST: no list file '{path}'")
+    reading, _ = _reading(cfg, "train", path)
+    folder = os.path.dirname(path)
+    records = read_list(path, **(reading | {"prefix": folder, "outside": False}))
+    _need_a_video(records, folder)
+    return records
+
+
 def unlabelled_list(cfg, path: str) -> tuple[RecordList, int]:
     """The videos of a further list file, relative to DATA.PATH_TO_DATA_DIR, as ``read_unlabelled`` has them.
 

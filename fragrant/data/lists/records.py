@@ -57,10 +57,16 @@ class RecordList(Sequence):
         records: the records.
         source: the list file they come from.
         lines: line number of each record in it (in a JSON list: number of the entry, from 1).
+        further: list files that later records come from, with how many of the records come before each.
     """
 
     def __init__(
-        self, records: Iterable[VideoRecord], *, source: str = "", lines: Sequence[int] | np.ndarray | None = None
+        self,
+        records: Iterable[VideoRecord],
+        *,
+        source: str = "",
+        lines: Sequence[int] | np.ndarray | None = None,
+        further: Sequence[tuple[int, str]] = (),
     ):
         records = list(records)
         paths = [os.fsencode(record.path) for record in records]
@@ -75,6 +81,7 @@ class RecordList(Sequence):
         self._more_labels = np.array([label for own in labels for label in own[1:]], dtype=np.int64)
         self._more_ends = np.cumsum([0, *(len(own) - 1 for own in labels)], dtype=np.int64)
         self._lines = np.asarray(range(1, len(records) + 1) if lines is None else lines, dtype=np.int64)
+        self._further = tuple(further)
 
     def __len__(self) -> int:
         return len(self._lines)
@@ -105,8 +112,15 @@ class RecordList(Sequence):
         """Line number of every record in its list."""
         return self._lines.tolist()
 
+    def followed_by(self, other: "RecordList") -> "RecordList":
+        """Returns these records and then those of another list; errors name the lines of both."""
+        lines = np.concatenate([self._lines, other._lines])
+        further = [*self._further, (len(self), other.source)]
+        return RecordList([*self, *other], source=self.source, lines=lines, further=further)
+
     def pick(self, indices: Iterable[int]) -> "RecordList":
-        """Returns some of the records; errors still name their lines."""
+        """Returns some of the records of one list; errors still name their lines."""
+        assert not self._further
         indices = list(indices)
         return RecordList(
             (self[i] for i in indices), source=self.source, lines=self._lines[np.asarray(indices, dtype=np.int64)]
@@ -114,7 +128,8 @@ class RecordList(Sequence):
 
     def where(self, index: int) -> str:
         """Place of a record in its list, for messages: ``"train.csv:12"``"""
-        return f"{self.source or 'record'}:{self._lines[index]}"
+        source = [self.source, *(name for first, name in self._further if first <= index)][-1]
+        return f"{source or 'record'}:{self._lines[index]}"
 
     def _path(self, index: int) -> str:
         return os.fsdecode(self._paths[self._ends[index] : self._ends[index + 1]])
