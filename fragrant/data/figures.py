@@ -60,7 +60,7 @@ def check_tracks(records: RecordList) -> None:
         raise FigureError(
             f"TRAIN.OBJECTIVE figure: not one video of {records!r} has a track beside it "
             f"({_track_of(records[0].path)}); tools/make_videos.py writes such files, real videos have none: "
-            "add drawn ones, or take another objective"
+            "add drawn ones, or set TRAIN.OBJECTIVE classify"
         )
 
 
