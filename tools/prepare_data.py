@@ -26,7 +26,7 @@ def main(arguments) -> None:
             found = listed_set(arguments.list, arguments.root)
         else:
             found = prepared_set(arguments.set, arguments.root, edition=edition, videos=arguments.videos)
-        if arguments.set != PACK or arguments.split:
+        if arguments.set not in (PACK, LISTS) or arguments.split:
             found = with_drawn(found, arguments.set, arguments.split, group_by=arguments.group_by)
         if arguments.frames:
             unpacked = {"template": arguments.template, "workers": arguments.workers}

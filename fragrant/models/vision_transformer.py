@@ -18,8 +18,8 @@ from fragrant.layers.recompute import recompute
 from fragrant.layers.tokens import to_tokens
 from fragrant.layers.transformer_block import TransformerBlock
 from fragrant.layers.tube_mask import TubeMask
-from fragrant.models.backbone import Backbone, Masking, ModelError
-from fragrant.models.build import MODELS
+from fragrant.models.backbone import Backbone, Masking, ModelError, blocks_to_recompute
+from fragrant.models.build import MODELS, recompute_blocks
 
 POSITIONS = ("sines", "learned")
 
@@ -49,7 +49,8 @@ class VisionTransformer(Backbone):
         position: "sines" (fixed, as VideoMAE) or "learned".
         grid: tubelets of a training clip along time, height and width; learned positions are resized from it
             (trilinear) for other clips.
-        recompute_blocks: how many of the first blocks keep no activations for the backward pass.
+        recompute_blocks: how many of the first blocks of each quarter of them keep no activations for the backward
+            pass.
 
     Raises:
         ModelError: arguments that do not fit together.
@@ -69,7 +70,7 @@ class VisionTransformer(Backbone):
         dropout_rate: float = 0.0,
         position: str = "sines",
         grid: tuple[int, int, int] = (8, 14, 14),
-        recompute_blocks: int = 0,
+        recompute_blocks: Sequence[int] = (0, 0, 0, 0),
     ):
         super().__init__()
         if embed_dim % num_heads:
@@ -79,7 +80,7 @@ class VisionTransformer(Backbone):
         self.in_channels, self.num_features = in_channels, embed_dim
         frames, rows, columns = patch_size
         self.patch_size = (frames, rows, columns)
-        self.grid, self.recompute_blocks = grid, recompute_blocks
+        self.grid, self.recompute_blocks = grid, blocks_to_recompute(recompute_blocks)
         self.patch_embed = PatchProjection(in_channels, embed_dim, self.patch_size)
         learned = (
             nn.Parameter(torch.zeros(1, grid[0] * grid[1] * grid[2], embed_dim)) if position == "learned" else None
@@ -124,8 +125,10 @@ class VisionTransformer(Backbone):
         return to_tokens(F.interpolate(volume, size=grid, mode="trilinear", align_corners=False))
 
     def _encoded(self, tokens: Tensor) -> Tensor:
+        starts = [quarter * len(self.blocks) // 4 for quarter in range(4)]
+        again = {at + place for at, count in zip(starts, self.recompute_blocks, strict=True) for place in range(count)}
         for index, block in enumerate(self.blocks):
-            tokens = recompute(block, tokens) if index < self.recompute_blocks else block(tokens)
+            tokens = recompute(block, tokens) if index in again else block(tokens)
         return self.norm(tokens)
 
     def forward_features(self, clips: Tensor) -> Tensor:
@@ -180,7 +183,6 @@ def vision_transformer(cfg: CfgNode) -> VisionTransformer:
     vit, data = cfg.VIT, cfg.DATA
     frames, rows, columns = vit.PATCH_SIZE
     side = data.TRAIN_CROP_SIZE
-    recomputed = cfg.MODEL.CHECKPOINT_NUM[0] if cfg.MODEL.USE_CHECKPOINT else 0
     return VisionTransformer(
         num_classes=cfg.MODEL.NUM_CLASSES,
         in_channels=data.INPUT_CHANNEL_NUM[0],
@@ -193,5 +195,5 @@ def vision_transformer(cfg: CfgNode) -> VisionTransformer:
         dropout_rate=cfg.MODEL.DROPOUT_RATE,
         position=vit.POSITION,
         grid=(max(data.NUM_FRAMES // frames, 1), max(side // rows, 1), max(side // columns, 1)),
-        recompute_blocks=recomputed,
+        recompute_blocks=recompute_blocks(cfg),
     )

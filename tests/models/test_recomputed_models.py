@@ -10,6 +10,7 @@ from fragrant.models.h2cn import H2CN
 from fragrant.models.mie_net import MieNet
 from fragrant.models.torchvision_video import S3D, MViTv2, R2Plus1D
 from fragrant.models.tsm import TSM
+from fragrant.models.vision_transformer import VisionTransformer
 
 COUNTS = (1, 0, 1, 1)
 SMALL = dict(num_classes=CLASSES, blocks=(1, 1, 1, 2), width=16, dropout_rate=0.0)
@@ -17,6 +18,9 @@ NETWORKS = {
     "TSM": lambda **options: TSM(**SMALL, **options),
     "H2CN": lambda **options: H2CN(**SMALL, **options),
     "R2Plus1D": lambda **options: R2Plus1D(num_classes=CLASSES, blocks=(1, 1, 1, 1), **options),
+    "VisionTransformer": lambda **options: VisionTransformer(
+        num_classes=CLASSES, embed_dim=24, depth=4, num_heads=2, drop_path_rate=0.0, **options
+    ),
     "S3D": lambda **options: S3D(num_classes=CLASSES, dropout_rate=0.0, **options),
     "MViTv2": lambda **options: MViTv2(num_classes=CLASSES, drop_path_rate=0.0, dropout_rate=0.0, **options),
 }

@@ -277,6 +277,7 @@ def config(**changes) -> CfgNode:
                 "DROP_DEPTH_RATE": 0.1,
                 "SPLIT": False,
                 "STD": False,
+                "MOTION_INPUT": False,
             },
         }
     )

@@ -6,6 +6,7 @@ import fragrant.data.build  # noqa: F401  fills registries
 import fragrant.objectives  # noqa: F401
 import fragrant.optim  # noqa: F401
 from fragrant.config.keys import KEYS as DECLARED
+from fragrant.config.label_free import LABEL_FREE
 from fragrant.data.datasets.build import DATASETS
 from fragrant.data.datasets.known_set import SETS, Converter
 from fragrant.objectives.build import BUILT_IN, OBJECTIVES
@@ -33,7 +34,7 @@ def test_single_frames_are_chosen_like_a_clip_or_in_two_ways_of_their_own():
 
 
 def test_built_in_objectives():
-    assert sorted(BUILT_IN) == OBJECTIVES.names()
+    assert sorted([*BUILT_IN, *LABEL_FREE, "figure"]) == OBJECTIVES.names()
 
 
 def test_a_set_that_is_registered_later_is_a_data_set(monkeypatch):

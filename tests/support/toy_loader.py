@@ -12,6 +12,7 @@ class ToyBatch(NamedTuple):
     ids: Tensor
     luma: Tensor
     views: Tensor
+    figures: None = None
 
     def to(self, device):
         return self

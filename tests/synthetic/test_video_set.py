@@ -109,7 +109,7 @@ def test_numbers_out_of_range(how, message):
 def test_other_seeds_numbers_and_actions_draw_other_clips():
     how = {"axes": Axes(), "frames": 4, "fps": 30, "size": (64, 48)}
     sit, walk = actions_of(["sit", "walk"])
-    clip, crf = draw_clip((0, 0, 0), sit, **how)
+    clip, crf, _ = draw_clip((0, 0, 0), sit, **how)
     assert clip.shape == (4, 48, 64, 3)
     assert clip.dtype == np.uint8
     assert 15 <= crf <= 25
@@ -120,7 +120,7 @@ def test_other_seeds_numbers_and_actions_draw_other_clips():
 
 @pytest.mark.parametrize("name", known_actions())
 def test_every_action_is_drawn(name):
-    clip, _ = draw_clip((0, 0, 2), actions_of([name])[0], axes=Axes(), frames=3, fps=10, size=(64, 48))
+    clip, *_ = draw_clip((0, 0, 2), actions_of([name])[0], axes=Axes(), frames=3, fps=10, size=(64, 48))
     assert clip.std() > 0.5  # something is seen
 
 

@@ -63,6 +63,8 @@ def with_drawn(found: KnownSet, name: str, words: Sequence[str], *, group_by: st
     if (train.labels < 0).all():
         return found
     by, parts = _drawn(train, list(shares.values()), name, group_by, asked=bool(words))
+    if not words and not all(parts):  # too few videos to take any away
+        return found
     splits = {"train": train.pick(parts[0]), WHOLE: train}
     splits |= {split: train.pick(ids) for split, ids in zip(shares, parts[1:], strict=True)}
     if "test" in shares and "val" not in shares and not own:

@@ -425,6 +425,8 @@ def test_command(shared_lists, tmp_path, capsys):
         "--edition",
         "v1.0-split1",
         "v1.0-split2",
+        "--split",
+        "none",
     ]
     assert prepare_data.start(words) == 0
     out = capsys.readouterr().out
