@@ -53,8 +53,8 @@ def spare_parameter(rank: int):
         model.spare = nn.Parameter(torch.zeros(3))
         return model
 
-    original = build.build_model
-    return mock.patch.object(build, "build_model", with_spare)
+    original = build.build_encoder
+    return mock.patch.object(build, "build_encoder", with_spare)
 
 
 def broken_disk(rank: int):
