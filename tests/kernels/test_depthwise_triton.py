@@ -103,7 +103,7 @@ def test_in_the_interpreter(shape, size, stride):
 
 @pytest.mark.skipif(not INTERPRETED, reason="runs in the process that test_interpreted starts")
 @pytest.mark.parametrize("dtype, allowed", [(torch.float16, 1e-3), (torch.bfloat16, 8e-3)], ids=str)
-@pytest.mark.parametrize("shape, size, stride", in_turn([1, 3, 5]))
+@pytest.mark.parametrize("shape, size, stride", in_turn([9, 3, 5]))
 def test_16_bits_in_the_interpreter(shape, size, stride, dtype, allowed):
     worst = worst_differences(shape, size, stride, dtype, "cpu", has_bias=dtype != torch.float16)
     assert max(worst.values()) <= allowed, worst
