@@ -1,4 +1,4 @@
-"""Runs the stages of a recipe one after the other: python tools/curriculum.py --recipe configs/dark6/curriculum.yaml
+"""Runs the stages of a recipe one after the other: python tools/curriculum.py --recipe configs/dark6/curriculum.yml
 --out output/dark6"""
 
 if __name__ == "__main__":  # first of all: a signal may come while the rest is imported
@@ -16,7 +16,7 @@ from fragrant.texts import say
 
 EPILOG = """\
 A recipe is a yaml file of commands (STAGES) and of values in them (VALUES), which NAME=VALUE replaces:
-  python tools/curriculum.py --recipe configs/dark6/curriculum.yaml --out output/dark6 clips=100 folds=0,1,2
+  python tools/curriculum.py --recipe configs/dark6/curriculum.yml --out output/dark6 clips=100 fold=0,1,2
 Killed at any moment, the same command goes on: finished stages are left out (OUT/stages/NAME.done), the one that was
 cut off goes on where its own tool can. What a stage prints is in OUT/stages/NAME.log.
 """

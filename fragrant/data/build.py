@@ -254,17 +254,17 @@ def build_records(cfg, split: str) -> VideoSet:
     return VideoSet(records, class_names)
 
 
-def _as_trained(cfg, records: RecordList) -> RecordList:
+def _as_trained(cfg, records: RecordList, class_names: list[str] | None) -> RecordList:
     """The training videos as an epoch meets them: so many times as DATA.TRAIN_REPEAT says, with those of
     DATA.EXTRA_TRAIN_LIST.
 
     Raises:
-        ListError: the extra list is not there or wrong; FigureError: no video has a track that is asked for.
+        ListError: the extra list is not there or wrong, or has other classes; UserError: no video has a track.
     """
     if cfg.DATA.TRAIN_REPEAT > 1:
         records = records.pick([*range(len(records))] * cfg.DATA.TRAIN_REPEAT)
     if cfg.DATA.EXTRA_TRAIN_LIST:
-        records = records.followed_by(extra_records(cfg))
+        records = records.followed_by(extra_records(cfg, class_names))
     if cfg.TRAIN.OBJECTIVE == "figure":
         check_tracks(records)
     return records
@@ -339,7 +339,7 @@ def loader_of(cfg, videos: VideoSet, split: str) -> ClipLoader:
         share = shard(len(records), cfg.TEST.PART, cfg.TEST.NUM_PARTS), len(records)
         records = records.pick(share[0])
     if split == "train":
-        records = _as_trained(cfg, records)
+        records = _as_trained(cfg, records, class_names)
     dataset, num_views = build_dataset(cfg, split, records, hand_over=hand_over(cfg, split))
     return ClipLoader(
         dataset,

@@ -11,18 +11,9 @@ import torch
 from torch import Tensor
 
 from fragrant.data.lists.records import RecordList
+from fragrant.data.video.row_of_frames import VideoError
 from fragrant.errors import UserError
-
-ENDING = ".figure.npz"  # in place of the video's own
-JOINTS = (
-    *("head", "chest", "pelvis", "left hand", "right hand"),
-    *("left knee", "right knee", "left ankle", "right ankle"),
-)
-MOTION = 11  # numbers that say how the figure moves
-
-
-class FigureError(UserError):
-    """The track of a figure is missing, or is not what it should be."""
+from fragrant.synthetic.track import ENDING, JOINTS, MOTION
 
 
 class Track(NamedTuple):
@@ -54,10 +45,10 @@ def check_tracks(records: RecordList) -> None:
     """Checks that some of the videos have a track; real ones among them need none.
 
     Raises:
-        FigureError: none has.
+        UserError: none has.
     """
     if not any(os.path.exists(_track_of(record.path)) for record in records):
-        raise FigureError(
+        raise UserError(
             f"TRAIN.OBJECTIVE figure: not one video of {records!r} has a track beside it "
             f"({_track_of(records[0].path)}); tools/make_videos.py writes such files, real videos have none: "
             "add drawn ones, or set TRAIN.OBJECTIVE classify"
@@ -72,7 +63,7 @@ def read_track(video: str, numbers: Sequence[int]) -> Track:
     """Reads the track of some frames of a video; of a video that has none, NaN.
 
     Raises:
-        FigureError: what is there is no track, or not one of all frames.
+        VideoError: what is there is no track, or not one of all frames; the video counts as unreadable.
     """
     path = _track_of(video)
     try:
@@ -82,9 +73,9 @@ def read_track(video: str, numbers: Sequence[int]) -> Track:
             motion = torch.from_numpy(file["motion"][list(numbers)])
     except FileNotFoundError:
         unknown = torch.full((len(numbers), len(JOINTS), 2), torch.nan)
-        return Track(unknown, torch.full((len(numbers), MOTION), torch.nan))
+        return Track(unknown, torch.full((len(numbers), len(MOTION)), torch.nan))
     except (OSError, ValueError, KeyError, IndexError, EOFError, TypeError, BadZipFile, zlib.error) as error:
-        raise FigureError(f"'{path}' is no track of its video's figure: {error}") from error
-    if joints.shape[1:] != (len(JOINTS), 2) or motion.shape[1:] != (MOTION,):
-        raise FigureError(f"'{path}' is no track of its video's figure: sizes {joints.shape} and {motion.shape}")
+        raise VideoError(f"'{path}' is no track of its video's figure: {error}") from error
+    if joints.shape[1:] != (len(JOINTS), 2) or motion.shape[1:] != (len(MOTION),):
+        raise VideoError(f"'{path}' is no track of its video's figure: sizes {joints.shape} and {motion.shape}")
     return Track(joints.float(), motion.float())

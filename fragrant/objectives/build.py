@@ -234,7 +234,8 @@ def build_figure(cfg, model: Backbone) -> Figure:
     """
     layer, data = cfg.FIGURE.LAYER or model.detail_layer, cfg.DATA
     side = data.TRAIN_CROP_SIZE
-    clips = torch.zeros(1, data.INPUT_CHANNEL_NUM[0], data.NUM_FRAMES, side, side)
+    device = next(model.parameters()).device
+    clips = torch.zeros(1, data.INPUT_CHANNEL_NUM[0], data.NUM_FRAMES, side, side, device=device)
     try:
         with torch.no_grad():
             found, _ = maps_of(model.eval(), layer, clips)

@@ -11,11 +11,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fragrant.data.figures import JOINTS, MOTION, Track
+from fragrant.data.figures import Track
 from fragrant.models.backbone import Backbone
 from fragrant.objectives.classify import logged_errors
 from fragrant.objectives.losses import cross_entropy
 from fragrant.objectives.objective import Objective, StepOutput
+from fragrant.synthetic.track import JOINTS, MOTION
 
 UNKNOWN = -100  # a joint of a video without a track
 
@@ -81,7 +82,7 @@ class Figure(Objective):
         self.model, self.loss_fn, self.layer = model, loss_fn, layer
         self.joints_weight, self.motion_weight = joints_weight, motion_weight
         self.places = JointPlaces(layer_width)
-        self.motion = nn.Linear(model.num_features, MOTION)
+        self.motion = nn.Linear(model.num_features, len(MOTION))
         self.figures: Track | None = None
 
     @property
@@ -91,20 +92,16 @@ class Figure(Objective):
     def meet(self, ids: Sequence[int], epoch: int, figures: Track | None = None) -> None:
         self.figures = figures
 
-    def maps(self, clips: Tensor) -> tuple[Tensor, Tensor]:
-        """The feature map that joints are looked for in, and the last one."""
-        return maps_of(self.model, self.layer, clips)
-
     def forward(self, clips: Tensor, labels: Tensor) -> StepOutput:
         """Loss (), its two parts beside the classes', top1_err and top5_err () in percent, of clips (N, C, T, H, W),
         labels (N,) and the figures that were met: (B, V, T, ...) with B * V = N; videos without a track (NaN) count for
         their classes alone."""
         assert self.figures is not None
         joints, motion = (part.flatten(0, 1) for part in self.figures)
-        found, last = self.maps(clips)
+        found, last = maps_of(self.model, self.layer, clips)
         logits = self.model.forward_head(last)
         target = cells(at_times(joints, found.shape[2]), *found.shape[3:])  # (N, T', joints)
-        told = self.motion(last.mean((3, 4)).transpose(1, 2))  # (N, T', MOTION)
+        told = self.motion(last.mean((3, 4)).transpose(1, 2))  # (N, T', 11)
         with torch.autocast(clips.device.type, enabled=False):
             joint_losses = F.cross_entropy(self.places(found.float()), target, ignore_index=UNKNOWN, reduction="none")
             of_joints = known_mean(joint_losses, target != UNKNOWN)

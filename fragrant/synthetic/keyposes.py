@@ -15,6 +15,7 @@ from fragrant.errors import UserError
 from fragrant.registry import did_you_mean
 from fragrant.synthetic.motions import Motion, Style, add, standing
 from fragrant.synthetic.people import HOLDS
+from fragrant.synthetic.settings import number_of
 from fragrant.synthetic.skeleton import BODY_CHANNELS, SIDE_CHANNELS, SIDES, Pose
 
 HANDS = ("main", "other", *SIDES)  # main: right, or left of a left-handed person
@@ -66,22 +67,11 @@ class KeyPoses(NamedTuple):
 # ---- reading
 
 
-def _number(setting: Setting, text: object, low: float, high: float) -> float:
-    try:
-        value = float(text) if isinstance(text, str) else math.nan
-    except ValueError:
-        value = math.nan
-    if not low <= value <= high:  # nan as well
-        said = str(text)[:60]
-        raise ActionError(f"{setting.where}: {setting.key} is '{said}'; a number from {low:g} to {high:g} is expected")
-    return value
-
-
 def _range(setting: Setting, low: float, high: float) -> tuple[float, float]:
     given = setting.value if isinstance(setting.value, list) else [setting.value, setting.value]
     if len(given) != 2:
         raise ActionError(f"{setting.where}: {setting.key} has {len(given)} values; one number, or two: [low, high]")
-    first, last = (_number(setting, text, low, high) for text in given)
+    first, last = (number_of(setting, text, low, high, ActionError) for text in given)
     if first > last:
         raise ActionError(f"{setting.where}: {setting.key} is [{first:g}, {last:g}]; the lower number comes first")
     return first, last
@@ -109,9 +99,9 @@ def _poses(settings: list[Setting], block: str) -> Poses | None:
                 f"{setting.where}: '{channel[:60]}' is no joint; {hint}known: {', '.join(BODY_CHANNELS)}; with or "
                 f"without {', '.join(HANDS)} before: {', '.join(SIDE_CHANNELS)}"
             )
-        at = _number(setting._replace(key=f"the time of a pose of '{block}'"), time, 0, 60)
+        at = number_of(setting._replace(key=f"the time of a pose of '{block}'"), time, 0, 60, ActionError)
         limit = 20 if channel in LENGTHS else 1080
-        value = _number(setting, setting.value, -limit, limit)
+        value = number_of(setting, setting.value, -limit, limit, ActionError)
         found.setdefault(channel, []).append((at, value if channel in LENGTHS else math.radians(value)))
         last = max(last, at)
     if not found:
@@ -164,7 +154,7 @@ def read_action(path: str | os.PathLike) -> KeyPoses:
         return read(plain[key]) if key in plain else default
 
     def number(key: str, low: float, high: float, default: float) -> float:
-        return get(key, lambda setting: _number(setting, setting.value, low, high), default)
+        return get(key, lambda setting: number_of(setting, setting.value, low, high, ActionError), default)
 
     return KeyPoses(
         action=str(plain["action"].value),

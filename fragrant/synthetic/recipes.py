@@ -1,6 +1,5 @@
 """Recipes: yaml files that narrow or widen the axes of drawn clips."""
 
-import math
 from dataclasses import fields, replace
 from pathlib import Path
 
@@ -8,6 +7,7 @@ from fragrant.config.yaml_text import Setting, read_yaml
 from fragrant.errors import UserError
 from fragrant.registry import did_you_mean
 from fragrant.synthetic.axes import KINDS, Axes, Range
+from fragrant.synthetic.settings import number_of
 
 FOLDER = Path(__file__).parent / "recipes"
 
@@ -20,25 +20,14 @@ def known_recipes() -> list[str]:
     return sorted(path.stem for path in FOLDER.glob("*.yaml"))
 
 
-def _number(setting: Setting, text: object, low: float, high: float) -> float:
-    try:
-        value = float(text) if isinstance(text, str) else math.nan
-    except ValueError:
-        value = math.nan
-    if not low <= value <= high:  # nan as well
-        said = str(text)[:60]
-        raise RecipeError(f"{setting.where}: {setting.key} is '{said}'; a number from {low:g} to {high:g} is expected")
-    return value
-
-
 def _value(setting: Setting, usual: float | Range) -> float | Range:
     low, high = KINDS[setting.key]
     if not isinstance(usual, tuple):
-        return _number(setting, setting.value, low, high)
+        return number_of(setting, setting.value, low, high, RecipeError)
     given = setting.value if isinstance(setting.value, list) else [setting.value, setting.value]
     if len(given) != 2:
         raise RecipeError(f"{setting.where}: {setting.key} has {len(given)} values; one number, or two: [low, high]")
-    first, last = (_number(setting, text, low, high) for text in given)
+    first, last = (number_of(setting, text, low, high, RecipeError) for text in given)
     if first > last:
         raise RecipeError(f"{setting.where}: {setting.key} is [{first:g}, {last:g}]; the lower number comes first")
     return first, last

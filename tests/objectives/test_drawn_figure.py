@@ -7,15 +7,16 @@ from models_by_row import CLIP, MODELS_BY_ROW
 
 from fragrant.config import ConfigError, default_cfg
 from fragrant.config.check import check_cfg
-from fragrant.data.figures import JOINTS, MOTION, Track
+from fragrant.data.figures import Track
 from fragrant.errors import UserError
 from fragrant.objectives import build_objective
 from fragrant.objectives.figure import Figure, at_times, cells, maps_of
+from fragrant.synthetic.track import JOINTS, MOTION
 
 
 def figures_of(n: int, frames: int) -> Track:
     torch.manual_seed(5)
-    return Track(1.6 * torch.rand(n, 1, frames, len(JOINTS), 2) - 0.3, torch.randn(n, 1, frames, MOTION))
+    return Track(1.6 * torch.rand(n, 1, frames, len(JOINTS), 2) - 0.3, torch.randn(n, 1, frames, len(MOTION)))
 
 
 def test_cells_count_row_by_row_and_the_last_is_outside():
@@ -118,3 +119,10 @@ def test_what_is_no_map_is_one_line(layer):
 def test_what_it_cannot_follow_is_one_line(changes, words):
     with pytest.raises(ConfigError, match=words):
         check_cfg(cfg_of(**changes))
+
+
+@pytest.mark.cuda
+def test_it_is_built_where_the_model_is():
+    objective = build_objective(cfg_of(), MODELS_BY_ROW["Uniformer"]().cuda()).cuda()
+    objective.meet([0], 0, Track(*(part.cuda() for part in figures_of(1, 4))))
+    assert objective(torch.randn(1, 3, 4, 64, 64).cuda(), torch.tensor([0]).cuda()).loss.isfinite()

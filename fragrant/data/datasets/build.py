@@ -148,16 +148,24 @@ def _reading(cfg, split: str, path: str) -> tuple[dict, ClassTable | None]:
     return reading, classes
 
 
-def extra_records(cfg) -> RecordList:
-    """The videos of DATA.EXTRA_TRAIN_LIST, whose paths are relative to its own folder.
+def extra_records(cfg, class_names: list[str] | None) -> RecordList:
+    """The videos of DATA.EXTRA_TRAIN_LIST, whose paths are relative to its own folder; the classes beside it, where
+    there are names, are those of the training, in any case of letters.
 
     Raises:
-        ListError: it is not there or wrong, or none of its videos is there.
+        ListError: it is not there or wrong, it has other classes, or none of its videos is there.
     """
     path = cfg.DATA.EXTRA_TRAIN_LIST
     if not _is_there(path):
         raise ListError(f"DATA.EXTRA_TRAIN_LIST: no list file '{path}'")
-    reading, _ = _reading(cfg, "train", path)
+    reading, classes = _reading(cfg, "train", path)
+    if classes and class_names:
+        own, other = ([name.casefold() for name in names] for names in (class_names, classes.names))
+        if own != other:
+            raise ListError(
+                f"DATA.EXTRA_TRAIN_LIST '{path}': '{classes.source}' names {', '.join(classes.names)}; allowed: the "
+                f"classes of the training in their order, {', '.join(class_names)}"
+            )
     folder = os.path.dirname(path)
     records = read_list(path, **(reading | {"prefix": folder, "outside": False}))
     _need_a_video(records, folder)

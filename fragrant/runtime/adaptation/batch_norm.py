@@ -1,8 +1,8 @@
 """BatchNorm statistics of another domain: measured anew on unlabelled clips, or on the views of each test video."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -10,8 +10,8 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from fragrant.distributed import sum_over_ranks
 from fragrant.errors import RunStopped, UserError
-from fragrant.models.backbone import Backbone
 from fragrant.models.compiling import as_written
+from fragrant.runtime.adaptation.adapting import Adapting
 from fragrant.runtime.adaptation.norm_layers import (
     Pooled,
     batch_norms,
@@ -94,7 +94,7 @@ def adapt_batch_norm(
     return Measured(changed, total)
 
 
-class OwnStatistics(nn.Module):
+class OwnStatistics(Adapting):
     """A network whose BatchNorms normalise each video by the statistics of its own views, mixed with the stored ones.
 
     Every call is one video: its V views together, (V, C, T, H, W) -> (V, K). A layer takes n / (n + prior) of the
@@ -110,20 +110,10 @@ class OwnStatistics(nn.Module):
     """
 
     def __init__(self, model: nn.Module, *, prior: float, online: bool):
-        super().__init__()
-        self.model, self.prior, self.online = model, prior, online
+        super().__init__(model)
+        self.prior, self.online = prior, online
         self.layers = need_batch_norms(model, "TEST.ADAPT bn")
         self.source = {name: statistics_of(layer) for name, layer in self.layers.items()}
-
-    @property
-    def choices(self) -> dict[str, Sequence[float]]:
-        return getattr(self.model, "choices", {})
-
-    def forward(self, clips: Tensor) -> Tensor:
-        return self._adapted(self.model, clips)
-
-    def score(self, clips: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        return self._adapted(cast(Backbone, self.model).score, clips)
 
     def _adapted(self, run: Callable[[Tensor], Any], clips: Tensor) -> Any:
         weight = len(clips) / (len(clips) + self.prior)

@@ -3,9 +3,9 @@
 Lin et al., "Video Test-Time Adaptation for Action Recognition", CVPR 2023."""
 
 import io
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import numpy as np
 import simplejson
@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from fragrant.distributed import sum_over_ranks
 from fragrant.errors import RunStopped, UserError
 from fragrant.files import open_plain, write_whole
-from fragrant.models.backbone import Backbone
 from fragrant.models.compiling import as_written
+from fragrant.runtime.adaptation.adapting import Adapting
 from fragrant.runtime.adaptation.norm_layers import Pooled, each_output, norm_layers, width_of
 
 Statistics = dict[str, tuple[Tensor, Tensor]]  # layer -> mean and variance of its output, (C,) each
@@ -119,7 +119,7 @@ def load_statistics(path: str, device: torch.device) -> tuple[Statistics, dict]:
         ) from error
 
 
-class Vitta(nn.Module):
+class Vitta(Adapting):
     """A network that takes one step for each video before it answers: a call is one video, (V, C, T, H, W) -> (V, K).
 
         loss = sum over layers of |mean - training mean|_1 + |variance - training variance|_1
@@ -137,8 +137,8 @@ class Vitta(nn.Module):
     """
 
     def __init__(self, model: nn.Module, statistics: Statistics, step: Step, *, online: bool):
-        super().__init__()
-        self.model, self.statistics, self.step, self.online = model, statistics, step, online
+        super().__init__(model)
+        self.statistics, self.step, self.online = statistics, step, online
         named = dict(model.named_modules())
         unknown = [name for name in statistics if name not in named]
         if unknown:
@@ -148,16 +148,6 @@ class Vitta(nn.Module):
         self.layers = {name: named[name] for name in statistics}
         self.moving: Statistics = {}
         self.trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-
-    @property
-    def choices(self) -> dict[str, Sequence[float]]:
-        return getattr(self.model, "choices", {})
-
-    def forward(self, clips: Tensor) -> Tensor:
-        return self._adapted(self.model, clips)
-
-    def score(self, clips: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        return self._adapted(cast(Backbone, self.model).score, clips)
 
     def _adapted(self, run: Callable[[Tensor], Any], clips: Tensor) -> Any:
         before = None if self.online else [parameter.detach().clone() for parameter in self.trained]

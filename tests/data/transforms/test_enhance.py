@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from fragrant.data.transforms.colors import luma
-from fragrant.data.transforms.enhance import clahe, equalize
+from fragrant.data.transforms.enhance import clahe, equalize, standardize
 
 RNG = np.random.RandomState(0)
 SQUARES = (
@@ -33,7 +33,18 @@ def test_equalized_values_are_the_share_of_pixels_that_are_no_brighter():
     assert ours.tolist() == [[96, 96, 96, 159], [159, 223, 223, 255]]
 
 
-@pytest.mark.parametrize("enhance", [equalize, clahe])
+def test_standardized_clips_are_gray_and_alike_in_brightness_and_contrast():
+    ours = standardize(DARK)
+    assert ours.shape == DARK.shape and torch.equal(ours[..., 0], ours[..., 2])
+    values = luma(DARK).double()
+    expected = (128 + 48 * (values - values.mean()) / values.std(correction=0)).round().clamp(0, 255)
+    assert (ours[..., 0].double() - expected).abs().max() <= 1  # float32 against double
+    dim = gray(SQUARES)
+    assert (standardize(dim).float() - standardize(dim * 4 + 20).float()).abs().max() <= 1
+    assert standardize(torch.full_like(DARK, 7)).unique().tolist() == [128]
+
+
+@pytest.mark.parametrize("enhance", [equalize, clahe, standardize])
 def test_one_curve_for_all_frames(enhance):
     """Equal frames stay equal; a frame is looked at together with the others."""
     repeated = enhance(gray(SQUARES, num_frames=3))
