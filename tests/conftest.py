@@ -3,12 +3,16 @@
 import importlib.util
 import json
 import os
+import signal
 import zlib
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # as a shell starts what it puts in the background
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # the commands under test begin as at a terminal
 
 ROOT = Path(__file__).resolve().parents[1]
 GOLDEN = Path(__file__).parent / "golden"
