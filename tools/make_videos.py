@@ -50,13 +50,13 @@ def start(words: list[str]) -> int:
         nargs="+",
         default=arid,
         metavar="NAME",
-        help=f"names, all, or files of key poses (*.yaml); default {' '.join(arid)}; docs/synthetic.md lists them",
+        help=f"names, all, or files of key poses or recordings (*.yaml); default {' '.join(arid)}; docs/synthetic.md lists them",
     )
     parser.add_argument(
         "--recipe", default="dark", metavar="NAME", help="ranges of what differs between clips: a name or a file"
     )
-    parser.add_argument("--size", type=size, default=(160, 120), metavar="WxH", help="of the pictures; default 160x120")
-    parser.add_argument("--frames", type=span, default=(48, 64), metavar="N[-N]", help="of a video; default 48-64")
+    parser.add_argument("--size", type=size, metavar="WxH", help="of the pictures; default 160x120")
+    parser.add_argument("--frames", type=span, metavar="N[-N]", help="of a video; default 48-64")
     parser.add_argument("--fps", type=span, default=(30, 30), metavar="N[-N]", help="frames per second; default 30")
     parser.add_argument("--workers", type=int, metavar="N", help="processes; default: one per core")
     add_common_arguments(parser)

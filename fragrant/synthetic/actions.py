@@ -1,4 +1,4 @@
-"""The actions that can be drawn: programs, and files of key poses, those of the package and those of a user."""
+"""The actions that can be drawn: programs, files of key poses, those of the package and those of a user, recordings."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -6,17 +6,19 @@ from typing import NamedTuple
 import numpy as np
 
 from fragrant.registry import did_you_mean
-from fragrant.synthetic.keyposes import ActionError, KeyPoses, built_in, program_of, read_action
+from fragrant.synthetic import keyposes, recorded
+from fragrant.synthetic.keyposes import ActionError, KeyPoses, built_in, read_action
 from fragrant.synthetic.motions import PROGRAMS, Motion, Style
+from fragrant.synthetic.recorded import Recording
 
 ARID6 = ("jump", "run", "sit", "stand", "turn", "walk")
 
 
 class Action(NamedTuple):
-    """A class of motions: a program of its name, or variants as key poses."""
+    """A class of motions: a program of its name, or variants as key poses or recordings."""
 
     name: str
-    variants: tuple[KeyPoses, ...] = ()
+    variants: tuple[KeyPoses | Recording, ...] = ()
 
 
 def known_actions() -> list[str]:
@@ -29,9 +31,10 @@ def actions_of(words: Sequence[str]) -> tuple[Action, ...]:
 
     Raises:
         ActionError: a name is not known, or stands there twice, or something in a file is wrong.
+        RecordingError: a recording cannot be used.
         ConfigError: a file cannot be read.
     """
-    known, files = built_in(), dict[str, list[KeyPoses]]()
+    known, files = built_in(), dict[str, list[KeyPoses | Recording]]()
     names: list[str] = []
     for word in words:
         if word.endswith((".yaml", ".yml")):
@@ -59,4 +62,6 @@ def motion_of(action: Action, time: np.ndarray, style: Style, rng: np.random.Gen
     """The motion at each ``time`` (T,), in a variant drawn from ``rng``."""
     if not action.variants:
         return PROGRAMS[action.name](time, style, rng)
-    return program_of(action.variants[rng.integers(len(action.variants))])(time, style, rng)
+    form = action.variants[rng.integers(len(action.variants))]
+    program = (recorded if isinstance(form, Recording) else keyposes).program_of(form)  # type: ignore[arg-type]
+    return program(time, style, rng)

@@ -47,13 +47,13 @@ def draw_clip(
     motion = motion_of(action, time, setting.style, own)
     if motion.partner is not None:  # two are seen from the side, or one hides the other
         setting = across(setting)
-    body, where = body_in_place(setting, motion, len(time))
+    body, where = body_in_place(setting, motion)
     corner = corners(setting, body, size, shake_rng, fps_drawn)
     view, lights = build_view(setting, seeds, corner, size, body)
     put_seat(view, own, motion, body)
     people: list[Actor] = [actor(setting.person, body, setting.camera, lights, motion.holds, setting.style.left_handed)]
     if motion.partner is not None:
-        other, partner = partner_in_place(people_rng, setting, motion, where, len(time))
+        other, partner = partner_in_place(people_rng, setting, motion, where)
         people.append(actor(other, partner, setting.camera, lights))
     if setting.passing:
         people.append(passer_by(people_rng, setting, time, lights))

@@ -46,20 +46,27 @@ class Clip(NamedTuple):
         return f"videos/{self.split}/{self.action}_{self.number:03d}.mp4"
 
 
-def make_video(clip: Clip, folder: Path, settings: dict) -> None:
-    """Draws, darkens and encodes one video.
+def draw(where: Sequence[int], action: str, exposures: Sequence[float] = (), **size: int) -> np.ndarray:
+    """Draws and darkens one video: (T, H, W, 3) uint8.
 
-    The scene (person, room, light, exposure, timing) depends on split and number alone: video 7 of every class shows
-    the same person in the same room, so nothing but the motion tells the classes apart."""
-    where = [settings["seed"], SPLITS.index(clip.split), clip.number]
-    scene_rng, noise_rng = np.random.default_rng(where), np.random.default_rng([*where, ACTIONS.index(clip.action)])
+    The scene (person, room, light, exposure, timing) depends on ``where`` alone, which is seed, split and number: video
+    7 of every class shows the same person in the same room, so nothing but the motion tells the classes apart.
+
+    Args:
+        size: ``frames``, ``height`` and ``width``.
+    """
+    scene_rng, noise_rng = np.random.default_rng(where), np.random.default_rng([*where, ACTIONS.index(action)])
     luma = float(np.exp(scene_rng.uniform(np.log(DARKEST), np.log(BRIGHTEST))))
-    exposures = settings.get("exposures")
     if exposures:
-        luma = exposures[clip.number % len(exposures)]
-    size = {name: settings[name] for name in ("height", "width")}
-    lit = draw_clip(scene_rng, clip.action, frames=settings["num_frames"], fps=FPS, **size)
-    encode(folder / clip.path, darken(noise_rng, lit, luma, lamp=bool(exposures)))
+        luma = exposures[where[-1] % len(exposures)]
+    return darken(noise_rng, draw_clip(scene_rng, action, fps=FPS, **size), luma, lamp=bool(exposures))
+
+
+def make_video(clip: Clip, folder: Path, settings: dict) -> None:
+    """Draws and encodes one video."""
+    where = (settings["seed"], SPLITS.index(clip.split), clip.number)
+    size = {"frames": settings["num_frames"], "height": settings["height"], "width": settings["width"]}
+    encode(folder / clip.path, draw(where, clip.action, settings.get("exposures", ()), **size))
 
 
 def clips_of(split: str, per_class: int) -> list[Clip]:

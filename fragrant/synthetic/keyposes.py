@@ -1,4 +1,5 @@
-"""Actions as key poses, read from a yaml file: angles of joints at times, and what happens between them.
+"""Actions as key poses, read from a yaml file: angles of joints at times, and what happens between them; or as a
+recording that the file names.
 
 docs/synthetic.md describes the format. A file is data: it is read by the reader of configs, which constructs and
 executes nothing."""
@@ -15,6 +16,7 @@ from fragrant.errors import UserError
 from fragrant.registry import did_you_mean
 from fragrant.synthetic.motions import Motion, Style, add, standing
 from fragrant.synthetic.people import HOLDS
+from fragrant.synthetic.recorded import Recording, recording
 from fragrant.synthetic.settings import number_of
 from fragrant.synthetic.skeleton import BODY_CHANNELS, SIDE_CHANNELS, SIDES, Pose
 
@@ -33,7 +35,8 @@ KEYS: tuple[str, ...] = (
     "travel",
     "holds",
 )
-KEYS += ("partner", "seat")
+KEYS += ("partner", "seat", "recording", "from", "to")
+RECORDED = ("action", "recording", "from", "to", "holds", "seat")  # what a file that names a recording may say
 
 
 class ActionError(UserError):
@@ -136,25 +139,46 @@ def _known(settings: list[Setting], path: str) -> dict[str, Setting]:
     return plain
 
 
-def read_action(path: str | os.PathLike) -> KeyPoses:
-    """Reads a file of key poses.
+def _recording(settings: list[Setting], plain: dict[str, Setting], path: str, number) -> Recording:
+    """The action of a file with the line ``recording: FILE``, a path from the folder of the yaml file."""
+    for setting in settings:
+        if setting.key.split(".")[0] not in RECORDED:
+            raise ActionError(
+                f"{setting.where}: beside 'recording' stand {', '.join(RECORDED)}; got '{setting.key[:60]}'"
+            )
+    where = os.path.join(os.path.dirname(path), os.path.expanduser(str(plain["recording"].value)))
+    first, last = number("from", 0, 1e5, 0), number("to", 0, 1e5, -1)
+    holds = _choice(plain["holds"], tuple(HOLDS)) if "holds" in plain else "nothing"
+    part = (first, None if last < 0 else last)
+    return recording(where, str(plain["action"].value), *part, holds, number("seat", 0, 0.6, 0))
+
+
+def read_action(path: str | os.PathLike) -> KeyPoses | Recording:
+    """Reads a file of key poses, or one that names a recording.
 
     Raises:
         ActionError: something in it is wrong or missing.
+        RecordingError: the recording cannot be used.
         ConfigError: it cannot be read, or is no yaml.
     """
     path = os.fspath(path)
     settings = read_yaml(path)
     plain = _known(settings, path)
-    poses = _poses(settings, "poses")
-    if poses is None:
-        raise ActionError(f"{path}: no block 'poses', the angles of the joints at times")
-
-    def get(key: str, read, default):
-        return read(plain[key]) if key in plain else default
 
     def number(key: str, low: float, high: float, default: float) -> float:
-        return get(key, lambda setting: number_of(setting, setting.value, low, high, ActionError), default)
+        return number_of(plain[key], plain[key].value, low, high, ActionError) if key in plain else default
+
+    if "recording" in plain:
+        return _recording(settings, plain, path, number)
+    poses = _poses(settings, "poses")
+    if poses is None:
+        raise ActionError(f"{path}: no block 'poses', the angles of the joints at times, and no line 'recording: FILE'")
+    return _key_poses(settings, plain, poses, number)
+
+
+def _key_poses(settings: list[Setting], plain: dict[str, Setting], poses: Poses, number) -> KeyPoses:
+    def get(key: str, read, default):
+        return read(plain[key]) if key in plain else default
 
     return KeyPoses(
         action=str(plain["action"].value),

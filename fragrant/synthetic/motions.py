@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from fragrant.synthetic.axes import Axes, pick
-from fragrant.synthetic.skeleton import SIDES, Pose
+from fragrant.synthetic.skeleton import SIDES, Bones, Pose, Skeleton, skeleton
 
 
 class Style(NamedTuple):
@@ -33,6 +33,12 @@ class Motion(NamedTuple):
     holds: str = "nothing"  # in the main hand, a name of people.HOLDS
     partner: "Motion | None" = None  # of a second person, who faces the first
     distance: float = 0.0  # of the two, in body heights
+    recorded: Skeleton | None = None  # in the place of what the pose makes
+
+    def body(self, bones: Bones) -> Skeleton:
+        if self.recorded is not None:
+            return self.recorded
+        return skeleton(self.pose, bones, len(next(iter(self.pose.values()))), anchored=self.anchored)
 
 
 def draw_style(rng: np.random.Generator, axes: Axes) -> Style:

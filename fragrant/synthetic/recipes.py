@@ -10,6 +10,7 @@ from fragrant.synthetic.axes import KINDS, Axes, Range
 from fragrant.synthetic.settings import number_of
 
 FOLDER = Path(__file__).parent / "recipes"
+DEMO = "demo"  # the drawing of the demo set, which has no axes
 
 
 class RecipeError(UserError):
@@ -17,7 +18,7 @@ class RecipeError(UserError):
 
 
 def known_recipes() -> list[str]:
-    return sorted(path.stem for path in FOLDER.glob("*.yaml"))
+    return sorted([DEMO, *(path.stem for path in FOLDER.glob("*.yaml"))])
 
 
 def _value(setting: Setting, usual: float | Range) -> float | Range:
@@ -33,8 +34,8 @@ def _value(setting: Setting, usual: float | Range) -> float | Range:
     return first, last
 
 
-def read_recipe(name: str) -> Axes:
-    """The axes of a recipe: the name of one of the package, or a file.
+def read_recipe(name: str) -> Axes | None:
+    """The axes of a recipe: the name of one of the package, or a file; None is the drawing of the demo set.
 
     Raises:
         RecipeError: no such recipe, or something in it is wrong.
@@ -45,6 +46,8 @@ def read_recipe(name: str) -> Axes:
             hint = did_you_mean(name, known_recipes())
             known = ", ".join(known_recipes())
             raise RecipeError(f"--recipe: '{name[:60]}' is not known; {hint}known: {known}, and files (*.yaml)")
+        if name == DEMO:
+            return None
         name = str(FOLDER / f"{name}.yaml")
     usual = {field.name: field.default for field in fields(Axes)}
     found: dict[str, float | Range] = {}

@@ -11,7 +11,7 @@ from fragrant.synthetic.panorama import Panorama
 from fragrant.synthetic.people import Part, Person, draw_person, held_thing, paint_person, parts_of
 from fragrant.synthetic.raster import darken_blob
 from fragrant.synthetic.setting import Setting
-from fragrant.synthetic.skeleton import Skeleton, placed, skeleton
+from fragrant.synthetic.skeleton import Skeleton, placed
 
 
 class Actor(NamedTuple):
@@ -32,7 +32,7 @@ def passer_by(rng: np.random.Generator, setting: Setting, time: np.ndarray, ligh
     """Somebody else, who stands or walks further away."""
     person, style = draw_person(rng, setting.axes), draw_style(rng, setting.axes)
     motion = walk(time, style, rng) if rng.random() < 0.6 else Motion(standing(time, style))
-    body = skeleton(motion.pose, person.bones, len(time), anchored=motion.anchored)
+    body = motion.body(person.bones)
     where = np.array([rng.uniform(-1.5, 1.5) * setting.distance * 0.4, 0, setting.distance + rng.uniform(1.0, 4)])
     return actor(person, placed(body, where, rng.uniform(0, 6.3), person.scale), setting.camera, lights)
 

@@ -8,7 +8,7 @@ from fragrant.synthetic.panorama import Panorama
 from fragrant.synthetic.people import Person, draw_person
 from fragrant.synthetic.places import Ground, draw_place, seat_for
 from fragrant.synthetic.setting import Setting
-from fragrant.synthetic.skeleton import Skeleton, placed, skeleton
+from fragrant.synthetic.skeleton import Skeleton, placed
 
 WIDEST = 3.0  # radians that a panorama may span
 
@@ -20,9 +20,9 @@ def across(setting: Setting) -> Setting:
     return setting._replace(heading=heading, aim=setting.aim._replace(column=-0.14 * side))
 
 
-def body_in_place(setting: Setting, motion: Motion, frames: int) -> tuple[Skeleton, np.ndarray]:
+def body_in_place(setting: Setting, motion: Motion) -> tuple[Skeleton, np.ndarray]:
     """The figure in the world, and where it stands (3,); never too close to the camera."""
-    body = skeleton(motion.pose, setting.person.bones, frames, anchored=motion.anchored)
+    body = motion.body(setting.person.bones)
     where = np.array([0.0, 0.0, setting.distance])
     near = float(placed(body, where, setting.heading, setting.person.scale).at["pelvis"][:, 2].min())
     if near < 0.75:  # it would walk into the camera: it starts further off, or comes by beside it
@@ -32,11 +32,11 @@ def body_in_place(setting: Setting, motion: Motion, frames: int) -> tuple[Skelet
     return placed(body, where, setting.heading, setting.person.scale), where
 
 
-def partner_in_place(rng, setting: Setting, motion: Motion, where: np.ndarray, frames: int) -> tuple[Person, Skeleton]:
+def partner_in_place(rng, setting: Setting, motion: Motion, where: np.ndarray) -> tuple[Person, Skeleton]:
     """A second person, who faces the first."""
     assert motion.partner is not None
     person = draw_person(rng, setting.axes)
-    body = skeleton(motion.partner.pose, person.bones, frames, anchored=motion.partner.anchored)
+    body = motion.partner.body(person.bones)
     ahead = np.array([np.cos(setting.heading), 0, np.sin(setting.heading)])
     return person, placed(body, where + motion.distance * ahead, setting.heading + np.pi, person.scale)
 

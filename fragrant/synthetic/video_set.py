@@ -13,10 +13,14 @@ import numpy as np
 from tqdm import tqdm
 
 from fragrant.errors import RunStopped, UserError
-from fragrant.synthetic.actions import Action
+from fragrant.synthetic import demo_set
+from fragrant.synthetic.actions import ARID6, Action
 from fragrant.synthetic.axes import Axes
 from fragrant.synthetic.clip import draw_clip
+from fragrant.synthetic.encoding import FPS as DEMO_FPS
 from fragrant.synthetic.encoding import encode, write_whole
+from fragrant.synthetic.recipes import DEMO as DEMO_NAME
+from fragrant.synthetic.recorded import Recording
 from fragrant.synthetic.set_folder import foreign_files, locked, read_marker, some_of
 from fragrant.synthetic.track import write_track
 from fragrant.workers import usable_cores, worker_pool
@@ -42,7 +46,10 @@ class Plan(NamedTuple):
     frames: tuple[int, int] = (48, 64)  # lowest and highest
     fps: tuple[int, int] = (30, 30)
     size: tuple[int, int] = (160, 120)  # width, height
-    axes: Axes = Axes()
+    axes: Axes | None = Axes()  # None: the older drawing, of the demo set
+
+
+DEMO = {"frames": (48, 48), "size": (128, 96)}  # of the videos of the demo set
 
 
 class Job(NamedTuple):
@@ -61,9 +68,12 @@ def plan_of(actions: Sequence[Action], clips: int, *, val: int | None = None, te
     """The plan of a set; the validation and the test list have a tenth as many videos, where not said otherwise.
 
     Raises:
-        VideoSetError: a number is out of range.
+        VideoSetError: a number is out of range, or the drawing of the demo set does not know what is asked.
     """
     few = max(1, clips // 10)
+    rest = {name: value for name, value in rest.items() if value is not None or name == "axes"}
+    if rest.get("axes", Axes()) is None:
+        rest = {**DEMO, **rest}
     plan = Plan(tuple(actions), (clips, few if val is None else val, few if test is None else test), **rest)
     check_plan(plan)
     return plan
@@ -71,7 +81,7 @@ def plan_of(actions: Sequence[Action], clips: int, *, val: int | None = None, te
 
 def check_plan(plan: Plan) -> None:
     (width, height), (few, many), (slow, fast) = plan.size, plan.frames, plan.fps
-    rules = (
+    rules: list[tuple[bool, str, str, object]] = [
         (len(plan.actions) >= 1, "--actions", "one action or more", len(plan.actions)),
         (plan.seed >= 0, "--seed", "0 or more", plan.seed),
         (plan.sizes[0] >= 1, "--clips", "1 or more", plan.sizes[0]),
@@ -92,7 +102,14 @@ def check_plan(plan: Plan) -> None:
             "less in one clip",
             f"{width}x{height}x{many}",
         ),
-    )
+    ]
+    if plan.axes is None:
+        known = all(action.name in ARID6 and not action.variants for action in plan.actions)
+        rules += [
+            (known, "--recipe demo: --actions", f"some of {', '.join(ARID6)}", "others"),
+            (few == many, "--recipe demo: --frames", "one number", f"{few}-{many}"),
+            (plan.fps == (DEMO_FPS, DEMO_FPS), "--recipe demo: --fps", str(DEMO_FPS), f"{slow}-{fast}"),
+        ]
     wrong = [f"{name} must be {what}, got {got}" for good, name, what, got in rules if not good]
     if wrong:
         raise VideoSetError("; ".join(wrong))
@@ -106,6 +123,10 @@ def make_video(job: Job, folder: Path, plan: Plan) -> None:
     if path.exists():
         return
     seeds = (plan.seed, SPLITS.index(job.split), job.number)
+    if plan.axes is None:
+        (width, height), frames = plan.size, plan.frames[0]
+        encode(path, demo_set.draw(seeds, job.action.name, frames=frames, height=height, width=width))
+        return
     rng = np.random.default_rng([*seeds, 0])
     frames, fps = (int(rng.integers(low, high + 1)) for low, high in (plan.frames, plan.fps))
     drawn = draw_clip(seeds, job.action, axes=plan.axes, frames=frames, fps=fps, size=plan.size)
@@ -135,9 +156,17 @@ def finished(make, jobs: list[Job], workers: int) -> Iterator[None]:
 
 
 def described(plan: Plan) -> dict:
-    """The plan as it stands in the marker."""
-    actions = {action.name: action.variants for action in plan.actions}
-    settings = {"version": VERSION, **plan._asdict(), "actions": actions, "axes": vars(plan.axes)}
+    """The plan as it stands in the marker; a recording is known by its bytes, wherever it lies."""
+    actions = {
+        action.name: [form._replace(path="") if isinstance(form, Recording) else form for form in action.variants]
+        for action in plan.actions
+    }
+    settings = {
+        "version": VERSION,
+        **plan._asdict(),
+        "actions": actions,
+        "axes": vars(plan.axes) if plan.axes else DEMO_NAME,
+    }
     return json.loads(json.dumps(settings))
 
 

@@ -9,9 +9,10 @@ import pytest
 
 from fragrant.config.errors import ConfigError
 from fragrant.synthetic import video_set
-from fragrant.synthetic.actions import actions_of, known_actions
+from fragrant.synthetic.actions import ARID6, actions_of, known_actions
 from fragrant.synthetic.axes import KINDS, Axes
 from fragrant.synthetic.clip import draw_clip
+from fragrant.synthetic.demo_set import make_demo_set
 from fragrant.synthetic.recipes import RecipeError, known_recipes, read_recipe
 from fragrant.synthetic.video_set import VideoSetError, make_videos, plan_of
 
@@ -124,7 +125,7 @@ def test_every_action_is_drawn(name):
     assert clip.std() > 0.5  # something is seen
 
 
-@pytest.mark.parametrize("name", known_recipes())
+@pytest.mark.parametrize("name", [name for name in known_recipes() if name != "demo"])
 def test_recipes_of_the_package(name):
     axes = read_recipe(name)
     walk = actions_of(["walk"])[0]
@@ -162,3 +163,21 @@ def test_unknown_recipes(tmp_path):
         read_recipe("indoor")
     with pytest.raises(ConfigError, match="cannot be read"):
         read_recipe(str(tmp_path / "none.yaml"))
+
+
+def test_the_demo_set_is_a_recipe(tmp_path):
+    make_demo_set(tmp_path / "demo", seed=5, videos_per_class=1, test_videos_per_class=1, num_frames=4)
+    plan = plan_of(actions_of(ARID6), 1, val=1, test=1, seed=5, frames=(4, 4), axes=read_recipe("demo"))
+    make_videos(tmp_path / "made", plan, workers=1)
+    for split in ("train", "val", "test"):
+        for action in ARID6:
+            old, new = (tmp_path / f"demo/videos/{split}/{action}_000.mp4"), (tmp_path / f"made/videos/{split}")
+            assert old.read_bytes() == (new / f"{action}_00000.mp4").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("actions", "how"), [(["walk", "wave"], {}), (["walk"], {"fps": (25, 25)}), (["walk"], {"frames": (4, 6)})]
+)
+def test_the_demo_sets_drawing_knows_less(actions, how):
+    with pytest.raises(VideoSetError, match="--recipe demo: "):
+        plan_of(actions_of(actions), 1, axes=None, **how)
