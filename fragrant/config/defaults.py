@@ -267,6 +267,18 @@ key("DATA.MEAN", [0.45, 0.45, 0.45],
     "per channel, of pixels in 0..1, RGB; or a name: imagenet | kinetics | arid | arid_v15 | infar", named=PIXEL_MEANS,
     of_clips=True)
 key("DATA.STD", [0.225, 0.225, 0.225], "as MEAN", named=PIXEL_STDS, above=0, of_clips=True)
+key("DATA.DARKEN", [],
+    "darken training clips as a camera in the dark would record them, before ENHANCE and GAMMA: range of the exposure "
+    "in linear light, [0.005, 0.1] makes lit videos as dark as ARID's; [] = as they are", of=float, above=0, at_most=1,
+    sizes=(0, 2), rising=True, form="be [] (none) or [smallest, largest]")
+key("DATA.DARKEN_SHARE", 1.0, "of the training clips that are darkened", at_least=0, at_most=1)
+key("DATA.DARKEN_NOISE", [1e-5, 1e-3],
+    "variance of a sensor's shot noise per unit of signal, a range; its read noise follows from it; [] = no noise",
+    of=float, above=0, at_most=0.1, sizes=(0, 2), rising=True, form="be [] (none) or [smallest, largest]")
+key("DATA.DARKEN_COLOR", 0.15, "the dark's light is redder or bluer by up to this share", at_least=0, at_most=0.9)
+key("DATA.DARKEN_BLOCKING", [0.0, 8.0],
+    "step, of 255, that cosine coefficients of 8x8 blocks are rounded to, a range: as a strong compression does; "
+    "[0, 0] = none", of=float, at_least=0, at_most=255, sizes=(2,), rising=True, form="be [smallest, largest]")
 key("DATA.GAMMA", [],
     "255 * (pixel / 255) ** (1 / gamma): [] none | [3] fixed | [1, 5] drawn per training clip; a test takes the "
     "middle", of=float, above=0, sizes=(0, 1, 2), rising=True, form="be [] (none), [gamma] or [smallest, largest]",

@@ -19,6 +19,7 @@ from fragrant.data.sampling import SAMPLERS, ClipSettings
 from fragrant.data.transforms.clip_transforms import transforms_of
 from fragrant.data.transforms.color_jitter import ColorJitter
 from fragrant.data.transforms.crop_roundings import CROP_ROUNDINGS
+from fragrant.data.transforms.darken import Darken
 from fragrant.data.transforms.enhance import enhancement_of
 from fragrant.data.transforms.gamma import middle_gamma
 from fragrant.data.transforms.randaugment import parse_randaugment
@@ -78,6 +79,15 @@ def _augment(cfg) -> list[Callable]:
     return steps + ([parse_randaugment(aug.AA_TYPE, interpolation=aug.INTERPOLATION)] if aug.AA_TYPE else [])
 
 
+def _darken(cfg) -> Darken | None:
+    data = cfg.DATA
+    if not data.DARKEN:
+        return None
+    noise, blocking = tuple(data.DARKEN_NOISE) or (0.0, 0.0), tuple(data.DARKEN_BLOCKING)
+    share = {"share": data.DARKEN_SHARE, "color": data.DARKEN_COLOR}
+    return Darken(tuple(data.DARKEN), shot=noise, blocking=blocking, **share)
+
+
 def _transform(cfg, split: str) -> TrainTransform | EvaluationTransform:
     split = "train" if validates_as_it_trains(cfg, split) else split
     data, dtype, gamma = cfg.DATA, getattr(torch, cfg.DATA.CLIP_DTYPE), gamma_range(cfg, split)
@@ -101,6 +111,7 @@ def _transform(cfg, split: str) -> TrainTransform | EvaluationTransform:
         aspects=tuple(data.TRAIN_JITTER_ASPECT_RELATIVE) or None,
         scales=tuple(data.TRAIN_MULTI_SCALE),
         flip=data.RANDOM_FLIP,
+        darken=_darken(cfg),
         enhance=enhancement_of(data.ENHANCE),
         gamma=gamma,
         short_side=data.TRAIN_SHORT_SIDE,

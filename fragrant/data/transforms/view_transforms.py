@@ -226,6 +226,7 @@ class TrainTransform:
         short_side: resize the frames to it before a box of ``areas`` or ``scales`` is drawn, as mmaction2 does; 0 =
             not.
         rounding: of the resizes to a short side, see ``CropRounding``.
+        darken: (frames (T, H, W, C) uint8, rng) -> the same shape, before all else: what a camera in the dark records.
         enhance: (frames (T, H, W, C) uint8) -> the same shape, before all else.
         gamma: range that the gamma of a clip is drawn from, see ``gamma_table``; applied after ``enhance``.
         augment: further transforms of colours and places of pixels, in this order: (frames (T, H, W, C) uint8, rng) ->
@@ -245,6 +246,7 @@ class TrainTransform:
         aspects: tuple[float, float] | None = None,
         scales: Sequence[float] = (),
         flip: bool = True,
+        darken: Callable[[Tensor, random.Random], Tensor] | None = None,
         enhance: Callable[[Tensor], Tensor] | None = None,
         gamma: tuple[float, float] = (1.0, 1.0),
         short_side: int = 0,
@@ -261,6 +263,7 @@ class TrainTransform:
         self.aspects = aspects
         self.scales = scales
         self.flip = flip
+        self.darken = darken
         self.enhance = enhance
         self.gamma = gamma
         self.short_side = short_side
@@ -272,12 +275,17 @@ class TrainTransform:
 
     def prepare(self, frames: Tensor) -> Tensor:
         """Does once what all views of a video share: (T, H, W, C) -> the same shape"""
+        return frames if self.darken else self._brightened(frames)
+
+    def _brightened(self, frames: Tensor) -> Tensor:
         frames = self.enhance(frames) if self.enhance else frames
         smallest, largest = self.gamma
         return brighten(frames, smallest) if smallest == largest else frames
 
     def __call__(self, frames: Tensor, where: None, rng: random.Random) -> Tensor:
         """Transforms a clip at random: (T, H, W, C) -> (T, S, S, C)"""
+        if self.darken:  # with an rng of its own: the other draws are those of a clip that is not darkened
+            frames = self._brightened(self.darken(frames, random.Random(rng.getrandbits(64))))
         if self.gamma[0] < self.gamma[1]:
             frames = brighten(frames, rng.uniform(*self.gamma))
         if self.augment and not self.augment_first:
@@ -299,6 +307,8 @@ class TrainTransform:
             (..., 2) as shares of the clip before it is mirrored, and whether it is.
         """
         assert not self.augment and not self.then
+        if self.darken:
+            rng.getrandbits(64)
         if self.gamma[0] < self.gamma[1]:
             rng.uniform(*self.gamma)  # as brightening draws
         rows, columns = ((torch.arange(length) + 0.5) / length for length in size)
