@@ -288,8 +288,9 @@ key("DATA.GAMMA_IN", "both",
     one_of=("both", "train", "test"), of_clips=True)
 key("DATA.ENHANCE", "none",
     "before gamma: none | equalize | clahe: histogram equalisation of the brightness, one curve per clip | "
-    "standardize: gray, of mean 0.502 and deviation 0.188",
-    one_of=("none", "equalize", "clahe", "standardize"), of_clips=True)
+    "standardize: gray, of mean 0.502 and deviation 0.188 | retinex: multi-scale, 15, 80, 250 pixels | dehaze: of the "
+    "inverted picture",
+    one_of=("none", "equalize", "clahe", "standardize", "retinex", "dehaze"), of_clips=True)
 key("DATA.TRANSFORMS", [],
     "what else is done to training clips, in this order, by name: reverse_half, or what a plug-in registers", of=str)
 key("DATA.INPUT_CHANNEL_NUM", [3, 3], "channels of a clip, one number per pathway; only the first counts here", above=0,
