@@ -12,6 +12,7 @@ from fragrant.data import build_loader, build_source
 from fragrant.data.lists.records import ListError
 from fragrant.data.transforms import view_transforms
 from fragrant.data.transforms.crop_roundings import CROP_ROUNDINGS
+from fragrant.data.transforms.darken import Darken
 from fragrant.data.transforms.enhance import clahe, equalize
 from fragrant.data.transforms.gamma import brighten
 from fragrant.data.video.frames import VideoFile
@@ -168,6 +169,8 @@ def test_transform_keys(folder, monkeypatch):
     pairs = ["DATA.TRAIN_JITTER_SCALES_RELATIVE", "[0.08,1.0]", "DATA.TRAIN_JITTER_ASPECT_RELATIVE", "[0.75,1.3333]"]
     pairs += ["DATA.CLIP_DTYPE", "float32", "DATA.RANDOM_FLIP", "False", "DATA.INV_UNIFORM_SAMPLE", "True"]
     pairs += ["DATA.TRAIN_SHORT_SIDE", "40", "DATA.CROP_ROUNDING", "mmaction"]
+    pairs += ["DATA.DARKEN", "[0.005,0.1]", "DATA.DARKEN_SHARE", "0.5", "DATA.DARKEN_NOISE", "[]"]
+    pairs += ["DATA.DARKEN_COLOR", "0.2", "DATA.DARKEN_BLOCKING", "[0,4]"]
     build_loader(cfg_of(folder, *pairs), "train")
     assert seen == {
         "crop_size": 32,
@@ -177,6 +180,7 @@ def test_transform_keys(folder, monkeypatch):
         "aspects": (0.75, 1.3333),
         "scales": (),
         "flip": False,
+        "darken": Darken((0.005, 0.1), share=0.5, shot=(0.0, 0.0), color=0.2, blocking=(0.0, 4.0)),
         "short_side": 40,
         "rounding": CROP_ROUNDINGS.get("mmaction"),
         "enhance": None,
