@@ -6,6 +6,8 @@ import signal
 from types import FrameType
 from typing import NoReturn
 
+from fragrant import torchrun
+
 # SLURM sends USR1 before the time is up, a terminal HUP when it is closed, INT for Ctrl-C
 SIGNALS = [getattr(signal, name) for name in ("SIGTERM", "SIGUSR1", "SIGHUP", "SIGINT") if hasattr(signal, name)]
 INTERRUPTED = 130  # exit code after Ctrl-C, as a shell counts it; 1 after the others
@@ -22,6 +24,7 @@ def end_process(number: int, frame: FrameType | None = None) -> NoReturn:
     what calls it there (a callback, a finaliser, compiled code) may only note it."""
     try:
         os.write(2, f"{last_line(number)}\n".encode())
+        torchrun.tell(last_line(number))
     finally:
         os._exit(INTERRUPTED if number == signal.SIGINT else 1)
 

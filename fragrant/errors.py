@@ -14,3 +14,7 @@ class RunStopped(RuntimeError):
 
     Printed as one line as well; the exit code is 1.
     """
+
+
+class LostContact(RunStopped):
+    """Another process of the run has ended or hangs: its own message tells why."""

@@ -12,8 +12,8 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 
 # A room may import the rooms of lower floors, and its own files. Rooms on one floor are siblings.
 FLOORS = [
-    {"errors", "version", "texts", "stand_ins", "early"},
-    {"files"},
+    {"errors", "version", "texts", "stand_ins", "torchrun"},
+    {"files", "early"},
     {"zoo", "safetensors_files"},
     {"plugins", "appended", "remote"},
     {"registry"},

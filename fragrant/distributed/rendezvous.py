@@ -11,7 +11,7 @@ from urllib.parse import urlparse
 import torch.distributed as dist
 
 from fragrant.distributed.environment import Environment
-from fragrant.errors import RunStopped, UserError
+from fragrant.errors import LostContact, RunStopped, UserError
 
 GLOO_AND_NCCL = "cpu:gloo,cuda:nccl"  # GPU tensors travel with NCCL, everything else (votes, objects) with gloo
 
@@ -49,12 +49,12 @@ def joined(environment: Environment, *, backend: str, timeout: float) -> Iterato
 
 
 def _lost_contact(error: RuntimeError, environment: Environment, timeout: float) -> RuntimeError:
-    """Turns torch's error about a failed exchange into a RunStopped of one line; returns an error about something else
+    """Turns torch's error about a failed exchange into a LostContact of one line; returns an error about something else
     as it is."""
     if not isinstance(error, dist.DistError) and not any(word in str(error) for word in ("gloo", "NCCL", "Connection")):
         return error  # torch has no class of its own for all of these
     reason = str(error).strip().splitlines()[0][:200]
-    return RunStopped(
+    return LostContact(
         f"rank {environment.rank} of {environment.world_size} lost contact: another rank ended or hangs, its own "
         "message tells more "
         f"(DIST.TIMEOUT {timeout:g} s; {reason})"
@@ -75,7 +75,7 @@ def _meet(environment: Environment, wait: timedelta) -> dist.Store:
         store.wait(["missing"], 2 * wait)  # rank 0 may have started later
         missing = store.get("missing").decode()
     except RuntimeError as error:
-        raise RunStopped(
+        raise LostContact(
             f"rank {environment.rank} was at {environment.address}, but rank 0 left or did not answer in "
             f"{_seconds(wait)}"
         ) from error

@@ -10,9 +10,10 @@ from pathlib import Path
 
 from fragrant.distributed.signals import SIGNALS, EndedBySignal, end_at_once, handled
 from fragrant.early import INTERRUPTED, last_line
-from fragrant.errors import RunStopped, UserError
+from fragrant.errors import LostContact, RunStopped, UserError
 from fragrant.plugins import load_plugins
 from fragrant.texts import give_up, printable
+from fragrant.torchrun import tell
 
 PACKAGE = str(Path(__file__).resolve().parents[1])
 LONGEST = 600  # letters of an error that was not written for the user
@@ -44,7 +45,8 @@ def exit_code(main: Callable[[], int | None], *, debug: bool, plugins: Sequence[
         if isinstance(error, UserError):
             return _told(f"error: {_in_one_line(error)}", 2)
         code = error.code if isinstance(error, SystemExit) else 1
-        return _told(f"stopped: {in_words(error)}", code if isinstance(code, int) and code else 1)
+        follows = isinstance(error, LostContact)
+        return _told(f"stopped: {in_words(error)}", code if isinstance(code, int) and code else 1, follows=follows)
 
 
 def in_words(error: BaseException) -> str:
@@ -63,8 +65,9 @@ def _in_one_line(error: BaseException) -> str:
     return printable(" ".join(str(error).splitlines()).strip())
 
 
-def _told(line: str, code: int) -> int:
+def _told(line: str, code: int, *, follows: bool = False) -> int:
     """Says it where anybody still listens."""
+    tell(line, follows=follows)
     for stream, text in ((sys.stdout, ""), (sys.stderr, line + "\n")):
         try:
             stream.write(text)

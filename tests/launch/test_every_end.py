@@ -362,3 +362,30 @@ def test_a_process_under_torchrun_is_killed(start, which):
     run.until(lambda: not run.members())
     assert run.process.returncode == 1
     assert which == "rank" or "was ended by SIGKILL" in run.err()
+
+
+def test_a_signal_to_one_process_under_torchrun(start):
+    """While it trains: all save, nothing is said. Before: torchrun shows its own traceback, and then our line."""
+    run = torchrun(start)
+    run.trains()
+    os.kill(ranks(run)[-1], signal.SIGTERM)
+    assert not [line for line in run.ends(0) if "Error" in line or "stopped: " in line]
+
+
+def test_an_early_signal_to_one_process_under_torchrun(start):
+    run = torchrun(start)
+    run.until(lambda: len(ranks(run)) == 2 and all(listens(pid) for pid in ranks(run)))
+    os.kill(ranks(run)[-1], signal.SIGTERM)
+    run.until(lambda: run.process.poll() is not None)
+    run.until(lambda: not run.members())
+    assert run.process.returncode == 1
+    line = "stopped: by SIGTERM; the last checkpoint stays"
+    assert line in run.err().splitlines() and f"traceback : {line}" in run.err().partition("Root Cause")[2]
+
+
+def listens(pid: int) -> bool:
+    with contextlib.suppress(OSError, StopIteration):
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+        caught = int(next(line for line in lines if line.startswith("SigCgt")).split()[1], 16)
+        return bool(caught >> (signal.SIGTERM - 1) & 1)
+    return False

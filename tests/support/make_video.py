@@ -68,4 +68,5 @@ def decode_all(path: Path) -> np.ndarray:
     """(T, H, W, 3): every frame, one after the other, with nothing but PyAV; upright."""
     turns = {"decord_video_90.mov": -1, "decord_video_180.mov": 2, "decord_video_270.mov": 1}.get(Path(path).name, 0)
     with av.open(str(path), **ANY_TAGS) as container:
-        return np.stack([np.rot90(frame.to_ndarray(format="rgb24"), turns) for frame in container.decode(video=0)])
+        frames = [frame.to_ndarray(format="rgb24", interpolation="BICUBIC") for frame in container.decode(video=0)]
+        return np.stack([np.rot90(frame, turns) for frame in frames])

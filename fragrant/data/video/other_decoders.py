@@ -42,7 +42,8 @@ class _ByNumber(Seeker):
         _, frame = next(iter(super().frames([0])))
         assert isinstance(frame, av.VideoFrame)
         is_plain = frame.format.name == "yuv420p" and frame.color_range != FULL and not frame.interlaced_frame
-        return is_plain and display_matrix(frame) in UPRIGHT
+        # each library spreads the colors of an odd height in its own way
+        return is_plain and frame.height % 2 == 0 and display_matrix(frame) in UPRIGHT
 
     def _compared(self, numbers: list[int]) -> np.ndarray | None:
         """(T, H, W, 3), None where the library fails or gives other frames than the packets promise"""

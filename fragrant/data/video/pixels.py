@@ -4,7 +4,7 @@ from typing import Any, cast
 
 import av
 import numpy as np
-from av.video.reformatter import ColorRange, VideoReformatter
+from av.video.reformatter import ColorRange, Interpolation, VideoReformatter
 
 from fragrant.data.video.row_of_frames import CannotRead, reduced_size
 from fragrant.errors import UserError
@@ -27,6 +27,10 @@ MATRICES = {
     16: "YCgCo-Re",
     17: "YCgCo-Ro",
 }
+# How colors of fewer pixels than the picture's are spread over it: as the ffmpeg command does, bit for bit, but from
+# where the file says that they lie. 4:2:0 of 8 bits, even height, has a way of its own: each color for all its pixels.
+CHROMA = Interpolation.BICUBIC
+REDUCED = Interpolation.BILINEAR
 LIMITED, FULL = ColorRange.MPEG.value, ColorRange.JPEG.value
 # What FFmpeg's gray of more than 8 bits lacks: from 16..235 to 0..255.
 EXPANDED = np.clip(np.rint((np.arange(256) - 16) * 255 / 219), 0, 255).astype(np.uint8)
@@ -85,8 +89,11 @@ class ToRGB:
         matrix = frame.colorspace
         if PYAV[0] == NEEDED:  # it would convert these, too, or refuse the reserved ones
             frame.color_trc = frame.color_primaries = cast(Any, UNSPECIFIED)
+        scaling = CHROMA if (width, height) == (frame.width, frame.height) else REDUCED
         try:
-            return self._reformatter.reformat(frame, width, height, format="rgb24", threads=THREADS)
+            return self._reformatter.reformat(
+                frame, width, height, format="rgb24", interpolation=scaling, threads=THREADS
+            )
         except av.FFmpegError as error:
             if matrix in MATRICES:
                 raise CannotRead(

@@ -48,6 +48,7 @@ LEFT_TO_PYAV = {
     "not_idr.mp4": dict(options={"x264-params": "open-gop=1:keyint=9:bframes=3:b-adapt=0"}),
     "interlaced.mp4": dict(options={"x264-params": "interlaced=1:keyint=10"}),
     "full_range.mp4": dict(options={"x264-params": "fullrange=on:keyint=10"}),
+    "odd_height.mp4": dict(codec="libvpx-vp9", height=49),
 }
 
 
