@@ -6,6 +6,7 @@ from fvcore.common.config import CfgNode
 
 from fragrant.config.defaults import leaves
 from fragrant.config.errors import ConfigError
+from fragrant.config.frozen import frozen_in_dgam
 from fragrant.config.keys import KEYS
 from fragrant.config.label_free import learns_without_labels
 from fragrant.plugins import missing_hint
@@ -57,14 +58,14 @@ def check_training(cfg: CfgNode) -> None:
 
 
 def _gate(cfg: CfgNode) -> Iterator[str]:
-    frozen = cfg.DGAM.FREEZE
+    frozen, given = frozen_in_dgam(cfg), cfg.DGAM.FREEZE
     if cfg.DGAM.FIXED is not None and "gate" not in frozen:
-        yield f"DGAM.FIXED {cfg.DGAM.FIXED} leaves the gate nothing to learn: add gate to DGAM.FREEZE {frozen}"
+        yield f"DGAM.FIXED {cfg.DGAM.FIXED} leaves the gate nothing to learn: add gate to DGAM.FREEZE {given}"
     if "gate" in frozen:
         return
-    if cfg.DGAM.SELECT == "expected" and not {"backbone", "heads"} <= set(frozen):
+    if cfg.DGAM.SELECT == "expected" and not {"backbone", "heads"} <= frozen:
         yield (
-            f"DGAM.SELECT expected trains the gate alone or the rest alone, got DGAM.FREEZE {frozen}; allowed: "
+            f"DGAM.SELECT expected trains the gate alone or the rest alone, got DGAM.FREEZE {given}; allowed: "
             "[backbone, heads], "
             "or with gate (each clip then draws its expert)"
         )

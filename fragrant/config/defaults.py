@@ -47,6 +47,10 @@ key("MODEL.SINGLE_PATHWAY_ARCH", ["2d", "c2d", "i3d", "slow", "x3d", "mvit", "un
 key("MODEL.MULTI_PATHWAY_ARCH", ["slowfast"], "published, decides nothing here", on_resume="free")
 key("MODEL.FROZEN_BN", False,
     "BatchNorm keeps the statistics it starts with, in training too; its weight and bias are trained")
+key("MODEL.FREEZE", [],
+    "parts that keep their weights, in evaluation mode (BatchNorm keeps its statistics, no dropout, no drop path): "
+    "stem, stage1, ..., head, or backbone for all but the head; each network has its own names, a wrong one lists them",
+    of=str)
 key("MODEL.USE_CHECKPOINT", False, "activation checkpointing: less memory, one more forward pass", on_resume="free")
 key("MODEL.CHECKPOINT_NUM", [0, 0, 0, 0], "how many blocks of each stage are recomputed", at_least=0, on_resume="free")
 
@@ -480,6 +484,9 @@ key("SOLVER.CLIP_GRADIENT", 20, "largest L2 norm of all gradients together; None
 key("SOLVER.LAYER_DECAY", 1.0,
     "fine-tuning: the learning rate of a layer / that of the layer above it; head and last norm have the full rate",
     above=0, at_most=1)
+key("SOLVER.HEAD_LR_FACTOR", 1.0,
+    "learning rate of the classifier / what it would be without this key: a new head on trained weights may learn "
+    "faster, 10", above=0)
 key("SOLVER.MOMENTUM", 0.9, "of sgd", at_least=0)
 key("SOLVER.DAMPENING", 0.0, "of sgd", at_least=0)
 key("SOLVER.NESTEROV", True, "of sgd")

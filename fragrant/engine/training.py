@@ -37,8 +37,10 @@ from fragrant.errors import RunStopped, UserError
 from fragrant.files import refuse_as_output, written_whole
 from fragrant.logs import host_memory
 from fragrant.metrics import ensemble, in_words_not_finite, not_finite
+from fragrant.models.backbone import Backbone
 from fragrant.models.build import build_encoder
 from fragrant.models.complexity import describe
+from fragrant.models.parts import freeze
 from fragrant.models.weights import load_weights
 from fragrant.objectives import Objective, Unlabelled, objective_name
 from fragrant.optim import build_optimizer, build_schedule, describe_peak
@@ -102,6 +104,7 @@ def build_training(job: Job) -> Training:
     train_loader, val_loader = build_loader(cfg, "train"), build_loader(cfg, cfg.TEST.SELECT_ON, views_of="val")
     model = build_job_model(job, compiled=cfg.TRAIN.COMPILE)
     start = load_start(model, sources(cfg), max_epoch=cfg.SOLVER.MAX_EPOCH)
+    freeze_parts(job, model)
     objective = objective_on_device(cfg, model, job.device)
     num_batches, videos = len(train_loader), train_loader.batches.batch_size * world_size()
     other_batches = check_same_batches(start, num_batches=num_batches, videos=videos)
@@ -142,6 +145,21 @@ def build_training(job: Job) -> Training:
     saver = build_saver(job, state)
     skips, val_skips = SkipReport(job.log, train_loader), SkipReport(job.log, val_loader)
     return Training(job, start, state, trained, train_loader, val_loader, precision, lr_at, saver, skips, val_skips)
+
+
+def freeze_parts(job: Job, model: Backbone) -> None:
+    """Freezes what MODEL.FREEZE names; a test alone never needs it.
+
+    Raises:
+        PartError: the network has no such part.
+    """
+    if not job.cfg.MODEL.FREEZE:
+        return
+    frozen, total = freeze(model, job.cfg.MODEL.FREEZE), sum(parameter.numel() for parameter in model.parameters())
+    job.log.say(
+        f"MODEL.FREEZE {', '.join(job.cfg.MODEL.FREEZE)}: {frozen / 1e6:.2f} M of {total / 1e6:.2f} M parameters keep "
+        "their values, BatchNorm there keeps its statistics; no dropout and no drop path there"
+    )
 
 
 def build_saver(job: Job, state: RunState) -> Saver:

@@ -14,6 +14,7 @@ from fragrant.layers.frame_statistics import STATISTICS
 from fragrant.layers.gamma_experts import GAMMAS, Choice, GammaExperts
 from fragrant.models.backbone import Backbone, ModelError
 from fragrant.models.build import MODELS
+from fragrant.models.parts import HEAD, Parts
 
 HEADS = ("matched", "shared")
 PARTS = ("backbone", "heads", "gate")
@@ -144,6 +145,13 @@ class DGAM(Backbone):
                 "DGAM.HEADS shared"
             )
         return self.heads[0](self.backbone.forward_head(features))
+
+    def part_names(self) -> Parts:
+        """The gate, the parts of the backbone, the classifiers; ``backbone`` is the network without the gate, as in
+        DGAM.FREEZE."""
+        inner = self.backbone.part_names()
+        named = {name: tuple(f"backbone.{start}" for start in inner[name]) for name in inner if name != HEAD}
+        return {"gate": ("experts.",), "backbone": ("backbone.",), **named, HEAD: ("heads.",)}
 
     def timed_parts(self) -> dict[str, list[nn.Module]]:
         return {"frame statistics, gate, experts": [self.experts]}

@@ -19,6 +19,7 @@ from fragrant.layers.split_attention_block import SplitAttentionBlock
 from fragrant.layers.tube_mask import TubeMask
 from fragrant.models.backbone import Backbone, Masking, ModelError
 from fragrant.models.build import MODELS, recompute_blocks
+from fragrant.models.parts import Parts, stage_parts
 
 STAGES = (1, 2, 3, 4)
 PLACES = tuple(f"{where}{stage}" for stage in STAGES for where in ("embed", "stage"))  # in the order a clip meets them
@@ -200,6 +201,12 @@ class UniFormer(Backbone):
             if stage < STAGES[-1]:  # the next patch embedding belongs to the last block before it, as in SimMIM
                 layers[-1] += (f"patch_embed{stage + 1}.",)
         return layers
+
+    def part_names(self) -> Parts:
+        stages: list[list[str]] = [[f"patch_embed{stage}.", f"blocks{stage}."] for stage in STAGES]
+        stages[0].remove("patch_embed1.")
+        inserted = {name: [f"{name}."] for chain in self.inserted.values() for name, _ in chain}
+        return stage_parts(["patch_embed1.", "pos_drop."], stages, {**inserted, "norm": ["norm."], "head": ["head."]})
 
     def _staged(self, x: Tensor) -> Tensor:
         """What follows the first patch embedding: (N, D, T', H / 4, W / 4) -> (N, D, T', H / 32, W / 32)"""

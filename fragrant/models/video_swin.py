@@ -18,6 +18,7 @@ from fragrant.layers.recompute import recompute
 from fragrant.layers.tube_mask import TubeMask
 from fragrant.models.backbone import Backbone, Masking, ModelError, blocks_to_recompute
 from fragrant.models.build import MODELS, recompute_blocks
+from fragrant.models.parts import Parts, stage_parts
 
 
 class Size(NamedTuple):
@@ -132,6 +133,12 @@ class VideoSwin(Backbone):
             else:  # the merging of patches belongs to the last block before it, as in SimMIM
                 layers[-1] += (f"features.{at}.",)
         return layers
+
+    def part_names(self) -> Parts:
+        """A stage ends with the merging of patches behind it, as those of ``frozen_stages`` do."""
+        starts = [f"features.{at}." for at in range(len(self.features))]
+        stages = [starts[at : at + 2] for at in range(0, len(starts), 2)]
+        return stage_parts(["patch_embed."], stages, {"norm": ["norm."], "head": ["head."]})
 
     def _staged(self, x: Tensor) -> Tensor:
         """The stages behind the patch embedding: (N, T', H / 4, W / 4, D) -> (N, D, T', H', W')"""
