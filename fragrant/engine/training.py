@@ -109,7 +109,7 @@ def build_training(job: Job) -> Training:
     num_batches, videos = len(train_loader), train_loader.batches.batch_size * world_size()
     other_batches = check_same_batches(start, num_batches=num_batches, videos=videos)
     precision = pick_precision(cfg.TRAIN.PRECISION, job.device, key="TRAIN.PRECISION")
-    introduce(job, model, train_loader, val_loader, start.message, precision)
+    introduce(job, model, train_loader, val_loader, start, precision)
     start = with_todays_config(job, start)
     if other_batches:
         job.log.warn(other_batches)
@@ -353,7 +353,7 @@ def sources(cfg: CfgNode) -> Sources:
 
 
 def introduce(
-    job: Job, model: nn.Module, train_loader: ClipLoader, val_loader: ClipLoader, origin: str, precision: Precision
+    job: Job, model: nn.Module, train_loader: ClipLoader, val_loader: ClipLoader, start: Start, precision: Precision
 ) -> None:
     """Logs model, data and settings before training begins."""
     cfg = job.cfg
@@ -384,7 +384,9 @@ def introduce(
         job.log.say(
             f"TRAIN.OBJECTIVE {cfg.TRAIN.OBJECTIVE} learns without labels{ignored}; validation measures its loss"
         )
-    job.log.say(origin)
+    job.log.say(start.message)
+    if start.report:
+        start.report.tell(job.log.say, job.log.warn)
     if fold := describe_fold(cfg):
         job.log.say(fold)
     for leak in leaks(cfg):

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from fragrant.errors import UserError
 from fragrant.layers.tube_mask import TubeMask
 from fragrant.models.parts import Parts, parts_of_names
+from fragrant.models.resizing import ClipSize
 
 
 class ModelError(UserError):
@@ -95,6 +96,22 @@ class Backbone(nn.Module):
     def rename_published(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
         """Renames the state dict of a published file to the names that this model uses; values in, values out."""
         return state
+
+    def resized(
+        self, name: str, value: Tensor, shape: Sequence[int], state: Mapping[str, Tensor], clip: ClipSize | None
+    ) -> Tensor | None:
+        """A tensor of a file that was trained on other clips, brought to the shape that it has here: position
+        embeddings, tables of position biases. Temporal filters are resized for every network, without this.
+
+        Args:
+            name: by the names of this model; value: what the file has there; shape: what this model has.
+            state: all of the file, renamed.
+            clip: the clips that the file says it was trained on; None = it does not say.
+
+        Returns:
+            None where this network knows no way.
+        """
+        return None
 
     @property
     def masking(self) -> Masking | None:

@@ -2,7 +2,7 @@
 interface of this package."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch.nn.functional as F
@@ -18,6 +18,7 @@ from fragrant.layers.recompute import recompute
 from fragrant.models.backbone import Backbone, ModelError, blocks_to_recompute
 from fragrant.models.build import MODELS, recompute_blocks
 from fragrant.models.parts import Parts, stage_parts
+from fragrant.models.resizing import ClipSize, resize_rows
 
 KEEP_ALL = (0, 0, 0, 0)  # no block of any stage is recomputed
 
@@ -219,6 +220,12 @@ class MViTv2(TorchvisionVideo):
     def layer_names(self) -> list[tuple[str, ...]]:
         blocks = [(f"net.blocks.{index}.",) for index in range(len(self.net.blocks))]
         return [("net.conv_proj.", "net.pos_encoding."), *blocks]
+
+    def resized(
+        self, name: str, value: Tensor, shape: Sequence[int], state: Mapping[str, Tensor], clip: ClipSize | None
+    ) -> Tensor | None:
+        is_table = ".rel_pos_" in name and value.ndim == 2 and value.shape[1] == shape[1]
+        return resize_rows(value, shape[0]) if is_table else None
 
     def forward_head(self, features: Tensor) -> Tensor:
         raise ModelError("MViTv2 classifies by its class token, not by its feature map; call the model")
