@@ -47,6 +47,7 @@ from fragrant.optim import build_optimizer, build_schedule, describe_peak
 from fragrant.optim.step import Stepper
 from fragrant.plugins import loaded_plugins
 from fragrant.report.board import show_clips, spread_clips
+from fragrant.report.build import class_pictures, names_of_classes, present_validation
 from fragrant.runtime.build import (
     build_training_preparation,
     describe_setting,
@@ -82,6 +83,7 @@ def train(job: Job) -> None:
     with job.stop.at_once():
         refuse_hidden_selection(job.cfg)
         training = build_training(job)
+        class_pictures(job.cfg, names_of_classes(job.cfg, training.val_loader.class_names))  # can they be drawn?
         if job.cfg.TEST.ENABLE:
             check_test(job.cfg, training.train_loader.class_names)
         from_main(partial(refuse_as_output, best_path(job.cfg.OUTPUT_DIR)))
@@ -125,6 +127,8 @@ def build_training(job: Job) -> Training:
         optimizer,
         scaler=scaler,
         clip_norm=cfg.SOLVER.CLIP_GRADIENT,
+        clip_value=cfg.SOLVER.CLIP_GRAD_VAL,
+        explosion=cfg.TRAIN.KILL_LOSS_EXPLOSION_FACTOR,
         accum_steps=cfg.TRAIN.ACCUM_STEPS,
         max_bad_steps=cfg.TRAIN.MAX_BAD_STEPS,
         name_clips=clip_names(train_loader),
@@ -393,13 +397,16 @@ def introduce(
         job.log.warn(leak)
 
 
-def one_view_test(job: Job, model: nn.Module, loader: ClipLoader) -> Numbers:
+def one_view_test(job: Job, model: nn.Module, loader: ClipLoader, *, pictures_at: int | None = None) -> Numbers:
+    """The numbers of a validation; TensorBoard gets its pictures at step ``pictures_at``, None = no pictures."""
     table = score(job, model, loader, title="validation")
     scores = ensemble(table.logits, space=job.cfg.TEST.ENSEMBLE_SPACE, method=job.cfg.DATA.ENSEMBLE_METHOD)
     lost = not_finite(table.logits)
     if bool(lost.any()):
         names = clip_names(loader)(table.ids[lost].tolist()[:10])
         job.log.warn(f"validation: {in_words_not_finite(int(lost.sum()))}, which count as wrong: {names}, ...")
+    if pictures_at is not None:
+        present_validation(job.cfg, job.log, scores, table.labels, loader.class_names, pictures_at)
     return measure(scores.masked_fill(lost[:, None], math.nan), table.labels)
 
 
@@ -430,7 +437,7 @@ def validate(
     if isinstance(objective, Unlabelled):
         numbers = validation_loss(job, objective, loader)
     else:
-        numbers = one_view_test(job, scorable(job, objective.eval_model), loader)
+        numbers = one_view_test(job, scorable(job, objective.eval_model), loader, pictures_at=epoch + 1)
     best = best_so_far(best, epoch, numbers)
     stats = {
         "_type": "val_epoch",

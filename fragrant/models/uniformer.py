@@ -84,6 +84,7 @@ class UniFormer(Backbone):
         head_dim: width of an attention head; a stage has ``embed_dim // head_dim`` heads.
         mlp_ratio: hidden width of the MLPs over the stage's width; one number, or one per stage.
         qk_scale: factor of the attention logits; None means 1 / sqrt(head width).
+        head_dropout_rate: rate of the dropout before the head.
         drop_path_rate: probability of skipping a branch of the last block; grows linearly from 0 at the first.
         split: attention first over time, then over space, instead of both at once.
         std: patch embeddings 2-4 see three frames instead of one. They do not shorten time, in spite of the published
@@ -109,6 +110,7 @@ class UniFormer(Backbone):
         qk_scale: float | None = None,
         dropout_rate: float = 0.0,
         attention_dropout_rate: float = 0.0,
+        head_dropout_rate: float = 0.0,
         drop_path_rate: float = 0.1,
         split: bool = False,
         std: bool = False,
@@ -145,6 +147,7 @@ class UniFormer(Backbone):
             )
         self.num_features = dims[-1]
         self.norm = nn.BatchNorm3d(self.num_features)
+        self.dropout = nn.Dropout(head_dropout_rate)
         self.head = nn.Linear(self.num_features, num_classes) if num_classes else nn.Identity()
         self.apply(init_linear)
         self.apply(init_time_attention)
@@ -173,6 +176,10 @@ class UniFormer(Backbone):
     def forward_features(self, clips: Tensor) -> Tensor:
         """Feature map of clips: (N, C, T, H, W) -> (N, D, ceil(T / 2), H // 32, W // 32)"""
         return self._staged(self.patch_embed1(self._checked(clips)))
+
+    def forward_head(self, features: Tensor) -> Tensor:
+        """Logits from a feature map: (N, D, T', H', W') -> (N, K)"""
+        return self.head(self.dropout(features.mean(dim=(2, 3, 4))))
 
     @property
     def masking(self) -> Masking:
@@ -257,6 +264,7 @@ def uniformer_arguments(cfg: CfgNode) -> dict:
         qk_scale=cfg.UNIFORMER.QKV_SCALE,
         dropout_rate=cfg.UNIFORMER.DROPOUT_RATE,
         attention_dropout_rate=cfg.UNIFORMER.ATTENTION_DROPOUT_RATE,
+        head_dropout_rate=cfg.UNIFORMER.HEAD_DROPOUT_RATE,
         drop_path_rate=cfg.UNIFORMER.DROP_DEPTH_RATE,
         split=cfg.UNIFORMER.SPLIT,
         std=cfg.UNIFORMER.STD,
