@@ -452,7 +452,8 @@ key("TRAIN.SHARDING", "none",
 key("TRAIN.AUTO_RESUME", True, "go on from the newest file in OUTPUT_DIR/checkpoints; wins over CHECKPOINT_FILE_PATH",
     on_resume="free")
 key("TRAIN.CHECKPOINT_FILE_PATH", "",
-    "checkpoint to start from, a file or an address, with optimiser and epoch unless CHECKPOINT_EPOCH_RESET",
+    "checkpoint to start from, a file, an address or the name of a published file, with optimiser and epoch unless "
+    "CHECKPOINT_EPOCH_RESET",
     on_resume="free", path=True)
 key("TRAIN.CHECKPOINT_EPOCH_RESET", False, "take only the weights of CHECKPOINT_FILE_PATH: fine-tuning",
     on_resume="free")
@@ -523,7 +524,8 @@ key("TEST.ENABLE", True, "run the test stage", on_resume="free")
 key("TEST.DATASET", "kinetics", "name of the test set in the registry", on_resume="free")
 key("TEST.BATCH_SIZE", 8, "views (clips) per forward pass", above=0, on_resume="free")
 key("TEST.CHECKPOINT_FILE_PATH", "",
-    'weights to test, file or address; "" = the newest in OUTPUT_DIR, then TRAIN.CHECKPOINT_FILE_PATH, else an error',
+    'weights to test, file, address or name of a published file; "" = the newest in OUTPUT_DIR, then '
+    "TRAIN.CHECKPOINT_FILE_PATH, else an error",
     on_resume="free", path=True)
 key("TEST.TEST_BEST", False, "test the best checkpoint of OUTPUT_DIR instead of the newest", on_resume="free")
 key("TEST.SELECT_ON", "val",

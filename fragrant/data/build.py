@@ -351,8 +351,7 @@ def loader_of(cfg, videos: VideoSet, split: str, *, clip_counts: Sequence[int] =
         records = records.pick(share[0])
     if split == "train":
         records = _as_trained(cfg, records, class_names)
-    options = {"hand_over": hand_over(cfg, split), "clip_counts": clip_counts}
-    dataset, num_views = build_dataset(cfg, split, records, **options)
+    dataset, num_views = build_dataset(cfg, split, records, hand_over=hand_over(cfg, split), clip_counts=clip_counts)
     return ClipLoader(
         dataset,
         _batches(cfg, split, len(records), num_views),

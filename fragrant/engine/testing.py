@@ -254,7 +254,8 @@ def tell_numbers(
     job: Job, summary: dict, protocol: dict[str, str], num_videos: int, seconds: float, *, beside: bool = False
 ) -> None:
     """The numbers on the console, in the log and for TensorBoard; of videos without labels there are none."""
-    test, log, more = job.cfg.TEST, job.log, {"videos": num_videos, "seconds": seconds}
+    test, log = job.cfg.TEST, job.log
+    more: dict[str, object] = {"videos": num_videos, "seconds": seconds}
     more |= {"views": views_label(job.cfg.DATA.NUM_FRAMES, test.NUM_SPATIAL_CROPS, test.NUM_ENSEMBLE_VIEWS)}
     if not summary["videos"]:
         log.say(f"no labels, no report: the test list names no classes; {num_videos} videos have scores")

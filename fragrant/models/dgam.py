@@ -160,7 +160,7 @@ class DGAM(Backbone):
         """The gate's first layer has a column for every statistic of every frame: it is resampled along time."""
         if name == "experts.gating.linear1.weight":
             number = len(self.experts.statistics)
-            if len(value) != shape[0] or value.shape[1] % number:
+            if value.ndim != 2 or len(value) != shape[0] or value.shape[1] % number:
                 return None
             by_frame = value.unflatten(1, (-1, number))  # (128, T, S)
             return spread(by_frame, 1, self.experts.num_frames).flatten(1)

@@ -225,6 +225,8 @@ def _is_still(filters: Tensor) -> bool:
 
 def _resized(key: str, value: Tensor, shape: Sequence[int], inflation: str | None, resize: Callable) -> Tensor | None:
     """A tensor in the shape of a network for other clips; None where it does not fit in any way."""
+    if not value.numel() or value.is_complex():
+        return None
     if is_longer_filter(value.shape, shape):
         return inflate(value, shape[2], inflation or "repeat")
     resized = resize(key, value, shape)
@@ -327,8 +329,10 @@ def load_weights(
         layout = model.layout_of(state)
         state = renamed_by(model, state, where)
 
+        tensors = {key: value for key, value in state.items() if isinstance(value, Tensor)}
+
         def resize(name: str, value: Tensor, shape: Sequence[int]) -> Tensor | None:
-            return model.resized(name, value, shape, state, clip)
+            return model.resized(name, value, shape, tensors, clip)
 
         fits, report = matched(state, wanted, head_name=model.head_name, inflation=inflation, resize=resize)
         report.layout = layout

@@ -189,6 +189,31 @@ def test_dgam_hands_it_on_to_the_network_behind_the_gate():
     assert len(report.resized) == 10 and not report.warning()
 
 
+def odd_shapes(shape) -> list[torch.Tensor]:
+    """What no file of these networks has."""
+    more = [
+        torch.zeros(0, *shape[1:]),
+        torch.zeros(*shape, 1),
+        torch.zeros(3),
+        torch.zeros(()),
+        torch.zeros(7, *shape[1:]),
+    ]
+    return [*more, torch.zeros(*shape[:-1], 5), torch.zeros(3, *shape[1:], dtype=torch.complex64)]
+
+
+@pytest.mark.parametrize("row", ["VideoSwin", "VisionTransformer:learned", "DGAM"])
+def test_odd_shapes_are_left_out(row):
+    model = MODELS_BY_ROW[row]()
+    state = model.state_dict()
+    names = [
+        name for name in state if name.endswith(("_bias_table", "pos_embed", "linear1.weight", "_index", "proj.weight"))
+    ]
+    for name in names[:6]:
+        for value in odd_shapes(state[name].shape):
+            report = load_weights(model, {**state, name: value, "patch_embed.x": 3})
+            assert name in report.dropped or name in report.resized, (name, tuple(value.shape))
+
+
 @pytest.mark.slow
 def test_tables_of_mvit_are_resized():
     model = MODELS_BY_ROW["MViTv2"]()
