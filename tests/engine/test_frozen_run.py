@@ -60,7 +60,7 @@ def test_a_wrong_part_is_one_line(tmp_path):
 
 # --------------------------------------------------------------------------------------------------------- two processes
 PLAIN = [*TINY, *"MODEL.FROZEN_BN True UNIFORMER.DROP_DEPTH_RATE 0 UNIFORMER.QKV_BIAS False TEST.ENABLE False".split()]
-TWO = [*PLAIN, *"MODEL.FREEZE [stem,stage1,head] SOLVER.LAYER_DECAY 0.7".split()]
+TWO = [*PLAIN, *"MODEL.FREEZE [stem,stage1,head] SOLVER.LAYER_DECAY 0.7 SOLVER.CLIP_GRAD_VAL 0.05".split()]
 WAYS = {
     "replicated": [],
     "accumulated": ["TRAIN.ACCUM_STEPS", "2"],
