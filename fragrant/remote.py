@@ -11,6 +11,7 @@ import re
 import socket
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from urllib.error import HTTPError
 from urllib.parse import quote, urlsplit
 
@@ -19,6 +20,7 @@ from iopath.common.file_io import HTTPURLHandler, PathHandler, g_pathmgr, get_ca
 from fragrant.errors import UserError
 from fragrant.files import is_address
 from fragrant.zoo import ZooError, is_in_box, weights_file
+from fragrant.zoo.published import PublishedFile, published_file, sha256_of_file
 
 _WEB = ("http://", "https://", "ftp://")
 PATIENCE = 60.0  # seconds without a byte from the network, after which it counts as not reachable
@@ -81,10 +83,10 @@ def fetched(address: str) -> str:
 
 def local_path(path: str | os.PathLike) -> str:
     """A path of this machine as it is; of what lies at an address that of its copy; of ``zoo:NAME`` that of the weights
-    in the package.
+    in the package; of the bare name of a published file, where no file here has it, that of its copy.
 
     Raises:
-        RemoteError: as ``fetched``, or the box holds no such model.
+        RemoteError: as ``fetched`` and ``fetched_published``, or the box holds no such model.
     """
     path = os.fspath(path)
     if is_in_box(path):
@@ -92,7 +94,59 @@ def local_path(path: str | os.PathLike) -> str:
             return weights_file(path)
         except ZooError as error:
             raise RemoteError(str(error)) from error
-    return fetched(path) if is_address(path) else path
+    if is_address(path):
+        return fetched(path)
+    published = published_file(path)
+    return path if published is None or os.path.exists(path) else fetched_published(published)
+
+
+def published_folder() -> Path:
+    """Where published files may be put by hand: ``published`` in the cache."""
+    return Path(get_cache_dir(), "published")
+
+
+def fetched_published(file: PublishedFile) -> str:
+    """The path of a published file's copy: one that somebody has put into ``published_folder``, else fetched from where
+    its authors keep it.
+
+    Raises:
+        RemoteError: it is not there and cannot be fetched, or it is another file; says which file to put where.
+    """
+    by_hand = published_folder() / file.name
+    if by_hand.exists():
+        _check_digits(file, str(by_hand), way_out="put the right one there")
+        return str(by_hand)
+    if not file.address:
+        raise RemoteError(
+            f"is not here, and its address is not known: its authors keep it at {file.keeper}; put it to {by_hand}"
+        )
+    try:
+        copy = fetched(file.address)
+    except RemoteError as error:
+        raise RemoteError(f"{error}; where there is a net get {file.address} and put it to {by_hand}") from error
+    _check_digits(file, copy, way_out=f"delete that copy to fetch it again, or put the right one to {by_hand}")
+    return copy
+
+
+_intact: set[tuple[str, int, int]] = set()  # path, size and time of copies that were compared
+
+
+def _check_digits(file: PublishedFile, path: str, *, way_out: str) -> None:
+    """Raises RemoteError where a copy has another SHA-256 than is known of the file; compared once per process."""
+    try:
+        facts = os.stat(path)
+        key = (path, facts.st_size, facts.st_mtime_ns)
+        if not file.digits or key in _intact:
+            return
+        found = sha256_of_file(Path(path))
+    except OSError as error:
+        raise RemoteError(f"cannot be read: {path}: {error.strerror or error}") from error
+    if not found.startswith(file.digits):
+        raise RemoteError(
+            f"is damaged, or another file: the SHA-256 of {path} begins with {found[: len(file.digits)]}, that of the "
+            f"published file with {file.digits}; {way_out}"
+        )
+    _intact.add(key)
 
 
 class _Web(HTTPURLHandler):

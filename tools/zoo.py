@@ -14,7 +14,7 @@ from typing import Any
 from fragrant.errors import UserError
 from fragrant.files import read_plain, save_file
 from fragrant.launch import add_common_arguments, exit_code, path_argument
-from fragrant.zoo import list_of_models, load_cards, model_page, save_card
+from fragrant.zoo import files_page, list_of_models, load_cards, model_page, save_card
 from fragrant.zoo.box import FOLDER
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "model_zoo.md"
@@ -55,8 +55,8 @@ def main(arguments) -> None:
     if arguments.what == "list":
         print(list_of_models(cards))
         return
-    save_file(arguments.to, model_page(read_plain(arguments.to).decode(), cards))
-    print(f"The cards of {len(cards)} models are in {arguments.to}")
+    save_file(arguments.to, files_page(model_page(read_plain(arguments.to).decode(), cards)))
+    print(f"The cards of {len(cards)} models and the list of published files are in {arguments.to}")
 
 
 def start(words: list[str]) -> int:

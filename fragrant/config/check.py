@@ -6,6 +6,7 @@ from fvcore.common.config import CfgNode
 
 from fragrant.config.defaults import leaves
 from fragrant.config.errors import ConfigError
+from fragrant.config.frozen import frozen_in_dgam
 from fragrant.config.keys import KEYS
 from fragrant.config.label_free import learns_without_labels
 from fragrant.plugins import missing_hint
@@ -57,14 +58,14 @@ def check_training(cfg: CfgNode) -> None:
 
 
 def _gate(cfg: CfgNode) -> Iterator[str]:
-    frozen = cfg.DGAM.FREEZE
+    frozen, given = frozen_in_dgam(cfg), cfg.DGAM.FREEZE
     if cfg.DGAM.FIXED is not None and "gate" not in frozen:
-        yield f"DGAM.FIXED {cfg.DGAM.FIXED} leaves the gate nothing to learn: add gate to DGAM.FREEZE {frozen}"
+        yield f"DGAM.FIXED {cfg.DGAM.FIXED} leaves the gate nothing to learn: add gate to DGAM.FREEZE {given}"
     if "gate" in frozen:
         return
-    if cfg.DGAM.SELECT == "expected" and not {"backbone", "heads"} <= set(frozen):
+    if cfg.DGAM.SELECT == "expected" and not {"backbone", "heads"} <= frozen:
         yield (
-            f"DGAM.SELECT expected trains the gate alone or the rest alone, got DGAM.FREEZE {frozen}; allowed: "
+            f"DGAM.SELECT expected trains the gate alone or the rest alone, got DGAM.FREEZE {given}; allowed: "
             "[backbone, heads], "
             "or with gate (each clip then draws its expert)"
         )
@@ -124,6 +125,13 @@ def _data(cfg: CfgNode) -> Iterator[str]:
             "DATA.TRAIN_JITTER_SCALES_RELATIVE and DATA.TRAIN_JITTER_ASPECT_RELATIVE belong together: give both or "
             "neither"
         )
+    if data.TRAIN_JITTER_MOTION_SHIFT and not data.TRAIN_JITTER_SCALES_RELATIVE:
+        yield (
+            "DATA.TRAIN_JITTER_MOTION_SHIFT True moves the box of a random resized crop: give "
+            "DATA.TRAIN_JITTER_SCALES_RELATIVE and DATA.TRAIN_JITTER_ASPECT_RELATIVE too"
+        )
+    if data.TRAIN_JITTER_FPS and data.SAMPLING != "dense":
+        yield f"DATA.TRAIN_JITTER_FPS {data.TRAIN_JITTER_FPS} is for DATA.SAMPLING dense, which is {data.SAMPLING!r}"
     if data.TRAIN_MULTI_SCALE and data.TRAIN_JITTER_SCALES_RELATIVE:
         yield (
             "DATA.TRAIN_MULTI_SCALE and DATA.TRAIN_JITTER_SCALES_RELATIVE are two kinds of random crop: give one of "
@@ -186,6 +194,11 @@ def _processes(cfg: CfgNode) -> Iterator[str]:
         yield f"SHARD_ID {cfg.SHARD_ID} must be below NUM_SHARDS {cfg.NUM_SHARDS}: machines are counted from 0"
     if cfg.TEST.PART >= cfg.TEST.NUM_PARTS:
         yield f"TEST.PART {cfg.TEST.PART} must be below TEST.NUM_PARTS {cfg.TEST.NUM_PARTS}: parts are counted from 0"
+    if len(set(cfg.TEST.NUM_TEMPORAL_CLIPS)) > 1 and cfg.TEST.ADAPT != "none":
+        yield (
+            f"TEST.NUM_TEMPORAL_CLIPS {cfg.TEST.NUM_TEMPORAL_CLIPS} with TEST.ADAPT {cfg.TEST.ADAPT}: a network is "
+            "adapted to all views of a video, so each number of clips needs a test of its own"
+        )
     if cfg.TEST.NUM_PARTS > 1 and cfg.TRAIN.ENABLE:
         yield f"TEST.NUM_PARTS {cfg.TEST.NUM_PARTS} is for runs that only test: set TRAIN.ENABLE False"
     if cfg.TRAIN.ENABLE and cfg.NUM_GPUS > 1 and cfg.TRAIN.BATCH_SIZE % cfg.NUM_GPUS:
@@ -238,6 +251,7 @@ def _figure(cfg: CfgNode) -> Iterator[str]:
         ("AUG.ENABLE", cfg.AUG.ENABLE),
         ("MIXUP.ENABLE", cfg.MIXUP.ENABLE),
         ("DATA.TRANSFORMS", bool(cfg.DATA.TRANSFORMS)),
+        ("DATA.TRAIN_JITTER_MOTION_SHIFT", cfg.DATA.TRAIN_JITTER_MOTION_SHIFT),
     ):
         if is_set:
             yield f"TRAIN.OBJECTIVE figure cannot follow a figure through {key}: leave it at its default"

@@ -47,6 +47,10 @@ key("MODEL.SINGLE_PATHWAY_ARCH", ["2d", "c2d", "i3d", "slow", "x3d", "mvit", "un
 key("MODEL.MULTI_PATHWAY_ARCH", ["slowfast"], "published, decides nothing here", on_resume="free")
 key("MODEL.FROZEN_BN", False,
     "BatchNorm keeps the statistics it starts with, in training too; its weight and bias are trained")
+key("MODEL.FREEZE", [],
+    "parts that keep their weights, in evaluation mode (BatchNorm keeps its statistics, no dropout, no drop path): "
+    "stem, stage1, ..., head, or backbone for all but the head; each network has its own names, a wrong one lists them",
+    of=str)
 key("MODEL.USE_CHECKPOINT", False, "activation checkpointing: less memory, one more forward pass", on_resume="free")
 key("MODEL.CHECKPOINT_NUM", [0, 0, 0, 0], "how many blocks of each stage are recomputed", at_least=0, on_resume="free")
 
@@ -64,6 +68,7 @@ key("UNIFORMER.REPRESENTATION_SIZE", None,
 key("UNIFORMER.DROPOUT_RATE", 0, "dropout after the patch embedding, in MLPs and projections", of="number", at_least=0,
     below=1)
 key("UNIFORMER.ATTENTION_DROPOUT_RATE", 0, "dropout of attention weights", of="number", at_least=0, below=1)
+key("UNIFORMER.HEAD_DROPOUT_RATE", 0, "dropout before the classifier", of="number", at_least=0, below=1)
 key("UNIFORMER.DROP_DEPTH_RATE", 0.1, "drop path of the last block, growing linearly from 0 at the first", at_least=0,
     below=1)
 key("UNIFORMER.PRETRAIN_NAME", None,
@@ -304,6 +309,11 @@ key("DATA.CROP_ROUNDING", "up",
     one_of=("up", "mmaction", "tsn"), of_clips=True)
 key("DATA.TRAIN_JITTER_SCALES", [256, 320], "range of the short side before the random crop", above=0, sizes=(2,),
     rising=True, form="be [smallest, largest]")
+key("DATA.TRAIN_JITTER_FPS", 0.0,
+    "dense training clips at a random rate: so many frames per second at most above TARGET_FPS, over which a clip is "
+    "shorter; 0 = none", at_least=0)
+key("DATA.TRAIN_JITTER_MOTION_SHIFT", False,
+    "the box of a random resized crop moves over the clip from one drawn place and size to another, as a camera does")
 key("DATA.INV_UNIFORM_SAMPLE", False, "draw 1 / short side uniformly instead of the short side")
 key("DATA.TRAIN_SHORT_SIDE", 0,
     "short side that frames get before a random resized crop, as mmaction2 does; 0 = crop them as they are", at_least=0)
@@ -455,7 +465,8 @@ key("TRAIN.SHARDING", "none",
 key("TRAIN.AUTO_RESUME", True, "go on from the newest file in OUTPUT_DIR/checkpoints; wins over CHECKPOINT_FILE_PATH",
     on_resume="free")
 key("TRAIN.CHECKPOINT_FILE_PATH", "",
-    "checkpoint to start from, a file or an address, with optimiser and epoch unless CHECKPOINT_EPOCH_RESET",
+    "checkpoint to start from, a file, an address or the name of a published file, with optimiser and epoch unless "
+    "CHECKPOINT_EPOCH_RESET",
     on_resume="free", path=True)
 key("TRAIN.CHECKPOINT_EPOCH_RESET", False, "take only the weights of CHECKPOINT_FILE_PATH: fine-tuning",
     on_resume="free")
@@ -464,6 +475,10 @@ key("TRAIN.CHECKPOINT_INFLATE", False, "CHECKPOINT_FILE_PATH holds an image mode
 key("TRAIN.CHECKPOINT_CLEAR_NAME_PATTERN", [], "pieces of text to delete from the key names of any file of weights",
     of=str, on_resume="free")
 key("TRAIN.MAX_BAD_STEPS", 10, "stop after so many steps in a row with a non-finite loss", above=0, on_resume="free")
+
+key("TRAIN.KILL_LOSS_EXPLOSION_FACTOR", 0.0,
+    "stop when the loss of a step is above so many times the mean of the five before; 0 = never", at_least=0,
+    on_resume="free")
 
 key("TRAIN.EMA.ENABLE", False, "keep a moving average of the weights")
 key("TRAIN.EMA.DECAY", 0.9999, "of the average, per optimiser step", at_least=0, below=1)
@@ -490,9 +505,15 @@ key("SOLVER.WEIGHT_DECAY", 1e-4, "of all parameters but those of the next key an
 key("SOLVER.ZERO_WD_1D_PARAM", False, "no weight decay for vectors: biases, norms, scales")
 key("SOLVER.CLIP_GRADIENT", 20, "largest L2 norm of all gradients together; None or 0 = no clipping", of="number",
     may_be_none=True, at_least=0)
+key("SOLVER.CLIP_GRAD_VAL", None,
+    "largest size of each number of a gradient; takes the place of CLIP_GRADIENT; None or 0 = no clipping by value",
+    of="number", may_be_none=True, at_least=0)
 key("SOLVER.LAYER_DECAY", 1.0,
     "fine-tuning: the learning rate of a layer / that of the layer above it; head and last norm have the full rate",
     above=0, at_most=1)
+key("SOLVER.HEAD_LR_FACTOR", 1.0,
+    "learning rate of the classifier / what it would be without this key: a new head on trained weights may learn "
+    "faster, 10", above=0)
 key("SOLVER.MOMENTUM", 0.9, "of sgd", at_least=0)
 key("SOLVER.DAMPENING", 0.0, "of sgd", at_least=0)
 key("SOLVER.NESTEROV", True, "of sgd")
@@ -516,7 +537,8 @@ key("TEST.ENABLE", True, "run the test stage", on_resume="free")
 key("TEST.DATASET", "kinetics", "name of the test set in the registry", on_resume="free")
 key("TEST.BATCH_SIZE", 8, "views (clips) per forward pass", above=0, on_resume="free")
 key("TEST.CHECKPOINT_FILE_PATH", "",
-    'weights to test, file or address; "" = the newest in OUTPUT_DIR, then TRAIN.CHECKPOINT_FILE_PATH, else an error',
+    'weights to test, file, address or name of a published file; "" = the newest in OUTPUT_DIR, then '
+    "TRAIN.CHECKPOINT_FILE_PATH, else an error",
     on_resume="free", path=True)
 key("TEST.TEST_BEST", False, "test the best checkpoint of OUTPUT_DIR instead of the newest", on_resume="free")
 key("TEST.SELECT_ON", "val",
@@ -526,6 +548,9 @@ key("TEST.ALLOW_MISSING", False, "exit code 0 although test videos were unreadab
     on_resume="free")
 key("TEST.ALLOW_PARTIAL_LOAD", False, "test even if the checkpoint lacks some weights of the model", on_resume="free")
 key("TEST.NUM_ENSEMBLE_VIEWS", 10, "clips over the length of a video", above=0, on_resume="free")
+key("TEST.NUM_TEMPORAL_CLIPS", [],
+    "several numbers of clips in one test, [1, 4, 10], each reported from one scoring of all; [] = NUM_ENSEMBLE_VIEWS",
+    of=int, above=0, on_resume="free")
 key("TEST.NUM_SPATIAL_CROPS", 3, "crops of each clip: 1 = centre, 3 = both ends of the long side and the centre",
     one_of=(1, 3), on_resume="free")
 key("TEST.SHORT_SIDE", 0, "short side before the crop; 0 = TEST_CROP_SIZE", at_least=0, of_clips=True)
@@ -596,6 +621,27 @@ key("FEATURES.LR_RULE", "step", "two_layer's published learning-rate rule counts
 
 key("TENSORBOARD.ENABLE", False, "write training curves for TensorBoard", on_resume="free")
 key("TENSORBOARD.LOG_DIR", "", 'relative to OUTPUT_DIR; "" = runs-<TRAIN.DATASET>', on_resume="free", path=True)
+
+key("TENSORBOARD.CLASS_NAMES_PATH", "",
+    'JSON file {"class": number}, for the pictures of TensorBoard; "" = the names of the list', on_resume="free",
+    path=True)
+key("TENSORBOARD.CATEGORIES_PATH", "",
+    'JSON file {"category": ["class", ...]}: a confusion matrix of each category; "" = none', on_resume="free",
+    path=True)
+key("TENSORBOARD.CONFUSION_MATRIX.ENABLE", False, "confusion matrix of every validation, not of the test alone",
+    on_resume="free")
+key("TENSORBOARD.CONFUSION_MATRIX.FIGSIZE", [8, 8], "of it, 80 pixels each: the smaller counts, it is square", above=0,
+    sizes=(2,), form="have 2 values", on_resume="free")
+key("TENSORBOARD.CONFUSION_MATRIX.SUBSET_PATH", "", "file with a class per line: a second matrix of these classes",
+    on_resume="free", path=True)
+key("TENSORBOARD.HISTOGRAM.ENABLE", False,
+    "what the videos of each class are most often taken for, at every validation",
+    on_resume="free")
+key("TENSORBOARD.HISTOGRAM.SUBSET_PATH", "", 'file with a class per line, of those that are drawn; "" = all',
+    on_resume="free", path=True)
+key("TENSORBOARD.HISTOGRAM.TOPK", 10, "bars of each of them", above=0, on_resume="free")
+key("TENSORBOARD.HISTOGRAM.FIGSIZE", [8, 8], "width and height, 80 pixels each", above=0, sizes=(2,),
+    form="have 2 values", on_resume="free")
 
 key("DIST.TIMEOUT", 600.0,
     "seconds that a process waits for another, at the start and in every exchange, before the run ends", above=0,

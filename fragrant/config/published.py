@@ -35,35 +35,17 @@ class OnlyDefault(NamedTuple):
     otherwise: str  # why no other value is possible
 
 
-_CHECKPOINT_TYPE = OnlyDefault("pytorch", "only PyTorch checkpoints are read")
-_PAIRED = OnlyDefault("", "training on pairs of visible and infrared lists is not built yet")
-_TENSORBOARD = "this TensorBoard picture is not built yet"
+_CHECKPOINT_TYPE = OnlyDefault(
+    "pytorch", "only PyTorch and safetensors files are read: a Caffe2 pickle could run code; convert it first"
+)
+_PAIRED = OnlyDefault("", "no network here takes two lists at once; train on each, and put their scores together")
 
 # Accepted silently at the published default, an error otherwise.
 ONLY_DEFAULT = {
     "DATA.COLOR_PATH_TO_DATA_DIR": _PAIRED,
     "DATA.THERMAL_PATH_TO_DATA_DIR": _PAIRED,
-    "DATA.TRAIN_JITTER_FPS": OnlyDefault(0.0, "speed jitter is not built yet"),
-    "DATA.TRAIN_JITTER_MOTION_SHIFT": OnlyDefault(False, "the moving random crop is not built yet"),
-    "SOLVER.CLIP_GRAD_VAL": OnlyDefault(
-        None, "clipping by value is not built yet; SOLVER.CLIP_GRADIENT clips the norm"
-    ),
-    "TENSORBOARD.CATEGORIES_PATH": OnlyDefault("", _TENSORBOARD),
-    "TENSORBOARD.CLASS_NAMES_PATH": OnlyDefault("", _TENSORBOARD),
-    "TENSORBOARD.CONFUSION_MATRIX.ENABLE": OnlyDefault(False, _TENSORBOARD),
-    "TENSORBOARD.CONFUSION_MATRIX.FIGSIZE": OnlyDefault([8, 8], _TENSORBOARD),
-    "TENSORBOARD.CONFUSION_MATRIX.SUBSET_PATH": OnlyDefault("", _TENSORBOARD),
-    "TENSORBOARD.HISTOGRAM.ENABLE": OnlyDefault(False, _TENSORBOARD),
-    "TENSORBOARD.HISTOGRAM.FIGSIZE": OnlyDefault([8, 8], _TENSORBOARD),
-    "TENSORBOARD.HISTOGRAM.SUBSET_PATH": OnlyDefault("", _TENSORBOARD),
-    "TENSORBOARD.HISTOGRAM.TOPK": OnlyDefault(10, _TENSORBOARD),
     "TEST.CHECKPOINT_TYPE": _CHECKPOINT_TYPE,
-    "TEST.NUM_TEMPORAL_CLIPS": OnlyDefault([], "testing several numbers of views in one run is not built yet"),
     "TRAIN.CHECKPOINT_TYPE": _CHECKPOINT_TYPE,
-    "TRAIN.KILL_LOSS_EXPLOSION_FACTOR": OnlyDefault(
-        0.0, "not built yet; TRAIN.MAX_BAD_STEPS stops a run whose loss is not finite"
-    ),
-    "UNIFORMER.HEAD_DROPOUT_RATE": OnlyDefault(0, "dropout before UniFormer's classifier is not built yet"),
 }
 
 # Always an error: families of keys for something that this project leaves out. "SSL_" stands for all keys that begin
@@ -81,9 +63,9 @@ UNSUPPORTED = {
     "RESNET": "the SlowFast ResNet family",
     "SLOWFAST": "the two-pathway SlowFast model",
     "SSL_": "self-supervised training",
-    "TENSORBOARD.MODEL_VIS": "visualisation through TensorBoard",
-    "TENSORBOARD.PREDICTIONS_PATH": "visualisation through TensorBoard",
-    "TENSORBOARD.WRONG_PRED_VIS": "visualisation through TensorBoard",
+    "TENSORBOARD.MODEL_VIS": "maps of a network in TensorBoard: tools/visualize.py draws Grad-CAM and attention",
+    "TENSORBOARD.PREDICTIONS_PATH": "predictions of another run in TensorBoard: tools/report.py makes the page of any",
+    "TENSORBOARD.WRONG_PRED_VIS": "all wrong predictions in TensorBoard: the report shows the most confident mistakes",
     "VIS_MASK": "self-supervised training",
     "X3D": "the X3D model",
 }

@@ -38,8 +38,12 @@ MORE_BYTES = 2.0  # of frames than of clips: what may travel to a GPU so that it
 SPARSE_WINDOW_SECONDS = 4.0  # of a long video that is looked at in windows
 
 
-def _plan(cfg, split: str) -> tuple[ViewPlan, int]:
-    """The views of a video, and how many they are; validation is a test with one view."""
+def _plan(cfg, split: str, clip_counts: Sequence[int] = ()) -> tuple[ViewPlan, int]:
+    """The views of a video, and how many they are; validation is a test with one view.
+
+    Args:
+        clip_counts: of a test with several numbers of clips; none = TEST.NUM_ENSEMBLE_VIEWS.
+    """
     data = cfg.DATA
     clip = {
         "length": data.NUM_FRAMES,
@@ -52,9 +56,12 @@ def _plan(cfg, split: str) -> tuple[ViewPlan, int]:
         own_time = (
             cfg.AUG.SAMPLE_TIME == "own" or cfg.AUG.SAMPLE_TIME == "auto" and cfg.TRAIN.OBJECTIVE == "contrastive"
         )
-        return train_plan(**clip, views=cfg.AUG.NUM_SAMPLE, apart=own_time), cfg.AUG.NUM_SAMPLE
-    clips, crops = (cfg.TEST.NUM_ENSEMBLE_VIEWS, cfg.TEST.NUM_SPATIAL_CROPS) if split == "test" else (1, 1)
-    return evaluation_plan(**clip, clips=clips, crops=crops, offset=data.USE_OFFSET_SAMPLING), clips * crops
+        faster = data.TRAIN_JITTER_FPS / data.TARGET_FPS
+        return train_plan(**clip, views=cfg.AUG.NUM_SAMPLE, apart=own_time, faster=faster), cfg.AUG.NUM_SAMPLE
+    clips, crops = [1], 1
+    if split == "test":
+        clips, crops = list(clip_counts) or [cfg.TEST.NUM_ENSEMBLE_VIEWS], cfg.TEST.NUM_SPATIAL_CROPS
+    return evaluation_plan(**clip, clips=clips, crops=crops, offset=data.USE_OFFSET_SAMPLING), sum(clips) * crops
 
 
 def validates_as_it_trains(cfg, split: str) -> bool:
@@ -115,6 +122,7 @@ def _transform(cfg, split: str) -> TrainTransform | EvaluationTransform:
         enhance=enhancement_of(data.ENHANCE),
         gamma=gamma,
         short_side=data.TRAIN_SHORT_SIDE,
+        moving=data.TRAIN_JITTER_MOTION_SHIFT,
         rounding=rounding,
         augment=_augment(cfg),
         augment_first=cfg.AUG.ORDER == "published",
@@ -224,10 +232,11 @@ def hand_over(cfg, split: str) -> float:
 
 
 def build_dataset(
-    cfg, split: str, records: Sequence[VideoRecord], *, hand_over: float = 0.0
+    cfg, split: str, records: Sequence[VideoRecord], *, hand_over: float = 0.0, clip_counts: Sequence[int] = ()
 ) -> tuple[ClipDataset, int]:
-    """The clips of these videos as a split makes them, and how many views each has; ``hand_over``: see ClipDataset."""
-    plan, num_views = _plan(cfg, split)
+    """The clips of these videos as a split makes them, and how many views each has; ``hand_over``: see ClipDataset,
+    ``clip_counts``: see ``build_loader``."""
+    plan, num_views = _plan(cfg, split, clip_counts)
     options: dict[str, Any] = {
         "seed": cfg.RNG_SEED,
         "open_frames": frame_opener(cfg),
@@ -329,20 +338,22 @@ def leaks(cfg) -> list[str]:
     return lines
 
 
-def build_loader(cfg, split: str, *, views_of: str | None = None) -> ClipLoader:
+def build_loader(cfg, split: str, *, views_of: str | None = None, clip_counts: Sequence[int] = ()) -> ClipLoader:
     """The loader of "train", "val" or "test"; reading a video happens later, while iterating.
 
     Args:
         views_of: split whose views, transforms and batches the videos get; None = their own.
+        clip_counts: a test has the views of each of these numbers of clips, one after the other; none =
+            TEST.NUM_ENSEMBLE_VIEWS alone.
 
     Raises:
         ListError, DemoSetError: see ``build_records``.
         UserError: AUG.AA_TYPE is no RandAugment, or DATA.DECODING_BACKEND is not installed.
     """
-    return loader_of(cfg, build_records(cfg, split), views_of or split)
+    return loader_of(cfg, build_records(cfg, split), views_of or split, clip_counts=clip_counts)
 
 
-def loader_of(cfg, videos: VideoSet, split: str) -> ClipLoader:
+def loader_of(cfg, videos: VideoSet, split: str, *, clip_counts: Sequence[int] = ()) -> ClipLoader:
     """The loader of any videos, with the views, transforms and batches of a split."""
     records, class_names = videos
     share = range(len(records)), len(records)
@@ -351,7 +362,7 @@ def loader_of(cfg, videos: VideoSet, split: str) -> ClipLoader:
         records = records.pick(share[0])
     if split == "train":
         records = _as_trained(cfg, records, class_names)
-    dataset, num_views = build_dataset(cfg, split, records, hand_over=hand_over(cfg, split))
+    dataset, num_views = build_dataset(cfg, split, records, hand_over=hand_over(cfg, split), clip_counts=clip_counts)
     return ClipLoader(
         dataset,
         _batches(cfg, split, len(records), num_views),

@@ -217,7 +217,7 @@ class ClipSettings(NamedTuple):
     """
 
     length: int
-    stride: int = 1
+    stride: float = 1
     run: int = 1
     target_fps: float | None = None
     offset: bool = False
@@ -269,12 +269,12 @@ def _dense_span(clip: ClipSettings) -> float:
 
 
 def _random_mmaction(num_frames: int, clip: ClipSettings, rng: random.Random) -> tuple[int, ...]:
-    how = {"length": clip.length, "stride": clip.stride}
+    how = {"length": clip.length, "stride": round(clip.stride)}
     return looped(num_frames, **how, start=mmaction_start(num_frames, **how, rng=_published_draws(rng)))
 
 
 def _placed_mmaction(num_frames: int, clip: ClipSettings, clips: int) -> list[tuple[int, ...]]:
-    how = {"length": clip.length, "stride": clip.stride}
+    how = {"length": clip.length, "stride": round(clip.stride)}
     starts = mmaction_starts(num_frames, **how, clips=clips, offset=clip.offset)
     return [looped(num_frames, **how, start=start) for start in starts]
 

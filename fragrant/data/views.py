@@ -35,9 +35,13 @@ class Sampler(NamedTuple):
 
     mode: str
     settings: sampling.ClipSettings
+    faster: float = 0.0  # a training clip is up to 1 + faster times as fast as the settings say
 
     def random_clip(self, num_frames: int, rng: random.Random, fps: float | None) -> tuple[int, ...]:
-        return sampling.SAMPLERS.get(self.mode).random(num_frames, self.settings._replace(fps=fps), rng)
+        settings = self.settings._replace(fps=fps)
+        if self.faster:
+            settings = settings._replace(stride=settings.stride / (1 + rng.uniform(0, self.faster)))
+        return sampling.SAMPLERS.get(self.mode).random(num_frames, settings, rng)
 
     def placed_clips(self, num_frames: int, clips: int, fps: float | None) -> list[tuple[int, ...]]:
         return sampling.SAMPLERS.get(self.mode).placed(num_frames, self.settings._replace(fps=fps), clips)
@@ -49,9 +53,14 @@ def _train_views(num_frames, rng, *, fps=None, sampler: Sampler, views: int, apa
     return [View(sampler.random_clip(num_frames, rng, fps), None)] * views
 
 
-def _test_views(num_frames, rng, *, fps=None, sampler: Sampler, clips: int, crops: int) -> list[View]:
+def _test_views(num_frames, rng, *, fps=None, sampler: Sampler, clips: Sequence[int], crops: int) -> list[View]:
     places = [0.5] if crops == 1 else [crop / (crops - 1) for crop in range(crops)]
-    return [View(frames, where) for frames in sampler.placed_clips(num_frames, clips, fps) for where in places]
+    return [
+        View(frames, where)
+        for count in clips
+        for frames in sampler.placed_clips(num_frames, count, fps)
+        for where in places
+    ]
 
 
 def train_plan(
@@ -63,6 +72,7 @@ def train_plan(
     target_fps: float | None = None,
     views: int = 1,
     apart: bool = False,
+    faster: float = 0.0,
 ) -> ViewPlan:
     """Plan of a training video: a random clip with random crops.
 
@@ -70,8 +80,10 @@ def train_plan(
         views: the clip comes so many times, each transformed in its own way: repeated augmentation. The others: see
             ``sampling.ClipSettings``.
         apart: each of them is a clip of its own, drawn anew from the video.
+        faster: a clip is drawn at a rate from the usual one to 1 + faster times that, so that it spans as much less
+            (dense clips).
     """
-    sampler = Sampler(mode, sampling.ClipSettings(length, stride, run, target_fps))
+    sampler = Sampler(mode, sampling.ClipSettings(length, stride, run, target_fps), faster)
     return partial(_train_views, sampler=sampler, views=views, apart=apart)
 
 
@@ -83,14 +95,16 @@ def evaluation_plan(
     run: int = 1,
     target_fps: float | None = None,
     offset: bool = False,
-    clips: int = 1,
+    clips: int | Sequence[int] = 1,
     crops: int = 1,
 ) -> ViewPlan:
     """Plan of a test video: ``clips`` x ``crops`` views, view r is crop ``r % crops`` of clip ``r // crops``; one crop
-    is the centre.
+    is the centre. Of several numbers of clips the views of the first, then those of the second, ...; equal ones are
+    made once, see ``VideoFrames.clip_of_view``.
 
     The other arguments: see ``sampling.ClipSettings``."""
     settings = sampling.ClipSettings(length, stride, run, target_fps, offset)
+    clips = (clips,) if isinstance(clips, int) else tuple(clips)
     return partial(_test_views, sampler=Sampler(mode, settings), clips=clips, crops=crops)
 
 

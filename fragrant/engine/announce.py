@@ -24,11 +24,19 @@ def evaluation_lines(
     method: str,
     space: str,
     classes: str,
+    fewer: Sequence[int] = (),
 ) -> list[str]:
-    """Lines that describe a test: checkpoint, views, pixels, rule, classes, one each."""
+    """Lines that describe a test: checkpoint, views, pixels, rule, classes, one each.
+
+    Args:
+        fewer: other numbers of clips that are scored with it.
+    """
     total = len(report.loaded) + len(report.missing)
     matched = f"{100 * len(report.loaded) / total:.1f} % of the model's tensors matched"
-    passes = f"{clips * crops} forward pass{'es' if clips * crops > 1 else ''} per video"
+    views = (clips + sum(fewer)) * crops
+    passes = f"{'up to ' if fewer else ''}{views} forward pass{'es' if views > 1 else ''} per video"
+    if fewer:
+        passes += f", for {', '.join(map(str, fewer))} and {clips} clips together (equal views once)"
     places = ", ".join(CROPS[crops]) if crops in CROPS else f"{crops} places"
     return [
         f"Testing {weights}: {matched}; {report.summary()}",

@@ -8,7 +8,7 @@ from torch import nn
 from fragrant.checkpoint import CheckpointError, load_checkpoint, load_latest
 from fragrant.distributed import from_main
 from fragrant.models.backbone import Backbone
-from fragrant.models.weights import load_weights
+from fragrant.models.weights import LoadReport, load_weights
 from fragrant.runtime.weights import existing
 
 OF_TRAINING = {"epoch", "optimizer_state"}  # what a file needs, beside the weights, to be continued
@@ -22,6 +22,7 @@ class Start(NamedTuple):
     batch: int = 0  # of that epoch: more than 0 where it was interrupted
     state: dict = {}  # the checkpoint that is taken up again; empty for a new run
     config: str = ""  # that of the weights, where nothing is left to train with today's other one
+    report: LoadReport | None = None  # of weights that do not come from this run
 
     @property
     def best(self) -> dict:
@@ -74,7 +75,7 @@ def load_start(model: Backbone, sources: Sources, *, max_epoch: int) -> Start:
     if sources.pretrained:
         file = existing(sources.pretrained, "UNIFORMER.PRETRAIN_NAME")
         report = load_weights(model, file, clear_name_patterns=sources.clear_patterns)
-        return Start(f"Starting from the pretrained weights {sources.pretrained}: {report.summary()}")
+        return Start(f"Starting from the pretrained weights {sources.pretrained}: {report.summary()}", report=report)
     return Start("Starting from random weights")
 
 
@@ -92,7 +93,7 @@ def _from_file(model: Backbone, sources: Sources, max_epoch: int) -> Start:
             else " (it does not fit completely, so its epoch and optimiser are not taken over)"
         )
         of = of_pretraining(state)
-        return Start(f"Fine-tuning from {path}{of or why}, epoch 1 of {max_epoch}: {report.summary()}")
+        return Start(f"Fine-tuning from {path}{of or why}, epoch 1 of {max_epoch}: {report.summary()}", report=report)
     check_unfinished(state, path, max_epoch)
     start = _taken_up(model, state, path)
     return start._replace(message=f"Continuing {path} with its optimiser: {start.epoch} of {max_epoch} epochs are done")

@@ -1,7 +1,7 @@
 """The test of a run: scores of every view on disk, and all that follows from them."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -49,7 +49,8 @@ def test(job: Job) -> None:
     with job.stop.at_once():
         weights = from_main(partial(weights_of_the_test, cfg))
         from_main(partial(check_outputs, cfg))
-        loader = build_loader(cfg, "test")
+        counts = clip_counts(cfg)
+        loader = build_loader(cfg, "test", clip_counts=counts)
         model = build_job_model(job)
         state = announce_test(job, model, loader, weights)
     state, weights = adapt_to_list(job, model, state, weights)
@@ -61,16 +62,11 @@ def test(job: Job) -> None:
     names = loader.class_names or state.get("class_names")
     choices = {"choices": {name: list(values) for name, values in model.choices.items()}} if model.choices else {}
     choices |= {"fold": fold} if (fold := fold_of(cfg)) else {}
-    table = score_table(
-        job,
-        loader,
-        scored,
-        weights,
-        class_names=names,
-        more_header=choices | protocol | of_weights(cfg, state, weights),
-    )
-    seconds = time.perf_counter() - began
-    faults = report_test(job, table, protocol, seconds)
+    header = choices | protocol | of_weights(cfg, state, weights)
+    seconds, faults = time.perf_counter() - began, []
+    for one, part in by_clip_count(job, scored, counts):
+        table = score_table(one, loader, part, weights, class_names=names, more_header=header)
+        faults += report_test(one, table, protocol, seconds, beside=one.cfg.TEST.NUM_ENSEMBLE_VIEWS != counts[-1])
     if missing and not cfg.TEST.ALLOW_MISSING:
         faults.append(
             f"{len(missing)} of {len(loader.dataset.records)} test videos cannot be read and have no scores: "
@@ -79,6 +75,31 @@ def test(job: Job) -> None:
         )
     if faults:
         raise RunStopped("; ".join(faults))
+
+
+def clip_counts(cfg: CfgNode) -> list[int]:
+    """The numbers of clips of a test, rising: those of TEST.NUM_TEMPORAL_CLIPS, else TEST.NUM_ENSEMBLE_VIEWS."""
+    return sorted(set(cfg.TEST.NUM_TEMPORAL_CLIPS)) or [cfg.TEST.NUM_ENSEMBLE_VIEWS]
+
+
+def by_clip_count(job: Job, scored: Scored, counts: Sequence[int]) -> Iterator[tuple[Job, Scored]]:
+    """The scores of each number of clips, as a test of its own has them: all were scored together, views that several
+    have once."""
+    crops, first = job.cfg.TEST.NUM_SPATIAL_CROPS, 0
+    for count in counts:
+        views = slice(first, first + count * crops)
+        own = {"TEST.NUM_ENSEMBLE_VIEWS": count, "TEST.NUM_TEMPORAL_CLIPS": []}
+        choices = {name: taken[:, views] for name, taken in scored.choices.items()}
+        yield (
+            job._replace(cfg=changed(job.cfg, own)),
+            scored._replace(logits=scored.logits[:, views], choices=choices),
+        )
+        first = views.stop
+
+
+def beside_name(clips: int, crops: int) -> str:
+    """Name of the files of fewer clips than a test has."""
+    return f"scores_{clips}x{crops}"
 
 
 def adapt(job: Job) -> None:
@@ -91,6 +112,7 @@ def adapt(job: Job) -> None:
     model = build_job_model(job)
     report, state = load_for_test(model, weights, **how_to_load(job.cfg))
     job.log.say(f"Adapting {weights}: {report.summary()}")
+    report.tell(job.log.say, job.log.warn)
     adapt_to_list(job, model, state, weights)
 
 
@@ -124,7 +146,9 @@ def check_test(cfg: CfgNode, trained_classes: Sequence[str] | None) -> None:
 
 def check_outputs(cfg: CfgNode) -> None:
     """Raises UserError where a file of the test could not be written."""
-    names = ["report.html", *(f"scores.{kind}" for kind in ("npz", "json", "csv")), cfg.TEST.SAVE_RESULTS_PATH]
+    tables = ["scores", *(beside_name(count, cfg.TEST.NUM_SPATIAL_CROPS) for count in clip_counts(cfg)[:-1])]
+    kinds = ("npz", "json", "csv")
+    names = ["report.html", *(f"{table}.{kind}" for table in tables for kind in kinds), cfg.TEST.SAVE_RESULTS_PATH]
     for name in filter(None, names):
         refuse_as_output(Path(cfg.OUTPUT_DIR, name))
 
@@ -169,7 +193,8 @@ def announce_test(job: Job, model: Backbone, loader: ClipLoader, weights: str) -
         num_videos=len(loader.dataset.records),
         frames=cfg.DATA.NUM_FRAMES,
         crops=cfg.TEST.NUM_SPATIAL_CROPS,
-        clips=cfg.TEST.NUM_ENSEMBLE_VIEWS,
+        clips=clip_counts(cfg)[-1],
+        fewer=clip_counts(cfg)[:-1],
         short_side=cfg.TEST.SHORT_SIDE or cfg.DATA.TEST_CROP_SIZE,
         crop_size=cfg.DATA.TEST_CROP_SIZE,
         method=cfg.DATA.ENSEMBLE_METHOD,
@@ -178,14 +203,20 @@ def announce_test(job: Job, model: Backbone, loader: ClipLoader, weights: str) -
     )
     for line in lines:
         job.log.say(line)
+    report.tell(job.log.say, job.log.warn)
     for name, note in of_weights(cfg, state, weights).items():
         if name != "not_of_training":
             job.log.warn(note)
     return state
 
 
-def report_test(job: Job, table: ScoreTable, protocol: dict[str, str], seconds: float) -> list[str]:
+def report_test(
+    job: Job, table: ScoreTable, protocol: dict[str, str], seconds: float, *, beside: bool = False
+) -> list[str]:
     """Reports the numbers of a test: on disk, on the console, in the log, as a page.
+
+    Args:
+        beside: they are of fewer clips than the test has: their files are named after them, and they have no page.
 
     What is wrong with them, a line each: videos that have NaN or infinite scores, of known class or not; files that
     could not be written."""
@@ -194,20 +225,24 @@ def report_test(job: Job, table: ScoreTable, protocol: dict[str, str], seconds: 
     summary = summarise(scores) | protocol
     outputs = Outputs(log)
     whole = cfg.TEST.NUM_PARTS == 1
+    views = (cfg.TEST.NUM_ENSEMBLE_VIEWS, cfg.TEST.NUM_SPATIAL_CROPS)
     if is_main():
+        name = beside_name(*views) if beside else "scores"
         part = "" if whole else f".{cfg.TEST.PART}-of-{cfg.TEST.NUM_PARTS}"
-        save_results(outputs, out, table, scores, summary, name=f"scores{part}")
+        save_results(outputs, out, table, scores, summary, name=f"{name}{part}")
     if is_main() and whole:
-        views = (cfg.TEST.NUM_ENSEMBLE_VIEWS, cfg.TEST.NUM_SPATIAL_CROPS)
         name = result_file_name(cfg.DATA.NUM_FRAMES, cfg.DATA.TEST_CROP_SIZE, *views)
-        save_pickles(outputs, out, scores, uniformer_name=name, slowfast_name=cfg.TEST.SAVE_RESULTS_PATH)
+        slowfast_name = "" if beside else cfg.TEST.SAVE_RESULTS_PATH
+        save_pickles(outputs, out, scores, uniformer_name=name, slowfast_name=slowfast_name)
     lost = [path for path, is_lost in zip(scores.paths, scores.not_finite.tolist(), strict=True) if is_lost]
     fault = f"{in_words_not_finite(len(lost))}, of {len(table)}: {', '.join(lost[:10])}" if lost else ""
     if lost:
         fault += f"{', ...' if len(lost) > 10 else ''}; the weights, or the numbers of TEST.PRECISION, are too large"
         log.warn(fault)
-    tell_numbers(job, summary, protocol, len(table), seconds)
-    if is_main() and whole and summary["videos"]:  # of parts: tools/report.py, when they are put together
+    tell_numbers(job, summary, protocol, len(table), seconds, beside=beside)
+    if (
+        is_main() and whole and summary["videos"] and not beside
+    ):  # of parts: tools/report.py, when they are put together
         outputs.write("report.html", partial(write_page, job, table))
     unwritten = outputs.missing()
     if any_rank(bool(unwritten)):
@@ -215,9 +250,13 @@ def report_test(job: Job, table: ScoreTable, protocol: dict[str, str], seconds: 
     return [line for line in (fault, unwritten) if line]
 
 
-def tell_numbers(job: Job, summary: dict, protocol: dict[str, str], num_videos: int, seconds: float) -> None:
+def tell_numbers(
+    job: Job, summary: dict, protocol: dict[str, str], num_videos: int, seconds: float, *, beside: bool = False
+) -> None:
     """The numbers on the console, in the log and for TensorBoard; of videos without labels there are none."""
-    log, more = job.log, {"videos": num_videos, "seconds": seconds}
+    test, log = job.cfg.TEST, job.log
+    more: dict[str, object] = {"videos": num_videos, "seconds": seconds}
+    more |= {"views": views_label(job.cfg.DATA.NUM_FRAMES, test.NUM_SPATIAL_CROPS, test.NUM_ENSEMBLE_VIEWS)}
     if not summary["videos"]:
         log.say(f"no labels, no report: the test list names no classes; {num_videos} videos have scores")
         log.record({"split": "test_final", **protocol}, more=more | {"labelled": 0})
@@ -227,9 +266,11 @@ def tell_numbers(job: Job, summary: dict, protocol: dict[str, str], num_videos: 
             log.say(line)
     told = evaluation_report(summary)
     title = f"Test ({protocol['protocol']})" if protocol else "Test"
+    title += f", {test.NUM_ENSEMBLE_VIEWS} clips x {test.NUM_SPATIAL_CROPS} crops" if beside else ""
     log.say(f"{title}: {told.text}, in {duration(seconds)}")
     log.record({"split": "test_final", **told.stats, **protocol}, more=told.numbers | more)
-    log.scalars(told.scalars, job.cfg.SOLVER.MAX_EPOCH)
+    if not beside:
+        log.scalars(told.scalars, job.cfg.SOLVER.MAX_EPOCH)
 
 
 def write_page(job: Job, table: ScoreTable) -> None:

@@ -37,14 +37,17 @@ from fragrant.errors import RunStopped, UserError
 from fragrant.files import refuse_as_output, written_whole
 from fragrant.logs import host_memory
 from fragrant.metrics import ensemble, in_words_not_finite, not_finite
+from fragrant.models.backbone import Backbone
 from fragrant.models.build import build_encoder
 from fragrant.models.complexity import describe
+from fragrant.models.parts import freeze
 from fragrant.models.weights import load_weights
 from fragrant.objectives import Objective, Unlabelled, objective_name
 from fragrant.optim import build_optimizer, build_schedule, describe_peak
 from fragrant.optim.step import Stepper
 from fragrant.plugins import loaded_plugins
 from fragrant.report.board import show_clips, spread_clips
+from fragrant.report.build import class_pictures, names_of_classes, present_validation
 from fragrant.runtime.build import (
     build_training_preparation,
     describe_setting,
@@ -80,6 +83,7 @@ def train(job: Job) -> None:
     with job.stop.at_once():
         refuse_hidden_selection(job.cfg)
         training = build_training(job)
+        class_pictures(job.cfg, names_of_classes(job.cfg, training.val_loader.class_names))  # can they be drawn?
         if job.cfg.TEST.ENABLE:
             check_test(job.cfg, training.train_loader.class_names)
         from_main(partial(refuse_as_output, best_path(job.cfg.OUTPUT_DIR)))
@@ -102,11 +106,12 @@ def build_training(job: Job) -> Training:
     train_loader, val_loader = build_loader(cfg, "train"), build_loader(cfg, cfg.TEST.SELECT_ON, views_of="val")
     model = build_job_model(job, compiled=cfg.TRAIN.COMPILE)
     start = load_start(model, sources(cfg), max_epoch=cfg.SOLVER.MAX_EPOCH)
+    freeze_parts(job, model)
     objective = objective_on_device(cfg, model, job.device)
     num_batches, videos = len(train_loader), train_loader.batches.batch_size * world_size()
     other_batches = check_same_batches(start, num_batches=num_batches, videos=videos)
     precision = pick_precision(cfg.TRAIN.PRECISION, job.device, key="TRAIN.PRECISION")
-    introduce(job, model, train_loader, val_loader, start.message, precision)
+    introduce(job, model, train_loader, val_loader, start, precision)
     start = with_todays_config(job, start)
     if other_batches:
         job.log.warn(other_batches)
@@ -122,6 +127,8 @@ def build_training(job: Job) -> Training:
         optimizer,
         scaler=scaler,
         clip_norm=cfg.SOLVER.CLIP_GRADIENT,
+        clip_value=cfg.SOLVER.CLIP_GRAD_VAL,
+        explosion=cfg.TRAIN.KILL_LOSS_EXPLOSION_FACTOR,
         accum_steps=cfg.TRAIN.ACCUM_STEPS,
         max_bad_steps=cfg.TRAIN.MAX_BAD_STEPS,
         name_clips=clip_names(train_loader),
@@ -142,6 +149,21 @@ def build_training(job: Job) -> Training:
     saver = build_saver(job, state)
     skips, val_skips = SkipReport(job.log, train_loader), SkipReport(job.log, val_loader)
     return Training(job, start, state, trained, train_loader, val_loader, precision, lr_at, saver, skips, val_skips)
+
+
+def freeze_parts(job: Job, model: Backbone) -> None:
+    """Freezes what MODEL.FREEZE names; a test alone never needs it.
+
+    Raises:
+        PartError: the network has no such part.
+    """
+    if not job.cfg.MODEL.FREEZE:
+        return
+    frozen, total = freeze(model, job.cfg.MODEL.FREEZE), sum(parameter.numel() for parameter in model.parameters())
+    job.log.say(
+        f"MODEL.FREEZE {', '.join(job.cfg.MODEL.FREEZE)}: {frozen / 1e6:.2f} M of {total / 1e6:.2f} M parameters keep "
+        "their values, BatchNorm there keeps its statistics; no dropout and no drop path there"
+    )
 
 
 def build_saver(job: Job, state: RunState) -> Saver:
@@ -335,7 +357,7 @@ def sources(cfg: CfgNode) -> Sources:
 
 
 def introduce(
-    job: Job, model: nn.Module, train_loader: ClipLoader, val_loader: ClipLoader, origin: str, precision: Precision
+    job: Job, model: nn.Module, train_loader: ClipLoader, val_loader: ClipLoader, start: Start, precision: Precision
 ) -> None:
     """Logs model, data and settings before training begins."""
     cfg = job.cfg
@@ -366,20 +388,25 @@ def introduce(
         job.log.say(
             f"TRAIN.OBJECTIVE {cfg.TRAIN.OBJECTIVE} learns without labels{ignored}; validation measures its loss"
         )
-    job.log.say(origin)
+    job.log.say(start.message)
+    if start.report:
+        start.report.tell(job.log.say, job.log.warn)
     if fold := describe_fold(cfg):
         job.log.say(fold)
     for leak in leaks(cfg):
         job.log.warn(leak)
 
 
-def one_view_test(job: Job, model: nn.Module, loader: ClipLoader) -> Numbers:
+def one_view_test(job: Job, model: nn.Module, loader: ClipLoader, *, pictures_at: int | None = None) -> Numbers:
+    """The numbers of a validation; TensorBoard gets its pictures at step ``pictures_at``, None = no pictures."""
     table = score(job, model, loader, title="validation")
     scores = ensemble(table.logits, space=job.cfg.TEST.ENSEMBLE_SPACE, method=job.cfg.DATA.ENSEMBLE_METHOD)
     lost = not_finite(table.logits)
     if bool(lost.any()):
         names = clip_names(loader)(table.ids[lost].tolist()[:10])
         job.log.warn(f"validation: {in_words_not_finite(int(lost.sum()))}, which count as wrong: {names}, ...")
+    if pictures_at is not None:
+        present_validation(job.cfg, job.log, scores, table.labels, loader.class_names, pictures_at)
     return measure(scores.masked_fill(lost[:, None], math.nan), table.labels)
 
 
@@ -410,7 +437,7 @@ def validate(
     if isinstance(objective, Unlabelled):
         numbers = validation_loss(job, objective, loader)
     else:
-        numbers = one_view_test(job, scorable(job, objective.eval_model), loader)
+        numbers = one_view_test(job, scorable(job, objective.eval_model), loader, pictures_at=epoch + 1)
     best = best_so_far(best, epoch, numbers)
     stats = {
         "_type": "val_epoch",

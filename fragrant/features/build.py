@@ -202,6 +202,7 @@ def clips_of(cfg: CfgNode, videos: dict) -> tuple[dict, torch.nn.Module, str]:
         patterns = cfg.TRAIN.CHECKPOINT_CLEAR_NAME_PATTERN
         report = load_weights(model, cfg.TEST.CHECKPOINT_FILE_PATH, clear_name_patterns=patterns)
         weights = f"file {checkpoint_hash(cfg.TEST.CHECKPOINT_FILE_PATH)}, {report.summary()}"
+        report.tell(_log.info, _log.warning)
         say_how_clips_differ(cfg)
     normalize = ClipNormalize(cfg.DATA.MEAN, cfg.DATA.STD, reverse_channels=cfg.DATA.REVERSE_INPUT_CHANNEL)
     network = ClipNetwork(model, normalize, pooled=cfg.FEATURES.OUTPUT == "pooled").eval()

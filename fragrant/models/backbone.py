@@ -7,6 +7,8 @@ from torch import Tensor, nn
 
 from fragrant.errors import UserError
 from fragrant.layers.tube_mask import TubeMask
+from fragrant.models.parts import Parts, parts_of_names
+from fragrant.models.resizing import ClipSize
 
 
 class ModelError(UserError):
@@ -48,11 +50,20 @@ class Backbone(nn.Module):
         num_features: D, the width of what the head sees.
         head: D -> K, or Identity for a model without classes.
         head_name: prefix of the keys in the state dict that depend on the number of classes.
+        frozen_parts: modules that stay in evaluation mode, see ``models.parts.freeze``.
     """
 
     num_features: int
     head: nn.Module
     head_name = "head"
+    frozen_parts: tuple[nn.Module, ...] = ()
+
+    def train(self, mode: bool = True) -> "Backbone":
+        """Sets the mode of all but ``frozen_parts``."""
+        super().train(mode)
+        for part in self.frozen_parts:
+            part.eval()
+        return self
 
     def forward_features(self, clips: Tensor) -> Tensor:
         """Feature map of clips: (N, C, T, H, W) -> (N, D, T', H', W')"""
@@ -86,6 +97,22 @@ class Backbone(nn.Module):
         """Renames the state dict of a published file to the names that this model uses; values in, values out."""
         return state
 
+    def resized(
+        self, name: str, value: Tensor, shape: Sequence[int], state: Mapping[str, Tensor], clip: ClipSize | None
+    ) -> Tensor | None:
+        """A tensor of a file that was trained on other clips, brought to the shape that it has here: position
+        embeddings, tables of position biases. Temporal filters are resized for every network, without this.
+
+        Args:
+            name: by the names of this model; value: what the file has there; shape: what this model has.
+            state: all of the file, renamed.
+            clip: the clips that the file says it was trained on; None = it does not say.
+
+        Returns:
+            None where this network knows no way.
+        """
+        return None
+
     @property
     def masking(self) -> Masking | None:
         """How parts of a clip can be hidden from this network; None where they cannot. A network that has an answer
@@ -114,6 +141,15 @@ class Backbone(nn.Module):
         pixels, then one entry per block. Norms and heads behind the last block are in none. An empty list: this network
         does not say, and SOLVER.LAYER_DECAY is refused."""
         return []
+
+    def part_names(self) -> Parts:
+        """Parts by name, in the order in which a clip meets them, each as beginnings of the names of its parameters and
+        modules; every parameter is in one. MODEL.FREEZE names them, and ``backbone`` for all but the head.
+
+        By default: stem, block1, block2, ... where ``layer_names`` says the layers, else the modules by their own
+        names; then the head. A network with stages says stem, stage1, ..."""
+        names = [name for name, _ in self.named_parameters()]
+        return parts_of_names(names, self.layer_names(), self.head_name)
 
     def timed_parts(self) -> dict[str, list[nn.Module]]:
         """Parts of the model, name -> modules, whose share of a training step tools/benchmark.py shows; none by

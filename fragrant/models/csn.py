@@ -18,6 +18,7 @@ from fragrant.layers.depthwise_conv import DepthwiseConv3d
 from fragrant.layers.recompute import recompute
 from fragrant.models.backbone import Backbone, ModelError, blocks_to_recompute
 from fragrant.models.build import MODELS, recompute_blocks
+from fragrant.models.parts import Parts, stage_parts
 
 # depth -> blocks of the four stages
 BLOCKS = {
@@ -149,6 +150,9 @@ class CSN(Backbone):
     def forward_head(self, features: Tensor) -> Tensor:
         """Logits from a feature map: (N, D, T', H', W') -> (N, K)"""
         return self.head(self.dropout(features.mean(dim=(2, 3, 4))))
+
+    def part_names(self) -> Parts:
+        return stage_parts(["stem."], [[f"layer{stage}."] for stage in (1, 2, 3, 4)], {"head": ["head."]})
 
     def layout_of(self, state: Mapping[str, Tensor]) -> str:
         return layout_of(state)

@@ -14,6 +14,8 @@ from fragrant.layers.frame_statistics import STATISTICS
 from fragrant.layers.gamma_experts import GAMMAS, Choice, GammaExperts
 from fragrant.models.backbone import Backbone, ModelError
 from fragrant.models.build import MODELS
+from fragrant.models.parts import HEAD, Parts
+from fragrant.models.resizing import ClipSize, spread
 
 HEADS = ("matched", "shared")
 PARTS = ("backbone", "heads", "gate")
@@ -144,6 +146,26 @@ class DGAM(Backbone):
                 "DGAM.HEADS shared"
             )
         return self.heads[0](self.backbone.forward_head(features))
+
+    def part_names(self) -> Parts:
+        """The gate, the parts of the backbone, the classifiers; ``backbone`` is the network without the gate, as in
+        DGAM.FREEZE."""
+        inner = self.backbone.part_names()
+        named = {name: tuple(f"backbone.{start}" for start in inner[name]) for name in inner if name != HEAD}
+        return {"gate": ("experts.",), "backbone": ("backbone.",), **named, HEAD: ("heads.",)}
+
+    def resized(
+        self, name: str, value: Tensor, shape: Sequence[int], state: Mapping[str, Tensor], clip: ClipSize | None
+    ) -> Tensor | None:
+        """The gate's first layer has a column for every statistic of every frame: it is resampled along time."""
+        if name == "experts.gating.linear1.weight":
+            number = len(self.experts.statistics)
+            if value.ndim != 2 or len(value) != shape[0] or value.shape[1] % number:
+                return None
+            by_frame = value.unflatten(1, (-1, number))  # (128, T, S)
+            return spread(by_frame, 1, self.experts.num_frames).flatten(1)
+        inner = {key.removeprefix("backbone."): tensor for key, tensor in state.items() if key.startswith("backbone.")}
+        return self.backbone.resized(name.removeprefix("backbone."), value, shape, inner, clip)
 
     def timed_parts(self) -> dict[str, list[nn.Module]]:
         return {"frame statistics, gate, experts": [self.experts]}

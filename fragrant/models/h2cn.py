@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from fragrant.layers.hourglass import Hourglass, HourglassGate
 from fragrant.models.backbone import ModelError
 from fragrant.models.build import MODELS, recompute_blocks
+from fragrant.models.parts import Parts
 from fragrant.models.tsm import RENAMES, TSM
 
 FRAMES = 5  # of a segment; the middle one is the picture
@@ -92,6 +93,9 @@ class H2CN(TSM):
         pictures = frames[:, :, FRAMES // 2].unsqueeze(2)  # (N*T, 3, 1, H, W): clips of one frame
         still, _ = super().stem(pictures)
         return 0.5 * still + 0.5 * F.interpolate(self.motion(frames), size=still.shape[2:]), segments
+
+    def part_names(self) -> Parts:
+        return {"short_term": ("short_term.",), **super().part_names()}
 
     def rename_published(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
         return {

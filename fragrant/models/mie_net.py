@@ -21,6 +21,7 @@ from fragrant.layers.pa import PA
 from fragrant.layers.recompute import recompute
 from fragrant.models.backbone import Backbone, ModelError, blocks_to_recompute
 from fragrant.models.build import MODELS, recompute_blocks
+from fragrant.models.parts import Parts, resnet_parts
 
 FUSIONS = ("afm", "concat", "none")
 CONSENSUS = {"avg": lambda logits: logits.mean(1), "max": lambda logits: logits.amax(1)}  # (N, T, K) -> (N, K)
@@ -170,6 +171,9 @@ class MieNet(Backbone):
             wanted = f"(N, 3, T, H, W) with T a multiple of the {frames} frames of a segment"
             raise ModelError(f"clips must be {wanted}; got a tensor of shape {tuple(clips.shape)}")
         return clips
+
+    def part_names(self) -> Parts:
+        return {"motion": ("pa.", "afm."), **resnet_parts()}
 
     # -------------------------------------------------------------------------------- published weights, learning rates
     def rename_published(self, state: dict[str, Tensor]) -> dict[str, Tensor]:

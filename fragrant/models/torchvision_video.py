@@ -2,7 +2,7 @@
 interface of this package."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch.nn.functional as F
@@ -17,6 +17,8 @@ from fragrant.layers.convolution import trust_convolutions
 from fragrant.layers.recompute import recompute
 from fragrant.models.backbone import Backbone, ModelError, blocks_to_recompute
 from fragrant.models.build import MODELS, recompute_blocks
+from fragrant.models.parts import Parts, stage_parts
+from fragrant.models.resizing import ClipSize, resize_rows
 
 KEEP_ALL = (0, 0, 0, 0)  # no block of any stage is recomputed
 
@@ -30,9 +32,11 @@ class TorchvisionVideo(Backbone):
 
     Attributes:
         published_head: prefix of the classifier's keys in torchvision's files.
+        stem_names: beginnings of the names of what comes before the first stage.
     """
 
     published_head: str
+    stem_names: tuple[str, ...]
     net: nn.Module
 
     def __init__(
@@ -58,6 +62,11 @@ class TorchvisionVideo(Backbone):
         """The blocks of the four stages."""
         raise NotImplementedError
 
+    def part_names(self) -> Parts:
+        name_of = {id(module): f"{name}." for name, module in self.named_modules()}
+        stages = [[name_of[id(block)] for block in blocks] for blocks in self.stages()]
+        return stage_parts(self.stem_names, stages, {"norm": ["net.norm."], "head": ["head."]})
+
     def parts(self) -> list[nn.Module]:
         """The modules that run one after the other, the blocks of the stages among them."""
         return [block for stage in self.stages() for block in stage]
@@ -81,6 +90,7 @@ class R2Plus1D(TorchvisionVideo):
     blocks per stage."""
 
     published_head = "fc"
+    stem_names = ("net.stem.",)
     net: VideoResNet
 
     def __init__(
@@ -115,6 +125,7 @@ class S3D(TorchvisionVideo):
     """S3D (Xie et al. 2018), a separable Inception network: 8.3 M parameters."""
 
     published_head = "classifier.1"
+    stem_names = ("net.features.0.",)
     net: TorchvisionS3D
 
     def __init__(self, *, num_classes: int, dropout_rate: float = 0.2, recompute_blocks: Sequence[int] = KEEP_ALL):
@@ -163,6 +174,7 @@ class MViTv2(TorchvisionVideo):
     """
 
     published_head = "head.1"
+    stem_names = ("net.conv_proj.", "net.pos_encoding.")
     net: TorchvisionMViT
 
     def __init__(
@@ -208,6 +220,12 @@ class MViTv2(TorchvisionVideo):
     def layer_names(self) -> list[tuple[str, ...]]:
         blocks = [(f"net.blocks.{index}.",) for index in range(len(self.net.blocks))]
         return [("net.conv_proj.", "net.pos_encoding."), *blocks]
+
+    def resized(
+        self, name: str, value: Tensor, shape: Sequence[int], state: Mapping[str, Tensor], clip: ClipSize | None
+    ) -> Tensor | None:
+        is_table = ".rel_pos_" in name and value.ndim == 2 and value.shape[1] == shape[1]
+        return resize_rows(value, shape[0]) if is_table else None
 
     def forward_head(self, features: Tensor) -> Tensor:
         raise ModelError("MViTv2 classifies by its class token, not by its feature map; call the model")

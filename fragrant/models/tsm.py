@@ -12,6 +12,7 @@ from fragrant.layers.frame_bottleneck import ShiftBottleneck
 from fragrant.layers.recompute import recompute
 from fragrant.models.backbone import Backbone, ModelError, blocks_to_recompute
 from fragrant.models.build import MODELS, recompute_blocks
+from fragrant.models.parts import Parts, resnet_parts
 
 RENAMES = [  # published name -> ours, in this order; a name that is ours already stays
     (r"^(base_model\.fc|new_fc|fc)\.", "head."),
@@ -73,6 +74,9 @@ class TSM(Backbone):
     def forward_head(self, features: Tensor) -> Tensor:
         """Logits from a feature map, the mean over the frames' logits: (N, D, T, H', W') -> (N, K)"""
         return self.head(self.dropout(features.mean((3, 4)).transpose(1, 2))).mean(1)
+
+    def part_names(self) -> Parts:
+        return resnet_parts()
 
     def rename_published(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
         """Renames the state dicts of TSM and of torchvision's ResNets."""

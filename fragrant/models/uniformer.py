@@ -19,6 +19,7 @@ from fragrant.layers.split_attention_block import SplitAttentionBlock
 from fragrant.layers.tube_mask import TubeMask
 from fragrant.models.backbone import Backbone, Masking, ModelError
 from fragrant.models.build import MODELS, recompute_blocks
+from fragrant.models.parts import Parts, stage_parts
 
 STAGES = (1, 2, 3, 4)
 PLACES = tuple(f"{where}{stage}" for stage in STAGES for where in ("embed", "stage"))  # in the order a clip meets them
@@ -83,6 +84,7 @@ class UniFormer(Backbone):
         head_dim: width of an attention head; a stage has ``embed_dim // head_dim`` heads.
         mlp_ratio: hidden width of the MLPs over the stage's width; one number, or one per stage.
         qk_scale: factor of the attention logits; None means 1 / sqrt(head width).
+        head_dropout_rate: rate of the dropout before the head.
         drop_path_rate: probability of skipping a branch of the last block; grows linearly from 0 at the first.
         split: attention first over time, then over space, instead of both at once.
         std: patch embeddings 2-4 see three frames instead of one. They do not shorten time, in spite of the published
@@ -108,6 +110,7 @@ class UniFormer(Backbone):
         qk_scale: float | None = None,
         dropout_rate: float = 0.0,
         attention_dropout_rate: float = 0.0,
+        head_dropout_rate: float = 0.0,
         drop_path_rate: float = 0.1,
         split: bool = False,
         std: bool = False,
@@ -144,6 +147,7 @@ class UniFormer(Backbone):
             )
         self.num_features = dims[-1]
         self.norm = nn.BatchNorm3d(self.num_features)
+        self.dropout = nn.Dropout(head_dropout_rate)
         self.head = nn.Linear(self.num_features, num_classes) if num_classes else nn.Identity()
         self.apply(init_linear)
         self.apply(init_time_attention)
@@ -173,6 +177,10 @@ class UniFormer(Backbone):
         """Feature map of clips: (N, C, T, H, W) -> (N, D, ceil(T / 2), H // 32, W // 32)"""
         return self._staged(self.patch_embed1(self._checked(clips)))
 
+    def forward_head(self, features: Tensor) -> Tensor:
+        """Logits from a feature map: (N, D, T', H', W') -> (N, K)"""
+        return self.head(self.dropout(features.mean(dim=(2, 3, 4))))
+
     @property
     def masking(self) -> Masking:
         frames, rows, columns = self.patch_embed1.proj.stride
@@ -200,6 +208,12 @@ class UniFormer(Backbone):
             if stage < STAGES[-1]:  # the next patch embedding belongs to the last block before it, as in SimMIM
                 layers[-1] += (f"patch_embed{stage + 1}.",)
         return layers
+
+    def part_names(self) -> Parts:
+        stages: list[list[str]] = [[f"patch_embed{stage}.", f"blocks{stage}."] for stage in STAGES]
+        stages[0].remove("patch_embed1.")
+        inserted = {name: [f"{name}."] for chain in self.inserted.values() for name, _ in chain}
+        return stage_parts(["patch_embed1.", "pos_drop."], stages, {**inserted, "norm": ["norm."], "head": ["head."]})
 
     def _staged(self, x: Tensor) -> Tensor:
         """What follows the first patch embedding: (N, D, T', H / 4, W / 4) -> (N, D, T', H / 32, W / 32)"""
@@ -250,6 +264,7 @@ def uniformer_arguments(cfg: CfgNode) -> dict:
         qk_scale=cfg.UNIFORMER.QKV_SCALE,
         dropout_rate=cfg.UNIFORMER.DROPOUT_RATE,
         attention_dropout_rate=cfg.UNIFORMER.ATTENTION_DROPOUT_RATE,
+        head_dropout_rate=cfg.UNIFORMER.HEAD_DROPOUT_RATE,
         drop_path_rate=cfg.UNIFORMER.DROP_DEPTH_RATE,
         split=cfg.UNIFORMER.SPLIT,
         std=cfg.UNIFORMER.STD,

@@ -4,12 +4,12 @@ published model.
 The names of the modules, and so the keys of the state dict, are torchvision's.
 """
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple, cast
 
 import torch
-import torch.nn.functional as F
 from fvcore.common.config import CfgNode
 from torch import Tensor, nn
 from torchvision.models.video.swin_transformer import SwinTransformer3d
@@ -18,6 +18,8 @@ from fragrant.layers.recompute import recompute
 from fragrant.layers.tube_mask import TubeMask
 from fragrant.models.backbone import Backbone, Masking, ModelError, blocks_to_recompute
 from fragrant.models.build import MODELS, recompute_blocks
+from fragrant.models.parts import Parts, stage_parts
+from fragrant.models.resizing import ClipSize, resize_table, window_of_table
 
 
 class Size(NamedTuple):
@@ -32,6 +34,8 @@ SIZES = {
     "B": Size(128, (2, 2, 18, 2), (4, 8, 16, 32)),
     "L": Size(192, (2, 2, 18, 2), (6, 12, 24, 48)),
 }
+# behind the name of an attention: its biases by distance, and which of them two places of a window have
+TABLE, INDEX = "relative_position_bias_table", "relative_position_index"
 
 
 class VideoSwin(Backbone):
@@ -79,7 +83,8 @@ class VideoSwin(Backbone):
         )
         self.patch_embed, self.features, self.norm = net.patch_embed, net.features, net.norm
         self.num_features = net.num_features
-        self.window_size, self.patch_size = tuple(window_size), tuple(patch_size)
+        frames, rows, columns = window_size
+        self.window_size, self.patch_size = (frames, rows, columns), tuple(patch_size)
         self.dropout = nn.Dropout(dropout_rate)
         self.head = net.head if num_classes else nn.Identity()
         if isinstance(self.head, nn.Linear):
@@ -133,6 +138,12 @@ class VideoSwin(Backbone):
                 layers[-1] += (f"features.{at}.",)
         return layers
 
+    def part_names(self) -> Parts:
+        """A stage ends with the merging of patches behind it, as those of ``frozen_stages`` do."""
+        starts = [f"features.{at}." for at in range(len(self.features))]
+        stages = [starts[at : at + 2] for at in range(0, len(starts), 2)]
+        return stage_parts(["patch_embed."], stages, {"norm": ["norm."], "head": ["head."]})
+
     def _staged(self, x: Tensor) -> Tensor:
         """The stages behind the patch embedding: (N, T', H / 4, W / 4, D) -> (N, D, T', H', W')"""
         for at, part in enumerate(self.features):
@@ -173,32 +184,27 @@ class VideoSwin(Backbone):
 
     def rename_published(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
         state = renamed_swin(state)
-        tables = {key: value for key, value in state.items() if key.endswith("relative_position_bias_table")}
-        flat = 2 * self.window_size[0] - 1
-        rows = flat * (2 * self.window_size[1] - 1) * (2 * self.window_size[2] - 1)
-        return state | {
-            key: inflate_table(table, self.window_size) for key, table in tables.items() if len(table) != rows
-        }
+        own = {name: buffer for name, buffer in self.named_buffers() if name.endswith(INDEX)}
+        unsaid = [name for name in own if name.removesuffix(INDEX) + TABLE in state and name not in state]
+        return state | {name: own[name] for name in unsaid}
+
+    def resized(
+        self, name: str, value: Tensor, shape: Sequence[int], state: Mapping[str, Tensor], clip: ClipSize | None
+    ) -> Tensor | None:
+        if name.endswith(INDEX):  # follows from the window
+            return self.get_buffer(name)
+        if not name.endswith(TABLE) or value.ndim != 2 or value.shape[1] != shape[1]:
+            return None
+        patches, index = state.get("patch_embed.proj.weight"), state.get(name.removesuffix(TABLE) + INDEX)
+        still = patches is not None and patches.ndim == 4
+        stated = index is not None and index.numel() != self.get_buffer(name.removesuffix(TABLE) + INDEX).numel()
+        places = math.isqrt(index.numel()) if index is not None and stated else None
+        window = window_of_table(len(value), places=places, like=self.window_size, still=still)
+        return None if window is None else resize_table(value, window, self.window_size)
 
 
 def _as_list(value: int | Sequence[int]) -> int | list[int]:
     return value if isinstance(value, int) else list(value)
-
-
-def inflate_table(table: Tensor, window_size: Sequence[int]) -> Tensor:
-    """Inflates the position biases of an image model, (rows, heads) -> (frames * rows, heads), equal for every distance
-    in time.
-
-    Another window is resized to this one (bicubic), as published; a table that is no square is left alone, and so does
-    not fit."""
-    frames, height, width = (2 * size - 1 for size in window_size)
-    side = round(len(table) ** 0.5)
-    if side * side != len(table):
-        return table
-    if side * side != height * width:
-        image = table.T.reshape(1, -1, side, side)
-        table = F.interpolate(image, size=(height, width), mode="bicubic").flatten(2)[0].T
-    return table.repeat(frames, 1)
 
 
 # ---------------------------------------------------------------------------------------------------- published layouts

@@ -4,7 +4,7 @@ model 1; the encoder of VideoMAE, Tong et al. 2022).
 The names of the modules are timm's.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import cast
 
 import torch
@@ -20,6 +20,7 @@ from fragrant.layers.transformer_block import TransformerBlock
 from fragrant.layers.tube_mask import TubeMask
 from fragrant.models.backbone import Backbone, Masking, ModelError, blocks_to_recompute
 from fragrant.models.build import MODELS, recompute_blocks
+from fragrant.models.resizing import ClipSize, grid_of_positions, resize_positions
 
 POSITIONS = ("sines", "learned")
 
@@ -163,6 +164,17 @@ class VisionTransformer(Backbone):
         encoded = self._encoded(tokens.gather(1, places))
         filled = token.to(encoded.dtype).expand(n, tokens.shape[1], width).scatter(1, places, encoded)
         return filled.transpose(1, 2).unflatten(2, grid)  # (N, D, T', H', W')
+
+    def resized(
+        self, name: str, value: Tensor, shape: Sequence[int], state: Mapping[str, Tensor], clip: ClipSize | None
+    ) -> Tensor | None:
+        if name != "pos_embed" or value.ndim != 3 or value.shape[2] != shape[2]:
+            return None
+        frames, rows, columns = self.patch_size
+        like = None if clip is None else (clip.frames // frames, clip.side // rows, clip.side // columns)
+        patches = state.get("patch_embed.proj.weight")
+        found = grid_of_positions(value.shape[1], like=like, still=patches is not None and patches.ndim == 4)
+        return None if found is None else resize_positions(value[:, found[1] :], found[0], self.grid)
 
     def layer_names(self) -> list[tuple[str, ...]]:
         return [("patch_embed.", "pos_embed"), *((f"blocks.{index}.",) for index in range(len(self.blocks)))]

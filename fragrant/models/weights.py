@@ -3,7 +3,7 @@ reports what fitted."""
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
@@ -15,12 +15,14 @@ from torch import Tensor
 from fragrant.checkpoint import object_in, read_verified
 from fragrant.errors import UserError
 from fragrant.models.backbone import Backbone, ModelError
+from fragrant.models.resizing import ClipSize, centred, is_longer_filter, spread
 from fragrant.remote import RemoteError, local_path
 
 WRAPPERS = ("model", "model_state", "state_dict")  # where published files keep the tensors, if not at the top
 PREFIXES = ("module.", "_orig_mod.")  # left by DataParallel and torch.compile
 MOST_LEVELS = 30  # of a name that are tried as a prefix
 INFLATIONS = ("repeat", "center", None)
+COUNTER = "num_batches_tracked"  # of BatchNorm: decides nothing with a fixed momentum
 
 
 class WeightsError(UserError):
@@ -38,6 +40,38 @@ class LoadReport:
     inflated: list[str] = field(default_factory=list)  # loaded after spreading over time
     shapes: dict[str, tuple[tuple, tuple | None]] = field(default_factory=dict)  # of what was dropped: file, model
     layout: str = ""  # who wrote the file, told by its names
+    # loaded after resizing to the clips of this model: shape in the file, in the model
+    resized: dict[str, tuple[tuple, tuple]] = field(default_factory=dict)
+    unused: list[str] = field(default_factory=list)  # tensors of the file that were not loaded, but for those of a head
+    unfilled: list[str] = field(default_factory=list)  # of the model, but for those of its head and counters
+
+    def warning(self) -> str:
+        """What a reader has to know: a part of the file was not used, or one of the network not filled; "" without. A
+        head of other classes, which fine-tuning replaces, is none."""
+        total = len(self.loaded) + len(self.missing)
+        lines = [
+            f"{len(self.unfilled)} of the network's {total} tensors were not in the file or did not fit, they keep "
+            f"their initial values: {shortened(self.unfilled)}"
+        ] * bool(self.unfilled)
+        lines += [f"not used of the file: {shortened(self.unused)}"] * bool(self.unused)
+        return "; ".join(lines)
+
+    def tell(self, say: Callable[[str], None], warn: Callable[[str], None]) -> None:
+        """Says what was resized, and warns of what was not used of the file or not filled of the network."""
+        for line in self.resizings():
+            say(line)
+        if warning := self.warning():
+            warn(warning)
+
+    def resizings(self) -> list[str]:
+        """What was resized, a line for each pair of shapes."""
+        names: dict[tuple[tuple, tuple], list[str]] = {}
+        for name, shapes in self.resized.items():
+            names.setdefault(shapes, []).append(name)
+        return [
+            f"resized from the file's {found} to {wanted}, that of this network's clips: {shortened(several)}"
+            for (found, wanted), several in names.items()
+        ]
 
     def summary(self) -> str:
         dropped = [
@@ -47,6 +81,7 @@ class LoadReport:
         lines = [f"layout: {self.layout}"] if self.layout else []
         lines += [f"{len(self.loaded)} of {len(self.loaded) + len(self.missing)} tensors loaded"]
         lines += [f"inflated over time: {len(self.inflated)}"] if self.inflated else []
+        lines += [f"resized for other clips: {len(self.resized)}"] if self.resized else []
         lines += [f"dropped: {shortened(dropped)}"] if dropped else []
         lines += [f"keep their initial values: {shortened(self.missing)}"] if self.missing else []
         lines += [f"not used: {shortened(self.unexpected)}"] if self.unexpected else []
@@ -122,16 +157,12 @@ def inflate(weight: Tensor, num_frames: int, how: str = "repeat") -> Tensor:
     """Spreads filters over time, with the same response to a static clip: (O, I, H, W) or (O, I, T, H, W) -> (O, I,
     num_frames, H, W).
 
-    "repeat" gives every frame an equal share (as published), "center" gives all to the middle frame."""
-    if weight.ndim == 5:
-        weight = weight.sum(2)  # (O, I, H, W)
-    if how == "repeat":
-        return weight.unsqueeze(2).repeat(1, 1, num_frames, 1, 1) / num_frames  # (O, I, T, H, W)
-    if how != "center":
+    "repeat" gives every frame an equal share (as published; filters of several frames are resampled), "center" gives
+    all to the middle frame (filters of several frames keep their middle in the middle)."""
+    if how not in INFLATIONS[:2]:
         raise ValueError(f"inflation '{how}' is not known; allowed: repeat, center")
-    inflated = weight.new_zeros(*weight.shape[:2], num_frames, *weight.shape[2:])
-    inflated[:, :, num_frames // 2] = weight
-    return inflated
+    filters = weight if weight.ndim == 5 else weight.unsqueeze(2)  # (O, I, T, H, W)
+    return (spread if how == "repeat" else centred)(filters, 2, num_frames)
 
 
 def differs_in_time_only(found: Sequence[int], wanted: Sequence[int]) -> bool:
@@ -146,11 +177,16 @@ def matched(
     *,
     head_name: str = "head",
     inflation: str | None = "repeat",
+    resize: Callable[[str, Tensor, Sequence[int]], Tensor | None] = lambda *_: None,
 ) -> tuple[dict[str, Tensor], LoadReport]:
-    """Selects the tensors of ``state`` that fit the shapes in ``wanted``, inflated where that helps; returns them and
-    the report.
+    """Selects the tensors of ``state`` that fit the shapes in ``wanted``, inflated or resized where that helps; returns
+    them and the report.
 
-    A head is taken as a whole or, if one of its tensors does not fit, not at all."""
+    A head is taken as a whole or, if one of its tensors does not fit, not at all.
+
+    Args:
+        resize: (name, tensor, shape) -> the tensor resized to that shape, None where that is not possible.
+    """
     is_head = re.compile(re.escape(head_name) + r"\.").match
     fits, report = {}, LoadReport([], [], [], [])
     for key, value in state.items():
@@ -158,9 +194,12 @@ def matched(
             report.unexpected.append(key)
         elif tuple(value.shape) == tuple(wanted.get(key, ())) and key in wanted:
             fits[key] = value
-        elif inflation and key in wanted and differs_in_time_only(value.shape, wanted[key]):
+        elif inflation and key in wanted and differs_in_time_only(value.shape, wanted[key]) and _is_still(value):
             fits[key] = inflate(value, wanted[key][2], inflation)
             report.inflated.append(key)
+        elif key in wanted and (resized := _resized(key, value, wanted[key], inflation, resize)) is not None:
+            fits[key] = resized
+            report.resized[key] = (tuple(value.shape), tuple(wanted[key]))
         else:
             report.dropped.append(key)
     if any(is_head(key) for key in report.dropped):
@@ -172,7 +211,38 @@ def matched(
     }
     report.loaded = [key for key in wanted if key in fits]
     report.missing = [key for key in wanted if key not in fits]
+    left = [key for key in report.unexpected + report.dropped if isinstance(state[key], Tensor)]
+    report.unused, report.unfilled = (
+        [key for key in keys if not is_head(key) and not key.endswith(COUNTER)] for keys in (left, report.missing)
+    )
     return fits, report
+
+
+def _is_still(filters: Tensor) -> bool:
+    """Whether filters are for images, or for one frame."""
+    return filters.ndim == 4 or filters.shape[2] == 1
+
+
+def _resized(key: str, value: Tensor, shape: Sequence[int], inflation: str | None, resize: Callable) -> Tensor | None:
+    """A tensor in the shape of a network for other clips; None where it does not fit in any way."""
+    if not value.numel() or value.is_complex():
+        return None
+    if is_longer_filter(value.shape, shape):
+        return inflate(value, shape[2], inflation or "repeat")
+    resized = resize(key, value, shape)
+    return resized if resized is not None and tuple(resized.shape) == tuple(shape) else None
+
+
+def clips_of(checkpoint: Any) -> ClipSize | None:
+    """The clips that a checkpoint was trained on, where it carries a config that says them."""
+    text = checkpoint.get("cfg") if isinstance(checkpoint, Mapping) else None
+    found = [
+        re.search(rf"^DATA:\n(?:  .*\n)*?  {name}: (\d{{1,6}})$", text, re.MULTILINE)
+        for name in ("NUM_FRAMES", "TRAIN_CROP_SIZE")
+        if isinstance(text, str)
+    ]
+    frames, side = [int(match[1]) for match in found if match] if found and all(found) else (0, 0)
+    return ClipSize(frames, side) if frames and side else None
 
 
 def count_fitting(backbone: Sequence[str], report: LoadReport) -> int:
@@ -238,8 +308,9 @@ def load_weights(
     Args:
         source: a file that ``torch.save`` wrote, or its content: a state dict, bare or under one of the usual names.
         clear_name_patterns: parts to cut out of every key name.
-        inflation: how filters for images, or for fewer frames, are spread over time: "repeat", "center", or None for
-            not at all.
+        inflation: how filters for images, or for one frame, are spread over time: "repeat", "center", or None for not
+            at all. Filters of several frames, position embeddings and tables of biases made for other clips are resized
+            in any case.
         where: what error messages call the source; a file's own path unless given.
 
     Raises:
@@ -248,7 +319,8 @@ def load_weights(
     if inflation not in INFLATIONS:
         raise ValueError(f"inflation '{inflation}' is not known; allowed: repeat, center, None")
     where = str(where or ("given in memory" if isinstance(source, Mapping) else source))
-    file = unwrapped(source if isinstance(source, Mapping) else read_checkpoint(source), where)
+    checkpoint = source if isinstance(source, Mapping) else read_checkpoint(source)
+    file, clip = unwrapped(checkpoint, where), clips_of(checkpoint)
     wanted = {key: tuple(value.shape) for key, value in model.state_dict().items()}
     backbone = [key for key in wanted if not key.startswith(f"{model.head_name}.")]
 
@@ -256,7 +328,13 @@ def load_weights(
         state = renamed(file, patterns)
         layout = model.layout_of(state)
         state = renamed_by(model, state, where)
-        fits, report = matched(state, wanted, head_name=model.head_name, inflation=inflation)
+
+        tensors = {key: value for key, value in state.items() if isinstance(value, Tensor)}
+
+        def resize(name: str, value: Tensor, shape: Sequence[int]) -> Tensor | None:
+            return model.resized(name, value, shape, tensors, clip)
+
+        fits, report = matched(state, wanted, head_name=model.head_name, inflation=inflation, resize=resize)
         report.layout = layout
         return state, fits, report
 

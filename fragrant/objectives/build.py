@@ -10,6 +10,7 @@ import torch
 from fvcore.common.config import CfgNode
 from torch import Tensor, nn
 
+from fragrant.config.frozen import frozen_in_dgam
 from fragrant.data.transforms.enhance import enhancement_of
 from fragrant.data.transforms.gamma import brighten, middle_gamma
 from fragrant.errors import UserError
@@ -176,7 +177,7 @@ def build_distill(cfg, model: Backbone, teacher: Teacher) -> Distill:
 @OBJECTIVES.register("classify")
 def build_classify(cfg, model: Backbone) -> Classify:
     dgam, mix = cfg.DGAM, build_mix(cfg)
-    if not hasattr(model, "decide") or "gate" in dgam.FREEZE:  # there is no gate, or it keeps its weights
+    if not hasattr(model, "decide") or "gate" in frozen_in_dgam(cfg):  # there is no gate, or it keeps its weights
         return Classify(model, build_loss(cfg), mix=mix)
     return (ExpectedLoss if dgam.SELECT == "expected" else Gated)(model, build_loss(cfg), balance=dgam.BALANCE, mix=mix)
 

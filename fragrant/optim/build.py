@@ -9,7 +9,7 @@ from torch import nn
 from fragrant.errors import UserError
 from fragrant.optim.groups import parameter_groups
 from fragrant.optim.joint import Joint
-from fragrant.optim.layer_decay import scales_of, split_by_layer
+from fragrant.optim.layer_decay import head_parameters, scales_of, split_by_layer
 from fragrant.optim.schedule import lr_at
 from fragrant.registry import Registry
 
@@ -77,8 +77,11 @@ def build_optimizer(cfg, module: nn.Module) -> torch.optim.Optimizer:
         bn_weight_decay=cfg.BN.WEIGHT_DECAY,
         zero_wd_1d=cfg.SOLVER.ZERO_WD_1D_PARAM,
     )
-    if cfg.SOLVER.LAYER_DECAY != 1:
-        groups = split_by_layer(groups, scales_of(module, cfg.SOLVER.LAYER_DECAY))
+    scales = scales_of(module, cfg.SOLVER.LAYER_DECAY) if cfg.SOLVER.LAYER_DECAY != 1 else {}
+    if cfg.SOLVER.HEAD_LR_FACTOR != 1:
+        heads = {id(parameter) for parameter in head_parameters(module)}
+        scales |= {head: scales.get(head, 1.0) * cfg.SOLVER.HEAD_LR_FACTOR for head in heads}
+    groups = split_by_layer(groups, scales) if scales else groups
     if not groups:
         raise UserError(f"{type(module).__name__} has no trainable parameter: nothing to optimise")
     by_method: dict[str, list[dict]] = {}

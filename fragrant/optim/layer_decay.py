@@ -1,4 +1,5 @@
-"""Learning rates that fall from a network's last layer to its first: for fine-tuning from good weights."""
+"""Learning rates that fall from a network's last layer to its first, and those of heads: for fine-tuning from good
+weights."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, cast
@@ -48,6 +49,23 @@ def scales_of(module: nn.Module, decay: float) -> dict[int, float]:
             f"that does: {', '.join(DECLARED)}"
         )
     return scales
+
+
+class NamesItsHead(Protocol):
+    """A network that says which parameters its head has, see ``Backbone.head_name``."""
+
+    head_name: str
+
+
+def head_parameters(module: nn.Module) -> list[nn.Parameter]:
+    """The trainable parameters of the heads of all networks within ``module``."""
+    return [
+        parameter
+        for part in module.modules()
+        if hasattr(part, "head_name")
+        for name, parameter in part.named_parameters()
+        if name.startswith(f"{cast(NamesItsHead, part).head_name}.") and parameter.requires_grad
+    ]
 
 
 def split_by_layer(groups: Sequence[Mapping[str, Any]], scales: Mapping[int, float]) -> list[dict]:

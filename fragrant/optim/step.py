@@ -9,6 +9,7 @@ from torch.distributed.tensor import DTensor
 
 from fragrant.distributed import sum_over_ranks, world_size
 from fragrant.errors import RunStopped
+from fragrant.optim.explosion import ExplosionGuard
 
 
 def _whole(value: Tensor) -> Tensor:
@@ -29,6 +30,9 @@ class Stepper:
             ``clip_norm``.
         clip_norm: largest L2 norm of all gradients together, but for groups with a limit of their own; None = no
             clipping.
+        clip_value: largest size of each number of their gradients; takes the place of ``clip_norm``. None or 0 = no
+            clipping.
+        explosion: factor of the mean of the five losses before by which a loss ends the run; 0 = never.
         accum_steps: batches per optimiser step; an epoch's last group may be smaller.
         max_bad_steps: number of bad steps in a row that stops the run.
         name_clips: video ids -> their names, for error messages.
@@ -43,6 +47,8 @@ class Stepper:
         *,
         scaler: torch.amp.GradScaler,
         clip_norm: float | None,
+        clip_value: float | None = None,
+        explosion: float = 0.0,
         accum_steps: int = 1,
         max_bad_steps: int = 10,
         name_clips: Callable[[Sequence[int]], str] = str,
@@ -60,9 +66,11 @@ class Stepper:
         groups = optimizer.param_groups
         together = [parameter for group in groups if "clip_norm" not in group for parameter in group["params"]]
         self._clipped = [
-            (together, clip_norm),
+            (together, None if clip_value else clip_norm),
             *((group["params"], group["clip_norm"]) for group in groups if "clip_norm" in group),
         ]
+        self._clipped_by_value, self.clip_value = together, clip_value
+        self._guard = ExplosionGuard(explosion) if explosion else None
         self._device = groups[0]["params"][0].device
         self._buffers = list(module.buffers())
         self._unchecked = (
@@ -70,7 +78,8 @@ class Stepper:
         )
         self._group_size = accum_steps  # batches of the group at work
         self._ids: list[Tensor] = []
-        self._question: tuple[Tensor, list[Tensor]] | None = None
+        self._loss: Tensor | float = 0.0  # of the group at work, so far
+        self._question: tuple[Tensor, list[Tensor], Tensor | float] | None = None
 
     def begin(self, lr: float, remaining: int) -> None:
         """Begins a batch; to be called before its forward pass.
@@ -94,6 +103,8 @@ class Stepper:
         whether it was."""
         self.scaler.scale(loss / self._group_size).backward()
         self._finite = self._finite & loss.detach().isfinite()
+        if self._guard:
+            self._loss = self._loss + loss.detach() / self._group_size
         self._ids.append(ids)
         complete = len(self._ids) == self._group_size
         if complete:
@@ -105,6 +116,8 @@ class Stepper:
         self.scaler.unscale_(self.optimizer)
         norms = [self._clip(parameters, limit) for parameters, limit in self._clipped]
         self.grad_norm = norms[0]
+        if self.clip_value:
+            self._clip_values(self.clip_value)
         bad = sum_over_ranks((~self._finite).float()) > 0  # the same decision on all ranks
         if self.scaler.is_enabled():  # an overflow of the scaled gradients is the scaler's business, not a bad step
             self.scaler.step(self.optimizer)
@@ -118,8 +131,9 @@ class Stepper:
         self.optimizer.zero_grad(set_to_none=True)
         self._restore_buffers(bad)
         self.flush()
-        self._question = (bad, self._ids)
-        self._ids = []
+        mean = sum_over_ranks(torch.as_tensor(self._loss).float()) / world_size() if self._guard else 0.0
+        self._question = (bad, self._ids, mean)
+        self._ids, self._loss = [], 0.0
 
     @staticmethod
     def _clip(parameters: Sequence[Tensor], limit: float | None) -> Tensor:
@@ -131,6 +145,12 @@ class Stepper:
         if limit:
             nn.utils.clip_grads_with_norm_(parameters, limit, norm)
         return norm
+
+    def _clip_values(self, limit: float) -> None:
+        gradients = [parameter.grad for parameter in self._clipped_by_value if parameter.grad is not None]
+        own = [grad.to_local() if isinstance(grad, DTensor) else grad for grad in gradients]
+        torch._foreach_clamp_min_(own, -limit)
+        torch._foreach_clamp_max_(own, limit)
 
     def _check_gradients(self) -> None:
         """Checks once that every parameter gets a gradient: other ranks would wait for ever for one that never comes.
@@ -164,14 +184,16 @@ class Stepper:
         """Waits for the outcome of the last finished step, and counts it if it was bad.
 
         Raises:
-            RunStopped: too many bad steps in a row.
+            RunStopped: too many bad steps in a row, or the loss has exploded.
         """
         if self._question is None:
             return
-        bad, ids = self._question
+        bad, ids, loss = self._question
         self._question = None
         if not bad.item():  # waits for the step before the one just queued: the GPU stays busy
             self.bad_in_a_row = 0
+            if self._guard:
+                self._guard.check(float(loss))
             return
         self.bad_steps += 1
         self.bad_in_a_row += 1

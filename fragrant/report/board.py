@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from PIL import Image
@@ -10,11 +11,31 @@ from torch import Tensor
 from fragrant.data.clips import ClipDataset, Unreadable
 from fragrant.logs import RunLog
 from fragrant.metrics import confusion_matrix, predicted
-from fragrant.report.matrix import matrix_picture
+from fragrant.report.matrix import bars_picture, matrix_picture
 from fragrant.report.strips import GAP, WHITE, evenly, lift
 from fragrant.scores import VideoScores
 
 FPS = 8
+
+
+class ClassPictures(NamedTuple):
+    """What TensorBoard shows of the classes at every validation.
+
+    Attributes:
+        matrix: the confusion matrix.
+        groups: title -> classes of further matrices.
+        side: pixels of a matrix, about.
+        top: bars of the classes that the videos of one are most often taken for; 0 = none.
+        bars_of: the classes that have them; none = all.
+        bars_size: width and height in pixels.
+    """
+
+    matrix: bool
+    groups: dict[str, list[str]]
+    side: int
+    top: int
+    bars_of: list[str]
+    bars_size: tuple[int, int]
 
 
 def show_confusion(log: RunLog, scores: VideoScores, step: int) -> None:
@@ -48,6 +69,23 @@ def _pair(left: Tensor, right: Tensor) -> Image.Image:
     """Sets two pictures (H, W, 3) side by side."""
     gap = torch.full((len(left), GAP, 3), WHITE, dtype=torch.uint8)
     return Image.fromarray(torch.cat([left, gap, right], dim=1).numpy())
+
+
+def show_classes(
+    log: RunLog, predictions: Tensor, labels: Tensor, names: Sequence[str], wanted: ClassPictures, step: int
+) -> None:
+    """Logs the pictures of a validation, see ``ClassPictures``: predicted and true classes (n,), -1 = not known."""
+    counts = confusion_matrix(predictions, labels, len(names))
+    groups = {"Val/confusion": list(names), **wanted.groups} if wanted.matrix else {}
+    for title, members in groups.items():
+        rows = [names.index(member) for member in members]
+        picture = matrix_picture(counts[rows][:, rows], members, wanted.side)
+        log.picture(title, _bytes(picture, "PNG"), picture.size, step)
+    for name in (wanted.bars_of or names) if wanted.top else ():
+        most = counts[names.index(name)].topk(min(wanted.top, len(names)))
+        taken_for = [names[at] for at in most.indices.tolist()]
+        picture = bars_picture(most.values.tolist(), taken_for, name, wanted.bars_size)
+        log.picture(f"Val/taken for/{name}", _bytes(picture, "PNG"), picture.size, step)
 
 
 def _bytes(picture: Image.Image, kind: str, **options) -> bytes:

@@ -11,7 +11,9 @@ from fragrant.data import build_source
 from fragrant.data.clips import Unreadable
 from fragrant.files import write_whole
 from fragrant.logs import RunLog
-from fragrant.report.board import show_clips, show_confusion
+from fragrant.metrics import predicted
+from fragrant.report.board import ClassPictures, show_classes, show_clips, show_confusion
+from fragrant.report.class_files import read_categories, read_class_numbers, read_subset
 from fragrant.report.content import Mistake, Strip, confident_mistakes, report_content
 from fragrant.report.curves import read_records
 from fragrant.report.page import render
@@ -21,6 +23,57 @@ from fragrant.scores import ScoreTable, VideoScores, ensemble_views
 NUM_MISTAKES = 12  # videos whose frames are shown
 NUM_BOARD_CLIPS = 4
 FRAMES, HEIGHT = 8, 128  # of a strip in the page: frames at most, pixels at most
+
+
+# ---------------------------------------------------------------------------------------------------- of a validation
+PIXELS_PER_INCH = 80  # of FIGSIZE: its 8 inches are a picture of usual size
+
+
+def names_of_classes(cfg: CfgNode, listed: Sequence[str] | None) -> list[str]:
+    """The names that pictures show: of TENSORBOARD.CLASS_NAMES_PATH, else of the list, else the numbers."""
+    if cfg.TENSORBOARD.CLASS_NAMES_PATH:
+        key = "TENSORBOARD.CLASS_NAMES_PATH"
+        return read_class_numbers(cfg.TENSORBOARD.CLASS_NAMES_PATH, cfg.MODEL.NUM_CLASSES, key)
+    return list(listed or map(str, range(cfg.MODEL.NUM_CLASSES)))
+
+
+def class_pictures(cfg: CfgNode, names: Sequence[str]) -> ClassPictures:
+    """What TENSORBOARD.CONFUSION_MATRIX and TENSORBOARD.HISTOGRAM ask for.
+
+    Raises:
+        ClassFileError: a file that they name is missing or wrong.
+    """
+    board, groups, bars_of = cfg.TENSORBOARD, dict[str, list[str]](), list[str]()
+    matrix, histogram = board.CONFUSION_MATRIX, board.HISTOGRAM
+    if matrix.SUBSET_PATH:
+        subset = read_subset(matrix.SUBSET_PATH, names, "TENSORBOARD.CONFUSION_MATRIX.SUBSET_PATH")
+        groups["Val/confusion of the subset"] = subset
+    if board.CATEGORIES_PATH:
+        categories = read_categories(board.CATEGORIES_PATH, names, "TENSORBOARD.CATEGORIES_PATH")
+        groups |= {f"Val/confusion/{category}": classes for category, classes in categories.items()}
+    if histogram.SUBSET_PATH:
+        bars_of = read_subset(histogram.SUBSET_PATH, names, "TENSORBOARD.HISTOGRAM.SUBSET_PATH")
+    width, height = (PIXELS_PER_INCH * size for size in histogram.FIGSIZE)
+    return ClassPictures(
+        matrix=matrix.ENABLE,
+        groups=groups,
+        side=PIXELS_PER_INCH * min(matrix.FIGSIZE),
+        top=histogram.TOPK if histogram.ENABLE else 0,
+        bars_of=bars_of,
+        bars_size=(width, height),
+    )
+
+
+def present_validation(
+    cfg: CfgNode, board: RunLog, scores: Tensor, labels: Tensor, listed: Sequence[str] | None, step: int
+) -> None:
+    """Writes the pictures that the keys TENSORBOARD ask for at a validation: scores (n, K), labels (n,). Nothing where
+    videos have several labels."""
+    wanted = cfg.TENSORBOARD.CONFUSION_MATRIX.ENABLE or cfg.TENSORBOARD.HISTOGRAM.ENABLE
+    if not board.has_board or not wanted or labels.ndim > 1:
+        return
+    names, known = names_of_classes(cfg, listed), labels >= 0
+    show_classes(board, predicted(scores)[known], labels[known], names, class_pictures(cfg, names), step)
 
 
 # --------------------------------------------------------------------------------------------------------------- frames

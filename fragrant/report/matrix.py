@@ -1,4 +1,4 @@
-"""The confusion matrix as a picture for TensorBoard; the HTML report draws its own."""
+"""The confusion matrix, and what a class is taken for, as pictures for TensorBoard; the HTML report draws its own."""
 
 from collections.abc import Sequence
 
@@ -12,11 +12,38 @@ LONGEST = 22  # letters of a name
 SIDE = 640  # pixels of the matrix, about
 
 
-def matrix_picture(counts: Tensor, names: Sequence[str]) -> Image.Image:
+def bars_picture(counts: Sequence[int], names: Sequence[str], title: str, size: tuple[int, int]) -> Image.Image:
+    """Draws numbers of videos as bars with their names beside them, from top to bottom; blue: the class of the title,
+    red: another.
+
+    Args:
+        size: width and height in pixels, of which the names take what they need.
+    """
+    width, height = size
+    font = ImageFont.load_default(15)
+    shown = [name if len(name) <= LONGEST else name[: LONGEST - 1] + "…" for name in names]
+    margin = 12 + round(max((font.getlength(name) for name in shown), default=0))
+    picture = Image.new("RGB", (max(width, margin + 80), height), WHITE)
+    draw = ImageDraw.Draw(picture)
+    draw.text((picture.width / 2, 8), f"{title} is taken for", fill=SOFT, font=font, anchor="ma")
+    step = (height - 40) / max(len(names), 1)
+    for at, (count, name, text) in enumerate(zip(counts, names, shown, strict=True)):
+        top, length = 32 + at * step, (picture.width - margin - 50) * count / max(*counts, 1)
+        draw.text((margin - 6, top + step / 2), text, fill=INK, font=font, anchor="rm")
+        draw.rectangle((margin, top + 2, margin + length, top + step - 2), fill=RIGHT if name == title else WRONG)
+        draw.text((margin + length + 6, top + step / 2), str(count), fill=INK, font=font, anchor="lm")
+    return picture
+
+
+def matrix_picture(counts: Tensor, names: Sequence[str], side: int = SIDE) -> Image.Image:
     """Draws a confusion matrix: numbers of videos (K, K), row = true class, column = predicted class; blue: right, red:
-    wrong, darker: more of the row."""
+    wrong, darker: more of the row.
+
+    Args:
+        side: pixels of the matrix, about.
+    """
     classes = len(names)
-    size, named = max(2, SIDE // classes), classes <= NAMED
+    size, named = max(2, side // classes), classes <= NAMED
     font, small = ImageFont.load_default(15), ImageFont.load_default(max(8, min(17, size * 0.42)))
     names = [name if len(name) <= LONGEST else name[: LONGEST - 1] + "…" for name in names]
     margin = 44 + (round(max(font.getlength(name) for name in names)) if named else 0)

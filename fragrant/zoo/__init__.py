@@ -2,7 +2,7 @@
 
 from fragrant.zoo.box import PREFIX, ZooError, checkpoint_named, config_file, is_in_box, model_names, weights_file
 from fragrant.zoo.card import Card, Score, load_card, load_cards, save_card
-from fragrant.zoo.page import list_of_models, model_page
+from fragrant.zoo.page import files_page, list_of_models, model_page
 
 __all__ = [
     "PREFIX",
@@ -11,6 +11,7 @@ __all__ = [
     "ZooError",
     "checkpoint_named",
     "config_file",
+    "files_page",
     "is_in_box",
     "list_of_models",
     "load_card",

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from tabulate import tabulate
 
 from fragrant.errors import UserError
+from fragrant.zoo import published
 from fragrant.zoo.card import Card, Score
 
 BEGIN, END = "<!-- cards: made by python tools/zoo.py docs -->", "<!-- end of the cards -->"
@@ -72,15 +73,23 @@ def _card(card: Card) -> list[str]:
     return [*lines, "Trained by:", "", "```", *card.commands, "```", ""]
 
 
+def _between(page: str, marks: tuple[str, str], lines: Sequence[str], what: str) -> str:
+    before, begin, rest = page.partition(marks[0])
+    _, end, after = rest.partition(marks[1])
+    if not begin or not end:
+        raise UserError(f"the page has no place for the {what}: a line '{marks[0]}' and below it a line '{marks[1]}'")
+    return "\n".join([before + begin, "", *lines, end + after])
+
+
 def model_page(page: str, cards: Sequence[Card]) -> str:
     """The text of docs/model_zoo.md with the cards of today between its two marks.
 
     Raises:
         UserError: the marks are not there.
     """
-    before, begin, rest = page.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise UserError(f"the page has no place for the cards: a line '{BEGIN}' and below it a line '{END}'")
-    lines = [line for card in cards for line in _card(card)]
-    return "\n".join([before + BEGIN, "", *lines, END + after])
+    return _between(page, (BEGIN, END), [line for card in cards for line in _card(card)], "cards")
+
+
+def files_page(page: str) -> str:
+    """The same with the list of published files; errors as ``model_page``."""
+    return _between(page, (published.BEGIN, published.END), [published.table_of_files(), ""], "files")

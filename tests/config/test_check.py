@@ -9,6 +9,10 @@ from fragrant.config.defaults import KEYS, default_cfg
 from fragrant.config.keys import Key
 
 BROKEN = [
+    ("UNIFORMER.HEAD_DROPOUT_RATE 1.5", "UNIFORMER.HEAD_DROPOUT_RATE 1.5 must be at least 0 and below 1"),
+    ("DATA.TRAIN_JITTER_FPS 2.0 DATA.SAMPLING sparse", "DATA.TRAIN_JITTER_FPS 2.0 is for DATA.SAMPLING dense"),
+    ("DATA.TRAIN_JITTER_MOTION_SHIFT True", "True moves the box of a random resized crop: give DATA.TRAIN_JITTER_SC"),
+    ("TEST.NUM_TEMPORAL_CLIPS [1,4] TEST.ADAPT bn", "so each number of clips needs a test of its own"),
     (
         "SOLVER.LR_POLICY cosin",
         "SOLVER.LR_POLICY 'cosin' is not known; did you mean 'cosine'? Known: cosine, steps_with_relative_lrs, "

@@ -118,14 +118,14 @@ BAD_PAIRS = [
     (["TENSORBOARD.MODEL_VIS.GRAD_CAM.ENABLE", "True"], "TENSORBOARD.MODEL_VIS.GRAD_CAM.ENABLE is not supported here"),
     (["DATA.SSL_COLOR_JITTER", "True"], "DATA.SSL_COLOR_JITTER is not supported here: self-supervised training"),
     (
-        ["DATA.TRAIN_JITTER_FPS", "2"],
-        "DATA.TRAIN_JITTER_FPS 2 is not supported, only 0.0: speed jitter is not built yet",
+        ["DATA.COLOR_PATH_TO_DATA_DIR", "a"],
+        "DATA.COLOR_PATH_TO_DATA_DIR a is not supported, only '': no network here takes two lists at once",
     ),
+    (["TENSORBOARD.WRONG_PRED_VIS.ENABLE", "True"], "the report shows the most confident mistakes"),
     (
         ["TRAIN.CHECKPOINT_TYPE", "caffe2"],
         "TRAIN.CHECKPOINT_TYPE caffe2 is not supported, only 'pytorch': only PyTorch",
     ),
-    (["UNIFORMER.HEAD_DROPOUT_RATE", "0.5"], "UNIFORMER.HEAD_DROPOUT_RATE 0.5 is not supported, only 0"),
     (["TEST.ADD_SOFTMAX", "True"], "TEST.ADD_SOFTMAX is not known; use TEST.ENSEMBLE_SPACE softmax"),
 ]
 

@@ -177,6 +177,7 @@ def test_transform_keys(folder, monkeypatch):
         "jitter_scales": (36, 48),
         "inverse_scales": True,
         "areas": (0.08, 1.0),
+        "moving": False,
         "aspects": (0.75, 1.3333),
         "scales": (),
         "flip": False,

@@ -134,3 +134,26 @@ def test_a_window_is_a_video_of_its_own():
     views = views_of_windows(plan, [range(0, 4), range(6, 10)])(10, random.Random(0))
     alone = plan(4, random.Random(0))[0]
     assert views == [alone, View(tuple(6 + number for number in alone.frames), 0.5)]
+
+
+def test_several_numbers_of_clips_are_those_of_each_one_after_the_other():
+    for mode in ("dense", "sparse", "uniform", "segment", "mmaction"):
+        one = {"length": 8, "stride": 2, "mode": mode, "crops": 3}
+        together = evaluation_plan(**one, clips=[1, 4, 10])(90, RNG)
+        assert together == [view for count in (1, 4, 10) for view in evaluation_plan(**one, clips=count)(90, RNG)]
+
+
+def test_a_faster_clip_spans_less():
+    """The rate is drawn from TARGET_FPS to TARGET_FPS + TRAIN_JITTER_FPS, as in SlowFast."""
+    plan = train_plan(length=8, stride=8, target_fps=30, faster=0.5)
+    spans = []
+    for seed in range(200):
+        (view,) = plan(1000, random.Random(seed), fps=60.0)
+        spans.append(view.frames[-1] - view.frames[0])
+    assert 126 <= max(spans) <= 127 and 84 <= min(spans) <= 88  # 64 / 30 .. 64 / 45 seconds of 60 frames
+    assert len(set(spans)) > 20
+
+
+def test_without_jitter_the_draws_stay_as_they_were():
+    drawn = [train_plan(length=8, stride=8, **more)(1000, random.Random(3)) for more in ({}, {"faster": 0.0})]
+    assert drawn[0] == drawn[1]

@@ -14,7 +14,7 @@ from fragrant.config import load_cfg
 from fragrant.metrics import ensemble
 from fragrant.models import ModelError, build_model
 from fragrant.models.complexity import measure
-from fragrant.models.video_swin import SIZES, Size, VideoSwin, inflate_table, renamed_swin
+from fragrant.models.video_swin import SIZES, Size, VideoSwin, renamed_swin
 from fragrant.models.weights import load_weights
 
 NAMES = ["swin_t_p244_c12", "swin_t_p444_k400", "swin_b_p244_c12", "swin_b_p444_c11"]
@@ -137,11 +137,41 @@ def test_an_image_model_is_inflated():
     assert torch.equal(inflated, table.repeat(3, 1))  # 2 * 2 - 1 distances in time
 
 
-def test_a_table_of_another_window_is_resized():
-    table = torch.arange(9.0)[:, None].expand(9, 2)  # of 2 x 2 windows
-    resized = inflate_table(table, (2, 3, 3))
-    assert resized.shape == (3 * 25, 2) and torch.equal(resized[:25], resized[25:50])
-    assert torch.equal(inflate_table(torch.zeros(10, 2), (2, 3, 3)), torch.zeros(10, 2))  # no square
+def of_window(window, **options) -> VideoSwin:
+    torch.manual_seed(1)
+    return VideoSwin(**{**SMALL, "window_size": window, **options})
+
+
+@pytest.mark.parametrize("found, wanted", [((4, 3, 3), (2, 3, 3)), ((2, 3, 3), (4, 3, 3)), ((2, 5, 5), (2, 3, 3))])
+@pytest.mark.parametrize("published", [False, True], ids=["ours", "mmaction2"])
+def test_a_model_of_another_window_fills_this_one(found, wanted, published):
+    source, model = of_window(found), of_window(wanted)
+    for module in source.modules():  # biases that rise with the distance in time, down the rows
+        if hasattr(module, "relative_position_bias_table"):
+            time, rows, columns = (torch.arange(2 * size - 1.0) - size + 1 for size in found)
+            table = (time[:, None, None] / found[0] + rows[:, None] / found[1] + 0 * columns).flatten()
+            module.relative_position_bias_table.data = table[:, None].repeat(1, module.num_heads)
+    state = published_names(source.state_dict()) if published else source.state_dict()
+    report = load_weights(model, state)
+    assert not (report.missing or report.unexpected or report.dropped or report.warning())
+    tables = [name for name in report.resized if name.endswith("bias_table")]
+    assert len(tables) == 5 and report.resized[tables[0]][1] == tuple(model.state_dict()[tables[0]].shape)
+    assert any("bias_table" in line and "resized from the file's (" in line for line in report.resizings())
+    attention = model.features[0][0].attn
+    biases = attention.relative_position_bias_table[:, 0].view(*(2 * size - 1 for size in wanted))
+    centre = tuple(size - 1 for size in wanted)
+    assert biases[centre].abs() < 1e-5  # distance 0
+    assert bool((biases.diff(dim=0) > 0).all() and (biases.diff(dim=1) > 0).all())
+    torch.testing.assert_close(biases, -biases.flip(0, 1), rtol=1e-4, atol=1e-5)
+    assert torch.equal(attention.relative_position_index, of_window(wanted).features[0][0].attn.relative_position_index)
+    model.eval()(torch.randn(1, 3, 4, 64, 64))
+
+
+def test_a_table_that_tells_no_window_is_left_out_with_a_warning():
+    state = of_window((2, 3, 3)).state_dict()
+    name = "features.0.0.attn.relative_position_bias_table"
+    report = load_weights(of_window((2, 3, 3)), state | {name: torch.zeros(10, 1)})
+    assert report.dropped == [name] == report.unfilled and name in report.warning()
 
 
 # ------------------------------------------------------------------------------------------------------------ arguments

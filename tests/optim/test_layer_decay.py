@@ -2,16 +2,17 @@
 
 import pytest
 import torch
-from conftest import golden
+from conftest import ROOT, golden
 from models_by_row import MODELS_BY_ROW, name_of
 from torch import nn
 
+from fragrant.config import load_cfg
 from fragrant.errors import UserError
 from fragrant.models.build import names_with
 from fragrant.models.dgam import DGAM
 from fragrant.models.vision_transformer import VisionTransformer
-from fragrant.optim import parameter_groups
-from fragrant.optim.layer_decay import DECLARED, scales_of, split_by_layer
+from fragrant.optim import build_optimizer, parameter_groups
+from fragrant.optim.layer_decay import DECLARED, head_parameters, scales_of, split_by_layer
 
 CASES = golden("framework/layer_decay")["cases"]
 SAY = [row for row in MODELS_BY_ROW if name_of(row) in DECLARED]
@@ -96,3 +97,30 @@ def test_a_fixed_rate_stays():
 def test_a_network_without_layers_is_refused():
     with pytest.raises(UserError, match="SOLVER.LAYER_DECAY 0.7: this network does not say .* Uniformer, VideoSwin"):
         scales_of(MODELS_BY_ROW["TSM"](), 0.7)
+
+
+# --------------------------------------------------------------------------------------------------------------- the head
+@pytest.mark.parametrize(
+    "row", [pytest.param(row, marks=[pytest.mark.slow] * (row == "MViTv2")) for row in MODELS_BY_ROW]
+)
+def test_every_network_has_a_head_that_may_learn_faster(row):
+    model = MODELS_BY_ROW[row]()
+    heads = {id(p) for p in head_parameters(nn.Sequential(model))}  # within an objective
+    assert heads == {id(p) for name, p in model.named_parameters() if name.startswith(f"{model.head_name}.")}
+    scale = {id(p): 10.0 for p in head_parameters(model)}
+    whole = parameter_groups(model, weight_decay=0.05)
+    before = {id(p): group["lr_scale"] for group in whole for p in group["params"]}
+    for group in split_by_layer(whole, scale):
+        assert all(group["lr_scale"] == before[id(p)] * (10 if id(p) in heads else 1) for p in group["params"])
+
+
+def test_the_factor_of_the_head_comes_on_top_of_the_layers():
+    cfg = load_cfg(
+        ROOT / "configs/demo/uniformer_xs.yaml", ["SOLVER.LAYER_DECAY", "0.5", "SOLVER.HEAD_LR_FACTOR", "4.0"]
+    )
+    model = MODELS_BY_ROW["Uniformer"]()
+    model.patch_embed1.requires_grad_(False)
+    scale = {id(p): g["lr_scale"] for g in build_optimizer(cfg, model).param_groups for p in g["params"]}
+    assert scale[id(model.head.weight)] == 4 and scale[id(model.norm.weight)] == 1
+    assert scale[id(model.blocks4[-1].attn.qkv.weight)] == 0.5
+    assert not any(id(p) in scale for p in model.patch_embed1.parameters())

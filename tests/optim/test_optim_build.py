@@ -47,6 +47,7 @@ def config(**solver) -> CfgNode:
         "AUTO_SCALE_LR": False,
         "REFERENCE_BATCH": 0,
         "LAYER_DECAY": 1.0,
+        "HEAD_LR_FACTOR": 1.0,
     }
     train = {"BATCH_SIZE": 6, "ACCUM_STEPS": 2}
     cfg = CfgNode({"SOLVER": {**defaults, **solver}, "BN": {"WEIGHT_DECAY": 0.0}, "TRAIN": train, "NUM_SHARDS": 1})

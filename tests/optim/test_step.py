@@ -150,3 +150,39 @@ def test_float16_overflow_is_left_to_the_scaler():
     stepper.backward(model(torch.ones(2, 4, device="cuda")).sum() * 1e10, torch.tensor([0], device="cuda"))
     stepper.flush()
     assert torch.equal(before, model.weight) and stepper.bad_steps == 0 and scaler.get_scale() < 2.0**120
+
+
+# ------------------------------------------------------------------------------------------- clipping by value, explosion
+def test_clipping_by_value_takes_the_place_of_the_norm():
+    model = net()
+    steps_of = {"lr": 1.0, "weight_decay": 0.0, "momentum": 0.0}
+    optimizer = torch.optim.SGD([{"params": list(model.parameters()), "lr_scale": 1.0}], **steps_of, fused=True)
+    scaler = torch.amp.GradScaler("cpu", enabled=False)
+    stepper = Stepper(model, optimizer, scaler=scaler, clip_norm=1e-9, clip_value=0.01)
+    before = copy.deepcopy(list(model.parameters()))
+    steps(model, stepper, [100 * batches(1)[0]], lr=1.0)
+    moved = [(new - old).detach().abs() for new, old in zip(model.parameters(), before, strict=True)]
+    assert max(change.max().item() for change in moved) == pytest.approx(0.01, rel=1e-4)
+    assert stepper.grad_norm > 1  # as it was before
+
+
+@pytest.mark.parametrize("accum_steps", [1, 2])
+def test_a_loss_that_explodes_ends_the_run(accum_steps):
+    model = nn.Linear(1, 1, bias=False)
+    nn.init.ones_(model.weight)
+    stepper = stepper_of(model, explosion=10.0, accum_steps=accum_steps)
+    inputs = [torch.ones(1, 1)] * 6 * accum_steps
+    steps(model, stepper, inputs, lr=1e-9)
+    steps(model, stepper, [torch.full((1, 1), 3.0)] * accum_steps, lr=1e-9)  # 9 times the loss
+    with pytest.raises(
+        RunStopped, match="the loss of a step is 100, more than TRAIN.KILL_LOSS_EXPLOSION_FACTOR 10 times"
+    ):
+        steps(model, stepper, [torch.full((1, 1), 10.0)] * accum_steps, lr=1e-9)
+
+
+def test_without_a_factor_and_in_the_first_steps_it_may_rise():
+    for options in ({}, {"explosion": 2.0}):
+        model = nn.Linear(1, 1, bias=False)
+        stepper = stepper_of(model, **options)
+        steps(model, stepper, [torch.full((1, 1), 10.0**n) for n in range(5)], lr=1e-9)
+        assert stepper.bad_steps == 0

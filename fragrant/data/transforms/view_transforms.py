@@ -142,6 +142,12 @@ def random_relative_box(
     return widest_box(height, width, aspects)
 
 
+def moving_boxes(first: Box, last: Box, count: int) -> list[Box]:
+    """Boxes on the way from one to another, evenly in ``count`` frames, rounded down to whole pixels as published."""
+    steps = [step / max(count - 1, 1) for step in range(count)]
+    return [Box(*(int(one + (other - one) * step) for one, other in zip(first, last, strict=True))) for step in steps]
+
+
 def multi_scale_sizes(height: int, width: int, crop_size: int, scales: Sequence[float]) -> list[tuple[int, int]]:
     """Sizes (height, width) of the boxes of a multi-scale crop (TSN): the short side times neighbouring ``scales``,
     evenly drawn.
@@ -221,6 +227,7 @@ class TrainTransform:
         areas: range of a box's share of the frame; with it a random resized crop takes the place of short side and
             crop.
         aspects: range of the box's width / height.
+        moving: the box of ``areas`` moves from one drawn box in the first frame to another in the last.
         scales: sides of the box / short side; with them a multi-scale crop takes the place of short side and crop.
         flip: mirror half of the clips.
         short_side: resize the frames to it before a box of ``areas`` or ``scales`` is drawn, as mmaction2 does; 0 =
@@ -244,6 +251,7 @@ class TrainTransform:
         inverse_scales: bool = False,
         areas: tuple[float, float] | None = None,
         aspects: tuple[float, float] | None = None,
+        moving: bool = False,
         scales: Sequence[float] = (),
         flip: bool = True,
         darken: Callable[[Tensor, random.Random], Tensor] | None = None,
@@ -261,6 +269,7 @@ class TrainTransform:
         self.inverse_scales = inverse_scales
         self.areas = areas
         self.aspects = aspects
+        self.moving = moving
         self.scales = scales
         self.flip = flip
         self.darken = darken
@@ -306,7 +315,7 @@ class TrainTransform:
         Returns:
             (..., 2) as shares of the clip before it is mirrored, and whether it is.
         """
-        assert not self.augment and not self.then
+        assert not self.augment and not self.then and not self.moving
         if self.darken:
             rng.getrandbits(64)
         if self.gamma[0] < self.gamma[1]:
@@ -330,6 +339,11 @@ class TrainTransform:
             frames = operation(frames, rng)
         return frames
 
+    def _along(self, frames: Tensor, boxes: Sequence[Box], **how) -> Tensor:
+        """A box of its own for each frame: (T, H, W, C) -> (T, S, S, C)"""
+        size = self.crop_size
+        return torch.cat([resize(box.of(frames[at : at + 1]), size, size, **how) for at, box in enumerate(boxes)])
+
     def _crop(self, frames: Tensor, rng: random.Random, **how) -> Tensor:
         height, width = frames.shape[1:3]
         if self.areas or self.scales:
@@ -339,6 +353,9 @@ class TrainTransform:
             if self.areas:
                 assert self.aspects is not None  # they go together
                 box = random_relative_box(height, width, self.areas, self.aspects, rng)
+                if self.moving:
+                    last = random_relative_box(height, width, self.areas, self.aspects, rng)
+                    return self._along(frames, moving_boxes(box, last, len(frames)), **how)
             else:
                 sizes = multi_scale_sizes(height, width, self.crop_size, self.scales)
                 box_height, box_width = rng.choice(sizes)

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from conftest import golden
 
 from fragrant.data.transforms import view_transforms as transforms
-from fragrant.data.transforms.view_transforms import Box, EvaluationTransform, TrainTransform
+from fragrant.data.transforms.view_transforms import Box, EvaluationTransform, TrainTransform, moving_boxes
 
 WHERE = {"yx_left_top": 0.0, "yx_center": 0.5, "yx_right_bottom": 1.0}
 
@@ -240,3 +240,26 @@ def test_never_mirrored_when_left_and_right_matter():
     frames = frames_of(16, 16)
     transform = TrainTransform(crop_size=16, jitter_scales=(16, 16), flip=False)
     assert all(torch.equal(transform(frames, None, random.Random(seed)), frames) for seed in range(20))
+
+
+def test_a_moving_box_goes_from_one_place_to_another():
+    boxes = moving_boxes(Box(0, 10, 20, 40), Box(9, 0, 40, 20), 4)
+    assert boxes == [Box(0, 10, 20, 40), Box(3, 6, 26, 33), Box(6, 3, 33, 26), Box(9, 0, 40, 20)]
+    assert moving_boxes(Box(0, 0, 4, 4), Box(1, 1, 2, 2), 1) == [Box(0, 0, 4, 4)]
+
+
+@pytest.mark.parametrize("augmented", [False, True])
+def test_a_clip_through_a_moving_box(augmented):
+    options = dict(crop_size=16, jitter_scales=(16, 16), areas=(0.1, 0.5), aspects=(0.5, 2.0), flip=False)
+    if augmented:
+        options["augment"] = [lambda frames, rng: frames]
+    frames = torch.randint(0, 256, (1, 40, 60, 3), dtype=torch.uint8).repeat(5, 1, 1, 1)  # it stands still
+    clip = TrainTransform(**options, moving=True)(frames, None, random.Random(0))
+    assert clip.shape == (5, 16, 16, 3) and clip.dtype == torch.uint8
+    assert all(not torch.equal(clip[at], clip[at + 1]) for at in range(4))
+    rng = random.Random(0)
+    ends = [transforms.random_relative_box(40, 60, (0.1, 0.5), (0.5, 2.0), rng) for _ in range(2)]
+    for at, box in zip((0, -1), ends, strict=True):
+        assert torch.equal(clip[at], transforms.resize(box.of(frames[:1]), 16, 16)[0])
+    still = TrainTransform(**options)(frames, None, random.Random(0))
+    assert torch.equal(still[0], still[-1]) and torch.equal(still[0], clip[0])
