@@ -78,6 +78,20 @@ key("UNIFORMER.MOTION_INPUT", False,
 key("MVITV2.DROP_PATH_RATE", 0.2, "drop path of the last block, growing linearly from 0 at the first", at_least=0,
     below=1)
 
+key("TIMM.NETWORK", "tf_efficientnet_lite0", "TimmVideo: the image network, a name of timm, with or without a tag")
+key("TIMM.WEIGHTS", "DEFAULT",
+    "training starts from: DEFAULT (an installed package, else the first that timm lists) | a tag of timm (in1k) | "
+    "random | a file", on_resume="moves", path=True)
+key("TIMM.TEMPORAL", "shift_residual",
+    "none | shift (TSM's, before every residual block) | shift_residual (for the layers inside alone, as TSM)",
+    one_of=("none", "shift", "shift_residual"))
+key("TIMM.POOLING", "mean", "over frames: mean | attention (a weighted mean) | transformer",
+    one_of=("mean", "attention", "transformer"))
+key("TIMM.POOL_DEPTH", 1, "blocks of that transformer", above=0)
+key("TIMM.DPTAM_AT", [], "stages behind whose blocks DPTAM stands; [] = nowhere", of=str,
+    one_of=("stage1", "stage2", "stage3", "stage4"))
+key("TIMM.DROP_PATH_RATE", 0.0, "drop path of the network's last block", at_least=0, below=1)
+
 key("VIT.PATCH_SIZE", [2, 16, 16], "frames, rows, columns of a tubelet of VisionTransformer", above=0, sizes=(3,),
     form="have 3 values: frames, rows, columns")
 key("VIT.EMBED_DIM", 384, "width; 192 (Ti), 384 (S), 768 (B)", above=0)

@@ -1,6 +1,5 @@
 """An image network of timm as a fixed function: its published preset, logits or pooled features."""
 
-from pathlib import Path
 from typing import Any, NamedTuple, cast
 
 import timm
@@ -10,13 +9,11 @@ from torchvision.transforms import InterpolationMode
 
 from fragrant.checkpoint import checkpoint_hash
 from fragrant.features.cache import FeatureError
-from fragrant.files import is_address
 from fragrant.models.backbone import ModelError
 from fragrant.models.timm_network import image_network, in_layout_of
 from fragrant.models.weights import WeightsError, read_checkpoint, unwrapped
 from fragrant.remote import RemoteError, local_path
-from fragrant.zoo.timm_weights import PREFIX as PUBLISHED
-from fragrant.zoo.timm_weights import is_timm
+from fragrant.zoo.timm_weights import TimmError, source_of
 
 PREFIX = "timm/"  # of FEATURES.NETWORK
 
@@ -54,27 +51,6 @@ def preset_of(network: nn.Module) -> Preset:
     )
 
 
-def source_of(name: str, weights: str) -> str:
-    """What ``FEATURES.WEIGHTS`` means for a network of timm, as the path of a checkpoint: ``"DEFAULT"``,
-    ``"a1_in1k"``.
-
-    Raises:
-        FeatureError: it is neither of these, nor "random", nor a file.
-    """
-    architecture, _, tag = name.partition(".")
-    if weights == "DEFAULT":
-        return f"{PUBLISHED}{name}"
-    if is_address(weights) or is_timm(weights) or Path(weights).is_file():
-        return weights
-    tags = [full.partition(".")[2] for full in timm.list_pretrained() if full.startswith(f"{architecture}.")]
-    if weights in tags:
-        return f"{PUBLISHED}{architecture}.{weights}"
-    raise FeatureError(
-        f"FEATURES.WEIGHTS '{weights}' is neither a file nor weights of {PREFIX}{name}; allowed: "
-        f"{', '.join(['DEFAULT', *tags, 'random'])}, a path"
-    )
-
-
 def timm_frame_network(name: str, *, weights: str, output: str, seed: int) -> tuple[nn.Module, Preset, str]:
     """See ``frame_network``, for a network of timm without its normalisation.
 
@@ -98,10 +74,11 @@ def timm_frame_network(name: str, *, weights: str, output: str, seed: int) -> tu
 
 def fill(network: nn.Module, name: str, weights: str) -> str:
     """Loads the weights whole; returns the hash of their file."""
-    source = source_of(name, weights)
     try:
-        path = local_path(source)
+        path = local_path(source_of(name, weights))
         state: dict[str, Tensor] = unwrapped(read_checkpoint(path), path)
+    except TimmError as error:
+        raise FeatureError(f"FEATURES.WEIGHTS '{weights}' {error}") from error
     except RemoteError as error:
         raise FeatureError(
             f"FEATURES.WEIGHTS {weights} of {PREFIX}{name} are not usable: {error}, give a file, or set "

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from fragrant.errors import UserError
+from fragrant.files import is_address
 from fragrant.texts import did_you_mean
 from fragrant.zoo.box import sha256_of
 
@@ -101,6 +102,28 @@ def _tagged(timm, name: str):
             f"names no weights of {architecture}; {did_you_mean(name, known)}allowed: {', '.join(known) or 'none'}"
         )
     return timm.get_pretrained_cfg(name)
+
+
+def source_of(network: str, weights: str) -> str:
+    """What a key of weights means for a network of timm, as the path of a checkpoint: of ``"DEFAULT"`` ``"timm:NAME"``,
+    of a tag ``"timm:NAME.a1_in1k"``, of a file its own path.
+
+    Raises:
+        TimmError: it is neither of these.
+    """
+    import timm
+
+    architecture, _, tag = network.partition(".")
+    if weights == "DEFAULT":
+        return f"{PREFIX}{network}"
+    if is_address(weights) or is_timm(weights) or Path(weights).is_file():
+        return weights
+    tags = [full.partition(".")[2] for full in timm.list_pretrained() if full.startswith(f"{architecture}.")]
+    if weights in tags:
+        return f"{PREFIX}{architecture}.{weights}"
+    raise TimmError(
+        f"is neither a file nor weights of {network}; allowed: {', '.join(['DEFAULT', *tags, 'random'])}, a path"
+    )
 
 
 def timm_weights(path: str | os.PathLike) -> Found:

@@ -127,7 +127,7 @@ def test_efficientnet_pytorchs_names():
         (
             SMALL,
             "in22k",
-            f"'in22k' is neither a file nor weights of {SMALL}; allowed: DEFAULT, lamb_in1k, random, a path",
+            f"'in22k' is neither a file nor weights of {SMALL.removeprefix('timm/')}; allowed: DEFAULT, lamb_in1k, random, a path",
         ),
     ],
 )

@@ -19,6 +19,7 @@ LARGE = {"MViTv2"}  # torchvision's own size: seconds for each test
 SLOW_TO_TRACE = {
     "S3D",
     "R2Plus1D",
+    "TimmVideo",
 }  # torchvision's layers, which it compiles itself; variants of a row are as its first
 
 
