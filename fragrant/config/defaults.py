@@ -75,6 +75,11 @@ key("UNIFORMER.MOTION_INPUT", False,
     "give the network brightness, its change to the next frame and the size of the change in the place of colours",
     of_clips=True)
 
+key("R2PLUS1D.DEPTH", 18, "layers of the ResNet: 18 (torchvision's) | 34 (as IG-65M's files)", one_of=(18, 34))
+key("R2PLUS1D.BN_MOMENTUM", 0.1,
+    "share of a batch in BatchNorm's running statistics; published with IG-65M 0.9: they follow the last batch",
+    above=0, at_most=1)
+
 key("MVITV2.DROP_PATH_RATE", 0.2, "drop path of the last block, growing linearly from 0 at the first", at_least=0,
     below=1)
 

@@ -249,6 +249,7 @@ def load_weights(
         raise ValueError(f"inflation '{inflation}' is not known; allowed: repeat, center, None")
     where = str(where or ("given in memory" if isinstance(source, Mapping) else source))
     file = unwrapped(source if isinstance(source, Mapping) else read_checkpoint(source), where)
+    model.take_layout(renamed(file, clear_name_patterns))
     wanted = {key: tuple(value.shape) for key, value in model.state_dict().items()}
     backbone = [key for key in wanted if not key.startswith(f"{model.head_name}.")]
 

@@ -59,7 +59,7 @@ MODELS_BY_ROW = {  # test id -> a tiny model from plain arguments; the part befo
     ),
     "TSM": lambda: TSM(num_classes=CLASSES, blocks=(1, 1, 1, 2), width=8, dropout_rate=0.0),
     "H2CN": lambda: H2CN(num_classes=CLASSES, blocks=(1, 1, 1, 1), width=16, dropout_rate=0.0),
-    "TimmVideo": lambda: TimmVideo(num_classes=CLASSES, network="test_efficientnet", temporal="shift_residual"),
+    "TimmVideo": lambda: TimmVideo(num_classes=CLASSES, network="test_byobnet", temporal="shift_residual"),
     "TimmVideo:tokens": lambda: TimmVideo(
         num_classes=CLASSES,
         network="test_vit",
@@ -71,6 +71,7 @@ MODELS_BY_ROW = {  # test id -> a tiny model from plain arguments; the part befo
         num_classes=CLASSES, network="test_resnet", temporal="shift", pooling="attention", dptam_at=("stage2", "stage3")
     ),
     "R2Plus1D": lambda: R2Plus1D(num_classes=CLASSES, blocks=(1, 1, 1, 1)),
+    "R2Plus1D:ig65m": lambda: R2Plus1D(num_classes=CLASSES, blocks=(1, 1, 1, 1), layout="ig65m"),
     "S3D": lambda: S3D(num_classes=CLASSES, dropout_rate=0.0),
     "MViTv2": lambda: MViTv2(num_classes=CLASSES, drop_path_rate=0.0, dropout_rate=0.0),
 }
