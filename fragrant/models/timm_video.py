@@ -167,7 +167,8 @@ class TimmVideo(Backbone):
         places = x[:, prefix:].transpose(1, 2)  # (N, D, L)
         if prefix and getattr(self.net, "has_class_token", True):
             places = places + x[:, :1].transpose(1, 2)
-        rows = max(round((places.shape[2] * size[0] / size[1]) ** 0.5), 1)
+        count, height, width = (int(number) for number in (places.shape[2], *size))  # a trace has tensors here
+        rows = max(round((count * height / width) ** 0.5), 1)
         return places.unflatten(2, (rows, -1))
 
     def forward_head(self, features: Tensor) -> Tensor:

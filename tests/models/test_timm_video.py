@@ -13,6 +13,7 @@ from fragrant.errors import UserError
 from fragrant.inference.export import FORMATS, Deployed, export_model
 from fragrant.layers.normalize import ClipNormalize
 from fragrant.models import ModelError, build_model
+from fragrant.models.complexity import count_macs
 from fragrant.models.image_blocks import anatomy
 from fragrant.models.timm_network import image_network
 from fragrant.models.timm_video import TimmVideo
@@ -138,6 +139,12 @@ def test_a_class_token_is_in_every_place():
         features = model.forward_features(some_clips(1, 3, 1, 64, 64))
     tokens = seen["tokens"][0]  # (1 + 16, D)
     torch.testing.assert_close(features.mean((2, 3, 4))[0], tokens[1:].mean(0) + tokens[0])
+
+
+@pytest.mark.parametrize("network", ["test_vit", "test_resnet"])
+def test_its_cost_can_be_counted(network):
+    """By a trace, in which sizes are tensors."""
+    assert count_macs(video(network, temporal="shift", dptam_at=("stage2",)), (3, 4, 64, 64)).total() > 1e6
 
 
 def test_grad_cam():
