@@ -80,8 +80,27 @@ key("UNIFORMER.MOTION_INPUT", False,
     "give the network brightness, its change to the next frame and the size of the change in the place of colours",
     of_clips=True)
 
+key("R2PLUS1D.DEPTH", 18, "layers of the ResNet: 18 (torchvision's) | 34 (as IG-65M's files)", one_of=(18, 34))
+key("R2PLUS1D.BN_MOMENTUM", 0.1,
+    "share of a batch in BatchNorm's running statistics; published with IG-65M 0.9: they follow the last batch",
+    above=0, at_most=1)
+
 key("MVITV2.DROP_PATH_RATE", 0.2, "drop path of the last block, growing linearly from 0 at the first", at_least=0,
     below=1)
+
+key("TIMM.NETWORK", "tf_efficientnet_lite0", "TimmVideo: the image network, a name of timm, with or without a tag")
+key("TIMM.WEIGHTS", "DEFAULT",
+    "training starts from: DEFAULT (an installed package, else the first that timm lists) | a tag of timm (in1k) | "
+    "random | a file", on_resume="moves", path=True)
+key("TIMM.TEMPORAL", "shift_residual",
+    "none | shift (TSM's, before every residual block) | shift_residual (for the layers inside alone, as TSM)",
+    one_of=("none", "shift", "shift_residual"))
+key("TIMM.POOLING", "mean", "over frames: mean | attention (a weighted mean) | transformer",
+    one_of=("mean", "attention", "transformer"))
+key("TIMM.POOL_DEPTH", 1, "blocks of that transformer", above=0)
+key("TIMM.DPTAM_AT", [], "stages behind whose blocks DPTAM stands; [] = nowhere", of=str,
+    one_of=("stage1", "stage2", "stage3", "stage4"))
+key("TIMM.DROP_PATH_RATE", 0.0, "drop path of the network's last block", at_least=0, below=1)
 
 key("VIT.PATCH_SIZE", [2, 16, 16], "frames, rows, columns of a tubelet of VisionTransformer", above=0, sizes=(3,),
     form="have 3 values: frames, rows, columns")
@@ -592,8 +611,10 @@ key("TEST.SAVE_RESULTS_PATH", "", 'file name under OUTPUT_DIR for a pickle [scor
 
 # ---- frozen features
 key("FEATURES.NETWORK", "resnet50",
-    "image classifier of torchvision for single frames; clips go through MODEL.MODEL_NAME", on_resume="free")
-key("FEATURES.WEIGHTS", "DEFAULT", "of NETWORK: a name of torchvision (IMAGENET1K_V1), random, or a file",
+    "image classifier of torchvision for single frames, or timm/NAME; clips go through MODEL.MODEL_NAME",
+    on_resume="free")
+key("FEATURES.WEIGHTS", "DEFAULT",
+    "of NETWORK: a name of torchvision (IMAGENET1K_V1), a tag of timm (in1k), random, or a file",
     on_resume="free", path=True)
 key("FEATURES.OUTPUT", "pooled", "pooled (what the last layer sees) | logits", one_of=("pooled", "logits"),
     on_resume="free")

@@ -56,6 +56,7 @@ from fragrant.runtime.build import (
 )
 from fragrant.runtime.precision import Precision, pick_precision
 from fragrant.runtime.weights import existing
+from fragrant.zoo.timm_weights import TimmError, source_of
 
 
 class Training(NamedTuple):
@@ -345,6 +346,9 @@ def refuse_hidden_selection(cfg: CfgNode) -> None:
 
 
 def sources(cfg: CfgNode) -> Sources:
+    pretrained, key = cfg.UNIFORMER.PRETRAIN_NAME or "", "UNIFORMER.PRETRAIN_NAME"
+    if cfg.MODEL.MODEL_NAME == "TimmVideo":
+        pretrained, key = image_weights(cfg.TIMM.NETWORK, cfg.TIMM.WEIGHTS), "TIMM.WEIGHTS"
     return Sources(
         output_dir=cfg.OUTPUT_DIR,
         auto_resume=cfg.TRAIN.AUTO_RESUME,
@@ -352,8 +356,21 @@ def sources(cfg: CfgNode) -> Sources:
         epoch_reset=cfg.TRAIN.CHECKPOINT_EPOCH_RESET,
         clear_patterns=tuple(cfg.TRAIN.CHECKPOINT_CLEAR_NAME_PATTERN),
         inflation="repeat" if cfg.TRAIN.CHECKPOINT_INFLATE else None,
-        pretrained=cfg.UNIFORMER.PRETRAIN_NAME or "",
+        pretrained=pretrained,
+        pretrained_key=key,
     )
+
+
+def image_weights(network: str, weights: str) -> str:
+    """What TIMM.WEIGHTS names, as the path of a checkpoint; "" for random weights.
+
+    Raises:
+        UserError: it names nothing.
+    """
+    try:
+        return "" if weights == "random" else source_of(network, weights)
+    except TimmError as error:
+        raise UserError(f"TIMM.WEIGHTS '{weights}' {error}") from error
 
 
 def introduce(

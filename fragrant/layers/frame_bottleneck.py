@@ -5,16 +5,21 @@ from torch import Tensor, nn
 from torchvision.models.resnet import Bottleneck
 
 
-def shift_in_time(x: Tensor, num_frames: int) -> Tensor:
+def shift_in_time(x: Tensor, num_frames: int, channels: int = 1) -> Tensor:
     """Shifts channels between frames, (N*T, C, H, W) -> the same shape: the first eighth of the channels comes from the
-    next frame, the second from the one before, 0 at the ends."""
+    next frame, the second from the one before, 0 at the ends.
+
+    Args:
+        channels: axis of the channels in x; 3 of (N*T, H, W, C).
+    """
     clips = x.unflatten(0, (-1, num_frames))  # (N, T, C, H, W)
-    fold = clips.shape[2] // 8
-    early, late, rest = clips.split([fold, fold, clips.shape[2] - 2 * fold], 2)
+    axis = channels + 1
+    fold = clips.shape[axis] // 8
+    early, late, rest = clips.split([fold, fold, clips.shape[axis] - 2 * fold], axis)
     nothing = torch.zeros_like(early[:, :1])
-    return torch.cat([torch.cat([early[:, 1:], nothing], 1), torch.cat([nothing, late[:, :-1]], 1), rest], 2).flatten(
-        0, 1
-    )
+    return torch.cat(
+        [torch.cat([early[:, 1:], nothing], 1), torch.cat([nothing, late[:, :-1]], 1), rest], axis
+    ).flatten(0, 1)
 
 
 class FrameBottleneck(Bottleneck):

@@ -10,7 +10,7 @@ from torch.utils.checkpoint import checkpoint
 
 
 @contextmanager
-def frozen_statistics(block: nn.Module) -> Iterator[None]:
+def frozen_statistics(block: "nn.Module | _Forward") -> Iterator[None]:
     """A context in which BatchNorm still normalises by the batch, but its running statistics stay as they are."""
     norms = [module for module in block.modules() if isinstance(module, _BatchNorm)]
     kept = [(norm.momentum, norm.num_batches_tracked) for norm in norms]
@@ -23,7 +23,7 @@ def frozen_statistics(block: nn.Module) -> Iterator[None]:
             norm.momentum, norm.num_batches_tracked = momentum, num_batches
 
 
-def recompute(block: nn.Module, x: Tensor, *settings) -> Tensor:
+def recompute(block: "nn.Module | _Forward", x: Tensor, *settings) -> Tensor:
     """Calls ``block(x, *settings)`` with only ``x`` kept for the backward pass; result and gradients stay the same.
 
     Costs one more forward pass of the block. The running statistics of BatchNorm are updated once per step, as
@@ -35,3 +35,26 @@ def recompute(block: nn.Module, x: Tensor, *settings) -> Tensor:
     return checkpoint(
         block, x, *settings, use_reentrant=False, context_fn=lambda: (nullcontext(), frozen_statistics(block))
     )
+
+
+class _Forward:
+    """The own forward pass of a block whose class ``recomputed`` has changed."""
+
+    def __init__(self, block: nn.Module, kind: type[nn.Module]):
+        self.block, self.kind = block, kind
+
+    def modules(self) -> Iterator[nn.Module]:
+        return self.block.modules()
+
+    def __call__(self, x: Tensor, *settings) -> Tensor:
+        return self.kind.forward(self.block, x, *settings)
+
+
+def recomputed(block: nn.Module) -> None:
+    """Makes a block of another package recompute itself, wherever it is called: names and numbers stay."""
+    kind = type(block)
+
+    def forward(self: nn.Module, x: Tensor, *settings) -> Tensor:
+        return recompute(_Forward(self, kind), x, *settings)
+
+    block.__class__ = type(f"Recomputed{kind.__name__}", (kind,), {"forward": forward})

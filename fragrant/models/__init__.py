@@ -6,6 +6,7 @@ from fragrant.models import (  # noqa: F401  every model file enters itself into
     fragrant,
     h2cn,
     mie_net,
+    timm_video,
     torchvision_video,
     tsm,
     uniformer,

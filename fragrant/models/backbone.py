@@ -1,7 +1,7 @@
 """The interface and base class of all models."""
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 
@@ -92,6 +92,14 @@ class Backbone(nn.Module):
         """Origin of a state dict, told by its key names, for the load report: "mmaction2"; "" where there is one layout
         only, or it is not known."""
         return ""
+
+    def take_layout(self, state: Mapping[str, Any]) -> None:
+        """Takes on what the shapes of a file's tensors say about the network, before they are loaded; by default
+        nothing.
+
+        Args:
+            state: with the names of the file.
+        """
 
     def rename_published(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
         """Renames the state dict of a published file to the names that this model uses; values in, values out."""

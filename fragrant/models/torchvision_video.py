@@ -1,9 +1,9 @@
-"""torchvision's video classifiers R(2+1)D-18, S3D and MViTv2-S as backbones: its layers and weights behind the
-interface of this package."""
+"""torchvision's video classifiers R(2+1)D, S3D and MViTv2-S as backbones: its layers and weights behind the interface
+of this package."""
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import torch.nn.functional as F
 from fvcore.common.config import CfgNode
@@ -21,6 +21,11 @@ from fragrant.models.parts import Parts, stage_parts
 from fragrant.models.resizing import ClipSize, resize_rows
 
 KEEP_ALL = (0, 0, 0, 0)  # no block of any stage is recomputed
+
+# R(2+1)D by layout: middle widths of conv2 of the first block of stages 2, 3 and 4, and epsilon of BatchNorm
+MIDDLE_WIDTHS = {"torchvision": (230, 460, 921), "ig65m": (288, 576, 1152)}
+EPSILON = {"torchvision": 1e-5, "ig65m": 1e-3}
+R2PLUS1D_BLOCKS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3)}
 
 
 class TorchvisionVideo(Backbone):
@@ -85,9 +90,38 @@ class TorchvisionVideo(Backbone):
         }
 
 
+def _width(state: Mapping[str, Any], name: str) -> int:
+    """Output channels of a convolution in a file, with or without our prefix; 0 where it is not there."""
+    weight = state.get(f"net.{name}", state.get(name))
+    return len(weight) if isinstance(weight, Tensor) and weight.ndim == 5 else 0
+
+
+def _drawn_anew(part: nn.Module, *, like: nn.Module) -> nn.Module:
+    """A part with initial values as torchvision draws them for a whole network, on the device and in the mode of
+    another."""
+    for module in part.modules():
+        if isinstance(module, nn.Conv3d):
+            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+    first = next(like.parameters())
+    return part.to(first.device, first.dtype).train(like.training)
+
+
 class R2Plus1D(TorchvisionVideo):
     """R(2+1)D (Tran et al. 2018), a ResNet whose 3D filters are split into space and time: 31.5 M parameters with 2
-    blocks per stage."""
+    blocks per stage, 63.7 M with those of a ResNet-34.
+
+    Its published files have one of two layouts. That of IG-65M (Ghadiyaram et al. 2019, in the port ig65m-pytorch) has
+    other middle widths in the second convolution of stages 2 to 4 and an epsilon of 1e-3 in every BatchNorm; a file's
+    shapes tell which it is, and the network takes it on.
+
+    Args:
+        layout: "torchvision" or "ig65m", what the network has until a file says otherwise.
+        bn_momentum: share of a batch in the running statistics of BatchNorm; IG-65M's port has 0.9, with which they
+            follow the last batch.
+
+    Raises:
+        ModelError: a layout that is not known.
+    """
 
     published_head = "fc"
     stem_names = ("net.stem.",)
@@ -98,6 +132,8 @@ class R2Plus1D(TorchvisionVideo):
         *,
         num_classes: int,
         blocks: tuple[int, int, int, int] = (2, 2, 2, 2),
+        layout: str = "torchvision",
+        bn_momentum: float = 0.1,
         dropout_rate: float = 0.0,
         recompute_blocks: Sequence[int] = KEEP_ALL,
     ):
@@ -105,6 +141,43 @@ class R2Plus1D(TorchvisionVideo):
         net.fc = nn.Identity()
         options: dict[str, Any] = dict(dropout_rate=dropout_rate, recompute_blocks=recompute_blocks)
         super().__init__(net, 512, num_classes=num_classes, **options)
+        if layout not in MIDDLE_WIDTHS:
+            raise ModelError(f"R2Plus1D layout '{layout}' is not known; allowed: {', '.join(MIDDLE_WIDTHS)}")
+        self.layout, self.bn_momentum = "torchvision", bn_momentum
+        self._take(layout)
+
+    def _take(self, layout: str) -> None:
+        """Changes to a layout: new second convolutions of the first blocks of stages 2 to 4, epsilon and momentum of
+        every BatchNorm."""
+        if layout != self.layout:
+            for stage, middle in zip(self.stages()[1:], MIDDLE_WIDTHS[layout], strict=True):
+                old = cast(Any, stage[0]).conv2[0]
+                width = old[3].out_channels
+                cast(Any, stage[0]).conv2[0] = _drawn_anew(Conv2Plus1D(width, width, middle), like=old)
+            trust_convolutions(self.net)
+        self.layout = layout
+        for module in self.net.modules():
+            if isinstance(module, nn.BatchNorm3d):
+                module.eps, module.momentum = EPSILON[layout], self.bn_momentum
+
+    def take_layout(self, state: Mapping[str, Any]) -> None:
+        """Takes on the layout of a file, told by its middle widths; a file that does not say changes nothing."""
+        found = tuple(_width(state, f"layer{stage}.0.conv2.0.0.weight") for stage in (2, 3, 4))
+        for layout, widths in MIDDLE_WIDTHS.items():
+            if found == widths:
+                self._take(layout)
+
+    def _load_from_state_dict(self, state_dict: Mapping[str, Any], prefix: str, *others, **options) -> None:
+        """PyTorch's, before which the layout is taken on: a run that is resumed has that of its first weights."""
+        self.take_layout({name.removeprefix(prefix): value for name, value in state_dict.items()})
+        super()._load_from_state_dict(state_dict, prefix, *others, **options)
+
+    def layout_of(self, state: Mapping[str, Tensor]) -> str:
+        return self.layout if self.layout == "ig65m" else ""
+
+    def layer_names(self) -> list[tuple[str, ...]]:
+        blocks = [(f"net.layer{at}.{block}.",) for at in (1, 2, 3, 4) for block in range(len(self.stages()[at - 1]))]
+        return [("net.stem.",), *blocks]
 
     def stages(self) -> list[list[nn.Module]]:
         return [list(stage) for stage in (self.net.layer1, self.net.layer2, self.net.layer3, self.net.layer4)]
@@ -246,7 +319,13 @@ def arguments(cfg: CfgNode) -> dict:
 
 @MODELS.register("R2Plus1D")
 def r2plus1d(cfg: CfgNode) -> R2Plus1D:
-    return R2Plus1D(**arguments(cfg))
+    depth = cfg.R2PLUS1D.DEPTH
+    return R2Plus1D(
+        **arguments(cfg),
+        blocks=R2PLUS1D_BLOCKS[depth],
+        layout="ig65m" if depth == 34 else "torchvision",  # of depth 34 nobody publishes another
+        bn_momentum=cfg.R2PLUS1D.BN_MOMENTUM,
+    )
 
 
 @MODELS.register("S3D")

@@ -321,6 +321,7 @@ def load_weights(
     where = str(where or ("given in memory" if isinstance(source, Mapping) else source))
     checkpoint = source if isinstance(source, Mapping) else read_checkpoint(source)
     file, clip = unwrapped(checkpoint, where), clips_of(checkpoint)
+    model.take_layout(renamed(file, clear_name_patterns))
     wanted = {key: tuple(value.shape) for key, value in model.state_dict().items()}
     backbone = [key for key in wanted if not key.startswith(f"{model.head_name}.")]
 

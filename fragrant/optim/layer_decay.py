@@ -8,7 +8,8 @@ from torch import nn
 
 from fragrant.errors import UserError
 
-DECLARED = ("Fragrant", "MViTv2", "Uniformer", "VideoSwin", "VisionTransformer")  # for the error message alone
+# for the error message alone
+DECLARED = ("Fragrant", "MViTv2", "R2Plus1D", "TimmVideo", "Uniformer", "VideoSwin", "VisionTransformer")
 
 
 class SaysItsLayers(Protocol):

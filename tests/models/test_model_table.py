@@ -15,10 +15,11 @@ from fragrant.models.weights import load_weights
 CONFIGS = sorted((ROOT / "configs").rglob("*.yaml"))
 
 
-LARGE = {"MViTv2"}  # torchvision's own size: seconds for each test
+LARGE = {"MViTv2", "R2Plus1D:ig65m"}  # torchvision's own size: seconds for each test; as its other row
 SLOW_TO_TRACE = {
     "S3D",
     "R2Plus1D",
+    "TimmVideo",
 }  # torchvision's layers, which it compiles itself; variants of a row are as its first
 
 

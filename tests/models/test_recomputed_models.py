@@ -8,6 +8,7 @@ from fragrant.config import ConfigError, load_cfg
 from fragrant.models import MODELS, ModelError, build_model
 from fragrant.models.h2cn import H2CN
 from fragrant.models.mie_net import MieNet
+from fragrant.models.timm_video import TimmVideo
 from fragrant.models.torchvision_video import S3D, MViTv2, R2Plus1D
 from fragrant.models.tsm import TSM
 from fragrant.models.vision_transformer import VisionTransformer
@@ -21,6 +22,7 @@ NETWORKS = {
     "VisionTransformer": lambda **options: VisionTransformer(
         num_classes=CLASSES, embed_dim=24, depth=4, num_heads=2, drop_path_rate=0.0, **options
     ),
+    "TimmVideo": lambda **options: TimmVideo(num_classes=CLASSES, dptam_at=("stage1",), temporal="shift", **options),
     "S3D": lambda **options: S3D(num_classes=CLASSES, dropout_rate=0.0, **options),
     "MViTv2": lambda **options: MViTv2(num_classes=CLASSES, drop_path_rate=0.0, dropout_rate=0.0, **options),
 }

@@ -7,6 +7,7 @@ from fragrant.models.dgam import DGAM
 from fragrant.models.fragrant import Fragrant
 from fragrant.models.h2cn import H2CN
 from fragrant.models.mie_net import MieNet
+from fragrant.models.timm_video import TimmVideo
 from fragrant.models.torchvision_video import S3D, MViTv2, R2Plus1D
 from fragrant.models.tsm import TSM
 from fragrant.models.uniformer import UniFormer
@@ -58,7 +59,19 @@ MODELS_BY_ROW = {  # test id -> a tiny model from plain arguments; the part befo
     ),
     "TSM": lambda: TSM(num_classes=CLASSES, blocks=(1, 1, 1, 2), width=8, dropout_rate=0.0),
     "H2CN": lambda: H2CN(num_classes=CLASSES, blocks=(1, 1, 1, 1), width=16, dropout_rate=0.0),
+    "TimmVideo": lambda: TimmVideo(num_classes=CLASSES, network="test_byobnet", temporal="shift_residual"),
+    "TimmVideo:tokens": lambda: TimmVideo(
+        num_classes=CLASSES,
+        network="test_vit",
+        temporal="shift",
+        pooling="transformer",
+        dptam_at=("stage4",),
+    ),
+    "TimmVideo:maps": lambda: TimmVideo(
+        num_classes=CLASSES, network="test_resnet", temporal="shift", pooling="attention", dptam_at=("stage2", "stage3")
+    ),
     "R2Plus1D": lambda: R2Plus1D(num_classes=CLASSES, blocks=(1, 1, 1, 1)),
+    "R2Plus1D:ig65m": lambda: R2Plus1D(num_classes=CLASSES, blocks=(1, 1, 1, 1), layout="ig65m"),
     "S3D": lambda: S3D(num_classes=CLASSES, dropout_rate=0.0),
     "MViTv2": lambda: MViTv2(num_classes=CLASSES, drop_path_rate=0.0, dropout_rate=0.0),
 }
@@ -68,11 +81,13 @@ CLIPS_OF = {  # for models that do not take every clip
     "MieNet": ((3, 12, 64, 64), (3, 8, 96, 70)),
     "H2CN": ((3, 10, 64, 64), (3, 15, 96, 70)),
     "S3D": ((3, 8, 64, 64), (3, 17, 96, 70)),
+    "TimmVideo": (CLIP, (3, 7, 96, 80)),  # whole patches
 }
 # of the few values of a small last map: weights that differ by 2**-9 turn the gradients of training as far as bfloat16
 UNSTABLE_STATISTICS = {"S3D"}
 CLASS_TOKEN = {"MViTv2"}  # the head does not see the feature map
 HAS_RELU = {
+    "TimmVideo",
     "MieNet",
     "TSM",
     "H2CN",
