@@ -50,7 +50,7 @@ def start(words: list[str]) -> int:
         nargs="+",
         default=arid,
         metavar="NAME",
-        help=f"names, all, or yaml files of poses or recordings; default {' '.join(arid)}; docs/synthetic.md lists them",
+        help=f"names, all, or files of poses or recordings; default {' '.join(arid)}; docs/synthetic.md lists them",
     )
     parser.add_argument(
         "--recipe", default="dark", metavar="NAME", help="ranges of what differs between clips: a name or a file"

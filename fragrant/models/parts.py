@@ -36,9 +36,12 @@ def parts_of_names(names: Sequence[str], layers: Sequence[tuple[str, ...]], head
     rest = [name for name in names if not name.startswith(known)]
     outer = "" if layers else _common_modules(rest)
     for name in rest:
-        inner = name.removeprefix(outer)
-        first = inner.split(".")[0]
-        parts.setdefault(first, (f"{outer}{first}." if "." in inner else name,))
+        words = name.removeprefix(outer).split(".")
+        ends = range(1, len(words) + 1)  # the first module that holds nothing of a layer
+        around = (f"{outer}{'.'.join(words[:end])}{'.' * (end < len(words))}" for end in ends)
+        start = next(start for start in around if not any(layer.startswith(start) for layer in known))
+        part = start.removeprefix(outer).strip(".").split(".")[-1]
+        parts[part if parts.get(part, (start,)) == (start,) else start.strip(".")] = (start,)
     if any(name.startswith(f"{head_name}.") for name in names):
         parts[HEAD] = (f"{head_name}.",)
     return parts
