@@ -89,6 +89,42 @@ key("VIT.POSITION", "sines",
     "positions of tubelets: sines (fixed, as VideoMAE) | learned (for NUM_FRAMES and TRAIN_CROP_SIZE, else resized)",
     one_of=("sines", "learned"))
 
+key("UNIFORMERV2.BACKBONE", "uniformerv2_b16",
+    "image transformer of UniFormerV2: uniformerv2_b16 | uniformerv2_l14 | uniformerv2_l14_336; the published default "
+    "'vit_b16' names none",
+    one_of=("uniformerv2_b16", "uniformerv2_l14", "uniformerv2_l14_336"))
+key("UNIFORMERV2.INPUT_RESOLUTION", 0,
+    "side of the pictures that positions are learned for, resized for others; 0 = BACKBONE's (224 or 336)", at_least=0)
+key("UNIFORMERV2.PATCH_SIZE", 0, "pixels along a patch; 0 = BACKBONE's (16 or 14)", at_least=0)
+key("UNIFORMERV2.WIDTH", 0, "width; 0 = BACKBONE's (768 or 1024)", at_least=0)
+key("UNIFORMERV2.LAYERS", 0, "layers; 0 = BACKBONE's (12 or 24)", at_least=0)
+key("UNIFORMERV2.HEADS", 0, "heads of its attention; 0 = BACKBONE's (12 or 16)", at_least=0)
+key("UNIFORMERV2.N_LAYERS", 4, "global blocks", above=0)
+key("UNIFORMERV2.RETURN_LIST", [8, 9, 10, 11], "layers, counted from 0, behind which they stand; N_LAYERS of them",
+    at_least=0)
+key("UNIFORMERV2.N_DIM", 768, "width of the global blocks, that of BACKBONE: 768 or 1024", above=0)
+key("UNIFORMERV2.N_HEAD", 12, "heads of the global blocks: 12 or 16", above=0)
+key("UNIFORMERV2.MLP_FACTOR", 4.0, "hidden width of their MLPs / width", above=0)
+key("UNIFORMERV2.BACKBONE_DROP_PATH_RATE", 0.0, "drop path of the last layer, growing linearly from 0 at the first",
+    at_least=0, below=1)
+key("UNIFORMERV2.DROP_PATH_RATE", 0.0, "drop path of the last global block, growing linearly from 0 at the first",
+    at_least=0, below=1)
+key("UNIFORMERV2.MLP_DROPOUT", [0.5, 0.5, 0.5, 0.5], "dropout in the MLP of each global block", at_least=0, below=1)
+key("UNIFORMERV2.CLS_DROPOUT", 0.5, "dropout before the classifier", at_least=0, below=1)
+key("UNIFORMERV2.NO_LMHRA", False, "no local relations of frames: as published for Kinetics; False for Something")
+key("UNIFORMERV2.DOUBLE_LMHRA", True, "local relations before the MLP too, not before the attention alone")
+key("UNIFORMERV2.DW_REDUCTION", 1.5, "width / width inside of local relations", above=0)
+key("UNIFORMERV2.TEMPORAL_DOWNSAMPLE", True, "the embedding sees 3 frames and halves their number; False for Kinetics")
+key("UNIFORMERV2.FROZEN", False,
+    "train the global blocks and the classifier alone, as published: without activations of the image transformer, and "
+    "the classifier sees the video's token alone")
+key("UNIFORMERV2.ACTIVATION", "quick_gelu",
+    "of the layers: quick_gelu (CLIP of OpenAI, MetaCLIP, DFN) | gelu (CLIP of LAION); no file tells which",
+    one_of=("quick_gelu", "gelu"))
+key("UNIFORMERV2.PRETRAIN", "",
+    "file to start training from: CLIP's, UniFormerV2's or mmaction2's, recognised by its names; \"\" = random",
+    on_resume="moves", path=True)
+
 key("FRAGRANT.FAM_AT", ["stage2"],
     "where FAM stands: embed1 .. embed4 (after that patch embedding), stage1 .. stage4 (after that stage)",
     one_of=_PLACES)

@@ -13,7 +13,8 @@ from fragrant.layers.fam import FAM
 from fragrant.layers.ram import RAM
 from fragrant.models.backbone import ModelError
 from fragrant.models.build import MODELS
-from fragrant.models.uniformer import PLACES, Insertion, UniFormer, per_stage, uniformer_arguments
+from fragrant.models.insertions import Insertion
+from fragrant.models.uniformer import PLACES, UniFormer, per_stage, uniformer_arguments
 
 FIGURE_RAM = dict(heads=8, key_dim=0, kernel_type="VplusR", feature_type="VplusR")
 

@@ -7,7 +7,14 @@ from torch import nn
 
 from fragrant.errors import UserError
 
-DECLARED = ("Fragrant", "MViTv2", "Uniformer", "VideoSwin", "VisionTransformer")  # for the error message alone
+DECLARED = (  # for the error message alone
+    "Fragrant",
+    "MViTv2",
+    "UniFormerV2",
+    "Uniformer",
+    "VideoSwin",
+    "VisionTransformer",
+)
 
 
 class SaysItsLayers(Protocol):
