@@ -14,12 +14,15 @@ IGNORED = {
     "BENCHMARK": "tools/benchmark.py has its own options",
     "BN.NUM_SPLITS": "of the ResNet family",
     "BN.NUM_SYNC_DEVICES": "of the ResNet family",
+    "DATA.MC": "of a file system of its authors",
     "DATA.PATH_TO_PRELOAD_IMDB": "of the image data sets",
     "DATA.TRAIN_PCA_EIGVAL": "of the image data sets",
     "DATA.TRAIN_PCA_EIGVEC": "of the image data sets",
     "MODEL.DROPCONNECT_RATE": "of the X3D family",
+    "MODEL.EMA_": "not read for UniFormerV2; here TRAIN.EMA",
     "MODEL.FC_INIT_STD": "of the ResNet family",
     "SOLVER.GAMMA": "of multigrid training",
+    "SOLVER.SPECIAL_RATIO": "read by an optimiser of UniFormerV2 that nothing builds",
     "SOLVER.STEP_SIZE": "nothing ever read it",
     "SOLVER.WARMUP_FACTOR": "nothing ever read it",
     "TRAIN.SAVE_LATEST": "TRAIN.CHECKPOINT_PERIOD 1 saves every epoch",
@@ -27,6 +30,7 @@ IGNORED = {
     "UNIFORMER.PRUNE_RATIO": "of the Uniformer_light models",
     "UNIFORMER.STAGE_TYPE": "nothing ever read it",
     "UNIFORMER.TRADE_OFF": "of the Uniformer_light models",
+    "UNIFORMERV2.DELETE_SPECIAL_HEAD": "a classifier for other classes is always left out, and the log says so",
 }
 
 
@@ -37,6 +41,10 @@ class OnlyDefault(NamedTuple):
 
 _CHECKPOINT_TYPE = OnlyDefault("pytorch", "only PyTorch checkpoints are read")
 _PAIRED = OnlyDefault("", "training on pairs of visible and infrared lists is not built yet")
+_ONE_RATE = (
+    "in the published code an optimiser reads it that nothing builds, so that every published run has one learning "
+    "rate; SOLVER.LAYER_DECAY gives the lower layers smaller ones"
+)
 _TENSORBOARD = "this TensorBoard picture is not built yet"
 
 # Accepted silently at the published default, an error otherwise.
@@ -45,9 +53,11 @@ ONLY_DEFAULT = {
     "DATA.THERMAL_PATH_TO_DATA_DIR": _PAIRED,
     "DATA.TRAIN_JITTER_FPS": OnlyDefault(0.0, "speed jitter is not built yet"),
     "DATA.TRAIN_JITTER_MOTION_SHIFT": OnlyDefault(False, "the moving random crop is not built yet"),
+    "SOLVER.BACKBONE_LR_RATIO": OnlyDefault(0.1, _ONE_RATE),
     "SOLVER.CLIP_GRAD_VAL": OnlyDefault(
         None, "clipping by value is not built yet; SOLVER.CLIP_GRADIENT clips the norm"
     ),
+    "SOLVER.SPECIAL_LIST": OnlyDefault([], _ONE_RATE),
     "TENSORBOARD.CATEGORIES_PATH": OnlyDefault("", _TENSORBOARD),
     "TENSORBOARD.CLASS_NAMES_PATH": OnlyDefault("", _TENSORBOARD),
     "TENSORBOARD.CONFUSION_MATRIX.ENABLE": OnlyDefault(False, _TENSORBOARD),
@@ -91,8 +101,16 @@ UNSUPPORTED = {
 # Keys of sister projects that have another name here.
 INSTEAD = {
     "SOLVER.CLIP_GRAD_L2NORM": "SOLVER.CLIP_GRADIENT",
-    "TEST.ADD_SOFTMAX": "TEST.ENSEMBLE_SPACE softmax",
     "TRAIN.MIXED_PRECISION": "TRAIN.PRECISION",
+}
+
+# Published settings that are said otherwise here: (key, value in lower case) -> what is set instead.
+SAID_OTHERWISE = {
+    ("MODEL.MODEL_NAME", "uniformerv2"): (("MODEL.MODEL_NAME", "UniFormerV2"),),
+    ("TEST.ADD_SOFTMAX", "true"): (("TEST.ENSEMBLE_SPACE", "softmax"),),
+    ("TEST.ADD_SOFTMAX", "false"): (("TEST.ENSEMBLE_SPACE", "logits"),),
+    ("TEST.DATASET", "kinetics_sparse"): (("TEST.DATASET", "kinetics_sparse"), ("DATA.SAMPLING", "sparse")),
+    ("TRAIN.DATASET", "kinetics_sparse"): (("TRAIN.DATASET", "kinetics_sparse"), ("DATA.SAMPLING", "sparse")),
 }
 
 

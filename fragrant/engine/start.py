@@ -50,6 +50,7 @@ class Sources(NamedTuple):
     # TRAIN.CHECKPOINT_INFLATE: image filters of ``checkpoint`` are spread over time, or not taken
     inflation: str | None
     pretrained: str  # image or video weights of the published model
+    pretrained_key: str = "UNIFORMER.PRETRAIN_NAME"  # that names them
 
 
 def load_start(model: Backbone, sources: Sources, *, max_epoch: int) -> Start:
@@ -72,7 +73,7 @@ def load_start(model: Backbone, sources: Sources, *, max_epoch: int) -> Start:
     if sources.checkpoint:
         return _from_file(model, sources, max_epoch)
     if sources.pretrained:
-        file = existing(sources.pretrained, "UNIFORMER.PRETRAIN_NAME")
+        file = existing(sources.pretrained, sources.pretrained_key)
         report = load_weights(model, file, clear_name_patterns=sources.clear_patterns)
         return Start(f"Starting from the pretrained weights {sources.pretrained}: {report.summary()}")
     return Start("Starting from random weights")

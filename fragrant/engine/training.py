@@ -330,7 +330,8 @@ def sources(cfg: CfgNode) -> Sources:
         epoch_reset=cfg.TRAIN.CHECKPOINT_EPOCH_RESET,
         clear_patterns=tuple(cfg.TRAIN.CHECKPOINT_CLEAR_NAME_PATTERN),
         inflation="repeat" if cfg.TRAIN.CHECKPOINT_INFLATE else None,
-        pretrained=cfg.UNIFORMER.PRETRAIN_NAME or "",
+        pretrained=cfg.UNIFORMERV2.PRETRAIN or cfg.UNIFORMER.PRETRAIN_NAME or "",
+        pretrained_key="UNIFORMERV2.PRETRAIN" if cfg.UNIFORMERV2.PRETRAIN else "UNIFORMER.PRETRAIN_NAME",
     )
 
 

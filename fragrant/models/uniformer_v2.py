@@ -294,6 +294,9 @@ class UniFormerV2(Backbone):
         frames, side = self.conv1.kernel_size[0], self.trunk.resolution // self.trunk.patch_size
         return renamed_to_ours(state, frames=frames, side=side)
 
+    def is_new(self, name: str, layout: str) -> bool:
+        return layout.startswith("CLIP") and (not name.startswith(TRUNK) or ".local" in name)
+
     def layer_names(self) -> list[tuple[str, ...]]:
         if self.frozen:
             return []  # nothing of them learns
