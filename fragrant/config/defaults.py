@@ -13,7 +13,10 @@ from fragrant.config.keys import KEYS, Kind, key
 from fragrant.config.pixel_statistics import PIXEL_MEANS, PIXEL_STDS
 
 _PRECISIONS = ("auto", "bf16", "fp16", "fp32")
-_PLACES = ("embed1", "embed2", "embed3", "embed4", "stage1", "stage2", "stage3", "stage4")
+_PLACES = (
+    *("embed1", "embed2", "embed3", "embed4", "stage1", "stage2", "stage3", "stage4"),
+    *(f"layer{layer}" for layer in range(1, 25)),
+)
 
 # A row for each key.
 # fmt: off
@@ -126,9 +129,12 @@ key("UNIFORMERV2.PRETRAIN", "",
     on_resume="moves", path=True)
 
 key("FRAGRANT.FAM_AT", ["stage2"],
-    "where FAM stands: embed1 .. embed4 (after that patch embedding), stage1 .. stage4 (after that stage)",
+    "where FAM stands: embed1 .. embed4 (after that patch embedding), stage1 .. stage4 (after that stage); in "
+    "FragrantV2 embed1, layer1 .. (after that layer), stage1 .. stage4 (after each quarter of them)",
     one_of=_PLACES)
 key("FRAGRANT.RAM_AT", ["stage3"], "where RAM stands; [] = nowhere", one_of=_PLACES)
+key("FRAGRANT.DPTAM_AT", [], "where DPTAM stands, the temporal attention of MIE-Net; [] = nowhere", of=str,
+    one_of=_PLACES)
 key("FRAGRANT.ORDER", ["fam"],
     "fam | ram: which comes first where both stand at one place; one for all, or one for each place of FAM_AT",
     one_of=("fam", "ram"), needed="fam or ram, what comes first")

@@ -75,7 +75,7 @@ def said_as_here(settings: Sequence[Setting]) -> list[Setting]:
     """Puts what is set here in the place of published settings that are said otherwise here, with a line in the log."""
     ours: list[Setting] = []
     for key, value, where in settings:
-        instead = SAID_OTHERWISE.get((key, str(value).lower()))
+        instead = SAID_OTHERWISE.get((key, str(value)))
         if instead is None:
             ours.append(Setting(key, value, where))
             continue

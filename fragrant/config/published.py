@@ -104,11 +104,11 @@ INSTEAD = {
     "TRAIN.MIXED_PRECISION": "TRAIN.PRECISION",
 }
 
-# Published settings that are said otherwise here: (key, value in lower case) -> what is set instead.
+# Published settings that are said otherwise here: (key, value as text) -> what is set instead.
 SAID_OTHERWISE = {
-    ("MODEL.MODEL_NAME", "uniformerv2"): (("MODEL.MODEL_NAME", "UniFormerV2"),),
-    ("TEST.ADD_SOFTMAX", "true"): (("TEST.ENSEMBLE_SPACE", "softmax"),),
-    ("TEST.ADD_SOFTMAX", "false"): (("TEST.ENSEMBLE_SPACE", "logits"),),
+    ("MODEL.MODEL_NAME", "Uniformerv2"): (("MODEL.MODEL_NAME", "UniFormerV2"),),
+    ("TEST.ADD_SOFTMAX", "True"): (("TEST.ENSEMBLE_SPACE", "softmax"),),
+    ("TEST.ADD_SOFTMAX", "False"): (("TEST.ENSEMBLE_SPACE", "logits"),),
     ("TEST.DATASET", "kinetics_sparse"): (("TEST.DATASET", "kinetics_sparse"), ("DATA.SAMPLING", "sparse")),
     ("TRAIN.DATASET", "kinetics_sparse"): (("TRAIN.DATASET", "kinetics_sparse"), ("DATA.SAMPLING", "sparse")),
 }

@@ -9,6 +9,7 @@ from fragrant.errors import UserError
 
 DECLARED = (  # for the error message alone
     "Fragrant",
+    "FragrantV2",
     "MViTv2",
     "UniFormerV2",
     "Uniformer",

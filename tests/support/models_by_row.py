@@ -4,7 +4,7 @@ import torch
 
 from fragrant.models.csn import CSN
 from fragrant.models.dgam import DGAM
-from fragrant.models.fragrant import Fragrant
+from fragrant.models.fragrant import Fragrant, FragrantV2
 from fragrant.models.h2cn import H2CN
 from fragrant.models.mie_net import MieNet
 from fragrant.models.torchvision_video import S3D, MViTv2, R2Plus1D
@@ -65,6 +65,9 @@ MODELS_BY_ROW = {  # test id -> a tiny model from plain arguments; the part befo
         position="learned",
         grid=(2, 8, 8),
     ),
+    "FragrantV2": lambda: FragrantV2(
+        **TINY_V2, fam_at=("embed1",), ram_at=("layer1",), dptam_at=("layer2",), ram=dict(heads=4)
+    ),
     "UniFormerV2": lambda: UniFormerV2(**TINY_V2),
     "UniFormerV2:scene": lambda: UniFormerV2(**TINY_V2, relations=0, temporal_downsample=False),
     "TSM": lambda: TSM(num_classes=CLASSES, blocks=(1, 1, 1, 2), width=8, dropout_rate=0.0),
@@ -83,7 +86,7 @@ CLIPS_OF = {  # for models that do not take every clip
 # of the few values of a small last map: weights that differ by 2**-9 turn the gradients of training as far as bfloat16
 UNSTABLE_STATISTICS = {"S3D"}
 CLASS_TOKEN = {"MViTv2"}  # the head does not see the feature map
-MOVED_MAP = {"UniFormerV2"}  # whose mean is what the head sees, but for rounding
+MOVED_MAP = {"FragrantV2", "UniFormerV2"}  # whose mean is what the head sees, but for rounding
 HAS_RELU = {
     "MieNet",
     "TSM",
