@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import cast
 
 import torch
+import torch.nn.functional as F
 from timm.layers import DropPath
 from torch import Tensor, nn
 
@@ -43,20 +44,26 @@ class OneQueryAttention(nn.Module):
         self.proj = nn.Linear(dim, dim)
 
     def weights(self, query: Tensor, tokens: Tensor) -> Tensor:
-        """What every head looks at: (N, C), (N, L, C) -> (N, heads, L), rows sum to 1."""
-        dim = query.shape[1]
-        to_query, to_key = self.qkv.weight[:dim], self.qkv.weight[dim : 2 * dim].unflatten(0, (self.num_heads, -1))
-        q = nn.functional.linear(query, to_query, self.qkv.bias[:dim]).unflatten(1, (self.num_heads, -1))  # (N, h, d)
-        asked = torch.einsum("nhd,hdc->nhc", q * self.scale, to_key)  # (N, h, C)
-        return (asked @ tokens.mT).softmax(-1)
+        """What every head looks at, for inspection: (N, C), (N, L, C) -> (N, heads, L), rows sum to 1."""
+        to_query, to_key, _ = self._by_head()
+        return self._weights(query, tokens, to_query, to_key)
+
+    def _by_head(self) -> tuple[Tensor, ...]:
+        """Filters of queries, keys and values, each (heads, d, C). Taken apart at once: a slice for each would cost the
+        backward pass a gradient of all three for each."""
+        return self.qkv.weight.unflatten(0, (3, self.num_heads, -1)).unbind(0)
+
+    def _weights(self, query: Tensor, tokens: Tensor, to_query: Tensor, to_key: Tensor) -> Tensor:
+        q = F.linear(query, to_query.flatten(0, 1), self.qkv.bias[: query.shape[1]])
+        q = q.unflatten(1, (self.num_heads, -1)) * self.scale  # (N, h, d)
+        return (torch.einsum("nhd,hdc->nhc", q, to_key) @ tokens.mT).softmax(-1)
 
     def forward(self, query: Tensor, tokens: Tensor) -> Tensor:
         """(N, C), (N, L, C) -> (N, C)"""
-        dim = query.shape[1]
-        seen = self.weights(query, tokens) @ tokens  # (N, h, C)
-        to_value = self.qkv.weight[2 * dim :].unflatten(0, (self.num_heads, -1))
+        to_query, to_key, to_value = self._by_head()
+        seen = self._weights(query, tokens, to_query, to_key) @ tokens  # (N, h, C)
         values = torch.einsum("nhc,hdc->nhd", seen, to_value).flatten(1)  # (N, C)
-        return self.proj(values + self.qkv.bias[2 * dim :].to(values.dtype))
+        return self.proj(values + self.qkv.bias[2 * query.shape[1] :].to(values.dtype))
 
 
 class GlobalUniBlock(nn.Module):
