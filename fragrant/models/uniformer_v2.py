@@ -219,7 +219,7 @@ class UniFormerV2(Backbone):
         with self._resting(clips):
             x, grid = self._embedded(clips, mask)
         x = self._changed(0, x, grid)
-        video = self.temporal_cls_token[0].expand(len(x), -1)  # (N, C)
+        video = self.temporal_cls_token[0].expand(x.shape[0], -1)  # (N, C)
         again = self._recomputed()
         for layer, block in enumerate(self.blocks):
             with self._resting(x):
