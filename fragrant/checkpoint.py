@@ -22,6 +22,7 @@ from fragrant.files import is_address, open_plain, refuse_odd, written_whole
 from fragrant.remote import RemoteError, local_path
 from fragrant.safetensors_files import ENDING, read_safetensors
 from fragrant.stand_ins import BESIDE_TENSORS, MADE_HERE, stand_in
+from fragrant.torchscript_files import is_torchscript, read_torchscript
 
 NAME = re.compile(r"checkpoint_epoch_(\d{5,})(?:_batch_(\d{5,}))?\.pyth")
 PLAIN = {type(None), bool, int, float, complex, str, bytes, torch.Size, torch.dtype, torch.device, Tensor, nn.Parameter}
@@ -226,7 +227,8 @@ def _verify(path: Path) -> None:
                 raise zipfile.BadZipFile("its end is missing")
         return  # from before torch 1.6, without checksums, or no checkpoint at all: torch.load will say
     with zipfile.ZipFile(path) as archive:
-        if sum(entry.file_size for entry in archive.infolist()) > path.stat().st_size:
+        parts = [entry.file_size for entry in archive.infolist() if "/code/" not in entry.filename]
+        if sum(parts) > path.stat().st_size:  # the code of TorchScript is compressed, and not read
             raise zipfile.BadZipFile("its parts are larger than the file: torch does not compress")
         damaged = archive.testzip()
     if damaged is not None:
@@ -263,7 +265,8 @@ def _check_tensors(content: Any, size: int) -> None:
 
 def read_verified(path: str | os.PathLike) -> Any:
     """Reads a file of ``torch.save`` onto the CPU: every byte is compared with its checksum, no code from the file is
-    run. A file of safetensors is known by its ending; ``zoo:NAME`` is one in the package.
+    run. A file of safetensors is known by its ending; ``zoo:NAME`` is one in the package. Of a TorchScript archive, as
+    OpenAI's CLIP files are, the tensors alone are read.
 
     For a namespace, a config or a NumPy object beside the tensors stands something that does nothing.
 
@@ -278,6 +281,10 @@ def read_verified(path: str | os.PathLike) -> Any:
     if path.suffix.lower() == ENDING:
         return read_safetensors(path)
     _verify(path)
+    if is_torchscript(path):
+        content = read_torchscript(path)
+        _check_tensors(content, path.stat().st_size)
+        return content
     stand_ins: dict[str, Any] = dict(BESIDE_TENSORS | MADE_HERE)
     while True:
         try:

@@ -14,7 +14,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 FLOORS = [
     {"errors", "version", "texts", "stand_ins", "torchrun"},
     {"files", "early"},
-    {"zoo", "safetensors_files"},
+    {"zoo", "safetensors_files", "torchscript_files"},
     {"plugins", "appended", "remote"},
     {"registry"},
     {"config", "distributed", "workers", "events"},

@@ -6,8 +6,8 @@ python tools/benchmark.py objective --cfg FILE KEY VALUE ...
     a training step plain, with Mixup, SV-Mix and without labels; ratio: to plain
 python tools/benchmark.py gpu --minutes 8 --out DIR
     all that a GPU is judged by, the most important first, into DIR
-python tools/benchmark.py ram, or fam
-    RAM or FAM next to its published form; with TRAIN.PRECISION bf16, RAM in that
+python tools/benchmark.py ram, fam, or global (UniFormerV2's attention of one query)
+    it next to its published form; with TRAIN.PRECISION bf16, RAM and global in that
 python tools/benchmark.py dgam
     gamma experts next to their published form; on a GPU their share of Swin-B's step
 python tools/benchmark.py loader --cfg FILE KEY VALUE ...
@@ -34,10 +34,8 @@ def steps(cfg, arguments) -> str:
     device = pick_device(cfg.NUM_GPUS, cfg.NUM_SHARDS)
     batch = build.benchmark_batch(cfg, arguments.batch_size or cfg.TRAIN.BATCH_SIZE, device)
     print(machine(device))
-    print(
-        f"{cfg.MODEL.MODEL_NAME}, clips {tuple(batch[0].shape)}; median [min, max] of {arguments.rounds} rounds, "
-        "the settings in turn"
-    )
+    shape = f"{cfg.MODEL.MODEL_NAME}, clips {tuple(batch[0].shape)}"
+    print(f"{shape}; median [min, max] of {arguments.rounds} rounds, the settings in turn")
     how = {"clip_norm": cfg.SOLVER.CLIP_GRADIENT, "rounds": arguments.rounds}
     if arguments.what == "model":
         return benchmark_model(build.build_settings(cfg, device), *batch, **how)
@@ -46,6 +44,7 @@ def steps(cfg, arguments) -> str:
 
 def beside_published(cfg, arguments) -> str:
     from fragrant.benchmarks import build
+    from fragrant.benchmarks.global_attention import benchmark_global, global_cases
     from fragrant.benchmarks.ram import benchmark_fam, benchmark_ram, fam_cases, ram_cases
     from fragrant.benchmarks.timing import machine
     from fragrant.runtime.precision import DTYPES
@@ -60,11 +59,14 @@ def beside_published(cfg, arguments) -> str:
         return benchmark_fam(fam_cases(clips=n or 8), device=device, rounds=rounds)
     if arguments.what == "dgam":
         return build.dgam_benchmark(cfg, device, clips=n or 4, rounds=rounds)
+    how = {"device": device, "rounds": rounds, "autocast": DTYPES.get(cfg.TRAIN.PRECISION)}
+    if arguments.what == "global":
+        return benchmark_global(global_cases(clips=n or 4), **how)
     cases = ram_cases(clips=n or 8, clips_of_relational_features=(n or 8) if device.type == "cuda" else 1)
-    return benchmark_ram(cases, device=device, rounds=rounds, autocast=DTYPES.get(cfg.TRAIN.PRECISION))
+    return benchmark_ram(cases, **how)
 
 
-OTHERS = ("ram", "fam", "dgam", "loader", "shards")
+OTHERS = ("ram", "fam", "global", "dgam", "loader", "shards")
 WHAT = {"model": steps, "objective": steps, **dict.fromkeys(OTHERS, beside_published)}
 
 
@@ -79,11 +81,8 @@ def start(words: list[str]) -> int:
     )
     parser.add_argument("--rounds", type=int, default=5, metavar="N", help="counted rounds")
     arguments = parser.parse_intermixed_args(words)
-    return exit_code(
-        lambda: print(WHAT[arguments.what](config_of(arguments), arguments)),
-        debug=arguments.debug,
-        plugins=arguments.plugins,
-    )
+    run = lambda: print(WHAT[arguments.what](config_of(arguments), arguments))  # noqa: E731
+    return exit_code(run, debug=arguments.debug, plugins=arguments.plugins)
 
 
 if __name__ == "__main__":

@@ -102,7 +102,8 @@ def _raise_if_any(problems: list[str]) -> None:
 
 def _model(cfg: CfgNode) -> Iterator[str]:
     recomputed = cfg.MODEL.CHECKPOINT_NUM
-    if cfg.MODEL.USE_CHECKPOINT and len(recomputed) != 4:
+    from_the_first = cfg.MODEL.MODEL_NAME in ("UniFormerV2", "FragrantV2") and len(recomputed) == 1  # as published
+    if cfg.MODEL.USE_CHECKPOINT and len(recomputed) != 4 and not from_the_first:
         yield f"MODEL.CHECKPOINT_NUM {recomputed} needs one value for each of the 4 stages of MODEL.USE_CHECKPOINT"
 
 
@@ -154,7 +155,7 @@ def _folds(cfg: CfgNode) -> Iterator[str]:
         yield "DATA.FOLDS 1 leaves nothing to train on: allowed are 2 or more, or 0 for the lists as they are"
     elif data.FOLD >= max(1, data.FOLDS):
         yield f"DATA.FOLD {data.FOLD} must be below DATA.FOLDS {data.FOLDS}: folds are counted from 0"
-    same = {"kinetics": "video_list"}  # two names of any list
+    same = {"kinetics": "video_list", "kinetics_sparse": "video_list"}  # names of any list
     train, test = (same.get(name.lower(), name.lower()) for name in (cfg.TRAIN.DATASET, cfg.TEST.DATASET))
     if data.FOLDS and train != test:
         yield (

@@ -13,7 +13,10 @@ from fragrant.config.keys import KEYS, Kind, key
 from fragrant.config.pixel_statistics import PIXEL_MEANS, PIXEL_STDS
 
 _PRECISIONS = ("auto", "bf16", "fp16", "fp32")
-_PLACES = ("embed1", "embed2", "embed3", "embed4", "stage1", "stage2", "stage3", "stage4")
+_PLACES = (
+    *("embed1", "embed2", "embed3", "embed4", "stage1", "stage2", "stage3", "stage4"),
+    *(f"layer{layer}" for layer in range(1, 25)),
+)
 
 # A row for each key.
 # fmt: off
@@ -113,10 +116,49 @@ key("VIT.POSITION", "sines",
     "positions of tubelets: sines (fixed, as VideoMAE) | learned (for NUM_FRAMES and TRAIN_CROP_SIZE, else resized)",
     one_of=("sines", "learned"))
 
+key("UNIFORMERV2.BACKBONE", "uniformerv2_b16",
+    "image transformer of UniFormerV2: uniformerv2_b16 | uniformerv2_l14 | uniformerv2_l14_336; the published default "
+    "'vit_b16' names none",
+    one_of=("uniformerv2_b16", "uniformerv2_l14", "uniformerv2_l14_336"))
+key("UNIFORMERV2.INPUT_RESOLUTION", 0,
+    "side of the pictures that positions are learned for, resized for others; 0 = BACKBONE's (224 or 336)", at_least=0)
+key("UNIFORMERV2.PATCH_SIZE", 0, "pixels along a patch; 0 = BACKBONE's (16 or 14)", at_least=0)
+key("UNIFORMERV2.WIDTH", 0, "width; 0 = BACKBONE's (768 or 1024)", at_least=0)
+key("UNIFORMERV2.LAYERS", 0, "layers; 0 = BACKBONE's (12 or 24)", at_least=0)
+key("UNIFORMERV2.HEADS", 0, "heads of its attention; 0 = BACKBONE's (12 or 16)", at_least=0)
+key("UNIFORMERV2.N_LAYERS", 4, "global blocks", above=0)
+key("UNIFORMERV2.RETURN_LIST", [8, 9, 10, 11], "layers, counted from 0, behind which they stand; N_LAYERS of them",
+    at_least=0)
+key("UNIFORMERV2.N_DIM", 768, "width of the global blocks, that of BACKBONE: 768 or 1024", above=0)
+key("UNIFORMERV2.N_HEAD", 12, "heads of the global blocks: 12 or 16", above=0)
+key("UNIFORMERV2.MLP_FACTOR", 4.0, "hidden width of their MLPs / width", above=0)
+key("UNIFORMERV2.BACKBONE_DROP_PATH_RATE", 0.0, "drop path of the last layer, growing linearly from 0 at the first",
+    at_least=0, below=1)
+key("UNIFORMERV2.DROP_PATH_RATE", 0.0, "drop path of the last global block, growing linearly from 0 at the first",
+    at_least=0, below=1)
+key("UNIFORMERV2.MLP_DROPOUT", [0.5, 0.5, 0.5, 0.5], "dropout in the MLP of each global block", at_least=0, below=1)
+key("UNIFORMERV2.CLS_DROPOUT", 0.5, "dropout before the classifier", at_least=0, below=1)
+key("UNIFORMERV2.NO_LMHRA", False, "no local relations of frames: as published for Kinetics; False for Something")
+key("UNIFORMERV2.DOUBLE_LMHRA", True, "local relations before the MLP too, not before the attention alone")
+key("UNIFORMERV2.DW_REDUCTION", 1.5, "width / width inside of local relations", above=0)
+key("UNIFORMERV2.TEMPORAL_DOWNSAMPLE", True, "the embedding sees 3 frames and halves their number; False for Kinetics")
+key("UNIFORMERV2.FROZEN", False,
+    "train the global blocks and the classifier alone, as published: without activations of the image transformer, and "
+    "the classifier sees the video's token alone")
+key("UNIFORMERV2.ACTIVATION", "quick_gelu",
+    "of the layers: quick_gelu (CLIP of OpenAI, MetaCLIP, DFN) | gelu (CLIP of LAION); no file tells which",
+    one_of=("quick_gelu", "gelu"))
+key("UNIFORMERV2.PRETRAIN", "",
+    "file to start training from: CLIP's, UniFormerV2's or mmaction2's, recognised by its names; \"\" = random",
+    on_resume="moves", path=True)
+
 key("FRAGRANT.FAM_AT", ["stage2"],
-    "where FAM stands: embed1 .. embed4 (after that patch embedding), stage1 .. stage4 (after that stage)",
+    "where FAM stands: embed1 .. embed4 (after that patch embedding), stage1 .. stage4 (after that stage); in "
+    "FragrantV2 embed1, layer1 .. (after that layer), stage1 .. stage4 (after each quarter of them)",
     one_of=_PLACES)
 key("FRAGRANT.RAM_AT", ["stage3"], "where RAM stands; [] = nowhere", one_of=_PLACES)
+key("FRAGRANT.DPTAM_AT", [], "where DPTAM stands, the temporal attention of MIE-Net; [] = nowhere", of=str,
+    one_of=_PLACES)
 key("FRAGRANT.ORDER", ["fam"],
     "fam | ram: which comes first where both stand at one place; one for all, or one for each place of FAM_AT",
     one_of=("fam", "ram"), needed="fam or ram, what comes first")

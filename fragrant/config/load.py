@@ -13,7 +13,7 @@ from fragrant.config.casts import cast, unquoted
 from fragrant.config.check import check_cfg
 from fragrant.config.defaults import default_cfg, kind_of, leaves
 from fragrant.config.errors import ConfigError
-from fragrant.config.published import IGNORED, INSTEAD, ONLY_DEFAULT, UNSUPPORTED, entry_of
+from fragrant.config.published import IGNORED, INSTEAD, ONLY_DEFAULT, SAID_OTHERWISE, UNSUPPORTED, entry_of
 from fragrant.config.yaml_text import Setting, read_yaml, read_yaml_text
 from fragrant.files import left_over
 from fragrant.plugins import expect_plugins, missing_hint
@@ -61,7 +61,7 @@ def _from_settings(settings: list[Setting], pairs: Sequence[str]) -> CfgNode:
     known = leaves(cfg)
     if not settings:
         expect_plugins([])
-    settings = settings + read_pairs(pairs, known)
+    settings = said_as_here(settings + read_pairs(pairs, known))
     problems = list(islice(filter(None, (_apply(cfg, known, setting) for setting in settings)), MOST_PROBLEMS))
     if problems:
         raise ConfigError(problems)
@@ -69,6 +69,20 @@ def _from_settings(settings: list[Setting], pairs: Sequence[str]) -> CfgNode:
     _say_what_is_ignored(cfg, settings, known)
     cfg.freeze()
     return cfg
+
+
+def said_as_here(settings: Sequence[Setting]) -> list[Setting]:
+    """Puts what is set here in the place of published settings that are said otherwise here, with a line in the log."""
+    ours: list[Setting] = []
+    for key, value, where in settings:
+        instead = SAID_OTHERWISE.get((key, str(value)))
+        if instead is None:
+            ours.append(Setting(key, value, where))
+            continue
+        ours += [Setting(name, said, where) for name, said in instead]
+        words = " ".join(f"{name} {said}" for name, said in instead)
+        _log.warning("config: %s: %s %s means %s", where, key, value, words)
+    return ours
 
 
 def _refuse_unknown_places(cfg: CfgNode) -> None:

@@ -14,12 +14,15 @@ IGNORED = {
     "BENCHMARK": "tools/benchmark.py has its own options",
     "BN.NUM_SPLITS": "of the ResNet family",
     "BN.NUM_SYNC_DEVICES": "of the ResNet family",
+    "DATA.MC": "of a file system of its authors",
     "DATA.PATH_TO_PRELOAD_IMDB": "of the image data sets",
     "DATA.TRAIN_PCA_EIGVAL": "of the image data sets",
     "DATA.TRAIN_PCA_EIGVEC": "of the image data sets",
     "MODEL.DROPCONNECT_RATE": "of the X3D family",
+    "MODEL.EMA_": "not read for UniFormerV2; here TRAIN.EMA",
     "MODEL.FC_INIT_STD": "of the ResNet family",
     "SOLVER.GAMMA": "of multigrid training",
+    "SOLVER.SPECIAL_RATIO": "read by an optimiser of UniFormerV2 that nothing builds",
     "SOLVER.STEP_SIZE": "nothing ever read it",
     "SOLVER.WARMUP_FACTOR": "nothing ever read it",
     "TRAIN.SAVE_LATEST": "TRAIN.CHECKPOINT_PERIOD 1 saves every epoch",
@@ -27,6 +30,7 @@ IGNORED = {
     "UNIFORMER.PRUNE_RATIO": "of the Uniformer_light models",
     "UNIFORMER.STAGE_TYPE": "nothing ever read it",
     "UNIFORMER.TRADE_OFF": "of the Uniformer_light models",
+    "UNIFORMERV2.DELETE_SPECIAL_HEAD": "a classifier for other classes is always left out, and the log says so",
 }
 
 
@@ -39,11 +43,17 @@ _CHECKPOINT_TYPE = OnlyDefault(
     "pytorch", "only PyTorch and safetensors files are read: a Caffe2 pickle could run code; convert it first"
 )
 _PAIRED = OnlyDefault("", "no network here takes two lists at once; train on each, and put their scores together")
+_ONE_RATE = (
+    "in the published code an optimiser reads it that nothing builds, so that every published run has one learning "
+    "rate; SOLVER.LAYER_DECAY gives the lower layers smaller ones"
+)
 
 # Accepted silently at the published default, an error otherwise.
 ONLY_DEFAULT = {
     "DATA.COLOR_PATH_TO_DATA_DIR": _PAIRED,
     "DATA.THERMAL_PATH_TO_DATA_DIR": _PAIRED,
+    "SOLVER.BACKBONE_LR_RATIO": OnlyDefault(0.1, _ONE_RATE),
+    "SOLVER.SPECIAL_LIST": OnlyDefault([], _ONE_RATE),
     "TEST.CHECKPOINT_TYPE": _CHECKPOINT_TYPE,
     "TRAIN.CHECKPOINT_TYPE": _CHECKPOINT_TYPE,
 }
@@ -73,8 +83,16 @@ UNSUPPORTED = {
 # Keys of sister projects that have another name here.
 INSTEAD = {
     "SOLVER.CLIP_GRAD_L2NORM": "SOLVER.CLIP_GRADIENT",
-    "TEST.ADD_SOFTMAX": "TEST.ENSEMBLE_SPACE softmax",
     "TRAIN.MIXED_PRECISION": "TRAIN.PRECISION",
+}
+
+# Published settings that are said otherwise here: (key, value as text) -> what is set instead.
+SAID_OTHERWISE = {
+    ("MODEL.MODEL_NAME", "Uniformerv2"): (("MODEL.MODEL_NAME", "UniFormerV2"),),
+    ("TEST.ADD_SOFTMAX", "True"): (("TEST.ENSEMBLE_SPACE", "softmax"),),
+    ("TEST.ADD_SOFTMAX", "False"): (("TEST.ENSEMBLE_SPACE", "logits"),),
+    ("TEST.DATASET", "kinetics_sparse"): (("TEST.DATASET", "kinetics_sparse"), ("DATA.SAMPLING", "sparse")),
+    ("TRAIN.DATASET", "kinetics_sparse"): (("TRAIN.DATASET", "kinetics_sparse"), ("DATA.SAMPLING", "sparse")),
 }
 
 

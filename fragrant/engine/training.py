@@ -349,6 +349,8 @@ def sources(cfg: CfgNode) -> Sources:
     pretrained, key = cfg.UNIFORMER.PRETRAIN_NAME or "", "UNIFORMER.PRETRAIN_NAME"
     if cfg.MODEL.MODEL_NAME == "TimmVideo":
         pretrained, key = image_weights(cfg.TIMM.NETWORK, cfg.TIMM.WEIGHTS), "TIMM.WEIGHTS"
+    elif cfg.UNIFORMERV2.PRETRAIN:
+        pretrained, key = cfg.UNIFORMERV2.PRETRAIN, "UNIFORMERV2.PRETRAIN"
     return Sources(
         output_dir=cfg.OUTPUT_DIR,
         auto_resume=cfg.TRAIN.AUTO_RESUME,

@@ -1,5 +1,7 @@
 """The plain pre-norm transformer block: attention, then an MLP, each on normed tokens with a residual."""
 
+from collections.abc import Callable
+
 from timm.layers import DropPath
 from torch import Tensor, nn
 
@@ -12,14 +14,25 @@ class TransformerBlock(nn.Module):
 
     Args:
         drop_path: probability that a sample skips a branch in training.
+        eps: of the norms.
+        activation: builds the activation of the MLP.
     """
 
-    def __init__(self, dim: int, *, num_heads: int, mlp_ratio: float = 4.0, drop_path: float = 0.0):
+    def __init__(
+        self,
+        dim: int,
+        *,
+        num_heads: int,
+        mlp_ratio: float = 4.0,
+        drop_path: float = 0.0,
+        eps: float = 1e-6,
+        activation: Callable[[], nn.Module] = nn.GELU,
+    ):
         super().__init__()
-        self.norm1 = nn.LayerNorm(dim, eps=1e-6)
+        self.norm1 = nn.LayerNorm(dim, eps=eps)
         self.attn = Attention(dim, num_heads=num_heads)
-        self.norm2 = nn.LayerNorm(dim, eps=1e-6)
-        self.mlp = Mlp(dim, int(dim * mlp_ratio))
+        self.norm2 = nn.LayerNorm(dim, eps=eps)
+        self.mlp = Mlp(dim, int(dim * mlp_ratio), activation=activation)
         self.drop_path = DropPath(drop_path)
 
     def forward(self, x: Tensor) -> Tensor:

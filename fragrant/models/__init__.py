@@ -10,6 +10,7 @@ from fragrant.models import (  # noqa: F401  every model file enters itself into
     torchvision_video,
     tsm,
     uniformer,
+    uniformer_v2,
     video_swin,
     vision_transformer,
 )

@@ -101,6 +101,11 @@ class Backbone(nn.Module):
             state: with the names of the file.
         """
 
+    def is_new(self, name: str, layout: str) -> bool:
+        """Whether files of a layout lack this tensor by their nature: an image network's have no filters over time of
+        their own. It then does not count in whether a file fits."""
+        return False
+
     def rename_published(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
         """Renames the state dict of a published file to the names that this model uses; values in, values out."""
         return state

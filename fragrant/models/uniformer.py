@@ -4,7 +4,7 @@ The names of the modules, and so the keys of the state dict, are those of the pu
 """
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from fvcore.common.config import CfgNode
@@ -19,21 +19,11 @@ from fragrant.layers.split_attention_block import SplitAttentionBlock
 from fragrant.layers.tube_mask import TubeMask
 from fragrant.models.backbone import Backbone, Masking, ModelError
 from fragrant.models.build import MODELS, recompute_blocks
+from fragrant.models.insertions import Insertion, insert, run_inserted
 from fragrant.models.parts import Parts, stage_parts
 
 STAGES = (1, 2, 3, 4)
 PLACES = tuple(f"{where}{stage}" for stage in STAGES for where in ("embed", "stage"))  # in the order a clip meets them
-
-
-class Insertion(NamedTuple):
-    """A module inserted into the chain of stages, for models that extend UniFormer.
-
-    The same module may be inserted at several places, each time under the same name."""
-
-    place: str  # "embed1" .. "embed4": right after a stage's patch embedding; "stage1" .. "stage4": after its blocks
-    name: str  # attribute of the model, and so the prefix of its keys in the state dict: "rsa_attn3"
-    module: nn.Module  # (N, C, T, H, W) -> the same
-    residual: bool = True  # x + module(x), otherwise module(x) in place of x
 
 
 def init_linear(module: nn.Module) -> None:
@@ -151,27 +141,11 @@ class UniFormer(Backbone):
         self.head = nn.Linear(self.num_features, num_classes) if num_classes else nn.Identity()
         self.apply(init_linear)
         self.apply(init_time_attention)
-        self._insert(insertions)
-
-    def _insert(self, insertions: Sequence[Insertion]) -> None:
-        # place -> (name, residual) of its modules
-        self.inserted: dict[str, list[tuple[str, bool]]] = {place: [] for place in PLACES}
-        for place, name, module, residual in insertions:
-            if place not in self.inserted:
-                raise ModelError(f"insertion '{name}': place '{place}' is not known; allowed: {', '.join(PLACES)}")
-            if getattr(self, name, module) is not module:
-                raise ModelError(
-                    f"insertion '{name}' at '{place}': this name already belongs to another part of the model"
-                )
-            self.add_module(name, module)
-            self.inserted[place].append((name, residual))
+        self.inserted = insert(self, insertions, PLACES)
 
     def _at(self, place: str, x: Tensor) -> Tensor:
         """Applies the modules that are inserted at this place, usually none: (N, C, T, H, W) -> the same shape."""
-        for name, residual in self.inserted[place]:
-            y = getattr(self, name)(x)
-            x = x + y if residual else y
-        return x
+        return run_inserted(self, self.inserted[place], x)
 
     def forward_features(self, clips: Tensor) -> Tensor:
         """Feature map of clips: (N, C, T, H, W) -> (N, D, ceil(T / 2), H // 32, W // 32)"""

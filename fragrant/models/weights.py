@@ -323,7 +323,6 @@ def load_weights(
     file, clip = unwrapped(checkpoint, where), clips_of(checkpoint)
     model.take_layout(renamed(file, clear_name_patterns))
     wanted = {key: tuple(value.shape) for key, value in model.state_dict().items()}
-    backbone = [key for key in wanted if not key.startswith(f"{model.head_name}.")]
 
     def fit(patterns: Sequence[str]) -> tuple[dict[str, Any], dict[str, Tensor], LoadReport]:
         state = renamed(file, patterns)
@@ -340,6 +339,8 @@ def load_weights(
         return state, fits, report
 
     state, fits, report = fit(clear_name_patterns)
+    ours = [key for key in wanted if not key.startswith(f"{model.head_name}.")]
+    backbone = [key for key in ours if not model.is_new(key, report.layout)]
     if 2 * count_fitting(backbone, report) < len(backbone):
         require_most(state, backbone, report, where, _advice(file, state, backbone, clear_name_patterns, fit))
     try:

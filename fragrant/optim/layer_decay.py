@@ -8,8 +8,17 @@ from torch import nn
 
 from fragrant.errors import UserError
 
-# for the error message alone
-DECLARED = ("Fragrant", "MViTv2", "R2Plus1D", "TimmVideo", "Uniformer", "VideoSwin", "VisionTransformer")
+DECLARED = (  # for the error message alone
+    "Fragrant",
+    "FragrantV2",
+    "MViTv2",
+    "R2Plus1D",
+    "TimmVideo",
+    "UniFormerV2",
+    "Uniformer",
+    "VideoSwin",
+    "VisionTransformer",
+)
 
 
 class SaysItsLayers(Protocol):

@@ -7,7 +7,7 @@ from conftest import golden
 
 from fragrant.config.defaults import KEYS, default_cfg, kind_of, leaves
 from fragrant.config.keys import key as declare
-from fragrant.config.published import IGNORED, INSTEAD, ONLY_DEFAULT, UNSUPPORTED, entry_of
+from fragrant.config.published import IGNORED, INSTEAD, ONLY_DEFAULT, SAID_OTHERWISE, UNSUPPORTED, entry_of
 
 PUBLISHED = golden("framework/config_defaults")
 
@@ -34,6 +34,7 @@ def test_every_published_key_is_in_exactly_one_place():
         places = [
             row["key"] in flat,
             *(entry_of(row["key"], table) is not None for table in (IGNORED, ONLY_DEFAULT, UNSUPPORTED, INSTEAD)),
+            row["key"] not in flat and row["key"] in {key for key, _ in SAID_OTHERWISE},
         ]
         assert sum(places) == 1, row["key"]
 

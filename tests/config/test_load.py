@@ -126,7 +126,11 @@ BAD_PAIRS = [
         ["TRAIN.CHECKPOINT_TYPE", "caffe2"],
         "TRAIN.CHECKPOINT_TYPE caffe2 is not supported, only 'pytorch': only PyTorch",
     ),
-    (["TEST.ADD_SOFTMAX", "True"], "TEST.ADD_SOFTMAX is not known; use TEST.ENSEMBLE_SPACE softmax"),
+    (["TEST.ADD_SOFTMAX", "maybe"], "TEST.ADD_SOFTMAX is not known"),
+    (
+        ["SOLVER.BACKBONE_LR_RATIO", "0.5"],
+        "SOLVER.BACKBONE_LR_RATIO 0.5 is not supported, only 0.1: in the published code",
+    ),
 ]
 
 

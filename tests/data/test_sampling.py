@@ -278,3 +278,18 @@ def test_drawn_frames():
     assert all(len(set(row)) == 5 and list(row) == sorted(row) for row in frames) and len(set(frames)) > 90
     assert {number for row in frames for number in row} == set(range(20))
     assert sampling.drawn(3, count=5, rng=random.Random(0)) == (0, 1, 2)  # the published code fails here
+
+
+@pytest.mark.parametrize("case", golden("uniformer_v2/sparse_sampling")["train"], ids=lambda case: str(case["frames"]))
+def test_sparse_training_clips_as_uniformer_v2_draws_them(case):
+    numbers = sampling.sparse_random(case["frames"], length=case["num_frames"], rng=random.Random(case["seed"]))
+    assert list(numbers) == case["indices"]
+
+
+def test_sparse_test_clips_as_uniformer_v2_places_them():
+    for case in golden("uniformer_v2/sparse_sampling")["cases"]:
+        clips = [
+            list(sampling.sparse_placed(case["frames"], length=case["num_frames"], view=view, views=case["num_clips"]))
+            for view in range(case["num_clips"])
+        ]
+        assert clips == case["indices"], case

@@ -11,7 +11,8 @@ from fragrant.models.backbone import Backbone
 from fragrant.models.build import names_with
 from fragrant.objectives.masked import MaskedTubes
 
-MASKABLE = [row for row in MODELS_BY_ROW if name_of(row) in ("Fragrant", "Uniformer", "VideoSwin", "VisionTransformer")]
+CAN_BE_MASKED = ("Fragrant", "FragrantV2", "UniFormerV2", "Uniformer", "VideoSwin", "VisionTransformer")
+MASKABLE = [row for row in MODELS_BY_ROW if name_of(row) in CAN_BE_MASKED]
 FAST = [
     pytest.param(row, marks=[pytest.mark.slow] * (row.split(":")[-1] in ("split", "std", "comments")))
     for row in MASKABLE

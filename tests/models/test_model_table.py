@@ -5,7 +5,16 @@ import copy
 import pytest
 import torch
 from conftest import ROOT
-from models_by_row import CLASS_TOKEN, CLASSES, HAS_RELU, MODELS_BY_ROW, UNSTABLE_STATISTICS, name_of, random_clips
+from models_by_row import (
+    CLASS_TOKEN,
+    CLASSES,
+    HAS_RELU,
+    MODELS_BY_ROW,
+    MOVED_MAP,
+    UNSTABLE_STATISTICS,
+    name_of,
+    random_clips,
+)
 
 from fragrant.config import load_cfg
 from fragrant.layers.memory_format import to_channels_last
@@ -52,7 +61,9 @@ def test_logits_and_features_have_the_promised_shapes(row, model, clips):
         with pytest.raises(ModelError, match="class token"):
             model.forward_head(features)
     else:
-        assert torch.equal(logits, model.forward_head(model.forward_features(clips)))
+        again = model.forward_head(model.forward_features(clips))
+        rounding = 1e-6 if name_of(row) in MOVED_MAP else 0.0
+        torch.testing.assert_close(again, logits, rtol=rounding, atol=rounding)
 
 
 def test_another_length_and_size_works(row, model):

@@ -4,19 +4,28 @@ import torch
 
 from fragrant.models.csn import CSN
 from fragrant.models.dgam import DGAM
-from fragrant.models.fragrant import Fragrant
+from fragrant.models.fragrant import Fragrant, FragrantV2
 from fragrant.models.h2cn import H2CN
 from fragrant.models.mie_net import MieNet
 from fragrant.models.timm_video import TimmVideo
 from fragrant.models.torchvision_video import S3D, MViTv2, R2Plus1D
 from fragrant.models.tsm import TSM
 from fragrant.models.uniformer import UniFormer
+from fragrant.models.uniformer_v2 import Trunk, UniFormerV2
 from fragrant.models.video_swin import Size, VideoSwin
 from fragrant.models.vision_transformer import VisionTransformer
 
 CLASSES = 5
 # of UniFormer
 TINY = dict(num_classes=CLASSES, embed_dim=(8, 16, 32, 32), depth=(1, 2, 1, 2), head_dim=16, drop_path_rate=0.0)
+TINY_V2 = dict(  # of UniFormerV2
+    num_classes=CLASSES,
+    trunk=Trunk(64, 16, 32, 2, 2),
+    global_at=(0, 1),
+    global_heads=2,
+    mlp_dropout=0.0,
+    dropout_rate=0.0,
+)
 TINY_SWIN = Size(8, (1, 2, 1, 1), (1, 2, 2, 4))
 EMBEDS = ("embed1", "embed2", "embed3", "embed4")
 MODELS_BY_ROW = {  # test id -> a tiny model from plain arguments; the part before ":" is its name in the registry
@@ -57,6 +66,11 @@ MODELS_BY_ROW = {  # test id -> a tiny model from plain arguments; the part befo
         position="learned",
         grid=(2, 8, 8),
     ),
+    "FragrantV2": lambda: FragrantV2(
+        **TINY_V2, fam_at=("embed1",), ram_at=("layer1",), dptam_at=("layer2",), ram=dict(heads=4)
+    ),
+    "UniFormerV2": lambda: UniFormerV2(**TINY_V2),
+    "UniFormerV2:scene": lambda: UniFormerV2(**TINY_V2, relations=0, temporal_downsample=False),
     "TSM": lambda: TSM(num_classes=CLASSES, blocks=(1, 1, 1, 2), width=8, dropout_rate=0.0),
     "H2CN": lambda: H2CN(num_classes=CLASSES, blocks=(1, 1, 1, 1), width=16, dropout_rate=0.0),
     "TimmVideo": lambda: TimmVideo(num_classes=CLASSES, network="test_byobnet", temporal="shift_residual"),
@@ -86,6 +100,7 @@ CLIPS_OF = {  # for models that do not take every clip
 # of the few values of a small last map: weights that differ by 2**-9 turn the gradients of training as far as bfloat16
 UNSTABLE_STATISTICS = {"S3D"}
 CLASS_TOKEN = {"MViTv2"}  # the head does not see the feature map
+MOVED_MAP = {"FragrantV2", "UniFormerV2"}  # whose mean is what the head sees, but for rounding
 HAS_RELU = {
     "TimmVideo",
     "MieNet",

@@ -228,8 +228,10 @@ def _known_set(cfg, split: str, name: str) -> VideoSet:
 
 @DATASETS.register("video_list")
 @DATASETS.register("kinetics")
+@DATASETS.register("kinetics_sparse")
 def video_list(cfg, split: str) -> VideoSet:
-    """Any list of videos: {train,val,test}.csv in DATA.PATH_TO_DATA_DIR unless named otherwise."""
+    """Any list of videos: {train,val,test}.csv in DATA.PATH_TO_DATA_DIR unless named otherwise. UniFormerV2's name
+    ``kinetics_sparse`` brings DATA.SAMPLING sparse with it, see config/published.py."""
     return _lists_in(cfg, split, cfg.DATA.PATH_TO_DATA_DIR)
 
 
