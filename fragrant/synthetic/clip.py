@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from fragrant.synthetic.actions import Action, motion_of
-from fragrant.synthetic.axes import Axes
+from fragrant.synthetic.axes import Axes, pick
 from fragrant.synthetic.render import Actor, actor, passer_by, render
 from fragrant.synthetic.sensor import record
 from fragrant.synthetic.setting import draw_setting
@@ -57,6 +57,8 @@ def draw_clip(
         people.append(actor(other, partner, setting.camera, lights))
     if setting.passing:
         people.append(passer_by(people_rng, setting, time, lights))
+    others = np.random.default_rng([*seeds, 8])
+    people += [passer_by(others, setting, time, lights, 0.3) for _ in range(round(pick(others, axes.people)))]
     clip = render(setting, view, lights, people, corner, size)
     if setting.blur > 1:
         clip = clip.reshape(frames, setting.blur, *clip.shape[1:]).mean(1)

@@ -43,13 +43,13 @@ class Motion(NamedTuple):
 
 def draw_style(rng: np.random.Generator, axes: Axes) -> Style:
     return Style(
-        start=float(rng.uniform(0.05, 0.6)),
-        length=float(rng.uniform(0.7, 1.5)),
+        start=pick(rng, axes.start),
+        length=pick(rng, axes.length),
         tempo=pick(rng, axes.tempo),
-        phase=float(rng.uniform()),
+        phase=pick(rng, axes.phase),
         reach=pick(rng, axes.reach),
-        lean=float(rng.uniform(-0.02, 0.16)),
-        sway=float(rng.uniform(0.3, 1.5)),
+        lean=pick(rng, axes.lean),
+        sway=pick(rng, axes.sway),
         look=float(rng.normal(0, 0.25)),
         left_handed=bool(rng.random() < 0.2),
         seed=int(rng.integers(2**31)),

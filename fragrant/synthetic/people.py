@@ -68,7 +68,8 @@ def draw_person(rng: np.random.Generator, axes: Axes) -> Person:
         "print": tint(rng, rng.uniform(0.2, 0.8), 0.6),
         "bag": cloth(rng, 0.6),
     }
-    legs = str(rng.choice(["trousers", "shorts", "skirt"], p=[0.7, 0.2, 0.1]))
+    weights = np.array([axes.trousers, axes.shorts, axes.skirts])
+    legs = str(rng.choice(["trousers", "shorts", "skirt"], p=weights / weights.sum()))
     return Person(
         bones=bones,
         scale=pick(rng, axes.stature),
@@ -77,9 +78,9 @@ def draw_person(rng: np.random.Generator, axes: Axes) -> Person:
         sleeves=str(rng.choice(["long", "short"])),
         legs=legs,
         long_hair=bool(rng.random() < (0.8 if legs == "skirt" else 0.2)),
-        open_jacket=bool(rng.random() < 0.2),
-        print=float(rng.uniform(0.1, 0.35) if rng.random() < 0.35 else 0),
-        bag=bool(rng.random() < 0.06),
+        open_jacket=bool(rng.random() < axes.jackets),
+        print=float(rng.uniform(0.1, 0.35) if rng.random() < axes.prints else 0),
+        bag=bool(rng.random() < axes.bags),
         hem=float(rng.uniform(0.01, 0.06)) if rng.random() < 0.75 else 0.0,
     )
 

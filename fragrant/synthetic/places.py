@@ -38,19 +38,24 @@ class Ground(NamedTuple):
         return across > self.free + radius or abs(along) > 4
 
 
-def surface(rng: np.random.Generator, kinds: str, low: float, high: float, hue: float = 0.08):
+def surface(rng: np.random.Generator, ground: Ground, kinds: str, low: float, high: float, hue: float = 0.08):
     """A painter of a textured surface in one colour; ``kinds`` names textures."""
     kind, color, seed = str(rng.choice(kinds.split())), tint(rng, rng.uniform(low, high), hue), int(rng.integers(2**31))
+    contrast = ground.axes.texture
 
     def paint(u, v, pixel):
-        return texture(np.random.default_rng(seed), kind, u, v, pixel)[..., None].astype(np.float32) * color
+        pattern = texture(np.random.default_rng(seed), kind, u, v, pixel)
+        if contrast != (1, 1):
+            strength = pick(np.random.default_rng([seed, 1]), contrast)
+            pattern = np.maximum(1 + strength * (pattern - 1), 0.02)
+        return pattern[..., None].astype(np.float32) * color
 
     return paint
 
 
-def facade(rng: np.random.Generator, floors: float):
+def facade(rng: np.random.Generator, ground: Ground, floors: float):
     """A painter of a building with rows of windows, dark, bluish, or lit; what is bright shines."""
-    wall, pitch, high = surface(rng, "plain blotches panels", 0.1, 0.5), rng.uniform(0.5, 1.2), floors
+    wall, pitch, high = surface(rng, ground, "plain blotches panels", 0.1, 0.5), rng.uniform(0.5, 1.2), floors
     glass = tint(rng, rng.uniform(0.01, 0.08), 0.5) * np.array([0.7, 0.9, 1.5], np.float32)
     lit, seed = rng.choice([0.0, 0.05, 0.25], p=[0.5, 0.3, 0.2]), int(rng.integers(2**31))
     bright = rng.uniform(1, 6) * np.array([1, 0.9, 0.7], np.float32)
@@ -67,16 +72,17 @@ def facade(rng: np.random.Generator, floors: float):
     return paint
 
 
-def _window_row(view: Panorama, rng: np.random.Generator, start, way, length: float) -> None:
+def _window_row(view: Panorama, rng: np.random.Generator, ground: Ground, start, way, length: float) -> None:
     """Windows, doors, posters on a wall from ``start`` along ``way``: dark, or bright from behind."""
     normal = np.array([-way[1], way[0]])
     toward = -np.sign(normal @ (start + 0.5 * length * way)) * 0.015
-    for _ in range(rng.integers(0, 6)):
+    few, many = (round(end) for end in ground.axes.windows)
+    for _ in range(rng.integers(few, many + 1)):
         at, wide = rng.uniform(0, length), rng.uniform(0.15, 1.2)
         low, high = sorted(rng.uniform(0, 1.7, 2)) if rng.random() < 0.6 else (0, rng.uniform(1.1, 1.3))
         if high - low < 0.08:
             continue
-        bright = rng.random() < 0.3
+        bright = rng.random() < ground.axes.lit_windows
         color = tint(rng, rng.uniform(0.3, 1) if bright else rng.uniform(0.02, 0.5), 0.3)
         bars, frame = rng.uniform(0.1, 0.6), rng.uniform(0.02, 0.05)
 
@@ -102,7 +108,12 @@ def _clutter(view: Panorama, rng: np.random.Generator, ground: Ground, wide: flo
         elif kind == "table":
             table(view, rng, (x, z), axis, color, metal)
         elif kind == "box":
-            view.box((x, 0, z), axis, tuple(rng.uniform(0.15, 0.7, 3)), surface(rng, "plain planks panels", 0.02, 0.4))
+            view.box(
+                (x, 0, z),
+                axis,
+                tuple(rng.uniform(0.15, 0.7, 3)),
+                surface(rng, ground, "plain planks panels", 0.02, 0.4),
+            )
         else:
             post(view, (x, z), rng.uniform(0.03, 0.08), 2.5, color)
 
@@ -114,21 +125,21 @@ def _room(view: Panorama, rng: np.random.Generator, ground: Ground) -> list[Lamp
     turned = np.array([np.cos(tilt), np.sin(tilt)])
     middle = np.array([0, back])
     ends = middle + left * turned, middle + right * turned
-    view.flat(0, surface(rng, "plain tiles planks blotches", 0.04, 0.3), ground=True)
-    view.flat(top, surface(rng, "plain tiles", 0.2, 0.6))
-    view.upright(*ends, 0, top, surface(rng, "plain ribs bricks blotches panels planks", 0.05, 0.8, 0.13))
+    view.flat(0, surface(rng, ground, "plain tiles planks blotches", 0.04, 0.3), ground=True)
+    view.flat(top, surface(rng, ground, "plain tiles", 0.2, 0.6))
+    view.upright(*ends, 0, top, surface(rng, ground, "plain ribs bricks blotches panels planks", 0.05, 0.8, 0.13))
     normal = np.array([turned[1], -turned[0]])
-    side = surface(rng, "plain blotches panels bricks", 0.08, 0.6, 0.13)
+    side = surface(rng, ground, "plain blotches panels bricks", 0.08, 0.6, 0.13)
     for end in ends:
         view.upright(end, end + 14 * normal, 0, top, side, shade=0.8)
-        _window_row(view, rng, end, normal, 6)
-    _window_row(view, rng, ends[0], turned, right - left)
+        _window_row(view, rng, ground, end, normal, 6)
+    _window_row(view, rng, ground, ends[0], turned, right - left)
     for _ in range(rng.integers(0, 3)):  # a long bench or cupboard along the wall
         at, long = rng.uniform(left, right), rng.uniform(0.8, 4)
         deep, x = rng.uniform(0.2, 0.45), middle + at * turned + 0.25 * normal
         if ground.is_free(x[0], x[1], 0.3):
             size = (long, rng.uniform(0.3, 0.5), deep)
-            view.box((x[0], 0, x[1]), turned, size, surface(rng, "plain panels", 0.03, 0.5, 0.15))
+            view.box((x[0], 0, x[1]), turned, size, surface(rng, ground, "plain panels", 0.03, 0.5, 0.15))
     _clutter(view, rng, ground, 3.0, 0.7, back - 0.2)
     lamps = []
     for _ in range(rng.integers(1, 4)):
@@ -145,21 +156,26 @@ def _yard(view: Panorama, rng: np.random.Generator, ground: Ground) -> list[Lamp
     tilt = rng.normal(0, 0.3)
     turned = np.array([np.cos(tilt), np.sin(tilt)])
     start = np.array([0, back]) - 14 * turned
-    view.flat(0, surface(rng, "plain blotches tiles", 0.04, 0.25), ground=True)
+    view.flat(0, surface(rng, ground, "plain blotches tiles", 0.04, 0.25), ground=True)
     top = rng.choice([rng.uniform(1.2, 1.8), 5.0])
-    view.upright(start, start + 28 * turned, 0, top, surface(rng, "ribs ribs ribs bricks planks panels", 0.05, 0.7))
-    curb = surface(rng, "plain", 0.05, 0.5)
+    view.upright(
+        start, start + 28 * turned, 0, top, surface(rng, ground, "ribs ribs ribs bricks planks panels", 0.05, 0.7)
+    )
+    curb = surface(rng, ground, "plain", 0.05, 0.5)
     if rng.random() < 0.5:
         view.upright(start - [0, 0.1], start + 28 * turned - [0, 0.1], 0, rng.uniform(0.04, 0.15), curb)
     for _ in range(rng.integers(0, 3)):
         x, z = rng.uniform(-3, 3), rng.uniform(0.9, back)
         if ground.is_free(x, z, 0.3, 5):
             view.box(
-                (x, 0, z), turned, (rng.uniform(0.15, 0.5), 5, rng.uniform(0.15, 0.5)), surface(rng, "plain", 0.1, 0.5)
+                (x, 0, z),
+                turned,
+                (rng.uniform(0.15, 0.5), 5, rng.uniform(0.15, 0.5)),
+                surface(rng, ground, "plain", 0.1, 0.5),
             )
     if rng.random() < 0.25:  # open to the light beyond
         gap = start + rng.uniform(9, 19) * turned - [0, 0.02]
-        shine = surface(rng, "plain blotches", 0.5, 1)
+        shine = surface(rng, ground, "plain blotches", 0.5, 1)
         view.upright(gap, gap + rng.uniform(0.3, 1.5) * turned, 0, 1.4, shine, shines=rng.uniform(0.3, 3))
     _clutter(view, rng, ground, 3.0, 0.8, back - 0.1)
     place = np.array([rng.uniform(-4, 4), rng.uniform(1, 2.5), rng.uniform(-2, back - 0.2)])
@@ -170,20 +186,27 @@ def _path(view: Panorama, rng: np.random.Generator, ground: Ground, axis: np.nda
     """A way between two walls that run to the horizon; buildings, trees, lamps beyond."""
     across = np.array([-axis[1], axis[0]])
     half = [rng.uniform(0.45, 1.4), rng.uniform(0.45, 1.4)]
-    view.flat(0, surface(rng, "plain blotches tiles", 0.03, 0.25), ground=True)
+    view.flat(0, surface(rng, ground, "plain blotches tiles", 0.03, 0.25), ground=True)
     lamps = []
     for sign, wide in zip((-1, 1), half, strict=True):
         foot = ground.middle + sign * wide * across
         near, far = foot - 30 * axis, foot + 60 * axis
         high = rng.choice([rng.uniform(0.35, 0.75), 2.5], p=[0.75, 0.25])
         view.upright(
-            near, far, 0, high, surface(rng, "plain plain blotches ribs panels", 0.1, 0.7), shade=rng.uniform(0.4, 1)
+            near,
+            far,
+            0,
+            high,
+            surface(rng, ground, "plain plain blotches ribs panels", 0.1, 0.7),
+            shade=rng.uniform(0.4, 1),
         )
         thick = sign * 0.12 * across
-        view.flat(high, surface(rng, "plain", 0.2, 0.7), rect=(tuple(foot + thick), tuple(axis), 60, 0.12))
+        view.flat(high, surface(rng, ground, "plain", 0.2, 0.7), rect=(tuple(foot + thick), tuple(axis), 60, 0.12))
         beyond = foot + sign * rng.uniform(0.5, 6) * across
         if rng.random() < 0.6:
-            view.upright(beyond - 20 * axis, beyond + rng.uniform(5, 40) * axis, 0, rng.uniform(2, 8), facade(rng, 1.8))
+            view.upright(
+                beyond - 20 * axis, beyond + rng.uniform(5, 40) * axis, 0, rng.uniform(2, 8), facade(rng, ground, 1.8)
+            )
         for _ in range(rng.integers(0, 4)):
             at = beyond + rng.uniform(1, 20) * axis + sign * rng.uniform(0, 3) * across
             tall = rng.uniform(0.8, 4)
@@ -193,7 +216,7 @@ def _path(view: Panorama, rng: np.random.Generator, ground: Ground, axis: np.nda
             place = np.array([at[0], rng.uniform(1.5, 3), at[1]])
             lamps.append(Lamp(place, rng.uniform(0.1, 2.5), warm(rng), rng.uniform(0.03, 0.12)))
     end = ground.middle + rng.uniform(12, 50) * axis
-    view.upright(end - 15 * across, end + 15 * across, 0, rng.uniform(0.5, 5), facade(rng, 1.8))
+    view.upright(end - 15 * across, end + 15 * across, 0, rng.uniform(0.5, 5), facade(rng, ground, 1.8))
     return lamps + [
         Lamp(np.array([rng.uniform(-3, 3), 2.2, rng.uniform(-2, 2)]), rng.uniform(0.1, 1.5), warm(rng), 0.0)
     ]
@@ -201,7 +224,7 @@ def _path(view: Panorama, rng: np.random.Generator, ground: Ground, axis: np.nda
 
 def _street(view: Panorama, rng: np.random.Generator, ground: Ground) -> list[Lamp]:
     """Open ground with kerbs and lines, hedges, far buildings and lights."""
-    base, seed = surface(rng, "plain blotches grass tiles", 0.03, 0.2), int(rng.integers(2**31))
+    base, seed = surface(rng, ground, "plain blotches grass tiles", 0.03, 0.2), int(rng.integers(2**31))
     angle, offset, bright = rng.uniform(0, 3.2), rng.uniform(-1, 1), rng.uniform(0.2, 0.6)
     c, s = np.cos(angle), np.sin(angle)
 
@@ -217,7 +240,7 @@ def _street(view: Panorama, rng: np.random.Generator, ground: Ground) -> list[La
         x, wide, z = rng.uniform(-8, 8), rng.uniform(2, 16), back + rng.uniform(0, 15)
         tall = rng.uniform(1, 7)
         view.upright(
-            (x - wide / 2, z), (x + wide / 2, z + rng.uniform(-1, 1)), 0, tall, facade(rng, rng.uniform(1.2, 2))
+            (x - wide / 2, z), (x + wide / 2, z + rng.uniform(-1, 1)), 0, tall, facade(rng, ground, rng.uniform(1.2, 2))
         )
     for _ in range(rng.integers(0, 5)):
         x, z, tall = rng.uniform(-6, 6), rng.uniform(ground.middle[1] + 0.5, back + 3), rng.uniform(0.4, 3)
@@ -233,7 +256,7 @@ def _street(view: Panorama, rng: np.random.Generator, ground: Ground) -> list[La
             (rng.uniform(-2, 2), 0, z),
             (1, 0),
             (rng.uniform(2, 12), rng.uniform(0.08, 0.5), 0.2),
-            surface(rng, "plain bricks", 0.1, 0.6),
+            surface(rng, ground, "plain bricks", 0.1, 0.6),
         )
     _clutter(view, rng, ground, 4.0, 0.8, back)
     lamps = []

@@ -57,6 +57,7 @@ def read_recipe(name: str) -> Axes | None:
             raise RecipeError(f"{setting.where}: '{setting.key[:60]}' is no axis; {hint}known: {', '.join(usual)}")
         found[setting.key] = _value(setting, usual[setting.key])  # type: ignore[arg-type]  # numbers and ranges
     axes = replace(Axes(), **found)  # type: ignore[arg-type]  # each of its own kind
-    if axes.rooms + axes.yards + axes.paths + axes.streets <= 0:
-        raise RecipeError(f"{name}: rooms, yards, paths and streets are all 0; one of the places needs a weight")
+    for kinds in (("rooms", "yards", "paths", "streets"), ("trousers", "shorts", "skirts")):
+        if sum(getattr(axes, kind) for kind in kinds) <= 0:
+            raise RecipeError(f"{name}: {', '.join(kinds[:-1])} and {kinds[-1]} are all 0; one of them needs a weight")
     return axes

@@ -28,12 +28,14 @@ def actor(person: Person, body: Skeleton, camera: Camera, lights: Lights, holds=
     return Actor(body, parts, light)
 
 
-def passer_by(rng: np.random.Generator, setting: Setting, time: np.ndarray, lights: Lights) -> Actor:
-    """Somebody else, who stands or walks further away."""
+def passer_by(
+    rng: np.random.Generator, setting: Setting, time: np.ndarray, lights: Lights, behind: float = 1.0
+) -> Actor:
+    """Somebody else, who stands or walks further away, by ``behind`` body heights or more."""
     person, style = draw_person(rng, setting.axes), draw_style(rng, setting.axes)
     motion = walk(time, style, rng) if rng.random() < 0.6 else Motion(standing(time, style))
     body = motion.body(person.bones)
-    where = np.array([rng.uniform(-1.5, 1.5) * setting.distance * 0.4, 0, setting.distance + rng.uniform(1.0, 4)])
+    where = np.array([rng.uniform(-1.5, 1.5) * setting.distance * 0.4, 0, setting.distance + rng.uniform(behind, 4)])
     return actor(person, placed(body, where, rng.uniform(0, 6.3), person.scale), setting.camera, lights)
 
 

@@ -31,6 +31,11 @@ class Setting(NamedTuple):
     axes: Axes
 
 
+def _shares(sideways: float) -> tuple[float, float, float]:
+    """Chances of a heading along the place, across the picture, and anywhere (a fifth, where there is room)."""
+    return max(1 - sideways - 0.2, 0.0), sideways, min(0.2, 1 - sideways)
+
+
 def draw_setting(rng: np.random.Generator, axes: Axes, size: tuple[int, int]) -> Setting:
     width, height = size
     weights = np.array([axes.rooms, axes.yards, axes.paths, axes.streets])
@@ -44,9 +49,9 @@ def draw_setting(rng: np.random.Generator, axes: Axes, size: tuple[int, int]) ->
     turn = rng.normal(0, 0.35) if place != "path" else rng.uniform(-1, 1) * np.arcsin(min(0.8, 0.7 / far))
     axis = np.array([np.sin(turn), np.cos(turn)])
     along = np.arctan2(axis[1], axis[0]) + np.pi * rng.integers(2) + rng.normal(0, 0.08)
-    across = np.pi * rng.integers(2) + rng.normal(0, 0.3)
+    across = np.pi * rng.integers(2) + rng.normal(0, axes.yaw)
     anywhere = rng.uniform(0, 2 * np.pi)
-    likely = (0.85, 0.08, 0.07) if place == "path" else (1 - axes.sideways - 0.2, axes.sideways, 0.2)
+    likely = (0.85, 0.08, 0.07) if place == "path" else _shares(axes.sideways)
     heading = float(rng.choice([along, across, anywhere], p=likely))
     still = rng.random() < axes.still_camera
     follow = (0.0, 0.0) if still else (rng.uniform(0.4, 1.05), rng.uniform(0, 1))

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from fragrant.synthetic.additions import add_lampposts, add_occluders
 from fragrant.synthetic.camera import view_of
 from fragrant.synthetic.motions import Motion
 from fragrant.synthetic.panorama import Panorama
@@ -88,6 +89,10 @@ def build_view(setting: Setting, seeds, corner: np.ndarray, size: tuple[int, int
         view = Panorama(setting.camera, left, top, right - left, bottom - top)
         kind = setting.place if attempt < 2 else "room"
         lights = draw_place(view, np.random.default_rng([*seeds, 2, attempt]), kind, ground, setting.axis)
+        own = np.random.default_rng([*seeds, 7, attempt])
+        if kind != "room":
+            lights = lights._replace(lamps=lights.lamps + add_lampposts(view, own, ground))
+        add_occluders(view, own, ground)
         if seen_share(view, body) > 0.75:
             break
     return view, lights

@@ -188,6 +188,9 @@ def check_folder(folder: Path, settings: dict) -> bool:
         return False
     made_with = marker.get("settings")
     made_with = made_with if isinstance(made_with, dict) else {}
+    if isinstance(made_with.get("axes"), dict):  # an axis that the set does not know was at its default, or off
+        usual = json.loads(json.dumps(vars(Axes())))
+        made_with = made_with | {"axes": usual | made_with["axes"]}
     other = sorted(name for name in settings if made_with.get(name) != settings[name])
     if other:
         raise VideoSetError(

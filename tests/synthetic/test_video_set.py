@@ -1,6 +1,8 @@
 """Sets of drawn videos: the same bytes for a seed whatever makes them, whole lists, no harm to other folders."""
 
 import json
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import av
@@ -14,6 +16,7 @@ from fragrant.synthetic.axes import KINDS, Axes
 from fragrant.synthetic.clip import draw_clip
 from fragrant.synthetic.demo_set import make_demo_set
 from fragrant.synthetic.recipes import RecipeError, known_recipes, read_recipe
+from fragrant.synthetic.setting import draw_setting
 from fragrant.synthetic.video_set import VideoSetError, make_videos, plan_of
 
 TINY = {"val": 1, "test": 0, "frames": (4, 6), "size": (64, 48)}
@@ -133,6 +136,37 @@ def test_recipes_of_the_package(name):
     assert 0.5 * axes.luma[0] < np.mean(luma) < 1.6 * axes.luma[1]
 
 
+@pytest.mark.parametrize(
+    "how", ["people", "occluders", "street_lamps", "windows", "texture", "jackets", "skirts", "yaw"]
+)
+def test_axes_change_the_picture(how):
+    usual = Axes(rooms=how == "windows", yards=0, paths=0, streets=how != "windows", windows=(0, 0), sideways=0.8)
+    wide = {"texture": (2, 2), "jackets": 1, "yaw": 1}.get(how, 500 if how == "skirts" else (6, 6))
+    walk = actions_of(["walk"])[0]
+    clips = [
+        draw_clip((0, 0, 5), walk, axes=axes, frames=2, fps=10, size=(96, 72)).pictures
+        for axes in (usual, replace(usual, **{how: wide}))
+    ]
+    assert (clips[0] != clips[1]).mean() > 0.005
+
+
+@pytest.mark.parametrize("sideways", [0, 0.8, 0.9, 1])
+def test_headings_at_all_shares(sideways):
+    for number in range(3):
+        draw_setting(np.random.default_rng(number), Axes(sideways=sideways), (64, 48))
+
+
+def test_a_set_that_does_not_know_an_axis_goes_on(made, tmp_path):
+    again = tmp_path / "again"
+    shutil.copytree(made, again)
+    marker = json.loads((again / "made_videos.json").read_text())
+    del marker["settings"]["axes"]["street_lamps"]
+    (again / "made_videos.json").write_text(json.dumps(marker))
+    make_videos(again, tiny(), workers=1)
+    with pytest.raises(VideoSetError, match=r"made with other settings \(axes\)"):
+        make_videos(again, tiny(axes=Axes(street_lamps=(1, 2))), workers=1)
+
+
 def test_every_axis_has_its_bounds():
     assert set(vars(Axes())) == set(KINDS)
     for name, usual in vars(Axes()).items():
@@ -149,6 +183,7 @@ def test_every_axis_has_its_bounds():
         ("luma: [0.1]\n", "1 values"),
         ("close_up: [0, 1]\n", "a number from 0 to 1"),
         ("close_up: .inf\n", "a number from 0 to 1"),
+        ("trousers: 0\nshorts: 0\nskirts: 0\n", "trousers, shorts and skirts are all 0; one of them needs a weight"),
         ("rooms: 0\nyards: 0\npaths: 0\nstreets: 0\n", "needs a weight"),
     ],
 )
