@@ -16,6 +16,7 @@ from fragrant.checkpoint import best_path, is_due, load_checkpoint, load_latest
 from fragrant.config import ConfigError, dump_cfg
 from fragrant.config.compare import Difference, changes_on_resume, named
 from fragrant.config.label_free import learns_without_labels
+from fragrant.config.streams import clip_channels
 from fragrant.data import build_loader
 from fragrant.data.build import describe_fold, leaks
 from fragrant.data.lists.shared import shared_videos
@@ -341,10 +342,7 @@ def introduce(
     cfg = job.cfg
     if cfg.LOG_MODEL_INFO:
         size = cfg.DATA.TRAIN_CROP_SIZE
-        job.log.say(
-            f"{cfg.MODEL.MODEL_NAME}: "
-            f"{describe(model, (cfg.DATA.INPUT_CHANNEL_NUM[0], cfg.DATA.NUM_FRAMES, size, size))}"
-        )
+        job.log.say(f"{cfg.MODEL.MODEL_NAME}: {describe(model, (clip_channels(cfg), cfg.DATA.NUM_FRAMES, size, size))}")
     clips = train_loader.batches.batch_size * world_size()  # of all processes on all machines
     accumulated = f" ({cfg.TRAIN.ACCUM_STEPS} batches of {clips})" if cfg.TRAIN.ACCUM_STEPS > 1 else ""
     processes = f"{world_size()} processes on {cfg.NUM_SHARDS} machine(s), " if world_size() > 1 else ""

@@ -12,14 +12,17 @@ class TransformerBlock(nn.Module):
 
     Args:
         drop_path: probability that a sample skips a branch in training.
+        dropout: rate for attention weights, the ends of both branches and the MLP's hidden values.
     """
 
-    def __init__(self, dim: int, *, num_heads: int, mlp_ratio: float = 4.0, drop_path: float = 0.0):
+    def __init__(
+        self, dim: int, *, num_heads: int, mlp_ratio: float = 4.0, drop_path: float = 0.0, dropout: float = 0.0
+    ):
         super().__init__()
         self.norm1 = nn.LayerNorm(dim, eps=1e-6)
-        self.attn = Attention(dim, num_heads=num_heads)
+        self.attn = Attention(dim, num_heads=num_heads, attention_dropout=dropout, dropout=dropout)
         self.norm2 = nn.LayerNorm(dim, eps=1e-6)
-        self.mlp = Mlp(dim, int(dim * mlp_ratio))
+        self.mlp = Mlp(dim, int(dim * mlp_ratio), dropout=dropout)
         self.drop_path = DropPath(drop_path)
 
     def forward(self, x: Tensor) -> Tensor:

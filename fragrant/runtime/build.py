@@ -16,11 +16,11 @@ from fragrant.checkpoint import CheckpointError, load_checkpoint
 from fragrant.config import cfg_from_text, load_cfg
 from fragrant.config.compare import note_on_clips
 from fragrant.config.label_free import learns_without_labels
+from fragrant.data.transforms.build import prepared_streams
 from fragrant.distributed import rank, world_size
 from fragrant.layers.frozen_batch_norm import freeze_batch_norm
 from fragrant.layers.memory_format import to_channels_last
-from fragrant.layers.normalize import ClipNormalize
-from fragrant.layers.preparation import ClipPreparation
+from fragrant.layers.preparation import ClipPreparation, StreamsPreparation
 from fragrant.layers.random_erasing import RandomErasing
 from fragrant.models.backbone import Backbone
 from fragrant.models.build import build_encoder
@@ -58,19 +58,20 @@ def separate_randomness(cfg: CfgNode) -> None:
         torch.manual_seed(cfg.RNG_SEED + rank())
 
 
-def build_preparation(cfg: CfgNode, device: torch.device, *, channels_last: bool) -> ClipPreparation:
+def build_preparation(
+    cfg: CfgNode, device: torch.device, *, channels_last: bool
+) -> ClipPreparation | StreamsPreparation:
     """Builds the preparation of clips: uint8 (N, C, T, H, W) on the device -> normalised float32 in the model's memory
-    format."""
-    normalize = ClipNormalize(cfg.DATA.MEAN, cfg.DATA.STD, reverse_channels=cfg.DATA.REVERSE_INPUT_CHANNEL).to(device)
+    format, with the channels of two streams for a network that takes them."""
     aug = cfg.AUG
     erasing = (
         RandomErasing(aug.RE_PROB, mode=aug.RE_MODE, max_count=aug.RE_COUNT) if aug.ENABLE and aug.RE_PROB else None
     )
-    return ClipPreparation(normalize, erasing=erasing, channels_last=channels_last)
+    return prepared_streams(cfg, device, erasing=erasing, channels_last=channels_last)
 
 
 def build_training_preparation(
-    cfg: CfgNode, prepare: ClipPreparation
+    cfg: CfgNode, prepare: ClipPreparation | StreamsPreparation
 ) -> Callable[[Tensor, Sequence[int], int], Tensor]:
     """Builds the preparation for training: (uint8 clips (B*V, C, T, H, W), ids of the B videos, epoch) -> normalised
     clips, with random erasing if the config says so."""
