@@ -14,6 +14,7 @@ from fragrant.config.pixel_statistics import PIXEL_MEANS, PIXEL_STDS
 
 _PRECISIONS = ("auto", "bf16", "fp16", "fp32")
 ENHANCEMENTS = ("none", "equalize", "clahe", "standardize", "retinex", "dehaze")
+AUTO_WEIGHTS = [0.0]  # what LOSS.CLASS_WEIGHTS auto is kept as: nobody can mean it otherwise
 _PLACES = ("embed1", "embed2", "embed3", "embed4", "stage1", "stage2", "stage3", "stage4")
 
 # A row for each key.
@@ -386,7 +387,15 @@ key("AUG.RE_MODE", "pixel",
 key("AUG.RE_COUNT", 1, "most erased boxes per clip; their number is drawn from 1 up to it", above=0)
 
 key("LOSS.LABEL_SMOOTHING", 0.0, "share of a label spread over all classes; mixup has its own key", at_least=0, below=1)
-key("LOSS.CLASS_WEIGHTS", [], "how much the clips of each class count; [] = all alike", of=float, at_least=0)
+key("LOSS.CLASS_WEIGHTS", [],
+    "how much the clips of each class count; [] = all alike; auto (kept as [0.0]) = 1 / videos of the class in the "
+    "training list, scaled to mean 1", of=float, named={"auto": AUTO_WEIGHTS}, at_least=0)
+key("LOSS.SUPCON", 0.0,
+    "weight of a supervised contrastive term beside the loss (Khosla et al. 2020): clips of one class look alike, over "
+    "both streams of DualStream or AUG.NUM_SAMPLE copies, and all processes; 0 = none", at_least=0)
+key("LOSS.SUPCON_TEMPERATURE", 0.1, "what cosines are divided by; 0.07 to 0.1 is usual", above=0)
+key("LOSS.SUPCON_WIDTH", 512, "hidden width of the projector behind the pooled features; ours", above=0)
+key("LOSS.SUPCON_DIM", 128, "width of the vectors that are compared", above=0)
 key("LOSS.FOCAL_GAMMA", 2.0, "of MODEL.LOSS_FUNC focal: exponent that makes easy clips count less", at_least=0)
 
 key("MIXUP.ENABLE", False, "mixup, cutmix and label smoothing")
@@ -457,6 +466,10 @@ key("TRAIN.OBJECTIVE", "",
     "pre-training without labels; figure: classes, and where the joints of drawn figures are; or the name of a "
     "plug-in's")
 key("TRAIN.BATCH_SIZE", 64, "videos of a batch on this machine, all its GPUs together", above=0)
+key("TRAIN.SAMPLER", "none",
+    "videos of an epoch: none (each once) | balanced (each class as often) | sqrt (each class by the root of its "
+    "number); as many as the list has, rare classes again and again",
+    one_of=("none", "balanced", "sqrt"))
 key("TRAIN.ACCUM_STEPS", 1, "batches whose gradients are added up for one optimiser step", above=0)
 key("TRAIN.PRECISION", "auto",
     "autocast of the forward pass: auto (bf16 on CUDA, fp32 on the CPU) | bf16 | fp16 | fp32", one_of=_PRECISIONS)

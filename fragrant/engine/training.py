@@ -103,7 +103,7 @@ def build_training(job: Job) -> Training:
     train_loader, val_loader = build_loader(cfg, "train"), build_loader(cfg, cfg.TEST.SELECT_ON, views_of="val")
     model = build_job_model(job, compiled=cfg.TRAIN.COMPILE)
     start = load_start(model, sources(cfg), max_epoch=cfg.SOLVER.MAX_EPOCH)
-    objective = objective_on_device(cfg, model, job.device)
+    objective = objective_on_device(cfg, model, job.device, records=train_loader.dataset.records)
     num_batches, videos = len(train_loader), train_loader.batches.batch_size * world_size()
     other_batches = check_same_batches(start, num_batches=num_batches, videos=videos)
     precision = pick_precision(cfg.TRAIN.PRECISION, job.device, key="TRAIN.PRECISION")

@@ -10,6 +10,7 @@ import torch
 from fvcore.common.config import CfgNode
 from torch import Tensor, nn
 
+from fragrant.config.defaults import AUTO_WEIGHTS
 from fragrant.config.streams import clip_channels
 from fragrant.data.transforms.build import build_normalizations, clip_enhancement, prepared_streams
 from fragrant.data.transforms.gamma import middle_gamma
@@ -28,6 +29,7 @@ from fragrant.objectives.masked import MaskedTubes, check_tubes
 from fragrant.objectives.mixup import Mixup
 from fragrant.objectives.objective import Objective
 from fragrant.objectives.selective_module import SelectiveModule
+from fragrant.objectives.supcon import SupCon
 from fragrant.objectives.sv_mix import SvMix, draw
 from fragrant.registry import Registry
 
@@ -59,9 +61,11 @@ def build_loss(cfg) -> Loss:
     """Builds the loss that MODEL.LOSS_FUNC names.
 
     Raises:
-        UserError: MODEL.LOSS_FUNC is not known.
+        UserError: MODEL.LOSS_FUNC is not known, or LOSS.CLASS_WEIGHTS auto has not been worked out.
     """
     name, loss = cfg.MODEL.LOSS_FUNC, cfg.LOSS
+    if loss.CLASS_WEIGHTS == AUTO_WEIGHTS:
+        raise UserError("LOSS.CLASS_WEIGHTS auto follows from a training list, and there is none here; give numbers")
     settings = {"smoothing": loss.LABEL_SMOOTHING} | ({"focus": loss.FOCAL_GAMMA} if name == "focal" else {})
     return Loss(LOSSES.get(name), class_weights=tuple(loss.CLASS_WEIGHTS), settings=settings)
 
@@ -163,9 +167,17 @@ def build_distill(cfg, model: Backbone, teacher: Teacher) -> Distill:
     )
 
 
+def build_supcon(cfg, model: Backbone) -> SupCon:
+    loss = cfg.LOSS
+    projector = Projector(model.num_features, width=loss.SUPCON_WIDTH, dim=loss.SUPCON_DIM)
+    return SupCon(model, projector, build_loss(cfg), weight=loss.SUPCON, temperature=loss.SUPCON_TEMPERATURE)
+
+
 @OBJECTIVES.register("classify")
 def build_classify(cfg, model: Backbone) -> Classify:
     dgam, mix = cfg.DGAM, build_mix(cfg)
+    if cfg.LOSS.SUPCON:
+        return build_supcon(cfg, model)
     if not hasattr(model, "decide") or "gate" in dgam.FREEZE:  # there is no gate, or it keeps its weights
         return Classify(model, build_loss(cfg), mix=mix)
     return (ExpectedLoss if dgam.SELECT == "expected" else Gated)(model, build_loss(cfg), balance=dgam.BALANCE, mix=mix)

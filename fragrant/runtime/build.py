@@ -13,9 +13,12 @@ from fvcore.common.config import CfgNode
 from torch import Tensor, nn
 
 from fragrant.checkpoint import CheckpointError, load_checkpoint
-from fragrant.config import cfg_from_text, load_cfg
+from fragrant.config import cfg_from_text, changed, load_cfg
 from fragrant.config.compare import note_on_clips
+from fragrant.config.defaults import AUTO_WEIGHTS
 from fragrant.config.label_free import learns_without_labels
+from fragrant.data.build import class_weights
+from fragrant.data.lists.records import RecordList
 from fragrant.data.transforms.build import prepared_streams
 from fragrant.distributed import rank, world_size
 from fragrant.layers.frozen_batch_norm import freeze_batch_norm
@@ -128,8 +131,13 @@ def load_trained(
     return cfg, model, state.get("class_names") or [f"class {number}" for number in range(cfg.MODEL.NUM_CLASSES)]
 
 
-def objective_on_device(cfg: CfgNode, model: Backbone, device: torch.device) -> Objective:
+def objective_on_device(
+    cfg: CfgNode, model: Backbone, device: torch.device, *, records: RecordList | None = None
+) -> Objective:
     """The objective around ``model``, with the teacher that DISTILL.CHECKPOINT names.
+
+    Args:
+        records: the training videos, from which LOSS.CLASS_WEIGHTS auto follows; None: all classes count alike.
 
     Raises:
         UserError: there is no such teacher, or it does not fit.
@@ -140,6 +148,8 @@ def objective_on_device(cfg: CfgNode, model: Backbone, device: torch.device) -> 
         with torch.random.fork_rng():
             teacher_cfg, network, _ = load_trained(cfg.DISTILL.CHECKPOINT, None, (), device)
         teacher = Teacher(network, teacher_cfg)
+    if cfg.LOSS.CLASS_WEIGHTS == AUTO_WEIGHTS:
+        cfg = changed(cfg, {"LOSS.CLASS_WEIGHTS": class_weights(cfg, records) if records is not None else []})
     return build_objective(cfg, model, teacher=teacher).to(device)
 
 
