@@ -239,9 +239,9 @@ def _dual(cfg: CfgNode) -> Iterator[str]:
     if dual.ENHANCE == "none" and dual.GAMMA == 1:
         yield "DUAL.ENHANCE none with DUAL.GAMMA 1 makes both streams the same: give one of them another value"
     for key in ("MEAN", "STD"):
-        if dual[key] and channels and len(dual[key]) != channels[0] or any(value > 1 for value in dual[key]):
+        if dual[key] and channels and len(dual[key]) != channels[0]:
             yield (
-                f"DUAL.{key} {dual[key]} must have one value from 0 to 1 for each of the {channels[0]} channels of "
+                f"DUAL.{key} {dual[key]} must have one value for each of the {channels[0]} channels of "
                 f"DATA.INPUT_CHANNEL_NUM, or be [] for those of DATA.{key}"
             )
     if cfg.TRAIN.OBJECTIVE == "figure":

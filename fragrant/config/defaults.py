@@ -167,9 +167,10 @@ key("DUAL.ENHANCE", "none", "what makes the second stream of the clip, before DU
     one_of=ENHANCEMENTS, of_clips=True)
 key("DUAL.GAMMA", 1.8, "gamma of the second stream, as DATA.GAMMA; 1 = none; published 1.8", of="number", above=0,
     of_clips=True)
-key("DUAL.MEAN", [], "of the second stream, as DATA.MEAN; [] = DATA.MEAN", of=float, named=PIXEL_MEANS, of_clips=True)
+key("DUAL.MEAN", [], "of the second stream, as DATA.MEAN; [] = DATA.MEAN", of=float, named=PIXEL_MEANS, at_least=0,
+    at_most=1, of_clips=True)
 key("DUAL.STD", [], "of the second stream, as DATA.STD; [] = DATA.STD", of=float, named=PIXEL_STDS, above=0,
-    of_clips=True)
+    at_most=1, of_clips=True)
 key("DUAL.DEPTH", 1, "transformer blocks over the frames' tokens and the class token; 0 = the mean of the tokens",
     at_least=0)
 key("DUAL.NUM_HEADS", 8, "of these blocks; they must divide the width of the network's last map", above=0)

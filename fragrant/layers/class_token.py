@@ -44,7 +44,7 @@ class ClassTokenPool(nn.Module):
         """(N, S, T', D) -> (N, D)"""
         if self.token is None:
             return tokens.mean((1, 2))
-        listed = torch.cat([self.token.to(tokens.dtype).expand(len(tokens), -1, -1), tokens.flatten(1, 2)], 1)
+        listed = torch.cat([self.token.to(tokens.dtype).expand(tokens.shape[0], -1, -1), tokens.flatten(1, 2)], 1)
         x = self.dropout(listed + self._positions(tokens.shape[2]).to(tokens.dtype))  # (N, 1 + S * T', D)
         for block in self.blocks:
             x = self.dropout(block(x))

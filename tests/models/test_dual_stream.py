@@ -149,7 +149,7 @@ WRONG = [
     ("DUAL.BACKBONE Unifromer", "did you mean 'Uniformer'"),
     ("DUAL.BACKBONE Uniformer DUAL.NUM_HEADS 3", "DUAL.NUM_HEADS 3 does not divide 16"),
     ("DUAL.GAMMA 1", "makes both streams the same"),
-    ("DUAL.MEAN [0.1]", "must have one value from 0 to 1 for each of the 3 channels"),
+    ("DUAL.MEAN [0.1]", "must have one value for each of the 3 channels"),
     ("TRAIN.OBJECTIVE figure", "allowed is a network of one stream"),
     ("MODEL.MODEL_NAME DGAM DGAM.BACKBONE DualStream", "another model of one stream"),
 ]
