@@ -3,10 +3,21 @@
 from collections.abc import Sequence
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fragrant.errors import UserError
 from fragrant.layers.convolution import Conv3d
+
+
+class Norm(nn.BatchNorm3d):
+    """BatchNorm that scales by its running statistics where a batch has one value per channel, of which no spread can
+    be measured: the mean over a clip that is alone in its step."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, D, T, H, W) -> the same shape"""
+        if self.training and x.shape[0] * x.shape[2] * x.shape[3] * x.shape[4] == 1:
+            return F.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps)
+        return super().forward(x)
 
 
 class Bottleneck(nn.Sequential):
@@ -17,10 +28,10 @@ class Bottleneck(nn.Sequential):
     """
 
     def __init__(self, width: int, hidden: int, outputs: int, *, last_norm: bool):
-        last = [nn.BatchNorm3d(outputs)] if last_norm else []
+        last = [Norm(outputs)] if last_norm else []
         super().__init__(
             Conv3d(width, hidden, kernel_size=1),
-            nn.BatchNorm3d(hidden),
+            Norm(hidden),
             nn.ReLU(),
             Conv3d(hidden, outputs, kernel_size=1),
             *last,
@@ -48,17 +59,8 @@ class DynamicFusion(nn.Module):
         self.decide = Bottleneck(width, hidden, streams, last_norm=False)
 
     def weights(self, maps: Sequence[Tensor]) -> Tensor:
-        """Share of each of S maps (N, D, T, H, W) at every place: (N, S, T, H, W), which add up to 1.
-
-        Raises:
-            UserError: in training one clip alone, of which a BatchNorm cannot measure the spread.
-        """
+        """Share of each of S maps (N, D, T, H, W) at every place: (N, S, T, H, W), which add up to 1."""
         total = torch.stack(list(maps)).sum(0)
-        if self.training and len(total) == 1:
-            raise UserError(
-                "DUAL.FUSION dff measures BatchNorm over the clips of a batch, got 1 clip; allowed: 2 or more for each "
-                "process"
-            )
         seen = self.whole(total.mean((2, 3, 4), keepdim=True)) + self.local(total)
         return self.decide(seen).float().softmax(1)
 

@@ -83,8 +83,7 @@ def test_dynamic_fusion_by_a_plain_formula():
     shares = scores / scores.sum(1, keepdim=True)
     wanted = shares[:, :1] * a + shares[:, 1:] * b
     torch.testing.assert_close(fusion([first, second]).flatten(2), wanted, rtol=1e-6, atol=1e-6)  # softmax in float32
-    with pytest.raises(ValueError, match="dff measures BatchNorm over the clips of a batch, got 1 clip"):
-        fusion([first[:1], second[:1]])
+    assert fusion([first[:1], second[:1]]).isfinite().all()  # one clip has no spread: running statistics
 
 
 @torch.no_grad()
