@@ -22,6 +22,7 @@ from fragrant.data.lists.errors import ListError
 from fragrant.data.lists.records import VideoRecord
 from fragrant.errors import UserError
 from fragrant.models import Backbone, build_model
+from fragrant.models.dual_stream import FUSIONS, NOT_A_TRUNK
 from fragrant.objectives import build_objective
 from fragrant.optim import build_optimizer
 from fragrant.runtime.build import (
@@ -195,12 +196,29 @@ def objective_ways(cfg: CfgNode, model: Backbone) -> dict[str, dict[str, object]
         ratios = MASK_RATIOS
     for ratio in ratios:
         ways[f"masked {ratio:g}"] = free | {"TRAIN.OBJECTIVE": "masked", "PRETRAIN.MASK_RATIO": ratio}
+    ways |= dual_ways(cfg, model, plain)
     return ways | {"svmix": plain | {"MIXUP.ENABLE": True, "MIXUP.TYPE": "svmix"}}
 
 
+def dual_ways(cfg: CfgNode, model: Backbone, plain: dict[str, object]) -> dict[str, dict[str, object]]:
+    """Settings of the supervised contrast, and of two streams through the config's network, where it can be one of
+    two."""
+    contrast: dict[str, object] = {"LOSS.SUPCON": 0.5}
+    ways = {"supcon": plain | contrast | {"AUG.NUM_SAMPLE": max(cfg.AUG.NUM_SAMPLE, 2)}}
+    if cfg.MODEL.MODEL_NAME in NOT_A_TRUNK:
+        return ways if cfg.MODEL.MODEL_NAME != "DGAM" else {}  # a gate that learns takes no contrast
+    heads = max(heads for heads in (8, 4, 2, 1) if model.num_features % heads == 0)
+    two = {"MODEL.MODEL_NAME": "DualStream", "DUAL.BACKBONE": cfg.MODEL.MODEL_NAME, "DUAL.NUM_HEADS": heads}
+    for fusion in FUSIONS:
+        ways[f"two streams, {fusion}"] = plain | two | {"DUAL.FUSION": fusion}
+    ways["two streams, concat_bert, supcon"] = plain | two | contrast
+    ways["two streams, retinex"] = plain | two | {"DUAL.ENHANCE": "retinex", "DUAL.GAMMA": 1.0}
+    return ways
+
+
 def build_objective_settings(cfg: CfgNode, device: torch.device) -> list[Setting]:
-    """Builds the settings to compare: the config's model trained plainly, with Mixup, with SV-Mix and without labels,
-    everything else alike; all steps take the same number of clips."""
+    """Builds the settings to compare: the config's model trained plainly, with Mixup, with SV-Mix, without labels, with
+    supervised contrast and with two streams, everything else alike; all steps take the same number of clips."""
     with torch.random.fork_rng():
         ways = objective_ways(cfg, build_model(cfg))
     precision = pick_precision(cfg.TRAIN.PRECISION, device, key="TRAIN.PRECISION")
@@ -209,7 +227,7 @@ def build_objective_settings(cfg: CfgNode, device: torch.device) -> list[Setting
         its_cfg = changed(cfg, changes)
         torch.manual_seed(cfg.RNG_SEED)
         model = model_on_device(its_cfg, device, channels_last=cfg.TRAIN.CHANNELS_LAST, compiled=cfg.TRAIN.COMPILE)
-        objective = build_objective(its_cfg, model).to(device)
-        prepare = build_preparation(cfg, device, channels_last=cfg.TRAIN.CHANNELS_LAST)
+        objective = objective_on_device(its_cfg, model, device)
+        prepare = build_preparation(its_cfg, device, channels_last=cfg.TRAIN.CHANNELS_LAST)
         settings.append(Setting(name, objective, build_optimizer(its_cfg, objective), precision, prepare))
     return settings

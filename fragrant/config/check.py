@@ -4,11 +4,12 @@ from collections.abc import Iterator
 
 from fvcore.common.config import CfgNode
 
-from fragrant.config.defaults import leaves
+from fragrant.config.defaults import AUTO_WEIGHTS, leaves
 from fragrant.config.errors import ConfigError
 from fragrant.config.frozen import frozen_in_dgam
 from fragrant.config.keys import KEYS
 from fragrant.config.label_free import learns_without_labels
+from fragrant.config.streams import has_two_streams
 from fragrant.plugins import missing_hint
 from fragrant.registry import registered_names
 
@@ -26,7 +27,7 @@ def check_cfg(cfg: CfgNode) -> None:
         for name, value in values
         for problem in KEYS[name].allowed.problems(name, value, more=registered_names(name), hint=hint)
     ]
-    rules = (_model, _data, _solver, _processes, _mie_net, _objective, _figure, _pretraining)
+    rules = (_model, _data, _solver, _processes, _mie_net, _dual, _objective, _balance, _supcon, _figure, _pretraining)
     _raise_if_any(single + [problem for rule in rules for problem in rule(cfg)])
 
 
@@ -245,6 +246,56 @@ def _mie_net(cfg: CfgNode) -> Iterator[str]:
         yield f"MIE.FRAMES_PER_SEGMENT {frames} must be at least 2 with MIE.FUSION concat: motion is between frames"
 
 
+def _dual(cfg: CfgNode) -> Iterator[str]:
+    if not has_two_streams(cfg):
+        return
+    dual, channels = cfg.DUAL, cfg.DATA.INPUT_CHANNEL_NUM[:1]
+    if dual.ENHANCE == "none" and dual.GAMMA == 1:
+        yield "DUAL.ENHANCE none with DUAL.GAMMA 1 makes both streams the same: give one of them another value"
+    for key in ("MEAN", "STD"):
+        if dual[key] and channels and len(dual[key]) != channels[0]:
+            yield (
+                f"DUAL.{key} {dual[key]} must have one value for each of the {channels[0]} channels of "
+                f"DATA.INPUT_CHANNEL_NUM, or be [] for those of DATA.{key}"
+            )
+    if cfg.TRAIN.OBJECTIVE == "figure":
+        yield "TRAIN.OBJECTIVE figure with MODEL.MODEL_NAME DualStream: allowed is a network of one stream"
+
+
+def _balance(cfg: CfgNode) -> Iterator[str]:
+    sampler, auto = cfg.TRAIN.SAMPLER, cfg.LOSS.CLASS_WEIGHTS == AUTO_WEIGHTS
+    what = f"TRAIN.SAMPLER {sampler}"
+    if sampler != "none" and learns_without_labels(cfg):
+        yield f"{what} draws by class, and TRAIN.OBJECTIVE {cfg.TRAIN.OBJECTIVE} has none: set it none"
+    if sampler != "none" and cfg.DATA.MULTI_LABEL:
+        yield f"{what} draws by class, and with DATA.MULTI_LABEL True a video has several: set it none"
+    if sampler == "balanced" and auto:
+        yield f"{what} and LOSS.CLASS_WEIGHTS auto both make up for rare classes: give one of them"
+
+
+def _supcon(cfg: CfgNode) -> Iterator[str]:
+    if not cfg.LOSS.SUPCON:
+        return
+    what = f"LOSS.SUPCON {cfg.LOSS.SUPCON:g}"
+    refused = (
+        ("TRAIN.OBJECTIVE", cfg.TRAIN.OBJECTIVE, cfg.TRAIN.OBJECTIVE not in ("", "classify")),
+        ("MIXUP.ENABLE", True, cfg.MIXUP.ENABLE),
+        ("DISTILL.CHECKPOINT", cfg.DISTILL.CHECKPOINT, bool(cfg.DISTILL.CHECKPOINT)),
+        ("DATA.MULTI_LABEL", True, cfg.DATA.MULTI_LABEL),
+        ("TRAIN.COMPILE", True, cfg.TRAIN.COMPILE),
+    )
+    for key, value, wrong in refused:
+        if wrong:
+            yield f"{what} with {key} {value}: it belongs to plain classification of clips of one class, not compiled"
+    if cfg.MODEL.MODEL_NAME == "DGAM" and "gate" not in cfg.DGAM.FREEZE:
+        yield f"{what} with a gate that learns: add gate to DGAM.FREEZE {cfg.DGAM.FREEZE}"
+    if cfg.AUG.NUM_SAMPLE < 2 and not has_two_streams(cfg):
+        yield (
+            f"{what} compares views of a clip: allowed are AUG.NUM_SAMPLE 2 or more (got {cfg.AUG.NUM_SAMPLE}), or "
+            "MODEL.MODEL_NAME DualStream"
+        )
+
+
 def _figure(cfg: CfgNode) -> Iterator[str]:
     if cfg.TRAIN.OBJECTIVE != "figure":
         return
@@ -310,10 +361,10 @@ def _contrastive(cfg: CfgNode) -> Iterator[str]:
 
 def _objective(cfg: CfgNode) -> Iterator[str]:
     weights, classes = cfg.LOSS.CLASS_WEIGHTS, cfg.MODEL.NUM_CLASSES
-    if weights and (len(weights) != classes or not any(weights)):
+    if weights and weights != AUTO_WEIGHTS and (len(weights) != classes or not any(weights)):
         yield (
             f"LOSS.CLASS_WEIGHTS has {len(weights)} values; allowed: one for each of the {classes} classes, not all "
-            "0, or []"
+            "0, or [], or auto"
         )
     if cfg.MIXUP.ENABLE and cfg.LOSS.LABEL_SMOOTHING:
         yield (

@@ -13,6 +13,8 @@ from fragrant.config.keys import KEYS, Kind, key
 from fragrant.config.pixel_statistics import PIXEL_MEANS, PIXEL_STDS
 
 _PRECISIONS = ("auto", "bf16", "fp16", "fp32")
+ENHANCEMENTS = ("none", "equalize", "clahe", "standardize", "retinex", "dehaze")
+AUTO_WEIGHTS = [0.0]  # what LOSS.CLASS_WEIGHTS auto is kept as: nobody can mean it otherwise
 _PLACES = (
     *("embed1", "embed2", "embed3", "embed4", "stage1", "stage2", "stage3", "stage4"),
     *(f"layer{layer}" for layer in range(1, 25)),
@@ -221,6 +223,28 @@ key("DGAM.FREEZE", [], "parts that keep their weights: backbone, heads, gate", o
 key("DGAM.BACKBONE_LR_SCALE", 1.0, "learning rate of the backbone / that of the run; published 0.1", at_least=0)
 key("DGAM.GATE_LR_SCALE", 1.0, "learning rate of the gate / that of the run; published 1000", at_least=0)
 
+key("DUAL.BACKBONE", "R2Plus1D",
+    "MODEL.MODEL_NAME DualStream: the network that both streams of a clip pass, a MODEL.MODEL_NAME with its own keys")
+key("DUAL.SHARED", True, "one network for both streams; False: one for each")
+key("DUAL.FUSION", "concat_bert",
+    "concat_bert: a class token attends to the frames of both streams (DarkLight) | dff: maps added up with weights "
+    "for every place (ActLumos) | mean: of the maps", one_of=("concat_bert", "dff", "mean"))
+key("DUAL.ENHANCE", "none", "what makes the second stream of the clip, before DUAL.GAMMA: a name of DATA.ENHANCE",
+    one_of=ENHANCEMENTS, of_clips=True)
+key("DUAL.GAMMA", 1.8, "gamma of the second stream, as DATA.GAMMA; 1 = none; published 1.8", of="number", above=0,
+    of_clips=True)
+key("DUAL.MEAN", [], "of the second stream, as DATA.MEAN; [] = DATA.MEAN", of=float, named=PIXEL_MEANS, at_least=0,
+    at_most=1, of_clips=True)
+key("DUAL.STD", [], "of the second stream, as DATA.STD; [] = DATA.STD", of=float, named=PIXEL_STDS, above=0,
+    at_most=1, of_clips=True)
+key("DUAL.DEPTH", 1, "transformer blocks over the frames' tokens and the class token; 0 = the mean of the tokens",
+    at_least=0)
+key("DUAL.NUM_HEADS", 8, "of these blocks; they must divide the width of the network's last map", above=0)
+key("DUAL.DROPOUT", 0.1, "of these blocks and the positions; that before the classifier is MODEL.DROPOUT_RATE, "
+    "published 0.8", at_least=0, below=1)
+key("DUAL.REDUCTION", 4, "dff: width of the maps / that between its convolutions; 4 is ours, not readable in the paper",
+    above=0)
+
 key("MIE.NUM_SEGMENTS", 8, "segments of a clip; DATA.NUM_FRAMES = NUM_SEGMENTS * FRAMES_PER_SEGMENT", above=0)
 key("MIE.FRAMES_PER_SEGMENT", 4, "neighbouring frames of a segment: 4 for motion maps, 1 for RGB alone", above=0)
 key("MIE.FUSION", "afm",
@@ -356,7 +380,7 @@ key("DATA.ENHANCE", "none",
     "before gamma: none | equalize | clahe: histogram equalisation of the brightness, one curve per clip | "
     "standardize: gray, of mean 0.502 and deviation 0.188 | retinex: multi-scale, 15, 80, 250 pixels | dehaze: of the "
     "inverted picture",
-    one_of=("none", "equalize", "clahe", "standardize", "retinex", "dehaze"), of_clips=True)
+    one_of=ENHANCEMENTS, of_clips=True)
 key("DATA.TRANSFORMS", [],
     "what else is done to training clips, in this order, by name: reverse_half, or what a plug-in registers", of=str)
 key("DATA.INPUT_CHANNEL_NUM", [3, 3], "channels of a clip, one number per pathway; only the first counts here", above=0,
@@ -435,7 +459,15 @@ key("AUG.RE_MODE", "pixel",
 key("AUG.RE_COUNT", 1, "most erased boxes per clip; their number is drawn from 1 up to it", above=0)
 
 key("LOSS.LABEL_SMOOTHING", 0.0, "share of a label spread over all classes; mixup has its own key", at_least=0, below=1)
-key("LOSS.CLASS_WEIGHTS", [], "how much the clips of each class count; [] = all alike", of=float, at_least=0)
+key("LOSS.CLASS_WEIGHTS", [],
+    "how much the clips of each class count; [] = all alike; auto (kept as [0.0]) = 1 / videos of the class in the "
+    "training list, scaled to mean 1", of=float, named={"auto": AUTO_WEIGHTS}, at_least=0)
+key("LOSS.SUPCON", 0.0,
+    "weight of a supervised contrastive term beside the loss (Khosla et al. 2020): clips of one class look alike, over "
+    "both streams of DualStream or AUG.NUM_SAMPLE copies, and all processes; 0 = none", at_least=0)
+key("LOSS.SUPCON_TEMPERATURE", 0.1, "what cosines are divided by; 0.07 to 0.1 is usual", above=0)
+key("LOSS.SUPCON_WIDTH", 512, "hidden width of the projector behind the pooled features; ours", above=0)
+key("LOSS.SUPCON_DIM", 128, "width of the vectors that are compared", above=0)
 key("LOSS.FOCAL_GAMMA", 2.0, "of MODEL.LOSS_FUNC focal: exponent that makes easy clips count less", at_least=0)
 
 key("MIXUP.ENABLE", False, "mixup, cutmix and label smoothing")
@@ -506,6 +538,10 @@ key("TRAIN.OBJECTIVE", "",
     "pre-training without labels; figure: classes, and where the joints of drawn figures are; or the name of a "
     "plug-in's")
 key("TRAIN.BATCH_SIZE", 64, "videos of a batch on this machine, all its GPUs together", above=0)
+key("TRAIN.SAMPLER", "none",
+    "videos of an epoch: none (each once) | balanced (each class as often) | sqrt (each class by the root of its "
+    "number); as many as the list has, rare classes again and again",
+    one_of=("none", "balanced", "sqrt"))
 key("TRAIN.ACCUM_STEPS", 1, "batches whose gradients are added up for one optimiser step", above=0)
 key("TRAIN.PRECISION", "auto",
     "autocast of the forward pass: auto (bf16 on CUDA, fp32 on the CPU) | bf16 | fp16 | fp32", one_of=_PRECISIONS)

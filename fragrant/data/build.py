@@ -1,13 +1,17 @@
 """Builds the loader of a split from the config."""
 
 import math
+from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, NamedTuple, cast
 
 import torch
 
+from fragrant.config.defaults import AUTO_WEIGHTS
 from fragrant.config.label_free import learns_without_labels
+from fragrant.data.balance import SAMPLERS as SAMPLERS_OF_CLASSES
+from fragrant.data.balance import balanced_order, inverse_frequency
 from fragrant.data.clips import ClipDataset
 from fragrant.data.datasets.build import DATASETS, VideoSet, extra_records
 from fragrant.data.datasets.splits import describe_part, draw_folds, draw_held_out, leak_between
@@ -131,15 +135,17 @@ def _transform(cfg, split: str) -> TrainTransform | EvaluationTransform:
     )
 
 
-def _batches(cfg, split: str, num_videos: int, num_views: int) -> TrainBatches | EvaluationBatches:
-    """Builds the batch sampler of a split: TRAIN.BATCH_SIZE counts videos and TEST.BATCH_SIZE views, both of all
-    processes of this machine together."""
+def _batches(cfg, split: str, records: RecordList, num_views: int) -> TrainBatches | EvaluationBatches:
+    """Builds the batch sampler of a split of these videos: TRAIN.BATCH_SIZE counts videos and TEST.BATCH_SIZE views,
+    both of all processes of this machine together."""
     processes = max(1, world_size() // cfg.NUM_SHARDS)
     place = {"rank": rank(), "world_size": world_size()}
+    num_videos = len(records)
     if split == "train":
-        return TrainBatches(
-            num_videos, batch_size=max(1, cfg.TRAIN.BATCH_SIZE // processes), seed=cfg.RNG_SEED, **place
-        )
+        power = SAMPLERS_OF_CLASSES.get(cfg.TRAIN.SAMPLER)
+        draw = None if power is None else partial(balanced_order, records.labels, power)
+        size = max(1, cfg.TRAIN.BATCH_SIZE // processes)
+        return TrainBatches(num_videos, batch_size=size, seed=cfg.RNG_SEED, draw=draw, **place)
     videos = cfg.TRAIN.BATCH_SIZE if split == "val" else cfg.TEST.BATCH_SIZE // num_views
     if split == "test" and cfg.TEST.ADAPT != "none":
         videos = processes  # a network is adapted to one video after the other
@@ -338,6 +344,16 @@ def leaks(cfg) -> list[str]:
     return lines
 
 
+def class_weights(cfg, records: RecordList) -> list[float]:
+    """LOSS.CLASS_WEIGHTS of a training on these videos, "auto" worked out, see ``inverse_frequency``; a video of
+    several labels counts for each."""
+    if cfg.LOSS.CLASS_WEIGHTS != AUTO_WEIGHTS:
+        return list(cfg.LOSS.CLASS_WEIGHTS)
+    several = (label for record in records for label in each_label(record.label))
+    counts = Counter(several if cfg.DATA.MULTI_LABEL else records.labels.tolist())
+    return inverse_frequency([counts[number] for number in range(cfg.MODEL.NUM_CLASSES)])
+
+
 def build_loader(cfg, split: str, *, views_of: str | None = None, clip_counts: Sequence[int] = ()) -> ClipLoader:
     """The loader of "train", "val" or "test"; reading a video happens later, while iterating.
 
@@ -365,7 +381,7 @@ def loader_of(cfg, videos: VideoSet, split: str, *, clip_counts: Sequence[int] =
     dataset, num_views = build_dataset(cfg, split, records, hand_over=hand_over(cfg, split), clip_counts=clip_counts)
     return ClipLoader(
         dataset,
-        _batches(cfg, split, len(records), num_views),
+        _batches(cfg, split, records, num_views),
         num_workers=cfg.DATA_LOADER.NUM_WORKERS,
         pin_memory=cfg.DATA_LOADER.PIN_MEMORY and cfg.NUM_GPUS > 0 and torch.cuda.is_available(),
         class_names=class_names,

@@ -38,10 +38,21 @@ class TrainBatches(Sampler):
 
     Args:
         batch_size: number of videos in a batch of one rank.
+        draw: generator -> the videos of an epoch in their order, ``num_videos`` of them; None = each once.
     """
 
-    def __init__(self, num_videos: int, *, batch_size: int, seed: int, rank: int = 0, world_size: int = 1):
+    def __init__(
+        self,
+        num_videos: int,
+        *,
+        batch_size: int,
+        seed: int,
+        rank: int = 0,
+        world_size: int = 1,
+        draw: Callable[[random.Random], list[int]] | None = None,
+    ):
         self.num_videos = num_videos
+        self.draw = draw or self._shuffled
         self.batch_size = max(1, min(batch_size, num_videos // world_size))
         self.seed = seed
         self.rank = rank
@@ -49,13 +60,17 @@ class TrainBatches(Sampler):
         self.epoch = 0
         self.first = 0  # the batch that the next iteration begins with: an interrupted epoch goes on
 
+    def _shuffled(self, rng: random.Random) -> list[int]:
+        order = list(range(self.num_videos))
+        rng.shuffle(order)
+        return order
+
     def __len__(self) -> int:
         """Batches of a whole epoch."""
         return max(1, self.num_videos // (self.batch_size * self.world_size))
 
     def __iter__(self) -> Iterator[list[tuple[int, int]]]:
-        order = list(range(self.num_videos))
-        random.Random(f"{self.seed}-{self.epoch}").shuffle(order)
+        order = self.draw(random.Random(f"{self.seed}-{self.epoch}"))
         for step in range(self.first, len(self)):
             first = (step * self.world_size + self.rank) * self.batch_size
             yield [(self.epoch, order[at % self.num_videos]) for at in range(first, first + self.batch_size)]

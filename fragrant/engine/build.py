@@ -14,7 +14,7 @@ from fragrant.data.lists.shared import shared_videos
 from fragrant.data.loader import ClipLoader
 from fragrant.distributed.signals import StopRequest
 from fragrant.errors import RunStopped, UserError
-from fragrant.layers.preparation import ClipPreparation
+from fragrant.layers.preparation import ClipPreparation, StreamsPreparation
 from fragrant.logs import RunLog
 from fragrant.models.backbone import Backbone
 from fragrant.models.compiling import as_written
@@ -33,7 +33,8 @@ class Job(NamedTuple):
     cfg: CfgNode
     device: torch.device
     log: RunLog
-    prepare: ClipPreparation  # uint8 clips -> normalised float32 clips, both (N, C, T, H, W)
+    # uint8 clips (N, C, T, H, W) -> normalised float32 clips, C of each stream of the network
+    prepare: ClipPreparation | StreamsPreparation
     stop: StopRequest
     accept_changes: bool = False  # --accept-changes: a resumed run may have another config than its checkpoint
 

@@ -16,6 +16,7 @@ from fragrant.checkpoint import best_path, is_due, load_checkpoint, load_latest
 from fragrant.config import ConfigError, dump_cfg
 from fragrant.config.compare import Difference, changes_on_resume, named
 from fragrant.config.label_free import learns_without_labels
+from fragrant.config.streams import clip_channels
 from fragrant.data import build_loader
 from fragrant.data.build import describe_fold, leaks
 from fragrant.data.lists.shared import shared_videos
@@ -108,7 +109,7 @@ def build_training(job: Job) -> Training:
     model = build_job_model(job, compiled=cfg.TRAIN.COMPILE)
     start = load_start(model, sources(cfg), max_epoch=cfg.SOLVER.MAX_EPOCH)
     freeze_parts(job, model)
-    objective = objective_on_device(cfg, model, job.device)
+    objective = objective_on_device(cfg, model, job.device, records=train_loader.dataset.records)
     num_batches, videos = len(train_loader), train_loader.batches.batch_size * world_size()
     other_batches = check_same_batches(start, num_batches=num_batches, videos=videos)
     precision = pick_precision(cfg.TRAIN.PRECISION, job.device, key="TRAIN.PRECISION")
@@ -382,10 +383,7 @@ def introduce(
     cfg = job.cfg
     if cfg.LOG_MODEL_INFO:
         size = cfg.DATA.TRAIN_CROP_SIZE
-        job.log.say(
-            f"{cfg.MODEL.MODEL_NAME}: "
-            f"{describe(model, (cfg.DATA.INPUT_CHANNEL_NUM[0], cfg.DATA.NUM_FRAMES, size, size))}"
-        )
+        job.log.say(f"{cfg.MODEL.MODEL_NAME}: {describe(model, (clip_channels(cfg), cfg.DATA.NUM_FRAMES, size, size))}")
     clips = train_loader.batches.batch_size * world_size()  # of all processes on all machines
     accumulated = f" ({cfg.TRAIN.ACCUM_STEPS} batches of {clips})" if cfg.TRAIN.ACCUM_STEPS > 1 else ""
     processes = f"{world_size()} processes on {cfg.NUM_SHARDS} machine(s), " if world_size() > 1 else ""

@@ -15,6 +15,7 @@ from fragrant.config.defaults import leaves
 from fragrant.data import build_loader, build_records
 from fragrant.data.build import frame_opener, gamma_range, remote_of
 from fragrant.data.clips import ClipDataset
+from fragrant.data.transforms.build import build_normalization, build_streams
 from fragrant.data.transforms.enhance import enhancement_of
 from fragrant.data.transforms.gamma import middle_gamma
 from fragrant.data.views import frame_plan
@@ -25,7 +26,6 @@ from fragrant.features.extract import Extractor, extract
 from fragrant.features.frame_network import FrameTransform, frame_network
 from fragrant.features.study import Study
 from fragrant.features.table import FeatureTable
-from fragrant.layers.normalize import ClipNormalize
 from fragrant.models import build_model
 from fragrant.models.weights import load_weights
 from fragrant.version import __version__
@@ -204,8 +204,8 @@ def clips_of(cfg: CfgNode, videos: dict) -> tuple[dict, torch.nn.Module, str]:
         weights = f"file {checkpoint_hash(cfg.TEST.CHECKPOINT_FILE_PATH)}, {report.summary()}"
         report.tell(_log.info, _log.warning)
         say_how_clips_differ(cfg)
-    normalize = ClipNormalize(cfg.DATA.MEAN, cfg.DATA.STD, reverse_channels=cfg.DATA.REVERSE_INPUT_CHANNEL)
-    network = ClipNetwork(model, normalize, pooled=cfg.FEATURES.OUTPUT == "pooled").eval()
+    made = {"pooled": cfg.FEATURES.OUTPUT == "pooled", "streams": build_streams(cfg)}
+    network = ClipNetwork(model, build_normalization(cfg), **made).eval()
     datasets = {split: build_loader(cfg, split, views_of="test").dataset for split in videos}
     return datasets, network, weights
 

@@ -7,11 +7,12 @@ import torch
 
 from fragrant.checkpoint import CheckpointError, load_checkpoint
 from fragrant.config.portable import portable_text
+from fragrant.config.streams import clip_channels, has_two_streams
 from fragrant.data import build_source
+from fragrant.data.transforms.build import build_normalization
 from fragrant.inference.entry import Trained
 from fragrant.inference.export import Deployed
 from fragrant.inference.predictor import Predictor
-from fragrant.layers.normalize import ClipNormalize
 from fragrant.objectives.selective_module import SelectiveModule
 from fragrant.runtime.build import build_preparation, load_trained
 from fragrant.runtime.precision import pick_precision
@@ -75,12 +76,17 @@ def load_deployed(
     """Loads a trained model that takes pixels, for ``export_model``, and the facts that a user of the exported file has
     to know; see ``load_predictor``."""
     cfg, model, names = load_trained(checkpoint, cfg_path, pairs, torch.device("cpu"))
-    normalize = ClipNormalize(cfg.DATA.MEAN, cfg.DATA.STD, reverse_channels=cfg.DATA.REVERSE_INPUT_CHANNEL)
+    two = (
+        f": the clip's own channels, then those of its copy with DUAL.ENHANCE {cfg.DUAL.ENHANCE} and DUAL.GAMMA "
+        f"{cfg.DUAL.GAMMA:g}"
+        if has_two_streams(cfg)
+        else ""
+    )
     facts = {
-        "input": "clips: float32 (N, C, T, H, W), pixel values 0..255, RGB",
+        "input": f"clips: float32 (N, {'2C' if two else 'C'}, T, H, W), pixel values 0..255, RGB{two}",
         "output": "logits: float32 (N, K)",
         "clip_shape": [
-            cfg.DATA.INPUT_CHANNEL_NUM[0],
+            clip_channels(cfg),
             cfg.DATA.NUM_FRAMES,
             cfg.DATA.TEST_CROP_SIZE,
             cfg.DATA.TEST_CROP_SIZE,
@@ -90,7 +96,7 @@ def load_deployed(
         "model": cfg.MODEL.MODEL_NAME,
         "class_names": names,
     }
-    return Deployed(normalize, model), facts
+    return Deployed(build_normalization(cfg), model), facts
 
 
 def load_for_entry(

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from fragrant.errors import UserError
 from fragrant.kernels.own_backward import forward_alone
-from fragrant.layers.normalize import ClipNormalize
+from fragrant.layers.normalize import ClipNormalize, StreamsNormalize
 
 LIMIT = 1e-4  # largest difference of a logit
 FREE_BATCHES = (1, 3)  # numbers of clips that a file is tried with where their number is free; it is written with 2
@@ -28,13 +28,14 @@ class ExportError(UserError):
 class Deployed(nn.Module):
     """A model to export: the normalisation of the config and the model in one, pixels in, logits out."""
 
-    def __init__(self, normalize: ClipNormalize, model: nn.Module):
+    def __init__(self, normalize: ClipNormalize | StreamsNormalize, model: nn.Module):
         super().__init__()
         self.normalize = normalize
         self.model = model
 
     def forward(self, clips: Tensor) -> Tensor:
-        """Classifies clips: (N, C, T, H, W) float32 pixel values 0..255, RGB -> logits (N, K)"""
+        """Classifies clips: (N, C, T, H, W) float32 pixel values 0..255, RGB (of two streams 2C channels) -> logits (N,
+        K)"""
         return self.model(self.normalize(clips))
 
 

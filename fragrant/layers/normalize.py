@@ -35,3 +35,20 @@ class ClipNormalize(nn.Module):
         """Inverts ``forward``: normalised clips -> pixel values 0..255, float32"""
         clips = clips.float().flip(1) if self.reverse_channels else clips.float()
         return (clips * self.std + self.mean) * 255
+
+
+class StreamsNormalize(nn.Module):
+    """Normalises clips whose channels are those of several streams, each by its own values.
+
+    Args:
+        each: the normalisation of every stream.
+    """
+
+    def __init__(self, each: Sequence[ClipNormalize]):
+        super().__init__()
+        self.each = nn.ModuleList(each)
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """Pixels (N, S * C, T, H, W), 0..255 -> the same shape, float32"""
+        streams = pixels.chunk(len(self.each), dim=1)
+        return torch.cat([normalize(stream) for normalize, stream in zip(self.each, streams, strict=True)], 1)

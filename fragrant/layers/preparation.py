@@ -4,7 +4,7 @@ format.
 On CUDA one Triton kernel does all of it; what is computed is the same as the steps of ``ClipNormalize`` and
 ``RandomErasing`` in turn."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -70,3 +70,21 @@ class ClipPreparation:
             self.channels_last,
             self.dtype,
         )
+
+
+class StreamsPreparation:
+    """Prepares clips for a network of several streams: pixels (N, C, T, H, W) -> normalised clips (N, S * C, T, H, W).
+
+    Args:
+        each: the preparation of every stream; boxes that are erased lie at the same places in all.
+        streams: pixels -> those of every stream, as many as ``each`` has entries.
+    """
+
+    def __init__(self, each: Sequence[ClipPreparation], streams: Callable[[Tensor], Sequence[Tensor]]):
+        self.each, self.streams = list(each), streams
+
+    def __call__(self, pixels: Tensor, keys: Sequence[str] | None = None) -> Tensor:
+        """Prepares a batch of clips; ``keys`` as of ``ClipPreparation``."""
+        parts = zip(self.each, self.streams(pixels), strict=True)
+        clips = torch.cat([prepare(stream, keys) for prepare, stream in parts], 1)
+        return clips.contiguous(memory_format=torch.channels_last_3d) if self.each[0].channels_last else clips

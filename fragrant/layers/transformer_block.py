@@ -16,6 +16,7 @@ class TransformerBlock(nn.Module):
         drop_path: probability that a sample skips a branch in training.
         eps: of the norms.
         activation: builds the activation of the MLP.
+        dropout: rate for attention weights, the ends of both branches and the MLP's hidden values.
     """
 
     def __init__(
@@ -27,12 +28,13 @@ class TransformerBlock(nn.Module):
         drop_path: float = 0.0,
         eps: float = 1e-6,
         activation: Callable[[], nn.Module] = nn.GELU,
+        dropout: float = 0.0,
     ):
         super().__init__()
         self.norm1 = nn.LayerNorm(dim, eps=eps)
-        self.attn = Attention(dim, num_heads=num_heads)
+        self.attn = Attention(dim, num_heads=num_heads, attention_dropout=dropout, dropout=dropout)
         self.norm2 = nn.LayerNorm(dim, eps=eps)
-        self.mlp = Mlp(dim, int(dim * mlp_ratio), activation=activation)
+        self.mlp = Mlp(dim, int(dim * mlp_ratio), dropout=dropout, activation=activation)
         self.drop_path = DropPath(drop_path)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -3,6 +3,7 @@
 from fragrant.models import (  # noqa: F401  every model file enters itself into MODELS
     csn,
     dgam,
+    dual_stream,
     fragrant,
     h2cn,
     mie_net,

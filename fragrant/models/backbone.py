@@ -77,6 +77,12 @@ class Backbone(nn.Module):
         """Classifies clips: (N, C, T, H, W) -> logits (N, K), no softmax in training nor in evaluation."""
         return self.forward_head(self.forward_features(clips))
 
+    def logits_and_pooled(self, clips: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits (N, K) and, of each stream that a clip consists of, the pooled features (N, S, D); of clips (N, C, T,
+        H, W), in one pass. Most models have one stream."""
+        features = self.forward_features(clips)
+        return self.forward_head(features), features.mean(dim=(2, 3, 4)).unsqueeze(1)
+
     @property
     def choices(self) -> dict[str, Sequence[float]]:
         """Names and possible values of what the model decides for every clip: {"gamma": (1.0, 1.5)}; most models decide
@@ -147,6 +153,12 @@ class Backbone(nn.Module):
     def detail_layer(self) -> str:
         """Name of the part whose feature map still shows where things are, at an eighth of the picture's sides or so;
         "" = the last map is the best there is."""
+        return ""
+
+    @property
+    def map_layer(self) -> str:
+        """Name of the part whose output, (N, D, T', H', W') or more clips behind these, shows where the network looks;
+        "" = what ``forward_features`` puts out."""
         return ""
 
     def layer_names(self) -> list[tuple[str, ...]]:

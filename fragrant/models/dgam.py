@@ -118,6 +118,11 @@ class DGAM(Backbone):
         clips, choice = self.experts(clips, expert=expert)
         return self.classify(self.backbone(clips), choice), choice
 
+    def logits_and_pooled(self, clips: Tensor) -> tuple[Tensor, Tensor]:
+        clips, choice = self.experts(clips)
+        pooled = self.backbone(clips)
+        return self.classify(pooled, choice), pooled.unsqueeze(1)
+
     def classify(self, pooled: Tensor, choice: Choice) -> Tensor:
         """Logits by the classifier of each clip's expert, (N, D) -> (N, K); a mixture of experts has a mixture of
         classifiers.
@@ -218,8 +223,11 @@ class DGAM(Backbone):
 @MODELS.register("DGAM")
 def dgam(cfg: CfgNode) -> DGAM:
     options = cfg.DGAM
-    if options.BACKBONE == "DGAM":
-        raise ModelError("DGAM.BACKBONE DGAM: gamma experts stand in front of another model; name that one")
+    if options.BACKBONE in ("DGAM", "DualStream"):
+        raise ModelError(
+            f"DGAM.BACKBONE {options.BACKBONE}: gamma experts stand in front of another model of one stream; name that "
+            "one"
+        )
     return DGAM(
         MODELS.get(options.BACKBONE)(changed(cfg, {"MODEL.NUM_CLASSES": 0})),
         num_classes=cfg.MODEL.NUM_CLASSES,

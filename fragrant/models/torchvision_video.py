@@ -307,6 +307,10 @@ class MViTv2(TorchvisionVideo):
         """Classifies clips: (N, 3, T, H, W) -> logits (N, K)"""
         return self.head(self.dropout(self.tokens(clips)[0][:, 0]))
 
+    def logits_and_pooled(self, clips: Tensor) -> tuple[Tensor, Tensor]:
+        token = self.tokens(clips)[0][:, 0]
+        return self.head(self.dropout(token)), token.unsqueeze(1)
+
 
 def arguments(cfg: CfgNode) -> dict:
     """The arguments from the config that all three networks take."""

@@ -10,11 +10,12 @@ import torch
 from fvcore.common.config import CfgNode
 from torch import Tensor, nn
 
+from fragrant.config.defaults import AUTO_WEIGHTS
 from fragrant.config.frozen import frozen_in_dgam
-from fragrant.data.transforms.enhance import enhancement_of
-from fragrant.data.transforms.gamma import brighten, middle_gamma
+from fragrant.config.streams import clip_channels
+from fragrant.data.transforms.build import build_normalizations, clip_enhancement, prepared_streams
+from fragrant.data.transforms.gamma import middle_gamma
 from fragrant.errors import UserError
-from fragrant.layers.normalize import ClipNormalize
 from fragrant.layers.pixel_decoder import PixelDecoder
 from fragrant.models.backbone import Backbone
 from fragrant.models.build import names_with
@@ -29,6 +30,7 @@ from fragrant.objectives.masked import MaskedTubes, check_tubes
 from fragrant.objectives.mixup import Mixup
 from fragrant.objectives.objective import Objective
 from fragrant.objectives.selective_module import SelectiveModule
+from fragrant.objectives.supcon import SupCon
 from fragrant.objectives.sv_mix import SvMix, draw
 from fragrant.registry import Registry
 
@@ -60,9 +62,11 @@ def build_loss(cfg) -> Loss:
     """Builds the loss that MODEL.LOSS_FUNC names.
 
     Raises:
-        UserError: MODEL.LOSS_FUNC is not known.
+        UserError: MODEL.LOSS_FUNC is not known, or LOSS.CLASS_WEIGHTS auto has not been worked out.
     """
     name, loss = cfg.MODEL.LOSS_FUNC, cfg.LOSS
+    if loss.CLASS_WEIGHTS == AUTO_WEIGHTS:
+        raise UserError("LOSS.CLASS_WEIGHTS auto follows from a training list, and there is none here; give numbers")
     settings = {"smoothing": loss.LABEL_SMOOTHING} | ({"focus": loss.FOCAL_GAMMA} if name == "focal" else {})
     return Loss(LOSSES.get(name), class_weights=tuple(loss.CLASS_WEIGHTS), settings=settings)
 
@@ -122,8 +126,7 @@ def build_sv_mix(cfg, model: Backbone, rng: random.Random = PROCESS_RNG) -> SvMi
 
 
 def build_enhancement(teacher_cfg) -> Callable[[Tensor], Tensor]:
-    """Builds the teacher's brightening of clips, by its config: uint8 pixels (N, C, T, H, W) -> the same shape. Works
-    on the CPU.
+    """Builds the teacher's brightening of clips, by its config: uint8 pixels (N, C, T, H, W) -> the same shape.
 
     Raises:
         UserError: the teacher was trained on dark clips.
@@ -134,19 +137,13 @@ def build_enhancement(teacher_cfg) -> Callable[[Tensor], Tensor]:
             "DISTILL.INPUT enhanced, but DISTILL.CHECKPOINT was trained with DATA.ENHANCE none and DATA.GAMMA "
             "[]; allowed: dark"
         )
-    gamma = middle_gamma(data.GAMMA)
-    enhance = enhancement_of(data.ENHANCE) or (lambda frames: frames)
-
-    def enhanced(pixels: Tensor) -> Tensor:
-        frames = pixels.cpu().permute(0, 2, 3, 4, 1)  # (N, T, H, W, C)
-        return torch.stack([brighten(enhance(clip), gamma) for clip in frames]).permute(0, 4, 1, 2, 3).to(pixels.device)
-
-    return enhanced
+    return clip_enhancement(data.ENHANCE, middle_gamma(data.GAMMA))
 
 
 @OBJECTIVES.register("distill")
 def build_distill(cfg, model: Backbone, teacher: Teacher) -> Distill:
-    """Builds the distillation objective from a model and its teacher.
+    """Builds the distillation objective from a model and its teacher. A teacher of two streams gets both, made of the
+    student's first.
 
     Raises:
         UserError: the teacher knows other classes.
@@ -158,25 +155,30 @@ def build_distill(cfg, model: Backbone, teacher: Teacher) -> Distill:
             "MODEL.NUM_CLASSES"
         )
     device = next(teacher.model.parameters()).device
-    normalizations = [
-        ClipNormalize(data.MEAN, data.STD, reverse_channels=data.REVERSE_INPUT_CHANNEL).to(device)
-        for data in (cfg.DATA, teacher.cfg.DATA)
-    ]
+    student = build_normalizations(cfg)[0].to(device)
     enhance = [build_enhancement(teacher.cfg)] if cfg.DISTILL.INPUT == "enhanced" else []
     return Distill(
         model,
         teacher.model,
         build_loss(cfg),
-        teacher_input=TeacherInput(*normalizations, *enhance),
+        teacher_input=TeacherInput(student, prepared_streams(teacher.cfg, device), *enhance),
         alpha=cfg.DISTILL.ALPHA,
         temperature=cfg.DISTILL.TEMPERATURE,
         mix=build_mix(cfg),
     )
 
 
+def build_supcon(cfg, model: Backbone) -> SupCon:
+    loss = cfg.LOSS
+    projector = Projector(model.num_features, width=loss.SUPCON_WIDTH, dim=loss.SUPCON_DIM)
+    return SupCon(model, projector, build_loss(cfg), weight=loss.SUPCON, temperature=loss.SUPCON_TEMPERATURE)
+
+
 @OBJECTIVES.register("classify")
 def build_classify(cfg, model: Backbone) -> Classify:
     dgam, mix = cfg.DGAM, build_mix(cfg)
+    if cfg.LOSS.SUPCON:
+        return build_supcon(cfg, model)
     if not hasattr(model, "decide") or "gate" in frozen_in_dgam(cfg):  # there is no gate, or it keeps its weights
         return Classify(model, build_loss(cfg), mix=mix)
     return (ExpectedLoss if dgam.SELECT == "expected" else Gated)(model, build_loss(cfg), balance=dgam.BALANCE, mix=mix)
@@ -236,7 +238,7 @@ def build_figure(cfg, model: Backbone) -> Figure:
     layer, data = cfg.FIGURE.LAYER or model.detail_layer, cfg.DATA
     side = data.TRAIN_CROP_SIZE
     device = next(model.parameters()).device
-    clips = torch.zeros(1, data.INPUT_CHANNEL_NUM[0], data.NUM_FRAMES, side, side, device=device)
+    clips = torch.zeros(1, clip_channels(cfg), data.NUM_FRAMES, side, side, device=device)
     try:
         with torch.no_grad():
             found, _ = maps_of(model.eval(), layer, clips)

@@ -23,21 +23,22 @@ class TeacherInput:
     """Converts clips as the student sees them to clips as the teacher was trained to see them.
 
     Args:
-        student, teacher: the normalisation of each.
+        student: the student's normalisation, of its first stream where it has several.
+        teacher: pixels -> the clips that the teacher takes, see ``ClipPreparation``.
         enhance: uint8 pixels (N, C, T, H, W) -> brighter ones.
     """
 
     def __init__(
         self,
         student: ClipNormalize,
-        teacher: ClipNormalize,
+        teacher: Callable[[Tensor], Tensor],
         enhance: Callable[[Tensor], Tensor] = lambda pixels: pixels,
     ):
         self.student, self.teacher, self.enhance = student, teacher, enhance
 
     def __call__(self, clips: Tensor) -> Tensor:
-        """The teacher's clips (N, C, T, H, W) from the student's."""
-        pixels = self.student.undo(clips).round().clamp(0, 255).to(torch.uint8)
+        """The teacher's clips from the student's, (N, C, T, H, W) or with further streams behind these channels."""
+        pixels = self.student.undo(clips[:, : self.student.mean.shape[1]]).round().clamp(0, 255).to(torch.uint8)
         return self.teacher(self.enhance(pixels))
 
 

@@ -89,15 +89,16 @@ def grad_cam(
     in eval mode; no gradient stays in it.
 
     Args:
-        layer: dotted name of a part of the model that puts out (N, D, T', H', W'); None = what
-            ``model.forward_features`` puts out, the
-            last and coarsest map there is.
+        layer: dotted name of a part of the model that puts out (N, D, T', H', W'); None = its ``map_layer``, or what
+            ``model.forward_features`` puts out, the last and coarsest map there is. A part that several streams of the
+            clips pass in one batch shows the first.
         classes: (N,) class of each clip; None = the one that the model predicts.
         channels_last: the layer puts out (N, T', H', W', D).
 
     Raises:
         LayerError: there is no such layer, its output is no such map, or it has no influence on the scores.
     """
+    layer = layer or getattr(model, "map_layer", "") or None
     was_training = model.training
     model.eval()
     try:
@@ -117,7 +118,7 @@ def grad_cam(
     if channels_last:
         features, gradient = (tensor.movedim(-1, 1) for tensor in (features, gradient))  # (N, D, T', H', W')
     weights = gradient.float().mean(dim=(2, 3, 4), keepdim=True)  # (N, D, 1, 1, 1)
-    maps = (weights * features.detach().float()).sum(1).relu()  # (N, T', H', W')
+    maps = (weights * features.detach().float()).sum(1).relu()[: len(clips)]  # (N, T', H', W'), of the first stream
     return maps, classes, logits.detach().float().softmax(1).gather(1, classes[:, None])[:, 0]
 
 

@@ -13,14 +13,17 @@ from fvcore.common.config import CfgNode
 from torch import Tensor, nn
 
 from fragrant.checkpoint import CheckpointError, load_checkpoint
-from fragrant.config import cfg_from_text, load_cfg
+from fragrant.config import cfg_from_text, changed, load_cfg
 from fragrant.config.compare import note_on_clips
+from fragrant.config.defaults import AUTO_WEIGHTS
 from fragrant.config.label_free import learns_without_labels
+from fragrant.data.build import class_weights
+from fragrant.data.lists.records import RecordList
+from fragrant.data.transforms.build import prepared_streams
 from fragrant.distributed import rank, world_size
 from fragrant.layers.frozen_batch_norm import freeze_batch_norm
 from fragrant.layers.memory_format import to_channels_last
-from fragrant.layers.normalize import ClipNormalize
-from fragrant.layers.preparation import ClipPreparation
+from fragrant.layers.preparation import ClipPreparation, StreamsPreparation
 from fragrant.layers.random_erasing import RandomErasing
 from fragrant.models.backbone import Backbone
 from fragrant.models.build import build_encoder
@@ -58,19 +61,20 @@ def separate_randomness(cfg: CfgNode) -> None:
         torch.manual_seed(cfg.RNG_SEED + rank())
 
 
-def build_preparation(cfg: CfgNode, device: torch.device, *, channels_last: bool) -> ClipPreparation:
+def build_preparation(
+    cfg: CfgNode, device: torch.device, *, channels_last: bool
+) -> ClipPreparation | StreamsPreparation:
     """Builds the preparation of clips: uint8 (N, C, T, H, W) on the device -> normalised float32 in the model's memory
-    format."""
-    normalize = ClipNormalize(cfg.DATA.MEAN, cfg.DATA.STD, reverse_channels=cfg.DATA.REVERSE_INPUT_CHANNEL).to(device)
+    format, with the channels of two streams for a network that takes them."""
     aug = cfg.AUG
     erasing = (
         RandomErasing(aug.RE_PROB, mode=aug.RE_MODE, max_count=aug.RE_COUNT) if aug.ENABLE and aug.RE_PROB else None
     )
-    return ClipPreparation(normalize, erasing=erasing, channels_last=channels_last)
+    return prepared_streams(cfg, device, erasing=erasing, channels_last=channels_last)
 
 
 def build_training_preparation(
-    cfg: CfgNode, prepare: ClipPreparation
+    cfg: CfgNode, prepare: ClipPreparation | StreamsPreparation
 ) -> Callable[[Tensor, Sequence[int], int], Tensor]:
     """Builds the preparation for training: (uint8 clips (B*V, C, T, H, W), ids of the B videos, epoch) -> normalised
     clips, with random erasing if the config says so."""
@@ -127,8 +131,13 @@ def load_trained(
     return cfg, model, state.get("class_names") or [f"class {number}" for number in range(cfg.MODEL.NUM_CLASSES)]
 
 
-def objective_on_device(cfg: CfgNode, model: Backbone, device: torch.device) -> Objective:
+def objective_on_device(
+    cfg: CfgNode, model: Backbone, device: torch.device, *, records: RecordList | None = None
+) -> Objective:
     """The objective around ``model``, with the teacher that DISTILL.CHECKPOINT names.
+
+    Args:
+        records: the training videos, from which LOSS.CLASS_WEIGHTS auto follows; None: all classes count alike.
 
     Raises:
         UserError: there is no such teacher, or it does not fit.
@@ -139,6 +148,8 @@ def objective_on_device(cfg: CfgNode, model: Backbone, device: torch.device) -> 
         with torch.random.fork_rng():
             teacher_cfg, network, _ = load_trained(cfg.DISTILL.CHECKPOINT, None, (), device)
         teacher = Teacher(network, teacher_cfg)
+    if cfg.LOSS.CLASS_WEIGHTS == AUTO_WEIGHTS:
+        cfg = changed(cfg, {"LOSS.CLASS_WEIGHTS": class_weights(cfg, records) if records is not None else []})
     return build_objective(cfg, model, teacher=teacher).to(device)
 
 

@@ -12,7 +12,8 @@ from fragrant.benchmarks.timing import Measured
 from fragrant.config import changed, load_cfg
 from fragrant.models import build_model
 
-STEPS = ["plain", "mixup", "contrastive", "masked 0.5", "masked 0.75", "masked 0.9", "svmix"]
+TWO = [f"two streams, {way}" for way in ("concat_bert", "dff", "mean", "concat_bert, supcon", "retinex")]
+STEPS = ["plain", "mixup", "contrastive", "masked 0.5", "masked 0.75", "masked 0.9", "supcon", *TWO, "svmix"]
 PARTS = ["student, forward and backward", "teacher's feature map", "teacher's judgement, backward to the clips"]
 PARTS += ["mixer in space", "moving average"]
 CPU = torch.device("cpu")
@@ -51,7 +52,7 @@ def test_a_network_that_cannot_be_masked_has_no_such_rows():
     """Nor has one whose tubes do not fit."""
     for changes in ({"MODEL.MODEL_NAME": "H2CN", "DATA.NUM_FRAMES": 5}, {"PRETRAIN.TUBE_SIZE": 32}):
         cfg = changed(CFG, changes)
-        assert list(objective_ways(cfg, build_model(cfg))) == ["plain", "mixup", "contrastive", "svmix"]
+        assert list(objective_ways(cfg, build_model(cfg))) == ["plain", "mixup", "contrastive", "supcon", *TWO, "svmix"]
 
 
 def test_every_row_has_its_own_numbers_beside_the_first(settings, monkeypatch):

@@ -31,6 +31,9 @@ GATE = "MODEL.MODEL_NAME DGAM DGAM.BACKBONE Uniformer DGAM.SELECT expected DGAM.
 # Pre-training without labels; its validation must not depend on the ranks either.
 MASKED = "TRAIN.OBJECTIVE masked TEST.ENABLE False PRETRAIN.TUBE_SIZE 8 PRETRAIN.DECODER_WIDTH 16".split()
 CONTRAST = "TRAIN.OBJECTIVE contrastive TEST.ENABLE False AUG.NUM_SAMPLE 2 PRETRAIN.PROJECTOR_WIDTH 16".split()
+# Two streams and the contrast of all clips of a class, drawn class by class.
+TWO_STREAMS = """MODEL.MODEL_NAME DualStream DUAL.BACKBONE Uniformer DUAL.NUM_HEADS 4 DUAL.DROPOUT 0
+    MODEL.DROPOUT_RATE 0 LOSS.SUPCON 0.5 LOSS.SUPCON_WIDTH 16 TRAIN.SAMPLER balanced TEST.ENABLE False""".split()
 
 
 @contextlib.contextmanager
@@ -79,6 +82,7 @@ SCENARIOS = {
     "gate": Scenario([*EQUAL, *GATE, "TEST.ENABLE", "False"]),
     "masked": Scenario([*EQUAL, *MASKED]),
     "contrast": Scenario([*EQUAL, *CONTRAST]),
+    "streams": Scenario([*EQUAL, *TWO_STREAMS]),
 }
 
 
@@ -98,7 +102,7 @@ def pair(tmp_path_factory):
 def alone(pair):
     """The same with one process."""
     folder, _ = pair
-    for name in ("equal", "accumulated", "adam", "averaged", "masked", "contrast"):
+    for name in ("equal", "accumulated", "adam", "averaged", "masked", "contrast", "streams"):
         out = folder / f"alone_{name}"
         done = run_here(
             *TINY, *SCENARIOS[name].pairs, "DATA.PATH_TO_DATA_DIR", str(folder / "demo"), "OUTPUT_DIR", str(out)
@@ -145,6 +149,13 @@ def test_pre_training_is_that_of_one_process(pair, alone, name, part):
         assert largest_difference(folder / name, folder / f"alone_{name}", state) < 1e-5
     losses = [re.findall(r'"loss": (\d+\.\d+)', line) for run in (name, f"alone_{name}") for line in val(folder / run)]
     assert len(losses) == 4 and losses[:2] == losses[2:]
+
+
+def test_two_streams_with_their_contrast_are_those_of_one_process(pair, alone):
+    folder, done = pair
+    assert [rank.returncode for rank in done["streams"]] == [0, 0], [rank.stderr for rank in done["streams"]]
+    for state in ("model_state", "objective_state"):
+        assert largest_difference(folder / "streams", folder / "alone_streams", state) < 1e-5
 
 
 def val(out) -> list[str]:

@@ -25,6 +25,7 @@ CONFIGS = sorted((ROOT / "configs").rglob("*.yaml"))
 
 
 LARGE = {"MViTv2", "R2Plus1D:ig65m"}  # torchvision's own size: seconds for each test; as its other row
+VARIANTS = {"DualStream:two", "DualStream:mean"}  # little is new in them
 SLOW_TO_TRACE = {
     "S3D",
     "R2Plus1D",
@@ -32,7 +33,9 @@ SLOW_TO_TRACE = {
 }  # torchvision's layers, which it compiles itself; variants of a row are as its first
 
 
-@pytest.fixture(params=[pytest.param(row, marks=[pytest.mark.slow] * (row in LARGE)) for row in MODELS_BY_ROW])
+@pytest.fixture(
+    params=[pytest.param(row, marks=[pytest.mark.slow] * (row in LARGE | VARIANTS)) for row in MODELS_BY_ROW]
+)
 def row(request) -> str:
     return request.param
 
@@ -57,7 +60,7 @@ def test_logits_and_features_have_the_promised_shapes(row, model, clips):
     assert features.shape[:2] == (2, model.num_features) and features.ndim == 5
     logits = model.eval()(clips)
     assert logits.shape == (2, CLASSES)
-    if name_of(row) in CLASS_TOKEN:
+    if row in CLASS_TOKEN:
         with pytest.raises(ModelError, match="class token"):
             model.forward_head(features)
     else:

@@ -4,6 +4,7 @@ import torch
 
 from fragrant.models.csn import CSN
 from fragrant.models.dgam import DGAM
+from fragrant.models.dual_stream import DualStream
 from fragrant.models.fragrant import Fragrant, FragrantV2
 from fragrant.models.h2cn import H2CN
 from fragrant.models.mie_net import MieNet
@@ -27,6 +28,15 @@ TINY_V2 = dict(  # of UniFormerV2
     dropout_rate=0.0,
 )
 TINY_SWIN = Size(8, (1, 2, 1, 1), (1, 2, 2, 4))
+DUAL = dict(num_classes=CLASSES, map_frames=2, num_heads=2, dropout=0.0, dropout_rate=0.0)
+
+
+def trunks(count: int = 1) -> list[UniFormer]:
+    """The tiniest networks, without classes."""
+    size = dict(embed_dim=(8, 8, 16, 16), depth=(1, 1, 1, 1))
+    return [UniFormer(**{**TINY, **size, "num_classes": 0}) for _ in range(count)]
+
+
 EMBEDS = ("embed1", "embed2", "embed3", "embed4")
 MODELS_BY_ROW = {  # test id -> a tiny model from plain arguments; the part before ":" is its name in the registry
     "CSN": lambda: CSN(num_classes=CLASSES, depth=26, frozen_bn=True, dropout_rate=0.0),  # as fine-tuned
@@ -50,6 +60,10 @@ MODELS_BY_ROW = {  # test id -> a tiny model from plain arguments; the part befo
         select="soft",
         frozen=("gate",),
     ),
+    "DualStream": lambda: DualStream(trunks(), **DUAL),
+    "DualStream:two": lambda: DualStream(trunks(2), **DUAL),
+    "DualStream:dff": lambda: DualStream(trunks(), **DUAL, fusion="dff"),
+    "DualStream:mean": lambda: DualStream(trunks(), **DUAL, fusion="mean"),
     "VideoSwin": lambda: VideoSwin(
         num_classes=CLASSES, size=TINY_SWIN, window_size=(2, 3, 3), drop_path_rate=0.0, dropout_rate=0.0
     ),
@@ -92,14 +106,15 @@ MODELS_BY_ROW = {  # test id -> a tiny model from plain arguments; the part befo
 CLIP, ANOTHER = (3, 4, 64, 64), (3, 7, 96, 70)
 CLIPS_OF = {  # for models that do not take every clip
     "DGAM": (CLIP, (3, 4, 96, 70)),
+    "DualStream": ((6, 4, 64, 64), (6, 7, 64, 38)),
     "MieNet": ((3, 12, 64, 64), (3, 8, 96, 70)),
     "H2CN": ((3, 10, 64, 64), (3, 15, 96, 70)),
     "S3D": ((3, 8, 64, 64), (3, 17, 96, 70)),
     "TimmVideo": (CLIP, (3, 7, 96, 80)),  # whole patches
 }
 # of the few values of a small last map: weights that differ by 2**-9 turn the gradients of training as far as bfloat16
-UNSTABLE_STATISTICS = {"S3D"}
-CLASS_TOKEN = {"MViTv2"}  # the head does not see the feature map
+UNSTABLE_STATISTICS = {"S3D", "DualStream"}
+CLASS_TOKEN = {"MViTv2", "DualStream", "DualStream:two"}  # rows whose head does not see the feature map
 MOVED_MAP = {"FragrantV2", "UniFormerV2"}  # whose mean is what the head sees, but for rounding
 HAS_RELU = {
     "TimmVideo",

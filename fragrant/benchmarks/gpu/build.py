@@ -17,6 +17,7 @@ from fragrant.benchmarks.gpu.published_forms import as_published, unfused_attent
 from fragrant.benchmarks.gpu.sizes import Sizes
 from fragrant.benchmarks.gpu.steps import Network, Trained, forward_macs, published_step
 from fragrant.config import load_cfg
+from fragrant.config.streams import clip_channels
 from fragrant.data import build_dataset
 from fragrant.data.lists.records import VideoRecord
 from fragrant.data.loader import ClipLoader, TrainBatches
@@ -45,7 +46,7 @@ def network_cfg(network: Network, sizes: Sizes, **changes):
 
 
 def _clip_shape(cfg: CfgNode) -> tuple[int, ...]:
-    return (cfg.DATA.INPUT_CHANNEL_NUM[0], cfg.DATA.NUM_FRAMES, cfg.DATA.TRAIN_CROP_SIZE, cfg.DATA.TRAIN_CROP_SIZE)
+    return (clip_channels(cfg), cfg.DATA.NUM_FRAMES, cfg.DATA.TRAIN_CROP_SIZE, cfg.DATA.TRAIN_CROP_SIZE)
 
 
 def count_forward(network: Network, sizes: Sizes) -> float:

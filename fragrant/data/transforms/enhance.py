@@ -11,7 +11,7 @@ from fragrant.data.transforms.colors import luma, taken
 from fragrant.registry import Registry
 
 # name -> function: all frames of a clip, (T, H, W, 3) uint8 -> the same shape, before gamma, in training and test
-ENHANCEMENTS = Registry("DATA.ENHANCE", keys=("DATA.ENHANCE",))
+ENHANCEMENTS = Registry("DATA.ENHANCE", keys=("DATA.ENHANCE", "DUAL.ENHANCE"))
 
 TILES = 8  # of CLAHE, along each side
 CLIP_LIMIT = 2.0  # of CLAHE: a value counts at most so many times as often as if all were alike

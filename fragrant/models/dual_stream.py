@@ -1,0 +1,193 @@
+"""Two streams: a clip and a second form of it (its enhanced copy) through one network, fused behind the last map.
+
+After DarkLight (Chen et al., CVPRW 2021: ``concat_bert``), MD-BERT and ActLumos (arXiv 2502.03724: ``dff``)."""
+
+import copy
+from collections.abc import Mapping, Sequence
+
+import torch
+from fvcore.common.config import CfgNode
+from torch import Tensor, nn
+
+from fragrant.config import changed
+from fragrant.layers.class_token import ClassTokenPool
+from fragrant.layers.dynamic_fusion import DynamicFusion
+from fragrant.models.backbone import Backbone, ModelError
+from fragrant.models.build import MODELS
+
+FUSIONS = ("concat_bert", "dff", "mean")
+STREAMS = 2
+NOT_A_TRUNK = {  # why not
+    "DualStream": "it has two streams itself",
+    "DGAM": "its gate picks the gamma of one clip",
+}
+
+
+class FeatureMaps(nn.Module):
+    """A network as far as its last feature map, called as a module, so that hooks and counters see it."""
+
+    def __init__(self, net: Backbone):
+        super().__init__()
+        self.net = net
+
+    def forward(self, clips: Tensor) -> Tensor:
+        """(N, C, T, H, W) -> (N, D, T', H', W')"""
+        return self.net.forward_features(clips)
+
+
+class DualStream(Backbone):
+    """Two streams through one trunk, or one each; their maps are fused, pooled over every frame to a token, and the
+    tokens to one vector by a class token.
+
+    A clip has 2C channels: those of the first stream, then those of the second. A shared trunk takes both streams in
+    one pass, so that its BatchNorms measure them together, as they later score them.
+
+    Args:
+        nets: the trunk, or two of the same kind, built without classes.
+        map_frames: T', frames of the feature map of a training clip.
+        fusion: "concat_bert" = the tokens of both streams side by side | "dff" = maps added up with weights for every
+            place | "mean" = their mean.
+        depth, num_heads, dropout: of the blocks over the tokens, see ``ClassTokenPool``; published 1, 8, 0.1.
+        dropout_rate: rate of the dropout before the classifier; published 0.8.
+        reduction: of dff, see ``DynamicFusion``.
+
+    Raises:
+        ModelError: arguments that do not fit together.
+    """
+
+    def __init__(
+        self,
+        nets: Sequence[Backbone],
+        *,
+        num_classes: int,
+        map_frames: int,
+        fusion: str = "concat_bert",
+        num_heads: int = 8,
+        depth: int = 1,
+        dropout: float = 0.1,
+        dropout_rate: float = 0.8,
+        reduction: int = 4,
+    ):
+        super().__init__()
+        if fusion not in FUSIONS:
+            raise ModelError(f"DUAL.FUSION '{fusion}' is not known; allowed: {', '.join(FUSIONS)}")
+        width = self.num_features = nets[0].num_features
+        if depth and width % num_heads:
+            raise ModelError(f"DUAL.NUM_HEADS {num_heads} does not divide {width}, the width of the network's last map")
+        self.trunk = FeatureMaps(nets[0])
+        self.second = FeatureMaps(nets[1]) if len(nets) > 1 else None
+        self.fusion = fusion
+        self.fuse = DynamicFusion(width, streams=STREAMS, reduction=reduction) if fusion == "dff" else None
+        streams = STREAMS if fusion == "concat_bert" else 1
+        settings = {"num_heads": num_heads, "depth": depth, "dropout": dropout}
+        self.pool = ClassTokenPool(width, streams=streams, length=map_frames, **settings)  # type: ignore[arg-type]
+        self.dropout = nn.Dropout(dropout_rate)
+        self.head = nn.Linear(width, num_classes) if num_classes else nn.Identity()
+        if isinstance(self.head, nn.Linear):
+            nn.init.xavier_uniform_(self.head.weight)
+            nn.init.zeros_(self.head.bias)
+
+    def maps(self, clips: Tensor) -> tuple[Tensor, Tensor]:
+        """Feature map of each stream: (N, 2C, T, H, W) -> two of (N, D, T', H', W')
+
+        Raises:
+            ModelError: an odd number of channels.
+        """
+        if clips.ndim != 5 or clips.shape[1] % STREAMS:
+            raise ModelError(
+                "DualStream takes clips (N, 2C, T, H, W), the channels of one stream before those of the other; got "
+                f"shape {tuple(clips.shape)}"
+            )
+        first, second = clips.chunk(STREAMS, dim=1)
+        if self.second is not None:
+            return self.trunk(first), self.second(second)
+        both = self.trunk(torch.cat([first, second]))  # (2N, D, T', H', W')
+        one, other = both.unflatten(0, (STREAMS, -1)).unbind(0)
+        return one, other
+
+    def fused(self, first: Tensor, second: Tensor) -> Tensor:
+        """One map from those of both streams, (N, D, T', H', W') each and together"""
+        return self.fuse([first, second]) if self.fuse is not None else (first + second) / STREAMS
+
+    def pooled(self, maps: Sequence[Tensor]) -> Tensor:
+        """Pools maps (N, D, T', H', W'), a token for each frame of each: -> (N, D)"""
+        tokens = torch.stack([x.mean((3, 4)).transpose(1, 2) for x in maps], 1)  # (N, S, T', D)
+        return self.pool(tokens)
+
+    def classify(self, first: Tensor, second: Tensor) -> Tensor:
+        """Logits from the maps of both streams: (N, D, T', H', W') each -> (N, K)"""
+        maps = [first, second] if self.fusion == "concat_bert" else [self.fused(first, second)]
+        return self.head(self.dropout(self.pooled(maps)))
+
+    def forward(self, clips: Tensor) -> Tensor:
+        """Classifies clips: (N, 2C, T, H, W) -> logits (N, K)"""
+        return self.classify(*self.maps(clips))
+
+    def logits_and_pooled(self, clips: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits (N, K) and the pooled features of both streams (N, 2, D) of clips (N, 2C, T, H, W)."""
+        maps = self.maps(clips)
+        return self.classify(*maps), torch.stack([x.mean((2, 3, 4)) for x in maps], 1)
+
+    def forward_features(self, clips: Tensor) -> Tensor:
+        """The fused map, with concat_bert the mean of both: (N, 2C, T, H, W) -> (N, D, T', H', W')"""
+        return self.fused(*self.maps(clips))
+
+    def forward_head(self, features: Tensor) -> Tensor:
+        """Logits from the fused map: (N, D, T', H', W') -> (N, K)
+
+        Raises:
+            ModelError: with concat_bert, which classifies by the tokens of both streams.
+        """
+        if self.fusion == "concat_bert":
+            raise ModelError(
+                "DualStream with DUAL.FUSION concat_bert classifies by a class token over both streams, not by one "
+                "feature map; call the model, or take dff or mean"
+            )
+        return self.head(self.dropout(self.pooled([features])))
+
+    @property
+    def map_layer(self) -> str:
+        return "trunk"
+
+    def layout_of(self, state: Mapping[str, Tensor]) -> str:
+        return "" if self._is_own(state) else self.trunk.net.layout_of(state)
+
+    def rename_published(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Renames the state dicts of the trunk's network, which fill both streams; its classifier is left over."""
+        if self._is_own(state):
+            return state
+        renamed = self.trunk.net.rename_published(state)
+        parts = ["trunk", *(["second"] if self.second is not None else [])]
+        return {f"{part}.net.{key}": value for part in parts for key, value in renamed.items()}
+
+    def _is_own(self, state: Mapping[str, Tensor]) -> bool:
+        return any(key.startswith("trunk.net.") for key in state)
+
+
+def frames_of_map(net: Backbone, clip_shape: Sequence[int]) -> int:
+    """Frames of a network's feature map for a clip (C, T, H, W); on PyTorch's meta device, where nothing is
+    computed."""
+    twin = copy.deepcopy(net).to("meta").eval()
+    with torch.no_grad():
+        return twin.forward_features(torch.zeros(1, *clip_shape, device="meta")).shape[2]
+
+
+@MODELS.register("DualStream")
+def dual_stream(cfg: CfgNode) -> DualStream:
+    options, data = cfg.DUAL, cfg.DATA
+    if why := NOT_A_TRUNK.get(options.BACKBONE):
+        raise ModelError(f"DUAL.BACKBONE {options.BACKBONE}: {why}; name another network")
+    own = changed(cfg, {"MODEL.NUM_CLASSES": 0, "MODEL.MODEL_NAME": options.BACKBONE})
+    nets = [MODELS.get(options.BACKBONE)(own) for _ in range(1 if options.SHARED else STREAMS)]
+    side = data.TRAIN_CROP_SIZE
+    return DualStream(
+        nets,
+        num_classes=cfg.MODEL.NUM_CLASSES,
+        map_frames=frames_of_map(nets[0], (data.INPUT_CHANNEL_NUM[0], data.NUM_FRAMES, side, side)),
+        fusion=options.FUSION,
+        num_heads=options.NUM_HEADS,
+        depth=options.DEPTH,
+        dropout=options.DROPOUT,
+        dropout_rate=cfg.MODEL.DROPOUT_RATE,
+        reduction=options.REDUCTION,
+    )
