@@ -238,6 +238,8 @@ def build_dataset(
     unlabelled = learns_without_labels(cfg)
     several_of = cfg.MODEL.NUM_CLASSES if cfg.DATA.MULTI_LABEL and not unlabelled else None
     options |= {"unlabelled": unlabelled, "tracked": split == "train" and cfg.TRAIN.OBJECTIVE == "figure"}
+    if split == "train" and isinstance(records, RecordList) and records.soft and not unlabelled:
+        options["soft_of"] = cfg.MODEL.NUM_CLASSES
     return ClipDataset(records, plan, _transform(cfg, split), several_of=several_of, **options), num_views
 
 

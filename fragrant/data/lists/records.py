@@ -3,7 +3,7 @@
 import os
 import re
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 
@@ -24,6 +24,7 @@ from fragrant.data.lists.errors import ListError
 from fragrant.data.lists.json_lists import JsonListError, is_json, json_rows
 from fragrant.data.lists.list_text import list_text
 from fragrant.data.lists.locations import kept_inside, locate
+from fragrant.data.lists.soft_rows import check_width, header_width, read_row, row_width, soft_text
 from fragrant.files import is_address
 
 AUTO = "auto"
@@ -38,11 +39,13 @@ class VideoRecord(NamedTuple):
         path: a video file, or a folder of frames.
         label: the video's class, -1 where it is not known; of a video that has several, all of them.
         num_frames: the number of frames that the list gives; None where it gives none.
+        target: the probability of every class, where the list gives those; the label is the likeliest class then.
     """
 
     path: str
     label: int | tuple[int, ...]
     num_frames: int | None = None
+    target: tuple[float, ...] | None = None
 
 
 def each_label(label: int | str | tuple[int, ...]) -> tuple:
@@ -82,6 +85,10 @@ class RecordList(Sequence):
         self._more_ends = np.cumsum([0, *(len(own) - 1 for own in labels)], dtype=np.int64)
         self._lines = np.asarray(range(1, len(records) + 1) if lines is None else lines, dtype=np.int64)
         self._further = tuple(further)
+        soft = [record.target for record in records if record.target is not None]
+        self._targets = np.array(soft, dtype=np.float32).reshape(len(soft), -1 if soft else 0)
+        has_target = np.fromiter((record.target is not None for record in records), dtype=bool, count=len(records))
+        self._target_at = np.where(has_target, has_target.cumsum() - 1, -1) if soft else None  # (n,), -1 = none
 
     def __len__(self) -> int:
         return len(self._lines)
@@ -92,7 +99,13 @@ class RecordList(Sequence):
         index = range(len(self))[index]
         label, num_frames = self._numbers[index].tolist()
         more = self._more_labels[self._more_ends[index] : self._more_ends[index + 1]].tolist()
-        return VideoRecord(self._path(index), (label, *more) if more else label, None if num_frames < 0 else num_frames)
+        at = -1 if self._target_at is None else int(self._target_at[index])
+        return VideoRecord(
+            self._path(index),
+            (label, *more) if more else label,
+            None if num_frames < 0 else num_frames,
+            None if at < 0 else tuple(self._targets[at].tolist()),
+        )
 
     def __eq__(self, other) -> bool:
         return isinstance(other, Sequence) and list(self) == list(other)
@@ -106,6 +119,16 @@ class RecordList(Sequence):
     def labels(self) -> np.ndarray:
         """Labels of all records, (n,), -1 where a video is unlabelled; of several labels the first."""
         return self._numbers[:, 0]
+
+    @property
+    def soft(self) -> list[int]:
+        """Which records have probabilities as targets."""
+        return [] if self._target_at is None else np.flatnonzero(self._target_at >= 0).tolist()
+
+    @property
+    def sources(self) -> list[str]:
+        """The list files that the records come from."""
+        return [self.source, *(name for _, name in self._further)]
 
     @property
     def lines(self) -> list[int]:
@@ -199,6 +222,8 @@ def _parse_lines(
         header = header_dialect(lines[first], multi_label=multi_label) if lines else None
     except ValueError as error:
         raise ListError(f"{source}:{first}: {error}; the line is {lines[first]!r:.500}") from None
+    if form.lower() == AUTO and (soft := _parse_soft(source, lines)):
+        return soft
     data = {number: line for number, line in lines.items() if header is None or number != first}
     if form.lower() == AUTO:
         dialect = header or tell_dialect(data.values(), prefer=separator, multi_label=multi_label)
@@ -214,6 +239,26 @@ def _parse_lines(
             rows[number] = dialect.read(line)
         except ValueError as error:
             faults[number] = f"{error}{_hint(line, dialect)}"
+    return ListRows(rows, data, faults)
+
+
+def _parse_soft(source: str, lines: dict[int, str]) -> ListRows | None:
+    """The rows of a list with probabilities as targets, where it is one: its first line tells."""
+    first = next(iter(lines), 0)
+    try:
+        header = header_width(lines[first]) if lines else None
+    except ValueError as error:
+        raise ListError(f"{source}:{first}: {error}; the line is {lines[first]!r:.500}") from None
+    width = header or (row_width(lines[first]) if lines else None)
+    if width is None:
+        return None
+    data = {number: line for number, line in lines.items() if not header or number != first}
+    rows, faults = {}, {}
+    for number, line in data.items():
+        try:
+            rows[number] = read_row(line, width)
+        except ValueError as error:
+            faults[number] = str(error)
     return ListRows(rows, data, faults)
 
 
@@ -311,7 +356,7 @@ def read_list_and_faults(
     if not found.rows and not found.faults:
         raise ListError(f"list file '{source}' has no rows; expected lines of a path, {separator!r} and a label")
     if multi_label:
-        _refuse_labels_apart(source, found)
+        _refuse_several_or_soft(source, found)
     labels, from_1 = {}, _counts_from_1(found.rows.values(), num_classes)
     for number, row in found.rows.items():
         try:
@@ -323,7 +368,10 @@ def read_list_and_faults(
     names = _paths_of(found, labels, places if not outside else None)
     folder = "" if is_address(source) else os.path.dirname(source)
     paths = locate(names.values(), folder=folder, **places)
-    records = [VideoRecord(path, labels[n], found.rows[n].num_frames) for n, path in zip(names, paths, strict=True)]
+    records = [
+        VideoRecord(path, labels[n], found.rows[n].num_frames, None if label_free else found.rows[n].target)
+        for n, path in zip(names, paths, strict=True)
+    ]
     faults = {
         number: f"{fault:.1000}; the line is {found.texts[number]!r:.500}" for number, fault in found.faults.items()
     }
@@ -360,6 +408,16 @@ def check_name(path: str) -> None:
         raise ValueError("the path holds half a character (a lone surrogate)") from None
 
 
+def _refuse_several_or_soft(source: str, found: ListRows) -> None:
+    """Raises ListError where a list has no several labels: see ``_refuse_labels_apart``, or probabilities."""
+    for number, row in found.rows.items():
+        if row.target is not None:
+            raise ListError(
+                f"{source}:{number}: DATA.MULTI_LABEL True, but this list has probabilities of one class for each video"
+            )
+    _refuse_labels_apart(source, found)
+
+
 def _refuse_labels_apart(source: str, found: ListRows) -> None:
     """Refuses lists with labels apart: raises ListError where ``a.mp4 3 7`` would be read as 3 frames of class 7, but
     more likely has two labels."""
@@ -387,6 +445,9 @@ def _classes_of(
             return _classes_of(row, classes, num_classes, unlabelled=True, label_free=False)
         except ValueError:
             return UNLABELLED
+    if row.target is not None:
+        check_width(row, num_classes)
+        return cast(int, row.label)
     labels = tuple(dict.fromkeys(class_of(label, classes) for label in each_label(row.label)))
     if len(labels) > 1 and UNLABELLED in labels:
         raise ValueError("label -1 (unlabelled) stands alone")
@@ -456,3 +517,23 @@ def format_row(record: VideoRecord) -> str:
     path = f'"{record.path}"' if quoted else record.path
     labels = ",".join(map(str, each_label(record.label)))
     return " ".join([path, *([] if record.num_frames is None else [str(record.num_frames)]), labels])
+
+
+def format_list(records: Sequence[VideoRecord]) -> str:
+    """The text of a list that ``read_list`` takes back: with probabilities as targets where a video has them (one that
+    has a label has 1 for it then), else as ``format_row`` has it.
+
+    Raises:
+        ListError: see ``format_row``.
+    """
+    widths = {len(record.target) for record in records if record.target is not None}
+    if not widths:
+        return "".join(f"{format_row(record)}\n" for record in records)
+    width = widths.pop()
+    for record in records:
+        format_row(record)  # says what no list can hold
+    targets = [
+        [float(at == record.label) for at in range(width)] if record.target is None else record.target
+        for record in records
+    ]
+    return soft_text([record.path for record in records], targets, width)

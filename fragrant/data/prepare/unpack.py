@@ -11,7 +11,7 @@ from PIL import Image
 from fragrant.data.datasets.known_set import KnownSet
 from fragrant.data.lists.errors import ListError
 from fragrant.data.lists.locations import Folders
-from fragrant.data.lists.records import RecordList, VideoRecord
+from fragrant.data.lists.records import RecordList
 from fragrant.data.video.frame_folder import name_pattern
 from fragrant.data.video.frames import VideoError, open_frames
 from fragrant.workers import results_of
@@ -95,7 +95,9 @@ def unpack_set(
 
     def with_folders(records: RecordList) -> RecordList:
         rows = [
-            VideoRecord(jobs[r.path][1], r.label, count) for r in records if isinstance(count := counts[r.path], int)
+            r._replace(path=jobs[r.path][1], num_frames=count)
+            for r in records
+            if isinstance(count := counts[r.path], int)
         ]
         return RecordList(rows, source=records.source)
 
