@@ -222,7 +222,7 @@ def _parse_lines(
         header = header_dialect(lines[first], multi_label=multi_label) if lines else None
     except ValueError as error:
         raise ListError(f"{source}:{first}: {error}; the line is {lines[first]!r:.500}") from None
-    if form.lower() == AUTO and (soft := _parse_soft(source, lines)):
+    if soft := _parse_soft(source, lines, headed=form.lower() != AUTO):
         return soft
     data = {number: line for number, line in lines.items() if header is None or number != first}
     if form.lower() == AUTO:
@@ -242,14 +242,15 @@ def _parse_lines(
     return ListRows(rows, data, faults)
 
 
-def _parse_soft(source: str, lines: dict[int, str]) -> ListRows | None:
-    """The rows of a list with probabilities as targets, where it is one: its first line tells."""
+def _parse_soft(source: str, lines: dict[int, str], *, headed: bool) -> ListRows | None:
+    """The rows of a list with probabilities as targets, where it is one: its first line tells; ``headed``: only a
+    header row does, as where DATA.LIST_FORMAT is of other lists."""
     first = next(iter(lines), 0)
     try:
         header = header_width(lines[first]) if lines else None
     except ValueError as error:
         raise ListError(f"{source}:{first}: {error}; the line is {lines[first]!r:.500}") from None
-    width = header or (row_width(lines[first]) if lines else None)
+    width = header or (row_width(lines[first]) if lines and not headed else None)
     if width is None:
         return None
     data = {number: line for number, line in lines.items() if not header or number != first}

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from fragrant.data.clips import ClipDataset, make_batch
+from fragrant.data.lists.pseudo import clips_behind
 from fragrant.data.lists.records import (
     ListError,
     RecordList,
@@ -140,3 +141,21 @@ def test_a_batch_of_both_kinds_has_a_target_for_each():
     )
     batch = make_batch([dataset.clips_of((0, 0)), dataset.clips_of((0, 1))])
     assert batch.labels.tolist() == [[0.0, 0.0, 1.0], [0.75, 0.25, 0.0]] and batch.labels.dtype == torch.float32
+
+
+def test_the_clips_behind_a_list(tmp_path):
+    path = write(tmp_path, "path,p0,p1\n/x/a.mp4,0.5,0.5\n")
+    assert clips_behind(read_list(path)) == ["/x/a.mp4"]
+    about = write(tmp_path, '{"seen": ["/x/b.mp4", "/x/a.mp4"]}', "soft.about.json")
+    lit = RecordList([VideoRecord("/x/lit.mp4", 0)], source="lit.csv")
+    assert clips_behind(lit.followed_by(read_list(path))) == ["/x/a.mp4", "/x/b.mp4"]
+    assert clips_behind(lit) == []
+    for text in ("{}", "[", '{"seen": 3}'):
+        about.write_text(text)
+        with pytest.raises(ListError, match="soft.about.json, which says what the pseudo-labels are made of, cannot"):
+            clips_behind(read_list(path))
+
+
+def test_a_header_tells_whatever_form_other_lists_have(tmp_path):
+    path = write(tmp_path, "path,p0,p1\n/x/a.mp4,0.5,0.5\n")
+    assert read_list(path, form="path label").soft == [0]
