@@ -128,7 +128,8 @@ def _drawn(
     rules, labels = group_rules(), [each_label(record.label) for record in train]
     all_shares = [1 - sum(shares), *shares]
     rule = group_by or (name if name in rules and rules[name].pattern else "")
-    reason = "nothing is known of its groups"
+    what = rules[name].what if name in rules else ""
+    reason = f"its groups are {what}s, which its names do not tell" if what else "nothing is known of its groups"
     if rule:
         try:
             groups = groups_of(train, rule, rules)
