@@ -294,14 +294,15 @@ class ClipDataset(Dataset):
         views, numbers, pixels = self._read(record.path, random.Random(seed))
         luma = mean_luma(pixels) if self.measure_luma else math.nan
         track = read_track(record.path, numbers) if self.tracked else None
-        return VideoFrames(pixels, numbers, views, seed, self._label(record), video_id, luma, figure=track)
+        return VideoFrames(pixels, numbers, views, seed, self._label(video_id), video_id, luma, figure=track)
 
-    def _label(self, record: VideoRecord) -> int | Tensor:
+    def _label(self, video_id: int) -> int | Tensor:
+        record = self.records[video_id]
         if self.unlabelled:
             return -1
         if self.soft_of is not None:
-            if record.target is not None:
-                return torch.tensor(record.target)
+            if (target := self.records.target(video_id)) is not None:
+                return torch.tensor(target)
             return F.one_hot(torch.tensor(record.label), self.soft_of).float()
         if self.several_of is None:
             return cast(int, record.label)

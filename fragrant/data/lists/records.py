@@ -39,13 +39,11 @@ class VideoRecord(NamedTuple):
         path: a video file, or a folder of frames.
         label: the video's class, -1 where it is not known; of a video that has several, all of them.
         num_frames: the number of frames that the list gives; None where it gives none.
-        target: the probability of every class, where the list gives those; the label is the likeliest class then.
     """
 
     path: str
     label: int | tuple[int, ...]
     num_frames: int | None = None
-    target: tuple[float, ...] | None = None
 
 
 def each_label(label: int | str | tuple[int, ...]) -> tuple:
@@ -61,6 +59,8 @@ class RecordList(Sequence):
         source: the list file they come from.
         lines: line number of each record in it (in a JSON list: number of the entry, from 1).
         further: list files that later records come from, with how many of the records come before each.
+        targets: of each record the probability of every class, where its list gives those (the label is the likeliest
+            class then), else None; () = none has any.
     """
 
     def __init__(
@@ -70,6 +70,7 @@ class RecordList(Sequence):
         source: str = "",
         lines: Sequence[int] | np.ndarray | None = None,
         further: Sequence[tuple[int, str]] = (),
+        targets: Sequence[tuple[float, ...] | None] = (),
     ):
         records = list(records)
         paths = [os.fsencode(record.path) for record in records]
@@ -85,9 +86,9 @@ class RecordList(Sequence):
         self._more_ends = np.cumsum([0, *(len(own) - 1 for own in labels)], dtype=np.int64)
         self._lines = np.asarray(range(1, len(records) + 1) if lines is None else lines, dtype=np.int64)
         self._further = tuple(further)
-        soft = [record.target for record in records if record.target is not None]
+        soft = [target for target in targets if target is not None]
         self._targets = np.array(soft, dtype=np.float32).reshape(len(soft), -1 if soft else 0)
-        has_target = np.fromiter((record.target is not None for record in records), dtype=bool, count=len(records))
+        has_target = np.array([target is not None for target in targets], dtype=bool)
         self._target_at = np.where(has_target, has_target.cumsum() - 1, -1) if soft else None  # (n,), -1 = none
 
     def __len__(self) -> int:
@@ -99,13 +100,7 @@ class RecordList(Sequence):
         index = range(len(self))[index]
         label, num_frames = self._numbers[index].tolist()
         more = self._more_labels[self._more_ends[index] : self._more_ends[index + 1]].tolist()
-        at = -1 if self._target_at is None else int(self._target_at[index])
-        return VideoRecord(
-            self._path(index),
-            (label, *more) if more else label,
-            None if num_frames < 0 else num_frames,
-            None if at < 0 else tuple(self._targets[at].tolist()),
-        )
+        return VideoRecord(self._path(index), (label, *more) if more else label, None if num_frames < 0 else num_frames)
 
     def __eq__(self, other) -> bool:
         return isinstance(other, Sequence) and list(self) == list(other)
@@ -125,6 +120,16 @@ class RecordList(Sequence):
         """Which records have probabilities as targets."""
         return [] if self._target_at is None else np.flatnonzero(self._target_at >= 0).tolist()
 
+    def target(self, index: int) -> tuple[float, ...] | None:
+        """The probability of every class that the list gives for a record; None where it gives a label."""
+        at = -1 if self._target_at is None else int(self._target_at[index])
+        return None if at < 0 else tuple(self._targets[at].tolist())
+
+    @property
+    def targets(self) -> list[tuple[float, ...] | None]:
+        """Those of all records; [] where none has any."""
+        return [] if self._target_at is None else [self.target(at) for at in range(len(self))]
+
     @property
     def sources(self) -> list[str]:
         """The list files that the records come from."""
@@ -139,15 +144,17 @@ class RecordList(Sequence):
         """Returns these records and then those of another list; errors name the lines of both."""
         lines = np.concatenate([self._lines, other._lines])
         further = [*self._further, (len(self), other.source)]
-        return RecordList([*self, *other], source=self.source, lines=lines, further=further)
+        soft = self.soft or other.soft
+        targets = [part.target(at) for part in (self, other) for at in range(len(part))] if soft else []
+        return RecordList([*self, *other], source=self.source, lines=lines, further=further, targets=targets)
 
     def pick(self, indices: Iterable[int]) -> "RecordList":
         """Returns some of the records of one list; errors still name their lines."""
         assert not self._further
         indices = list(indices)
-        return RecordList(
-            (self[i] for i in indices), source=self.source, lines=self._lines[np.asarray(indices, dtype=np.int64)]
-        )
+        lines = self._lines[np.asarray(indices, dtype=np.int64)]
+        targets = [self.target(i) for i in indices] if self.soft else []
+        return RecordList((self[i] for i in indices), source=self.source, lines=lines, targets=targets)
 
     def where(self, index: int) -> str:
         """Place of a record in its list, for messages: ``"train.csv:12"``"""
@@ -369,14 +376,12 @@ def read_list_and_faults(
     names = _paths_of(found, labels, places if not outside else None)
     folder = "" if is_address(source) else os.path.dirname(source)
     paths = locate(names.values(), folder=folder, **places)
-    records = [
-        VideoRecord(path, labels[n], found.rows[n].num_frames, None if label_free else found.rows[n].target)
-        for n, path in zip(names, paths, strict=True)
-    ]
+    records = [VideoRecord(path, labels[n], found.rows[n].num_frames) for n, path in zip(names, paths, strict=True)]
+    targets = [] if label_free else [found.rows[n].target for n in names]
     faults = {
         number: f"{fault:.1000}; the line is {found.texts[number]!r:.500}" for number, fault in found.faults.items()
     }
-    return RecordList(records, source=source, lines=list(names)), faults
+    return RecordList(records, source=source, lines=list(names), targets=targets), faults
 
 
 def _paths_of(found: ListRows, numbers: Iterable[int], within: dict[str, Any] | None) -> dict[int, str]:
@@ -520,21 +525,22 @@ def format_row(record: VideoRecord) -> str:
     return " ".join([path, *([] if record.num_frames is None else [str(record.num_frames)]), labels])
 
 
-def format_list(records: Sequence[VideoRecord]) -> str:
+def format_list(records: Sequence[VideoRecord], targets: Sequence[tuple[float, ...] | None] = ()) -> str:
     """The text of a list that ``read_list`` takes back: with probabilities as targets where a video has them (one that
     has a label has 1 for it then), else as ``format_row`` has it.
+
+    Args:
+        targets: of each record, see ``RecordList.targets``.
 
     Raises:
         ListError: see ``format_row``.
     """
-    widths = {len(record.target) for record in records if record.target is not None}
-    if not widths:
-        return "".join(f"{format_row(record)}\n" for record in records)
-    width = widths.pop()
-    for record in records:
-        format_row(record)  # says what no list can hold
-    targets = [
-        [float(at == record.label) for at in range(width)] if record.target is None else record.target
-        for record in records
+    rows = [format_row(record) for record in records]  # says what no list can hold
+    width = next((len(target) for target in targets if target is not None), 0)
+    if not width:
+        return "".join(f"{row}\n" for row in rows)
+    soft = [
+        target or [float(at == record.label) for at in range(width)]
+        for record, target in zip(records, targets, strict=True)
     ]
-    return soft_text([record.path for record in records], targets, width)
+    return soft_text([record.path for record in records], soft, width)

@@ -123,7 +123,8 @@ def write_table(path: Path, checked: Checked) -> None:
 def write_clean_list(path: Path, checked: Checked, *, remote: str = "") -> None:
     """Writes a list of the rows without a problem, with the paths of this machine, or those below the address
     ``remote``."""
-    save_file(path, format_list([_absolute(checked.records[at], remote) for at in checked.good]), ListError)
+    good = checked.records.pick(checked.good)
+    save_file(path, format_list([_absolute(record, remote) for record in good], good.targets), ListError)
 
 
 def summary(checked: Checked) -> list[str]:

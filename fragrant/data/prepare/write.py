@@ -17,7 +17,8 @@ def write_set(found: KnownSet, root: str | os.PathLike, out: str | os.PathLike) 
     out = Path(out)
     lines = [f"{'list':16} {'videos':>7} {'published':>9} {'per class':>11} {'not there':>9}"]
     for split, records in found.splits.items():
-        text = format_list([record._replace(path=_relative(record.path, root)) for record in records])
+        rows = [record._replace(path=_relative(record.path, root)) for record in records]
+        text = format_list(rows, records.targets)
         save_file(out / f"{split}.csv", text, ListError)
         lines.append(
             f"{split + '.csv':16} {len(records):7} {_published(found, split) or '-':>9} {_per_class(records):>11} "

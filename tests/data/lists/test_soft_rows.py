@@ -44,17 +44,17 @@ def test_each_form_reads_alike(tmp_path, text):
     records = read_list(write(tmp_path, text), num_classes=3)
     assert [record.path for record in records] == ["/x/a, b.mp4", "/x/c.mp4"]
     assert records.labels.tolist() == [1, 0] and records.soft == [0, 1]
-    assert records[0].target == pytest.approx((0.2, 0.7, 0.1))
-    assert records.pick([1])[0].target == (1.0, 0.0, 0.0)
+    assert records.target(0) == pytest.approx((0.2, 0.7, 0.1))
+    assert records.pick([1]).target(0) == (1.0, 0.0, 0.0) and len(records[0]) == 3
 
 
 def test_what_is_written_is_read_back(tmp_path):
-    records = RecordList(
-        [VideoRecord("/x/#a.mp4", 1, None, (0.25, 0.75)), VideoRecord("#b.mp4", 0), VideoRecord("/x/c,d.mp4", 1)]
-    )
-    back = read_list(write(tmp_path, format_list(records)), prefix="/y")
+    records = [VideoRecord("/x/#a.mp4", 1), VideoRecord("#b.mp4", 0), VideoRecord("/x/c,d.mp4", 1)]
+    text = format_list(records, [(0.25, 0.75), None, None])
+    back = read_list(write(tmp_path, text), prefix="/y")
     assert [record.path for record in back] == ["/x/#a.mp4", "/y/#b.mp4", "/x/c,d.mp4"]
-    assert [record.target for record in back] == [(0.25, 0.75), (1.0, 0.0), (0.0, 1.0)]
+    assert back.targets == [(0.25, 0.75), (1.0, 0.0), (0.0, 1.0)]
+    assert format_list(records[:1]) == "/x/#a.mp4 1\n" and RecordList(records).targets == []
 
 
 @pytest.mark.parametrize(
@@ -106,6 +106,7 @@ def test_where_nobody_asks_for_labels_they_are_not_read(tmp_path):
     records, labelled = read_unlabelled(path)
     assert records == [VideoRecord("/x/a.mp4", -1)] and labelled == 1
     assert read_list(path, label_free=True) == [VideoRecord("/x/a.mp4", 0)]
+    assert read_list(path, label_free=True).soft == [] != read_list(path).soft
 
 
 class Frames:
@@ -128,7 +129,9 @@ class Frames:
 
 def test_a_batch_of_both_kinds_has_a_target_for_each():
     hard = RecordList([VideoRecord("a", 2)], source="hard.csv", lines=[7])
-    both = hard.followed_by(RecordList([VideoRecord("b", 0, None, (0.75, 0.25, 0.0))], source="soft.csv", lines=[2]))
+    both = hard.followed_by(
+        RecordList([VideoRecord("b", 0)], source="soft.csv", lines=[2], targets=[(0.75, 0.25, 0.0)])
+    )
     assert both.soft == [1] and both.where(1) == "soft.csv:2" and both.sources == ["hard.csv", "soft.csv"]
     plan = evaluation_plan(length=2, stride=1, mode="dense", run=1, target_fps=None, clips=1, crops=1, offset=False)
     dataset = ClipDataset(
