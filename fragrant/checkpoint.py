@@ -211,6 +211,7 @@ ENTRIES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "accepted_changes": (_is_texts, "a list of texts"),
     "selected_on": (lambda value: isinstance(value, str), "a text"),
     "adapted_on": (_is_texts, "a list of texts"),
+    "pseudo_labelled": (_is_texts, "a list of texts"),
 }
 OF_A_RUN = {"model_state", "epoch", "step", "best", "cfg"}  # what every checkpoint of this package has
 

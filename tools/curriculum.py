@@ -25,7 +25,8 @@ cut off goes on where its own tool can. What a stage prints is in OUT/stages/NAM
 def main(arguments) -> None:
     from fragrant.launch.stages import read_stages, run_stages
 
-    stages = read_stages(arguments.recipe, arguments.values, out=arguments.out)
+    rounds = [] if arguments.rounds is None else [f"rounds={arguments.rounds}"]
+    stages = read_stages(arguments.recipe, [*arguments.values, *rounds], out=arguments.out)
     if arguments.list:
         say(f"{stage.name}: {' '.join(stage.words)}" for stage in stages)
         return
@@ -39,6 +40,7 @@ def start(words: list[str]) -> int:
     parser.add_argument("--recipe", required=True, type=path_argument, metavar="FILE", help="the stages")
     parser.add_argument("--out", required=True, type=path_argument, metavar="DIR", help="folder of all results")
     parser.add_argument("--list", action="store_true", help="print the commands, run nothing")
+    parser.add_argument("--rounds", metavar="N", help="of a recipe with rounds, the same as rounds=N")
     parser.add_argument("values", nargs="*", metavar="NAME=VALUE", help="values of the recipe; several: 0,1,2")
     add_common_arguments(parser)
     arguments = parser.parse_intermixed_args(words)

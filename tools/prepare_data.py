@@ -16,7 +16,7 @@ from fragrant.texts import say
 
 def main(arguments) -> None:
     from fragrant.data.datasets import LISTS, listed_set, prepared_set
-    from fragrant.data.prepare import pack_set, unpack_set, with_drawn, write_set
+    from fragrant.data.prepare import pack_set, unpack_set, with_drawn, with_few, with_leaks_named, write_set
     from fragrant.data.prepare.arguments import PACK
 
     root, more, unreadable = arguments.root, "", []
@@ -28,6 +28,10 @@ def main(arguments) -> None:
             found = prepared_set(arguments.set, arguments.root, edition=edition, videos=arguments.videos)
         if arguments.set not in (PACK, LISTS) or arguments.split:
             found = with_drawn(found, arguments.set, arguments.split, group_by=arguments.group_by)
+        if arguments.few_shot:
+            few = {"group_by": arguments.group_by, "seed": arguments.seed}
+            found = with_few(found, arguments.set, arguments.few_shot, **few)
+        found = with_leaks_named(found, arguments.set, group_by=arguments.group_by)
         if arguments.frames:
             unpacked = {"template": arguments.template, "workers": arguments.workers}
             found, lines = unpack_set(found, arguments.videos or arguments.root, arguments.frames, **unpacked)

@@ -152,6 +152,8 @@ def _data(cfg: CfgNode) -> Iterator[str]:
 
 def _folds(cfg: CfgNode) -> Iterator[str]:
     data = cfg.DATA
+    if data.SHOTS and data.MULTI_LABEL:
+        yield f"DATA.SHOTS {data.SHOTS} draws videos of one class each, with DATA.MULTI_LABEL True: set it 0"
     if data.FOLDS == 1:
         yield "DATA.FOLDS 1 leaves nothing to train on: allowed are 2 or more, or 0 for the lists as they are"
     elif data.FOLD >= max(1, data.FOLDS):

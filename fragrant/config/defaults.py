@@ -280,6 +280,9 @@ key("DATA.FOLDS", 0,
     "2 or more: the training list in so many parts, drawn with RNG_SEED and GROUP_BY; one is tested (and validates, "
     "without HOLD_OUT), the others train; 0 = the lists as they are", at_least=0)
 key("DATA.FOLD", 0, "which of the FOLDS is tested, from 0", at_least=0)
+key("DATA.SHOTS", 0,
+    "above 0: train on so many videos of each class alone, drawn with RNG_SEED from the training list after HOLD_OUT "
+    "and FOLDS, each of another group by GROUP_BY as long as there are some; 0 = all", at_least=0)
 key("DATA.EXTRA_TRAIN_LIST", "",
     "list file of further training videos, as drawn ones beside a few real ones: paths relative to its own folder, the "
     "same classes; never in a fold, nor held out", path=True)

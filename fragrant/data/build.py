@@ -14,7 +14,7 @@ from fragrant.data.balance import SAMPLERS as SAMPLERS_OF_CLASSES
 from fragrant.data.balance import balanced_order, inverse_frequency
 from fragrant.data.clips import ClipDataset
 from fragrant.data.datasets.build import DATASETS, VideoSet, extra_records
-from fragrant.data.datasets.splits import describe_part, draw_folds, draw_held_out, leak_between
+from fragrant.data.datasets.splits import describe_part, draw_few, draw_folds, draw_held_out, leak_between
 from fragrant.data.figures import check_tracks
 from fragrant.data.lists.hold_out import hold_out
 from fragrant.data.lists.records import ListError, RecordList, VideoRecord, each_label
@@ -253,17 +253,27 @@ def build_dataset(
     unlabelled = learns_without_labels(cfg)
     several_of = cfg.MODEL.NUM_CLASSES if cfg.DATA.MULTI_LABEL and not unlabelled else None
     options |= {"unlabelled": unlabelled, "tracked": split == "train" and cfg.TRAIN.OBJECTIVE == "figure"}
+    if split == "train" and isinstance(records, RecordList) and records.soft and not unlabelled:
+        options["soft_of"] = cfg.MODEL.NUM_CLASSES
     return ClipDataset(records, plan, _transform(cfg, split), several_of=several_of, **options), num_views
 
 
 def build_records(cfg, split: str) -> VideoSet:
     """The videos of "train", "val" or "test"; with DATA.HOLD_OUT the training list serves for both training and
-    validation, with DATA.FOLDS for all three.
+    validation, with DATA.FOLDS for all three; with DATA.SHOTS a few of it train.
 
     Raises:
         ListError, DemoSetError: the lists are missing or wrong, or cannot be made; no such part can be drawn.
     """
     assert split in SPLITS, split
+    videos = _all_records(cfg, split)
+    if split != "train" or not cfg.DATA.SHOTS:
+        return videos
+    few = draw_few(videos.records, cfg.DATA.SHOTS, group_by=cfg.DATA.GROUP_BY, seed=cfg.RNG_SEED)
+    return videos._replace(records=few)
+
+
+def _all_records(cfg, split: str) -> VideoSet:
     name = (cfg.TEST if split == "test" else cfg.TRAIN).DATASET
     if not cfg.DATA.FOLDS and (split == "test" or not cfg.DATA.HOLD_OUT):
         return DATASETS.get(name.lower())(cfg, split)

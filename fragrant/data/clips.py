@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, Protocol, cast
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.data import Dataset
 
@@ -34,7 +35,8 @@ class Batch(NamedTuple):
             ``flatten(0, 1)`` is a
             channels_last_3d tensor without a copy. Views that show the same share a clip: there are as many as the
             video with the most needs, and what others have more than they need is a repetition.
-        labels: (B,) long; or (B, K) bool where a video has several, no True in a row: nobody knows.
+        labels: (B,) long; or (B, K) bool where a video has several, no True in a row: nobody knows; or (B, K) float32
+            where a list in training has probabilities as targets.
         ids: (B,) place of each video in its list.
         luma: (B,) mean brightness 0..1 of the decoded frames, before any transform; NaN where it was not measured.
         views: (B, V) which of its video's clips each view is; in training every view has a clip of its own.
@@ -92,7 +94,7 @@ class VideoClips(NamedTuple):
     Attributes:
         clips: (clips, T, H, W, C), those that differ.
         views: which of the clips each view is.
-        label: the video's class; or (K,) bool, which classes it shows.
+        label: the video's class; or (K,) bool, which classes it shows; or (K,) float32, its target.
         id: the video's place in the list.
         luma: mean brightness 0..1, NaN = not measured.
         skipped: the unreadable videos that this one replaces.
@@ -221,6 +223,8 @@ class ClipDataset(Dataset):
         measure_luma: measure the brightness of every video, for a test.
         replace: another video of the same class takes the place of one that cannot be read, for training.
         several_of: number of classes of which a video may have several; None = it has one.
+        soft_of: number of classes of which every video has a target, 1 for the class of one that has a label alone;
+            None = class numbers.
         unlabelled: labels do not matter: every video has -1, and any other may take its place.
         tracked: every video has the track of a figure beside it, which comes with its clips.
         hand_over: bytes of frames per clip up to which a video is handed over as frames, for its clips to be made
@@ -238,6 +242,7 @@ class ClipDataset(Dataset):
         measure_luma: bool = False,
         replace: bool = False,
         several_of: int | None = None,
+        soft_of: int | None = None,
         unlabelled: bool = False,
         tracked: bool = False,
         hand_over: float = 0.0,
@@ -250,6 +255,7 @@ class ClipDataset(Dataset):
         self.measure_luma = measure_luma
         self.replace = replace
         self.several_of = several_of
+        self.soft_of = soft_of
         self.unlabelled = unlabelled
         self.tracked = tracked
         self.hand_over = hand_over
@@ -288,11 +294,16 @@ class ClipDataset(Dataset):
         views, numbers, pixels = self._read(record.path, random.Random(seed))
         luma = mean_luma(pixels) if self.measure_luma else math.nan
         track = read_track(record.path, numbers) if self.tracked else None
-        return VideoFrames(pixels, numbers, views, seed, self._label(record), video_id, luma, figure=track)
+        return VideoFrames(pixels, numbers, views, seed, self._label(video_id), video_id, luma, figure=track)
 
-    def _label(self, record: VideoRecord) -> int | Tensor:
+    def _label(self, video_id: int) -> int | Tensor:
+        record = self.records[video_id]
         if self.unlabelled:
             return -1
+        if self.soft_of is not None:
+            if (target := self.records.target(video_id)) is not None:
+                return torch.tensor(target)
+            return F.one_hot(torch.tensor(record.label), self.soft_of).float()
         if self.several_of is None:
             return cast(int, record.label)
         shown = torch.zeros(self.several_of, dtype=torch.bool)

@@ -25,6 +25,7 @@ from fragrant.runtime.precision import pick_precision
 
 OPTIMISTIC = "optimistic: the best epoch was picked on the test list"  # TEST.SELECT_ON test; stands in every output
 OPTIMISTIC_IN_PART = "optimistic: the best epoch was picked on {} of the {} test videos"  # val lists that share videos
+GUESSED = "against guesses: the labels of {} of the {} videos are the likeliest class of a list of probabilities"
 
 
 class Job(NamedTuple):

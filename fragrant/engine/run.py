@@ -1,6 +1,7 @@
 """A run: training, then testing."""
 
 import os
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -20,12 +21,30 @@ from fragrant.logs import RunLog
 from fragrant.runtime.build import build_preparation, prepare_device
 
 
-def run(cfg: CfgNode, device: torch.device, *, accept_changes: bool = False) -> None:
+def train_and_test(job: Job) -> None:
+    """What TRAIN.ENABLE and TEST.ENABLE say."""
+    settings = job.cfg
+    if settings.TRAIN.ENABLE:
+        train(job)
+    if settings.TEST.ENABLE:
+        test(job)
+    elif settings.BN.ADAPT_LIST:
+        adapt(job)
+
+
+def run(
+    cfg: CfgNode,
+    device: torch.device,
+    *,
+    accept_changes: bool = False,
+    work: Callable[[Job], None] = train_and_test,
+) -> None:
     """Trains and tests, as TRAIN.ENABLE and TEST.ENABLE say; ends early, and well, when SIGTERM or SIGUSR1 asks for
     it.
 
     Args:
         accept_changes: go on from a checkpoint that was trained with other values.
+        work: what is done in OUTPUT_DIR.
 
     Raises:
         UserError: another run has OUTPUT_DIR, or the weights there were trained with other values; no file is changed.
@@ -36,12 +55,14 @@ def run(cfg: CfgNode, device: torch.device, *, accept_changes: bool = False) -> 
     lock = RunLock(cfg.OUTPUT_DIR, part=part)  # of the main process, for all
     try:
         notes = from_main(partial(open_output_dir, cfg, lock, accept_changes=accept_changes))
-        _run(cfg, device, notes, accept_changes=accept_changes)
+        _run(cfg, device, notes, work, accept_changes=accept_changes)
     finally:
         lock.release()
 
 
-def _run(cfg: CfgNode, device: torch.device, notes: list[str], *, accept_changes: bool) -> None:
+def _run(
+    cfg: CfgNode, device: torch.device, notes: list[str], work: Callable[[Job], None], *, accept_changes: bool
+) -> None:
     board = (
         Path(cfg.OUTPUT_DIR, cfg.TENSORBOARD.LOG_DIR or f"runs-{cfg.TRAIN.DATASET}") if cfg.TENSORBOARD.ENABLE else None
     )
@@ -52,12 +73,7 @@ def _run(cfg: CfgNode, device: torch.device, notes: list[str], *, accept_changes
         preparation = build_preparation(cfg, device, channels_last=cfg.TRAIN.CHANNELS_LAST)
         job = Job(cfg, device, log, preparation, stop, accept_changes)
         try:
-            if cfg.TRAIN.ENABLE:
-                train(job)
-            if cfg.TEST.ENABLE:
-                test(job)
-            elif cfg.BN.ADAPT_LIST:
-                adapt(job)
+            work(job)
             log.say(f"Results are in {cfg.OUTPUT_DIR}")
         except (Interrupted, EndedBySignal) as end:
             saved = isinstance(end, Interrupted)  # else there was nothing to save yet

@@ -23,6 +23,7 @@ class Start(NamedTuple):
     state: dict = {}  # the checkpoint that is taken up again; empty for a new run
     config: str = ""  # that of the weights, where nothing is left to train with today's other one
     report: LoadReport | None = None  # of weights that do not come from this run
+    met: dict = {}  # of weights to fine-tune: the clips without labels that they have met, as ``clips_met`` has them
 
     @property
     def best(self) -> dict:
@@ -38,6 +39,14 @@ class Start(NamedTuple):
         """A start that records the changes accepted here."""
         text = f"after {self.epoch} epochs{f' and {self.batch} batches' if self.batch else ''}: {changes}"
         return self._replace(state={**self.state, "accepted_changes": [*self.accepted, text]})
+
+
+MET = ("adapted_on", "pseudo_labelled")  # of a checkpoint: paths of clips without labels that its weights have met
+
+
+def clips_met(state: dict) -> dict[str, list[str]]:
+    """The clips without labels that the weights of a checkpoint have met, by how: only what there is."""
+    return {name: list(state[name]) for name in MET if state.get(name)}
 
 
 class Sources(NamedTuple):
@@ -94,7 +103,8 @@ def _from_file(model: Backbone, sources: Sources, max_epoch: int) -> Start:
             else " (it does not fit completely, so its epoch and optimiser are not taken over)"
         )
         of = of_pretraining(state)
-        return Start(f"Fine-tuning from {path}{of or why}, epoch 1 of {max_epoch}: {report.summary()}", report=report)
+        message = f"Fine-tuning from {path}{of or why}, epoch 1 of {max_epoch}: {report.summary()}"
+        return Start(message, report=report, met=clips_met(state))
     check_unfinished(state, path, max_epoch)
     start = _taken_up(model, state, path)
     return start._replace(message=f"Continuing {path} with its optimiser: {start.epoch} of {max_epoch} epochs are done")

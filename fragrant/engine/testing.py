@@ -13,6 +13,7 @@ from fragrant.config import changed, dump_cfg
 from fragrant.config.compare import note_on_clips, note_on_training
 from fragrant.data import build_loader, build_records
 from fragrant.data.build import fold_of
+from fragrant.data.lists.records import RecordList
 from fragrant.data.loader import ClipLoader
 from fragrant.data.transforms.gamma import middle_gamma
 from fragrant.data.views import result_file_name, views_label
@@ -20,7 +21,7 @@ from fragrant.distributed import any_rank, from_main, gather_objects, is_main
 from fragrant.engine.accuracy import evaluation_report
 from fragrant.engine.adaptation.build import adapt_to_list, adaptation_notes, adaptive
 from fragrant.engine.announce import compare_class_names, evaluation_lines
-from fragrant.engine.build import Job, build_job_model, note_of_test, score
+from fragrant.engine.build import GUESSED, Job, build_job_model, note_of_test, score
 from fragrant.engine.outputs import Outputs
 from fragrant.engine.results import run_facts, save_pickles, save_results
 from fragrant.engine.skipped import SkipReport
@@ -55,7 +56,7 @@ def test(job: Job) -> None:
         state = announce_test(job, model, loader, weights)
     state, weights = adapt_to_list(job, model, state, weights)
     began = time.perf_counter()
-    protocol = protocol_of(cfg, state, [record.path for record in loader.dataset.records])
+    protocol = protocol_of(cfg, state, loader.dataset.records)
     alone = loader.num_views if cfg.TEST.ADAPT != "none" else None  # all views of a video together
     scored = score(job, adaptive(job, model, weights), loader, title="test", clips_per_forward=alone)
     missing = SkipReport(log, loader).report("test", device=job.device)
@@ -116,9 +117,11 @@ def adapt(job: Job) -> None:
     adapt_to_list(job, model, state, weights)
 
 
-def protocol_of(cfg: CfgNode, state: dict, test: Sequence[str]) -> dict[str, str]:
+def protocol_of(cfg: CfgNode, state: dict, records: RecordList) -> dict[str, str]:
     """What to say of the numbers of these videos, {"protocol": "optimistic: ..."}; {} where there is nothing."""
+    test, guessed = [record.path for record in records], len(records.soft)
     notes = [note_of_test(cfg, state, test), *adaptation_notes(cfg, state, test)]
+    notes += [GUESSED.format(guessed, len(test))] if guessed else []
     text = "; ".join(filter(None, notes))
     return {"protocol": text} if text else {}
 

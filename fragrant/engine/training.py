@@ -19,18 +19,37 @@ from fragrant.config.label_free import learns_without_labels
 from fragrant.config.streams import clip_channels
 from fragrant.data import build_loader
 from fragrant.data.build import describe_fold, leaks
+from fragrant.data.lists.pseudo import clips_behind, unique
 from fragrant.data.lists.shared import shared_videos
 from fragrant.data.loader import ClipLoader
 from fragrant.distributed import from_main, mean_over_ranks, world_size
 from fragrant.distributed.signals import Interrupted
 from fragrant.engine.accuracy import Numbers, best_fields, best_so_far, figure, in_words, measure, measure_loss, scalars
-from fragrant.engine.build import OPTIMISTIC, Job, build_job_model, clip_names, observe, paths_of, score, selection_note
+from fragrant.engine.build import (
+    GUESSED,
+    OPTIMISTIC,
+    Job,
+    build_job_model,
+    clip_names,
+    observe,
+    paths_of,
+    score,
+    selection_note,
+)
 from fragrant.engine.meter import TrainMeter, gpu_memory
 from fragrant.engine.parallel import parallelize, share_buffers, whole_state
 from fragrant.engine.precise_bn import update_batch_norm
 from fragrant.engine.saving import Saver
 from fragrant.engine.skipped import SkipReport
-from fragrant.engine.start import OF_TRAINING, Sources, Start, check_unfinished, load_start, of_other_values
+from fragrant.engine.start import (
+    OF_TRAINING,
+    Sources,
+    Start,
+    check_unfinished,
+    clips_met,
+    load_start,
+    of_other_values,
+)
 from fragrant.engine.state import RunState, check_same_batches
 from fragrant.engine.testing import check_test
 from fragrant.engine.train import train_one_epoch
@@ -146,6 +165,7 @@ def build_training(job: Job) -> Training:
     facts["protocol"] = selection_note(cfg)
     facts["accepted_changes"] = start.accepted
     facts["objective"] = objective_name(cfg)
+    facts |= met_without_labels(start, train_loader)
     state = RunState(model, objective, optimizer, scaler, stepper, num_batches=num_batches, videos=videos, facts=facts)
     state.take_up(start)
     saver = build_saver(job, state)
@@ -166,6 +186,14 @@ def freeze_parts(job: Job, model: Backbone) -> None:
         f"MODEL.FREEZE {', '.join(job.cfg.MODEL.FREEZE)}: {frozen / 1e6:.2f} M of {total / 1e6:.2f} M parameters keep "
         "their values, BatchNorm there keeps its statistics; no dropout and no drop path there"
     )
+
+
+def met_without_labels(start: Start, loader: ClipLoader) -> dict[str, list[str]]:
+    """The clips that the weights have met, or will have, without their labels: numbers on them are transductive."""
+    met = start.met | clips_met(start.state)
+    if labelled := unique([*met.get("pseudo_labelled", ()), *clips_behind(loader.dataset.records)]):
+        met["pseudo_labelled"] = labelled
+    return met
 
 
 def build_saver(job: Job, state: RunState) -> Saver:
@@ -408,10 +436,22 @@ def introduce(
     job.log.say(start.message)
     if start.report:
         start.report.tell(job.log.say, job.log.warn)
+    tell_of_targets(job, train_loader, val_loader)
     if fold := describe_fold(cfg):
         job.log.say(fold)
     for leak in leaks(cfg):
         job.log.warn(leak)
+
+
+def tell_of_targets(job: Job, train_loader: ClipLoader, val_loader: ClipLoader) -> None:
+    """Says which of the videos have probabilities as targets, and what that makes of the numbers of validation."""
+    train, val = train_loader.dataset.records, val_loader.dataset.records
+    if soft := len(train.soft):
+        job.log.say(f"{soft} of {len(train)} training videos have probabilities as targets")
+    if guessed := len(val.soft):
+        job.log.warn(f"validation: {GUESSED.format(guessed, len(val))}")
+    if shared := shared_videos((record.path for record in val), clips_behind(train)):
+        job.log.warn(f"validation is transductive: pseudo-labels were made of {len(shared)} of its {len(val)} videos")
 
 
 def one_view_test(job: Job, model: nn.Module, loader: ClipLoader, *, pictures_at: int | None = None) -> Numbers:

@@ -60,6 +60,7 @@ NO_MATTER = (
         "DATA.HOLD_OUT",
         "DATA.GROUP_BY",
         "DATA.FOLD",
+        "DATA.SHOTS",
         "DATA.RANDOM_FLIP",
     ),
     "DATA.TRANSFORMS",

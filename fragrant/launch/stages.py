@@ -18,6 +18,8 @@ from fragrant.texts import did_you_mean
 
 FIELD = re.compile(r"\{([A-Za-z_]\w*)\}")  # {out}, {seed}; not {2} of a regular expression
 SEVERAL = 200  # stages at most
+BLOCKS = ("STAGES", "ROUNDS", "AFTER")  # of commands, in the order in which they run
+MOST_ROUNDS = 50
 LAST_WORDS = {"run_net": "Results are in"}  # of a tool that ends with exit code 0, too, when a signal has stopped it
 PATIENCE = 60.0  # seconds that a tool has to save when this process is told to end
 
@@ -34,7 +36,8 @@ def read_stages(path: str, given: Sequence[str], *, out: str) -> list[Stage]:
     """Reads a yaml file of stages, each ``name: tool and words`` in the order in which they run.
 
     ``{name}`` in a command is a value of the block VALUES; one with several values (a list, or 0,1,2 on the command
-    line) makes a stage of each.
+    line) makes a stage of each. The block ROUNDS, after STAGES, runs as a whole as often as the value ``rounds`` says,
+    with ``{round}`` 1, 2, ... and ``{last}``, the round before, 0 at first; the block AFTER runs once behind it.
 
     Args:
         given: ``NAME=VALUE``, in place of those in the file.
@@ -43,7 +46,7 @@ def read_stages(path: str, given: Sequence[str], *, out: str) -> list[Stage]:
     Raises:
         UserError: it is no such file, or names a value that is not there.
     """
-    values, templates = _content(path)
+    values, blocks = _content(path)
     for text in given:
         name, sign, value = text.partition("=")
         if not sign or name not in values:
@@ -51,32 +54,51 @@ def read_stages(path: str, given: Sequence[str], *, out: str) -> list[Stage]:
             raise UserError(f"'{text}' is no value of {path}; write NAME=VALUE; {known}")
         values[name] = value.split(",")
     values["out"] = [out]
-    return [stage for name, words in templates.items() for stage in _repeated(name, words, values, path)]
+    stages = []
+    for block in BLOCKS:
+        for number in range(1, 1 + _rounds(values, path)) if block == "ROUNDS" and blocks[block] else (0,):
+            named = values | ({"round": [str(number)], "last": [str(number - 1)]} if number else {})
+            for name, words in blocks[block].items():
+                name = f"{name}_round{number}" if number else name
+                stages += _repeated(name, words, named, path)
+    return stages
 
 
-def _content(path: str) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
-    """The values by name, and the words of each stage with their fields."""
+def _rounds(values: Mapping[str, list[str]], path: str) -> int:
+    """How often the block ROUNDS runs."""
+    given = ",".join(values.get("rounds", ["nothing"]))
+    if not given.isdecimal() or not 1 <= int(given) <= MOST_ROUNDS:
+        raise UserError(f"{path}: the value rounds is {given[:30]}; allowed: a whole number from 1 to {MOST_ROUNDS}")
+    return int(given)
+
+
+def _content(path: str) -> tuple[dict[str, list[str]], dict[str, dict[str, list[str]]]]:
+    """The values by name, and the words of each stage with their fields, by block."""
     try:
         text = read_plain(path).decode("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path} cannot be read: {getattr(error, 'strerror', None) or 'it is not UTF-8'}") from error
     values: dict[str, list[str]] = {}
-    templates: dict[str, list[str]] = {}
+    blocks: dict[str, dict[str, list[str]]] = {block: {} for block in BLOCKS}
+    names: set[str] = set()
     for key, value, where in read_yaml_text(text, path):
         block, _, name = key.partition(".")
         several = [str(one) for one in value] if isinstance(value, list) else [str(value)]
-        if block not in ("VALUES", "STAGES") or not re.fullmatch(r"[A-Za-z_]\w*", name):
-            raise UserError(f"{where}: '{key}' is no name in the blocks VALUES and STAGES")
+        if block not in ("VALUES", *BLOCKS) or not re.fullmatch(r"[A-Za-z_]\w*", name):
+            raise UserError(f"{where}: '{key}' is no name in the blocks VALUES and STAGES (nor ROUNDS and AFTER)")
+        if name in names:
+            raise UserError(f"{where}: two stages are called {name}")
         if block == "VALUES":
             values[name] = several
             continue
+        names.add(name)
         try:
-            templates[name] = shlex.split(" ".join(several))
+            blocks[block][name] = shlex.split(" ".join(several))
         except ValueError as error:
             raise UserError(f"{where}: stage {name}: {error}") from error
-    if not templates:
+    if not names:
         raise UserError(f"{path}: the block STAGES is empty; give at least one command")
-    return values, templates
+    return values, blocks
 
 
 def _filled(word: str, values: Mapping[str, str]) -> str:

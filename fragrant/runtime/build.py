@@ -106,16 +106,31 @@ def model_on_device(cfg: CfgNode, device: torch.device, *, channels_last: bool, 
     return model
 
 
+def _config_of(state: dict, checkpoint, cfg_path, pairs: Sequence[str]) -> CfgNode:
+    if cfg_path is None and not isinstance(state.get("cfg"), str):
+        raise CheckpointError(
+            f"checkpoint {checkpoint} carries no config, it was not written by this project; give one (--cfg FILE)"
+        )
+    return (
+        load_cfg(cfg_path, pairs) if cfg_path else cfg_from_text(state["cfg"], pairs, where=f"config in {checkpoint}")
+    )
+
+
+def config_of_checkpoint(checkpoint, cfg_path, pairs: Sequence[str]) -> CfgNode:
+    """The config that a checkpoint carries, or that of a file, with KEY VALUE overrides.
+
+    Raises:
+        CheckpointError: it carries none and no file is given; ConfigError: a key or value is wrong.
+    """
+    return _config_of(load_checkpoint(checkpoint), checkpoint, cfg_path, pairs)
+
+
 def load_trained(
     checkpoint, cfg_path, pairs: Sequence[str], device: torch.device
 ) -> tuple[CfgNode, Backbone, list[str]]:
     """Loads a trained model: its config, the model with the checkpoint's weights, the class names."""
     state = load_checkpoint(checkpoint)
-    if cfg_path is None and not isinstance(state.get("cfg"), str):
-        raise CheckpointError(
-            f"checkpoint {checkpoint} carries no config, it was not written by this project; give one (--cfg FILE)"
-        )
-    cfg = load_cfg(cfg_path, pairs) if cfg_path else cfg_from_text(state["cfg"], pairs, where=f"config in {checkpoint}")
+    cfg = _config_of(state, checkpoint, cfg_path, pairs)
     if learns_without_labels(cfg):
         raise CheckpointError(
             f"checkpoint {checkpoint} was trained without labels (TRAIN.OBJECTIVE {cfg.TRAIN.OBJECTIVE}): it knows no "

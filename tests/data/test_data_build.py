@@ -8,7 +8,7 @@ import torch
 from make_video import decode_all, encode, stamped
 
 from fragrant.config import load_cfg
-from fragrant.data import build_loader, build_source
+from fragrant.data import build_loader, build_records, build_source
 from fragrant.data.lists.records import ListError
 from fragrant.data.transforms import view_transforms
 from fragrant.data.transforms.crop_roundings import CROP_ROUNDINGS
@@ -78,6 +78,31 @@ def test_splits(folder, split, num_views, sizes, side):
     assert len(loader) == len(batches)
     assert len(loader.dataset.records) == 5
     assert [tuple(batch.clips.shape) for batch in batches] == [(size, num_views, 3, 4, side, side) for size in sizes]
+
+
+def test_shots_are_of_the_training_list_alone(folder):
+    few = build_records(cfg_of(folder, "DATA.SHOTS", "1", "RNG_SEED", "3"), "train").records
+    assert few.labels.tolist() == [0, 1] and few.source.endswith("train.csv")
+    assert len(build_records(cfg_of(folder, "DATA.SHOTS", "1"), "test").records) == 5
+    held = cfg_of(folder, "DATA.SHOTS", "1", "DATA.HOLD_OUT", "0.5")
+    train, val = (build_records(held, split).records for split in ("train", "val"))
+    assert len(train) == 2 and len(val) >= 2 and not {r.path for r in train} & {r.path for r in val}
+    with pytest.raises(ListError, match="DATA.SHOTS 3 of .*: 3 shots, but class 1 has 2 training videos"):
+        build_records(cfg_of(folder, "DATA.SHOTS", "3"), "train")
+
+
+def test_lists_with_labels_and_with_probabilities_train_together(folder):
+    (folder / "soft.csv").write_text(f"path,p0,p1\n{folder}/0.mp4,0.75,0.25\n{folder}/1.mp4,0.5,0.5\n")
+    loader = build_loader(cfg_of(folder, "DATA.EXTRA_TRAIN_LIST", str(folder / "soft.csv")), "train")
+    assert len(loader.dataset) == 7 and loader.dataset.records.soft == [5, 6]
+    rows = {id_: row.tolist() for batch in loader for id_, row in zip(batch.ids.tolist(), batch.labels, strict=True)}
+    wanted = [[1, 0], [0, 1], [1, 0], [0, 1], [1, 0], [0.75, 0.25], [0.5, 0.5]]
+    assert len(rows) == 6 and all(rows[at] == wanted[at] for at in rows)  # the last batch of one is left out
+    with pytest.raises(ListError, match="soft3.csv:2: 3 probabilities; allowed: one for each of the 2 classes"):
+        (folder / "soft3.csv").write_text("path,p0,p1,p2\n0.mp4,0.5,0.5,0\n")
+        build_loader(cfg_of(folder, "DATA.EXTRA_TRAIN_LIST", str(folder / "soft3.csv")), "train")
+    held = cfg_of(folder, "DATA.TRAIN_LIST", "soft.csv", "DATA.FOLDS", "2")
+    assert build_loader(held, "val").dataset.records.labels.tolist() == [0]  # the likeliest class
 
 
 def test_validation_is_a_test_with_one_view(folder):

@@ -67,16 +67,52 @@ def test_values_of_the_command_line(tools):
     assert [stage.words[2] for stage in stages(tools, "seed=1,2")[:2]] == ["1", "2"]
 
 
+ROUNDS = """\
+VALUES: {rounds: 2, fold: [0, 1]}
+STAGES:
+  source: write --to 0
+ROUNDS:
+  label: write --by {last} --to {round}
+  train: write --to {round}.{fold}
+AFTER:
+  test: write --of {rounds}
+"""
+
+
+def test_rounds_run_as_a_whole(tools):
+    (tools / "recipe.yml").write_text(ROUNDS)
+    lines = [f"{stage.name}: {' '.join(stage.words[1:])}" for stage in stages(tools, "fold=7")]
+    two = [
+        "label_round1: --by 0 --to 1",
+        "train_round1: --to 1.7",
+        "label_round2: --by 1 --to 2",
+        "train_round2: --to 2.7",
+    ]
+    assert lines == ["source: --to 0", *two, "test: --of 2"]
+    assert len(stages(tools, "rounds=3")) == 1 + 3 * 3 + 1
+    names = [stage.name for stage in stages(tools)]
+    assert names[2:4] == ["train_round1_fold0", "train_round1_fold1"] and len(set(names)) == len(names)
+
+
 @pytest.mark.parametrize(
     "text, given, message",
     [
         (RECIPE, ["sede=2"], "'sede=2' is no value of .*; write NAME=VALUE; did you mean 'seed'"),
         (RECIPE, ["seed"], "'seed' is no value of"),
+        (ROUNDS, ["rounds=0"], "the value rounds is 0; allowed: a whole number from 1 to 50"),
+        (ROUNDS, ["rounds=2,3"], "the value rounds is 2,3; allowed"),
+        (ROUNDS.replace("rounds: 2, ", ""), [], "the value rounds is nothing; allowed"),
+        (ROUNDS.replace("--of {rounds}", "--of {round}"), [], r"stage test has \{round\}; did you mean 'rounds'"),
+        (ROUNDS.replace("test:", "label:"), [], "two stages are called label"),
         (RECIPE.replace("{seed}", "{sede}"), [], r"stage draw has \{sede\}; did you mean 'seed'"),
         (RECIPE.replace("'{name}'", "'{name}"), [], "recipe.yml:4: stage train: No closing quotation"),
         ("VALUES: {a: 1}\n", [], "the block STAGES is empty"),
         ("", [], "expected keys and values"),
-        ("STAGE: {a: b}\n", [], "recipe.yml:1: 'STAGE.a' is no name in the blocks VALUES and STAGES"),
+        (
+            "STAGE: {a: b}\n",
+            [],
+            "recipe.yml:1: 'STAGE.a' is no name in the blocks VALUES and STAGES .nor ROUNDS and AFTER.",
+        ),
         ("STAGES: {a: {b: c}}\n", [], "'STAGES.a.b' is no name"),
         ("STAGES: {a/b: c}\n", [], "'STAGES.a/b' is no name"),
     ],
@@ -92,8 +128,11 @@ def test_a_recipe_that_is_not_there(tmp_path):
         read_stages(str(tmp_path / "x.yml"), [], out="out")
 
 
-def test_the_shipped_recipe_names_tools_and_configs():
-    for stage in read_stages(str(ROOT / "configs/dark6/curriculum.yml"), [], out="out"):
+@pytest.mark.parametrize(
+    "recipe", [path for path in sorted((ROOT / "configs").glob("*/*.yml")) if "STAGES:" in path.read_text()], ids=str
+)
+def test_the_shipped_recipes_name_tools_and_configs(recipe):
+    for stage in read_stages(str(recipe), [], out="out"):
         paths = [word for word in stage.words if word.startswith("configs/")]
         assert all((ROOT / path).is_file() for path in paths), stage
         assert stage.words[0] == "make_videos" or (ROOT / "tools" / f"{stage.words[0]}.py").is_file(), stage

@@ -8,6 +8,7 @@ from fragrant.data.lists.errors import ListError
 from fragrant.data.lists.groups import groups_of, known_pattern, shared_groups
 from fragrant.data.lists.parts import Drawn, draw_parts
 from fragrant.data.lists.records import RecordList, each_label
+from fragrant.data.lists.shots import draw_shots
 
 
 @lru_cache(maxsize=4)
@@ -68,6 +69,21 @@ def draw_held_out(records: RecordList, share: float, *, group_by: str, seed: int
     return drawn.ids(0), drawn.ids(1)
 
 
+def draw_few(records: RecordList, shots: int, *, group_by: str, seed: int, told: str = "DATA.SHOTS") -> RecordList:
+    """Some videos of each class, see ``draw_shots``.
+
+    Args:
+        told: what asks for them, in an error.
+
+    Raises:
+        ListError: a class has fewer videos, or the rule does not fit the list.
+    """
+    try:
+        return records.pick(draw_shots(records.labels.tolist(), _groups(records, group_by), shots, seed=seed))
+    except ListError as error:
+        raise ListError(f"{told} {shots} of {records!r}{_by(group_by)}: {error}") from None
+
+
 def _by(group_by: str) -> str:
     return f" by DATA.GROUP_BY '{group_by}'" if group_by else ""
 
@@ -104,4 +120,4 @@ def describe_part(records: RecordList, whole: Sequence[int], class_names: Sequen
     return f"{len(records)} videos" + (f", none of {', '.join(missing)}" if missing else "")
 
 
-__all__ = ["describe_part", "draw_folds", "draw_held_out", "known_pattern", "leak_between"]
+__all__ = ["describe_part", "draw_few", "draw_folds", "draw_held_out", "known_pattern", "leak_between"]

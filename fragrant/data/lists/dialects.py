@@ -41,11 +41,13 @@ _ONE_FRAME_PER_ROW = "frame_id"
 
 class Row(NamedTuple):
     """The fields of a row as they are written: ``label`` is a text where the list gives class names, a tuple where it
-    gives several."""
+    gives several; ``target`` are the probabilities of all classes, where it gives those, and the label the likeliest
+    one."""
 
     path: str
     label: int | str | tuple[int, ...]
     num_frames: int | None = None
+    target: tuple[float, ...] | None = None
 
 
 class Dialect(NamedTuple):

@@ -4,6 +4,7 @@ import json
 
 from fragrant.data.lists.class_names import without_brackets
 from fragrant.data.lists.dialects import UNLABELLED, Row, whole_number
+from fragrant.data.lists.soft_rows import soft_row
 
 
 def is_json(text: str) -> bool:
@@ -19,8 +20,8 @@ class JsonListError(ValueError):
 
 
 def json_rows(text: str) -> list[Row]:
-    """Rows of a JSON list, one per entry: ``{"vid_name": "x", "label": 3, "end_frame": 90}`` or ``{"id": "7",
-    "template": "Holding [something]"}``.
+    """Rows of a JSON list, one per entry: ``{"vid_name": "x", "label": 3, "end_frame": 90}``, ``{"id": "7",
+    "template": "Holding [something]"}`` or ``{"path": "x.mp4", "probabilities": [0.9, 0.1]}``.
 
     Raises:
         JsonListError: the text is no JSON, or an entry is neither; the message says which, counted from 1.
@@ -38,13 +39,21 @@ def json_rows(text: str) -> list[Row]:
         try:
             if not isinstance(entry, dict):
                 raise TypeError
-            rows.append(_diving48(entry) if "vid_name" in entry else _something(entry))
+            rows.append(_row(entry))
         except (KeyError, TypeError, ValueError) as error:
             shown = str(entry)[:100] if isinstance(entry, dict) and len(entry) < 20 else type(entry).__name__
             if isinstance(error, ValueError):
                 raise JsonListError(f"entry {number}: {error}; it is {shown}", _line_of(text, number)) from None
             raise JsonListError(f"entry {number} has neither vid_name and label nor id and template: {shown}") from None
     return rows
+
+
+def _row(entry: dict) -> Row:
+    if "probabilities" in entry:
+        if not isinstance(entry["probabilities"], list):
+            raise ValueError("probabilities is no list of numbers")
+        return soft_row(_text(entry["path"]), entry["probabilities"])
+    return _diving48(entry) if "vid_name" in entry else _something(entry)
 
 
 def _line_of(text: str, number: int) -> int:

@@ -3,7 +3,7 @@
 import os
 import re
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 
@@ -24,6 +24,7 @@ from fragrant.data.lists.errors import ListError
 from fragrant.data.lists.json_lists import JsonListError, is_json, json_rows
 from fragrant.data.lists.list_text import list_text
 from fragrant.data.lists.locations import kept_inside, locate
+from fragrant.data.lists.soft_rows import check_width, header_width, read_row, row_width, soft_text
 from fragrant.files import is_address
 
 AUTO = "auto"
@@ -58,6 +59,8 @@ class RecordList(Sequence):
         source: the list file they come from.
         lines: line number of each record in it (in a JSON list: number of the entry, from 1).
         further: list files that later records come from, with how many of the records come before each.
+        targets: of each record the probability of every class, where its list gives those (the label is the likeliest
+            class then), else None; () = none has any.
     """
 
     def __init__(
@@ -67,6 +70,7 @@ class RecordList(Sequence):
         source: str = "",
         lines: Sequence[int] | np.ndarray | None = None,
         further: Sequence[tuple[int, str]] = (),
+        targets: Sequence[tuple[float, ...] | None] = (),
     ):
         records = list(records)
         paths = [os.fsencode(record.path) for record in records]
@@ -82,6 +86,10 @@ class RecordList(Sequence):
         self._more_ends = np.cumsum([0, *(len(own) - 1 for own in labels)], dtype=np.int64)
         self._lines = np.asarray(range(1, len(records) + 1) if lines is None else lines, dtype=np.int64)
         self._further = tuple(further)
+        soft = [target for target in targets if target is not None]
+        self._targets = np.array(soft, dtype=np.float32).reshape(len(soft), -1 if soft else 0)
+        has_target = np.array([target is not None for target in targets], dtype=bool)
+        self._target_at = np.where(has_target, has_target.cumsum() - 1, -1) if soft else None  # (n,), -1 = none
 
     def __len__(self) -> int:
         return len(self._lines)
@@ -108,6 +116,26 @@ class RecordList(Sequence):
         return self._numbers[:, 0]
 
     @property
+    def soft(self) -> list[int]:
+        """Which records have probabilities as targets."""
+        return [] if self._target_at is None else np.flatnonzero(self._target_at >= 0).tolist()
+
+    def target(self, index: int) -> tuple[float, ...] | None:
+        """The probability of every class that the list gives for a record; None where it gives a label."""
+        at = -1 if self._target_at is None else int(self._target_at[index])
+        return None if at < 0 else tuple(self._targets[at].tolist())
+
+    @property
+    def targets(self) -> list[tuple[float, ...] | None]:
+        """Those of all records; [] where none has any."""
+        return [] if self._target_at is None else [self.target(at) for at in range(len(self))]
+
+    @property
+    def sources(self) -> list[str]:
+        """The list files that the records come from."""
+        return [self.source, *(name for _, name in self._further)]
+
+    @property
     def lines(self) -> list[int]:
         """Line number of every record in its list."""
         return self._lines.tolist()
@@ -116,15 +144,17 @@ class RecordList(Sequence):
         """Returns these records and then those of another list; errors name the lines of both."""
         lines = np.concatenate([self._lines, other._lines])
         further = [*self._further, (len(self), other.source)]
-        return RecordList([*self, *other], source=self.source, lines=lines, further=further)
+        soft = self.soft or other.soft
+        targets = [part.target(at) for part in (self, other) for at in range(len(part))] if soft else []
+        return RecordList([*self, *other], source=self.source, lines=lines, further=further, targets=targets)
 
     def pick(self, indices: Iterable[int]) -> "RecordList":
         """Returns some of the records of one list; errors still name their lines."""
         assert not self._further
         indices = list(indices)
-        return RecordList(
-            (self[i] for i in indices), source=self.source, lines=self._lines[np.asarray(indices, dtype=np.int64)]
-        )
+        lines = self._lines[np.asarray(indices, dtype=np.int64)]
+        targets = [self.target(i) for i in indices] if self.soft else []
+        return RecordList((self[i] for i in indices), source=self.source, lines=lines, targets=targets)
 
     def where(self, index: int) -> str:
         """Place of a record in its list, for messages: ``"train.csv:12"``"""
@@ -199,6 +229,8 @@ def _parse_lines(
         header = header_dialect(lines[first], multi_label=multi_label) if lines else None
     except ValueError as error:
         raise ListError(f"{source}:{first}: {error}; the line is {lines[first]!r:.500}") from None
+    if soft := _parse_soft(source, lines, headed=form.lower() != AUTO):
+        return soft
     data = {number: line for number, line in lines.items() if header is None or number != first}
     if form.lower() == AUTO:
         dialect = header or tell_dialect(data.values(), prefer=separator, multi_label=multi_label)
@@ -214,6 +246,27 @@ def _parse_lines(
             rows[number] = dialect.read(line)
         except ValueError as error:
             faults[number] = f"{error}{_hint(line, dialect)}"
+    return ListRows(rows, data, faults)
+
+
+def _parse_soft(source: str, lines: dict[int, str], *, headed: bool) -> ListRows | None:
+    """The rows of a list with probabilities as targets, where it is one: its first line tells; ``headed``: only a
+    header row does, as where DATA.LIST_FORMAT is of other lists."""
+    first = next(iter(lines), 0)
+    try:
+        header = header_width(lines[first]) if lines else None
+    except ValueError as error:
+        raise ListError(f"{source}:{first}: {error}; the line is {lines[first]!r:.500}") from None
+    width = header or (row_width(lines[first]) if lines and not headed else None)
+    if width is None:
+        return None
+    data = {number: line for number, line in lines.items() if not header or number != first}
+    rows, faults = {}, {}
+    for number, line in data.items():
+        try:
+            rows[number] = read_row(line, width)
+        except ValueError as error:
+            faults[number] = str(error)
     return ListRows(rows, data, faults)
 
 
@@ -311,7 +364,7 @@ def read_list_and_faults(
     if not found.rows and not found.faults:
         raise ListError(f"list file '{source}' has no rows; expected lines of a path, {separator!r} and a label")
     if multi_label:
-        _refuse_labels_apart(source, found)
+        _refuse_several_or_soft(source, found)
     labels, from_1 = {}, _counts_from_1(found.rows.values(), num_classes)
     for number, row in found.rows.items():
         try:
@@ -324,10 +377,11 @@ def read_list_and_faults(
     folder = "" if is_address(source) else os.path.dirname(source)
     paths = locate(names.values(), folder=folder, **places)
     records = [VideoRecord(path, labels[n], found.rows[n].num_frames) for n, path in zip(names, paths, strict=True)]
+    targets = [] if label_free else [found.rows[n].target for n in names]
     faults = {
         number: f"{fault:.1000}; the line is {found.texts[number]!r:.500}" for number, fault in found.faults.items()
     }
-    return RecordList(records, source=source, lines=list(names)), faults
+    return RecordList(records, source=source, lines=list(names), targets=targets), faults
 
 
 def _paths_of(found: ListRows, numbers: Iterable[int], within: dict[str, Any] | None) -> dict[int, str]:
@@ -360,6 +414,16 @@ def check_name(path: str) -> None:
         raise ValueError("the path holds half a character (a lone surrogate)") from None
 
 
+def _refuse_several_or_soft(source: str, found: ListRows) -> None:
+    """Raises ListError where a list has no several labels: see ``_refuse_labels_apart``, or probabilities."""
+    for number, row in found.rows.items():
+        if row.target is not None:
+            raise ListError(
+                f"{source}:{number}: DATA.MULTI_LABEL True, but this list has probabilities of one class for each video"
+            )
+    _refuse_labels_apart(source, found)
+
+
 def _refuse_labels_apart(source: str, found: ListRows) -> None:
     """Refuses lists with labels apart: raises ListError where ``a.mp4 3 7`` would be read as 3 frames of class 7, but
     more likely has two labels."""
@@ -387,6 +451,9 @@ def _classes_of(
             return _classes_of(row, classes, num_classes, unlabelled=True, label_free=False)
         except ValueError:
             return UNLABELLED
+    if row.target is not None:
+        check_width(row, num_classes)
+        return cast(int, row.label)
     labels = tuple(dict.fromkeys(class_of(label, classes) for label in each_label(row.label)))
     if len(labels) > 1 and UNLABELLED in labels:
         raise ValueError("label -1 (unlabelled) stands alone")
@@ -456,3 +523,24 @@ def format_row(record: VideoRecord) -> str:
     path = f'"{record.path}"' if quoted else record.path
     labels = ",".join(map(str, each_label(record.label)))
     return " ".join([path, *([] if record.num_frames is None else [str(record.num_frames)]), labels])
+
+
+def format_list(records: Sequence[VideoRecord], targets: Sequence[tuple[float, ...] | None] = ()) -> str:
+    """The text of a list that ``read_list`` takes back: with probabilities as targets where a video has them (one that
+    has a label has 1 for it then), else as ``format_row`` has it.
+
+    Args:
+        targets: of each record, see ``RecordList.targets``.
+
+    Raises:
+        ListError: see ``format_row``.
+    """
+    rows = [format_row(record) for record in records]  # says what no list can hold
+    width = next((len(target) for target in targets if target is not None), 0)
+    if not width:
+        return "".join(f"{row}\n" for row in rows)
+    soft = [
+        target or [float(at == record.label) for at in range(width)]
+        for record, target in zip(records, targets, strict=True)
+    ]
+    return soft_text([record.path for record in records], soft, width)

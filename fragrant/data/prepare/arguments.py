@@ -50,6 +50,9 @@ def set_parser(description: str | None, path_argument: Callable[[str], str]) -> 
         metavar="RULE",
         help="what --split keeps together, as DATA.GROUP_BY (default: the set's own rule)",
     )
+    few = "train.csv has N videos of each class, each of another group as long as there are some"
+    parser.add_argument("--few-shot", type=int, default=0, metavar="N", help=few)
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of --few-shot (0)")
     parser.add_argument(
         "--frames", default="", **folder, help="unpack the videos into folders of pictures below it, list those"
     )

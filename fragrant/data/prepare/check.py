@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from fragrant.data.lists.errors import ListError
-from fragrant.data.lists.records import RecordList, VideoRecord, format_row
+from fragrant.data.lists.records import RecordList, VideoRecord, format_list
 from fragrant.data.prepare.probe import FOLDER, Probe, probe_all
 from fragrant.data.video.frames import OpenFrames, open_frames
 from fragrant.files import save_file
@@ -123,8 +123,8 @@ def write_table(path: Path, checked: Checked) -> None:
 def write_clean_list(path: Path, checked: Checked, *, remote: str = "") -> None:
     """Writes a list of the rows without a problem, with the paths of this machine, or those below the address
     ``remote``."""
-    rows = [format_row(_absolute(checked.records[at], remote)) for at in checked.good]
-    save_file(path, "".join(f"{row}\n" for row in rows), ListError)
+    good = checked.records.pick(checked.good)
+    save_file(path, format_list([_absolute(record, remote) for record in good], good.targets), ListError)
 
 
 def summary(checked: Checked) -> list[str]:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from fragrant.data.datasets.known_set import KnownSet, group_rules
+from fragrant.data.datasets.splits import draw_few, leak_between
 from fragrant.data.lists.errors import ListError
 from fragrant.data.lists.groups import groups_of
 from fragrant.data.lists.parts import draw_parts
@@ -77,6 +78,49 @@ def with_drawn(found: KnownSet, name: str, words: Sequence[str], *, group_by: st
     return found._replace(splits={**found.splits, **splits}, notes=tuple(notes), published=published)
 
 
+def with_few(found: KnownSet, name: str, shots: int, *, group_by: str = "", seed: int = 0) -> KnownSet:
+    """The set with ``shots`` videos of each class to train on, see ``draw_shots``; its training list as it was is then
+    called ``WHOLE``.
+
+    Args:
+        name: of the set, whose rule says what a group is where ``group_by`` (see ``groups_of``) is "".
+
+    Raises:
+        ListError: a class has fewer videos, ``shots`` is below 1, or the rule does not fit.
+    """
+    train, rules = found.splits["train"], group_rules()
+    if shots < 1:
+        raise ListError(f"--few-shot {shots}: allowed: 1 or more")
+    rule = group_by or (name if name in rules and rules[name].pattern else "")
+    few = draw_few(train, shots, group_by=rule, seed=seed, told="--few-shot")
+    by = f", by {rules[rule].what if rule in rules else rule}" if rule else ", each video by itself"
+    note = f"train.csv has {shots} videos of each class (seed {seed}{by}); {WHOLE}.csv is the whole training list"
+    splits = {**found.splits, "train": few, WHOLE: found.splits.get(WHOLE, train)}
+    published = {WHOLE if split == "train" else split: count for split, count in found.published.items()}
+    return found._replace(splits=splits, notes=(*found.notes, note), published=published)
+
+
+def with_leaks_named(found: KnownSet, name: str, *, group_by: str = "") -> KnownSet:
+    """The set with a note for each list that shares groups with the training list: near copies of what is trained on.
+
+    Args:
+        name: of the set, whose rule counts where ``group_by`` (see ``groups_of``) is "".
+    """
+    train, notes = found.splits.get("train"), []
+    told: list[RecordList] = []  # val may be test
+    for split, records in found.splits.items():
+        if split in ("train", WHOLE) or train is None or any(records is other for other in told):
+            continue
+        told.append(records)
+        try:
+            shared = leak_between(train, records, group_by=group_by, dataset=name)
+        except ListError:  # names of another kind, of a list that nothing was drawn from
+            continue
+        if shared:
+            notes.append(f"{split}.csv shares {shared} with train.csv: near copies, its numbers are too good")
+    return found._replace(notes=(*found.notes, *notes))
+
+
 def _drawn(
     train: RecordList, shares: list[float], name: str, group_by: str, *, asked: bool
 ) -> tuple[str, list[list[int]]]:
@@ -84,7 +128,8 @@ def _drawn(
     rules, labels = group_rules(), [each_label(record.label) for record in train]
     all_shares = [1 - sum(shares), *shares]
     rule = group_by or (name if name in rules and rules[name].pattern else "")
-    reason = "nothing is known of its groups"
+    what = rules[name].what if name in rules else ""
+    reason = f"its groups are {what}s, which its names do not tell" if what else "nothing is known of its groups"
     if rule:
         try:
             groups = groups_of(train, rule, rules)

@@ -4,14 +4,14 @@ import os
 import shutil
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from PIL import Image
 
 from fragrant.data.datasets.known_set import KnownSet
 from fragrant.data.lists.errors import ListError
 from fragrant.data.lists.locations import Folders
-from fragrant.data.lists.records import RecordList, VideoRecord
+from fragrant.data.lists.records import RecordList
 from fragrant.data.video.frame_folder import name_pattern
 from fragrant.data.video.frames import VideoError, open_frames
 from fragrant.workers import results_of
@@ -94,10 +94,11 @@ def unpack_set(
     }
 
     def with_folders(records: RecordList) -> RecordList:
-        rows = [
-            VideoRecord(jobs[r.path][1], r.label, count) for r in records if isinstance(count := counts[r.path], int)
-        ]
-        return RecordList(rows, source=records.source)
+        kept = [at for at, r in enumerate(records) if isinstance(counts[r.path], int)]
+        some = [records[at] for at in kept]
+        rows = [r._replace(path=jobs[r.path][1], num_frames=cast(int, counts[r.path])) for r in some]
+        targets = [records.target(at) for at in kept] if records.soft else []
+        return RecordList(rows, source=records.source, targets=targets)
 
     # splits that are one list stay one
     made = {id(records): with_folders(records) for records in found.splits.values()}

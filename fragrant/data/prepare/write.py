@@ -7,7 +7,7 @@ from pathlib import Path
 from fragrant.data.datasets.known_set import KnownSet
 from fragrant.data.lists.errors import ListError
 from fragrant.data.lists.locations import Folders
-from fragrant.data.lists.records import RecordList, format_row
+from fragrant.data.lists.records import RecordList, format_list
 from fragrant.files import save_file
 
 
@@ -17,8 +17,9 @@ def write_set(found: KnownSet, root: str | os.PathLike, out: str | os.PathLike) 
     out = Path(out)
     lines = [f"{'list':16} {'videos':>7} {'published':>9} {'per class':>11} {'not there':>9}"]
     for split, records in found.splits.items():
-        rows = [format_row(record._replace(path=_relative(record.path, root))) for record in records]
-        save_file(out / f"{split}.csv", "".join(f"{row}\n" for row in rows), ListError)
+        rows = [record._replace(path=_relative(record.path, root)) for record in records]
+        text = format_list(rows, records.targets)
+        save_file(out / f"{split}.csv", text, ListError)
         lines.append(
             f"{split + '.csv':16} {len(records):7} {_published(found, split) or '-':>9} {_per_class(records):>11} "
             f"{_missing(records):9}"

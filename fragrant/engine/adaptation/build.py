@@ -26,6 +26,7 @@ from fragrant.runtime.precision import pick_precision
 
 ADAPTED = "checkpoints/adapted.pyth"  # in OUTPUT_DIR
 TRANSDUCTIVE = "transductive: BatchNorm statistics were measured on {} of the {} test videos, without their labels"
+LABELLED = "transductive: pseudo-labels that were trained on are made of {} of the {} test videos, without their labels"
 ONLINE = "transductive: TEST.ADAPT {} online, every test video changed the network for those after it"
 
 
@@ -78,6 +79,7 @@ def adapted_state(cfg: CfgNode, model: Backbone, state: dict, records: Sequence)
 
 # of a checkpoint: what a test needs to know of the weights
 _KEPT = {"epoch", "step", "best", "class_names", "plugins", "accepted_changes", "selected_on", "protocol", "adapted_on"}
+_KEPT |= {"pseudo_labelled"}
 
 
 def clips_of(job: Job, loader: ClipLoader, title: str) -> Iterator[Tensor]:
@@ -150,6 +152,8 @@ def adaptation_notes(cfg: CfgNode, state: dict, test: Sequence[str]) -> list[str
     notes = []
     if shared := shared_videos(test, state.get("adapted_on") or ()):
         notes.append(TRANSDUCTIVE.format(len(shared), len(test)))
+    if shared := shared_videos(test, state.get("pseudo_labelled") or ()):
+        notes.append(LABELLED.format(len(shared), len(test)))
     if cfg.TEST.ADAPT != "none" and cfg.TEST.ADAPT_MODE == "online":
         notes.append(ONLINE.format(cfg.TEST.ADAPT))
     return notes

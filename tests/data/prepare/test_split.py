@@ -11,7 +11,7 @@ from fragrant.data.datasets.known_set import KnownSet, with_validation
 from fragrant.data.lists.records import ListError, RecordList, VideoRecord, read_list
 from fragrant.data.prepare.across import near_copies
 from fragrant.data.prepare.picture_hash import picture_hash
-from fragrant.data.prepare.split import with_drawn
+from fragrant.data.prepare.split import with_drawn, with_few, with_leaks_named
 
 prepare_data = load_tool("prepare_data")
 check_data = load_tool("check_data")
@@ -52,6 +52,32 @@ def test_shares_that_are_asked_for():
     parts = [found.splits[split] for split in ("train", "val", "test")]
     assert [len(part) for part in parts] == [25, 10, 15]
     assert sum(len(scenes(part)) for part in parts) == 10
+
+
+def test_a_few_of_each_class():
+    found = with_few(with_drawn(arid(), "arid", []), "arid", 3, seed=1)
+    train, val = found.splits["train"], found.splits["val"]
+    assert train.labels.tolist() == [0, 0, 0, 1, 1, 1] and not scenes(train) & scenes(val)
+    assert len(scenes(train.pick([0, 1, 2]))) == 3 == len(scenes(train.pick([3, 4, 5])))
+    assert len(found.splits["trainval"]) == 30 and found.published["trainval"] == 30
+    assert found.notes[-1].startswith("train.csv has 3 videos of each class (seed 1, by scene); trainval.csv is")
+    other = with_few(with_drawn(arid(), "arid", []), "arid", 3, seed=2).splits["train"]
+    assert [record.path for record in other] != [record.path for record in train]
+    with pytest.raises(ListError, match="--few-shot 13 of .*: 13 shots, but class 1 has 12 training videos"):
+        with_few(arid(), "arid", 13)
+    with pytest.raises(ListError, match="--few-shot -1: allowed: 1 or more"):
+        with_few(arid(), "arid", -1)
+
+
+def test_a_list_that_shares_groups_is_named():
+    leaking = RecordList([VideoRecord("Run_0_9.mp4", 0), VideoRecord("Run_7_1.mp4", 0)], source="test.txt")
+    found = arid()
+    found = with_validation(found._replace(splits={"train": found.splits["train"], "test": leaking}))
+    *before, note = with_leaks_named(found, "arid").notes
+    assert tuple(before) == found.notes and note.startswith(
+        "test.csv shares 1 of 2 groups, with 1 of 2 videos (group 'Run_0' for one) with train.csv"
+    )
+    assert with_leaks_named(arid(), "arid").notes == arid().notes  # its test list has other names
 
 
 def test_without_groups_the_note_says_so():

@@ -1,0 +1,1 @@
+"""Pseudo-labels of an unlabelled list."""
