@@ -31,6 +31,7 @@ MAGIC, PROTOCOL = 0x1950A86A20F9469CFC6C, 1001  # how torch begins the bytes of 
 REFUSED = (pickle.PERSID + pickle.INST + pickle.OBJ + pickle.NEWOBJ + pickle.NEWOBJ_EX + pickle.EXT1 + pickle.EXT2) + (
     pickle.EXT4 + pickle.NEXT_BUFFER + pickle.READONLY_BUFFER + pickle.EMPTY_SET + pickle.ADDITEMS + pickle.FROZENSET
 )
+PLAIN: dict[int, Any] = pickle._Unpickler.dispatch
 LARGEST_KEY = 2**60  # whole numbers beyond share their hash with others: with a file of such keys a dict takes for ever
 
 
@@ -153,17 +154,17 @@ class ArrayUnpickler(pickle._Unpickler):
 
     def load_setitem(self) -> None:
         _check_key(self.stack[-2])
-        pickle._Unpickler.dispatch[pickle.SETITEM[0]](self)
+        PLAIN[pickle.SETITEM[0]](self)
 
     def load_setitems(self) -> None:
         for key in self.stack[::2]:  # since the last mark
             _check_key(key)
-        pickle._Unpickler.dispatch[pickle.SETITEMS[0]](self)
+        PLAIN[pickle.SETITEMS[0]](self)
 
     def load_dict(self) -> None:
         for key in self.stack[::2]:
             _check_key(key)
-        pickle._Unpickler.dispatch[pickle.DICT[0]](self)
+        PLAIN[pickle.DICT[0]](self)
 
     def load_put(self) -> None:
         number = int(self.readline())
