@@ -27,6 +27,7 @@ from fragrant.torchscript_files import is_torchscript, read_torchscript
 NAME = re.compile(r"checkpoint_epoch_(\d{5,})(?:_batch_(\d{5,}))?\.pyth")
 PLAIN = {type(None), bool, int, float, complex, str, bytes, torch.Size, torch.dtype, torch.device, Tensor, nn.Parameter}
 NEEDED_TO_RESUME = ("model_state", "optimizer_state", "epoch")
+MOST_REPEATED = 64_000_000  # bytes that tensors may claim beyond those in the file
 MOST_STAND_INS = 200  # names that a file may give to objects beside its tensors
 ONLY_FOR_RESUMING = {"optimizer_state", "scaler_state", "rng", "stepper", "meter"}
 
@@ -35,6 +36,10 @@ logger = logging.getLogger(__name__)
 
 class CheckpointError(UserError):
     """A checkpoint that cannot be written or read."""
+
+
+class TensorError(ValueError):
+    """A file whose tensors are not made of its own bytes."""
 
 
 class Checkpoint(NamedTuple):
@@ -240,9 +245,10 @@ def _check_tensors(content: Any, size: int) -> None:
     """Checks that the tensors of a file are made of its own bytes.
 
     Raises:
-        ValueError: a tensor without numbers of its own (meta, sparse, quantised, ...), or more numbers than the file.
+        TensorError: a tensor without numbers of its own (meta, sparse, quantised, ...), more numbers than the file, or
+            a few that are repeated (stride 0) until they would fill the memory.
     """
-    waiting, seen, held = [content], set(), 0
+    waiting, seen, held, repeated = [content], set(), 0, 0
     while waiting:
         value = waiting.pop()
         if id(value) in seen:
@@ -250,9 +256,10 @@ def _check_tensors(content: Any, size: int) -> None:
         if isinstance(value, Tensor):
             dense = value.layout == torch.strided and not value.is_quantized and not value.is_nested
             if type(value) not in PLAIN or not dense or value.device.type != "cpu":
-                raise ValueError(f"it holds a tensor without plain numbers ({value.layout}, {value.device})")
+                raise TensorError(f"it holds a tensor without plain numbers ({value.layout}, {value.device})")
             storage = value.untyped_storage()
             held += 0 if storage.data_ptr() in seen else storage.nbytes()
+            repeated += max(0, value.numel() * value.itemsize - storage.nbytes())
             seen.add(storage.data_ptr())
         elif isinstance(value, dict):
             seen.add(id(value))
@@ -261,7 +268,9 @@ def _check_tensors(content: Any, size: int) -> None:
             seen.add(id(value))
             waiting += value
     if held > size:
-        raise ValueError(f"it holds {held} bytes of numbers, the file has {size}")
+        raise TensorError(f"it holds {held} bytes of numbers, the file has {size}")
+    if repeated > size + MOST_REPEATED:
+        raise TensorError(f"its tensors repeat {size} bytes until they are {repeated}")
 
 
 def read_verified(path: str | os.PathLike) -> Any:

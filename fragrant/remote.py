@@ -4,6 +4,7 @@ Only what the user names by a key or an argument is ever fetched. A copy stays i
 and is used from then on, also when the file at the address changes: delete it then."""
 
 import contextlib
+import hashlib
 import io
 import logging
 import os
@@ -60,7 +61,9 @@ def fetched(address: str) -> str:
     """
     if ".." in address.split("/"):  # its copy would lie outside of the cache
         raise RemoteError("cannot be fetched: '..' in an address")
-    scheme = address.split("://")[0].lower()
+    scheme, _, rest = address.partition("://")
+    scheme = scheme.lower()
+    address = f"{scheme}://{rest}"  # handlers compare letter by letter
     try:
         with _quiet():
             _register(scheme)
@@ -167,7 +170,7 @@ def _of_timm(path: str) -> str:
 
 
 class _Web(HTTPURLHandler):
-    """iopath's handler, whose copies of two hosts would share a name.
+    """iopath's handler, whose copies of two hosts, or of two questions to one, would share a name.
 
     Args:
         scheme: the one that it is for.
@@ -181,10 +184,11 @@ class _Web(HTTPURLHandler):
         return [f"{self._scheme}://"]
 
     def _get_local_path(self, path: str, force: bool = False, **kwargs) -> str:
-        host = re.sub(r"[^A-Za-z0-9.-]", "_", urlsplit(path).netloc) or "_"
-        return super()._get_local_path(
-            path, force, cache_dir=os.path.join(get_cache_dir(), self._scheme, host), **kwargs
-        )
+        parts = urlsplit(path)
+        folder = os.path.join(get_cache_dir(), self._scheme, re.sub(r"[^A-Za-z0-9.-]", "_", parts.netloc) or "_")
+        if "/" in parts.query + parts.fragment:  # the copy's name is what follows the last /, without what tells it
+            folder = os.path.join(folder, hashlib.sha256(path.encode()).hexdigest()[:16])
+        return super()._get_local_path(path, force, cache_dir=folder, **kwargs)
 
 
 def _register(scheme: str) -> None:
@@ -231,7 +235,9 @@ def _quiet() -> Iterator[None]:
 
 def _reason(error: Exception) -> str:
     if isinstance(error, HTTPError):
-        return f"the server says {error.code} {error.reason}"
+        return f"the server says {error.code} {' '.join(str(error.reason).split())[:200]}"
+    if isinstance(error, UnicodeError):
+        return "letters beyond ASCII stand in the address: write them as %XX"
     cause = getattr(error, "reason", error)  # what URLError wraps
     text = " ".join(str(getattr(cause, "strerror", None) or cause).split())[:200]
     return text or ("there is no such file" if isinstance(error, AssertionError) else type(error).__name__)

@@ -288,3 +288,65 @@ def test_the_copy_stays_in_the_cache(videos, tmp_path):
         for bad in (f"{address}/../a.mp4", f"{address}/x/../../../a.mp4"):
             with pytest.raises(RemoteError, match="'..' in an address"):
                 fetched(bad)
+
+
+class Answering(http.server.BaseHTTPRequestHandler):
+    """Says what it was asked, or what a hostile server says."""
+
+    def do_GET(self):
+        if self.path.startswith("/to?"):
+            self.send_response(302)
+            self.send_header("Location", self.path[4:])
+            self.end_headers()
+        elif self.path == "/forged":
+            self.wfile.write(b"HTTP/1.1 404 two\x0b\x0clines " + b"x" * 5000 + b"\r\n\r\n")
+        elif self.path == "/cut":
+            self.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nabc")
+        else:
+            self.wfile.write(b"HTTP/1.0 200 OK\r\n\r\n" + self.path.encode())
+
+    def log_message(self, *args):
+        pass
+
+
+@pytest.fixture(scope="module")
+def answering():
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Answering)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_address[1]}"
+    server.shutdown()
+    server.server_close()
+
+
+def test_two_addresses_never_share_a_copy(answering):
+    asked = ("/a.pth", "/get?file=/w/a.pth", "/get?file=/v/a.pth", "/get?file=a.pth", "/w/a.pth", "/w/a.pth?v=1")
+    for path in asked * 2:
+        assert Path(fetched(answering + path)).read_text() == path
+
+
+def test_the_scheme_is_read_in_any_case(answering):
+    assert Path(fetched(answering.replace("http", "HTTP") + "/x")).read_text() == "/x"
+
+
+@pytest.mark.parametrize(
+    "path, said",
+    [
+        ("/to?file:///etc/hostname", "not allowed"),
+        ("/to?data:,abc", "not allowed"),
+        ("/forged", "the server says 404 two lines x{5,190}$"),
+        ("/cut", "3 out of 1000 bytes"),
+        ("/ü.pth", "beyond ASCII"),
+        ("/a\nb.pth", "control characters"),
+    ],
+)
+def test_what_a_hostile_server_or_address_does_is_one_line(answering, tmp_path, path, said):
+    with pytest.raises(RemoteError, match=said) as caught:
+        fetched(answering + path)
+    assert "\n" not in str(caught.value)
+    assert not [file for file in (tmp_path / "cache").rglob("*") if file.is_file() and file.suffix != ".lock"]
+
+
+@pytest.mark.parametrize("address", ["file:///etc/hostname", "FILE:///etc/hostname", "ldap://h/x"])
+def test_other_schemes_are_refused(address):
+    with pytest.raises(RemoteError, match="no handler"):
+        fetched(address)

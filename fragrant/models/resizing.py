@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 Grid = tuple[int, int, int]  # frames, rows, columns
+LONGEST_WINDOW = 1024  # tokens along an axis: a table of more is something else, and would be filled up to gigabytes
 
 
 class ClipSize(NamedTuple):
@@ -114,10 +115,12 @@ def window_of_table(rows: int, *, places: int | None, like: Grid, still: bool) -
         still: the table of a network for images.
     """
     fitting: list[Grid] = []
-    for height, width in dict.fromkeys([like[1:], *((side, side) for side in range(1, math.isqrt(rows) // 2 + 2))]):
+    sides = range(1, min(math.isqrt(rows) // 2 + 2, LONGEST_WINDOW + 1))
+    for height, width in dict.fromkeys([like[1:], *((side, side) for side in sides)]):
         times, left = divmod(rows, (2 * height - 1) * (2 * width - 1))
         time = (times + 1) // 2
         fits = not left and times % 2 and places in (None, time * height * width) and (time == 1 or not still)
+        fits = fits and time <= LONGEST_WINDOW
         fitting += [(time, height, width)] if fits else []
     same_size, same_time = ([one for one in fitting if one[part] == like[part]] for part in (slice(1, 3), slice(1)))
     return next((windows[0] for windows in (same_size, same_time, fitting) if len(windows) == 1), None)

@@ -12,7 +12,7 @@ from zipfile import BadZipFile
 
 from torch import Tensor
 
-from fragrant.checkpoint import object_in, read_verified
+from fragrant.checkpoint import TensorError, object_in, read_verified
 from fragrant.errors import UserError
 from fragrant.models.backbone import Backbone, ModelError
 from fragrant.models.resizing import ClipSize, centred, is_longer_filter, spread
@@ -109,7 +109,7 @@ def read_checkpoint(path: str | PathLike) -> Any:
     try:
         return read_verified(path)
     except Exception as error:  # a damaged file raises nearly anything
-        damage = error if isinstance(error, BadZipFile) else type(error).__name__
+        damage = error if isinstance(error, (BadZipFile, TensorError)) else type(error).__name__
         unsafe = object_in(error)
         reason = f"holds {unsafe}" if unsafe else f"damaged, or not a PyTorch checkpoint ({damage})"
         raise WeightsError(f"weights '{path}': {reason}") from error
@@ -161,6 +161,7 @@ def inflate(weight: Tensor, num_frames: int, how: str = "repeat") -> Tensor:
     all to the middle frame (filters of several frames keep their middle in the middle)."""
     if how not in INFLATIONS[:2]:
         raise ValueError(f"inflation '{how}' is not known; allowed: repeat, center")
+    weight = weight.float() if weight.itemsize == 1 else weight  # eight bits know no arithmetic
     filters = weight if weight.ndim == 5 else weight.unsqueeze(2)  # (O, I, T, H, W)
     return (spread if how == "repeat" else centred)(filters, 2, num_frames)
 
@@ -192,6 +193,8 @@ def matched(
     for key, value in state.items():
         if not isinstance(value, Tensor) or (key not in wanted and not is_head(key)):
             report.unexpected.append(key)
+        elif value.is_complex():  # their imaginary part would be lost without a word
+            report.dropped.append(key)
         elif tuple(value.shape) == tuple(wanted.get(key, ())) and key in wanted:
             fits[key] = value
         elif inflation and key in wanted and differs_in_time_only(value.shape, wanted[key]) and _is_still(value):
@@ -225,7 +228,7 @@ def _is_still(filters: Tensor) -> bool:
 
 def _resized(key: str, value: Tensor, shape: Sequence[int], inflation: str | None, resize: Callable) -> Tensor | None:
     """A tensor in the shape of a network for other clips; None where it does not fit in any way."""
-    if not value.numel() or value.is_complex():
+    if not value.numel():
         return None
     if is_longer_filter(value.shape, shape):
         return inflate(value, shape[2], inflation or "repeat")

@@ -1,10 +1,12 @@
 """The score table: the logits of every view of every video of a test, on disk and in memory."""
 
 import io
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
+from zipfile import ZipFile
 
 import numpy as np
 import simplejson
@@ -17,6 +19,8 @@ from fragrant.metrics import ScoreError
 CHOICE = "choice_"  # before the name of a choice, in a file
 UNKNOWN = -1  # label of a video whose class nobody knows
 CROPS = {1: ("centre",), 3: ("left", "centre", "right")}  # along the long side: left is also top, right is also bottom
+# A table may grow so far when it is read: the paths of its videos are stored as long as the longest.
+MOST_GROWTH, MOST_UNPACKED = 100, 100_000_000  # times its size, plus bytes
 SAME = 1e-3  # two logits of one view that differ by more are of different models or clips
 
 
@@ -139,6 +143,7 @@ def load_table(path: str | Path) -> ScoreTable:
     """
     try:
         with open_plain(path) as opened, np.load(opened, allow_pickle=False) as file:
+            _refuse_bomb(file.zip, os.fstat(opened.fileno()).st_size)
             columns = {name: file[name] for name in file.files}
         return _table_of(columns)
     except OSError as error:
@@ -151,6 +156,12 @@ def load_table(path: str | Path) -> ScoreTable:
         raise ScoreError(
             f"'{path}' is no score table or is damaged; a test writes one to OUTPUT_DIR/scores.npz"
         ) from error
+
+
+def _refuse_bomb(archive: ZipFile, size: int) -> None:
+    unpacked = sum(entry.file_size for entry in archive.infolist())
+    if unpacked > MOST_GROWTH * size + MOST_UNPACKED:
+        raise ValueError(f"{size} bytes grow to {unpacked}")
 
 
 HEADER_KINDS = {"num_videos": int, "choices": dict, "fold": dict} | dict.fromkeys(

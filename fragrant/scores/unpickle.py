@@ -26,10 +26,13 @@ STORAGES = {
     "BoolStorage": torch.bool,
 }
 MAGIC, PROTOCOL = 0x1950A86A20F9469CFC6C, 1001  # how torch begins the bytes of a storage
-# Not needed for arrays: old and new ways to make objects, the registry of extensions, buffers outside of the file.
+# Not needed for arrays: old and new ways to make objects, the registry of extensions, sets, and buffers
+# outside of the file.
 REFUSED = (pickle.PERSID + pickle.INST + pickle.OBJ + pickle.NEWOBJ + pickle.NEWOBJ_EX + pickle.EXT1 + pickle.EXT2) + (
-    pickle.EXT4 + pickle.NEXT_BUFFER + pickle.READONLY_BUFFER
+    pickle.EXT4 + pickle.NEXT_BUFFER + pickle.READONLY_BUFFER + pickle.EMPTY_SET + pickle.ADDITEMS + pickle.FROZENSET
 )
+PLAIN: dict[int, Any] = pickle._Unpickler.dispatch
+LARGEST_KEY = 2**60  # whole numbers beyond share their hash with others: with a file of such keys a dict takes for ever
 
 
 # --------------------------------------------------------------------------------------------------------------- torch
@@ -76,6 +79,11 @@ def _tensor(storage: Any, offset: Any, size: Any, stride: Any, *rest: Any) -> Te
 
 
 # ----------------------------------------------------------------------------------------------------------- the reader
+def _check_key(key: Any) -> None:
+    if type(key) not in (str, bytes) and not (type(key) in (int, bool) and abs(key) < LARGEST_KEY):
+        raise refusal("a dict whose keys are no texts or numbers of usual size")
+
+
 def _latin1(text: Any, encoding: Any = "latin1") -> bytes:
     """In place of _codecs.encode: how Python 2 and early protocols write bytes."""
     if not isinstance(text, str) or encoding != "latin1":
@@ -111,6 +119,8 @@ class ArrayUnpickler(pickle._Unpickler):
     """
 
     stack: list
+    memo: dict
+    readline: Callable[[], bytes]
     append: Callable[[Any], None]
     read: Callable[[int], bytes]
     names = STANDS_FOR
@@ -142,6 +152,26 @@ class ArrayUnpickler(pickle._Unpickler):
             raise refusal(f"a state of a {type(made).__name__}")
         made.__setstate__(state)
 
+    def load_setitem(self) -> None:
+        _check_key(self.stack[-2])
+        PLAIN[pickle.SETITEM[0]](self)
+
+    def load_setitems(self) -> None:
+        for key in self.stack[::2]:  # since the last mark
+            _check_key(key)
+        PLAIN[pickle.SETITEMS[0]](self)
+
+    def load_dict(self) -> None:
+        for key in self.stack[::2]:
+            _check_key(key)
+        PLAIN[pickle.DICT[0]](self)
+
+    def load_put(self) -> None:
+        number = int(self.readline())
+        if not 0 <= number < LARGEST_KEY:
+            raise refusal("a name that is no number of usual size")
+        self.memo[number] = self.stack[-1]
+
     def load_bytearray8(self) -> None:
         (length,) = struct.unpack("<Q", self.read(8))
         self.append(bytearray(self.read(min(length, len(self.file.getbuffer())))))
@@ -149,6 +179,8 @@ class ArrayUnpickler(pickle._Unpickler):
     def load_binpersid(self) -> None:
         raise refusal("something outside of the file")
 
+    dispatch[pickle.SETITEM[0]], dispatch[pickle.SETITEMS[0]] = load_setitem, load_setitems
+    dispatch[pickle.DICT[0]], dispatch[pickle.PUT[0]] = load_dict, load_put
     dispatch[pickle.REDUCE[0]] = load_reduce
     dispatch[pickle.BUILD[0]] = load_build
     dispatch[pickle.BYTEARRAY8[0]] = load_bytearray8

@@ -6,18 +6,28 @@ Meredith and Maddock, "Motion Capture File Formats Explained", 2001): a joint's 
 offset and turned by the parent's rotations in the order of their channels."""
 
 import hashlib
+import io
 import re
+from collections.abc import Iterable
 from functools import lru_cache
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from fragrant.errors import UserError
+from fragrant.files import open_plain
 from fragrant.synthetic.motions import Motion, Style, standing
 from fragrant.synthetic.skeleton import SIDES, Bones, Skeleton
 
+# What an hour of motion capture with fingers and faces stays below; a file of more could take all of the memory.
 MOST_BYTES = 256e6
+MOST_JOINTS = 2000
+MOST_PLACES = 3e7  # joints on the way to ours, times frames
+MOST_LINES, LONGEST_LINE = 2_000_000, 1_000_000  # letters in a line
+FARTHEST = 100.0  # body heights from the pelvis to another joint
+BLOCK = 256  # frames that are turned at once
 # The names that recordings have for our joints, the likelier first: letters alone, without their side.
 NAMES = {
     "neck": ("neck", "neckbase", "lowerneck"),
@@ -94,7 +104,7 @@ def _hierarchy(lines: list[str], path: str) -> tuple[list[Joint], int]:
                 return joints, number
             case ["ROOT" | "JOINT" | "End"]:
                 joints.append(Joint(" ".join(words[1:]), open_joints[-1] if open_joints else -1, (0, 0, 0), ()))
-            case ["{"]:
+            case ["{"] if joints:
                 open_joints.append(len(joints) - 1)
             case ["}"] if open_joints:
                 open_joints.pop()
@@ -106,6 +116,8 @@ def _hierarchy(lines: list[str], path: str) -> tuple[list[Joint], int]:
                 pass
             case _:
                 raise RecordingError(f"{where}: '{line.strip()[:60]}' is nothing that the tree of a BVH file has")
+        if len(joints) > MOST_JOINTS:
+            raise RecordingError(f"{where}: more than {MOST_JOINTS} joints")
     raise RecordingError(f"{path}: no line MOTION; a BVH file (HIERARCHY, MOTION) is expected")
 
 
@@ -116,16 +128,20 @@ def _motion(lines: list[str], first: int, columns: int, path: str) -> tuple[np.n
     if not found:
         raise RecordingError(f"{path}:{first + 1}: 'Frames: N' and 'Frame Time: SECONDS' are expected below MOTION")
     frames, seconds = int(found[1]), _number(found[2], f"{path}:{first + 2}")
-    words = " ".join(lines[first + 2 :]).split()
-    if frames < 2 or not 1e-4 <= seconds <= 1 or len(words) != frames * columns:
-        raise RecordingError(
-            f"{path}: {len(words)} numbers, {frames} frames of {seconds:g} s; two frames or more, 0.0001 to 1 s, and "
-            f"{columns} numbers in each are expected"
-        )
+    parts = []
     try:
-        values = np.array(words, dtype=np.float64)
+        for at in range(
+            first + 2, len(lines), BLOCK
+        ):  # the words of all of them would take the size of the file thirty times
+            parts.append(np.array(" ".join(lines[at : at + BLOCK]).split(), dtype=np.float64))
     except ValueError as error:
         raise RecordingError(f"{path}: something below MOTION is no number") from error
+    values = np.concatenate([np.empty(0), *parts])
+    if frames < 2 or not 1e-4 <= seconds <= 1 or not columns or len(values) != frames * columns:
+        raise RecordingError(
+            f"{path}: {len(values)} numbers, {frames} frames of {seconds:g} s; two frames or more, 0.0001 to 1 s, and "
+            f"{columns or 'one or more'} numbers in each are expected"
+        )
     if not np.isfinite(values).all():
         raise RecordingError(f"{path}: numbers below MOTION are not finite")
     return values.reshape(frames, columns), seconds
@@ -142,26 +158,46 @@ def _turns(axis: str, degrees: np.ndarray) -> np.ndarray:
     return out
 
 
-def _places(joints: list[Joint], values: np.ndarray) -> np.ndarray:
-    """Where each joint is (T, J, 3), in the file's lengths and axes."""
-    places = np.zeros((len(values), len(joints), 3))
-    turned: list[np.ndarray] = []
-    column = 0
-    for i, joint in enumerate(joints):
+def _ways(joints: list[Joint], wanted: Iterable[int]) -> list[int]:
+    """The wanted joints and those on their ways to the root, parents first."""
+    found: set[int] = set()
+    for i in wanted:
+        while i >= 0 and i not in found:
+            found.add(i)
+            i = joints[i].parent
+    return sorted(found)
+
+
+def _places(joints: list[Joint], values: np.ndarray, wanted: Iterable[int], path: str) -> dict[int, np.ndarray]:
+    """Where the wanted joints and those on their ways are, (T, 3) of each, in the file's lengths and axes."""
+    ways = _ways(joints, wanted)
+    if len(ways) * len(values) > MOST_PLACES:
+        raise RecordingError(
+            f"{path}: {len(values)} frames of {len(ways)} joints; their product is at most {MOST_PLACES:.0f}: cut it"
+        )
+    blocks = [_places_of_block(joints, values[at : at + BLOCK], ways) for at in range(0, len(values), BLOCK)]
+    return {i: np.concatenate([block[i] for block in blocks]) for i in ways}
+
+
+def _places_of_block(joints: list[Joint], values: np.ndarray, ways: list[int]) -> dict[int, np.ndarray]:
+    columns = np.cumsum([0, *(len(joint.channels) for joint in joints)])
+    places: dict[int, np.ndarray] = {}
+    turned: dict[int, np.ndarray] = {}
+    for i in ways:
+        joint = joints[i]
         moved, own = np.tile(np.array(joint.offset, dtype=float), (len(values), 1)), np.eye(3)[None]
-        for name in joint.channels:
+        for column, name in enumerate(joint.channels, columns[i]):
             if name.endswith("rotation"):
                 own = own @ _turns(name[0], values[:, column])
             else:  # of the root it is the place, of others it stands for the offset
                 moved[:, "xyz".index(name[0])] = values[:, column]
-            column += 1
         if joint.parent < 0:
-            places[:, i], rotation = moved, own
+            places[i], rotation = moved, own
         else:
             before = turned[joint.parent]
-            places[:, i] = places[:, joint.parent] + (before @ moved[..., None])[..., 0]
+            places[i] = places[joint.parent] + (before @ moved[..., None])[..., 0]
             rotation = before @ own
-        turned.append(np.broadcast_to(rotation, (len(values), 3, 3)))
+        turned[i] = np.broadcast_to(rotation, (len(values), 3, 3))
     return places
 
 
@@ -172,21 +208,24 @@ def _plain(name: str) -> str:
     return re.sub("[^a-z]", "", name.rpartition(":")[2].lower())
 
 
-def _index(joints: list[Joint], ours: str, side: str) -> int | None:
-    marks = (side, side[:1]) if side else ("",)
+def _index(numbers: dict[str, int], ours: str, side: str) -> int | None:
     for name in NAMES[ours]:
-        for mark in marks:
-            for i, joint in enumerate(joints):
-                if _plain(joint.name) in (mark + name, name + mark):
-                    return i
+        for mark in (side, side[:1]) if side else ("",):
+            there = [numbers[word] for word in (mark + name, name + mark) if word in numbers]
+            if there:
+                return min(there)
     return None
 
 
 def _mapping(joints: list[Joint], path: str) -> dict[str, int | None]:
     """Our joints' numbers in the file; toes alone may be missing."""
-    found: dict[str, int | None] = {"pelvis": 0, "neck": _index(joints, "neck", ""), "head": _index(joints, "head", "")}
+    numbers: dict[str, int] = {}  # the first of each name
+    for i, joint in enumerate(joints):
+        numbers.setdefault(_plain(joint.name), i)
+    found: dict[str, int | None] = {"pelvis": 0}
+    found |= {name: _index(numbers, name, "") for name in ("neck", "head")}
     for side in SIDES:
-        found |= {f"{side} {name}": _index(joints, name, side) for name in (*LIMBS, "toe")}
+        found |= {f"{side} {name}": _index(numbers, name, side) for name in (*LIMBS, "toe")}
     missing = [name for name, i in found.items() if i is None and not name.endswith("toe")]
     if missing:
         there = ", ".join(joint.name for joint in joints if joint.channels)
@@ -194,12 +233,12 @@ def _mapping(joints: list[Joint], path: str) -> dict[str, int | None]:
     return found
 
 
-def _along(joints: list[Joint], places: np.ndarray, last: int, share: float) -> np.ndarray:
+def _along(joints: list[Joint], places: dict[int, np.ndarray], last: int, share: float) -> np.ndarray:
     """The point (T, 3) at a share of the way along the bones from the root to the joint ``last``."""
     chain = [last]
     while joints[chain[-1]].parent >= 0:
         chain.append(joints[chain[-1]].parent)
-    points = places[:, chain[::-1]]
+    points = np.stack([places[i] for i in chain[::-1]], 1)
     lengths = np.linalg.norm(np.diff(points, axis=1), axis=-1).mean(0)
     way = np.concatenate([[0], np.cumsum(lengths)])
     at = share * way[-1]
@@ -230,20 +269,40 @@ def read_recording(path: str) -> tuple[dict[str, np.ndarray], float]:
     Raises:
         RecordingError: it cannot be read, is no BVH file, or lacks a joint.
     """
-    try:
-        if not Path(path).is_file() or Path(path).stat().st_size > MOST_BYTES:
-            raise RecordingError(f"{path}: no such file, or more than {MOST_BYTES / 1e6:.0f} MB")
-        lines = Path(path).read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError as error:
-        raise RecordingError(f"{path}: {error.strerror or error}") from error
+    lines = _lines(path)
     joints, motion = _hierarchy(lines, path)
+    mapping = _mapping(joints, path)
     values, seconds = _motion(lines, motion + 1, sum(len(joint.channels) for joint in joints), path)
-    mapping, places = _mapping(joints, path), _places(joints, values)
-    at = {name: places[:, i] for name, i in mapping.items() if i is not None}
+    with np.errstate(all="ignore"):  # numbers beyond reason are found by what comes of them
+        return _body(joints, mapping, values, path), seconds
+
+
+def _lines(path: str) -> list[str]:
+    try:
+        with open_plain(path) as file:
+            content = file.read(int(MOST_BYTES) + 1)
+    except OSError as error:
+        reason = "no such file" if isinstance(error, FileNotFoundError) else error.strerror or error
+        raise RecordingError(f"{path}: {reason}") from error
+    if len(content) > MOST_BYTES:
+        raise RecordingError(f"{path}: more than {MOST_BYTES / 1e6:.0f} MB")
+    text = io.TextIOWrapper(io.BytesIO(content), encoding="utf-8-sig", errors="replace")
+    lines = list(islice(text, MOST_LINES + 1))
+    if len(lines) > MOST_LINES:
+        raise RecordingError(f"{path}: more than {MOST_LINES} lines")
+    for number, line in enumerate(lines):
+        if len(line) > LONGEST_LINE:
+            raise RecordingError(f"{path}:{number + 1}: a line of {len(line)} letters; at most {LONGEST_LINE}")
+    return lines
+
+
+def _body(joints: list[Joint], mapping: dict[str, int | None], values: np.ndarray, path: str) -> dict[str, np.ndarray]:
+    there = {name: i for name, i in mapping.items() if i is not None}
+    places = _places(joints, values, there.values(), path)
+    at = {name: places[i] for name, i in there.items()}
     assert mapping["neck"] is not None  # _mapping has seen to it
     at["waist"] = _along(joints, places, mapping["neck"], 0.42)
-    at = _upright(at)
-    return _in_body_heights(at, path), seconds
+    return _in_body_heights(_upright(at), path)
 
 
 def _in_body_heights(at: dict[str, np.ndarray], path: str) -> dict[str, np.ndarray]:
@@ -258,6 +317,10 @@ def _in_body_heights(at: dict[str, np.ndarray], path: str) -> dict[str, np.ndarr
     if not 1e-6 < leg < 1e6:
         raise RecordingError(f"{path}: a leg is {leg:g} long")
     at = {name: place * (usual.thigh + usual.shank) / leg for name, place in at.items()}
+    for name, place in at.items():
+        away = float(np.abs(place - at["pelvis"]).max())
+        if not (away <= FARTHEST and np.isfinite(place).all()):
+            raise RecordingError(f"{path}: its {name} is {away:.3g} body heights from the pelvis; at most {FARTHEST:g}")
     ground = np.percentile([at[f"{side} ankle"][:, 1] for side in SIDES], 1) - 0.04
     return {name: place - [0, ground, 0] for name, place in at.items()}
 

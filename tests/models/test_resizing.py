@@ -138,6 +138,10 @@ def test_the_window_of_a_stored_table(rows, places, like, still, found):
     assert window_of_table(rows, places=places, like=like, still=still) == found
 
 
+def test_a_table_of_a_million_rows_is_no_table_of_biases():
+    assert window_of_table(1_000_003, places=None, like=(8, 7, 7), still=False) is None
+
+
 def test_an_image_table_is_the_same_at_every_distance_in_time():
     table = torch.randn(9, 2)
     resized = resize_table(table, (1, 2, 2), (2, 3, 3)).view(3, 25, 2)

@@ -17,6 +17,7 @@ from fragrant.models.weights import (
     inflate,
     load_weights,
     matched,
+    read_checkpoint,
     renamed,
     unwrapped,
 )
@@ -395,3 +396,29 @@ def test_a_file_that_cannot_be_read_is_one_line(tmp_path, write, reason):
     with pytest.raises(WeightsError, match=f"^weights '.*weights.pyth': {reason}") as error:
         load_weights(tiny(), str(path))
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("shape", [(8, 3, 10**8, 4, 4), (10**18, 3), (10**7, 3)])
+def test_numbers_repeated_beyond_the_file_are_refused(tmp_path, shape):
+    """A kilobyte may say that it is terabytes: resizing would make them so."""
+    torch.save({"patch_embed1.proj.weight": torch.zeros(1).expand(shape)}, tmp_path / "repeated.pth")
+    with pytest.raises(WeightsError, match="repeat .* bytes until they are"):
+        read_checkpoint(tmp_path / "repeated.pth")
+
+
+def test_what_is_repeated_a_little_is_read(tmp_path):
+    torch.save({"weight": torch.ones(3, 1).expand(3, 1000)}, tmp_path / "little.pth")
+    assert read_checkpoint(tmp_path / "little.pth")["weight"].sum() == 3000
+
+
+@pytest.mark.parametrize("how", ["repeat", "center"])
+def test_eight_bits_are_inflated_as_numbers(how):
+    stored = torch.tensor([0.5, -2.0, 1.5]).reshape(1, 3, 1, 1)
+    filters = inflate(stored.to(torch.float8_e4m3fn), 4, how)
+    torch.testing.assert_close(filters, inflate(stored, 4, how))
+
+
+def test_complex_numbers_are_left_out():
+    fits, report = matched({"a": torch.ones(2, dtype=torch.complex64)}, {"a": (2,)})
+    assert not fits
+    assert report.dropped == report.missing == ["a"]

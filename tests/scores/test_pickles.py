@@ -170,3 +170,31 @@ def test_wrong_folders(tmp_path):
     dump(folder / "0_crop2.pkl", [[np.ones((1, 7), np.float32), 3]] * 40)
     with pytest.raises(ScoreError, match="has other videos or labels than"):
         import_folder(folder)
+
+
+COLLIDING = [(2**61 - 1) * number for number in range(1, 4)]  # of one hash, which is what makes a dict slow
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {key: None for key in COLLIDING},
+        {COLLIDING[0]: None},
+        {(1, 2): None, (3, 4): None},
+        {2.0: None},
+        [set(COLLIDING)],
+        [frozenset(COLLIDING)],
+    ],
+)
+def test_keys_that_could_share_one_hash_are_refused(content, tmp_path):
+    with pytest.raises(ScoreError, match="is damaged"):
+        import_pickle(dump(tmp_path / "keys.pkl", content))
+
+
+@pytest.mark.parametrize(
+    "content", [b"Np%d\n." % COLLIDING[1], b"(L%dL\nNd." % COLLIDING[1], b"Np-1\n.", b"Np" + b"9" * 5000 + b"\n."]
+)
+def test_old_protocols_neither(content, tmp_path):
+    (tmp_path / "keys.pkl").write_bytes(content)
+    with pytest.raises(ScoreError, match="is damaged"):
+        import_pickle(tmp_path / "keys.pkl")

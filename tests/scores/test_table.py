@@ -8,6 +8,7 @@ import pytest
 import torch
 from golden_runs import golden_table
 
+import fragrant.scores.table as table_file
 from fragrant.metrics import ScoreError
 from fragrant.scores import ScoreTable, ViewName, grid_views, load_table, merge, missing_views, pick_views, save_table
 
@@ -130,3 +131,12 @@ def test_files_that_are_no_score_table(tmp_path):
             load_table(tmp_path / name)
     with pytest.raises(ScoreError, match="cannot be read: No such file"):
         load_table(tmp_path / "nowhere.npz")
+
+
+def test_a_table_that_would_grow_to_fill_the_memory(tmp_path, monkeypatch):
+    path = tmp_path / "scores.npz"
+    np.savez_compressed(path, ids=np.zeros(4_000_000))
+    monkeypatch.setattr(table_file, "MOST_UNPACKED", 1_000_000)
+    monkeypatch.setattr(np.lib.npyio.NpzFile, "__getitem__", lambda *_: pytest.fail("it was unpacked"))
+    with pytest.raises(ScoreError, match="is damaged"):
+        load_table(path)

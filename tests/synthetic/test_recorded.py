@@ -1,11 +1,14 @@
 """Recorded motion: bodies of BVH files, by hand-computed places, and videos drawn from them."""
 
+import os
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from fragrant.errors import UserError
+from fragrant.synthetic import recorded
 from fragrant.synthetic.actions import actions_of, motion_of
 from fragrant.synthetic.axes import Axes
 from fragrant.synthetic.clip import draw_clip
@@ -168,6 +171,15 @@ GOOD = bvh(WALK, {})
         (GOOD.replace("OFFSET 9 0 0", "OFFSET 9 0"), "", "three are expected"),
         (GOOD.replace("OFFSET 9 0 0", "OFFSET 9 0 much"), "", "'much' stands where a number"),
         (GOOD.replace("Xrotation", "Wrotation", 1), "", "CHANNELS, their number"),
+        ("{\n" + GOOD, "", "nothing that the tree"),
+        (GOOD.replace("OFFSET 9 0 0", "OFFSET " + "9" * 1_000_001 + " 0 0"), "", "a line of 10000.. letters"),
+        ("HIERARCHY\n" + "ROOT a\n{\n" * 2001 + "}\n" * 2001 + GOOD, "", "more than 2000 joints"),
+        (GOOD.replace("OFFSET 0 -26 0", "OFFSET 0 -1e308 0"), "", "its left hand is .* body heights from the pelvis"),
+        (
+            re.sub("CHANNELS.*", "", GOOD)[:-1].split("Frames")[0] + "Frames: 999999999\nFrame Time: 0.1\n",
+            "",
+            "0 numbers",
+        ),
         (GOOD, "from: 20\n", "2.90 s long"),
         (GOOD, "from: 2\nto: 1\n", "the part from 2 to 1"),
         (GOOD, "travel: 2\n", "beside 'recording' stand"),
@@ -181,3 +193,41 @@ def test_what_is_wrong_with_a_recording_is_one_line(tmp_path, text, rest, said):
     with pytest.raises(UserError, match=said) as caught:
         actions_of([path])
     assert "\n" not in str(caught.value)
+
+
+def test_only_the_ways_to_our_joints_are_computed(tmp_path):
+    """Fingers by the thousand beside them cost nothing, and give the same places."""
+    fingers = "JOINT f\n{\nOFFSET 0 1 0\nCHANNELS 0\n}\n" * 1900
+    read_recording.cache_clear()
+    few = places(tmp_path, GOOD)
+    read_recording.cache_clear()
+    with_fingers = GOOD.replace("\t", "").replace("JOINT LeftHand\n", fingers + "JOINT LeftHand\n")
+    many = places(tmp_path, with_fingers)
+    assert few.keys() == many.keys()
+    for name, place in few.items():
+        np.testing.assert_array_equal(many[name], place)
+
+
+def test_blocks_of_frames_make_one_recording(tmp_path, monkeypatch):
+    text = bvh([(0, 95, 10.0 * t, 3 * t) for t in range(30)], {"LeftLeg": [2.0 * t for t in range(30)]})
+    whole = places(tmp_path, text)
+    read_recording.cache_clear()
+    monkeypatch.setattr(recorded, "BLOCK", 7)
+    for name, place in places(tmp_path, text).items():
+        np.testing.assert_allclose(place, whole[name], rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    "limit, said", [("MOST_PLACES", "their product"), ("MOST_BYTES", "MB"), ("MOST_LINES", "lines")]
+)
+def test_files_that_would_take_the_memory_are_refused(tmp_path, monkeypatch, limit, said):
+    read_recording.cache_clear()
+    monkeypatch.setattr(recorded, limit, 10)
+    with pytest.raises(UserError, match=said):
+        places(tmp_path, GOOD)
+
+
+def test_a_named_pipe_is_no_recording(tmp_path):
+    os.mkfifo(tmp_path / "pipe.bvh")
+    with pytest.raises(UserError, match="named pipe"):
+        read_recording(str(tmp_path / "pipe.bvh"))
