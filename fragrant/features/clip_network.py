@@ -1,8 +1,9 @@
-"""A video backbone as a fixed function: views in, pooled features or logits out."""
+"""A video backbone as a fixed function: views in, pooled features, tokens or logits out."""
 
 from torch import Tensor, nn
 
 from fragrant.layers.normalize import ClipNormalize
+from fragrant.layers.probe import tokens_of_map
 from fragrant.models import Backbone
 
 
@@ -10,16 +11,23 @@ class ClipNetwork(nn.Module):
     """A video backbone with its normalisation, as a fixed feature extractor.
 
     Args:
-        pooled: the mean of the feature maps over space and time, what the head sees; False: the logits.
+        output: "pooled" = the mean of the feature maps over space and time, what the head sees; "tokens" = every place
+            of the map by itself; or "logits".
+        grid: of the tokens, see ``tokens_of_map``.
     """
 
-    def __init__(self, backbone: Backbone, normalize: ClipNormalize, *, pooled: bool):
+    def __init__(self, backbone: Backbone, normalize: ClipNormalize, *, output: str, grid: int = 0):
         super().__init__()
+        assert output in ("pooled", "tokens", "logits"), output
         self.backbone = backbone
         self.normalize = normalize
-        self.pooled = pooled
+        self.output = output
+        self.grid = grid
 
     def forward(self, clips: Tensor) -> Tensor:
-        """Features of views: (V, C, T, H, W) uint8 -> (V, D)"""
+        """Features of views: (V, C, T, H, W) uint8 -> (V, D), tokens (V, L, D)"""
         clips = self.normalize(clips)
-        return self.backbone.forward_features(clips).mean((2, 3, 4)) if self.pooled else self.backbone(clips)
+        if self.output == "logits":
+            return self.backbone(clips)
+        features = self.backbone.forward_features(clips)  # (V, D, T', H', W')
+        return tokens_of_map(features, self.grid) if self.output == "tokens" else features.mean((2, 3, 4))
