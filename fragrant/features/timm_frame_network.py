@@ -1,0 +1,118 @@
+"""An image network of timm as a fixed function: its published preset, logits or pooled features."""
+
+from pathlib import Path
+from typing import Any, NamedTuple, cast
+
+import timm
+import torch
+from torch import Tensor, nn
+from torchvision.transforms import InterpolationMode
+
+from fragrant.checkpoint import checkpoint_hash
+from fragrant.features.cache import FeatureError
+from fragrant.files import is_address
+from fragrant.models.backbone import ModelError
+from fragrant.models.timm_network import image_network, in_layout_of
+from fragrant.models.weights import WeightsError, read_checkpoint, unwrapped
+from fragrant.remote import RemoteError, local_path
+from fragrant.zoo.timm_weights import PREFIX as PUBLISHED
+from fragrant.zoo.timm_weights import is_timm
+
+PREFIX = "timm/"  # of FEATURES.NETWORK
+
+
+class Preset(NamedTuple):
+    """How a network wants its pictures; the names are those of torchvision's presets.
+
+    Attributes:
+        resize_size: short side, or height and width, before the crop.
+        crop_size: height and width of the centre crop.
+        interpolation: of the resize.
+        mean, std: per channel, of pixels in 0..1.
+    """
+
+    resize_size: list[int]
+    crop_size: list[int]
+    interpolation: InterpolationMode
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+
+def preset_of(network: nn.Module) -> Preset:
+    """The preset that timm publishes with a network's weights: its ``pretrained_cfg``, read as timm's own validation
+    reads it (the test size where there is one; a crop of ``crop_pct`` of the short side, rounded down)."""
+    config = timm.data.resolve_model_data_config(network, use_test_size=True)
+    height, width = config["input_size"][1:]
+    squash = config["crop_mode"] == "squash"
+    sides = [int(side / config["crop_pct"]) for side in (height, width)]
+    return Preset(
+        resize_size=sides if squash else [min(sides)],
+        crop_size=[height, width],
+        interpolation=InterpolationMode(config["interpolation"]),
+        mean=tuple(config["mean"]),
+        std=tuple(config["std"]),
+    )
+
+
+def source_of(name: str, weights: str) -> str:
+    """What ``FEATURES.WEIGHTS`` means for a network of timm, as the path of a checkpoint: ``"DEFAULT"``,
+    ``"a1_in1k"``.
+
+    Raises:
+        FeatureError: it is neither of these, nor "random", nor a file.
+    """
+    architecture, _, tag = name.partition(".")
+    if weights == "DEFAULT":
+        return f"{PUBLISHED}{name}"
+    if is_address(weights) or is_timm(weights) or Path(weights).is_file():
+        return weights
+    tags = [full.partition(".")[2] for full in timm.list_pretrained() if full.startswith(f"{architecture}.")]
+    if weights in tags:
+        return f"{PUBLISHED}{architecture}.{weights}"
+    raise FeatureError(
+        f"FEATURES.WEIGHTS '{weights}' is neither a file nor weights of {PREFIX}{name}; allowed: "
+        f"{', '.join(['DEFAULT', *tags, 'random'])}, a path"
+    )
+
+
+def timm_frame_network(name: str, *, weights: str, output: str, seed: int) -> tuple[nn.Module, Preset, str]:
+    """See ``frame_network``, for a network of timm without its normalisation.
+
+    Raises:
+        FeatureError: an unknown name, or weights that can be neither read nor fetched, or do not fit.
+    """
+    plain = name.removeprefix(PREFIX)
+    try:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            network = image_network(plain)
+    except ModelError as error:
+        raise FeatureError(f"FEATURES.NETWORK {error}") from error
+    identity = f"random, seed {seed}, torch {torch.__version__}, timm {timm.__version__}"
+    if weights != "random":
+        identity = f"file {fill(network, plain, weights)}"
+    if output == "pooled":
+        cast(Any, network).reset_classifier(0)
+    return network.eval(), preset_of(network), f"timm {plain}, {identity}"
+
+
+def fill(network: nn.Module, name: str, weights: str) -> str:
+    """Loads the weights whole; returns the hash of their file."""
+    source = source_of(name, weights)
+    try:
+        path = local_path(source)
+        state: dict[str, Tensor] = unwrapped(read_checkpoint(path), path)
+    except RemoteError as error:
+        raise FeatureError(
+            f"FEATURES.WEIGHTS {weights} of {PREFIX}{name} are not usable: {error}, give a file, or set "
+            "FEATURES.WEIGHTS random"
+        ) from error
+    except WeightsError as error:
+        raise FeatureError(f"FEATURES.WEIGHTS {weights} of {PREFIX}{name}: {error}") from error
+    try:
+        network.load_state_dict(in_layout_of(network, state))
+    except (RuntimeError, ModelError) as error:  # names, shapes
+        raise FeatureError(
+            f"FEATURES.WEIGHTS '{weights}' does not fit {PREFIX}{name}: {' '.join(str(error).split())[:300]}"
+        ) from error
+    return checkpoint_hash(path)
