@@ -216,8 +216,9 @@ def refuse_shared_videos(train: set[str], test: set[str]) -> None:
 def frames_of(cfg: CfgNode, videos: dict, *, tokens: bool = False) -> tuple[dict, torch.nn.Module, str]:
     """Builds the data sets of frames and the image network; also returns a description of its weights."""
     options = cfg.FEATURES
+    grid = {"grid": cfg.PROBE.GRID} if tokens else {}
     network, preset, weights = frame_network(
-        options.NETWORK, weights=options.WEIGHTS, output=options.OUTPUT, seed=cfg.RNG_SEED
+        options.NETWORK, weights=options.WEIGHTS, output=options.OUTPUT, seed=cfg.RNG_SEED, **grid
     )
     gamma = middle_gamma(gamma_range(cfg, "test"))  # of a range the middle, as in every test
     transform = FrameTransform(preset, enhance=enhancement_of(cfg.DATA.ENHANCE), gamma=gamma)

@@ -80,19 +80,27 @@ class Probe(nn.Module):
             present: (N, L) bool, which tokens there are where clips have different numbers; None = all.
         """
         if self.kind == "linear":
-            pooled = self._standardised(mean_over_tokens(tokens, present)).expand(len(self.weight), -1, -1)  # (P, N, D)
+            return self.classify(self.prepare(mean_over_tokens(tokens, present).unsqueeze(1)))
+        return self.classify(self.prepare(tokens), present)
+
+    def prepare(self, tokens: Tensor) -> Tensor:
+        """The part of ``forward`` without weights, every token by itself: (..., D) -> the same shape"""
+        scale = torch.where(self.deviation > SMALLEST_DEVIATION, 1 / self.deviation, 0.0)
+        x = (tokens - self.mean) * scale
+        return F.layer_norm(x, x.shape[-1:]) if self.kind == "attentive" else x
+
+    def classify(self, x: Tensor, present: Tensor | None = None) -> Tensor:
+        """The part of ``forward`` that is learned: what ``prepare`` gives (N, L, D) -> (P, N, K); of the linear kind L
+        is 1."""
+        if self.kind == "attentive":
+            pooled = self._attended(x, present)  # (P, N, E)
         else:
-            pooled = self._attended(tokens, present)  # (P, N, E)
+            pooled = x[:, 0].expand(len(self.weight), -1, -1)  # (P, N, D)
         return torch.baddbmm(self.bias.unsqueeze(1), pooled, self.weight.transpose(1, 2))
 
-    def _standardised(self, features: Tensor) -> Tensor:
-        scale = torch.where(self.deviation > SMALLEST_DEVIATION, 1 / self.deviation, 0.0)
-        return (features - self.mean) * scale
-
-    def _attended(self, tokens: Tensor, present: Tensor | None) -> Tensor:
+    def _attended(self, x: Tensor, present: Tensor | None) -> Tensor:
         count, width = self.query.shape
         heads, per_head = self.num_heads, width // self.num_heads
-        x = F.layer_norm(self._standardised(tokens), tokens.shape[-1:])  # (N, L, D)
         query = self.query.view(count, heads, 1, per_head) / math.sqrt(per_head)
         looked_for = (query @ self.key.view(count, heads, per_head, -1)).view(count * heads, -1)  # (P A, D)
         scores = x @ looked_for.T  # (N, L, P A)

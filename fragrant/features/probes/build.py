@@ -30,6 +30,7 @@ from fragrant.scores import ScoreTable, save_table
 from fragrant.scores.table import grid_views
 
 BYTES_PER_GB = 1e9
+PLACES = 3  # where tokens are kept: of the training list, of the test list, and as a probe prepares them
 
 
 def extract_tokens(
@@ -48,7 +49,7 @@ def extract_tokens(
 
 
 def token_table(source: Source, split: str, mode: str, room: float, say: Callable[[str], None]) -> TokenTable:
-    """The tokens of a split, of which half of ``room`` GB stays in memory. The frames of a video are one view."""
+    """The tokens of a split, of which a third of ``room`` GB stays in memory. The frames of a video are one view."""
 
     def in_views(rows: np.ndarray | None) -> np.ndarray | None:
         """(V, L, D), or of frames (T, L, D) or (T, D) -> (V, L, D)"""
@@ -56,7 +57,7 @@ def token_table(source: Source, split: str, mode: str, room: float, say: Callabl
 
     records, class_names = source.videos[split]
     files: dict[int, Path] = {}
-    shelf = Shelf(lambda video: in_views(source.cache.read(files[video])), room=room * BYTES_PER_GB / len(SPLITS))
+    shelf = Shelf(lambda video: in_views(source.cache.read(files[video])), room=room * BYTES_PER_GB / PLACES)
     shape: tuple[int, ...] = ()
     title = f"{split} tokens"
     for video, rows, path in rows_of(

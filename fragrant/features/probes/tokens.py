@@ -22,14 +22,18 @@ class Shelf:
     """
 
     def __init__(self, read: Callable[[int], np.ndarray | None], *, room: float):
-        self._read, self._room = read, room
+        self.room = room
+        self._read, self._left = read, room
         self._kept: dict[int, np.ndarray] = {}
+        self.is_full = False
 
     def keep(self, video: int, tokens: np.ndarray) -> None:
         """Keeps the tokens of a video if there is room."""
-        if tokens.nbytes <= self._room:
-            self._room -= tokens.nbytes
+        if tokens.nbytes <= self._left:
+            self._left -= tokens.nbytes
             self._kept[video] = tokens
+        else:
+            self.is_full = True
 
     def __getitem__(self, video: int) -> np.ndarray:
         """The tokens of a video.
@@ -78,6 +82,18 @@ class TokenTable(NamedTuple):
         lengths = torch.tensor([len(row) for row in rows], device=device)
         present = torch.arange(int(lengths.max()), device=device) < lengths.unsqueeze(1)
         return torch.nn.utils.rnn.pad_sequence(rows, batch_first=True), present
+
+    def each(self, change: Callable[[Tensor], Tensor], videos: Sequence[int]) -> "TokenTable":
+        """These videos with every token changed, float32: in memory as far as there is as much room again."""
+
+        def changed(video: int) -> np.ndarray:
+            return change(torch.from_numpy(self.shelf[video]).float()).numpy()
+
+        shelf = Shelf(changed, room=self.shelf.room)
+        for video in videos:
+            if not shelf.is_full:
+                shelf.keep(video, changed(video))
+        return self._replace(shelf=shelf)
 
     def pooled(self) -> "TokenTable":
         """The same videos with a single token per view, the mean of all, in memory."""

@@ -60,7 +60,7 @@ class AdamWOfRows:
                 parameter.mul_(1 - lrs * self.decays.view(lrs.shape))
             mean.lerp_(parameter.grad, 1 - first)
             square.mul_(second).addcmul_(parameter.grad, parameter.grad, value=1 - second)
-            parameter.sub_(lrs / of_mean * mean / ((square / of_square).sqrt_() + EPSILON))
+            parameter.sub_(mean.mul(lrs / of_mean).div_(square.div(of_square).sqrt_().add_(EPSILON)))
             parameter.grad = None
 
 
@@ -75,16 +75,17 @@ def train_probes(
     device: torch.device,
 ) -> Probe:
     """Trains one probe per trial on all views of these videos; all begin with the same weights and see the same
-    batches, which follow from ``seed`` alone."""
+    batches, which follow from ``seed`` alone. For a linear probe a table has one token per view, ``table.pooled()``."""
     random = torch.Generator().manual_seed(seed)
     probe = make(table.num_features, count=len(trials)).reset(random)
     probe.mean, probe.deviation = moments(table, table.samples(videos), schedule.batch_size)
+    ready = table.each(probe.prepare, videos)
     probe.to(device)
     optimizer = AdamWOfRows(probe, trials)
     steps = schedule.epochs * math.ceil(len(videos) * table.views / schedule.batch_size)
     for number, samples in enumerate(_batches(table, videos, schedule, random)):
         labels = torch.as_tensor([int(table.labels[video]) for video, _ in samples], device=device)
-        logits = probe(*table.batch(samples, device))  # (P, N, K)
+        logits = probe.classify(*ready.batch(samples, device))  # (P, N, K)
         losses = F.cross_entropy(logits.flatten(0, 1), labels.repeat(len(trials)), reduction="none")
         (losses.sum() / len(labels)).backward()  # the mean of each probe: they share no weight
         optimizer.step((1 + math.cos(math.pi * number / steps)) / 2)
