@@ -6,9 +6,11 @@ import torch
 import torch.nn.functional as F
 
 from fragrant.features.cache import FeatureError
+from fragrant.features.extract import as_half
 from fragrant.features.probes.study import ProbeStudy
 from fragrant.features.probes.tokens import Shelf, TokenTable
 from fragrant.features.probes.train import AdamWOfRows, Schedule, Trial, moments, score_probes, train_probes
+from fragrant.features.timm_frame_network import FrameTokens
 from fragrant.layers.probe import Probe, mean_over_tokens, tokens_of_map
 
 CPU = torch.device("cpu")
@@ -230,3 +232,36 @@ def test_what_cannot_be_chosen(groups, labels, message):
     train = needles(6, 0)._replace(labels=np.array(labels))
     with pytest.raises(FeatureError, match=message):
         study("linear").run(train, needles(3, 1), groups)
+
+
+# --------------------------------------------------------------------------------------------------- tokens of pictures
+class Pictures(torch.nn.Module):
+    """A network of timm as far as tokens are concerned."""
+
+    def __init__(self, features: torch.Tensor, **facts):
+        super().__init__()
+        self.features = features
+        vars(self).update(facts)
+
+    def forward_features(self, images: torch.Tensor) -> torch.Tensor:
+        return self.features
+
+
+def test_tokens_of_every_layout_of_timm():
+    maps = torch.randn(2, 5, 4, 4)  # (N, D, H', W')
+    wanted = {grid: tokens_of_map(maps.unsqueeze(2), grid) for grid in (0, 2)}
+    prefix = torch.randn(2, 2, 5)
+    flat = torch.cat([prefix, wanted[0]], 1)
+    for grid in (0, 2):
+        assert torch.equal(FrameTokens(Pictures(maps), grid)(maps), wanted[grid])
+        last = Pictures(maps.permute(0, 2, 3, 1), output_fmt="NHWC")
+        assert torch.equal(FrameTokens(last, grid)(maps), wanted[grid])
+        found = FrameTokens(Pictures(flat, num_prefix_tokens=2), grid)(maps)
+        assert torch.equal(found[:, :2], prefix) and torch.equal(found[:, 2:], wanted[grid])
+    with pytest.raises(FeatureError, match="PROBE.GRID 2: the 17 places of this network form no square; allowed: 0"):
+        FrameTokens(Pictures(flat, num_prefix_tokens=1), 2)(maps)
+
+
+def test_numbers_that_float16_cannot_hold_are_refused():
+    with pytest.raises(FeatureError, match="the features of 'a.mp4' are NaN, infinite or above 65504 .* largest 70000"):
+        as_half(torch.tensor([1.0, 7e4]), "a.mp4")
