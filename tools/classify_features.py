@@ -29,6 +29,12 @@ def main(arguments) -> None:
         if arguments.tables:
             results = compare_rows(cfg, device, print)
             name, lines = "tables", table_lines(results)
+        elif arguments.probe:
+            from fragrant.features.probes import probe_videos, trial_lines
+
+            mode = "clips" if arguments.clips else "frames"
+            results, class_names = probe_videos(cfg, arguments.probe, mode, device, print)
+            name, lines = "probed", describe_results(results, class_names) + trial_lines(results)
         else:
             study = build_study(cfg)
             tables = build_features(cfg, "clips" if arguments.clips else "frames", device, print)
@@ -51,7 +57,15 @@ def start(words: list[str]) -> int:
     which.add_argument(
         "--tables", action="store_true", help="tables 1 to 3 of the report on the dark: sampling, gamma, classifier"
     )
+    parser.add_argument(
+        "--probe",
+        action="append",
+        choices=("attentive", "linear"),
+        help="classify by every place of the feature maps: with one learned query, or their mean; may be given twice",
+    )
     arguments = parser.parse_intermixed_args(words)
+    if arguments.probe and arguments.tables:
+        parser.error("--tables and --probe do not go together")
     return exit_code(lambda: main(arguments), debug=arguments.debug, plugins=arguments.plugins)
 
 

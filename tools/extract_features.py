@@ -22,8 +22,14 @@ def main(arguments) -> None:
     from fragrant.runtime.build import prepare_device
 
     prepare_device(cfg, device)
+    mode = "clips" if arguments.clips else "frames"
     with own_output_dir(cfg, print):
-        tables = build_features(cfg, "clips" if arguments.clips else "frames", device, print)
+        if arguments.tokens:
+            from fragrant.features.probes import extract_tokens
+
+            extract_tokens(cfg, mode, device, print)
+            return
+        tables = build_features(cfg, mode, device, print)
     for split, table in tables.items():
         print(
             f"{cfg.OUTPUT_DIR}/features_{split}.npz: {table.features.shape[0]} videos x {table.features.shape[1]} "
@@ -39,6 +45,9 @@ def start(words: list[str]) -> int:
     )
     which.add_argument(
         "--clips", action="store_true", help="the backbone MODEL.MODEL_NAME on the views of a test (DATA.*, TEST.*)"
+    )
+    parser.add_argument(
+        "--tokens", action="store_true", help="every place of the feature maps, for classify_features.py --probe"
     )
     arguments = parser.parse_intermixed_args(words)
     return exit_code(lambda: main(arguments), debug=arguments.debug, plugins=arguments.plugins)

@@ -45,6 +45,9 @@ key("MODEL.LOSS_FUNC", "cross_entropy",
     one_of=("cross_entropy", "soft_cross_entropy", "focal", "bce_logit"))
 key("MODEL.DROPOUT_RATE", 0.5, "dropout before the classifier; UniFormer has its own key and ignores this one",
     at_least=0, below=1)
+key("MODEL.HEAD", "own",
+    "own | linear | attentive: the probe that tools/classify_features.py --probe trains, over all places of the "
+    "feature map, with PROBE.GRID, NUM_HEADS and WIDTH", one_of=("own", "linear", "attentive"))
 key("MODEL.HEAD_ACT", "softmax",
     "published: activation in eval mode; models here return logits, see TEST.ENSEMBLE_SPACE", on_resume="free")
 key("MODEL.SINGLE_PATHWAY_ARCH", ["2d", "c2d", "i3d", "slow", "x3d", "mvit", "uniformer"],
@@ -720,6 +723,23 @@ key("FEATURES.TUNE", False,
 key("FEATURES.FOLDS", 5, "of the cross-validation", at_least=2, on_resume="free")
 key("FEATURES.LR_RULE", "step", "two_layer's published learning-rate rule counts step | epoch; or constant",
     one_of=("step", "epoch", "constant"), on_resume="free")
+
+# ---- probes of frozen tokens
+key("PROBE.GRID", 0,
+    "rows and columns of tokens at most: larger feature maps are averaged to so many; 0 = every place is a token",
+    at_least=0)
+key("PROBE.NUM_HEADS", 16, "of the attention; a divisor of its width; published: 16 (V-JEPA)", above=0)
+key("PROBE.WIDTH", 0, "of the attention's keys and values; 0 = the width of the tokens, as published", at_least=0)
+key("PROBE.LRS", [0.00003, 0.0001, 0.0003, 0.001, 0.003],
+    "learning rates that are trained at once, chosen by FEATURES.FOLDS of the training list", above=0,
+    needed="at least one", on_resume="free")
+key("PROBE.WEIGHT_DECAYS", [0.01, 0.4], "the same for AdamW's weight decay; every pair is tried", at_least=0,
+    needed="at least one", on_resume="free")
+key("PROBE.EPOCHS", 20, "of a probe; the learning rate falls along half a cosine; published: 20 (V-JEPA)", above=0,
+    on_resume="free")
+key("PROBE.VIEWS_PER_STEP", 16, "of a step", above=0, on_resume="free")
+key("PROBE.MEMORY_GB", 4.0, "tokens that are kept in memory; what is more is read from the cache at every use",
+    at_least=0, on_resume="free")
 
 key("TENSORBOARD.ENABLE", False, "write training curves for TensorBoard", on_resume="free")
 key("TENSORBOARD.LOG_DIR", "", 'relative to OUTPUT_DIR; "" = runs-<TRAIN.DATASET>', on_resume="free", path=True)

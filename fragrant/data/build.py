@@ -79,6 +79,14 @@ def gamma_range(cfg, split: str) -> tuple[float, float]:
     return (values[0], values[-1]) if values else (1.0, 1.0)
 
 
+def enhancement_name(cfg) -> str:
+    """Name of the enhancement of a test's views, ``"clahe gamma=3"``: views of another enhancement are other views."""
+    words = [cfg.DATA.ENHANCE] if cfg.DATA.ENHANCE != "none" else []
+    if cfg.DATA.GAMMA and cfg.DATA.GAMMA_IN in ("both", "test"):
+        words.append(f"gamma={middle_gamma(cfg.DATA.GAMMA):g}")
+    return " ".join(words)
+
+
 def _augment(cfg) -> list[Callable]:
     """Builds the augmentations of training clips in the workers; random erasing is done on the device."""
     aug = cfg.AUG

@@ -12,10 +12,9 @@ from fragrant.checkpoint import checkpoint_hash, checkpoint_path
 from fragrant.config import changed, dump_cfg
 from fragrant.config.compare import note_on_clips, note_on_training
 from fragrant.data import build_loader, build_records
-from fragrant.data.build import fold_of
+from fragrant.data.build import enhancement_name, fold_of
 from fragrant.data.lists.records import RecordList
 from fragrant.data.loader import ClipLoader
-from fragrant.data.transforms.gamma import middle_gamma
 from fragrant.data.views import result_file_name, views_label
 from fragrant.distributed import any_rank, from_main, gather_objects, is_main
 from fragrant.engine.accuracy import evaluation_report
@@ -314,13 +313,5 @@ def score_table(
         "header": header,
     }
     paths = [loader.dataset.records[i].path for i in scored.ids.tolist()]
-    return ScoreTable.whole(paths, scored.labels, scored.logits, grid_views(clips, crops, enhancement(cfg)), **more)
-
-
-def enhancement(cfg: CfgNode) -> str:
-    """Name of the enhancement of a test's views, ``"clahe gamma=3"``: views of another enhancement are other views."""
-    data = cfg.DATA
-    words = [data.ENHANCE] if data.ENHANCE != "none" else []
-    if data.GAMMA and data.GAMMA_IN in ("both", "test"):
-        words.append(f"gamma={middle_gamma(data.GAMMA):g}")
-    return " ".join(words)
+    views = grid_views(clips, crops, enhancement_name(cfg))
+    return ScoreTable.whole(paths, scored.labels, scored.logits, views, **more)

@@ -4,6 +4,7 @@ import contextlib
 import logging
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from fvcore.common.config import CfgNode
@@ -15,6 +16,7 @@ from fragrant.config.defaults import leaves
 from fragrant.data import build_loader, build_records
 from fragrant.data.build import frame_opener, gamma_range, remote_of
 from fragrant.data.clips import ClipDataset
+from fragrant.data.datasets.build import VideoSet
 from fragrant.data.transforms.build import build_normalization, build_streams
 from fragrant.data.transforms.enhance import enhancement_of
 from fragrant.data.transforms.gamma import middle_gamma
@@ -80,6 +82,8 @@ NO_MATTER = (
         "FEATURES.TUNE",
         "FEATURES.FOLDS",
     ),
+    *("PROBE.NUM_HEADS", "PROBE.WIDTH", "PROBE.LRS", "PROBE.WEIGHT_DECAYS", "PROBE.EPOCHS"),
+    *("PROBE.VIEWS_PER_STEP", "PROBE.MEMORY_GB"),
     *("FEATURES.LR_RULE", "FEATURES.WEIGHTS"),  # the weights themselves count
 )
 
@@ -111,17 +115,33 @@ def settings_of(cfg: CfgNode, *, mode: str, weights: str) -> dict:
     return {**keys, "mode": mode, "weights": weights, "versions": f"fragrant {__version__}, torch {torch.__version__}"}
 
 
-def build_features(
-    cfg: CfgNode, mode: str, device: torch.device, say: Callable[[str], None]
-) -> dict[str, FeatureTable]:
-    """Computes the features of the training and the test list, or finds them in the cache; also written to
-    OUTPUT_DIR/features_{train,test}.npz.
+class Source(NamedTuple):
+    """Where the features of the training and the test list come from.
+
+    Attributes:
+        videos: of both splits, records and class names.
+        datasets: of both splits, the clips that the network sees.
+        settings: all settings that the features depend on.
+    """
+
+    videos: dict[str, VideoSet]
+    datasets: dict[str, ClipDataset]
+    extractor: Extractor
+    cache: FeatureCache
+    settings: dict
+
+
+def build_source(
+    cfg: CfgNode, mode: str, device: torch.device, say: Callable[[str], None], *, tokens: bool = False
+) -> Source:
+    """Builds what computes features.
 
     Args:
         mode: "frames" = an image network on single frames, "clips" = MODEL.MODEL_NAME on the views of a test.
+        tokens: every place of the feature maps by itself, instead of FEATURES.OUTPUT.
 
     Raises:
-        FeatureError, WeightsError, ListError, VideoError: the settings, the weights, a list or a video is wrong.
+        FeatureError, WeightsError, ListError: the settings, the weights or a list is wrong.
     """
     if cfg.DATA.MULTI_LABEL:
         raise FeatureError(
@@ -131,8 +151,8 @@ def build_features(
     cfg = changed(cfg, {"DATA.HOLD_OUT": 0.0})
     videos = {split: build_records(cfg, split) for split in SPLITS}
     refuse_shared_videos(*({record.path for record in videos[split].records} for split in SPLITS))
-    datasets, network, weights = (frames_of if mode == "frames" else clips_of)(cfg, videos)
-    settings = settings_of(cfg, mode=mode, weights=weights)
+    datasets, network, weights = (frames_of if mode == "frames" else clips_of)(cfg, videos, tokens=tokens)
+    settings = settings_of(cfg, mode=f"tokens of {mode}" if tokens else mode, weights=weights)
     extractor = Extractor(
         network.to(device),
         device,
@@ -142,28 +162,43 @@ def build_features(
     )
     folder = cfg.FEATURES.CACHE_DIR or Path(cfg.OUTPUT_DIR, "features")
     cache = FeatureCache(folder, settings, remote=remote_of(cfg))
-    say(f"features: {describe(cfg, mode)}; weights: {weights}; cached in {cache.folder}")
+    what = "tokens" if tokens else "features"
+    say(f"{what}: {describe(cfg, mode, tokens=tokens)}; weights: {weights}; cached in {cache.folder}")
+    return Source(videos, datasets, extractor, cache, settings)
+
+
+def build_features(
+    cfg: CfgNode, mode: str, device: torch.device, say: Callable[[str], None]
+) -> dict[str, FeatureTable]:
+    """Computes the features of the training and the test list, or finds them in the cache; also written to
+    OUTPUT_DIR/features_{train,test}.npz.
+
+    Args:
+        mode: see ``build_source``.
+
+    Raises:
+        FeatureError, WeightsError, ListError, VideoError: the settings, the weights, a list or a video is wrong.
+    """
+    source = build_source(cfg, mode, device, say)
     tables = {}
     for split in SPLITS:
-        records, class_names = videos[split]
-        features = extract(datasets[split], extractor, cache, title=f"{split} features", say=say)
+        records, class_names = source.videos[split]
+        features = extract(source.datasets[split], source.extractor, source.cache, title=f"{split} features", say=say)
         tables[split] = FeatureTable(
-            features, records.labels, [record.path for record in records], class_names, settings
+            features, records.labels, [record.path for record in records], class_names, source.settings
         )
         tables[split].save(Path(cfg.OUTPUT_DIR, f"features_{split}.npz"))
     return tables
 
 
-def describe(cfg: CfgNode, mode: str) -> str:
+def describe(cfg: CfgNode, mode: str, *, tokens: bool = False) -> str:
     """Describes the features in a few words: ``"resnet50 logits of frames, interval 2, gamma [3.0]"``"""
+    output = "tokens" if tokens else cfg.FEATURES.OUTPUT
     gamma = f"gamma {cfg.DATA.GAMMA}" if cfg.DATA.GAMMA else "no gamma"
     if mode == "clips":
-        return (
-            f"{cfg.MODEL.MODEL_NAME} {cfg.FEATURES.OUTPUT} of clips, {cfg.DATA.NUM_FRAMES} frames "
-            f"{cfg.DATA.SAMPLING}, {gamma}"
-        )
+        return f"{cfg.MODEL.MODEL_NAME} {output} of clips, {cfg.DATA.NUM_FRAMES} frames {cfg.DATA.SAMPLING}, {gamma}"
     amount = cfg.FEATURES.INTERVAL if cfg.FEATURES.SAMPLING == "interval" else cfg.FEATURES.NUM_FRAMES
-    return f"{cfg.FEATURES.NETWORK} {cfg.FEATURES.OUTPUT} of frames, {cfg.FEATURES.SAMPLING} {amount}, {gamma}"
+    return f"{cfg.FEATURES.NETWORK} {output} of frames, {cfg.FEATURES.SAMPLING} {amount}, {gamma}"
 
 
 def refuse_shared_videos(train: set[str], test: set[str]) -> None:
@@ -179,11 +214,12 @@ def refuse_shared_videos(train: set[str], test: set[str]) -> None:
         )
 
 
-def frames_of(cfg: CfgNode, videos: dict) -> tuple[dict, torch.nn.Module, str]:
+def frames_of(cfg: CfgNode, videos: dict, *, tokens: bool = False) -> tuple[dict, torch.nn.Module, str]:
     """Builds the data sets of frames and the image network; also returns a description of its weights."""
     options = cfg.FEATURES
+    grid = {"grid": cfg.PROBE.GRID} if tokens else {}
     network, preset, weights = frame_network(
-        options.NETWORK, weights=options.WEIGHTS, output=options.OUTPUT, seed=cfg.RNG_SEED
+        options.NETWORK, weights=options.WEIGHTS, output=options.OUTPUT, seed=cfg.RNG_SEED, **grid
     )
     gamma = middle_gamma(gamma_range(cfg, "test"))  # of a range the middle, as in every test
     transform = FrameTransform(preset, enhance=enhancement_of(cfg.DATA.ENHANCE), gamma=gamma)
@@ -193,7 +229,7 @@ def frames_of(cfg: CfgNode, videos: dict) -> tuple[dict, torch.nn.Module, str]:
     return datasets, network, weights
 
 
-def clips_of(cfg: CfgNode, videos: dict) -> tuple[dict, torch.nn.Module, str]:
+def clips_of(cfg: CfgNode, videos: dict, *, tokens: bool = False) -> tuple[dict, torch.nn.Module, str]:
     """Builds the data sets of the views of a test and the backbone; also returns a description of its weights."""
     weights = f"random, seed {cfg.RNG_SEED}"
     with torch.random.fork_rng(devices=[]):
@@ -205,8 +241,10 @@ def clips_of(cfg: CfgNode, videos: dict) -> tuple[dict, torch.nn.Module, str]:
         weights = f"file {checkpoint_hash(cfg.TEST.CHECKPOINT_FILE_PATH)}, {report.summary()}"
         report.tell(_log.info, _log.warning)
         say_how_clips_differ(cfg)
-    made = {"pooled": cfg.FEATURES.OUTPUT == "pooled", "streams": build_streams(cfg)}
-    network = ClipNetwork(model, build_normalization(cfg), **made).eval()
+    output = "tokens" if tokens else cfg.FEATURES.OUTPUT
+    network = ClipNetwork(
+        model, build_normalization(cfg), output=output, grid=cfg.PROBE.GRID, streams=build_streams(cfg)
+    ).eval()
     datasets = {split: build_loader(cfg, split, views_of="test").dataset for split in videos}
     return datasets, network, weights
 

@@ -17,8 +17,8 @@ class FeatureError(UserError):
 
 
 class FeatureCache:
-    """Feature files of videos: ``numpy.load(file)`` gives features (V, D) float32, one row per view; video; settings
-    (JSON text).
+    """Feature files of videos: ``numpy.load(file)`` gives features (V, D) float32, one row per view, or tokens
+    (V, L, D) float16; video; settings (JSON text).
 
     The name of a file is the video's and a hash of all settings and of the video (path, size, time of change): other
     settings never find it, and nothing is ever overwritten by other settings. A file is there whole or not at all, so
@@ -41,7 +41,7 @@ class FeatureCache:
         return self.folder / f"{Path(video).stem}-{digest}.npz"
 
     def read(self, path: Path) -> np.ndarray | None:
-        """Reads features (V, D); None where the file is missing, damaged, or of other settings."""
+        """Reads features (V, D) or tokens (V, L, D); None where the file is missing, damaged, or of other settings."""
         try:
             with open_plain(path) as file, np.load(file, allow_pickle=False) as stored:
                 return stored["features"] if str(stored["settings"]) == self.settings else None

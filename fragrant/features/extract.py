@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -13,14 +14,14 @@ from fragrant.data.clips import ClipDataset, Unreadable
 from fragrant.data.reader_pool import read_in_order
 from fragrant.data.video.frames import VideoError
 from fragrant.data.video.row_of_frames import CannotRead
-from fragrant.features.cache import FeatureCache
+from fragrant.features.cache import FeatureCache, FeatureError
 
 
 class Extractor(NamedTuple):
     """A fixed network and the settings of its input.
 
     Attributes:
-        network: clips (V, C, T, H, W) uint8 -> features (n, D), n rows for the video.
+        network: clips (V, C, T, H, W) uint8 -> features (n, D), n rows for the video, or tokens (n, L, D).
         device: the device that the network computes on.
         clips_per_forward: largest number of views of one forward pass.
         num_workers: number of worker processes that read videos.
@@ -34,34 +35,75 @@ class Extractor(NamedTuple):
     drawn: bool
 
 
-@torch.inference_mode()
 def extract(
     dataset: ClipDataset, extractor: Extractor, cache: FeatureCache, *, title: str, say: Callable[[str], None]
 ) -> np.ndarray:
     """Extracts the features of all videos of ``dataset``: (n, D) float32, for each video the mean over its rows.
 
+    Raises:
+        VideoError: see ``rows_of``.
+    """
+    found = rows_of(dataset, extractor, cache, title=title, say=say)
+    means = {video_id: mean_of(rows) for video_id, rows, _ in found}
+    return np.stack([means[video_id] for video_id in range(len(dataset))])
+
+
+@torch.inference_mode()
+def rows_of(
+    dataset: ClipDataset,
+    extractor: Extractor,
+    cache: FeatureCache,
+    *,
+    title: str,
+    say: Callable[[str], None],
+    half: bool = False,
+) -> Iterator[tuple[int, np.ndarray, Path]]:
+    """Yields the id, the rows (V, ...) and the file of every video: first those that the cache has, then the others.
+
     Features that the cache lacks are computed, and stored video by video: an interrupted run goes on where it was.
+
+    Args:
+        half: rows are float16, otherwise float32.
 
     Raises:
         VideoError: a video cannot be read; what was computed before stays.
+        FeatureError: features that are NaN, infinite, or too large for float16.
     """
     began = time.perf_counter()
-    paths = cache_paths(dataset, extractor, cache)
-    means = {video_id: mean_of(rows) for video_id, path in enumerate(paths) if (rows := cache.read(path)) is not None}
-    missing = [video_id for video_id in range(len(dataset)) if video_id not in means]
+    paths, missing = cache_paths(dataset, extractor, cache), []
+    for video_id, path in enumerate(paths):
+        if (rows := cache.read(path)) is None:
+            missing.append(video_id)
+        else:
+            yield video_id, rows, path
     for video_id, clips in tqdm(
         watched(dataset, missing, extractor), total=len(missing), desc=title, disable=None, leave=False
     ):
         parts = clips.split(extractor.clips_per_forward)  # (V, C, T, H, W) in parts
-        rows = torch.cat([extractor.network(part.to(extractor.device)) for part in parts]).float().cpu().numpy()
+        found = torch.cat([extractor.network(part.to(extractor.device)) for part in parts]).float()
+        rows = (as_half(found, dataset.records[video_id].path) if half else found).cpu().numpy()
         cache.write(paths[video_id], rows, video=dataset.records[video_id].path)
-        means[video_id] = mean_of(rows)
+        yield video_id, rows, paths[video_id]
     seconds = time.perf_counter() - began
     say(
         f"{title}: {len(dataset)} videos, {len(dataset) - len(missing)} from the cache, {len(missing)} computed "
         f"in {seconds:.1f} s"
     )
-    return np.stack([means[video_id] for video_id in range(len(dataset))])
+
+
+def as_half(rows: Tensor, video: str) -> Tensor:
+    """The same in float16.
+
+    Raises:
+        FeatureError: a number is NaN, infinite, or too large.
+    """
+    half = rows.half()
+    if not bool(half.isfinite().all()):
+        raise FeatureError(
+            f"the features of '{video}' are NaN, infinite or above 65504 in magnitude, largest "
+            f"{rows.abs().max().item():g}; the weights of the network are at fault"
+        )
+    return half
 
 
 def mean_of(rows: np.ndarray) -> np.ndarray:

@@ -3,6 +3,7 @@
 import urllib.error
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 import torchvision
@@ -60,7 +61,7 @@ class FrameNetwork(nn.Module):
             self.register_buffer(name, torch.tensor(getattr(preset, name)).view(1, -1, 1, 1), persistent=False)
 
     def forward(self, clips: Tensor) -> Tensor:
-        """Features of views, each a frame: (V, C, 1, S, S) uint8 -> (V, D)"""
+        """Features of views, each a frame: (V, C, 1, S, S) uint8 -> (V, D), tokens (V, L, D)"""
         images = clips.squeeze(2).float().div(255)  # (V, C, S, S)
         return self.network((images - self.mean) / self.std)
 
@@ -87,7 +88,9 @@ def options_of(name: str, entry) -> dict:
     return {"image_size": min(entry.meta["min_size"])} if name.startswith("vit_") else {}
 
 
-def frame_network(name: str, *, weights: str, output: str, seed: int) -> tuple[FrameNetwork, object, str]:
+def frame_network(
+    name: str, *, weights: str, output: str, seed: int, grid: int | None = None
+) -> tuple[FrameNetwork, object, str]:
     """Builds an image network in evaluation mode; returns it with its preset and a description of its weights, for the
     hash.
 
@@ -97,13 +100,17 @@ def frame_network(name: str, *, weights: str, output: str, seed: int) -> tuple[F
             or a file with a state dict of the network.
         output: "logits" or "pooled", what the last linear layer sees.
         seed: seed of random weights.
+        grid: tokens instead of ``output``, see ``FrameTokens``, of a network of timm; of torchvision's the output for
+            a frame is its one token.
 
     Raises:
         FeatureError: unknown name, weights that can be neither read nor fetched, or a network without a linear layer at
             its end.
     """
     if name.startswith(PREFIX):
-        network, preset, identity = timm_frame_network(name, weights=weights, output=output, seed=seed)
+        of_tokens: dict[str, Any] = {} if grid is None else {"output": "tokens", "grid": grid}
+        options: dict[str, Any] = {"weights": weights, "output": output, "seed": seed} | of_tokens
+        network, preset, identity = timm_frame_network(name, **options)
         return FrameNetwork(network, preset).eval(), preset, identity
     published = weights_of(name)
     entry = published[weights] if weights in published.__members__ else published.DEFAULT

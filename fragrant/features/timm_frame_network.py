@@ -1,5 +1,6 @@
-"""An image network of timm as a fixed function: its published preset, logits or pooled features."""
+"""An image network of timm as a fixed function: its published preset, logits, pooled features or tokens."""
 
+import math
 from typing import Any, NamedTuple, cast
 
 import timm
@@ -9,6 +10,7 @@ from torchvision.transforms import InterpolationMode
 
 from fragrant.checkpoint import checkpoint_hash
 from fragrant.features.cache import FeatureError
+from fragrant.layers.probe import tokens_of_map
 from fragrant.models.backbone import ModelError
 from fragrant.models.timm_network import image_network, in_layout_of
 from fragrant.models.weights import WeightsError, read_checkpoint, unwrapped
@@ -51,8 +53,48 @@ def preset_of(network: nn.Module) -> Preset:
     )
 
 
-def timm_frame_network(name: str, *, weights: str, output: str, seed: int) -> tuple[nn.Module, Preset, str]:
-    """See ``frame_network``, for a network of timm without its normalisation.
+class FrameTokens(nn.Module):
+    """All tokens of an image network of timm: the places of its last feature map, and the class and register tokens
+    of a transformer before them.
+
+    Args:
+        grid: of the places, see ``tokens_of_map``.
+    """
+
+    def __init__(self, network: nn.Module, grid: int = 0):
+        super().__init__()
+        self.network = network
+        self.grid = grid
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Tokens of images: (N, C, H, W) -> (N, L, D)
+
+        Raises:
+            FeatureError: the places of a transformer are to be averaged to a grid, but form no square.
+        """
+        features = cast(Any, self.network).forward_features(images)
+        if features.ndim == 4:
+            if getattr(self.network, "output_fmt", "NCHW") == "NHWC":
+                features = features.permute(0, 3, 1, 2)
+            return tokens_of_map(features.unsqueeze(2), self.grid)  # (N, D, 1, H', W')
+        if not self.grid:
+            return features
+        first = getattr(self.network, "num_prefix_tokens", 0)
+        side = math.isqrt(features.shape[1] - first)
+        if side**2 != features.shape[1] - first:
+            raise FeatureError(
+                f"PROBE.GRID {self.grid}: the {features.shape[1] - first} places of this network form no square; "
+                "allowed: 0"
+            )
+        places = features[:, first:].transpose(1, 2).unflatten(2, (1, side, side))
+        return torch.cat([features[:, :first], tokens_of_map(places, self.grid)], 1)
+
+
+def timm_frame_network(
+    name: str, *, weights: str, output: str, seed: int, grid: int = 0
+) -> tuple[nn.Module, Preset, str]:
+    """See ``frame_network``, for a network of timm without its normalisation; ``output`` may be "tokens", see
+    ``FrameTokens``.
 
     Raises:
         FeatureError: an unknown name, or weights that can be neither read nor fetched, or do not fit.
@@ -69,7 +111,10 @@ def timm_frame_network(name: str, *, weights: str, output: str, seed: int) -> tu
         identity = f"file {fill(network, plain, weights)}"
     if output == "pooled":
         cast(Any, network).reset_classifier(0)
-    return network.eval(), preset_of(network), f"timm {plain}, {identity}"
+    preset = preset_of(network)
+    if output == "tokens":
+        network = FrameTokens(network, grid)
+    return network.eval(), preset, f"timm {plain}, {identity}"
 
 
 def fill(network: nn.Module, name: str, weights: str) -> str:

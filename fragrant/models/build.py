@@ -6,7 +6,9 @@ from fvcore.common.config import CfgNode
 
 from fragrant.config import changed
 from fragrant.config.label_free import learns_without_labels
-from fragrant.models.backbone import Backbone
+from fragrant.layers.probe import Probe
+from fragrant.models.backbone import Backbone, ModelError
+from fragrant.models.probed import Probed
 from fragrant.registry import Registry
 
 MODELS = Registry("MODEL.MODEL_NAME")  # name -> function(cfg) -> Backbone; filled by the model files
@@ -19,8 +21,31 @@ def recompute_blocks(cfg: CfgNode) -> Sequence[int]:
 
 def build_model(cfg: CfgNode) -> Backbone:
     """Builds the model that ``MODEL.MODEL_NAME`` names, freshly initialised: float32, contiguous, on the CPU, without
-    stored weights."""
-    return MODELS.get(cfg.MODEL.MODEL_NAME)(cfg)
+    stored weights; with the head that ``MODEL.HEAD`` names."""
+    if cfg.MODEL.HEAD == "own" or not cfg.MODEL.NUM_CLASSES:
+        return MODELS.get(cfg.MODEL.MODEL_NAME)(cfg)
+    backbone = MODELS.get(cfg.MODEL.MODEL_NAME)(changed(cfg, {"MODEL.NUM_CLASSES": 0, "MODEL.HEAD": "own"}))
+    return Probed(backbone, build_probe(cfg, cfg.MODEL.HEAD, backbone.num_features), grid=cfg.PROBE.GRID)
+
+
+def build_probe(cfg: CfgNode, kind: str, num_features: int, *, count: int = 1) -> Probe:
+    """Builds ``count`` probes beside each other, freshly initialised.
+
+    Args:
+        kind: "linear" or "attentive".
+        num_features: width of the tokens.
+
+    Raises:
+        ModelError: the width of the attention is no multiple of its heads.
+    """
+    heads, width = cfg.PROBE.NUM_HEADS, cfg.PROBE.WIDTH or num_features
+    if kind == "attentive" and width % heads:
+        raise ModelError(
+            f"PROBE.NUM_HEADS {heads} does not divide the width {width} of the attention "
+            f"({'PROBE.WIDTH' if cfg.PROBE.WIDTH else 'that of the features'}); allowed: a divisor, or another "
+            "PROBE.WIDTH"
+        )
+    return Probe(kind, num_features, cfg.MODEL.NUM_CLASSES, count=count, num_heads=heads, width=width)
 
 
 def build_encoder(cfg: CfgNode) -> Backbone:

@@ -21,7 +21,12 @@ def _labels(records: RecordList) -> tuple:
     return tuple(each_label(record.label) for record in records)
 
 
-def _groups(records: RecordList, group_by: str) -> tuple[str, ...] | None:
+def groups_by_rule(records: RecordList, group_by: str) -> tuple[str, ...] | None:
+    """The group of every video by DATA.GROUP_BY; None where that is "".
+
+    Raises:
+        ListError: the rule does not fit the list.
+    """
     return tuple(groups_of(records, group_by, group_rules())) if group_by else None
 
 
@@ -32,7 +37,7 @@ def draw_folds(records: RecordList, folds: int, *, group_by: str = "", seed: int
         ListError: the rule does not fit the list, there are fewer groups than folds, or no draw leaves every class
             something to train on.
     """
-    groups = _groups(records, group_by)
+    groups = groups_by_rule(records, group_by)
     try:
         drawn = _drawn(_labels(records), groups, (1 / folds,) * folds, seed, True)
     except ListError as error:
@@ -55,7 +60,7 @@ def draw_held_out(records: RecordList, share: float, *, group_by: str, seed: int
     Raises:
         ListError: the rule does not fit the list, or no group can be held out without taking a class from training.
     """
-    groups = _groups(records, group_by)
+    groups = groups_by_rule(records, group_by)
     told = f"DATA.HOLD_OUT {share} of {records!r}{_by(group_by)}"
     try:
         drawn = _drawn(_labels(records), groups, (1 - share, share), seed, False)
@@ -79,7 +84,7 @@ def draw_few(records: RecordList, shots: int, *, group_by: str, seed: int, told:
         ListError: a class has fewer videos, or the rule does not fit the list.
     """
     try:
-        return records.pick(draw_shots(records.labels.tolist(), _groups(records, group_by), shots, seed=seed))
+        return records.pick(draw_shots(records.labels.tolist(), groups_by_rule(records, group_by), shots, seed=seed))
     except ListError as error:
         raise ListError(f"{told} {shots} of {records!r}{_by(group_by)}: {error}") from None
 
@@ -120,4 +125,12 @@ def describe_part(records: RecordList, whole: Sequence[int], class_names: Sequen
     return f"{len(records)} videos" + (f", none of {', '.join(missing)}" if missing else "")
 
 
-__all__ = ["describe_part", "draw_few", "draw_folds", "draw_held_out", "known_pattern", "leak_between"]
+__all__ = [
+    "describe_part",
+    "draw_few",
+    "draw_folds",
+    "draw_held_out",
+    "groups_by_rule",
+    "known_pattern",
+    "leak_between",
+]
