@@ -1,6 +1,7 @@
 """Checkpoint files: written whole or not at all, found again, read without running code from them."""
 
 import hashlib
+import io
 import logging
 import os
 import pickle
@@ -19,6 +20,7 @@ from torch.serialization import safe_globals
 
 from fragrant.errors import UserError
 from fragrant.files import is_address, open_plain, refuse_odd, written_whole
+from fragrant.pickled_keys import check_keys
 from fragrant.remote import RemoteError, local_path
 from fragrant.safetensors_files import ENDING, read_safetensors
 from fragrant.stand_ins import BESIDE_TENSORS, MADE_HERE, stand_in
@@ -27,6 +29,7 @@ from fragrant.torchscript_files import is_torchscript, read_torchscript
 NAME = re.compile(r"checkpoint_epoch_(\d{5,})(?:_batch_(\d{5,}))?\.pyth")
 PLAIN = {type(None), bool, int, float, complex, str, bytes, torch.Size, torch.dtype, torch.device, Tensor, nn.Parameter}
 NEEDED_TO_RESUME = ("model_state", "optimizer_state", "epoch")
+OLD_PICKLES = 5  # that a file of torch before 1.6 begins with
 MOST_REPEATED = 64_000_000  # bytes that tensors may claim beyond those in the file
 MOST_STAND_INS = 200  # names that a file may give to objects beside its tensors
 ONLY_FOR_RESUMING = {"optimizer_state", "scaler_state", "rng", "stepper", "meter"}
@@ -241,6 +244,20 @@ def _verify(path: Path) -> None:
         raise zipfile.BadZipFile(f"wrong checksum of {damaged}")
 
 
+def _check_keys(path: Path) -> None:
+    """Refuses a file whose keys would keep torch's reader busy for ever, see ``check_keys``."""
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            for name in archive.namelist():
+                if name.endswith("data.pkl"):
+                    with archive.open(name) as pickled:
+                        check_keys(io.BufferedReader(pickled))  # type: ignore[type-var]  # it reads bytes
+        return
+    with open(path, "rb") as file:
+        for _ in range(OLD_PICKLES):
+            check_keys(file)
+
+
 def _check_tensors(content: Any, size: int) -> None:
     """Checks that the tensors of a file are made of its own bytes.
 
@@ -295,6 +312,7 @@ def read_verified(path: str | os.PathLike) -> Any:
         content = read_torchscript(path)
         _check_tensors(content, path.stat().st_size)
         return content
+    _check_keys(path)
     stand_ins: dict[str, Any] = dict(BESIDE_TENSORS | MADE_HERE)
     while True:
         try:

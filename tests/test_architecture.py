@@ -12,7 +12,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 
 # A room may import the rooms of lower floors, and its own files. Rooms on one floor are siblings.
 FLOORS = [
-    {"errors", "version", "texts", "stand_ins", "torchrun"},
+    {"errors", "version", "texts", "stand_ins", "torchrun", "pickled_keys"},
     {"files", "early"},
     {"zoo", "safetensors_files", "torchscript_files"},
     {"plugins", "appended", "remote"},
