@@ -22,7 +22,7 @@ def recompute_blocks(cfg: CfgNode) -> Sequence[int]:
 def build_model(cfg: CfgNode) -> Backbone:
     """Builds the model that ``MODEL.MODEL_NAME`` names, freshly initialised: float32, contiguous, on the CPU, without
     stored weights; with the head that ``MODEL.HEAD`` names."""
-    if cfg.MODEL.HEAD == "own" or not cfg.MODEL.NUM_CLASSES:
+    if cfg.MODEL.get("HEAD", "own") == "own" or not cfg.MODEL.NUM_CLASSES:
         return MODELS.get(cfg.MODEL.MODEL_NAME)(cfg)
     backbone = MODELS.get(cfg.MODEL.MODEL_NAME)(changed(cfg, {"MODEL.NUM_CLASSES": 0, "MODEL.HEAD": "own"}))
     return Probed(backbone, build_probe(cfg, cfg.MODEL.HEAD, backbone.num_features), grid=cfg.PROBE.GRID)

@@ -14,6 +14,8 @@ from fragrant.layers.class_token import ClassTokenPool
 from fragrant.layers.dynamic_fusion import DynamicFusion
 from fragrant.models.backbone import Backbone, ModelError
 from fragrant.models.build import MODELS
+from fragrant.models.parts import HEAD, Parts
+from fragrant.models.resizing import ClipSize
 
 FUSIONS = ("concat_bert", "dff", "mean")
 STREAMS = 2
@@ -148,6 +150,27 @@ class DualStream(Backbone):
     @property
     def map_layer(self) -> str:
         return "trunk"
+
+    @property
+    def recompute_blocks(self) -> Sequence[int]:
+        """Of each trunk, see ``blocks_to_recompute``; none where its network recomputes nothing."""
+        return getattr(self.trunk.net, "recompute_blocks", (0, 0, 0, 0))
+
+    def part_names(self) -> Parts:
+        """The parts of the trunk, of both where there are two; what fuses; the head."""
+        nets = [f"{name}." for name in ("trunk.net", "second.net")[: 2 if self.second is not None else 1]]
+        inner = self.trunk.net.part_names()
+        named = {name: tuple(net + start for net in nets for start in inner[name]) for name in inner if name != HEAD}
+        return {**named, "fusion": ("fuse.", "pool."), HEAD: ("head.",)}
+
+    def resized(
+        self, name: str, value: Tensor, shape: Sequence[int], state: Mapping[str, Tensor], clip: ClipSize | None
+    ) -> Tensor | None:
+        for prefix, part in (("trunk.net.", self.trunk), ("second.net.", self.second)):
+            if part is not None and name.startswith(prefix):
+                inner = {key.removeprefix(prefix): tensor for key, tensor in state.items() if key.startswith(prefix)}
+                return part.net.resized(name.removeprefix(prefix), value, shape, inner, clip)
+        return super().resized(name, value, shape, state, clip)
 
     def layout_of(self, state: Mapping[str, Tensor]) -> str:
         return "" if self._is_own(state) else self.trunk.net.layout_of(state)

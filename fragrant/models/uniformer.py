@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from fvcore.common.config import CfgNode
 from torch import Tensor, nn
 
@@ -137,7 +138,7 @@ class UniFormer(Backbone):
             )
         self.num_features = dims[-1]
         self.norm = nn.BatchNorm3d(self.num_features)
-        self.dropout = nn.Dropout(head_dropout_rate)
+        self.head_dropout_rate = head_dropout_rate
         self.head = nn.Linear(self.num_features, num_classes) if num_classes else nn.Identity()
         self.apply(init_linear)
         self.apply(init_time_attention)
@@ -153,7 +154,8 @@ class UniFormer(Backbone):
 
     def forward_head(self, features: Tensor) -> Tensor:
         """Logits from a feature map: (N, D, T', H', W') -> (N, K)"""
-        return self.head(self.dropout(features.mean(dim=(2, 3, 4))))
+        pooled = F.dropout(features.mean(dim=(2, 3, 4)), self.head_dropout_rate, self.training)
+        return self.head(pooled)
 
     @property
     def masking(self) -> Masking:

@@ -91,5 +91,8 @@ def model_page(page: str, cards: Sequence[Card]) -> str:
 
 
 def files_page(page: str) -> str:
-    """The same with the list of published files; errors as ``model_page``."""
+    """The same with the list of published files; errors as ``model_page``. A page without a place for it
+    stays as it is."""
+    if published.BEGIN not in page and published.END not in page:
+        return page
     return _between(page, (published.BEGIN, published.END), [published.table_of_files(), ""], "files")

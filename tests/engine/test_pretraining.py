@@ -116,7 +116,11 @@ WRONG = [
     ("masked", "PRETRAIN.MASK_RATIO 1.0", "PRETRAIN.MASK_RATIO 1.0 must be above 0 and below 1"),
     ("masked", "PRETRAIN.TUBE_SIZE 12", "PRETRAIN.TUBE_SIZE 12 must divide DATA.TRAIN_CROP_SIZE 32"),
     ("masked", "PRETRAIN.TUBE_SIZE 2", "PRETRAIN.TUBE_SIZE 2 must be a multiple of 4"),
-    ("masked", "MODEL.MODEL_NAME TSM", "hidden from TSM; allowed: Fragrant, Uniformer, VideoSwin, VisionTransformer"),
+    (
+        "masked",
+        "MODEL.MODEL_NAME TSM",
+        "hidden from TSM; allowed: Fragrant, FragrantV2, UniFormerV2, Uniformer, VideoSwin, VisionTransformer",
+    ),
     ("masked", "DATA.NUM_FRAMES 3", "stands for 2 x 32 x 32 of them"),
     ("masked", "TEST.ENABLE True", "TEST.ENABLE True with TRAIN.OBJECTIVE masked, which knows no classes"),
     ("masked", "MIXUP.ENABLE True", "MIXUP.ENABLE True with TRAIN.OBJECTIVE masked: there are no labels to mix"),

@@ -52,6 +52,7 @@ def test_clips_to_a_network_that_predicts(demo, tmp_path):
         assert predictor.class_names[2] == "sit"
 
 
+@pytest.mark.slow
 def test_another_setting_of_the_probe_finds_the_tokens_another_of_the_network_does_not(demo, tmp_path):
     assert classify(demo, tmp_path).returncode == 0
     for pairs, found in (

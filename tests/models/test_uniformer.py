@@ -147,7 +147,7 @@ def test_rates_reach_their_layers():
         }
     )
     dropouts = {name: module.p for name, module in model.named_modules() if isinstance(module, nn.Dropout)}
-    assert dropouts.pop("dropout") == 0.5  # before the head
+    assert model.head_dropout_rate == 0.5
     assert set(dropouts.values()) == {0.25}
     assert {"pos_drop", "blocks1.0.mlp.dropout", "blocks3.0.t_attn.dropout", "blocks4.1.mlp.dropout"} <= set(dropouts)
     for attention in (model.blocks3[0].attn, model.blocks3[0].t_attn):
@@ -303,7 +303,7 @@ def config(**changes) -> CfgNode:
         (dict(UNIFORMER__MLP_RATIO=2), lambda model: model.blocks3[0].mlp.fc1.out_features == 64),
         (dict(UNIFORMER__QKV_BIAS=False), lambda model: model.blocks3[0].attn.qkv.bias is None),
         (dict(UNIFORMER__DROPOUT_RATE=1), lambda model: model.pos_drop.p == 1),
-        (dict(UNIFORMER__HEAD_DROPOUT_RATE=1), lambda model: model.dropout.p == 1),
+        (dict(UNIFORMER__HEAD_DROPOUT_RATE=1), lambda model: model.head_dropout_rate == 1),
         (
             dict(UNIFORMER__DROP_DEPTH_RATE=0.3),
             lambda model: model.blocks4[1].drop_path.drop_prob == pytest.approx(0.3),

@@ -140,5 +140,8 @@ def test_tubes_that_do_not_fit(sizes, message):
 def test_a_network_that_cannot_be_masked_names_those_that_can():
     cfg = default_cfg()
     cfg.MODEL.MODEL_NAME, cfg.DATA.INPUT_CHANNEL_NUM, cfg.TRAIN.OBJECTIVE = "TSM", [3], "masked"
-    with pytest.raises(UserError, match="hidden from TSM; allowed: Fragrant, Uniformer, VideoSwin, VisionTransformer"):
+    with pytest.raises(
+        UserError,
+        match="hidden from TSM; allowed: Fragrant, FragrantV2, UniFormerV2, Uniformer, VideoSwin, VisionTransformer",
+    ):
         build_objective(cfg, build_model(cfg))
