@@ -22,6 +22,7 @@ from fragrant.layers.tube_mask import TubeMask
 from fragrant.models.backbone import Backbone, Masking, ModelError
 from fragrant.models.build import MODELS
 from fragrant.models.insertions import Inserted, Insertion, insert, run_inserted
+from fragrant.models.resizing import ClipSize
 from fragrant.models.uniformer_v2_names import layout_of, renamed_to_ours
 
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {"quick_gelu": QuickGELU, "gelu": nn.GELU}
@@ -289,10 +290,20 @@ class UniFormerV2(Backbone):
         return layout_of(state)
 
     def rename_published(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Renames the state dicts of CLIP, UniFormerV2 and mmaction2, see ``uniformer_v2_names``; positions of another
-        grid are resized, and the embedding of one frame stands in the middle of several."""
-        frames, side = self.conv1.kernel_size[0], self.trunk.resolution // self.trunk.patch_size
-        return renamed_to_ours(state, frames=frames, side=side)
+        """Renames the state dicts of CLIP, UniFormerV2 and mmaction2, see ``uniformer_v2_names``; the embedding of one
+        frame stands in the middle of several."""
+        return renamed_to_ours(state, frames=self.conv1.kernel_size[0])
+
+    def resized(
+        self, name: str, value: Tensor, shape: Sequence[int], state: Mapping[str, Tensor], clip: ClipSize | None
+    ) -> Tensor | None:
+        if name != "positional_embedding" or value.ndim != 2 or value.shape[1] != shape[1]:
+            return None
+        side = self.trunk.resolution // self.trunk.patch_size
+        try:
+            return resized_positions(value, side, side)
+        except ValueError as error:
+            raise ModelError(str(error)) from None
 
     def is_new(self, name: str, layout: str) -> bool:
         return layout.startswith("CLIP") and (not name.startswith(TRUNK) or ".local" in name)

@@ -6,9 +6,6 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor
 
-from fragrant.layers.frame_tokens import resized_positions
-from fragrant.models.backbone import ModelError
-
 Rename = Callable[[str], str]
 
 IN_A_BLOCK = [  # nn.MultiheadAttention and CLIP -> ours
@@ -65,15 +62,12 @@ def layout_of(names: Mapping[str, Tensor]) -> str:
     return "CLIP (image part)" if any(name.startswith("transformer.resblocks.") for name in plain) else ""
 
 
-def renamed_to_ours(state: Mapping[str, Tensor], *, frames: int, side: int) -> dict[str, Tensor]:
+def renamed_to_ours(state: Mapping[str, Tensor], *, frames: int) -> dict[str, Tensor]:
     """Renames a state dict of CLIP, UniFormerV2 or mmaction2, and shapes what has another shape here; a file of this
     package stays as it is. What no network here has, CLIP's text part for one, keeps its name and so is reported.
 
     Args:
-        frames: that a patch sees. side: patches along a side of the pictures that positions are for.
-
-    Raises:
-        ModelError: positions that are no square.
+        frames: that a patch sees.
     """
     layout = layout_of(state)
     if layout == "CLIP (OpenAI, open_clip)":
@@ -86,7 +80,7 @@ def renamed_to_ours(state: Mapping[str, Tensor], *, frames: int, side: int) -> d
         ours = _image_part(state, "", TIMM, ("norm.", "head.", "fc_norm."))
     else:
         ours = {_substituted(name, TRAINED if layout else []): value for name, value in state.items()}
-    return {name: _shaped(name, value, frames=frames, side=side) for name, value in ours.items()}
+    return {name: _shaped(name, value, frames=frames) for name, value in ours.items()}
 
 
 def block_renamed(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -135,8 +129,8 @@ def _packed(state: dict[str, Tensor]) -> dict[str, Tensor]:
     return packed
 
 
-def _shaped(name: str, value: Tensor, *, frames: int = 1, side: int = 1) -> Tensor:
-    """The tensor in the shape that it has here: convolutions as linear layers, positions of the right grid."""
+def _shaped(name: str, value: Tensor, *, frames: int = 1) -> Tensor:
+    """The tensor in the shape that it has here: convolutions as linear layers."""
     if not isinstance(value, Tensor):
         return value
     if OF_A_LAYER.search(name) and value.ndim == 5:
@@ -149,9 +143,5 @@ def _shaped(name: str, value: Tensor, *, frames: int = 1, side: int = 1) -> Tens
     if name == "class_embedding":
         return value.flatten()
     if name == "positional_embedding":
-        positions = value.flatten(0, -2)  # timm: (1, L, C)
-        try:
-            return resized_positions(positions, side, side)
-        except ValueError as error:
-            raise ModelError(str(error)) from None
+        return value.flatten(0, -2)  # timm: (1, L, C)
     return value

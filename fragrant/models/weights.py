@@ -335,7 +335,10 @@ def load_weights(
         tensors = {key: value for key, value in state.items() if isinstance(value, Tensor)}
 
         def resize(name: str, value: Tensor, shape: Sequence[int]) -> Tensor | None:
-            return model.resized(name, value, shape, tensors, clip)
+            try:
+                return model.resized(name, value, shape, tensors, clip)
+            except ModelError as error:
+                raise WeightsError(f"weights '{where}': {error}") from None
 
         fits, report = matched(state, wanted, head_name=model.head_name, inflation=inflation, resize=resize)
         report.layout = layout

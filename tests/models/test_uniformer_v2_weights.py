@@ -138,6 +138,7 @@ def test_positions_of_another_resolution_are_resized():
     report = load_weights(model, file)
     assert "positional_embedding" in report.loaded and len(model.positional_embedding) == 17
     assert torch.equal(model.positional_embedding[0], file["visual.positional_embedding"][0])
+    assert report.resized["positional_embedding"] == ((50, 64), (17, 64))
     file["visual.positional_embedding"] = torch.randn(14, 64)
     with pytest.raises(WeightsError, match="14 positions are not a class token and a square"):
         load_weights(model, file)
