@@ -1,9 +1,16 @@
 """A network with a probe in place of its head."""
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 from torch import Tensor
 
 from fragrant.layers.probe import Probe, tokens_of_map
 from fragrant.models.backbone import Backbone, ModelError
+from fragrant.models.parts import HEAD, Parts
+from fragrant.models.resizing import ClipSize
+
+INNER = "backbone."  # before the names of the network's tensors
 
 
 class Probed(Backbone):
@@ -43,4 +50,41 @@ class Probed(Backbone):
         return f"backbone.{inner}" if inner else ""
 
     def layer_names(self) -> list[tuple[str, ...]]:
-        return [tuple(f"backbone.{name}" for name in names) for names in self.backbone.layer_names()]
+        return [tuple(f"{INNER}{name}" for name in names) for names in self.backbone.layer_names()]
+
+    def part_names(self) -> Parts:
+        inner = {name: starts for name, starts in self.backbone.part_names().items() if name != HEAD}
+        return {**{name: tuple(f"{INNER}{start}" for start in inner[name]) for name in inner}, HEAD: ("probe.",)}
+
+    @property
+    def recompute_blocks(self) -> Sequence[int]:
+        """See ``blocks_to_recompute``; none where the network recomputes nothing."""
+        return getattr(self.backbone, "recompute_blocks", (0, 0, 0, 0))
+
+    # ------------------------------------------------------------------------------------------------ published weights
+    def layout_of(self, state: Mapping[str, Tensor]) -> str:
+        return "" if _is_own(state) else self.backbone.layout_of(state)
+
+    def is_new(self, name: str, layout: str) -> bool:
+        return name.startswith(INNER) and self.backbone.is_new(name.removeprefix(INNER), layout)
+
+    def take_layout(self, state: Mapping[str, Any]) -> None:
+        self.backbone.take_layout({name.removeprefix(INNER): value for name, value in state.items()})
+
+    def rename_published(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Renames the state dicts of the network alone; its classifier is left over."""
+        if _is_own(state):
+            return state
+        return {f"{INNER}{name}": value for name, value in self.backbone.rename_published(state).items()}
+
+    def resized(
+        self, name: str, value: Tensor, shape: Sequence[int], state: Mapping[str, Tensor], clip: ClipSize | None
+    ) -> Tensor | None:
+        if not name.startswith(INNER):
+            return None
+        inner = {key.removeprefix(INNER): tensor for key, tensor in state.items() if key.startswith(INNER)}
+        return self.backbone.resized(name.removeprefix(INNER), value, shape, inner, clip)
+
+
+def _is_own(state: Mapping[str, Any]) -> bool:
+    return any(name.startswith("probe.") for name in state)

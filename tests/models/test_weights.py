@@ -5,7 +5,7 @@ import re
 import pytest
 import torch
 from conftest import golden, golden_input
-from models_by_row import TINY
+from models_by_row import MODELS_BY_ROW, TINY
 from uniformer_goldens import assert_close, assert_probe, published_state
 
 from fragrant.config import load_cfg
@@ -422,3 +422,20 @@ def test_complex_numbers_are_left_out():
     fits, report = matched({"a": torch.ones(2, dtype=torch.complex64)}, {"a": (2,)})
     assert not fits
     assert report.dropped == report.missing == ["a"]
+
+
+def test_a_probed_network_takes_the_weights_of_the_network_alone():
+    plain = MODELS_BY_ROW["Uniformer"]()
+    probed = MODELS_BY_ROW["Uniformer:attentive"]()
+    report = load_weights(probed, plain.state_dict())
+    assert all(
+        torch.equal(probed.backbone.state_dict()[name], value)
+        for name, value in plain.state_dict().items()
+        if not name.startswith("head.")
+    )
+    assert all(name.startswith(("probe.", "backbone.head.")) for name in report.unexpected + report.missing)
+    again = MODELS_BY_ROW["Uniformer:attentive"]()
+    load_weights(again, probed.state_dict())
+    assert all(
+        torch.equal(a, b) for a, b in zip(again.state_dict().values(), probed.state_dict().values(), strict=True)
+    )

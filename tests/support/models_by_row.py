@@ -2,12 +2,14 @@
 
 import torch
 
+from fragrant.layers.probe import Probe
 from fragrant.models.csn import CSN
 from fragrant.models.dgam import DGAM
 from fragrant.models.dual_stream import DualStream
 from fragrant.models.fragrant import Fragrant, FragrantV2
 from fragrant.models.h2cn import H2CN
 from fragrant.models.mie_net import MieNet
+from fragrant.models.probed import Probed
 from fragrant.models.timm_video import TimmVideo
 from fragrant.models.torchvision_video import S3D, MViTv2, R2Plus1D
 from fragrant.models.tsm import TSM
@@ -42,6 +44,9 @@ MODELS_BY_ROW = {  # test id -> a tiny model from plain arguments; the part befo
     "CSN": lambda: CSN(num_classes=CLASSES, depth=26, frozen_bn=True, dropout_rate=0.0),  # as fine-tuned
     "CSN:ip": lambda: CSN(num_classes=CLASSES, depth=26, bottleneck="ip", frozen_bn=True, dropout_rate=0.0),
     "Uniformer": lambda: UniFormer(**TINY),
+    "Uniformer:attentive": lambda: Probed(
+        UniFormer(**{**TINY, "num_classes": 0}), Probe("attentive", 32, CLASSES, num_heads=4)
+    ),
     "Uniformer:split": lambda: UniFormer(**TINY, split=True),
     "Uniformer:std": lambda: UniFormer(**TINY, std=True),
     "Fragrant": lambda: Fragrant(**TINY),
@@ -114,7 +119,11 @@ CLIPS_OF = {  # for models that do not take every clip
 }
 # of the few values of a small last map: weights that differ by 2**-9 turn the gradients of training as far as bfloat16
 UNSTABLE_STATISTICS = {"S3D", "DualStream"}
-CLASS_TOKEN = {"MViTv2", "DualStream", "DualStream:two"}  # rows whose head does not see the feature map
+CLASS_TOKEN = {
+    "MViTv2",
+    "DualStream",
+    "DualStream:two",
+}  # rows whose head does not see the feature map
 MOVED_MAP = {"FragrantV2", "UniFormerV2"}  # whose mean is what the head sees, but for rounding
 HAS_RELU = {
     "TimmVideo",
