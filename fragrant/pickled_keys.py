@@ -8,51 +8,71 @@ from typing import Any, BinaryIO
 LARGEST = 2**60
 MOST = 1000  # keys of other kinds in one file; those of checkpoints are texts and small whole numbers
 
-_ADDED = ("SETITEM", "SETITEMS", "DICT", "ADDITEMS", "FROZENSET")
-_TEXTS = {"pyunicode", "str", "bytes", "bytes_or_str"}
-_WHOLE = {"int", "long", "int_or_bool", "bool"}
+_WHOLE = {"int", "long", "int_or_bool"}
+_SETS = {"set", "frozenset"}  # what an early protocol makes of a list
+_DICTS = {"OrderedDict", "Counter", "dict", "defaultdict"}
 
 
-def _kind(name: str, argument: Any) -> bool:
-    """Whether a value of this kind is a usual key."""
-    if name in _WHOLE:
-        return not isinstance(argument, int) or abs(argument) < LARGEST
-    return name in _TEXTS
+def _kind(operation: Any, argument: Any, made: str) -> str:
+    """What a value is, as far as it matters for a key: "big" and "tuple" are hard ones."""
+    if operation.name in ("GLOBAL", "STACK_GLOBAL"):
+        return str(argument).rpartition(" ")[2] if argument else "?"
+    if operation.name == "EMPTY_TUPLE":
+        return "()"
+    return "big" if made in _WHOLE and isinstance(argument, int) and abs(argument) >= LARGEST else made
+
+
+def _hard(kinds: list[Any]) -> int:
+    return sum(kind in ("big", "tuple") for kind in kinds)
 
 
 def check_keys(pickled: BinaryIO) -> None:
-    """Counts the unusual keys of the pickle that begins here, without making anything of it; reads to its end. What
-    is no pickle is left to its reader.
+    """Counts the hard keys of the pickle that begins here, without making anything of it; reads to its end. What is no
+    pickle is left to its reader.
 
     Raises:
         UnpicklingError: they are more than MOST.
     """
-    stack: list[Any] = []  # of each value whether it would be a usual key; None is a mark
+    stack: list[Any] = []  # of each value its kind; None is a mark
     memo: dict[int, Any] = {}
-    unusual = 0
+    keys = listed = 0
+    text = ""  # the last one: STACK_GLOBAL takes its name from there
     try:
         for operation, argument, _ in pickletools.genops(pickled):
-            taken: list[Any] = []
-            if pickletools.markobject in operation.stack_before:
-                while (top := stack.pop()) is not None:
-                    taken.append(top)
-                taken.reverse()
-            elif operation.name in ("SETITEM", "APPEND"):
-                taken = [stack[-2], stack[-1]] if operation.name == "SETITEM" else []
-            if operation.name in _ADDED:
-                keys = taken if operation.name in ("ADDITEMS", "FROZENSET") else taken[::2]
-                unusual += sum(not usual for usual in keys)
-                if unusual > MOST:
-                    raise pickle.UnpicklingError(
-                        f"more than {MOST} keys of its dicts are no texts or numbers of usual size"
-                    )
-            _step(operation, argument, stack, memo)
+            taken = _since_mark(stack) if pickletools.markobject in operation.stack_before else []
+            match operation.name:
+                case "SETITEM":
+                    keys += _hard(stack[-2:-1])
+                case "SETITEMS" | "DICT":
+                    keys += _hard(taken[::2])
+                case "ADDITEMS" | "FROZENSET":
+                    keys += _hard(taken)
+                case "APPEND":
+                    listed += _hard(stack[-1:])
+                case "APPENDS" | "LIST":
+                    listed += _hard(taken)
+                case "REDUCE" if stack[-2] in _SETS or stack[-2] in _DICTS and stack[-1] != "()":
+                    keys += listed
+            if keys > MOST:
+                raise pickle.UnpicklingError(
+                    f"more than {MOST} keys of its dicts are no texts or numbers of usual size"
+                )
+            text = argument if isinstance(argument, str) else text
+            _step(operation, text if operation.name == "STACK_GLOBAL" else argument, stack, memo)
     except (ValueError, IndexError, KeyError, TypeError, OverflowError, EOFError):
         return
 
 
+def _since_mark(stack: list[Any]) -> list[Any]:
+    """Takes what stands behind the last mark, and the mark."""
+    taken: list[Any] = []
+    while (top := stack.pop()) is not None:
+        taken.append(top)
+    return taken[::-1]
+
+
 def _step(operation: Any, argument: Any, stack: list[Any], memo: dict[int, Any]) -> None:
-    """What an operation does to the stack; what is before a mark is taken already."""
+    """What an operation does to the stack; what is behind a mark is taken already."""
     before = operation.stack_before
     if pickletools.markobject in before:
         before = before[: before.index(pickletools.markobject)]
@@ -69,4 +89,4 @@ def _step(operation: Any, argument: Any, stack: list[Any], memo: dict[int, Any])
         stack.append(stack[-1])
         return
     del stack[len(stack) - len(before) :]
-    stack.extend(_kind(made.name, argument) for made in operation.stack_after)
+    stack.extend(_kind(operation, argument, made.name) for made in operation.stack_after)

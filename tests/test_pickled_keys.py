@@ -15,6 +15,7 @@ COUNT = MOST + 200
 HOSTILE = {
     "whole numbers": {number * PRIME: 0 for number in range(COUNT)},
     "tuples": dict.fromkeys(itertools.islice(itertools.product((-1, -2), repeat=11), COUNT), 0),
+    "a set": {"x": {number * PRIME for number in range(COUNT)}},
     "nested": {"model_state": [{"x": {number * PRIME: 0 for number in range(COUNT)}}]},
     "in parts": [{number * PRIME + part: 0 for number in range(300)} for part in range(5)],
 }
