@@ -6,7 +6,8 @@ from typing import Any
 from torch import Tensor
 
 from fragrant.layers.probe import Probe, tokens_of_map
-from fragrant.models.backbone import Backbone, ModelError
+from fragrant.layers.tube_mask import TubeMask
+from fragrant.models.backbone import Backbone, Masking, ModelError
 from fragrant.models.parts import HEAD, Parts
 from fragrant.models.resizing import ClipSize
 
@@ -43,6 +44,13 @@ class Probed(Backbone):
     def forward_head(self, features: Tensor) -> Tensor:
         """Logits from a feature map: (N, D, T', H', W') -> (N, K)"""
         return self.probe(tokens_of_map(features, self.grid))[0]
+
+    @property
+    def masking(self) -> Masking | None:
+        return self.backbone.masking
+
+    def forward_masked(self, clips: Tensor, mask: TubeMask, token: Tensor) -> Tensor:
+        return self.backbone.forward_masked(clips, mask, token)
 
     @property
     def detail_layer(self) -> str:
