@@ -51,7 +51,8 @@ def test_rates_rise_from_the_pixels_to_the_head(row):
         assert own, f"no parameter begins with {starts}"
         assert {found[name] for name in own} == {0.5 ** (len(layers) - at)}
     rest = {name for name in found if found[name] == 1.0}
-    assert {"head.weight", "head.bias"} <= rest and not any("blocks" in name.split(".")[0] for name in rest)
+    head = {name for name, _ in model.named_parameters() if name.startswith(f"{model.head_name}.")}
+    assert head and head <= rest and not any("blocks" in name.split(".")[0] for name in rest)
 
 
 @pytest.mark.parametrize("row, top", [("Uniformer", 6), ("VideoSwin", 5)])
