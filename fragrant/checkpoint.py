@@ -1,6 +1,5 @@
 """Checkpoint files: written whole or not at all, found again, read without running code from them."""
 
-import hashlib
 import io
 import logging
 import os
@@ -19,12 +18,13 @@ from torch import Tensor, nn
 from torch.serialization import safe_globals
 
 from fragrant.errors import UserError
-from fragrant.files import is_address, open_plain, refuse_odd, written_whole
+from fragrant.files import is_address, refuse_odd, written_whole
 from fragrant.pickled_keys import check_keys
 from fragrant.remote import RemoteError, local_path
 from fragrant.safetensors_files import ENDING, read_safetensors
 from fragrant.stand_ins import BESIDE_TENSORS, MADE_HERE, stand_in
 from fragrant.torchscript_files import is_torchscript, read_torchscript
+from fragrant.zoo.box import sha256_of
 
 NAME = re.compile(r"checkpoint_epoch_(\d{5,})(?:_batch_(\d{5,}))?\.pyth")
 PLAIN = {type(None), bool, int, float, complex, str, bytes, torch.Size, torch.dtype, torch.device, Tensor, nn.Parameter}
@@ -366,14 +366,10 @@ def checkpoint_hash(path: str | Path) -> str:
     Raises:
         CheckpointError, RemoteError: it cannot be read.
     """
-    digest = hashlib.sha256()
     try:
-        with open_plain(local_path(path)) as file:
-            while block := file.read(1 << 20):
-                digest.update(block)
+        return sha256_of(Path(local_path(path)))[:16]
     except OSError as error:
         raise CheckpointError(f"cannot read checkpoint {path}: {error.strerror}") from error
-    return digest.hexdigest()[:16]
 
 
 def load_latest(output_dir: str | Path, *, warn: Callable[..., None] = logger.warning) -> Checkpoint | None:

@@ -21,7 +21,8 @@ from iopath.common.file_io import HTTPURLHandler, PathHandler, g_pathmgr, get_ca
 from fragrant.errors import UserError
 from fragrant.files import is_address
 from fragrant.zoo import ZooError, is_in_box, weights_file
-from fragrant.zoo.published import PublishedFile, published_file, sha256_of_file
+from fragrant.zoo.box import sha256_of
+from fragrant.zoo.published import PublishedFile, published_file
 from fragrant.zoo.timm_weights import TimmError, is_timm, timm_weights
 
 _WEB = ("http://", "https://", "ftp://")
@@ -146,7 +147,7 @@ def _check_digits(file: PublishedFile, path: str, *, way_out: str) -> None:
         key = (path, facts.st_size, facts.st_mtime_ns)
         if not file.digits or key in _intact:
             return
-        found = sha256_of_file(Path(path))
+        found = sha256_of(Path(path))
     except OSError as error:
         raise RemoteError(f"cannot be read: {path}: {error.strerror or error}") from error
     if not found.startswith(file.digits):

@@ -24,6 +24,14 @@ class TubeMask(NamedTuple):
         _, own_rows, own_columns = self.hidden.shape
         return self.hidden.repeat_interleave(rows // own_rows, 1).repeat_interleave(columns // own_columns, 2)
 
+    def visible(self, rows: int, columns: int) -> Tensor:
+        """Places of a finer grid that are not hidden: (N, P) int64, in rising order.
+
+        As many for every clip, which is known without asking the GPU."""
+        _, own_rows, own_columns = self.hidden.shape
+        count = self.num_visible * (rows // own_rows) * (columns // own_columns)
+        return self.on_grid(rows, columns).flatten(1).to(torch.uint8).argsort(dim=1, stable=True)[:, :count]
+
 
 class Draws(Protocol):
     """What draws: ``random.Random``, or the module ``random``."""

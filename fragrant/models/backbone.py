@@ -27,6 +27,13 @@ def blocks_to_recompute(recompute_blocks: Sequence[int]) -> tuple[int, ...]:
     return tuple(recompute_blocks)
 
 
+def recomputed_by_quarter(blocks: int, recompute_blocks: Sequence[int]) -> set[int]:
+    """Which of so many blocks to compute again where their quarters are the stages; a count beyond its quarter goes on
+    in the next."""
+    starts = [quarter * blocks // 4 for quarter in range(4)]
+    return {start + place for start, count in zip(starts, recompute_blocks, strict=True) for place in range(count)}
+
+
 class Masking(NamedTuple):
     """How parts of a clip can be hidden from a network.
 

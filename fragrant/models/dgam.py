@@ -16,13 +16,14 @@ from fragrant.models.backbone import Backbone, ModelError
 from fragrant.models.build import MODELS
 from fragrant.models.parts import HEAD, Parts
 from fragrant.models.resizing import ClipSize, spread
+from fragrant.models.wrapper import Wrapper
 
 HEADS = ("matched", "shared")
 PARTS = ("backbone", "heads", "gate")
 PUBLISHED_HEADS = ("", "_15", "_20", "_25", "_30")  # behind "fc_cls", in the order of the gammas
 
 
-class DGAM(Backbone):
+class DGAM(Wrapper):
     """DGAM: a gate picks a gamma for every clip by the frames' statistics; the backbone sees the brightened clip.
 
     Args:
@@ -169,8 +170,11 @@ class DGAM(Backbone):
                 return None
             by_frame = value.unflatten(1, (-1, number))  # (128, T, S)
             return spread(by_frame, 1, self.experts.num_frames).flatten(1)
-        inner = {key.removeprefix("backbone."): tensor for key, tensor in state.items() if key.startswith("backbone.")}
-        return self.backbone.resized(name.removeprefix("backbone."), value, shape, inner, clip)
+        return super().resized(name, value, shape, state, clip)
+
+    @property
+    def wrapped(self) -> dict[str, Backbone]:
+        return {"backbone.": self.backbone}
 
     def timed_parts(self) -> dict[str, list[nn.Module]]:
         return {"frame statistics, gate, experts": [self.experts]}

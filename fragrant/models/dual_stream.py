@@ -15,7 +15,7 @@ from fragrant.layers.dynamic_fusion import DynamicFusion
 from fragrant.models.backbone import Backbone, ModelError
 from fragrant.models.build import MODELS
 from fragrant.models.parts import HEAD, Parts
-from fragrant.models.resizing import ClipSize
+from fragrant.models.wrapper import Wrapper
 
 FUSIONS = ("concat_bert", "dff", "mean")
 STREAMS = 2
@@ -37,7 +37,7 @@ class FeatureMaps(nn.Module):
         return self.net.forward_features(clips)
 
 
-class DualStream(Backbone):
+class DualStream(Wrapper):
     """Two streams through one trunk, or one each; their maps are fused, pooled over every frame to a token, and the
     tokens to one vector by a class token.
 
@@ -158,19 +158,15 @@ class DualStream(Backbone):
 
     def part_names(self) -> Parts:
         """The parts of the trunk, of both where there are two; what fuses; the head."""
-        nets = [f"{name}." for name in ("trunk.net", "second.net")[: 2 if self.second is not None else 1]]
+        nets = list(self.wrapped)
         inner = self.trunk.net.part_names()
         named = {name: tuple(net + start for net in nets for start in inner[name]) for name in inner if name != HEAD}
         return {**named, "fusion": ("fuse.", "pool."), HEAD: ("head.",)}
 
-    def resized(
-        self, name: str, value: Tensor, shape: Sequence[int], state: Mapping[str, Tensor], clip: ClipSize | None
-    ) -> Tensor | None:
-        for prefix, part in (("trunk.net.", self.trunk), ("second.net.", self.second)):
-            if part is not None and name.startswith(prefix):
-                inner = {key.removeprefix(prefix): tensor for key, tensor in state.items() if key.startswith(prefix)}
-                return part.net.resized(name.removeprefix(prefix), value, shape, inner, clip)
-        return super().resized(name, value, shape, state, clip)
+    @property
+    def wrapped(self) -> dict[str, Backbone]:
+        second = {} if self.second is None else {"second.net.": self.second.net}
+        return {"trunk.net.": self.trunk.net, **second}
 
     def layout_of(self, state: Mapping[str, Tensor]) -> str:
         return "" if self._is_own(state) else self.trunk.net.layout_of(state)
@@ -180,8 +176,7 @@ class DualStream(Backbone):
         if self._is_own(state):
             return state
         renamed = self.trunk.net.rename_published(state)
-        parts = ["trunk", *(["second"] if self.second is not None else [])]
-        return {f"{part}.net.{key}": value for part in parts for key, value in renamed.items()}
+        return {f"{prefix}{key}": value for prefix in self.wrapped for key, value in renamed.items()}
 
     def _is_own(self, state: Mapping[str, Tensor]) -> bool:
         return any(key.startswith("trunk.net.") for key in state)

@@ -3,18 +3,18 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from fragrant.layers.probe import Probe, tokens_of_map
 from fragrant.layers.tube_mask import TubeMask
 from fragrant.models.backbone import Backbone, Masking, ModelError
 from fragrant.models.parts import HEAD, Parts
-from fragrant.models.resizing import ClipSize
+from fragrant.models.wrapper import Wrapper
 
 INNER = "backbone."  # before the names of the network's tensors
 
 
-class Probed(Backbone):
+class Probed(Wrapper):
     """A network whose feature map a probe classifies: frozen as tools/classify_features.py --probe trains it, or
     trained as a whole.
 
@@ -55,7 +55,7 @@ class Probed(Backbone):
     @property
     def detail_layer(self) -> str:
         inner = self.backbone.detail_layer
-        return f"backbone.{inner}" if inner else ""
+        return f"{INNER}{inner}" if inner else ""
 
     def layer_names(self) -> list[tuple[str, ...]]:
         return [tuple(f"{INNER}{name}" for name in names) for names in self.backbone.layer_names()]
@@ -69,29 +69,22 @@ class Probed(Backbone):
         """See ``blocks_to_recompute``; none where the network recomputes nothing."""
         return getattr(self.backbone, "recompute_blocks", (0, 0, 0, 0))
 
+    @property
+    def wrapped(self) -> dict[str, Backbone]:
+        return {INNER: self.backbone}
+
+    def timed_parts(self) -> dict[str, list[nn.Module]]:
+        return self.backbone.timed_parts()
+
     # ------------------------------------------------------------------------------------------------ published weights
     def layout_of(self, state: Mapping[str, Tensor]) -> str:
         return "" if _is_own(state) else self.backbone.layout_of(state)
-
-    def is_new(self, name: str, layout: str) -> bool:
-        return name.startswith(INNER) and self.backbone.is_new(name.removeprefix(INNER), layout)
-
-    def take_layout(self, state: Mapping[str, Any]) -> None:
-        self.backbone.take_layout({name.removeprefix(INNER): value for name, value in state.items()})
 
     def rename_published(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
         """Renames the state dicts of the network alone; its classifier is left over."""
         if _is_own(state):
             return state
         return {f"{INNER}{name}": value for name, value in self.backbone.rename_published(state).items()}
-
-    def resized(
-        self, name: str, value: Tensor, shape: Sequence[int], state: Mapping[str, Tensor], clip: ClipSize | None
-    ) -> Tensor | None:
-        if not name.startswith(INNER):
-            return None
-        inner = {key.removeprefix(INNER): tensor for key, tensor in state.items() if key.startswith(INNER)}
-        return self.backbone.resized(name.removeprefix(INNER), value, shape, inner, clip)
 
 
 def _is_own(state: Mapping[str, Any]) -> bool:

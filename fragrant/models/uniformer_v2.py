@@ -19,9 +19,10 @@ from fragrant.layers.local_uniblock import LocalRelation, LocalUniBlock
 from fragrant.layers.mlp import QuickGELU
 from fragrant.layers.recompute import recompute
 from fragrant.layers.tube_mask import TubeMask
-from fragrant.models.backbone import Backbone, Masking, ModelError
-from fragrant.models.build import MODELS
+from fragrant.models.backbone import Backbone, Masking, ModelError, blocks_to_recompute, recomputed_by_quarter
+from fragrant.models.build import MODELS, recompute_blocks
 from fragrant.models.insertions import Inserted, Insertion, insert, run_inserted
+from fragrant.models.parts import Parts, parts_of_names
 from fragrant.models.resizing import ClipSize
 from fragrant.models.uniformer_v2_names import layout_of, renamed_to_ours
 
@@ -105,7 +106,8 @@ class UniFormerV2(Backbone):
         dropouts = self._checked_sizes(trunk, global_at, global_heads, mlp_dropout, activation)
         self.trunk, self.num_features, self.frozen = trunk, trunk.width, frozen
         self.global_at = {layer: number for number, layer in enumerate(sorted(global_at))}  # layer -> global block
-        self.recompute_blocks = (*recompute_blocks, *(0,) * (4 - len(recompute_blocks)))
+        first = (*recompute_blocks, 0, 0, 0) if len(recompute_blocks) == 1 else recompute_blocks
+        self.recompute_blocks = blocks_to_recompute(first)
         self._build_embedding(frames=(3, 2) if temporal_downsample else (1, 1))
         self.blocks = nn.ModuleList(
             LocalUniBlock(
@@ -200,14 +202,12 @@ class UniFormerV2(Backbone):
             )
         volume = self.conv1(clips)  # (N, C, T', h, w)
         rows, columns = volume.shape[3:]
-        grid = FrameGrid(rows, columns, None if mask is None else visible_places(mask, rows, columns))
+        grid = FrameGrid(rows, columns, None if mask is None else mask.visible(rows, columns))
         positions = resized_positions(self.positional_embedding, rows, columns)  # (1 + h * w, C)
         patches = volume.permute(0, 2, 3, 4, 1).flatten(2, 3)  # (N, T', h * w, C)
         patches = patches + positions[1:].to(patches.dtype)
         if grid.visible is not None:
-            patches = patches.gather(
-                2, grid.visible[:, None, :, None].expand(-1, patches.shape[1], -1, patches.shape[3])
-            )
+            patches = patches.gather(2, grid.places(patches))
         first = (self.class_embedding + positions[0]).to(patches.dtype).expand(*patches.shape[:2], 1, -1)
         return self.norm_pre(torch.cat([first, patches], 2)), grid
 
@@ -246,9 +246,7 @@ class UniFormerV2(Backbone):
         return torch.cat([classes, grid.to_patches(changed)], 2)
 
     def _recomputed(self) -> set[int]:
-        starts = [quarter * len(self.blocks) // 4 for quarter in range(4)]
-        counts = zip(starts, self.recompute_blocks, strict=True)
-        return {start + place for start, count in counts for place in range(count)}
+        return recomputed_by_quarter(len(self.blocks), self.recompute_blocks)
 
     def _map(self, video: Tensor, patches: Tensor, grid: FrameGrid) -> Tensor:
         patches = self.norm(patches)  # of the same size as what the head sees
@@ -309,8 +307,12 @@ class UniFormerV2(Backbone):
         return layout.startswith("CLIP") and (not name.startswith(TRUNK) or ".local" in name)
 
     def layer_names(self) -> list[tuple[str, ...]]:
-        if self.frozen:
-            return []  # nothing of them learns
+        return [] if self.frozen else self._layers()  # nothing of them learns
+
+    def part_names(self) -> Parts:
+        return parts_of_names([name for name, _ in self.named_parameters()], self._layers(), self.head_name)
+
+    def _layers(self) -> list[tuple[str, ...]]:
         embedding = tuple(start for start in TRUNK if start != "blocks.")
         return [embedding, *((f"blocks.{index}.",) for index in range(len(self.blocks)))]
 
@@ -318,15 +320,6 @@ class UniFormerV2(Backbone):
         local: list[nn.Module] = [part for part in self.blocks.modules() if isinstance(part, LocalRelation)]
         parts = {"local relations": local, "positions": [*self.dpe], "global blocks": [*self.dec]}
         return {name: modules for name, modules in parts.items() if modules}
-
-
-def visible_places(mask: TubeMask, rows: int, columns: int) -> Tensor:
-    """Places of the patches that are not hidden: (N, P) int64, in rising order.
-
-    As many for every clip, which is known without asking the GPU."""
-    hidden = mask.on_grid(rows, columns).flatten(1)  # (N, h * w)
-    per_tube = rows * columns // (mask.hidden.shape[1] * mask.hidden.shape[2])
-    return hidden.to(torch.uint8).argsort(dim=1, stable=True)[:, : per_tube * mask.num_visible]
 
 
 def uniformer_v2_arguments(cfg: CfgNode) -> dict:
@@ -362,7 +355,7 @@ def uniformer_v2_arguments(cfg: CfgNode) -> dict:
         dropout_rate=keys.CLS_DROPOUT,
         frozen=keys.FROZEN,
         activation=keys.ACTIVATION,
-        recompute_blocks=cfg.MODEL.CHECKPOINT_NUM if cfg.MODEL.USE_CHECKPOINT else (0, 0, 0, 0),
+        recompute_blocks=recompute_blocks(cfg),
     )
 
 

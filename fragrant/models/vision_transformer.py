@@ -18,7 +18,7 @@ from fragrant.layers.recompute import recompute
 from fragrant.layers.tokens import to_tokens
 from fragrant.layers.transformer_block import TransformerBlock
 from fragrant.layers.tube_mask import TubeMask
-from fragrant.models.backbone import Backbone, Masking, ModelError, blocks_to_recompute
+from fragrant.models.backbone import Backbone, Masking, ModelError, blocks_to_recompute, recomputed_by_quarter
 from fragrant.models.build import MODELS, recompute_blocks
 from fragrant.models.resizing import ClipSize, grid_of_positions, resize_positions
 
@@ -126,8 +126,7 @@ class VisionTransformer(Backbone):
         return to_tokens(F.interpolate(volume, size=grid, mode="trilinear", align_corners=False))
 
     def _encoded(self, tokens: Tensor) -> Tensor:
-        starts = [quarter * len(self.blocks) // 4 for quarter in range(4)]
-        again = {at + place for at, count in zip(starts, self.recompute_blocks, strict=True) for place in range(count)}
+        again = recomputed_by_quarter(len(self.blocks), self.recompute_blocks)
         for index, block in enumerate(self.blocks):
             tokens = recompute(block, tokens) if index in again else block(tokens)
         return self.norm(tokens)
@@ -156,11 +155,9 @@ class VisionTransformer(Backbone):
         the token takes the places of the others behind it."""
         tokens, grid = self._embedded(clips)  # (N, L, D)
         n, width = len(tokens), tokens.shape[2]
-        hidden = mask.on_grid(*grid[1:]).flatten(1)  # (N, H' * W')
-        hidden = hidden.unsqueeze(1).expand(-1, grid[0], -1).flatten(1)  # (N, L), the same in every frame
-        per_tube = grid[1] * grid[2] // (mask.hidden.shape[1] * mask.hidden.shape[2])
-        visible = hidden.to(torch.uint8).argsort(dim=1, stable=True)[:, : grid[0] * per_tube * mask.num_visible]
-        places = visible.unsqueeze(2).expand(-1, -1, width)  # (N, visible, D)
+        starts = torch.arange(0, tokens.shape[1], grid[1] * grid[2], device=tokens.device)  # of every frame
+        visible = (mask.visible(*grid[1:]).unsqueeze(1) + starts[:, None]).flatten(1)  # (N, T' * P)
+        places = visible.unsqueeze(2).expand(-1, -1, width)  # (N, T' * P, D)
         encoded = self._encoded(tokens.gather(1, places))
         filled = token.to(encoded.dtype).expand(n, tokens.shape[1], width).scatter(1, places, encoded)
         return filled.transpose(1, 2).unflatten(2, grid)  # (N, D, T', H', W')

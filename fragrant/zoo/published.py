@@ -1,12 +1,8 @@
 """Weights that others have published, which the networks here take: what the files are called, where their authors keep
 them, how a copy is told from a damaged one."""
 
-import hashlib
 import re
-from pathlib import Path
 from typing import NamedTuple
-
-from fragrant.files import open_plain
 
 UNKNOWN = "unknown"
 
@@ -106,19 +102,6 @@ BY_NAME = {file.name: file for file in PUBLISHED}
 def published_file(path: str) -> PublishedFile | None:
     """The published file that a bare name stands for; None where it is another path."""
     return BY_NAME.get(path)
-
-
-def sha256_of_file(path: Path) -> str:
-    """The SHA-256 of a file, in 64 digits; about 1 s per GB.
-
-    Raises:
-        OSError: it cannot be read.
-    """
-    digest = hashlib.sha256()
-    with open_plain(path) as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 # ---------------------------------------------------------------------------------------------------------- in the docs

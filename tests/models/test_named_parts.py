@@ -4,7 +4,7 @@ import copy
 
 import pytest
 import torch
-from models_by_row import MODELS_BY_ROW, TINY, random_clips
+from models_by_row import MODELS_BY_ROW, TINY, TINY_V2, random_clips
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
@@ -12,6 +12,7 @@ from fragrant.models.backbone import Backbone
 from fragrant.models.dgam import DGAM
 from fragrant.models.parts import PartError, freeze, parts_of_names, parts_with_parameters
 from fragrant.models.uniformer import UniFormer
+from fragrant.models.uniformer_v2 import UniFormerV2
 
 ROWS = [pytest.param(row, marks=[pytest.mark.slow] * (row == "MViTv2")) for row in MODELS_BY_ROW]
 
@@ -26,6 +27,11 @@ def test_every_parameter_is_in_one_part(row):
         assert len(inside) == 1, (name, inside)
         apart = {"head", "gate"} if row == "DGAM" else {"head"}
         assert name.startswith(parts["backbone"]) == (inside[0] not in apart), name
+
+
+def test_the_parts_of_a_frozen_image_transformer_have_the_same_names():
+    frozen, learning = UniFormerV2(**TINY_V2, frozen=True).part_names(), UniFormerV2(**TINY_V2).part_names()
+    assert frozen == {part: starts for part, starts in learning.items() if part != "balance"}
 
 
 def trained_one_step(model: Backbone, row: str) -> None:

@@ -7,9 +7,14 @@ import pytest
 import torch
 from conftest import fill_v1, golden, golden_input
 from golden_cases import OUTPUT_TOLERANCE, assert_probe, assert_within
-from models_by_row import TINY_V2
+from models_by_row import CLASSES, TINY_V2
 from uniformer_v2_goldens import filled_model, published_model
 
+from fragrant.layers.probe import Probe
+from fragrant.models.backbone import Backbone
+from fragrant.models.dgam import DGAM
+from fragrant.models.dual_stream import DualStream
+from fragrant.models.probed import Probed
 from fragrant.models.uniformer_v2 import Trunk, UniFormerV2
 from fragrant.models.weights import WeightsError, load_weights, read_checkpoint
 
@@ -41,6 +46,22 @@ def test_clip(name):
     assert sorted(report.unexpected) == sorted(content["dropped_from_file"])
     assert not report.dropped
     check_logits(model, name)
+
+
+@pytest.mark.parametrize("kind", [DualStream, DGAM, Probed])
+def test_clip_fills_a_network_inside_another(kind):
+    inner, _ = filled_model(CLIP[0])
+    inner.head = torch.nn.Identity()
+    around: Backbone
+    if kind is DualStream:
+        around = DualStream([inner], num_classes=CLASSES, map_frames=2, num_heads=2)
+    elif kind is DGAM:
+        around = DGAM(inner, num_classes=CLASSES, num_frames=4, heads="shared")
+    else:
+        around = Probed(inner, Probe("linear", inner.num_features, CLASSES))
+    alone = load_weights(filled_model(CLIP[0])[0], clip_file())
+    report = load_weights(around, clip_file())
+    assert report.layout == alone.layout and len(report.loaded) == len(alone.loaded)
 
 
 def test_mmaction2():
