@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from decoders import installed
 from make_video import encode, pictures
 from packed import index_of_shard, pack, packed_rows
 from PIL import Image
@@ -20,8 +21,7 @@ from fragrant.data.lists.errors import ListError
 from fragrant.data.shards import HEAD, Member, ShardIndex, split_member
 from fragrant.data.video.cache import CachedFrames
 from fragrant.data.video.frames import Limits, VideoError, open_frames
-from fragrant.data.video.other_decoders import DECODERS, require
-from fragrant.errors import UserError
+from fragrant.data.video.other_decoders import DECODERS
 
 
 @pytest.mark.parametrize(
@@ -359,10 +359,7 @@ def test_all_real_clips_read_as_from_their_files(shared_clips, tmp_path):
 
 @pytest.mark.parametrize("backend", DECODERS)
 def test_other_decoders_read_members_too(kinds, tmp_path, backend):
-    try:
-        require(backend)
-    except UserError as error:
-        pytest.skip(str(error))
+    installed(backend)
     pack(kinds, tmp_path, rows='a.mp4 0\n"b c.mkv" 0\n', split="test")
     for member in packed_rows(tmp_path, "test"):
         with open_frames(member, backend=backend) as frames, open_frames(member) as same:

@@ -7,20 +7,16 @@ import json
 import numpy as np
 import pytest
 from conftest import GOLDEN
+from decoders import installed
 
 from fragrant.data.video.frames import open_frames
-from fragrant.data.video.other_decoders import require
-from fragrant.errors import UserError
 
 CASES = json.loads((GOLDEN / "video/edges.json").read_text())
 
 
 @pytest.mark.parametrize("backend", ["pyav", "torchcodec", "decord"])
 def test_every_pixel_is_that_of_ffmpeg(tmp_path, backend):
-    try:
-        require(backend)
-    except UserError as error:
-        pytest.skip(str(error))
+    installed(backend)
     far = {}
     for name, case in CASES.items():
         path = tmp_path / f"{name}.mkv"

@@ -4,20 +4,13 @@ import sys
 
 import numpy as np
 import pytest
+from decoders import installed
 from make_video import decode_all, encode
 
 from fragrant.data.video.frames import open_frames
 from fragrant.data.video.other_decoders import DECODERS, _ByNumber, require
 from fragrant.data.video.readers import Counter
 from fragrant.errors import UserError
-
-
-def installed(backend: str) -> str:
-    try:
-        require(backend)
-    except UserError as error:
-        pytest.skip(str(error))
-    return backend
 
 
 @pytest.mark.parametrize("backend", DECODERS)

@@ -11,6 +11,7 @@ import av
 import numpy as np
 import pytest
 from conftest import GOLDEN, ROOT
+from decoders import installed
 from make_colors import blocks, turned
 
 from fragrant.data.video import pixels
@@ -59,10 +60,7 @@ def test_what_the_numbers_cover():
 
 @pytest.mark.parametrize("backend", ["pyav", "torchcodec", "decord"])
 def test_as_ffmpeg_shows_them(tmp_path, backend):
-    try:
-        require(backend)
-    except UserError as error:
-        pytest.skip(str(error))
+    installed(backend)
     far = {}
     for name, case in CASES.items():
         worst = difference(written(tmp_path, name), case["shown"], backend=backend)
