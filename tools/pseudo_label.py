@@ -34,8 +34,8 @@ def main(arguments) -> None:
     path = arguments.list if is_address(arguments.list) else os.path.abspath(arguments.list)
     pairs = [*arguments.pairs, *arguments.opts]
     cfg = config_of_checkpoint(arguments.checkpoint, arguments.cfg, pairs)
-    fixed = {"TRAIN.ENABLE": False, "TEST.NUM_PARTS": 1, "TEST.PART": 0, "OUTPUT_DIR": arguments.out}
-    cfg = changed(cfg, fixed | {"TEST.CHECKPOINT_FILE_PATH": arguments.checkpoint})
+    fixed = {"TRAIN.ENABLE": False, "TEST.NUM_PARTS": 1, "TEST.PART": 0, "TEST.NUM_TEMPORAL_CLIPS": []}
+    cfg = changed(cfg, fixed | {"TEST.CHECKPOINT_FILE_PATH": arguments.checkpoint, "OUTPUT_DIR": arguments.out})
     limits = arguments.top_share, arguments.quantile, arguments.threshold
     top_share = 0.5 if limits == (None, None, None) else arguments.top_share or 0.0
     rule = Rule(top_share, arguments.quantile or 0.0, tuple(arguments.threshold or ()), arguments.temperature)

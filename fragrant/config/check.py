@@ -72,11 +72,13 @@ def _gate(cfg: CfgNode) -> Iterator[str]:
         )
     if cfg.DGAM.SELECT == "expected" and cfg.DISTILL.CHECKPOINT:
         yield f"DGAM.SELECT expected with DISTILL.CHECKPOINT '{cfg.DISTILL.CHECKPOINT}': give one of them"
-    if cfg.MIXUP.ENABLE and cfg.MIXUP.TYPE == "svmix" and (cfg.DGAM.SELECT == "expected" or cfg.DGAM.BALANCE):
-        yield (
-            "MIXUP.TYPE svmix has an objective of its own: allowed is DGAM.SELECT st_gumbel, hard or soft with "
-            "DGAM.BALANCE 0"
-        )
+    if cfg.DGAM.SELECT != "expected" and not cfg.DGAM.BALANCE:
+        return
+    plain = "allowed is DGAM.SELECT st_gumbel, hard or soft with DGAM.BALANCE 0"
+    if cfg.MIXUP.ENABLE and cfg.MIXUP.TYPE == "svmix":
+        yield f"MIXUP.TYPE svmix has an objective of its own: {plain}"
+    if cfg.MODEL.HEAD != "own":
+        yield f"MODEL.HEAD {cfg.MODEL.HEAD} hides the gate's choices from the objective: {plain}"
 
 
 def _several_labels(cfg: CfgNode) -> Iterator[str]:
@@ -289,7 +291,7 @@ def _supcon(cfg: CfgNode) -> Iterator[str]:
     for key, value, wrong in refused:
         if wrong:
             yield f"{what} with {key} {value}: it belongs to plain classification of clips of one class, not compiled"
-    if cfg.MODEL.MODEL_NAME == "DGAM" and "gate" not in cfg.DGAM.FREEZE:
+    if cfg.MODEL.MODEL_NAME == "DGAM" and "gate" not in frozen_in_dgam(cfg):
         yield f"{what} with a gate that learns: add gate to DGAM.FREEZE {cfg.DGAM.FREEZE}"
     if cfg.AUG.NUM_SAMPLE < 2 and not has_two_streams(cfg):
         yield (

@@ -242,9 +242,7 @@ def report_test(
         fault += f"{', ...' if len(lost) > 10 else ''}; the weights, or the numbers of TEST.PRECISION, are too large"
         log.warn(fault)
     tell_numbers(job, summary, protocol, len(table), seconds, beside=beside)
-    if (
-        is_main() and whole and summary["videos"] and not beside
-    ):  # of parts: tools/report.py, when they are put together
+    if is_main() and whole and summary["videos"] and not beside:  # of parts: tools/report.py, of all together
         outputs.write("report.html", partial(write_page, job, table))
     unwritten = outputs.missing()
     if any_rank(bool(unwritten)):

@@ -58,12 +58,14 @@ class Backbone(nn.Module):
         head: D -> K, or Identity for a model without classes.
         head_name: prefix of the keys in the state dict that depend on the number of classes.
         frozen_parts: modules that stay in evaluation mode, see ``models.parts.freeze``.
+        behind_map: names of modules with parameters, beside the head, that come after the feature map.
     """
 
     num_features: int
     head: nn.Module
     head_name = "head"
     frozen_parts: tuple[nn.Module, ...] = ()
+    behind_map: tuple[str, ...] = ()
 
     def train(self, mode: bool = True) -> "Backbone":
         """Sets the mode of all but ``frozen_parts``."""
@@ -87,8 +89,14 @@ class Backbone(nn.Module):
     def logits_and_pooled(self, clips: Tensor) -> tuple[Tensor, Tensor]:
         """Logits (N, K) and, of each stream that a clip consists of, the pooled features (N, S, D); of clips (N, C, T,
         H, W), in one pass. Most models have one stream."""
+        features, pooled = self.map_and_pooled(clips)
+        return self.forward_head(features), pooled
+
+    def map_and_pooled(self, clips: Tensor) -> tuple[Tensor, Tensor]:
+        """The feature map (N, D, T', H', W') and the pooled features of each stream (N, S, D) of clips (N, C, T, H, W),
+        in one pass."""
         features = self.forward_features(clips)
-        return self.forward_head(features), features.mean(dim=(2, 3, 4)).unsqueeze(1)
+        return features, features.mean(dim=(2, 3, 4)).unsqueeze(1)
 
     @property
     def choices(self) -> dict[str, Sequence[float]]:

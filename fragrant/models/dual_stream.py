@@ -37,6 +37,11 @@ class FeatureMaps(nn.Module):
         return self.net.forward_features(clips)
 
 
+def pooled_each(maps: Sequence[Tensor]) -> Tensor:
+    """Means of S maps (N, D, T', H', W') over space and time: -> (N, S, D)"""
+    return torch.stack([x.mean((2, 3, 4)) for x in maps], 1)
+
+
 class DualStream(Wrapper):
     """Two streams through one trunk, or one each; their maps are fused, pooled over every frame to a token, and the
     tokens to one vector by a class token.
@@ -56,6 +61,8 @@ class DualStream(Wrapper):
     Raises:
         ModelError: arguments that do not fit together.
     """
+
+    behind_map = ("pool",)
 
     def __init__(
         self,
@@ -128,7 +135,11 @@ class DualStream(Wrapper):
     def logits_and_pooled(self, clips: Tensor) -> tuple[Tensor, Tensor]:
         """Logits (N, K) and the pooled features of both streams (N, 2, D) of clips (N, 2C, T, H, W)."""
         maps = self.maps(clips)
-        return self.classify(*maps), torch.stack([x.mean((2, 3, 4)) for x in maps], 1)
+        return self.classify(*maps), pooled_each(maps)
+
+    def map_and_pooled(self, clips: Tensor) -> tuple[Tensor, Tensor]:
+        maps = self.maps(clips)
+        return self.fused(*maps), pooled_each(maps)
 
     def forward_features(self, clips: Tensor) -> Tensor:
         """The fused map, with concat_bert the mean of both: (N, 2C, T, H, W) -> (N, D, T', H', W')"""

@@ -16,7 +16,7 @@ INNER = "backbone."  # before the names of the network's tensors
 
 class Probed(Wrapper):
     """A network whose feature map a probe classifies: frozen as tools/classify_features.py --probe trains it, or
-    trained as a whole.
+    trained as a whole. What the network has behind its map is not used, and gets no gradient.
 
     Args:
         backbone: without classes.
@@ -35,11 +35,16 @@ class Probed(Wrapper):
             raise ModelError(f"a probe of {len(probe.mean)} features does not fit a network of {backbone.num_features}")
         self.num_features = backbone.num_features
         self.backbone = backbone
+        for name in backbone.behind_map:
+            backbone.get_submodule(name).requires_grad_(False)
         self.probe = probe
         self.grid = grid
 
     def forward_features(self, clips: Tensor) -> Tensor:
         return self.backbone.forward_features(clips)
+
+    def map_and_pooled(self, clips: Tensor) -> tuple[Tensor, Tensor]:
+        return self.backbone.map_and_pooled(clips)
 
     def forward_head(self, features: Tensor) -> Tensor:
         """Logits from a feature map: (N, D, T', H', W') -> (N, K)"""

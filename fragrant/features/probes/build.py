@@ -149,7 +149,8 @@ def network_with_probe(cfg: CfgNode, network: ClipNetwork, probe: Probe, kind: s
     with_probe = changed(cfg, {"MODEL.HEAD": kind})
     with torch.random.fork_rng(devices=[]):
         model = build_model(with_probe)
-    own = {f"backbone.{name}": weight.cpu() for name, weight in network.backbone.state_dict().items()}
+    net = network.backbone.backbone if isinstance(network.backbone, type(model)) else network.backbone  # its old probe
+    own = {f"backbone.{name}": weight.cpu() for name, weight in net.state_dict().items()}
     own |= {f"probe.{name}": weight for name, weight in probe.state_dict().items()}
     state = {name: own[name] for name in model.state_dict()}
     return {"model_state": state, "cfg": dump_cfg(with_probe), "plugins": loaded_plugins()}
