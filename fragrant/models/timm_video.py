@@ -88,6 +88,8 @@ class TimmVideo(Backbone):
             crops of ``image_size``.
     """
 
+    behind_map = ("pool",)
+
     def __init__(
         self,
         *,

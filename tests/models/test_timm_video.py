@@ -12,9 +12,11 @@ from fragrant.engine.training import image_weights
 from fragrant.errors import UserError
 from fragrant.inference.export import FORMATS, Deployed, export_model
 from fragrant.layers.normalize import ClipNormalize
+from fragrant.layers.probe import Probe
 from fragrant.models import ModelError, build_model
 from fragrant.models.complexity import count_macs
 from fragrant.models.image_blocks import anatomy
+from fragrant.models.probed import Probed
 from fragrant.models.timm_network import image_network
 from fragrant.models.timm_video import TimmVideo
 from fragrant.models.tsm import TSM
@@ -194,3 +196,11 @@ def test_the_config():
     with torch.device("meta"):
         model = build_model(load_cfg(None, [*pairs.split(), "TIMM.DPTAM_AT", "[stage1]", "DATA.TRAIN_CROP_SIZE", "64"]))
     assert len(model.pool.blocks) == 2 and len(model.dptam) == 1
+
+
+def test_under_a_probe_its_own_pooling_does_not_learn():
+    inner = TimmVideo(num_classes=0, network="test_resnet", pooling="attention")
+    model = Probed(inner, Probe("linear", inner.num_features, 3))
+    model(torch.randn(2, 3, 4, 64, 64)).sum().backward()
+    assert all(p.grad is not None for p in model.parameters() if p.requires_grad)
+    assert not any(p.requires_grad for p in inner.pool.parameters())

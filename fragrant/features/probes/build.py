@@ -25,6 +25,7 @@ from fragrant.features.probes.train import Schedule, Trial
 from fragrant.layers.probe import Probe
 from fragrant.models import build_model
 from fragrant.models.build import build_probe
+from fragrant.models.probed import Probed as ProbedNetwork
 from fragrant.plugins import loaded_plugins
 from fragrant.scores import ScoreTable, save_table
 from fragrant.scores.table import grid_views
@@ -149,7 +150,9 @@ def network_with_probe(cfg: CfgNode, network: ClipNetwork, probe: Probe, kind: s
     with_probe = changed(cfg, {"MODEL.HEAD": kind})
     with torch.random.fork_rng(devices=[]):
         model = build_model(with_probe)
-    net = network.backbone.backbone if isinstance(network.backbone, type(model)) else network.backbone  # its old probe
+    net = (
+        network.backbone.backbone if isinstance(network.backbone, ProbedNetwork) else network.backbone
+    )  # its old probe
     own = {f"backbone.{name}": weight.cpu() for name, weight in net.state_dict().items()}
     own |= {f"probe.{name}": weight for name, weight in probe.state_dict().items()}
     state = {name: own[name] for name in model.state_dict()}
