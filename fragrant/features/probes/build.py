@@ -150,9 +150,9 @@ def network_with_probe(cfg: CfgNode, network: ClipNetwork, probe: Probe, kind: s
     with_probe = changed(cfg, {"MODEL.HEAD": kind})
     with torch.random.fork_rng(devices=[]):
         model = build_model(with_probe)
-    net = (
-        network.backbone.backbone if isinstance(network.backbone, ProbedNetwork) else network.backbone
-    )  # its old probe
+    net = network.backbone
+    if isinstance(net, ProbedNetwork):  # without its old probe
+        net = net.backbone
     own = {f"backbone.{name}": weight.cpu() for name, weight in net.state_dict().items()}
     own |= {f"probe.{name}": weight for name, weight in probe.state_dict().items()}
     state = {name: own[name] for name in model.state_dict()}
