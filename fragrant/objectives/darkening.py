@@ -37,16 +37,12 @@ class Exposures:
         for at in range(len(clips)):
             rng = random.Random(keys[at] if keys is not None else random.getrandbits(64))
             level = rng.uniform(*self.level)
-            noise = {
-                "device": clips.device,
-                "generator": torch.Generator(clips.device).manual_seed(rng.getrandbits(62)),
-            }
-            pixels = self.pixel_noise * torch.randn(frames, height, width, **noise)
+            noise = torch.Generator(clips.device).manual_seed(rng.getrandbits(62))
+            pixels = torch.randn(frames, height, width, generator=noise, device=clips.device)
             sides = (-(-height // self.patch), -(-width // self.patch))
-            patches = F.interpolate(
-                torch.randn(1, 1, *sides, **noise), scale_factor=self.patch, mode="bilinear", align_corners=False
-            )
-            maps.append(level + pixels + self.patch_noise * patches[0, :, :height, :width])
+            patches = torch.randn(1, 1, *sides, generator=noise, device=clips.device)
+            patches = F.interpolate(patches, scale_factor=self.patch, mode="bilinear", align_corners=False)
+            maps.append(level + self.pixel_noise * pixels + self.patch_noise * patches[0, :, :height, :width])
         return torch.stack(maps).clamp_(0, 1).unsqueeze(1)
 
 
