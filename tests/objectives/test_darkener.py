@@ -214,7 +214,7 @@ def test_the_darkener_learns_and_the_network_stays(term, weights):
 
 def test_the_loss_is_the_weighted_sum_and_a_validation_tells_the_same():
     weights = Weights(0.5, 2.0, 3.0, 4.0)
-    objective, clips = learner(weights=weights, exposures=Exposures()), clips_of("Uniformer", 4)
+    objective, clips = learner(weights=weights, exposures=Exposures()).train(), clips_of("Uniformer", 4)
     torch.nn.init.normal_(objective.darkener.net.last.weight, std=0.2)
     objective.meet([7, 8], 3)  # two views of each
     logged = objective(clips, torch.zeros(4)).logged
