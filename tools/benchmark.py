@@ -3,7 +3,7 @@
 python tools/benchmark.py model --cfg FILE KEY VALUE ...
     forward, forward + backward and whole step of a config's model; ratio: plain / it
 python tools/benchmark.py objective --cfg FILE KEY VALUE ...
-    a training step plain, with Mixup, SV-Mix and without labels; ratio: to plain
+    a training step plain and under each objective; ratio: to plain
 python tools/benchmark.py gpu --minutes 8 --out DIR
     all that a GPU is judged by, the most important first, into DIR
 python tools/benchmark.py ram, fam, or global (UniFormerV2's attention of one query)

@@ -14,7 +14,8 @@ from fragrant.benchmarks.loader import Work, benchmark_loader, generated_files
 from fragrant.benchmarks.model import Setting, benchmark_shares, random_batch
 from fragrant.benchmarks.shards import benchmark_shards, packed
 from fragrant.benchmarks.timing import machine
-from fragrant.config import changed
+from fragrant.checkpoint import save_checkpoint
+from fragrant.config import changed, dump_cfg
 from fragrant.data import build_dataset, build_loader
 from fragrant.data.build import frame_opener, hand_over
 from fragrant.data.clips import ClipDataset
@@ -24,6 +25,7 @@ from fragrant.errors import UserError
 from fragrant.models import Backbone, build_model
 from fragrant.models.dual_stream import FUSIONS, NOT_A_TRUNK
 from fragrant.objectives import build_objective
+from fragrant.objectives.build import DARKENER, build_darkener
 from fragrant.optim import build_optimizer
 from fragrant.runtime.build import (
     build_preparation,
@@ -216,17 +218,47 @@ def dual_ways(cfg: CfgNode, model: Backbone, plain: dict[str, object]) -> dict[s
     return ways
 
 
+def darkener_ways(cfg: CfgNode, folder: str) -> dict[str, dict[str, object]]:
+    """Settings of both halves of learning to darken; the second takes a darkener that has learned nothing, written to a
+    folder."""
+    as_it_is: dict[str, object] = {
+        "DATA.GAMMA": [],
+        "DATA.ENHANCE": "none",
+        "TRAIN.OBJECTIVE": "",
+        "TRAIN.COMPILE": False,
+    }
+    alone = {"MIXUP.ENABLE": False, "TRAIN.EMA.ENABLE": False, "BN.USE_PRECISE_STATS": False, "TEST.ENABLE": False}
+    start = {"TRAIN.CHECKPOINT_FILE_PATH": "untrained", "TRAIN.CHECKPOINT_EPOCH_RESET": True}
+    ways = {"darkener": as_it_is | alone | start | {"TRAIN.OBJECTIVE": "darkener"}}
+    if cfg.MODEL.MODEL_NAME == "DGAM":  # a gate that learns takes no copies
+        return ways
+    path = os.path.join(folder, "darkener.pyth")
+    its_cfg = changed(cfg, ways["darkener"])
+    weights = {f"{DARKENER}{name}": value for name, value in build_darkener(its_cfg).state_dict().items()}
+    save_checkpoint(path, {"objective_state": weights, "cfg": dump_cfg(its_cfg)})
+    return ways | {"dark copies": as_it_is | alone | {"DARKENER.CHECKPOINT": path}}
+
+
 def build_objective_settings(cfg: CfgNode, device: torch.device) -> list[Setting]:
     """Builds the settings to compare: the config's model trained plainly, with Mixup, with SV-Mix, without labels, with
-    supervised contrast and with two streams, everything else alike; all steps take the same number of clips."""
-    with torch.random.fork_rng():
-        ways = objective_ways(cfg, build_model(cfg))
+    supervised contrast, with two streams and with a darkener, everything else alike; all steps are given the same
+    number of clips."""
+    with tempfile.TemporaryDirectory() as folder:
+        with torch.random.fork_rng():
+            ways = objective_ways(cfg, build_model(cfg))
+            mixer = {"svmix": ways.pop("svmix")}  # the last: its parts follow
+            ways |= darkener_ways(cfg, folder) | mixer
+        return settings_of(cfg, device, ways)
+
+
+def settings_of(cfg: CfgNode, device: torch.device, ways: dict[str, dict[str, object]]) -> list[Setting]:
+    """Builds the settings to compare, by name what is changed in the config."""
     precision = pick_precision(cfg.TRAIN.PRECISION, device, key="TRAIN.PRECISION")
     settings = []
     for name, changes in ways.items():
         its_cfg = changed(cfg, changes)
         torch.manual_seed(cfg.RNG_SEED)
-        model = model_on_device(its_cfg, device, channels_last=cfg.TRAIN.CHANNELS_LAST, compiled=cfg.TRAIN.COMPILE)
+        model = model_on_device(its_cfg, device, channels_last=cfg.TRAIN.CHANNELS_LAST, compiled=its_cfg.TRAIN.COMPILE)
         objective = objective_on_device(its_cfg, model, device)
         prepare = build_preparation(its_cfg, device, channels_last=cfg.TRAIN.CHANNELS_LAST)
         settings.append(Setting(name, objective, build_optimizer(its_cfg, objective), precision, prepare))

@@ -27,7 +27,20 @@ def check_cfg(cfg: CfgNode) -> None:
         for name, value in values
         for problem in KEYS[name].allowed.problems(name, value, more=registered_names(name), hint=hint)
     ]
-    rules = (_model, _data, _solver, _processes, _mie_net, _dual, _objective, _balance, _supcon, _figure, _pretraining)
+    rules = (
+        _model,
+        _data,
+        _solver,
+        _processes,
+        _mie_net,
+        _dual,
+        _objective,
+        _balance,
+        _supcon,
+        _darkened,
+        _figure,
+        _pretraining,
+    )
     _raise_if_any(single + [problem for rule in rules for problem in rule(cfg)])
 
 
@@ -333,10 +346,50 @@ def _pretraining(cfg: CfgNode) -> Iterator[str]:
         yield f"TRAIN.EMA.ENABLE True with {what}: fine-tuning starts from the weights themselves, set it False"
     if cfg.TRAIN.SHARDING != "none":
         yield f"TRAIN.SHARDING {cfg.TRAIN.SHARDING} with {what}: allowed is none"
-    if cfg.TRAIN.OBJECTIVE == "masked":
-        yield from _masked(cfg)
-    else:
-        yield from _contrastive(cfg)
+    yield from {"masked": _masked, "contrastive": _contrastive, "darkener": _darkener}[cfg.TRAIN.OBJECTIVE](cfg)
+
+
+def _darkener(cfg: CfgNode) -> Iterator[str]:
+    what = "TRAIN.OBJECTIVE darkener"
+    start = cfg.TRAIN.CHECKPOINT_FILE_PATH
+    if not start or not cfg.TRAIN.CHECKPOINT_EPOCH_RESET:
+        yield (
+            f"{what} darkens against a trained network: give its file in TRAIN.CHECKPOINT_FILE_PATH (got {start!r}), "
+            "with TRAIN.CHECKPOINT_EPOCH_RESET True"
+        )
+    if cfg.TRAIN.COMPILE:
+        yield f"TRAIN.COMPILE True with {what}, whose pass is not compiled: set it False"
+    if cfg.BN.USE_PRECISE_STATS:
+        yield f"BN.USE_PRECISE_STATS True with {what}, which leaves the network as it is: set it False"
+    yield from _before_enhancement(cfg, what)
+
+
+def _before_enhancement(cfg: CfgNode, what: str) -> Iterator[str]:
+    if cfg.DATA.GAMMA or cfg.DATA.ENHANCE != "none":
+        yield (
+            f"{what} darkens clips behind DATA.ENHANCE and DATA.GAMMA, dark clips of a test are darkened before them: "
+            "set DATA.ENHANCE none and DATA.GAMMA []"
+        )
+
+
+def _darkened(cfg: CfgNode) -> Iterator[str]:
+    if not cfg.DARKENER.CHECKPOINT:
+        return
+    what = f"DARKENER.CHECKPOINT '{cfg.DARKENER.CHECKPOINT}'"
+    refused = (
+        ("TRAIN.OBJECTIVE", cfg.TRAIN.OBJECTIVE, cfg.TRAIN.OBJECTIVE not in ("", "classify")),
+        ("MIXUP.TYPE", "svmix", cfg.MIXUP.ENABLE and cfg.MIXUP.TYPE == "svmix"),
+        ("DISTILL.CHECKPOINT", cfg.DISTILL.CHECKPOINT, bool(cfg.DISTILL.CHECKPOINT)),
+        ("LOSS.SUPCON", cfg.LOSS.SUPCON, bool(cfg.LOSS.SUPCON)),
+        ("TRAIN.COMPILE", True, cfg.TRAIN.COMPILE),
+        ("TRAIN.SHARDING", cfg.TRAIN.SHARDING, cfg.TRAIN.SHARDING != "none"),
+    )
+    for key, value, wrong in refused:
+        if wrong:
+            yield f"{what} with {key} {value}: it belongs to plain classification, not compiled and not sharded"
+    if cfg.MODEL.MODEL_NAME == "DGAM" and "gate" not in frozen_in_dgam(cfg):
+        yield f"{what} with a gate that learns: add gate to DGAM.FREEZE {cfg.DGAM.FREEZE}"
+    yield from _before_enhancement(cfg, what)
 
 
 def _masked(cfg: CfgNode) -> Iterator[str]:

@@ -477,6 +477,13 @@ key("LOSS.SUPCON", 0.0,
 key("LOSS.SUPCON_TEMPERATURE", 0.1, "what cosines are divided by; 0.07 to 0.1 is usual", above=0)
 key("LOSS.SUPCON_WIDTH", 512, "hidden width of the projector behind the pooled features; ours", above=0)
 key("LOSS.SUPCON_DIM", 128, "width of the vectors that are compared", above=0)
+key("LOSS.SIMILARITY", 1.0,
+    "with DARKENER.CHECKPOINT: weight of the loss that makes a clip and its dark copy look alike (BYOL, Grill et al. "
+    "2020); the weight is ours; 0 = the classes of both alone", at_least=0)
+key("LOSS.SIMILARITY_WIDTH", 512, "hidden width of the predictor behind the pooled features; ours", above=0)
+key("LOSS.SIMILARITY_EMA", 0.99,
+    "decay, per optimiser step, of the moving average of the network that is the target; ours (BYOL: 0.996 over "
+    "hundreds of epochs)", at_least=0, below=1)
 key("LOSS.FOCAL_GAMMA", 2.0, "of MODEL.LOSS_FUNC focal: exponent that makes easy clips count less", at_least=0)
 
 key("MIXUP.ENABLE", False, "mixup, cutmix and label smoothing")
@@ -521,6 +528,27 @@ key("DISTILL.INPUT", "dark",
     "the teacher sees: dark (the student's clips) | enhanced (brightened by the teacher's DATA.ENHANCE and GAMMA)",
     one_of=("dark", "enhanced"))
 
+key("DARKENER.CHECKPOINT", "",
+    'a checkpoint of TRAIN.OBJECTIVE darkener: classification then trains on every clip and on a dark copy by it, see '
+    'LOSS.SIMILARITY; "" = no copies', path=True)
+key("DARKENER.EXPOSURE", [0.0, 0.2],
+    "mean brightness 0..1 of dark copies, a range to draw from evenly, one level for a clip (Similarity min-max, "
+    "arXiv 2307.08779)", of=float, at_least=0, at_most=1, sizes=(2,), rising=True, form="be [smallest, largest]")
+key("DARKENER.PIXEL_NOISE", 0.025, "deviation of the wanted brightness in every pixel and frame; source's", at_least=0,
+    at_most=0.5)
+key("DARKENER.PATCH_NOISE", 0.025, "the same, of patches, smooth between them and for all frames; source's", at_least=0,
+    at_most=0.5)
+key("DARKENER.PATCH", 16, "rows and columns of a patch, also of those whose brightness is held; source's", above=0)
+key("DARKENER.WIDTH", 32, "TRAIN.OBJECTIVE darkener: channels of its network; Zero-DCE 32", above=0)
+key("DARKENER.ITERATIONS", 8, "its curves, one after the other; Zero-DCE 8", above=0)
+key("DARKENER.SCALE", 1, "its network sees frames so many times smaller; 1 = whole frames, as Zero-DCE; ours", above=0)
+key("DARKENER.SIMILARITY_WEIGHT", 1.0,
+    "weight of the similarity of features that is made small; the source's four weights could not be read: this one is "
+    "ours", at_least=0)
+key("DARKENER.EXPOSURE_WEIGHT", 10.0, "of the difference from the wanted brightness; Zero-DCE's", at_least=0)
+key("DARKENER.SMOOTHNESS_WEIGHT", 200.0, "of the total variation of the curves; Zero-DCE's", at_least=0)
+key("DARKENER.COLOR_WEIGHT", 5.0, "of the differences of the colours' means; Zero-DCE's", at_least=0)
+
 key("PRETRAIN.MASK_RATIO", 0.75, "TRAIN.OBJECTIVE masked: share of a clip's tubes that is hidden; VideoMAE 0.75 .. 0.9",
     above=0, below=1)
 key("PRETRAIN.TUBE_SIZE", 16, "rows and columns of a tube, which is hidden through all frames of a clip", above=0)
@@ -544,8 +572,8 @@ key("TRAIN.ENABLE", True, "run the training stage", on_resume="free")
 key("TRAIN.DATASET", "kinetics", "name of the training and validation set in the registry")
 key("TRAIN.OBJECTIVE", "",
     'what a step minimises; "" = classify, distill or svmix, as MIXUP and DISTILL say; masked | contrastive: '
-    "pre-training without labels; figure: classes, and where the joints of drawn figures are; or the name of a "
-    "plug-in's")
+    "pre-training without labels; darkener: a network that darkens clips, against a trained one; figure: classes, and "
+    "where the joints of drawn figures are; or the name of a plug-in's")
 key("TRAIN.BATCH_SIZE", 64, "videos of a batch on this machine, all its GPUs together", above=0)
 key("TRAIN.SAMPLER", "none",
     "videos of an epoch: none (each once) | balanced (each class as often) | sqrt (each class by the root of its "

@@ -2,7 +2,7 @@
 
 from fvcore.common.config import CfgNode
 
-LABEL_FREE = ("masked", "contrastive")  # values of TRAIN.OBJECTIVE
+LABEL_FREE = ("masked", "contrastive", "darkener")  # values of TRAIN.OBJECTIVE
 
 
 def learns_without_labels(cfg: CfgNode) -> bool:

@@ -122,7 +122,7 @@ def check_unfinished(state: dict, path: str | Path, max_epoch: int) -> None:
 
 def of_pretraining(state: dict) -> str:
     """What to say of a checkpoint of a pre-training without labels; "" of any other."""
-    left = {"masked": "decoder", "contrastive": "projector"}.get(str(state.get("objective")))
+    left = {"masked": "decoder", "contrastive": "projector", "darkener": "darkener"}.get(str(state.get("objective")))
     return f" (pre-trained without labels: its encoder is taken, its {left} is not)" if left else ""
 
 

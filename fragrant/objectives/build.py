@@ -10,17 +10,23 @@ import torch
 from fvcore.common.config import CfgNode
 from torch import Tensor, nn
 
+from fragrant.checkpoint import load_checkpoint
+from fragrant.config import cfg_from_text
 from fragrant.config.defaults import AUTO_WEIGHTS
 from fragrant.config.frozen import frozen_in_dgam
 from fragrant.config.streams import clip_channels
-from fragrant.data.transforms.build import build_normalizations, clip_enhancement, prepared_streams
+from fragrant.data.transforms.build import build_normalizations, build_streams, clip_enhancement, prepared_streams
 from fragrant.data.transforms.gamma import middle_gamma
 from fragrant.errors import UserError
+from fragrant.layers.curve_net import CurveNet
 from fragrant.layers.pixel_decoder import PixelDecoder
 from fragrant.models.backbone import Backbone
 from fragrant.models.build import names_with
 from fragrant.objectives.classify import Classify, unmixed
 from fragrant.objectives.contrast import Contrast, Projector
+from fragrant.objectives.darkened import DarkCopies, Darkened
+from fragrant.objectives.darkener import LearnDarkener, Weights
+from fragrant.objectives.darkening import Darkener, Exposures
 from fragrant.objectives.distill import Distill, TeacherInput
 from fragrant.objectives.ema import Ema
 from fragrant.objectives.figure import Figure, maps_of
@@ -29,6 +35,7 @@ from fragrant.objectives.losses import Loss, binary_cross_entropy, cross_entropy
 from fragrant.objectives.masked import MaskedTubes, check_tubes
 from fragrant.objectives.mixup import Mixup
 from fragrant.objectives.objective import Objective
+from fragrant.objectives.pixel_clips import PixelClips
 from fragrant.objectives.selective_module import SelectiveModule
 from fragrant.objectives.supcon import SupCon
 from fragrant.objectives.sv_mix import SvMix, draw
@@ -47,6 +54,7 @@ for name in (
     LOSSES.register(name)(cross_entropy)
 LOSSES.register("bce_logit")(binary_cross_entropy)
 BUILT_IN = ("classify", "distill", "svmix")  # objectives that follow from MIXUP and DISTILL
+DARKENER = "darkener."  # before the names of a darkener's weights in a checkpoint
 Mix = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 PROCESS_RNG = cast(random.Random, random)  # this process's own generator: the module has the same methods
 
@@ -174,11 +182,89 @@ def build_supcon(cfg, model: Backbone) -> SupCon:
     return SupCon(model, projector, build_loss(cfg), weight=loss.SUPCON, temperature=loss.SUPCON_TEMPERATURE)
 
 
+def build_pixel_clips(cfg, device: torch.device) -> PixelClips:
+    each = [normalize.to(device) for normalize in build_normalizations(cfg)]
+    return PixelClips(each, build_streams(cfg), channels_last=cfg.TRAIN.CHANNELS_LAST)
+
+
+def build_exposures(cfg) -> Exposures:
+    options = cfg.DARKENER
+    return Exposures(tuple(options.EXPOSURE), options.PIXEL_NOISE, options.PATCH_NOISE, options.PATCH)
+
+
+def build_darkener(cfg) -> Darkener:
+    """Builds the darkener of a config, which changes nothing yet."""
+    options = cfg.DARKENER
+    sizes = {"width": options.WIDTH, "iterations": options.ITERATIONS, "scale": options.SCALE}
+    return Darkener(CurveNet(cfg.DATA.INPUT_CHANNEL_NUM[0], **sizes))
+
+
+def trained_darkener(path: str, channels: int) -> Darkener:
+    """Reads a darkener from a checkpoint of TRAIN.OBJECTIVE darkener, which knows its sizes.
+
+    Raises:
+        UserError: there is no such file, it holds none, or one for other colours.
+    """
+    where = f"DARKENER.CHECKPOINT '{path}'"
+    state = load_checkpoint(path)
+    of_objective, text = state.get("objective_state"), state.get("cfg")
+    own = {
+        name.removeprefix(DARKENER): value
+        for name, value in (of_objective if isinstance(of_objective, dict) else {}).items()
+        if isinstance(name, str) and name.startswith(DARKENER)
+    }
+    if not own or not isinstance(text, str):
+        raise UserError(f"{where} holds no darkener; give a checkpoint of TRAIN.OBJECTIVE darkener")
+    its_cfg = cfg_from_text(text, where=f"config in {path}")
+    if (found := its_cfg.DATA.INPUT_CHANNEL_NUM[0]) != channels:
+        raise UserError(f"{where} darkens clips of {found} channels; allowed: the {channels} of DATA.INPUT_CHANNEL_NUM")
+    with torch.random.fork_rng():  # its first weights cost the run no random numbers
+        darkener = build_darkener(its_cfg)
+    try:
+        darkener.load_state_dict(own)
+    except RuntimeError as error:
+        raise UserError(f"{where} is damaged: {' '.join(str(error).split())[:200]}") from error
+    return darkener
+
+
+@OBJECTIVES.register("darkener")
+def build_learn_darkener(cfg, model: Backbone) -> LearnDarkener:
+    options = cfg.DARKENER
+    weights = Weights(
+        options.SIMILARITY_WEIGHT, options.EXPOSURE_WEIGHT, options.SMOOTHNESS_WEIGHT, options.COLOR_WEIGHT
+    )
+    pixels = build_pixel_clips(cfg, next(model.parameters()).device)
+    return LearnDarkener(model, build_darkener(cfg), build_exposures(cfg), pixels, weights=weights, seed=cfg.RNG_SEED)
+
+
+def build_darkened(cfg, model: Backbone) -> Darkened:
+    """Builds the classification of clips and their dark copies.
+
+    Raises:
+        UserError: DARKENER.CHECKPOINT is no file, or holds no darkener.
+    """
+    loss, device = cfg.LOSS, next(model.parameters()).device
+    darkener = trained_darkener(cfg.DARKENER.CHECKPOINT, cfg.DATA.INPUT_CHANNEL_NUM[0]).to(device)
+    width = model.num_features
+    return Darkened(
+        model,
+        DarkCopies(darkener, build_exposures(cfg), build_pixel_clips(cfg, device)),
+        build_loss(cfg),
+        predictor=Projector(width, width=loss.SIMILARITY_WIDTH, dim=width) if loss.SIMILARITY else None,
+        mix=build_mix(cfg),
+        weight=loss.SIMILARITY,
+        decay=loss.SIMILARITY_EMA,
+        seed=cfg.RNG_SEED,
+    )
+
+
 @OBJECTIVES.register("classify")
 def build_classify(cfg, model: Backbone) -> Classify:
     dgam, mix = cfg.DGAM, build_mix(cfg)
     if cfg.LOSS.SUPCON:
         return build_supcon(cfg, model)
+    if cfg.DARKENER.CHECKPOINT:
+        return build_darkened(cfg, model)
     if not hasattr(model, "decide") or "gate" in frozen_in_dgam(cfg):  # there is no gate, or it keeps its weights
         return Classify(model, build_loss(cfg), mix=mix)
     return (ExpectedLoss if dgam.SELECT == "expected" else Gated)(model, build_loss(cfg), balance=dgam.BALANCE, mix=mix)

@@ -21,6 +21,14 @@ def move_average(average: nn.Module, model: nn.Module, decay: float) -> None:
     torch._foreach_lerp_(list(average.parameters()), list(model.parameters()), 1 - decay)
 
 
+@torch.no_grad()
+def follow(average: nn.Module, model: nn.Module, decay: float) -> None:
+    """Moves the average's parameters, and takes over the model's buffers, BatchNorm statistics among them."""
+    move_average(average, model, decay)
+    for own, buffer in zip(average.buffers(), model.buffers(), strict=True):
+        own.copy_(buffer)
+
+
 class Ema(Objective):
     """Any objective with a moving average of its model's weights; BatchNorm statistics are not averaged but taken over.
 
@@ -58,10 +66,6 @@ class Ema(Objective):
     def forward(self, clips: Tensor, labels: Tensor) -> StepOutput:
         return self.objective(clips, labels)
 
-    @torch.no_grad()
     def after_step(self) -> None:
         self.objective.after_step()
-        model = self.objective.eval_model
-        move_average(self.averaged, model, self.decay)
-        for average, buffer in zip(self.averaged.buffers(), model.buffers(), strict=True):
-            average.copy_(buffer)
+        follow(self.averaged, self.objective.eval_model, self.decay)

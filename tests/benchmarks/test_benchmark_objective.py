@@ -13,7 +13,8 @@ from fragrant.config import changed, load_cfg
 from fragrant.models import build_model
 
 TWO = [f"two streams, {way}" for way in ("concat_bert", "dff", "mean", "concat_bert, supcon", "retinex")]
-STEPS = ["plain", "mixup", "contrastive", "masked 0.5", "masked 0.75", "masked 0.9", "supcon", *TWO, "svmix"]
+STEPS = ["plain", "mixup", "contrastive", "masked 0.5", "masked 0.75", "masked 0.9", "supcon", *TWO]
+STEPS += ["darkener", "dark copies", "svmix"]
 PARTS = ["student, forward and backward", "teacher's feature map", "teacher's judgement, backward to the clips"]
 PARTS += ["mixer in space", "moving average"]
 CPU = torch.device("cpu")
@@ -72,7 +73,7 @@ def test_every_row_has_its_own_numbers_beside_the_first(settings, monkeypatch):
             assert rows[name] == [f"{0.5 * k:.3f}", f"{k}.00x", str(k), f"{k}.00x"]
     for setting, old in zip(settings, before, strict=True):  # a step is a step of the optimiser too
         now = setting.objective.state_dict()
-        last = ("head.weight", "paint.weight", "projector.2.weight")
+        last = ("head.weight", "paint.weight", "projector.2.weight", "darkener.net.last.bias")
         assert any(not torch.equal(now[name], value) for name, value in old.items() if name.endswith(last)), (
             setting.name
         )

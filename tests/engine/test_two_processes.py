@@ -35,6 +35,11 @@ CONTRAST = "TRAIN.OBJECTIVE contrastive TEST.ENABLE False AUG.NUM_SAMPLE 2 PRETR
 TWO_STREAMS = """MODEL.MODEL_NAME DualStream DUAL.BACKBONE Uniformer DUAL.NUM_HEADS 4 DUAL.DROPOUT 0
     MODEL.DROPOUT_RATE 0 LOSS.SUPCON 0.5 LOSS.SUPCON_WIDTH 16 TRAIN.SAMPLER balanced TEST.ENABLE False""".split()
 
+# Both halves of learning to darken, the first against the network of "equal".
+DARKENER = """TRAIN.OBJECTIVE darkener TEST.ENABLE False TRAIN.CHECKPOINT_FILE_PATH {equal} DARKENER.WIDTH 4
+    TRAIN.CHECKPOINT_EPOCH_RESET True SOLVER.BASE_LR 1e-3""".split()
+DARKENED = "DARKENER.CHECKPOINT {darkener} LOSS.SIMILARITY_WIDTH 16 TEST.ENABLE False".split()
+
 
 @contextlib.contextmanager
 def signal_on_rank_1(rank: int):
@@ -83,7 +88,15 @@ SCENARIOS = {
     "masked": Scenario([*EQUAL, *MASKED]),
     "contrast": Scenario([*EQUAL, *CONTRAST]),
     "streams": Scenario([*EQUAL, *TWO_STREAMS]),
+    "darkener": Scenario([*EQUAL, *DARKENER]),
+    "darkened": Scenario([*EQUAL, *DARKENED]),
 }
+
+
+def filled(folder, pairs: list[str]) -> list[str]:
+    """The words of a command with the paths of other runs in the folder."""
+    files = {name: folder / name / "checkpoints" / "checkpoint_epoch_00002.pyth" for name in ("equal", "darkener")}
+    return [word.format(resumed=folder / "resumed", **files) for word in pairs]
 
 
 @pytest.fixture(scope="module")
@@ -93,8 +106,7 @@ def pair(tmp_path_factory):
     scenarios = []
     for name, scenario in SCENARIOS.items():
         where = ["DATA.PATH_TO_DATA_DIR", str(folder / "demo"), "OUTPUT_DIR", str(folder / name)]
-        pairs = [word.format(resumed=folder / "resumed") for word in scenario.pairs]
-        scenarios.append(scenario._replace(pairs=[*TINY, *where, *pairs]))
+        scenarios.append(scenario._replace(pairs=[*TINY, *where, *filled(folder, scenario.pairs)]))
     return folder, dict(zip(SCENARIOS, run_pair(scenarios, folder), strict=True))
 
 
@@ -102,11 +114,9 @@ def pair(tmp_path_factory):
 def alone(pair):
     """The same with one process."""
     folder, _ = pair
-    for name in ("equal", "accumulated", "adam", "averaged", "masked", "contrast", "streams"):
-        out = folder / f"alone_{name}"
-        done = run_here(
-            *TINY, *SCENARIOS[name].pairs, "DATA.PATH_TO_DATA_DIR", str(folder / "demo"), "OUTPUT_DIR", str(out)
-        )
+    for name in ("equal", "accumulated", "adam", "averaged", "masked", "contrast", "streams", "darkener", "darkened"):
+        out, pairs = folder / f"alone_{name}", filled(folder, SCENARIOS[name].pairs)
+        done = run_here(*TINY, *pairs, "DATA.PATH_TO_DATA_DIR", str(folder / "demo"), "OUTPUT_DIR", str(out))
         assert done.returncode == 0, done.stderr
     return folder
 
@@ -151,11 +161,13 @@ def test_pre_training_is_that_of_one_process(pair, alone, name, part):
     assert len(losses) == 4 and losses[:2] == losses[2:]
 
 
-def test_two_streams_with_their_contrast_are_those_of_one_process(pair, alone):
+@pytest.mark.parametrize("name", ["streams", "darkener", "darkened"])
+def test_other_objectives_are_those_of_one_process(pair, alone, name):
+    """Two streams with their contrast; the draws of a darkener, which follow from the videos."""
     folder, done = pair
-    assert [rank.returncode for rank in done["streams"]] == [0, 0], [rank.stderr for rank in done["streams"]]
+    assert [rank.returncode for rank in done[name]] == [0, 0], [rank.stderr for rank in done[name]]
     for state in ("model_state", "objective_state"):
-        assert largest_difference(folder / "streams", folder / "alone_streams", state) < 1e-5
+        assert largest_difference(folder / name, folder / f"alone_{name}", state) < 1e-5
 
 
 def val(out) -> list[str]:
