@@ -281,8 +281,8 @@ key("DATA.THERMAL_PATH_TO_DATA_DIR", "",
     on_resume="free", path=True)
 key("DATA.THERMAL_RANGE", [],
     "values of 16-bit gray pictures and videos (of pairs: the infrared ones) that become 0 and 255, [20000, 30000]; "
-    "what lies between follows a line, rounded, what lies outside is cut; [] = all of the 16 bits", of=float, sizes=(0, 2),
-    rising=True, form="be [] or [low, high], low below high", of_clips=True)
+    "what lies between follows a line, rounded, what lies outside is cut; [] = all of the 16 bits", of=float,
+    sizes=(0, 2), rising=True, form="be [] or [low, high], low below high", of_clips=True)
 key("DATA.TRAIN_LIST", "", 'list file of the training videos, relative to PATH_TO_DATA_DIR; "" = train.csv',
     on_resume="moves", path=True)
 key("DATA.VAL_LIST", "", 'list file of the validation videos; "" = val.csv', on_resume="moves", path=True)

@@ -32,6 +32,7 @@ from fragrant.data.transforms.randaugment import parse_randaugment
 from fragrant.data.transforms.view_transforms import EvaluationTransform, TrainTransform
 from fragrant.data.video.cache import CachedFrames
 from fragrant.data.video.frames import Frames, Limits, OpenFrames, open_frames
+from fragrant.data.video.gray_range import GrayRange
 from fragrant.data.video.other_decoders import require
 from fragrant.data.video.pairs import open_pair
 from fragrant.data.video.timing import evenly
@@ -172,6 +173,12 @@ def pair_opener(cfg) -> Callable[[str, str], Frames]:
     return partial(open_pair, open_first=first, open_second=second, even=makes_even(cfg))
 
 
+def gray_range(cfg, stream: int = 0) -> GrayRange | None:
+    """What DATA.THERMAL_RANGE says about a stream of pairs, of which it is the second's, or about all videos."""
+    values = cfg.DATA.THERMAL_RANGE
+    return (values[0], values[1]) if values and (stream or not has_pairs(cfg)) else None
+
+
 def makes_even(cfg) -> bool:
     """Whether a clip of so many frames per second lasts as long in a video of a variable rate."""
     return cfg.DATA.FPS_CONVERT and cfg.DATA.SAMPLING == "dense"
@@ -183,8 +190,7 @@ def frame_opener(cfg, stream: int = 0, *, even: bool = True) -> OpenFrames:
     Args:
         even: make videos of a variable rate even where the clips are of so many frames per second.
     """
-    data = cfg.DATA
-    gray = tuple(data.THERMAL_RANGE) if stream or not has_pairs(cfg) else ()
+    data, gray = cfg.DATA, gray_range(cfg, stream)
     require(data.DECODING_BACKEND)
     limits = Limits(data.MAX_FRAME_MEGAPIXELS, data.MAX_DECODED_GB)
     opened: OpenFrames = partial(
@@ -196,14 +202,14 @@ def frame_opener(cfg, stream: int = 0, *, even: bool = True) -> OpenFrames:
         base=data.IMAGE_BASE,
         limits=limits,
         remote=remote_of(cfg),
-        gray_range=gray or None,
+        gray_range=gray,
     )
     if data.CACHE_DIR:
         opened = _cached(data, opened, limits, remote_of(cfg), gray)
     return evenly(opened) if even and makes_even(cfg) else opened
 
 
-def _cached(data, opened: OpenFrames, limits: Limits, remote: str, gray: Sequence[float]) -> CachedFrames:
+def _cached(data, opened: OpenFrames, limits: Limits, remote: str, gray: GrayRange | None) -> CachedFrames:
     settings = f"{data.DECODE_SHORT_SIDE} {data.DECODING_BACKEND} {data.IMAGE_TEMPLATE} {data.IMAGE_BASE}"
     settings += f" {gray}" if gray else ""
     room = data.CACHE_GB * 1e9

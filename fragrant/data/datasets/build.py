@@ -226,7 +226,7 @@ def unlabelled_list(cfg, path: str) -> tuple[RecordList, int]:
 def records_and_faults(cfg, split: str, path: str = "") -> tuple[RecordList, dict[int, str]]:
     """The rows of a split that can be used, and what is wrong with the others, by line; of another list file where one
     is given."""
-    if has_pairs(cfg):
+    if has_pairs(cfg) and not path:
         return read_set(cfg, (cfg.TEST if split == "test" else cfg.TRAIN).DATASET, split).records, {}
     default = _list_path(cfg, split, cfg.DATA.PATH_TO_DATA_DIR, f"{split}.csv")
     if path or _is_there(default):
