@@ -34,6 +34,9 @@ CONTRAST = "TRAIN.OBJECTIVE contrastive TEST.ENABLE False AUG.NUM_SAMPLE 2 PRETR
 # Two streams and the contrast of all clips of a class, drawn class by class.
 TWO_STREAMS = """MODEL.MODEL_NAME DualStream DUAL.BACKBONE Uniformer DUAL.NUM_HEADS 4 DUAL.DROPOUT 0
     MODEL.DROPOUT_RATE 0 LOSS.SUPCON 0.5 LOSS.SUPCON_WIDTH 16 TRAIN.SAMPLER balanced TEST.ENABLE False""".split()
+# The same of pairs; the second set is the first: its drawing is not what is tested.
+PAIRS = """DUAL.FUSION cross DATA.COLOR_PATH_TO_DATA_DIR {demo} DATA.THERMAL_PATH_TO_DATA_DIR {demo}
+    TRAIN.DATASET kinetics""".split()
 
 
 @contextlib.contextmanager
@@ -83,6 +86,7 @@ SCENARIOS = {
     "masked": Scenario([*EQUAL, *MASKED]),
     "contrast": Scenario([*EQUAL, *CONTRAST]),
     "streams": Scenario([*EQUAL, *TWO_STREAMS]),
+    "pairs": Scenario([*EQUAL, *TWO_STREAMS, *PAIRS]),
 }
 
 
@@ -93,7 +97,7 @@ def pair(tmp_path_factory):
     scenarios = []
     for name, scenario in SCENARIOS.items():
         where = ["DATA.PATH_TO_DATA_DIR", str(folder / "demo"), "OUTPUT_DIR", str(folder / name)]
-        pairs = [word.format(resumed=folder / "resumed") for word in scenario.pairs]
+        pairs = [word.format(resumed=folder / "resumed", demo=folder / "demo") for word in scenario.pairs]
         scenarios.append(scenario._replace(pairs=[*TINY, *where, *pairs]))
     return folder, dict(zip(SCENARIOS, run_pair(scenarios, folder), strict=True))
 
@@ -102,11 +106,10 @@ def pair(tmp_path_factory):
 def alone(pair):
     """The same with one process."""
     folder, _ = pair
-    for name in ("equal", "accumulated", "adam", "averaged", "masked", "contrast", "streams"):
+    for name in ("equal", "accumulated", "adam", "averaged", "masked", "contrast", "streams", "pairs"):
         out = folder / f"alone_{name}"
-        done = run_here(
-            *TINY, *SCENARIOS[name].pairs, "DATA.PATH_TO_DATA_DIR", str(folder / "demo"), "OUTPUT_DIR", str(out)
-        )
+        words = [word.format(demo=folder / "demo") for word in SCENARIOS[name].pairs]
+        done = run_here(*TINY, *words, "DATA.PATH_TO_DATA_DIR", str(folder / "demo"), "OUTPUT_DIR", str(out))
         assert done.returncode == 0, done.stderr
     return folder
 
@@ -151,11 +154,12 @@ def test_pre_training_is_that_of_one_process(pair, alone, name, part):
     assert len(losses) == 4 and losses[:2] == losses[2:]
 
 
-def test_two_streams_with_their_contrast_are_those_of_one_process(pair, alone):
+@pytest.mark.parametrize("name", ["streams", "pairs"])
+def test_two_streams_with_their_contrast_are_those_of_one_process(pair, alone, name):
     folder, done = pair
-    assert [rank.returncode for rank in done["streams"]] == [0, 0], [rank.stderr for rank in done["streams"]]
+    assert [rank.returncode for rank in done[name]] == [0, 0], [rank.stderr for rank in done[name]]
     for state in ("model_state", "objective_state"):
-        assert largest_difference(folder / "streams", folder / "alone_streams", state) < 1e-5
+        assert largest_difference(folder / name, folder / f"alone_{name}", state) < 1e-5
 
 
 def val(out) -> list[str]:
