@@ -20,13 +20,13 @@ def main(arguments) -> None:
     from fragrant.data.build import remote_of
     from fragrant.data.prepare.across import across
     from fragrant.data.prepare.build import Settings, check_split, places_of
-    from fragrant.data.prepare.check import summary, write_clean_list, write_table
+    from fragrant.data.prepare.check import Checked, summary, write_clean_list, write_table
 
     lists = [(Path(path).stem, "test", path) for path in arguments.list] or [
         (s, s, "") for s in arguments.split or ("train", "val", "test")
     ]
     settings = Settings(arguments.min_frames, arguments.workers)
-    problems, trained, done = 0, dict[str, dict[str, str]](), {}
+    problems, trained, done = 0, dict[str, dict[str, str]](), dict[str, Checked]()
     for name, split, path in lists:
         found = check_split(cfg, name, split, path, settings, trained)
         if split == "train":

@@ -281,7 +281,7 @@ def _dual(cfg: CfgNode) -> Iterator[str]:
 
 def _pairs(cfg: CfgNode) -> Iterator[str]:
     data = cfg.DATA
-    if len(set(data.THERMAL_RANGE)) == 1:  # what rises in any other way the key says itself
+    if len(data.THERMAL_RANGE) == 2 and len(set(data.THERMAL_RANGE)) == 1:  # the rest says the key itself
         yield f"DATA.THERMAL_RANGE {data.THERMAL_RANGE} must be [] or [low, high], low below high"
     given = {key: data[key] for key in (COLOR, THERMAL)}
     if not any(given.values()):
@@ -290,11 +290,15 @@ def _pairs(cfg: CfgNode) -> Iterator[str]:
                 f"TEST.MODALITY {cfg.TEST.MODALITY} is of pairs: give DATA.{COLOR} and DATA.{THERMAL}, or leave it both"
             )
         return
-    yield from (
-        f"DATA.{key} is empty, and DATA.{other} is {given[other]!r}: pairs need both"
-        for key, other in ((COLOR, THERMAL), (THERMAL, COLOR))
-        if not given[key]
-    )
+    for key, other in ((COLOR, THERMAL), (THERMAL, COLOR)):
+        if not given[key]:
+            yield f"DATA.{key} is empty, and DATA.{other} is {given[other]!r}: pairs need both"
+    if has_pairs(cfg):
+        yield from _of_pairs(cfg)
+
+
+def _of_pairs(cfg: CfgNode) -> Iterator[str]:
+    data = cfg.DATA
     if not has_two_streams(cfg):
         yield (
             f"DATA.{COLOR} and DATA.{THERMAL} need MODEL.MODEL_NAME DualStream, which takes two clips, got "

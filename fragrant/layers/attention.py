@@ -44,9 +44,9 @@ class Attention(nn.Module):
     def forward(self, x: Tensor, seen: Tensor | None = None) -> Tensor:
         """(N, L, D) -> (N, L, D); ``seen``: (N, L) bool, the tokens that may be attended to, None = all."""
         q, k, v = self.queries_keys_values(x)
-        mask = {} if seen is None else {"attn_mask": seen[:, None, None]}
+        mask = None if seen is None else seen[:, None, None]
         y = F.scaled_dot_product_attention(
-            q, k, v, dropout_p=self.attention_dropout if self.training else 0.0, scale=self.scale, **mask
+            q, k, v, attn_mask=mask, dropout_p=self.attention_dropout if self.training else 0.0, scale=self.scale
         )
         y = y.transpose(1, 2).flatten(2)  # (N, L, D)
         return self.dropout(self.proj(y))

@@ -87,7 +87,7 @@ class DualStream(Wrapper):
         ModelError: arguments that do not fit together.
     """
 
-    behind_map = ("pool",)
+    behind_map: tuple[str, ...] = ("pool",)
 
     def __init__(
         self,

@@ -27,14 +27,18 @@ AUGMENTED = "AUG.ENABLE True AUG.AA_TYPE rand-m7-n4-mstd0.5-inc1 AUG.BRI_CON_SAT
 
 @pytest.fixture(scope="module")
 def sets(tmp_path_factory) -> Path:
-    """color: three videos; thermal: others, of other size; short: one of them lacks a frame."""
+    """color: four videos; thermal: others, of other size; short: one of them lacks a frame."""
     folder = tmp_path_factory.mktemp("pairs")
-    for name, side, counts in (("color", 48, (24, 30, 20)), ("thermal", 36, (24, 30, 20)), ("short", 36, (24, 29, 20))):
+    for name, side, counts in (
+        ("color", 48, (24, 30, 20, 22)),
+        ("thermal", 36, (24, 30, 20, 22)),
+        ("short", 36, (24, 29, 20, 22)),
+    ):
         (folder / name).mkdir()
         for at, count in enumerate(counts):
             encode(folder / name / f"{at}.mp4", count, height=side, width=side * 4 // 3, seed=side + at)
         for split in ("train", "val", "test"):
-            (folder / name / f"{split}.csv").write_text("0.mp4 0\n1.mp4 1\n2.mp4 1\n")
+            (folder / name / f"{split}.csv").write_text("0.mp4 0\n1.mp4 1\n2.mp4 1\n3.mp4 0\n")
     return folder
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from make_video import encode
 from test_objectives_run import checkpoint, same
 from tiny import TINY, run_here
 
@@ -51,6 +52,7 @@ def test_both_sets_are_made_and_every_video_is_scored(folder):
     assert (folder / "both" / "report.html").exists()
 
 
+@pytest.mark.slow
 def test_a_resumed_run_ends_as_an_uninterrupted_one(folder):
     first = folder / "resumed" / "checkpoints"
     first.mkdir(parents=True)
@@ -91,8 +93,6 @@ def test_the_lists_are_checked_row_by_row(folder, tmp_path):
     short = tmp_path / "short"
     short.mkdir()
     lines = (folder / "thermal" / "test.csv").read_text().splitlines()
-    from make_video import encode
-
     encode(short / "short.mp4", 11)
     rows = [f"{folder}/thermal/{line}" for line in lines[1:]]
     (short / "test.csv").write_text("".join(f"{row}\n" for row in [f"{short}/short.mp4 0", *rows]))

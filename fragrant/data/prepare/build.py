@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from functools import partial
 from typing import NamedTuple
 
-from fragrant.config.streams import has_pairs
 from fragrant.data.build import gray_range, remote_of
 from fragrant.data.datasets.build import records_and_faults
 from fragrant.data.prepare.check import Checked, as_pairs, check_list, places
@@ -49,10 +48,15 @@ def check_split(
         streams[f"{name}.thermal"] = (records.of_partners(), 1)
     found = {}
     for at, (its_name, (its_records, stream)) in enumerate(streams.items()):
-        known = trained.get(("train", "train.thermal")[at])
-        options = {"min_frames": min_frames, "workers": settings.workers, "known": known, "title": its_name}
-        opened = _opener(cfg, stream if has_pairs(cfg) else 0)
-        found[its_name] = check_list(its_records, {} if at else faults, **options, open_frames=opened)
+        found[its_name] = check_list(
+            its_records,
+            {} if at else faults,
+            min_frames=min_frames,
+            workers=settings.workers,
+            known=trained.get(("train", "train.thermal")[at]),
+            title=its_name,
+            open_frames=_opener(cfg, stream),
+        )
     return dict(zip(found, as_pairs(*found.values()), strict=True)) if len(found) > 1 else found
 
 
