@@ -189,18 +189,12 @@ def make_demo_set(
         DemoSetError: a setting is out of range, the folder holds other files, or it cannot be written.
     """
     folder = Path(folder)
-    settings = {
-        "version": VERSION,
-        "seed": seed,
-        "videos_per_class": videos_per_class,
-        "test_videos_per_class": test_videos_per_class,
-        "num_frames": num_frames,
-        "height": height,
-        "width": width,
-        # named only where asked for: sets without stay as they are
-        **({"exposures": list(exposures)} if exposures else {}),
-        **({"thermal": THERMAL_VERSION} if thermal else {}),
-    }
+    settings: dict = {"version": VERSION, "seed": seed, "videos_per_class": videos_per_class}
+    settings |= {"test_videos_per_class": test_videos_per_class, "num_frames": num_frames}
+    settings |= {"height": height, "width": width}
+    # named only where asked for: sets without stay as they are
+    settings |= {"exposures": list(exposures)} if exposures else {}
+    settings |= {"thermal": THERMAL_VERSION} if thermal else {}
     if read_marker(folder / MARKER) == settings:
         return
     check_settings(settings)

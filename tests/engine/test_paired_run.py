@@ -169,5 +169,5 @@ def test_grad_cam_and_features_of_one_stream_and_of_both(folder):
         pairs = words(
             folder, f"features_{modality}", f"TEST.MODALITY {modality} TEST.CHECKPOINT_FILE_PATH {best(folder)}"
         )
-        done = run_here(*pairs, tool="extract_features", arguments=("--mode", "clips"))
+        done = run_here(*pairs, tool="extract_features", arguments=("--clips",))
         assert done.returncode == 0, done.stderr
