@@ -681,7 +681,7 @@ key("TEST.ENSEMBLE_SPACE", "logits",
 key("TEST.PRECISION", "fp32", "autocast of the forward pass: auto | bf16 | fp16 | fp32", one_of=_PRECISIONS)
 key("TEST.MODALITY", "both",
     "streams of pairs (DATA.COLOR_PATH_TO_DATA_DIR) that a test has: both | color | thermal; the other list and its "
-    "videos are not needed then", one_of=("both", "color", "thermal"), on_resume="free", of_clips=True)
+    "videos are not needed then", one_of=("both", "color", "thermal"), on_resume="free")
 key("TEST.NUM_PARTS", 1,
     "parts of the test list, each tested by a run of its own (a job array); tools/ensemble.py puts them together",
     above=0, on_resume="free")

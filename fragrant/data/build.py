@@ -397,6 +397,11 @@ def fold_of(cfg) -> dict:
     return facts if data.FOLDS else {}
 
 
+def stream_of(cfg) -> dict:
+    """Which stream of pairs a test has, for the header of the scores; {} where it has all there is."""
+    return {} if alone_in_test(cfg) is None else {"modality": cfg.TEST.MODALITY}
+
+
 def describe_fold(cfg) -> str:
     """The fold in a line for the log; "" without folds."""
     if not cfg.DATA.FOLDS:

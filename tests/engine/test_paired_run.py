@@ -10,6 +10,8 @@ from make_video import encode
 from test_objectives_run import checkpoint, same
 from tiny import TINY, run_here
 
+from fragrant.scores import load_table
+
 NET = "MODEL.MODEL_NAME DualStream DUAL.BACKBONE Uniformer DUAL.NUM_HEADS 4 DUAL.FUSION cross DUAL.MODALITY_DROPOUT 0.5"
 COLOR, THERMAL = "DATA.COLOR_PATH_TO_DATA_DIR", "DATA.THERMAL_PATH_TO_DATA_DIR"
 
@@ -71,8 +73,9 @@ def test_one_stream_is_tested_without_the_folder_of_the_other(folder):
     found = [logits(folder, out) for out in ("both", "only_color", "only_thermal")]
     assert all(np.isfinite(each).all() and each.shape == found[0].shape for each in found)
     assert min(np.abs(found[at] - found[at - 1]).max() for at in range(3)) > 1e-5
-    header = str(np.load(folder / "only_thermal" / "scores.npz")["header"])
-    assert "TEST.MODALITY" in header  # the scores say how they were made
+    headers = [load_table(folder / out / "scores.npz").header for out in ("both", "only_color", "only_thermal")]
+    assert [header.get("modality") for header in headers] == [None, "color", "thermal"]
+    assert "of pairs" in (folder / "only_thermal" / "report.html").read_text()
     done = run_here(*words(folder, "lost", f"{test} both", color="nowhere"))
     assert done.returncode == 2 and "no test list" in done.stderr and done.stderr.count("\n") == 1
 
