@@ -46,8 +46,9 @@ def build_job_model(job: Job, *, compiled: bool = False) -> Backbone:
 
 
 def paths_of(cfg: CfgNode, split: str) -> list[str]:
-    """The videos of a list, of pairs both."""
-    return build_records(cfg, split).records.paths()
+    """The videos of a list; in validation of pairs both, since a test may have either."""
+    records = build_records(cfg, split).records
+    return records.paths() if split == "val" else [record.path for record in records]
 
 
 def selection_note(cfg: CfgNode) -> str:
