@@ -30,7 +30,7 @@ def run(*pairs: str):
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("paired")
-    run(*words(folder, "both"))
+    run(*words(folder, "both", "SOLVER.MAX_EPOCH 1 TEST.NUM_ENSEMBLE_VIEWS 1"))
     return folder
 
 
@@ -56,18 +56,19 @@ def test_both_sets_are_made_and_every_video_is_scored(folder):
 
 @pytest.mark.slow
 def test_a_resumed_run_ends_as_an_uninterrupted_one(folder):
+    run(*words(folder, "straight", "TEST.ENABLE False"))
     first = folder / "resumed" / "checkpoints"
     first.mkdir(parents=True)
     name = "checkpoint_epoch_00001.pyth"
-    (first / name).write_bytes((folder / "both" / "checkpoints" / name).read_bytes())
-    run(*words(folder, "resumed", "TEST.ENABLE False"))
-    straight, resumed = checkpoint(folder, "both"), checkpoint(folder, "resumed")
+    (first / name).write_bytes((folder / "straight" / "checkpoints" / name).read_bytes())
+    assert "1 of 2 epochs are done" in run(*words(folder, "resumed", "TEST.ENABLE False")).stdout
+    straight, resumed = checkpoint(folder, "straight"), checkpoint(folder, "resumed")
     for part in ("model_state", "optimizer_state", "best", "rng"):
         assert same(straight[part], resumed[part]), part
 
 
 def test_one_stream_is_tested_without_the_folder_of_the_other(folder):
-    test = f"TRAIN.ENABLE False TEST.CHECKPOINT_FILE_PATH {best(folder)} TEST.DATASET kinetics TEST.MODALITY"
+    test = f"TRAIN.ENABLE False TEST.NUM_ENSEMBLE_VIEWS 1 TEST.CHECKPOINT_FILE_PATH {best(folder)} TEST.DATASET kinetics TEST.MODALITY"
     run(*words(folder, "only_color", f"{test} color", thermal="nowhere"))
     run(*words(folder, "only_thermal", f"{test} thermal", color="nowhere"))
     found = [logits(folder, out) for out in ("both", "only_color", "only_thermal")]
