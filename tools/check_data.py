@@ -7,7 +7,6 @@ if __name__ == "__main__":  # first of all: a signal may come while the rest is 
     listen()
 
 import sys
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,38 +18,29 @@ from fragrant.texts import say
 def main(arguments) -> None:
     cfg = config_of(arguments)
     from fragrant.data.build import remote_of
-    from fragrant.data.datasets.build import records_and_faults
     from fragrant.data.prepare.across import across
-    from fragrant.data.prepare.check import check_list, places, summary, write_clean_list, write_table
-    from fragrant.data.video.frames import Limits, open_frames
+    from fragrant.data.prepare.build import Settings, check_split, places_of
+    from fragrant.data.prepare.check import Checked, summary, write_clean_list, write_table
 
     lists = [(Path(path).stem, "test", path) for path in arguments.list] or [
         (s, s, "") for s in arguments.split or ("train", "val", "test")
     ]
-    min_frames = cfg.DATA.NUM_FRAMES if arguments.min_frames is None else arguments.min_frames
-    limits = Limits(cfg.DATA.MAX_FRAME_MEGAPIXELS, cfg.DATA.MAX_DECODED_GB)
-    folders = {"template": cfg.DATA.IMAGE_TEMPLATE, "base": cfg.DATA.IMAGE_BASE}
-    opened = partial(open_frames, **folders, limits=limits, remote=remote_of(cfg))
-    problems, trained, done = 0, dict[str, str](), {}
+    settings = Settings(arguments.min_frames, arguments.workers)
+    problems, trained, done = 0, dict[str, dict[str, str]](), dict[str, Checked]()
     for name, split, path in lists:
-        records, faults = records_and_faults(cfg, split, path)
-        options = {
-            "min_frames": min_frames,
-            "workers": arguments.workers,
-            "known": trained,
-            "title": name,
-            "open_frames": opened,
-        }
-        checked = check_list(records, faults, **options)
+        found = check_split(cfg, name, split, path, settings, trained)
         if split == "train":
-            trained = places(records)
-        done[name] = checked
-        say(summary(checked))
-        write_table(Path(arguments.out, f"{name}.table.csv"), checked)
-        if arguments.write_clean_list:
-            write_clean_list(Path(arguments.out, f"{name}.csv"), checked, remote=remote_of(cfg))
-        problems += len(checked.problems)
-    say(across(done, group_by=cfg.DATA.GROUP_BY, dataset=cfg.TRAIN.DATASET))
+            trained = places_of(found)
+        for part, checked in found.items():
+            say(summary(checked))
+            write_table(Path(arguments.out, f"{part}.table.csv"), checked)
+            if arguments.write_clean_list:
+                write_clean_list(Path(arguments.out, f"{part}.csv"), checked, remote=remote_of(cfg))
+            problems += len(checked.problems)
+        done |= found
+    for second in (False, True):
+        parts = {name: checked for name, checked in done.items() if name.endswith(".thermal") == second}
+        say(across(parts, group_by=cfg.DATA.GROUP_BY, dataset=cfg.TRAIN.DATASET))
     print(f"The tables are in {arguments.out}")
     if problems:
         raise RunStopped(f"{problems} problem(s), see above and the column 'problems' of the tables")

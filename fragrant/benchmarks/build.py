@@ -2,7 +2,8 @@
 
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -16,6 +17,7 @@ from fragrant.benchmarks.shards import benchmark_shards, packed
 from fragrant.benchmarks.timing import machine
 from fragrant.checkpoint import save_checkpoint
 from fragrant.config import changed, dump_cfg
+from fragrant.config.streams import has_pairs
 from fragrant.data import build_dataset, build_loader
 from fragrant.data.build import frame_opener, hand_over
 from fragrant.data.clips import ClipDataset
@@ -42,7 +44,8 @@ def benchmark_batch(cfg: CfgNode, n: int, device: torch.device) -> tuple[Tensor,
     """Random batch of ``n`` clips and labels as in the config's training; also seeds the random generators."""
     prepare_device(cfg, device)
     size = cfg.DATA.TRAIN_CROP_SIZE
-    return random_batch(n, num_frames=cfg.DATA.NUM_FRAMES, size=size, num_classes=cfg.MODEL.NUM_CLASSES, device=device)
+    clip = {"num_frames": cfg.DATA.NUM_FRAMES, "size": size, "streams": 2 if has_pairs(cfg) else 1}
+    return random_batch(n, **clip, num_classes=cfg.MODEL.NUM_CLASSES, device=device)
 
 
 def build_settings(cfg: CfgNode, device: torch.device) -> list[Setting]:
@@ -215,6 +218,9 @@ def dual_ways(cfg: CfgNode, model: Backbone, plain: dict[str, object]) -> dict[s
         ways[f"two streams, {fusion}"] = plain | two | {"DUAL.FUSION": fusion}
     ways["two streams, concat_bert, supcon"] = plain | two | contrast
     ways["two streams, retinex"] = plain | two | {"DUAL.ENHANCE": "retinex", "DUAL.GAMMA": 1.0}
+    lists = {"DATA.COLOR_PATH_TO_DATA_DIR": "color", "DATA.THERMAL_PATH_TO_DATA_DIR": "thermal"}  # nobody reads them
+    ways["pairs, cross"] = plain | two | lists | {"DUAL.FUSION": "cross", "DUAL.MODALITY_DROPOUT": 0.2}
+    ways["pairs, cross, two trunks"] = ways["pairs, cross"] | {"DUAL.SHARED": False}
     return ways
 
 
@@ -239,6 +245,11 @@ def darkener_ways(cfg: CfgNode, folder: str) -> dict[str, dict[str, object]]:
     return ways | {"dark copies": as_it_is | alone | {"DARKENER.CHECKPOINT": path}}
 
 
+def _of_pairs(prepare: Callable[[Tensor], Tensor], pixels: Tensor) -> Tensor:
+    """Prepares pairs of clips, of which the second ones are those of the next clips."""
+    return prepare(torch.cat([pixels, pixels.roll(1, 0)], 1))
+
+
 def build_objective_settings(cfg: CfgNode, device: torch.device) -> list[Setting]:
     """Builds the settings to compare: the config's model trained plainly, with Mixup, with SV-Mix, without labels, with
     supervised contrast, with two streams and with a darkener, everything else alike; all steps are given the same
@@ -260,6 +271,7 @@ def settings_of(cfg: CfgNode, device: torch.device, ways: dict[str, dict[str, ob
         torch.manual_seed(cfg.RNG_SEED)
         model = model_on_device(its_cfg, device, channels_last=cfg.TRAIN.CHANNELS_LAST, compiled=its_cfg.TRAIN.COMPILE)
         objective = objective_on_device(its_cfg, model, device)
-        prepare = build_preparation(its_cfg, device, channels_last=cfg.TRAIN.CHANNELS_LAST)
+        prepare: Callable[[Tensor], Tensor] = build_preparation(its_cfg, device, channels_last=cfg.TRAIN.CHANNELS_LAST)
+        prepare = partial(_of_pairs, prepare) if has_pairs(its_cfg) and not has_pairs(cfg) else prepare
         settings.append(Setting(name, objective, build_optimizer(its_cfg, objective), precision, prepare))
     return settings

@@ -27,10 +27,11 @@ class Setting(NamedTuple):
 
 
 def random_batch(
-    n: int, *, num_frames: int, size: int, num_classes: int, device: torch.device
+    n: int, *, num_frames: int, size: int, num_classes: int, device: torch.device, streams: int = 1
 ) -> tuple[Tensor, Tensor]:
-    """Random clips (N, 3, T, S, S) of uint8, channels last in memory as the loader delivers them, and labels (N,)."""
-    frames = torch.randint(0, 256, (n, num_frames, size, size, 3), dtype=torch.uint8, device=device)
+    """Random clips (N, 3, T, S, S) of uint8, channels last in memory as the loader delivers them, and labels (N,); of
+    pairs, two streams, with twice the channels."""
+    frames = torch.randint(0, 256, (n, num_frames, size, size, 3 * streams), dtype=torch.uint8, device=device)
     return frames.permute(0, 4, 1, 2, 3), torch.randint(0, num_classes, (n,), device=device)
 
 

@@ -9,7 +9,7 @@ from fragrant.config.errors import ConfigError
 from fragrant.config.frozen import frozen_in_dgam
 from fragrant.config.keys import KEYS
 from fragrant.config.label_free import learns_without_labels
-from fragrant.config.streams import has_two_streams
+from fragrant.config.streams import COLOR, THERMAL, has_pairs, has_two_streams
 from fragrant.plugins import missing_hint
 from fragrant.registry import registered_names
 
@@ -34,6 +34,7 @@ def check_cfg(cfg: CfgNode) -> None:
         _processes,
         _mie_net,
         _dual,
+        _pairs,
         _objective,
         _balance,
         _supcon,
@@ -267,7 +268,7 @@ def _dual(cfg: CfgNode) -> Iterator[str]:
     if not has_two_streams(cfg):
         return
     dual, channels = cfg.DUAL, cfg.DATA.INPUT_CHANNEL_NUM[:1]
-    if dual.ENHANCE == "none" and dual.GAMMA == 1:
+    if dual.ENHANCE == "none" and dual.GAMMA == 1 and not has_pairs(cfg):
         yield "DUAL.ENHANCE none with DUAL.GAMMA 1 makes both streams the same: give one of them another value"
     for key in ("MEAN", "STD"):
         if dual[key] and channels and len(dual[key]) != channels[0]:
@@ -277,6 +278,46 @@ def _dual(cfg: CfgNode) -> Iterator[str]:
             )
     if cfg.TRAIN.OBJECTIVE == "figure":
         yield "TRAIN.OBJECTIVE figure with MODEL.MODEL_NAME DualStream: allowed is a network of one stream"
+
+
+def _pairs(cfg: CfgNode) -> Iterator[str]:
+    data = cfg.DATA
+    if len(data.THERMAL_RANGE) == 2 and len(set(data.THERMAL_RANGE)) == 1:  # the rest says the key itself
+        yield f"DATA.THERMAL_RANGE {data.THERMAL_RANGE} must be [] or [low, high], low below high"
+    given = {key: data[key] for key in (COLOR, THERMAL)}
+    if not any(given.values()):
+        if cfg.TEST.MODALITY != "both":
+            yield (
+                f"TEST.MODALITY {cfg.TEST.MODALITY} is of pairs: give DATA.{COLOR} and DATA.{THERMAL}, or leave it both"
+            )
+        return
+    for key, other in ((COLOR, THERMAL), (THERMAL, COLOR)):
+        if not given[key]:
+            yield f"DATA.{key} is empty, and DATA.{other} is {given[other]!r}: pairs need both"
+    if has_pairs(cfg):
+        yield from _of_pairs(cfg)
+
+
+def _of_pairs(cfg: CfgNode) -> Iterator[str]:
+    data = cfg.DATA
+    if not has_two_streams(cfg):
+        yield (
+            f"DATA.{COLOR} and DATA.{THERMAL} need MODEL.MODEL_NAME DualStream, which takes two clips, got "
+            f"{cfg.MODEL.MODEL_NAME}; for a network of one stream give DATA.PATH_TO_DATA_DIR"
+        )
+    what = f"pairs (DATA.{COLOR})"
+    refused = (
+        ("DUAL.ENHANCE", cfg.DUAL.ENHANCE, cfg.DUAL.ENHANCE != "none"),
+        ("DATA.EXTRA_TRAIN_LIST", data.EXTRA_TRAIN_LIST, bool(data.EXTRA_TRAIN_LIST)),
+        ("BN.ADAPT_LIST", cfg.BN.ADAPT_LIST, bool(cfg.BN.ADAPT_LIST)),
+        ("DISTILL.CHECKPOINT", cfg.DISTILL.CHECKPOINT, bool(cfg.DISTILL.CHECKPOINT)),
+        ("DARKENER.CHECKPOINT", cfg.DARKENER.CHECKPOINT, bool(cfg.DARKENER.CHECKPOINT)),
+        ("TRAIN.OBJECTIVE", cfg.TRAIN.OBJECTIVE, cfg.TRAIN.OBJECTIVE == "darkener"),
+        ("DATA.INPUT_CHANNEL_NUM", data.INPUT_CHANNEL_NUM, data.INPUT_CHANNEL_NUM[:1] != [3]),
+    )
+    for key, value, wrong in refused:
+        if wrong:
+            yield f"{key} {value} with {what}: the second stream is the other list's video; leave it at its default"
 
 
 def _balance(cfg: CfgNode) -> Iterator[str]:

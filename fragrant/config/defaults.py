@@ -231,7 +231,11 @@ key("DUAL.BACKBONE", "R2Plus1D",
 key("DUAL.SHARED", True, "one network for both streams; False: one for each")
 key("DUAL.FUSION", "concat_bert",
     "concat_bert: a class token attends to the frames of both streams (DarkLight) | dff: maps added up with weights "
-    "for every place (ActLumos) | mean: of the maps", one_of=("concat_bert", "dff", "mean"))
+    "for every place (ActLumos) | mean: of the maps | cross: each stream attends to the other",
+    one_of=("concat_bert", "dff", "mean", "cross"))
+key("DUAL.MODALITY_DROPOUT", 0.0,
+    "share of the training clips whose one stream, either as often, takes no part in the fusion, so that a test can do "
+    "without it; 0.1 to 0.3 for pairs", at_least=0, at_most=1)
 key("DUAL.ENHANCE", "none", "what makes the second stream of the clip, before DUAL.GAMMA: a name of DATA.ENHANCE",
     one_of=ENHANCEMENTS, of_clips=True)
 key("DUAL.GAMMA", 1.8, "gamma of the second stream, as DATA.GAMMA; 1 = none; published 1.8", of="number", above=0,
@@ -242,7 +246,7 @@ key("DUAL.STD", [], "of the second stream, as DATA.STD; [] = DATA.STD", of=float
     at_most=1, of_clips=True)
 key("DUAL.DEPTH", 1, "transformer blocks over the frames' tokens and the class token; 0 = the mean of the tokens",
     at_least=0)
-key("DUAL.NUM_HEADS", 8, "of these blocks; they must divide the width of the network's last map", above=0)
+key("DUAL.NUM_HEADS", 8, "of these blocks and of cross; they must divide the width of the network's last map", above=0)
 key("DUAL.DROPOUT", 0.1, "of these blocks and the positions; that before the classifier is MODEL.DROPOUT_RATE, "
     "published 0.8", at_least=0, below=1)
 key("DUAL.REDUCTION", 4, "dff: width of the maps / that between its convolutions; 4 is ours, not readable in the paper",
@@ -268,6 +272,17 @@ key("MIE.FAST_HEAD", True,
 # ---- data
 key("DATA.PATH_TO_DATA_DIR", "", "folder of the list files, or an address; for the demo set: where it is made",
     on_resume="free", path=True)
+key("DATA.COLOR_PATH_TO_DATA_DIR", "",
+    "with THERMAL_PATH_TO_DATA_DIR, for MODEL.MODEL_NAME DualStream: folder of the lists of visible videos, in the "
+    "place of PATH_TO_DATA_DIR; its rows and those of the other folder are pairs, in their order", on_resume="free",
+    path=True)
+key("DATA.THERMAL_PATH_TO_DATA_DIR", "",
+    "folder of the lists of infrared videos: the second stream; as many rows with the same labels and frames",
+    on_resume="free", path=True)
+key("DATA.THERMAL_RANGE", [],
+    "values of 16-bit gray pictures and videos (of pairs: the infrared ones) that become 0 and 255, [20000, 30000]; "
+    "what lies between follows a line, rounded, what lies outside is cut; [] = all of the 16 bits", of=float,
+    sizes=(0, 2), rising=True, form="be [] or [low, high], low below high", of_clips=True)
 key("DATA.TRAIN_LIST", "", 'list file of the training videos, relative to PATH_TO_DATA_DIR; "" = train.csv',
     on_resume="moves", path=True)
 key("DATA.VAL_LIST", "", 'list file of the validation videos; "" = val.csv', on_resume="moves", path=True)
@@ -443,6 +458,9 @@ key("DEMO_SET.WIDTH", 128, "of a frame, pixels", at_least=32)
 key("DEMO_SET.EXPOSURES", [],
     "mean luma 0..1 that videos have in turn, a lamp stays white; [] = each its own, 0.03 to 0.13, no lamp", of=float,
     above=0, below=1)
+key("DEMO_SET.THERMAL", False,
+    "True: the scenes of the set as an infrared camera sees them; with DATA.THERMAL_PATH_TO_DATA_DIR that folder has "
+    "these, whatever is said here")
 
 key("AUG.ENABLE", False, "RandAugment, colour jitter and random erasing of training clips")
 key("AUG.ORDER", "crop_first",
@@ -692,6 +710,9 @@ key("TEST.ENSEMBLE_SPACE", "logits",
     "what DATA.ENSEMBLE_METHOD combines: logits (as UniFormer publishes) | softmax | relu | sigmoid",
     one_of=("logits", "softmax", "relu", "sigmoid"))
 key("TEST.PRECISION", "fp32", "autocast of the forward pass: auto | bf16 | fp16 | fp32", one_of=_PRECISIONS)
+key("TEST.MODALITY", "both",
+    "streams of pairs (DATA.COLOR_PATH_TO_DATA_DIR) that a test has: both | color | thermal; the other list and its "
+    "videos are not needed then", one_of=("both", "color", "thermal"), on_resume="free")
 key("TEST.NUM_PARTS", 1,
     "parts of the test list, each tested by a run of its own (a job array); tools/ensemble.py puts them together",
     above=0, on_resume="free")

@@ -42,7 +42,6 @@ class OnlyDefault(NamedTuple):
 _CHECKPOINT_TYPE = OnlyDefault(
     "pytorch", "only PyTorch and safetensors files are read: a Caffe2 pickle could run code; convert it first"
 )
-_PAIRED = OnlyDefault("", "no network here takes two lists at once; train on each, and put their scores together")
 _ONE_RATE = (
     "in the published code an optimiser reads it that nothing builds, so that every published run has one learning "
     "rate; SOLVER.LAYER_DECAY gives the lower layers smaller ones"
@@ -50,8 +49,6 @@ _ONE_RATE = (
 
 # Accepted silently at the published default, an error otherwise.
 ONLY_DEFAULT = {
-    "DATA.COLOR_PATH_TO_DATA_DIR": _PAIRED,
-    "DATA.THERMAL_PATH_TO_DATA_DIR": _PAIRED,
     "SOLVER.BACKBONE_LR_RATIO": OnlyDefault(0.1, _ONE_RATE),
     "SOLVER.SPECIAL_LIST": OnlyDefault([], _ONE_RATE),
     "TEST.CHECKPOINT_TYPE": _CHECKPOINT_TYPE,

@@ -10,10 +10,11 @@ import torch
 
 from fragrant.config.defaults import AUTO_WEIGHTS
 from fragrant.config.label_free import learns_without_labels
+from fragrant.config.streams import alone_in_test, has_pairs
 from fragrant.data.balance import SAMPLERS as SAMPLERS_OF_CLASSES
 from fragrant.data.balance import balanced_order, inverse_frequency
-from fragrant.data.clips import ClipDataset
-from fragrant.data.datasets.build import DATASETS, VideoSet, extra_records
+from fragrant.data.clips import ClipDataset, ViewTransform
+from fragrant.data.datasets.build import VideoSet, extra_records, read_set
 from fragrant.data.datasets.splits import describe_part, draw_few, draw_folds, draw_held_out, leak_between
 from fragrant.data.figures import check_tracks
 from fragrant.data.lists.hold_out import hold_out
@@ -26,11 +27,14 @@ from fragrant.data.transforms.crop_roundings import CROP_ROUNDINGS
 from fragrant.data.transforms.darken import Darken
 from fragrant.data.transforms.enhance import enhancement_of
 from fragrant.data.transforms.gamma import middle_gamma
+from fragrant.data.transforms.pairs import PairTransform, UnlitEvaluationTransform, UnlitTrainTransform
 from fragrant.data.transforms.randaugment import parse_randaugment
 from fragrant.data.transforms.view_transforms import EvaluationTransform, TrainTransform
 from fragrant.data.video.cache import CachedFrames
-from fragrant.data.video.frames import Limits, OpenFrames, open_frames
+from fragrant.data.video.frames import Frames, Limits, OpenFrames, open_frames
+from fragrant.data.video.gray_range import GrayRange
 from fragrant.data.video.other_decoders import require
+from fragrant.data.video.pairs import open_pair
 from fragrant.data.video.timing import evenly
 from fragrant.data.views import ViewPlan, evaluation_plan, train_plan
 from fragrant.distributed import rank, shard, world_size
@@ -107,13 +111,16 @@ def _darken(cfg) -> Darken | None:
     return Darken(tuple(data.DARKEN), shot=noise, blocking=blocking, **share)
 
 
-def _transform(cfg, split: str) -> TrainTransform | EvaluationTransform:
+def _transform(cfg, split: str, stream: int | None = 0) -> ViewTransform:
+    """The transform of a split; of pairs that of one stream, or (None) that of both."""
+    if stream is None:
+        return PairTransform(*(cast(Any, _transform(cfg, split, one)) for one in range(2)))
     split = "train" if validates_as_it_trains(cfg, split) else split
     data, dtype, gamma = cfg.DATA, getattr(torch, cfg.DATA.CLIP_DTYPE), gamma_range(cfg, split)
     rounding = CROP_ROUNDINGS.get(data.CROP_ROUNDING)
     if split != "train":
         short_side = cfg.TEST.SHORT_SIDE or data.TEST_CROP_SIZE
-        return EvaluationTransform(
+        return (UnlitEvaluationTransform if stream else EvaluationTransform)(
             crop_size=data.TEST_CROP_SIZE,
             short_side=short_side,
             rounding=rounding,
@@ -123,7 +130,7 @@ def _transform(cfg, split: str) -> TrainTransform | EvaluationTransform:
             gamma=middle_gamma(gamma),
             dtype=dtype,
         )
-    return TrainTransform(
+    return (UnlitTrainTransform if stream else TrainTransform)(
         crop_size=data.TRAIN_CROP_SIZE,
         jitter_scales=tuple(data.TRAIN_JITTER_SCALES),
         inverse_scales=data.INV_UNIFORM_SAMPLE,
@@ -161,9 +168,30 @@ def _batches(cfg, split: str, records: RecordList, num_views: int) -> TrainBatch
     return EvaluationBatches(num_videos, batch_size=max(1, videos // processes), **place)
 
 
-def frame_opener(cfg) -> OpenFrames:
-    """Builds the function that opens the frames of a list's path."""
-    data = cfg.DATA
+def pair_opener(cfg) -> Callable[[str, str], Frames]:
+    """Builds the function that opens the frames of a pair."""
+    first, second = (frame_opener(cfg, stream, even=False) for stream in range(2))
+    return partial(open_pair, open_first=first, open_second=second, even=makes_even(cfg))
+
+
+def gray_range(cfg, stream: int = 0) -> GrayRange | None:
+    """What DATA.THERMAL_RANGE says about a stream of pairs, of which it is the second's, or about all videos."""
+    values = cfg.DATA.THERMAL_RANGE
+    return (values[0], values[1]) if values and (stream or not has_pairs(cfg)) else None
+
+
+def makes_even(cfg) -> bool:
+    """Whether a clip of so many frames per second lasts as long in a video of a variable rate."""
+    return cfg.DATA.FPS_CONVERT and cfg.DATA.SAMPLING == "dense"
+
+
+def frame_opener(cfg, stream: int = 0, *, even: bool = True) -> OpenFrames:
+    """Builds the function that opens the frames of a list's path; of pairs that of one stream.
+
+    Args:
+        even: make videos of a variable rate even where the clips are of so many frames per second.
+    """
+    data, gray = cfg.DATA, gray_range(cfg, stream)
     require(data.DECODING_BACKEND)
     limits = Limits(data.MAX_FRAME_MEGAPIXELS, data.MAX_DECODED_GB)
     opened: OpenFrames = partial(
@@ -175,15 +203,16 @@ def frame_opener(cfg) -> OpenFrames:
         base=data.IMAGE_BASE,
         limits=limits,
         remote=remote_of(cfg),
+        gray_range=gray,
     )
     if data.CACHE_DIR:
-        opened = _cached(data, opened, limits, remote_of(cfg))
-    # a clip of so many frames per second lasts as long in a video of a variable rate
-    return evenly(opened) if data.FPS_CONVERT and data.SAMPLING == "dense" else opened
+        opened = _cached(data, opened, limits, remote_of(cfg), gray)
+    return evenly(opened) if even and makes_even(cfg) else opened
 
 
-def _cached(data, opened: OpenFrames, limits: Limits, remote: str) -> CachedFrames:
+def _cached(data, opened: OpenFrames, limits: Limits, remote: str, gray: GrayRange | None) -> CachedFrames:
     settings = f"{data.DECODE_SHORT_SIDE} {data.DECODING_BACKEND} {data.IMAGE_TEMPLATE} {data.IMAGE_BASE}"
+    settings += f" {gray}" if gray else ""
     room = data.CACHE_GB * 1e9
     return CachedFrames(opened, data.CACHE_DIR, settings=settings, max_bytes=room, limits=limits, remote=remote)
 
@@ -221,7 +250,8 @@ class ClipSource(NamedTuple):
 
 
 def build_source(cfg) -> ClipSource:
-    """Builds the source of a test's clips from any video files."""
+    """Builds the source of a test's clips from any video files; of pairs those of the visible stream, or of the one
+    that TEST.MODALITY names."""
     data = cfg.DATA
 
     def window_frames(fps: float | None) -> int:
@@ -232,8 +262,9 @@ def build_source(cfg) -> ClipSource:
         return math.ceil(covers(ClipSettings(data.NUM_FRAMES, data.SAMPLING_RATE, target_fps=target_fps, fps=fps)))
 
     whole, num_views = _plan(cfg, "test")
-    transform = cast(EvaluationTransform, _transform(cfg, "test"))
-    return ClipSource(whole, num_views, _plan(cfg, "val")[0], window_frames, transform, frame_opener(cfg))
+    stream = alone_in_test(cfg) or 0
+    transform = cast(EvaluationTransform, _transform(cfg, "test", stream))
+    return ClipSource(whole, num_views, _plan(cfg, "val")[0], window_frames, transform, frame_opener(cfg, stream))
 
 
 def hand_over(cfg, split: str) -> float:
@@ -242,8 +273,40 @@ def hand_over(cfg, split: str) -> float:
     if where != "auto":
         return math.inf if where == "device" else 0.0
     side = cfg.DATA.TRAIN_CROP_SIZE if split == "train" else cfg.DATA.TEST_CROP_SIZE
-    clip_bytes = 3 * cfg.DATA.NUM_FRAMES * side**2 * getattr(torch, cfg.DATA.CLIP_DTYPE).itemsize
+    clip_bytes = (
+        3
+        * (1 + (has_pairs(cfg) and _stream(cfg, split) is None))
+        * cfg.DATA.NUM_FRAMES
+        * side**2
+        * getattr(torch, cfg.DATA.CLIP_DTYPE).itemsize
+    )
     return MORE_BYTES * clip_bytes if on_cuda else 0.0
+
+
+def _stream(cfg, split: str) -> int | None:
+    """Which stream the clips of a split show, 0 without pairs; None = both of a pair."""
+    if not has_pairs(cfg):
+        return 0
+    return alone_in_test(cfg) if split == "test" else None
+
+
+def _in_streams(cfg, split: str, records: Sequence[VideoRecord]) -> tuple[Sequence[VideoRecord], dict[str, Any]]:
+    """The records that a split reads, and how the frames of their streams are opened.
+
+    Raises:
+        ListError: pairs are asked for, and the records are none.
+    """
+    stream = _stream(cfg, split)
+    are_pairs = isinstance(records, RecordList) and records.paired
+    if stream is None and not are_pairs:
+        raise ListError(
+            f"{records!r:.200} are no pairs, and DATA.COLOR_PATH_TO_DATA_DIR and DATA.THERMAL_PATH_TO_DATA_DIR are "
+            "given; allowed: the lists there, or TEST.MODALITY color or thermal"
+        )
+    if stream == 1 and are_pairs:
+        records = cast(RecordList, records).of_partners()
+    pair = {"open_pair": pair_opener(cfg)} if stream is None else {}
+    return records, {"open_frames": frame_opener(cfg, stream or 0), **pair}
 
 
 def build_dataset(
@@ -252,9 +315,10 @@ def build_dataset(
     """The clips of these videos as a split makes them, and how many views each has; ``hand_over``: see ClipDataset,
     ``clip_counts``: see ``build_loader``."""
     plan, num_views = _plan(cfg, split, clip_counts)
+    records, opened = _in_streams(cfg, split, records)
     options: dict[str, Any] = {
         "seed": cfg.RNG_SEED,
-        "open_frames": frame_opener(cfg),
+        **opened,
         "measure_luma": split == "test",
         "replace": split == "train",
         "hand_over": hand_over,
@@ -264,7 +328,8 @@ def build_dataset(
     options |= {"unlabelled": unlabelled, "tracked": split == "train" and cfg.TRAIN.OBJECTIVE == "figure"}
     if split == "train" and isinstance(records, RecordList) and records.soft and not unlabelled:
         options["soft_of"] = cfg.MODEL.NUM_CLASSES
-    return ClipDataset(records, plan, _transform(cfg, split), several_of=several_of, **options), num_views
+    transform = _transform(cfg, split, _stream(cfg, split))
+    return ClipDataset(records, plan, transform, several_of=several_of, **options), num_views
 
 
 def build_records(cfg, split: str) -> VideoSet:
@@ -285,8 +350,8 @@ def build_records(cfg, split: str) -> VideoSet:
 def _all_records(cfg, split: str) -> VideoSet:
     name = (cfg.TEST if split == "test" else cfg.TRAIN).DATASET
     if not cfg.DATA.FOLDS and (split == "test" or not cfg.DATA.HOLD_OUT):
-        return DATASETS.get(name.lower())(cfg, split)
-    records, class_names = DATASETS.get(name.lower())(cfg, "train")
+        return read_set(cfg, name, split)
+    records, class_names = read_set(cfg, name, "train")
     if cfg.DATA.FOLDS:
         drawn = draw_folds(records, cfg.DATA.FOLDS, group_by=cfg.DATA.GROUP_BY, seed=cfg.RNG_SEED)
         tested = drawn.ids(cfg.DATA.FOLD)
@@ -331,6 +396,11 @@ def fold_of(cfg) -> dict:
     data = cfg.DATA
     facts = {"fold": data.FOLD, "folds": data.FOLDS, "group_by": data.GROUP_BY, "seed": cfg.RNG_SEED}
     return facts if data.FOLDS else {}
+
+
+def stream_of(cfg) -> dict:
+    """Which stream of pairs a test has, for the header of the scores; {} where it has all there is."""
+    return {} if alone_in_test(cfg) is None else {"modality": cfg.TEST.MODALITY}
 
 
 def describe_fold(cfg) -> str:

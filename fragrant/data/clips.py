@@ -21,7 +21,7 @@ from fragrant.config.pixel_statistics import LUMA_WEIGHTS
 from fragrant.data.figures import Track, read_track
 from fragrant.data.lists.records import RecordList, VideoRecord, each_label
 from fragrant.data.transforms.view_transforms import TrainTransform
-from fragrant.data.video.frames import OpenFrames, VideoError, open_frames
+from fragrant.data.video.frames import Frames, OpenFrames, VideoError, open_frames
 from fragrant.data.views import View, ViewPlan
 
 TRIES = 10  # videos of a class that are tried in place of an unreadable one
@@ -229,6 +229,7 @@ class ClipDataset(Dataset):
         tracked: every video has the track of a figure beside it, which comes with its clips.
         hand_over: bytes of frames per clip up to which a video is handed over as frames, for its clips to be made
             elsewhere; 0 = never.
+        open_pair: (path, path of its partner) -> the frames of both, see ``PairedFrames``; None = each video by itself.
     """
 
     def __init__(
@@ -246,6 +247,7 @@ class ClipDataset(Dataset):
         unlabelled: bool = False,
         tracked: bool = False,
         hand_over: float = 0.0,
+        open_pair: Callable[[str, str], Frames] | None = None,
     ):
         self.records = records if isinstance(records, RecordList) else RecordList(records)
         self.plan = plan
@@ -259,6 +261,7 @@ class ClipDataset(Dataset):
         self.unlabelled = unlabelled
         self.tracked = tracked
         self.hand_over = hand_over
+        self.open_pair = open_pair
 
     def __len__(self) -> int:
         return len(self.records)
@@ -291,8 +294,8 @@ class ClipDataset(Dataset):
 
     def _frames(self, video_id: int, seed: str) -> VideoFrames:
         record = self.records[video_id]
-        views, numbers, pixels = self._read(record.path, random.Random(seed))
-        luma = mean_luma(pixels) if self.measure_luma else math.nan
+        views, numbers, pixels = self._read(video_id, random.Random(seed))
+        luma = mean_luma(pixels[..., :3]) if self.measure_luma else math.nan
         track = read_track(record.path, numbers) if self.tracked else None
         return VideoFrames(pixels, numbers, views, seed, self._label(video_id), video_id, luma, figure=track)
 
@@ -310,9 +313,13 @@ class ClipDataset(Dataset):
         shown[[label for label in each_label(record.label) if label >= 0]] = True
         return shown
 
-    def _read(self, path: str, rng: random.Random) -> tuple[list[View], list[int], Tensor]:
+    def _opened(self, video_id: int) -> Frames:
+        path, partner = self.records[video_id].path, self.records.partner(video_id)
+        return self.open_frames(path) if self.open_pair is None or partner is None else self.open_pair(path, partner)
+
+    def _read(self, video_id: int, rng: random.Random) -> tuple[list[View], list[int], Tensor]:
         """The views, the frame numbers that they need (ascending) and those frames."""
-        with self.open_frames(path) as frames:
+        with self._opened(video_id) as frames:
             views = self.plan(len(frames), rng, fps=frames.fps)
             numbers = sorted({number for view in views for number in view.frames})
             return views, numbers, frames.read(numbers)

@@ -9,6 +9,7 @@ from fvcore.common.config import CfgNode
 from torch import Tensor, nn
 
 from fragrant.config import cfg_from_text
+from fragrant.config.streams import lists_folder
 from fragrant.data import build_records
 from fragrant.data.lists.shared import shared_videos
 from fragrant.data.loader import ClipLoader
@@ -45,8 +46,9 @@ def build_job_model(job: Job, *, compiled: bool = False) -> Backbone:
 
 
 def paths_of(cfg: CfgNode, split: str) -> list[str]:
-    """The videos of a list."""
-    return [record.path for record in build_records(cfg, split).records]
+    """The videos of a list; in validation of pairs both, since a test may have either."""
+    records = build_records(cfg, split).records
+    return records.paths() if split == "val" else [record.path for record in records]
 
 
 def selection_note(cfg: CfgNode) -> str:
@@ -85,7 +87,7 @@ def note_of_test(cfg: CfgNode, state: dict, test: Sequence[str]) -> str:
     for config in (state.get("cfg"), cfg):
         try:
             own = cfg_from_text(config) if isinstance(config, str) else cfg
-            if os.path.isdir(own.DATA.PATH_TO_DATA_DIR or "."):  # a demo set would be made
+            if os.path.isdir(lists_folder(own) or "."):  # a demo set would be made
                 return shared_note(test, paths_of(own, "val"))
         except UserError:
             continue

@@ -12,7 +12,7 @@ from fragrant.checkpoint import checkpoint_hash, checkpoint_path
 from fragrant.config import changed, dump_cfg
 from fragrant.config.compare import note_on_clips, note_on_training
 from fragrant.data import build_loader, build_records
-from fragrant.data.build import enhancement_name, fold_of
+from fragrant.data.build import enhancement_name, fold_of, stream_of
 from fragrant.data.lists.records import RecordList
 from fragrant.data.loader import ClipLoader
 from fragrant.data.views import result_file_name, views_label
@@ -61,7 +61,7 @@ def test(job: Job) -> None:
     missing = SkipReport(log, loader).report("test", device=job.device)
     names = loader.class_names or state.get("class_names")
     choices = {"choices": {name: list(values) for name, values in model.choices.items()}} if model.choices else {}
-    choices |= {"fold": fold} if (fold := fold_of(cfg)) else {}
+    choices |= ({"fold": fold} if (fold := fold_of(cfg)) else {}) | stream_of(cfg)
     header = choices | protocol | of_weights(cfg, state, weights)
     seconds, faults = time.perf_counter() - began, []
     for one, part in by_clip_count(job, scored, counts):
@@ -205,6 +205,8 @@ def announce_test(job: Job, model: Backbone, loader: ClipLoader, weights: str) -
     )
     for line in lines:
         job.log.say(line)
+    if alone := stream_of(cfg):
+        job.log.say(f"of pairs the {alone['modality']} stream alone (TEST.MODALITY)")
     report.tell(job.log.say, job.log.warn)
     for name, note in of_weights(cfg, state, weights).items():
         if name != "not_of_training":

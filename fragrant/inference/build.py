@@ -7,9 +7,10 @@ import torch
 
 from fragrant.checkpoint import CheckpointError, load_checkpoint
 from fragrant.config.portable import portable_text
-from fragrant.config.streams import clip_channels, has_two_streams
+from fragrant.config.streams import alone_in_test, has_pairs, has_two_streams, test_channels
 from fragrant.data import build_source
 from fragrant.data.transforms.build import build_normalization
+from fragrant.errors import UserError
 from fragrant.inference.entry import Trained
 from fragrant.inference.export import Deployed
 from fragrant.inference.predictor import Predictor
@@ -34,10 +35,16 @@ def load_predictor(
         device: None = the first GPU if there is one.
 
     Raises:
-        UserError: the file is no checkpoint, fits the model only in part, or has no config and none is given.
+        UserError: the file is no checkpoint, fits the model only in part, has no config and none is given, or takes
+            pairs of videos and no TEST.MODALITY says which of them it gets.
     """
     device = torch.device(device or ("cuda:0" if torch.cuda.is_available() else "cpu"))
     cfg, model, names = load_trained(checkpoint, cfg_path, pairs, device)
+    if has_pairs(cfg) and alone_in_test(cfg) is None:
+        raise UserError(
+            f"checkpoint {checkpoint} takes pairs of videos, a visible and an infrared one, and gets single videos "
+            "here; allowed: TEST.MODALITY color or thermal, or a test of both lists by tools/run_net.py"
+        )
     return Predictor(
         model,
         build_source(cfg),
@@ -76,17 +83,12 @@ def load_deployed(
     """Loads a trained model that takes pixels, for ``export_model``, and the facts that a user of the exported file has
     to know; see ``load_predictor``."""
     cfg, model, names = load_trained(checkpoint, cfg_path, pairs, torch.device("cpu"))
-    two = (
-        f": the clip's own channels, then those of its copy with DUAL.ENHANCE {cfg.DUAL.ENHANCE} and DUAL.GAMMA "
-        f"{cfg.DUAL.GAMMA:g}"
-        if has_two_streams(cfg)
-        else ""
-    )
+    channels = "2C" if test_channels(cfg) > cfg.DATA.INPUT_CHANNEL_NUM[0] else "C"
     facts = {
-        "input": f"clips: float32 (N, {'2C' if two else 'C'}, T, H, W), pixel values 0..255, RGB{two}",
+        "input": f"clips: float32 (N, {channels}, T, H, W), pixel values 0..255, RGB{_streams_in_words(cfg)}",
         "output": "logits: float32 (N, K)",
         "clip_shape": [
-            clip_channels(cfg),
+            test_channels(cfg),
             cfg.DATA.NUM_FRAMES,
             cfg.DATA.TEST_CROP_SIZE,
             cfg.DATA.TEST_CROP_SIZE,
@@ -99,11 +101,32 @@ def load_deployed(
     return Deployed(build_normalization(cfg), model), facts
 
 
+def _streams_in_words(cfg) -> str:
+    """What the channels of a test clip are; "" for one stream."""
+    if not has_two_streams(cfg):
+        return ""
+    if has_pairs(cfg):
+        alone = alone_in_test(cfg)
+        return ": " + (
+            "the visible clip's channels, then the infrared one's"
+            if alone is None
+            else f"the {('visible', 'infrared')[alone]} clip's, the other is missing"
+        )
+    return (
+        f": the clip's own channels, then those of its copy with DUAL.ENHANCE {cfg.DUAL.ENHANCE} and DUAL.GAMMA "
+        f"{cfg.DUAL.GAMMA:g}"
+    )
+
+
 def load_for_entry(
     checkpoint: str | os.PathLike, *, cfg_path: str | os.PathLike | None = None, pairs: Sequence[str] = ()
 ) -> Trained:
     """Loads from a checkpoint what an entry of the box holds; see ``load_predictor``."""
     cfg, model, names = load_trained(checkpoint, cfg_path, pairs, torch.device("cpu"))
+    if has_pairs(cfg):  # which an entry without folders would take for a network of a clip and its copy
+        raise UserError(
+            f"checkpoint {checkpoint} takes pairs of videos; allowed in an entry: networks of single videos"
+        )
     size = cfg.DATA.TEST_CROP_SIZE
     return Trained(
         dict(model.state_dict()),

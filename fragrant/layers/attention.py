@@ -41,11 +41,12 @@ class Attention(nn.Module):
         q, k, _ = self.queries_keys_values(x)
         return (q @ k.transpose(2, 3) * self.scale).softmax(-1)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(N, L, D) -> (N, L, D)"""
+    def forward(self, x: Tensor, seen: Tensor | None = None) -> Tensor:
+        """(N, L, D) -> (N, L, D); ``seen``: (N, L) bool, the tokens that may be attended to, None = all."""
         q, k, v = self.queries_keys_values(x)
+        mask = None if seen is None else seen[:, None, None]
         y = F.scaled_dot_product_attention(
-            q, k, v, dropout_p=self.attention_dropout if self.training else 0.0, scale=self.scale
+            q, k, v, attn_mask=mask, dropout_p=self.attention_dropout if self.training else 0.0, scale=self.scale
         )
         y = y.transpose(1, 2).flatten(2)  # (N, L, D)
         return self.dropout(self.proj(y))

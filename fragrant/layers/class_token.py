@@ -40,12 +40,28 @@ class ClassTokenPool(nn.Module):
         resized = F.interpolate(rest.transpose(1, 2), size=length, mode="linear", align_corners=False)  # (S, D, length)
         return torch.cat([first, resized.transpose(1, 2).flatten(0, 1).unsqueeze(0)], 1)
 
-    def forward(self, tokens: Tensor) -> Tensor:
-        """(N, S, T', D) -> (N, D)"""
+    def forward(self, tokens: Tensor, present: Tensor | None = None, *, only: int | None = None) -> Tensor:
+        """(N, S, T', D) -> (N, D)
+
+        Args:
+            present: (N, S) bool, which streams a clip has: the tokens of the others count for nothing; None = all.
+            only: the tokens are those of this one stream, (N, 1, T', D): as if it alone were present.
+        """
+        count, _, length, _ = tokens.shape
         if self.token is None:
-            return tokens.mean((1, 2))
-        listed = torch.cat([self.token.to(tokens.dtype).expand(tokens.shape[0], -1, -1), tokens.flatten(1, 2)], 1)
-        x = self.dropout(listed + self._positions(tokens.shape[2]).to(tokens.dtype))  # (N, 1 + S * T', D)
+            if present is None:
+                return tokens.mean((1, 2))
+            shares = present.to(tokens.dtype) / present.sum(1, keepdim=True)
+            return (tokens.mean(2) * shares.unsqueeze(2)).sum(1)
+        listed = torch.cat([self.token.to(tokens.dtype).expand(count, -1, -1), tokens.flatten(1, 2)], 1)
+        positions = self._positions(length).to(tokens.dtype)
+        if only is not None:
+            first = 1 + only * length
+            positions = torch.cat([positions[:, :1], positions[:, first : first + length]], 1)
+        x = self.dropout(listed + positions)  # (N, 1 + S * T', D)
+        seen = None
+        if present is not None:
+            seen = torch.cat([present.new_ones(count, 1), present.repeat_interleave(length, 1)], 1)  # (N, 1 + S * T')
         for block in self.blocks:
-            x = self.dropout(block(x))
+            x = self.dropout(block(x, seen))
         return x[:, 0]

@@ -58,13 +58,20 @@ class DynamicFusion(nn.Module):
         self.local = Bottleneck(width, hidden, width, last_norm=True)
         self.decide = Bottleneck(width, hidden, streams, last_norm=False)
 
-    def weights(self, maps: Sequence[Tensor]) -> Tensor:
-        """Share of each of S maps (N, D, T, H, W) at every place: (N, S, T, H, W), which add up to 1."""
+    def weights(self, maps: Sequence[Tensor], present: Tensor | None = None) -> Tensor:
+        """Share of each of S maps (N, D, T, H, W) at every place: (N, S, T, H, W), which add up to 1.
+
+        Args:
+            present: (N, S) bool, which maps a clip has: the others have no share; None = all.
+        """
         total = torch.stack(list(maps)).sum(0)
         seen = self.whole(total.mean((2, 3, 4), keepdim=True)) + self.local(total)
-        return self.decide(seen).float().softmax(1)
+        scores = self.decide(seen).float()
+        if present is not None:
+            scores = scores.masked_fill(~present[..., None, None, None], -torch.inf)
+        return scores.softmax(1)
 
-    def forward(self, maps: Sequence[Tensor]) -> Tensor:
-        """S maps (N, D, T, H, W) -> their weighted sum, of the same shape"""
-        shares = self.weights(maps).to(maps[0].dtype)
+    def forward(self, maps: Sequence[Tensor], present: Tensor | None = None) -> Tensor:
+        """S maps (N, D, T, H, W) -> their weighted sum, of the same shape; ``present``: see ``weights``."""
+        shares = self.weights(maps, present).to(maps[0].dtype)
         return torch.stack([share.unsqueeze(1) * x for share, x in zip(shares.unbind(1), maps, strict=True)]).sum(0)

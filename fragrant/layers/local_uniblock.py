@@ -73,7 +73,7 @@ class LocalUniBlock(TransformerBlock):
         nn.init.zeros_(self.attn.qkv.bias)
         nn.init.zeros_(self.attn.proj.bias)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor) -> Tensor:  # type: ignore[override]  # every token is attended to
         """Tokens of frames, the class token first: (N, T, 1 + P, C) -> the same shape"""
         x = self._related(self.local1, x)
         attended = self.attn(self.norm1(x).flatten(0, 1))  # (N * T, 1 + P, C)

@@ -78,13 +78,22 @@ class StreamsPreparation:
     Args:
         each: the preparation of every stream; boxes that are erased lie at the same places in all.
         streams: pixels -> those of every stream, as many as ``each`` has entries.
+        alone: the stream that clips of fewer channels, those of one stream, are of; None = there are no such clips.
     """
 
-    def __init__(self, each: Sequence[ClipPreparation], streams: Callable[[Tensor], Sequence[Tensor]]):
-        self.each, self.streams = list(each), streams
+    def __init__(
+        self,
+        each: Sequence[ClipPreparation],
+        streams: Callable[[Tensor], Sequence[Tensor]],
+        *,
+        alone: int | None = None,
+    ):
+        self.each, self.streams, self.alone = list(each), streams, alone
 
     def __call__(self, pixels: Tensor, keys: Sequence[str] | None = None) -> Tensor:
         """Prepares a batch of clips; ``keys`` as of ``ClipPreparation``."""
+        if self.alone is not None and pixels.shape[1] == len(self.each[0].normalize.mean.flatten()):
+            return self.each[self.alone](pixels, keys)
         parts = zip(self.each, self.streams(pixels), strict=True)
         clips = torch.cat([prepare(stream, keys) for prepare, stream in parts], 1)
         return clips.contiguous(memory_format=torch.channels_last_3d) if self.each[0].channels_last else clips

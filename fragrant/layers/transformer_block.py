@@ -37,7 +37,7 @@ class TransformerBlock(nn.Module):
         self.mlp = Mlp(dim, int(dim * mlp_ratio), dropout=dropout, activation=activation)
         self.drop_path = DropPath(drop_path)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(N, L, D) -> the same shape"""
-        x = x + self.drop_path(self.attn(self.norm1(x)))
+    def forward(self, x: Tensor, seen: Tensor | None = None) -> Tensor:
+        """(N, L, D) -> the same shape; ``seen``: see ``Attention``."""
+        x = x + self.drop_path(self.attn(self.norm1(x), seen))
         return x + self.drop_path(self.mlp(self.norm2(x)))

@@ -14,7 +14,7 @@ from fragrant.checkpoint import load_checkpoint
 from fragrant.config import cfg_from_text
 from fragrant.config.defaults import AUTO_WEIGHTS
 from fragrant.config.frozen import frozen_in_dgam
-from fragrant.config.streams import clip_channels
+from fragrant.config.streams import clip_channels, has_pairs
 from fragrant.data.transforms.build import build_normalizations, build_streams, clip_enhancement, prepared_streams
 from fragrant.data.transforms.gamma import middle_gamma
 from fragrant.errors import UserError
@@ -161,6 +161,11 @@ def build_distill(cfg, model: Backbone, teacher: Teacher) -> Distill:
         raise UserError(
             f"DISTILL.CHECKPOINT '{cfg.DISTILL.CHECKPOINT}' knows {found} classes; allowed: the {wanted} of "
             "MODEL.NUM_CLASSES"
+        )
+    if has_pairs(teacher.cfg):
+        raise UserError(
+            f"DISTILL.CHECKPOINT '{cfg.DISTILL.CHECKPOINT}' was trained on pairs of videos, and the second cannot be "
+            "made of the student's clips; allowed: a teacher of single videos"
         )
     device = next(teacher.model.parameters()).device
     student = build_normalizations(cfg)[0].to(device)

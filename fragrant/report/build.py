@@ -7,6 +7,7 @@ from fvcore.common.config import CfgNode
 from torch import Tensor
 
 from fragrant.config import dump_cfg
+from fragrant.config.streams import alone_in_test, lists_folder
 from fragrant.data import build_source
 from fragrant.data.clips import Unreadable
 from fragrant.files import write_whole
@@ -104,12 +105,16 @@ def evaluation_facts(cfg: CfgNode, header: dict) -> list[tuple[str, str]]:
         ("its hash", header.get("checkpoint_hash")),
         ("not as in the training", header.get("not_of_training")),
         ("of its training", header.get("accepted_changes")),
+        ("the stream that it has, of pairs", header.get("modality")),
     ]
     if cfg is not None:
         clips, crops = cfg.TEST.NUM_ENSEMBLE_VIEWS, cfg.TEST.NUM_SPATIAL_CROPS
         size = f"short side {cfg.TEST.SHORT_SIDE or cfg.DATA.TEST_CROP_SIZE}, crop {cfg.DATA.TEST_CROP_SIZE}"
         views = f"{cfg.DATA.NUM_FRAMES} frames x {crops} crops x {clips} clips: {clips * crops} forward passes; {size}"
-        facts += [("test set", f"{cfg.TEST.DATASET} in {cfg.DATA.PATH_TO_DATA_DIR}"), ("views of a video", views)]
+        facts += [
+            ("test set", f"{cfg.TEST.DATASET} in {lists_folder(cfg, alone_in_test(cfg) or 0)}"),
+            ("views of a video", views),
+        ]
     facts += [(name, header.get(name)) for name in ("command", "commit", "date", "versions")]
     return [(name, str(value)) for name, value in facts if value]
 

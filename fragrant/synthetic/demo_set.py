@@ -19,6 +19,7 @@ from fragrant.synthetic.encoding import FPS, encode, write_whole
 from fragrant.synthetic.figure import ACTIONS
 from fragrant.synthetic.scene import darken, draw_clip
 from fragrant.synthetic.set_folder import foreign_files, locked, read_marker, some_of
+from fragrant.synthetic.thermal import draw_thermal
 from fragrant.workers import usable_cores, worker_pool
 
 SPLITS = ("train", "val", "test")
@@ -27,6 +28,7 @@ FEW = 24  # so many videos are made before a pool of processes has paid for itse
 MARKER = "demo_set.json"  # written last: the set is whole
 LOCK = "demo_set.lock"  # written first: the folder is ours
 OURS = {MARKER, LOCK, "videos", "classes.txt", *(f"{split}.csv" for split in SPLITS)}
+THERMAL_VERSION = 1  # the same for infrared sets
 VERSION = 1  # raise it when the drawing changes: sets made before are made anew
 
 
@@ -66,7 +68,8 @@ def make_video(clip: Clip, folder: Path, settings: dict) -> None:
     """Draws and encodes one video."""
     where = (settings["seed"], SPLITS.index(clip.split), clip.number)
     size = {"frames": settings["num_frames"], "height": settings["height"], "width": settings["width"]}
-    encode(folder / clip.path, draw(where, clip.action, settings.get("exposures", ()), **size))
+    picture = draw_thermal if settings.get("thermal") else draw
+    encode(folder / clip.path, picture(where, clip.action, settings.get("exposures", ()), **size))
 
 
 def clips_of(split: str, per_class: int) -> list[Clip]:
@@ -161,6 +164,7 @@ def make_demo_set(
     height: int = 96,
     width: int = 128,
     exposures: Sequence[float] = (),
+    thermal: bool = False,
 ) -> None:
     """Makes the demo set: ``videos/<split>/<class>_<nnn>.mp4``, ``{train,val,test}.csv`` and ``classes.txt`` in
     ``folder``, unless they are there.
@@ -178,22 +182,19 @@ def make_demo_set(
         exposures: mean luma, 0 to 1, that the videos of a class have in turn, all in rooms with a strip light that
             stays white; none:
             every video has its own, from 0.03 to 0.13, and no lamp.
+        thermal: the same scenes as an infrared camera sees them, see ``draw_thermal``: the pairs of a set that is made
+            with the same other settings, in a folder of their own.
 
     Raises:
         DemoSetError: a setting is out of range, the folder holds other files, or it cannot be written.
     """
     folder = Path(folder)
-    settings = {
-        "version": VERSION,
-        "seed": seed,
-        "videos_per_class": videos_per_class,
-        "test_videos_per_class": test_videos_per_class,
-        "num_frames": num_frames,
-        "height": height,
-        "width": width,
-        # named only where asked for: sets without stay as they are
-        **({"exposures": list(exposures)} if exposures else {}),
-    }
+    settings: dict = {"version": VERSION, "seed": seed, "videos_per_class": videos_per_class}
+    settings |= {"test_videos_per_class": test_videos_per_class, "num_frames": num_frames}
+    settings |= {"height": height, "width": width}
+    # named only where asked for: sets without stay as they are
+    settings |= {"exposures": list(exposures)} if exposures else {}
+    settings |= {"thermal": THERMAL_VERSION} if thermal else {}
     if read_marker(folder / MARKER) == settings:
         return
     check_settings(settings)

@@ -316,6 +316,11 @@ def draw_frame(canvas: np.ndarray, scene: Scene, camera: Camera, at: dict[str, n
     """Draws shadow, seat and figure on a canvas that holds the room."""
     under = np.mean([at["left ankle"], at["right ankle"], at["pelvis"]], axis=0) * [1, 0, 1]
     paint_shadow(canvas, camera.project(under))
+    draw_seat_and_figure(canvas, scene, camera, at)
+
+
+def draw_seat_and_figure(canvas: np.ndarray, scene: Scene, camera: Camera, at: dict[str, np.ndarray]) -> None:
+    """Draws what stands in the room, the farther of both first."""
     # where someone who sits down arrives
     seat = scene.place - 0.27 * np.array([np.cos(scene.yaw), 0, np.sin(scene.yaw)])
     parts = [

@@ -8,7 +8,33 @@ from fragrant.config import ConfigError, check_training, load_cfg
 from fragrant.config.defaults import KEYS, default_cfg
 from fragrant.config.keys import Key
 
+PAIRS = "MODEL.MODEL_NAME DualStream DATA.COLOR_PATH_TO_DATA_DIR a DATA.THERMAL_PATH_TO_DATA_DIR b "
 BROKEN = [
+    ("DATA.COLOR_PATH_TO_DATA_DIR a", "DATA.THERMAL_PATH_TO_DATA_DIR is empty, and DATA.COLOR_PATH_TO_DATA_DIR is 'a'"),
+    (
+        "DATA.THERMAL_PATH_TO_DATA_DIR b",
+        "DATA.COLOR_PATH_TO_DATA_DIR is empty, and DATA.THERMAL_PATH_TO_DATA_DIR is 'b'",
+    ),
+    (
+        "DATA.COLOR_PATH_TO_DATA_DIR a DATA.THERMAL_PATH_TO_DATA_DIR b",
+        "need MODEL.MODEL_NAME DualStream, which takes two clips",
+    ),
+    (
+        PAIRS + "DUAL.ENHANCE clahe",
+        "DUAL.ENHANCE clahe with pairs (DATA.COLOR_PATH_TO_DATA_DIR): the second stream is the",
+    ),
+    (PAIRS + "DATA.EXTRA_TRAIN_LIST x.csv", "DATA.EXTRA_TRAIN_LIST x.csv with pairs"),
+    (PAIRS + "BN.ADAPT_LIST x.csv", "BN.ADAPT_LIST x.csv with pairs"),
+    (PAIRS + "DISTILL.CHECKPOINT x.pyth", "DISTILL.CHECKPOINT x.pyth with pairs"),
+    ("TEST.MODALITY color", "TEST.MODALITY color is of pairs: give DATA.COLOR_PATH_TO_DATA_DIR and DATA.THERMAL_PATH"),
+    ("MODEL.MODEL_NAME DualStream TEST.MODALITY thermal", "TEST.MODALITY thermal is of pairs"),
+    (
+        "DATA.THERMAL_RANGE [30000,20000]",
+        "DATA.THERMAL_RANGE [30000.0, 20000.0] must be [] or [low, high], low below high",
+    ),
+    ("DATA.THERMAL_RANGE [5,5]", "DATA.THERMAL_RANGE [5.0, 5.0] must be [] or [low, high], low below high"),
+    ("DATA.THERMAL_RANGE [5]", "DATA.THERMAL_RANGE [5.0] must be [] or [low, high], low below high"),
+    ("DUAL.MODALITY_DROPOUT 1.1", "DUAL.MODALITY_DROPOUT 1.1 must be from 0 to 1"),
     ("UNIFORMER.HEAD_DROPOUT_RATE 1.5", "UNIFORMER.HEAD_DROPOUT_RATE 1.5 must be at least 0 and below 1"),
     ("DATA.TRAIN_JITTER_FPS 2.0 DATA.SAMPLING sparse", "DATA.TRAIN_JITTER_FPS 2.0 is for DATA.SAMPLING dense"),
     ("DATA.TRAIN_JITTER_MOTION_SHIFT True", "True moves the box of a random resized crop: give DATA.TRAIN_JITTER_SC"),

@@ -11,21 +11,13 @@ from fragrant.config.published import IGNORED, INSTEAD, ONLY_DEFAULT, SAID_OTHER
 
 PUBLISHED = golden("framework/config_defaults")
 
-# Keys that a compatible framework needs, and why they are not here yet. A key leaves this table when its reader comes.
-NOT_HERE_YET = {
-    "DATA.COLOR_PATH_TO_DATA_DIR": "training on pairs of visible and infrared lists",
-    "DATA.THERMAL_PATH_TO_DATA_DIR": "training on pairs of visible and infrared lists",
-}
-
 
 def test_needed_published_keys_have_the_published_default():
     flat = leaves(default_cfg())
     needed = {row["key"]: row["default"] for row in PUBLISHED["rows"] if row["verdict"] == "keep"}
-    assert {key for key in needed if key not in flat} == set(NOT_HERE_YET)
     for key, default in needed.items():
-        if key in flat:
-            assert flat[key] == default, key
-            assert isinstance(flat[key], bool) == isinstance(default, bool), key
+        assert flat[key] == default, key
+        assert isinstance(flat[key], bool) == isinstance(default, bool), key
 
 
 def test_every_published_key_is_in_exactly_one_place():

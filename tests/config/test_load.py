@@ -117,10 +117,6 @@ BAD_PAIRS = [
     (["DEMO.ENABLE", "True"], "DEMO.ENABLE is not supported here"),
     (["TENSORBOARD.MODEL_VIS.GRAD_CAM.ENABLE", "True"], "TENSORBOARD.MODEL_VIS.GRAD_CAM.ENABLE is not supported here"),
     (["DATA.SSL_COLOR_JITTER", "True"], "DATA.SSL_COLOR_JITTER is not supported here: self-supervised training"),
-    (
-        ["DATA.COLOR_PATH_TO_DATA_DIR", "a"],
-        "DATA.COLOR_PATH_TO_DATA_DIR a is not supported, only '': no network here takes two lists at once",
-    ),
     (["TENSORBOARD.WRONG_PRED_VIS.ENABLE", "True"], "the report shows the most confident mistakes"),
     (
         ["TRAIN.CHECKPOINT_TYPE", "caffe2"],

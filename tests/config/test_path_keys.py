@@ -9,6 +9,8 @@ from fragrant.config.defaults import KEYS, leaves
 from fragrant.config.keys import KEYS as DECLARED
 
 PATHS = {name: key for name, key in KEYS.items() if key.kind.is_path}
+PAIRED = ("DATA.COLOR_PATH_TO_DATA_DIR", "DATA.THERMAL_PATH_TO_DATA_DIR")  # one is refused without the other
+ALONE = [name for name in PATHS if name not in PAIRED]
 # Words of a name that speak of a place on disk, and the keys that have such a name and are none.
 SPEAKS_OF_PATHS = re.compile(r"DIR|PATH|FILE|CHECKPOINT|PREFIX|_LIST|PRETRAIN|CACHE|ROOT|FOLDER")
 NO_PATHS = {
@@ -42,7 +44,7 @@ def setting(name: str, text: str) -> object:
     return [text, text] if KEYS[name].kind.is_list else text
 
 
-@pytest.mark.parametrize("name", PATHS)
+@pytest.mark.parametrize("name", ALONE)
 @pytest.mark.parametrize(
     "text, opened", [("~/a", "/home/me/a"), ("$PLACE/a", "/data/a"), ("${PLACE}/a/$PLACE", "/data/a//data")]
 )
@@ -58,7 +60,7 @@ def test_every_path_is_opened(name, text, opened, tmp_path):
     assert leaves(cfg_from_text(dump_cfg(cfg)))[name] == wanted
 
 
-@pytest.mark.parametrize("name", PATHS)
+@pytest.mark.parametrize("name", ALONE)
 @pytest.mark.parametrize("text", ["$NOWHERE/a", "${NOWHERE}", "~nobody_of_that_name/a"])
 def test_what_nobody_knows_is_refused_here_and_left_in_a_checkpoint(name, text):
     unknown = text.split("/")[0]
@@ -69,12 +71,19 @@ def test_what_nobody_knows_is_refused_here_and_left_in_a_checkpoint(name, text):
     assert leaves(cfg_from_text(dump_cfg(cfg)))[name] == setting(name, text)
 
 
-@pytest.mark.parametrize("name", PATHS)
+@pytest.mark.parametrize("name", ALONE)
 @pytest.mark.parametrize("address", ["http://host:80/a//~b/$NOWHERE?c=~/d", "memory://a/${NOWHERE}", "s3://~/a/../b"])
 def test_addresses_stay_as_they_are(name, address):
     cfg = load_cfg(None, [name, str(setting(name, address))])
     assert leaves(cfg)[name] == setting(name, address)
     assert leaves(cfg_from_text(dump_cfg(cfg)))[name] == setting(name, address)
+
+
+def test_both_paths_of_pairs_are_opened():
+    color, thermal = PAIRED
+    cfg = load_cfg(None, ["MODEL.MODEL_NAME", "DualStream", color, "~/a", thermal, "$PLACE/b"])
+    assert [leaves(cfg)[name] for name in PAIRED] == ["/home/me/a", "/data/b"]
+    assert leaves(cfg_from_text(dump_cfg(cfg))) == leaves(cfg)
 
 
 def test_variables_in_addresses_are_opened():

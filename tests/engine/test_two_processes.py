@@ -34,6 +34,9 @@ CONTRAST = "TRAIN.OBJECTIVE contrastive TEST.ENABLE False AUG.NUM_SAMPLE 2 PRETR
 # Two streams and the contrast of all clips of a class, drawn class by class.
 TWO_STREAMS = """MODEL.MODEL_NAME DualStream DUAL.BACKBONE Uniformer DUAL.NUM_HEADS 4 DUAL.DROPOUT 0
     MODEL.DROPOUT_RATE 0 LOSS.SUPCON 0.5 LOSS.SUPCON_WIDTH 16 TRAIN.SAMPLER balanced TEST.ENABLE False""".split()
+# The same of pairs; the second set is the first: its drawing is not what is tested.
+PAIRS = """DUAL.FUSION cross DATA.COLOR_PATH_TO_DATA_DIR {demo} DATA.THERMAL_PATH_TO_DATA_DIR {demo}
+    TRAIN.DATASET kinetics""".split()
 
 # Both halves of learning to darken, the first against the network of "equal".
 DARKENER = """TRAIN.OBJECTIVE darkener TEST.ENABLE False TRAIN.CHECKPOINT_FILE_PATH {equal} DARKENER.WIDTH 4
@@ -90,13 +93,14 @@ SCENARIOS = {
     "streams": Scenario([*EQUAL, *TWO_STREAMS]),
     "darkener": Scenario([*EQUAL, *DARKENER]),
     "darkened": Scenario([*EQUAL, *DARKENED]),
+    "pairs": Scenario([*EQUAL, *TWO_STREAMS, *PAIRS]),
 }
 
 
 def filled(folder, pairs: list[str]) -> list[str]:
     """The words of a command with the paths of other runs in the folder."""
     files = {name: folder / name / "checkpoints" / "checkpoint_epoch_00002.pyth" for name in ("equal", "darkener")}
-    return [word.format(resumed=folder / "resumed", **files) for word in pairs]
+    return [word.format(resumed=folder / "resumed", demo=folder / "demo", **files) for word in pairs]
 
 
 @pytest.fixture(scope="module")
@@ -114,9 +118,10 @@ def pair(tmp_path_factory):
 def alone(pair):
     """The same with one process."""
     folder, _ = pair
-    for name in ("equal", "accumulated", "adam", "averaged", "masked", "contrast", "streams", "darkener", "darkened"):
-        out, pairs = folder / f"alone_{name}", filled(folder, SCENARIOS[name].pairs)
-        done = run_here(*TINY, *pairs, "DATA.PATH_TO_DATA_DIR", str(folder / "demo"), "OUTPUT_DIR", str(out))
+    names = ("equal", "accumulated", "adam", "averaged", "masked", "contrast", "streams", "darkener", "darkened", "pairs")
+    for name in names:
+        out, words = folder / f"alone_{name}", filled(folder, SCENARIOS[name].pairs)
+        done = run_here(*TINY, *words, "DATA.PATH_TO_DATA_DIR", str(folder / "demo"), "OUTPUT_DIR", str(out))
         assert done.returncode == 0, done.stderr
     return folder
 
@@ -161,9 +166,9 @@ def test_pre_training_is_that_of_one_process(pair, alone, name, part):
     assert len(losses) == 4 and losses[:2] == losses[2:]
 
 
-@pytest.mark.parametrize("name", ["streams", "darkener", "darkened"])
+@pytest.mark.parametrize("name", ["streams", "darkener", "darkened", "pairs"])
 def test_other_objectives_are_those_of_one_process(pair, alone, name):
-    """Two streams with their contrast; the draws of a darkener, which follow from the videos."""
+    """Two streams with their contrast, and pairs; the draws of a darkener, which follow from the videos."""
     folder, done = pair
     assert [rank.returncode for rank in done[name]] == [0, 0], [rank.stderr for rank in done[name]]
     for state in ("model_state", "objective_state"):

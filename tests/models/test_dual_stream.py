@@ -8,8 +8,9 @@ from torch import nn
 from fragrant.config import load_cfg
 from fragrant.layers.class_token import ClassTokenPool
 from fragrant.layers.dynamic_fusion import DynamicFusion
+from fragrant.layers.stream_dropout import StreamDropout
 from fragrant.models import ModelError, build_model
-from fragrant.models.dual_stream import DualStream
+from fragrant.models.dual_stream import FUSIONS, DualStream
 from fragrant.models.uniformer import UniFormer
 from fragrant.models.weights import load_weights
 from fragrant.optim.layer_decay import scales_of
@@ -86,6 +87,90 @@ def test_dynamic_fusion_by_a_plain_formula():
     assert fusion([first[:1], second[:1]]).isfinite().all()  # one clip has no spread: running statistics
 
 
+def plain_cross(x, others, part):
+    """What the tokens (L, D) of one clip find in others (M, D), head by head."""
+    size = x.shape[1] // part.num_heads
+    q, (k, v) = part.q(x), part.kv(others).chunk(2, 1)
+    found = []
+    for head in range(part.num_heads):
+        own = slice(head * size, (head + 1) * size)
+        scores = (q[:, own] @ k[:, own].T / size**0.5).exp()
+        found.append(scores / scores.sum(1, keepdim=True) @ v[:, own])
+    return torch.cat(found, 1) @ part.proj.weight.T + part.proj.bias
+
+
+@torch.no_grad()
+def test_cross_fusion_by_a_plain_formula():
+    torch.manual_seed(0)
+    model = MODELS_BY_ROW["DualStream:cross"]().double().eval()
+    clips, wanted, maps = random_clips("DualStream", 2).double(), [], []
+    for clip in clips:
+        first = model.trunk.net.forward_features(clip[None, :3])[0]
+        second = model.second.net.forward_features(clip[None, 3:])[0]
+        a, b = first.flatten(1).T, second.flatten(1).T  # (T' H' W', D)
+        a, b = a + plain_cross(a, b, model.fuse.first), b + plain_cross(b, a, model.fuse.second)
+        wanted.append(torch.cat([a.mean(0), b.mean(0)]) @ model.head.weight.T + model.head.bias)
+        maps.append(((a + b) / 2).T.reshape(first.shape))
+    torch.testing.assert_close(model(clips), torch.stack(wanted), rtol=1e-9, atol=1e-9)
+    torch.testing.assert_close(model.forward_features(clips), torch.stack(maps), rtol=1e-9, atol=1e-9)
+    with pytest.raises(ModelError, match="DUAL.FUSION cross classifies by the mean of each of both streams"):
+        model.forward_head(torch.stack(maps))
+
+
+LOST = torch.tensor([[True, False], [False, True], [True, True]])
+
+
+@pytest.mark.parametrize("depth", [0, 1])
+@pytest.mark.parametrize("fusion", FUSIONS)
+@torch.no_grad()
+def test_a_lost_stream_counts_for_nothing_and_is_as_one_that_is_not_there(fusion, depth):
+    """Losing the first or the second of three clips gives what a network says that gets the other alone."""
+    torch.manual_seed(0)
+    model = DualStream(trunks(2), **DUAL, fusion=fusion, depth=depth, channels=3, alone=0).double().eval()
+    clips = torch.randn(3, 6, 4, 64, 64, dtype=torch.float64)
+    said = model.classify(*model.maps(clips), LOST)
+    noise = clips.clone()
+    noise[0, 3:], noise[1, :3] = 7.0, -7.0  # what the lost streams show
+    torch.testing.assert_close(model.classify(*model.maps(noise), LOST), said, rtol=0, atol=0)
+    torch.testing.assert_close(said[2:], model(clips[2:]), rtol=1e-9, atol=1e-12)  # both are there
+    torch.testing.assert_close(said[:1], model(clips[:1, :3]), rtol=1e-9, atol=1e-12)
+    assert (said - model(clips))[:2].abs().amin(0).max() > 1e-6
+    assert model.map_layer == "trunk"
+    model.alone = 1
+    torch.testing.assert_close(said[1:2], model(clips[1:2, 3:]), rtol=1e-9, atol=1e-12)
+    assert model.map_layer == "second" and model.forward_features(clips[:, 3:]).shape[:2] == (3, 16)
+
+
+def test_one_trunk_alone_is_passed_once():
+    model, passes = DualStream(trunks(), **DUAL, alone=1).eval(), []
+    model.trunk.register_forward_hook(lambda *_: passes.append(1))
+    model(torch.randn(2, 3, 4, 64, 64))
+    assert len(passes) == 1
+    with pytest.raises(ModelError, match="got shape"):
+        DualStream(trunks(), **DUAL)(torch.zeros(1, 3, 4, 64, 64))
+
+
+def test_streams_are_lost_in_training_alone_as_often_as_asked_and_never_both():
+    torch.manual_seed(0)
+    drop, clips = StreamDropout(0.4), torch.zeros(20_000, 1)
+    present = drop(clips)
+    assert present.any(1).all()
+    shares = (~present).float().mean(0)
+    assert (shares - 0.2).abs().max() < 0.01  # four standard deviations
+    assert drop.eval()(clips) is None and StreamDropout(0.0).train()(clips) is None
+    assert not StreamDropout(1.0)(clips).all(1).any()
+
+
+def test_a_lost_stream_gets_no_gradient():
+    torch.manual_seed(0)
+    model = DualStream(trunks(2), **DUAL, fusion="cross", stream_dropout=1.0)
+    clips = torch.randn(8, 6, 4, 64, 64, requires_grad=True)
+    model.trunk.eval(), model.second.eval()  # BatchNorms let clips of a batch touch each other
+    model(clips).square().sum().backward()
+    found = torch.stack([half.abs().amax((1, 2, 3, 4)) > 0 for half in clips.grad.split(3, 1)], 1)
+    assert (found.sum(1) == 1).all() and found.any(0).all()
+
+
 @torch.no_grad()
 def test_the_order_of_streams_counts_and_positions_follow_the_clip():
     torch.manual_seed(0)
@@ -133,6 +218,14 @@ def test_layer_decay_is_that_of_the_trunk():
     assert id(model.head.weight) not in found  # the full rate
 
 
+def test_the_config_says_what_is_lost_and_what_is_alone():
+    words = "DUAL.BACKBONE Uniformer DUAL.FUSION cross DUAL.MODALITY_DROPOUT 0.25 TEST.MODALITY thermal".split()
+    lists = "DATA.COLOR_PATH_TO_DATA_DIR a DATA.THERMAL_PATH_TO_DATA_DIR b".split()
+    model = build_model(load_cfg(None, ["MODEL.MODEL_NAME", "DualStream", *words, *lists, *SMALL]))
+    assert (model.drop.rate, model.alone, model.channels) == (0.25, 1, 3)
+    assert model.eval()(torch.zeros(1, 3, 4, 64, 64)).shape == (1, CLASSES)
+
+
 def test_the_config_builds_trunks_and_counts_their_frames():
     cfg = load_cfg(
         None, ["MODEL.MODEL_NAME", "DualStream", "DUAL.BACKBONE", "Uniformer", "DUAL.SHARED", "False", *SMALL]
@@ -146,6 +239,7 @@ WRONG = [
     ("DUAL.BACKBONE DualStream", "it has two streams itself"),
     ("DUAL.BACKBONE DGAM", "its gate picks the gamma of one clip"),
     ("DUAL.BACKBONE Unifromer", "did you mean 'Uniformer'"),
+    ("DUAL.BACKBONE Uniformer DUAL.NUM_HEADS 3 DUAL.FUSION cross DUAL.DEPTH 0", "DUAL.NUM_HEADS 3 does not divide 16"),
     ("DUAL.BACKBONE Uniformer DUAL.NUM_HEADS 3", "DUAL.NUM_HEADS 3 does not divide 16"),
     ("DUAL.GAMMA 1", "makes both streams the same"),
     ("DUAL.MEAN [0.1]", "must have one value for each of the 3 channels"),

@@ -25,7 +25,7 @@ CONFIGS = sorted((ROOT / "configs").rglob("*.yaml"))
 
 
 LARGE = {"MViTv2", "R2Plus1D:ig65m"}  # torchvision's own size: seconds for each test; as its other row
-VARIANTS = {"DualStream:two", "DualStream:mean"}  # little is new in them
+VARIANTS = {"DualStream:two", "DualStream:mean", "DualStream:cross"}  # little is new in them
 SLOW_TO_TRACE = {
     "S3D",
     "R2Plus1D",

@@ -68,6 +68,7 @@ MODELS_BY_ROW = {  # test id -> a tiny model from plain arguments; the part befo
     "DualStream": lambda: DualStream(trunks(), **DUAL),
     "DualStream:two": lambda: DualStream(trunks(2), **DUAL),
     "DualStream:dff": lambda: DualStream(trunks(), **DUAL, fusion="dff"),
+    "DualStream:cross": lambda: DualStream(trunks(2), **DUAL, fusion="cross"),
     "DualStream:mean": lambda: DualStream(trunks(), **DUAL, fusion="mean"),
     "VideoSwin": lambda: VideoSwin(
         num_classes=CLASSES, size=TINY_SWIN, window_size=(2, 3, 3), drop_path_rate=0.0, dropout_rate=0.0
@@ -123,6 +124,7 @@ CLASS_TOKEN = {
     "MViTv2",
     "DualStream",
     "DualStream:two",
+    "DualStream:cross",
 }  # rows whose head does not see the feature map
 MOVED_MAP = {"FragrantV2", "UniFormerV2"}  # whose mean is what the head sees, but for rounding
 HAS_RELU = {

@@ -5,12 +5,15 @@ import re
 from functools import partial
 from typing import NamedTuple
 
+from fragrant.config import changed
 from fragrant.config.label_free import learns_without_labels
+from fragrant.config.streams import alone_in_test, has_pairs, lists_folder
 from fragrant.data.datasets import SETS, prepared_set
 from fragrant.data.datasets.class_folders import folder_names
 from fragrant.data.lists.class_names import ClassTable, find_class_file, read_class_names, read_class_table
 from fragrant.data.lists.errors import ListError
 from fragrant.data.lists.locations import Folders
+from fragrant.data.lists.pairs import paired
 from fragrant.data.lists.records import RecordList, read_list, read_list_and_faults, read_unlabelled
 from fragrant.data.shards import ShardError, check_shards, index_path, split_member
 from fragrant.files import is_address
@@ -109,6 +112,35 @@ def _list_path(cfg, split: str, folder: str, default: str) -> str:
     return path if path.isascii() else Folders().find(path) or path
 
 
+def read_set(cfg, name: str, split: str) -> VideoSet:
+    """The videos of a split of a set; with DATA.COLOR_PATH_TO_DATA_DIR and DATA.THERMAL_PATH_TO_DATA_DIR those of both,
+    as pairs, or in a test with TEST.MODALITY of one folder those alone.
+
+    Raises:
+        ListError: a list is missing or wrong, or the lists are no pairs, see ``paired``.
+    """
+    read = DATASETS.get(name.lower())
+    if not has_pairs(cfg):
+        return read(cfg, split)
+    alone = alone_in_test(cfg) if split == "test" else None
+    if alone is not None:
+        return read(_of_stream(cfg, alone), split)
+    (color, names), (thermal, others) = (read(_of_stream(cfg, stream), split) for stream in range(2))
+    if names and others and names != others:
+        raise ListError(
+            f"'{color.source}' and '{thermal.source}' are lists of pairs, but the classes beside them differ: "
+            f"{', '.join(names)} and {', '.join(others)}"
+        )
+    return VideoSet(paired(color, thermal, labelled=not learns_without_labels(cfg)), names or others)
+
+
+def _of_stream(cfg, stream: int):
+    """The config of the lists of one stream of pairs by themselves."""
+    # of the demo set, that folder gets the infrared pictures of the scenes
+    demo = {"DEMO_SET.THERMAL": True} if stream else {}
+    return changed(cfg, {"DATA.PATH_TO_DATA_DIR": lists_folder(cfg, stream), **demo})
+
+
 def _is_there(path: str) -> bool:
     """Whether a list file is there; one at an address is expected to be: reading it says so where it is not."""
     return is_address(path) or os.path.isfile(path)
@@ -194,6 +226,8 @@ def unlabelled_list(cfg, path: str) -> tuple[RecordList, int]:
 def records_and_faults(cfg, split: str, path: str = "") -> tuple[RecordList, dict[int, str]]:
     """The rows of a split that can be used, and what is wrong with the others, by line; of another list file where one
     is given."""
+    if has_pairs(cfg) and not path:
+        return read_set(cfg, (cfg.TEST if split == "test" else cfg.TRAIN).DATASET, split).records, {}
     default = _list_path(cfg, split, cfg.DATA.PATH_TO_DATA_DIR, f"{split}.csv")
     if path or _is_there(default):
         path = path or default

@@ -51,6 +51,22 @@ def each_label(label: int | str | tuple[int, ...]) -> tuple:
     return label if isinstance(label, tuple) else (label,)
 
 
+class _Texts(Sequence):
+    """Paths, one behind the other in memory."""
+
+    def __init__(self, texts: Iterable[str]):
+        encoded = [os.fsencode(text) for text in texts]
+        self._bytes = b"".join(encoded)
+        self._ends = np.cumsum([0, *map(len, encoded)], dtype=np.int64)
+
+    def __len__(self) -> int:
+        return len(self._ends) - 1
+
+    def __getitem__(self, index):
+        at = range(len(self))[index]
+        return os.fsdecode(self._bytes[self._ends[at] : self._ends[at + 1]])
+
+
 class RecordList(Sequence):
     """Records in a few flat arrays: a list of a million Python objects is copied into every worker, this is not.
 
@@ -61,6 +77,7 @@ class RecordList(Sequence):
         further: list files that later records come from, with how many of the records come before each.
         targets: of each record the probability of every class, where its list gives those (the label is the likeliest
             class then), else None; () = none has any.
+        partners: path of each record's other video, where records are pairs; () = they are not.
     """
 
     def __init__(
@@ -71,12 +88,12 @@ class RecordList(Sequence):
         lines: Sequence[int] | np.ndarray | None = None,
         further: Sequence[tuple[int, str]] = (),
         targets: Sequence[tuple[float, ...] | None] = (),
+        partners: Sequence[str] = (),
     ):
         records = list(records)
-        paths = [os.fsencode(record.path) for record in records]
         self.source = source
-        self._paths = b"".join(paths)
-        self._ends = np.cumsum([0, *map(len, paths)], dtype=np.int64)
+        self._paths = _Texts(record.path for record in records)
+        self._partners = _Texts(partners) if partners else None
         labels = [each_label(record.label) for record in records]
         counts = [-1 if record.num_frames is None else record.num_frames for record in records]
         self._numbers = np.array(
@@ -100,7 +117,9 @@ class RecordList(Sequence):
         index = range(len(self))[index]
         label, num_frames = self._numbers[index].tolist()
         more = self._more_labels[self._more_ends[index] : self._more_ends[index + 1]].tolist()
-        return VideoRecord(self._path(index), (label, *more) if more else label, None if num_frames < 0 else num_frames)
+        return VideoRecord(
+            self._paths[index], (label, *more) if more else label, None if num_frames < 0 else num_frames
+        )
 
     def __eq__(self, other) -> bool:
         return isinstance(other, Sequence) and list(self) == list(other)
@@ -131,6 +150,25 @@ class RecordList(Sequence):
         return [] if self._target_at is None else [self.target(at) for at in range(len(self))]
 
     @property
+    def paired(self) -> bool:
+        """Whether every record has another video."""
+        return self._partners is not None
+
+    def partner(self, index: int) -> str | None:
+        """Path of the other video of a record; None where records are no pairs."""
+        return None if self._partners is None else self._partners[index]
+
+    def paths(self) -> list[str]:
+        """All videos, also the other ones."""
+        return [*self._paths, *(self._partners or ())]
+
+    def of_partners(self) -> "RecordList":
+        """Returns the other videos of pairs by themselves."""
+        assert self._partners is not None
+        records = [record._replace(path=path) for record, path in zip(self, self._partners, strict=True)]
+        return RecordList(records, source=self.source, lines=self._lines, targets=self.targets)
+
+    @property
     def sources(self) -> list[str]:
         """The list files that the records come from."""
         return [self.source, *(name for _, name in self._further)]
@@ -142,6 +180,7 @@ class RecordList(Sequence):
 
     def followed_by(self, other: "RecordList") -> "RecordList":
         """Returns these records and then those of another list; errors name the lines of both."""
+        assert not self.paired
         lines = np.concatenate([self._lines, other._lines])
         further = [*self._further, (len(self), other.source)]
         soft = self.soft or other.soft
@@ -154,15 +193,15 @@ class RecordList(Sequence):
         indices = list(indices)
         lines = self._lines[np.asarray(indices, dtype=np.int64)]
         targets = [self.target(i) for i in indices] if self.soft else []
-        return RecordList((self[i] for i in indices), source=self.source, lines=lines, targets=targets)
+        partners = [self._partners[i] for i in indices] if self._partners else []
+        return RecordList(
+            (self[i] for i in indices), source=self.source, lines=lines, targets=targets, partners=partners
+        )
 
     def where(self, index: int) -> str:
         """Place of a record in its list, for messages: ``"train.csv:12"``"""
         source = [self.source, *(name for first, name in self._further if first <= index)][-1]
         return f"{source or 'record'}:{self._lines[index]}"
-
-    def _path(self, index: int) -> str:
-        return os.fsdecode(self._paths[self._ends[index] : self._ends[index + 1]])
 
 
 class ListRows(NamedTuple):

@@ -19,7 +19,7 @@ class Problem(NamedTuple):
 
     Attributes:
         where: list:line
-        kind: row, unreadable, damaged, no frames, frame count, too short, duplicate, leak
+        kind: row, unreadable, damaged, no frames, frame count, too short, duplicate, leak, pair
     """
 
     where: str
@@ -67,6 +67,21 @@ def check_list(
         problems += [Problem(records.where(at), kind, text) for kind, text in mine]
         good += [] if mine else [at]
     return Checked(records, probes, problems, good)
+
+
+def as_pairs(first: Checked, second: Checked) -> tuple[Checked, Checked]:
+    """Both lists of pairs with what is wrong with the pairs: of different length, or one of the two has a problem."""
+    found: list[Problem] = []
+    for at, (one, other) in enumerate(zip(first.probes, second.probes, strict=True)):
+        if not one.error and not other.error and one.frames != other.frames:
+            path, partner = first.records[at].path, second.records[at].path
+            where = second.records.where(at)
+            text = f"'{path}' has {one.frames} frames, its pair '{partner}' ({where}) has {other.frames}"
+            found.append(Problem(first.records.where(at), "pair", text))
+    apart = {problem.where for problem in found}
+    both = sorted({*first.good} & {*second.good})
+    good = [at for at in both if first.records.where(at) not in apart]
+    return first._replace(problems=first.problems + found, good=good), second._replace(good=good)
 
 
 def places(records: RecordList) -> dict[str, str]:

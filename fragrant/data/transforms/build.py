@@ -6,7 +6,7 @@ import torch
 from fvcore.common.config import CfgNode
 from torch import Tensor
 
-from fragrant.config.streams import has_two_streams
+from fragrant.config.streams import alone_in_test, has_pairs, has_two_streams
 from fragrant.data.transforms.enhance import enhancement_of
 from fragrant.data.transforms.gamma import brighten
 from fragrant.layers.normalize import ClipNormalize, StreamsNormalize
@@ -40,9 +40,11 @@ def clip_enhancement(name: str, gamma: float) -> Callable[[Tensor], Tensor]:
 
 def build_streams(cfg: CfgNode) -> Callable[[Tensor], tuple[Tensor, ...]]:
     """Builds what makes the streams of clips: pixels (N, C, T, H, W) -> those of each stream. The second is the first,
-    enhanced by DUAL.ENHANCE and DUAL.GAMMA."""
+    enhanced by DUAL.ENHANCE and DUAL.GAMMA; of pairs, (N, 2C, T, H, W), both are there, or one alone."""
     if not has_two_streams(cfg):
         return lambda pixels: (pixels,)
+    if has_pairs(cfg):
+        return lambda pixels: pixels.split(cfg.DATA.INPUT_CHANNEL_NUM[0], 1)
     enhance = clip_enhancement(cfg.DUAL.ENHANCE, cfg.DUAL.GAMMA)
     return lambda pixels: (pixels, enhance(pixels))
 
@@ -57,8 +59,10 @@ def build_normalizations(cfg: CfgNode) -> list[ClipNormalize]:
 
 
 def build_normalization(cfg: CfgNode) -> ClipNormalize | StreamsNormalize:
-    """Builds the normalisation of what the network takes, pixels of all streams, on the CPU."""
+    """Builds the normalisation of what the network takes in a test, pixels of all streams, on the CPU."""
     each = build_normalizations(cfg)
+    if (alone := alone_in_test(cfg)) is not None:
+        return each[alone]
     return each[0] if len(each) == 1 else StreamsNormalize(each)
 
 
@@ -71,4 +75,4 @@ def prepared_streams(
         ClipPreparation(normalize.to(device), erasing=erasing, channels_last=channels_last)
         for normalize in build_normalizations(cfg)
     ]
-    return each[0] if len(each) == 1 else StreamsPreparation(each, build_streams(cfg))
+    return each[0] if len(each) == 1 else StreamsPreparation(each, build_streams(cfg), alone=alone_in_test(cfg))

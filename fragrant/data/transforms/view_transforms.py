@@ -299,16 +299,19 @@ class TrainTransform:
 
     def __call__(self, frames: Tensor, where: None, rng: random.Random) -> Tensor:
         """Transforms a clip at random: (T, H, W, C) -> (T, S, S, C)"""
-        if self.darken:  # with an rng of its own: the other draws are those of a clip that is not darkened
-            frames = self._brightened(self.darken(frames, random.Random(rng.getrandbits(64))))
-        if self.gamma[0] < self.gamma[1]:
-            frames = brighten(frames, rng.uniform(*self.gamma))
+        frames = self._lit(frames, rng)
         if self.augment and not self.augment_first:
             clip = self._augmented(self._crop(frames, rng, dtype=torch.uint8, together=True), rng).to(self.dtype)
         else:
             clip = self._crop(self._augmented(frames, rng), rng, dtype=self.dtype)
         clip = clip.flip(2) if self.flip and rng.random() < 0.5 else clip
         return self._transformed(clip, rng) if self.then else clip
+
+    def _lit(self, frames: Tensor, rng: random.Random) -> Tensor:
+        """Darkens and brightens at random."""
+        if self.darken:  # with an rng of its own: the other draws are those of a clip that is not darkened
+            frames = self._brightened(self.darken(frames, random.Random(rng.getrandbits(64))))
+        return brighten(frames, rng.uniform(*self.gamma)) if self.gamma[0] < self.gamma[1] else frames
 
     def traced(self, size: tuple[int, int], points: Tensor, rng: random.Random) -> tuple[Tensor, bool]:
         """Follows points of the frames into the clip that ``self(frames, None, rng)`` makes with an ``rng`` in the same

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from fragrant.data.video.gray_range import GrayRange
 from fragrant.data.video.picture import as_rgb, opened_picture
 from fragrant.data.video.places import Place, place_of
 from fragrant.data.video.row_of_frames import LIMITS, CannotRead, Frames, Limits, errors_named
@@ -36,6 +37,7 @@ class FrameFolder(Frames):
         template: file name with a place for the number.
         base: number of the first frame; None = the smallest there is.
         place: the folder on this machine, or its pictures in a shard by name; None = ``path`` says it.
+        gray_range: see ``as_rgb``.
 
     Raises:
         VideoError: no file fits the template, or a number in between is missing.
@@ -50,8 +52,10 @@ class FrameFolder(Frames):
         short_side: int = 0,
         limits: Limits = LIMITS,
         place: Mapping[str, Place] | str | None = None,
+        gray_range: GrayRange | None = None,
     ):
         super().__init__(path, short_side=short_side, limits=limits)
+        self._gray_range = gray_range
         with errors_named(path):
             pattern = name_pattern(template)
             found = place or place_of(path)
@@ -92,7 +96,7 @@ class FrameFolder(Frames):
         picture_of = os.path.join(self._folder, name) if isinstance(self._folder, str) else self._folder[name]
         with opened_picture(picture_of, self.limits) as picture:
             try:
-                return as_rgb(picture, self.notes)
+                return as_rgb(picture, self.notes, self._gray_range)
             except CannotRead as error:
                 raise CannotRead(f"'{name}' {error}") from error
 

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from fragrant.data.video.frame_folder import FrameFolder
+from fragrant.data.video.gray_range import GrayRange
 from fragrant.data.video.other_decoders import DECODERS
 from fragrant.data.video.packets import Doubtful
 from fragrant.data.video.pixels import ToRGB, require_pyav
@@ -49,13 +50,14 @@ class VideoFile(Frames):
         short_side: int = 0,
         limits: Limits = LIMITS,
         place: Place | None = None,
+        gray_range: GrayRange | None = None,
     ):
         super().__init__(path, short_side=short_side, limits=limits)
         self._multi_thread = multi_thread
-        self._to_rgb = ToRGB(short_side)
+        self._to_rgb = ToRGB(short_side, gray_range)
         self.notes = self._to_rgb.notes
-        # the others cannot reduce frames as PyAV does
-        seeker = Seeker if short_side else DECODERS.get(backend, Seeker)
+        # the others cannot reduce frames as PyAV does, and make RGB of every gray
+        seeker = Seeker if short_side or gray_range else DECODERS.get(backend, Seeker)
         with errors_named(path):
             found = place or place_of(path)
             if not isinstance(found, Place):
@@ -139,6 +141,7 @@ def open_frames(
     base: int | None = None,
     limits: Limits = LIMITS,
     remote: str = "",
+    gray_range: GrayRange | None = None,
 ) -> Frames:
     """Opens a video file, a folder of pictures or a tensor, also as members of a shard (``000.tar::a.mp4``):
     ``len(frames)``, ``frames.read([0, 8, 16])``, ``frames.fps``.
@@ -154,6 +157,8 @@ def open_frames(
         template, base: file names and first number in a folder, see ``FrameFolder``.
         limits: a video that takes more memory cannot be read.
         remote: an address, what lies below it is fetched; no other address is opened.
+        gray_range: values of gray of more than 8 bits that become 0 and 255, see ``scaled_gray``; other frames stay as
+            they are; None = all values that fit in the bits.
 
     Raises:
         VideoError: there is no such file, or nothing in it decodes.
@@ -163,8 +168,9 @@ def open_frames(
     with errors_named(path):
         place = place_of(path, remote=remote)
     if not isinstance(place, Place):
-        return FrameFolder(path, template=template, base=base, short_side=short_side, limits=limits, place=place)
+        numbered = {"template": template, "base": base, "gray_range": gray_range}
+        return FrameFolder(path, **numbered, short_side=short_side, limits=limits, place=place)  # type: ignore[arg-type]
     if path.endswith(SUFFIXES):
         return TensorFile(path, short_side=short_side, limits=limits, place=place)
-    threads = {"multi_thread": multi_thread}
-    return VideoFile(path, backend=backend, **threads, short_side=short_side, limits=limits, place=place)
+    more = {"multi_thread": multi_thread, "gray_range": gray_range}
+    return VideoFile(path, backend=backend, **more, short_side=short_side, limits=limits, place=place)  # type: ignore[arg-type]

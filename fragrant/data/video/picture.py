@@ -23,7 +23,8 @@ from PIL import (
     WebPImagePlugin,
 )
 
-from fragrant.data.video.pixels import TURNED
+from fragrant.data.video.gray_range import GrayRange, scaled_gray
+from fragrant.data.video.pixels import SCALED_GRAY, TURNED
 from fragrant.data.video.places import Place
 from fragrant.data.video.row_of_frames import CannotRead, Limits
 
@@ -94,19 +95,23 @@ ODD = (AttributeError, TypeError, LookupError, struct.error, ArithmeticError, As
 SCALED = ("PNG", "PPM")  # Pillow gives gray of 16 bits of these as integers of 32 bits, 65535 for white
 
 
-def as_rgb(picture: Image.Image, notes: set[str]) -> np.ndarray:
+def as_rgb(picture: Image.Image, notes: set[str], gray_range: GrayRange | None = None) -> np.ndarray:
     """(H, W, 3) uint8 RGB, of gray and palette pictures as well, turned and mirrored as its EXIF orientation says.
 
     Gray of 16 bits is divided by 257, so that white stays white; an alpha channel is left out.
 
     Args:
         notes: gets what of this it was, see ``Frames``.
+        gray_range: values of gray of 16 and 32 bits that become 0 and 255, see ``scaled_gray``.
 
     Raises:
         CannotRead: nothing says which of its values is white.
         OSError, ValueError, SyntaxError: what Pillow raises for torn files.
     """
     shown = _upright(picture, notes)
+    if gray_range is not None and (picture.mode in ("I", "F") or picture.mode.startswith("I;16")):
+        notes.add(SCALED_GRAY)
+        return scaled_gray(np.asarray(shown), gray_range)
     if picture.mode.startswith("I;16") or picture.mode == "I" and picture.format in SCALED:
         notes.add("gray of 16 bits")
         return _gray_of_many_bits(np.asarray(shown), cast(Any, getattr(picture, "tag_v2", {})))

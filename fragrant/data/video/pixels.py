@@ -1,11 +1,13 @@
 """A decoded frame becomes RGB, upright: what it says about its colors and its orientation is honored, or refused."""
 
+import re
 from typing import Any, cast
 
 import av
 import numpy as np
 from av.video.reformatter import ColorRange, Interpolation, VideoReformatter
 
+from fragrant.data.video.gray_range import GrayRange, scaled_gray
 from fragrant.data.video.row_of_frames import CannotRead, reduced_size
 from fragrant.errors import UserError
 
@@ -36,6 +38,8 @@ LIMITED, FULL = ColorRange.MPEG.value, ColorRange.JPEG.value
 EXPANDED = np.clip(np.rint((np.arange(256) - 16) * 255 / 219), 0, 255).astype(np.uint8)
 UPRIGHT = ((1, 0, 0, 1), (65536, 0, 0, 65536))  # the display matrix of nearly all files
 TURNED = "shown turned or mirrored"
+MANY_BITS = re.compile(r"gray(?:9|10|12|14|16)(le|be)")
+SCALED_GRAY = "gray of many bits, scaled by DATA.THERMAL_RANGE"
 WHOLE_DEGREE = np.tan(np.radians(1))
 
 
@@ -60,10 +64,12 @@ class ToRGB:
 
     Args:
         short_side: larger frames are reduced to it; 0 = no.
+        gray_range: values of gray of more than 8 bits that become 0 and 255; such frames are not reduced here. None =
+            all values of the format.
     """
 
-    def __init__(self, short_side: int):
-        self.short_side = short_side
+    def __init__(self, short_side: int, gray_range: GrayRange | None = None):
+        self.short_side, self.gray_range = short_side, gray_range
         self.notes: set[str] = set()  # see ``Frames``
         self._reformatter = VideoReformatter()
 
@@ -73,17 +79,33 @@ class ToRGB:
         Raises:
             CannotRead: its colors or its orientation are of a kind that is not supported.
         """
-        height, width = reduced_size(frame.height, frame.width, self.short_side)
-        plane = self._converted(frame, height, width).planes[0]
-        rows = np.frombuffer(cast(Any, plane), np.uint8).reshape(height, plane.line_size)
-        picture = rows[:, : 3 * width].reshape(height, width, 3)
-        if frame.format.name.startswith("gray1") and frame.color_range == LIMITED:
-            picture = EXPANDED[picture]
+        if self.gray_range is not None and (stored := MANY_BITS.fullmatch(frame.format.name)):
+            picture = self._scaled(frame, ">u2" if stored[1] == "be" else "<u2")
+        else:
+            picture = self._rgb(frame)
         matrix = display_matrix(frame)
         if matrix in UPRIGHT:
             return picture
         self.notes.add(TURNED)
         return upright(picture, matrix)
+
+    def _scaled(self, frame: av.VideoFrame, dtype: str) -> np.ndarray:
+        """(H, W, 3) of gray of more than 8 bits."""
+        assert self.gray_range is not None
+        self.notes.add(SCALED_GRAY)
+        plane = frame.planes[0]
+        rows = np.frombuffer(cast(Any, plane), dtype).reshape(frame.height, -1)
+        return scaled_gray(rows[:, : frame.width], self.gray_range)
+
+    def _rgb(self, frame: av.VideoFrame) -> np.ndarray:
+        """(H, W, 3), maybe reduced"""
+        height, width = reduced_size(frame.height, frame.width, self.short_side)
+        plane = self._converted(frame, height, width).planes[0]
+        rows = np.frombuffer(cast(Any, plane), np.uint8).reshape(height, plane.line_size)
+        picture = rows[:, : 3 * width].reshape(height, width, 3)
+        if frame.format.name.startswith("gray1") and frame.color_range == LIMITED:
+            return EXPANDED[picture]
+        return picture
 
     def _converted(self, frame: av.VideoFrame, height: int, width: int) -> av.VideoFrame:
         matrix = frame.colorspace
