@@ -48,7 +48,7 @@ def main(arguments) -> None:
         say(summary(checked))
         write_table(Path(arguments.out, f"{name}.table.csv"), checked)
         if arguments.write_clean_list:
-            write_clean_list(Path(arguments.out, f"{name}.csv"), checked, remote=remote_of(cfg))
+            say(write_clean_list(Path(arguments.out, f"{name}.csv"), checked, name, remote=remote_of(cfg)))
         problems += len(checked.problems)
     say(across(done, group_by=cfg.DATA.GROUP_BY, dataset=cfg.TRAIN.DATASET))
     print(f"The tables are in {arguments.out}")

@@ -4,6 +4,7 @@ import argparse
 import difflib
 import os
 import re
+import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
@@ -77,6 +78,12 @@ def add_checkpoint_arguments(parser: argparse.ArgumentParser, meaning: str) -> N
 class _Parser(argparse.ArgumentParser):
     """Says what is wrong in one line, and what to type instead: a usage of a screen hides both."""
 
+    words: Sequence[str] = ()  # of the command line
+
+    def parse_intermixed_args(self, args=None, namespace=None):
+        self.words = list(sys.argv[1:] if args is None else args)
+        return super().parse_intermixed_args(args, namespace)
+
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"error: {self._explained(message)}\n")
 
@@ -84,6 +91,8 @@ class _Parser(argparse.ArgumentParser):
         flag, _, value = message.removeprefix("unrecognized arguments: ").split(" ")[0].partition("=")
         if flag == message.split(" ")[0] or not flag.startswith("-"):
             return f"{message}; --help shows all"
+        if not value and flag in self.words[:-1]:
+            value = self.words[self.words.index(flag) + 1]
         if KEY.fullmatch(name := flag.lstrip("-")):
             return f"{flag} is a key of the config, not a flag; type without the dashes: {name} {value or 'VALUE'}"
         known = [option for action in self._actions for option in action.option_strings]
