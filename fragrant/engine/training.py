@@ -49,6 +49,7 @@ from fragrant.engine.start import (
     clips_met,
     load_start,
     of_other_values,
+    why_not_continued,
 )
 from fragrant.engine.state import RunState, check_same_batches
 from fragrant.engine.testing import check_test
@@ -340,7 +341,7 @@ def _refuse_other_continuation(cfg: CfgNode, *, accept_changes: bool) -> None:
     with torch.random.fork_rng():
         model, given = build_encoder(cfg), sources(cfg)
     report = load_weights(model, state, clear_name_patterns=given.clear_patterns, inflation=given.inflation, where=path)
-    if report.missing or report.dropped:  # fine-tuned, too
+    if why_not_continued(model, state, report):  # fine-tuned, too
         return
     check_unfinished(state, path, cfg.SOLVER.MAX_EPOCH)
     raise of_other_values(str(path), named(refused), resumed=False)

@@ -64,9 +64,7 @@ def tables_of(path: str) -> list[str]:
     if whole.is_file() or parts:
         return [str(whole)] if whole.is_file() else parts
     if (folder / "config.yaml").is_file() or (folder / "checkpoints").is_dir():
-        raise ScoreError(
-            f"'{path}' is a run without scores.npz: it was not tested; a test (TEST.ENABLE True) writes it"
-        )
+        raise ScoreError(f"'{path}' is a run without scores.npz: it was not tested; TEST.ENABLE True writes one")
     return [path]
 
 
