@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from tqdm import tqdm
 
 REDRAW = 0.2  # seconds between two drawings of the run's bar
+ECHO = 3  # columns: ^C, and the cursor
 RUN = "{desc} {percentage:3.0f}%|{bar}| {facts}"
 
 
@@ -23,13 +24,16 @@ def bars_fit() -> bool:
 
 
 class _Bar(tqdm):
-    """A bar with words of ours behind it: tqdm's own postfix begins with a comma."""
+    """A bar with words of ours behind it, since tqdm's own postfix begins with a comma. It leaves room at the end of
+    the line: the ^C with which a terminal echoes Ctrl-C would else begin a new one, and leave a bar behind."""
 
     facts = ""
 
     @property
     def format_dict(self) -> dict:
-        return {**super().format_dict, "facts": self.facts}
+        told = super().format_dict
+        columns = told["ncols"] and max(1, told["ncols"] - ECHO)
+        return {**told, "ncols": columns, "facts": self.facts}
 
 
 class RunProgress:
@@ -47,10 +51,11 @@ class RunProgress:
     ):
         self.epochs, self.done, self._first, self._clock = epochs, done, done, clock
         self._began = clock()
-        self._drawn = -1.0
+        self._drawn = float("-inf")
         self.facts: dict[str, str] = {}
         options = {"disable": not shown, "leave": False, "dynamic_ncols": True, "file": sys.stdout}
         self._bar = _Bar(total=epochs, initial=done, desc="run", position=0, bar_format=RUN, **options)
+        self.at(done)
 
     def eta(self) -> str:
         """Duration of the rest at the pace of this process so far, validation and saving included; "" before there is
@@ -70,11 +75,10 @@ class RunProgress:
             self._bar.refresh()
 
     def in_words(self) -> str:
-        """``"epoch 3/50, ETA 0:12:31, loss 0.5321, validation top-1 61.20 %, best 63.00 %"``"""
+        """``"2/50 epochs, ETA 0:12:31, loss 0.5321, validation top-1 61.20 %, best 63.00 %"``"""
         rest = [f"ETA {eta}"] if (eta := self.eta()) else []
-        running = min(int(self.done) + 1, int(self.epochs))
         named = [f"{name} {value}" for name, value in self.facts.items()]
-        return ", ".join([f"epoch {running}/{self.epochs:g}", *rest, *named])
+        return ", ".join([f"{int(self.done)}/{self.epochs:g} epochs", *rest, *named])
 
     def close(self) -> None:
         self._bar.close()
@@ -87,4 +91,4 @@ def step_bar(steps: Iterable, *, total: int, title: str, shown: bool, below: boo
         below: of the run's bar.
     """
     options = {"disable": not shown, "leave": False, "dynamic_ncols": True, "file": sys.stdout}
-    return tqdm(steps, total=total, desc=title, position=1 if below else 0, **options)
+    return _Bar(steps, total=total, desc=title, unit="batch", position=1 if below else 0, **options)

@@ -39,13 +39,13 @@ def test_the_rest_of_the_whole_run(epochs, begins, done, seconds, eta):
 def test_words():
     clock = Clock()
     progress = RunProgress(50, shown=False, clock=clock)
-    assert progress.in_words() == "epoch 1/50"
+    assert progress.in_words() == "0/50 epochs"
     clock.now += 10
     progress.at(2.5, loss="0.5321", validation="top-1 61.20 %")
     progress.at(2.5, loss="0.5000")
-    assert progress.in_words() == "epoch 3/50, ETA 0:03:10, loss 0.5000, validation top-1 61.20 %"
+    assert progress.in_words() == "2/50 epochs, ETA 0:03:10, loss 0.5000, validation top-1 61.20 %"
     progress.at(50)
-    assert progress.in_words().startswith("epoch 50/50, ETA 0:00:00")
+    assert progress.in_words().startswith("50/50 epochs, ETA 0:00:00")
 
 
 def used(log: RunLog) -> None:
@@ -70,7 +70,21 @@ def test_lines_stand_above_the_bars_and_nothing_is_left_of_them(monkeypatch):
     assert [line for line in screen.lines() if line] == [*said, "after all"]
     assert screen.most_bars == 2  # the run's and the epoch's at one time, and no third
     text = "".join(pieces)
-    assert "run  50%|" in text and "epoch 2/2, ETA 0:00:0" in text and "loss 0.33" in text
+    assert "run  50%|" in text and "1/2 epochs, ETA 0:00:0" in text and "loss 0.33" in text
+
+
+def test_the_echo_of_ctrl_c_is_wiped_with_the_bars(monkeypatch):
+    """The terminal writes ^C where the cursor stands; what answers it takes the place of both bars."""
+    monkeypatch.setenv("TERM", "xterm")
+    with terminal(width=90) as (file, screen, _), contextlib.redirect_stdout(file), RunLog() as log:
+        with log.run_bar(2, done=0.0):
+            for step in log.bar(iter(range(3)), total=3, title="epoch 1/2"):
+                log.at((step + 1) / 3, loss="0.5", validation="top-1 61.20 %", best="63.00 %")
+                if step == 1:
+                    file.flush()
+                    file.write("^C\r\x1b[JCtrl-C: the step is finished\n")
+        log.say("Stopped")
+    assert [line for line in screen.lines() if line] == ["Ctrl-C: the step is finished", "Stopped"]
 
 
 @pytest.mark.parametrize("why", ["other rank", "redirected", "dumb"])
