@@ -23,11 +23,11 @@ def refuse_forgotten_flag(pairs: Sequence[str]) -> None:
 
 def refuse_missing(path: str) -> None:
     """Raises UserError where --cfg names no file, with the one that was probably meant."""
-    if is_in_box(path) or Path(path).is_file():
-        return
-    if Path(path).is_dir():
-        found = sorted(str(one) for one in Path(path).rglob("*.yaml"))
+    if os.path.isdir(path):
+        found = sorted(str(one) for level in ("*.yaml", "*/*.yaml") for one in Path(path).glob(level))
         raise UserError(f"--cfg {path} is a folder; type one of its files: {_named(found) or 'it has no .yaml file'}")
+    if is_in_box(path) or os.path.exists(path):
+        return
     found = likely(path)
     way_out = f"type: --cfg {found[0]}" if found else f"a file ends in .yaml, as --cfg {DEMO}"
     others = f" (or {', '.join(found[1:])})" if found[1:] else ""
