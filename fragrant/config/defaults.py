@@ -369,7 +369,10 @@ key("DATA.DARKEN", [],
     "darken training clips as a camera in the dark would record them, before ENHANCE and GAMMA: range of the exposure "
     "in linear light, [0.005, 0.1] makes lit videos as dark as ARID's; [] = as they are", of=float, above=0, at_most=1,
     sizes=(0, 2), rising=True, form="be [] (none) or [smallest, largest]")
-key("DATA.DARKEN_SHARE", 1.0, "of the training clips that are darkened", at_least=0, at_most=1)
+key("DATA.DARKEN_VAL", False,
+    "darken validation clips too, each in the same way every time: where these are lit and a test is dark, so that the "
+    "best epoch is the best in the dark")
+key("DATA.DARKEN_SHARE", 1.0, "of the clips that are darkened", at_least=0, at_most=1)
 key("DATA.DARKEN_NOISE", [1e-5, 1e-3],
     "variance of a sensor's shot noise per unit of signal, a range; its read noise follows from it; [] = no noise",
     of=float, above=0, at_most=0.1, sizes=(0, 2), rising=True, form="be [] (none) or [smallest, largest]")

@@ -118,6 +118,7 @@ def _transform(cfg, split: str) -> TrainTransform | EvaluationTransform:
             short_side=short_side,
             rounding=rounding,
             one_crop=split == "val" or cfg.TEST.NUM_SPATIAL_CROPS == 1,
+            darken=_darken(cfg) if split == "val" and data.DARKEN_VAL else None,
             enhance=enhancement_of(data.ENHANCE),
             gamma=middle_gamma(gamma),
             dtype=dtype,

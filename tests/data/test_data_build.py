@@ -217,6 +217,15 @@ def test_transform_keys(folder, monkeypatch):
     }
 
 
+def test_darkened_validation_clips(folder):
+    lit, dark = first_clip(folder, "val"), ["DATA.DARKEN", "[0.01,0.01]"]
+    assert torch.equal(first_clip(folder, "val", *dark), lit)
+    assert torch.equal(first_clip(folder, "test", *dark, "DATA.DARKEN_VAL", "True"), first_clip(folder, "test"))
+    darkened = first_clip(folder, "val", *dark, "DATA.DARKEN_VAL", "True")
+    assert darkened.float().mean() < 0.2 * lit.float().mean()
+    assert torch.equal(first_clip(folder, "val", *dark, "DATA.DARKEN_VAL", "True"), darkened)  # the same every time
+
+
 GAMMAS = [
     ("[]", "both", (1, 1)),
     ("[3]", "both", (3, 3)),

@@ -178,7 +178,9 @@ class EvaluationTransform:
     Args:
         rounding: see ``CropRounding``.
         one_crop: the views of a clip are one crop, its centre.
-        enhance: (frames (T, H, W, C) uint8) -> the same shape, before all else.
+        darken: (frames (T, H, W, C) uint8, rng) -> the same shape, before all else. What is drawn follows from the
+            pixels of a clip, so that it is the same every time.
+        enhance: (frames (T, H, W, C) uint8) -> the same shape, after ``darken``.
         gamma: gamma correction after ``enhance``, see ``gamma_table``; 1 = none.
     """
 
@@ -189,6 +191,7 @@ class EvaluationTransform:
         short_side: int,
         rounding: CropRounding = UP,
         one_crop: bool = False,
+        darken: Callable[[Tensor, random.Random], Tensor] | None = None,
         enhance: Callable[[Tensor], Tensor] | None = None,
         gamma: float = 1.0,
         dtype: torch.dtype = torch.uint8,
@@ -197,12 +200,15 @@ class EvaluationTransform:
         self.short_side = short_side
         self.rounding = rounding
         self.one_crop = one_crop
+        self.darken = darken
         self.enhance = enhance
         self.gamma = gamma
         self.dtype = dtype
 
     def prepare(self, frames: Tensor) -> Tensor:
         """Does once what all views of a video share, enhancement, gamma and resizing: (T, H, W, C) -> (T, H', W', C)"""
+        if self.darken:
+            frames = self.darken(frames, random.Random(int(frames.sum())))
         frames = brighten(self.enhance(frames) if self.enhance else frames, self.gamma)
         height, width = frames.shape[1:3]
         if min(height, width) == self.short_side:
