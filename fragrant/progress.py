@@ -75,7 +75,7 @@ class RunProgress:
             self._bar.refresh()
 
     def in_words(self) -> str:
-        """``"2/50 epochs, ETA 0:12:31, loss 0.5321, validation top-1 61.20 %, best 63.00 %"``"""
+        """``"2/50 epochs, ETA 0:12:31, loss 0.5321, val top-1 61.20 %, best 63.00 %"``"""
         rest = [f"ETA {eta}"] if (eta := self.eta()) else []
         named = [f"{name} {value}" for name, value in self.facts.items()]
         return ", ".join([f"{int(self.done)}/{self.epochs:g} epochs", *rest, *named])

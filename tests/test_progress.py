@@ -41,9 +41,9 @@ def test_words():
     progress = RunProgress(50, shown=False, clock=clock)
     assert progress.in_words() == "0/50 epochs"
     clock.now += 10
-    progress.at(2.5, loss="0.5321", validation="top-1 61.20 %")
+    progress.at(2.5, loss="0.5321", val="top-1 61.20 %")
     progress.at(2.5, loss="0.5000")
-    assert progress.in_words() == "2/50 epochs, ETA 0:03:10, loss 0.5000, validation top-1 61.20 %"
+    assert progress.in_words() == "2/50 epochs, ETA 0:03:10, loss 0.5000, val top-1 61.20 %"
     progress.at(50)
     assert progress.in_words().startswith("50/50 epochs, ETA 0:00:00")
 
@@ -79,7 +79,7 @@ def test_the_echo_of_ctrl_c_is_wiped_with_the_bars(monkeypatch):
     with terminal(width=90) as (file, screen, _), contextlib.redirect_stdout(file), RunLog() as log:
         with log.run_bar(2, done=0.0):
             for step in log.bar(iter(range(3)), total=3, title="epoch 1/2"):
-                log.at((step + 1) / 3, loss="0.5", validation="top-1 61.20 %", best="63.00 %")
+                log.at((step + 1) / 3, loss="0.5", val="top-1 61.20 %", best="63.00 %")
                 if step == 1:
                     file.flush()
                     file.write("^C\r\x1b[JCtrl-C: the step is finished\n")

@@ -271,7 +271,7 @@ def keep_best(training: Training, epoch: int) -> str:
     if now["epoch"] == epoch:
         training.saver.keep_best(epoch + 1, now)
     state.best = now
-    job.log.at(epoch + 1, validation=in_words(numbers), best=figure(now))
+    job.log.at(epoch + 1, val=in_words(numbers), best=figure(now))
     where = f" on {'the test list' if note == OPTIMISTIC else 'test videos'} (optimistic)" if note else ""
     return f"validation{where} {in_words(numbers)}, best {figure(now)}"
 

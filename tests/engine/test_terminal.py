@@ -62,7 +62,7 @@ def test_a_terminal_shows_bars_and_keeps_lines_alone(straight, tmp_path, monkeyp
     assert not any("%|" in line or "json_stats" in line for line in left)
     text = "".join(pieces)
     assert screen.most_bars == 2 and "epoch 2/2: " in text and "validation: " in text
-    assert re.search(r"run .*1/2 epochs, ETA 0:00:\d\d, loss \d\.\d{4}, validation top-1 \d+\.\d\d %, best ", text)
+    assert re.search(r"run .*1/2 epochs, ETA 0:00:\d\d, loss \d\.\d{4}, val top-1 \d+\.\d\d %, best ", text)
 
 
 def pressed_at(step: int, times: int = 1):
