@@ -82,9 +82,9 @@ def test_the_echo_of_ctrl_c_is_wiped_with_the_bars(monkeypatch):
                 log.at((step + 1) / 3, loss="0.5", val="top-1 61.20 %", best="63.00 %")
                 if step == 1:
                     file.flush()
-                    file.write("^C\r\x1b[JCtrl-C: the step is finished\n")
+                    file.write("^C\r\x1b[JCtrl-C: finishing this step\n")
         log.say("Stopped")
-    assert [line for line in screen.lines() if line] == ["Ctrl-C: the step is finished", "Stopped"]
+    assert [line for line in screen.lines() if line] == ["Ctrl-C: finishing this step", "Stopped"]
 
 
 @pytest.mark.parametrize("why", ["other rank", "redirected", "dumb"])

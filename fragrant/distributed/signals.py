@@ -171,7 +171,7 @@ def say_it_stops() -> None:
     """Answers the keyboard at once; written past Python's buffers, which the handler may have interrupted.
 
     On a terminal it takes the place of the progress bars, which are then drawn below it."""
-    line = "Ctrl-C: the step is finished and saved; once more ends at once, without saving\n"
+    line = "Ctrl-C: finishing this step and saving; once more ends at once, without saving\n"
     with contextlib.suppress(OSError):
         os.write(2, f"\r\x1b[J{line}".encode() if sys.stderr.isatty() else line.encode())
 
@@ -185,7 +185,8 @@ def follow_parent(*, speak: bool) -> None:
     answers, hands it on, and sees to the end; this one finishes its step where it trains, and ends without a word where
     it does not."""
     _following[:] = [speak]
-    signal.signal(signal.SIGINT, _heard_beside_parent)
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:  # else the parent was told to ignore it, too
+        signal.signal(signal.SIGINT, _heard_beside_parent)
     if hasattr(signal, "pthread_sigmask"):
         signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
 

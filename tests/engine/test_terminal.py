@@ -90,7 +90,7 @@ def test_ctrl_c_saves_and_the_command_that_it_names_goes_on(straight, tmp_path, 
         stopped = run_here(*pairs)
     assert stopped.returncode == 130
     assert stopped.stderr == "stopped: interrupted from the keyboard; the last checkpoint stays\n"
-    assert capfd.readouterr().err == "Ctrl-C: the step is finished and saved; once more ends at once, without saving\n"
+    assert capfd.readouterr().err == "Ctrl-C: finishing this step and saving; once more ends at once, without saving\n"
     assert "Stopped by Ctrl-C after" in stopped.stdout and "the same command goes on from there" in stopped.stdout
     (line,) = [line for line in stopped.stdout.splitlines() if "to go on: python " in line]
     assert line.endswith(" ".join(words[-8:])) and "AUTO_RESUME" not in line

@@ -169,7 +169,7 @@ def test_the_keyboard(start, terminal):
     run.trains()
     os.killpg(run.pid, signal.SIGINT)
     pressed, last = run.ends(130)
-    assert pressed.startswith("Ctrl-C: the step is finished and saved; once more ends at once")
+    assert pressed.startswith("Ctrl-C: finishing this step and saving; once more ends at once")
     assert last == "stopped: interrupted from the keyboard; the last checkpoint stays"
     log = (run.out / "stdout.log").read_text()
     assert "Stopped by Ctrl-C after" in log and "to go on: python " in log

@@ -85,7 +85,7 @@ def test_two_processes_end_together(trouble, code, messages):
         assert done.stderr == messages[0]
     if trouble == "keyboard while it trains":  # each said once, by one process
         pressed, last = done.stderr.splitlines()
-        assert pressed.startswith("Ctrl-C: the step is finished") and last.startswith("stopped: interrupted from")
+        assert pressed.startswith("Ctrl-C: finishing this step") and last.startswith("stopped: interrupted from")
 
 
 if __name__ == "__main__":
