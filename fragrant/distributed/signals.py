@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import NoReturn
+from typing import NamedTuple, NoReturn
 
 from fragrant import early
 
@@ -177,14 +177,21 @@ def say_it_stops() -> None:
 
 
 # ------------------------------------------------------------------------------------------------ processes of a parent
-_following: list[bool] = []  # of a process that follows its parent: whether it is the one that speaks
+class _Following(NamedTuple):
+    """Of a process that follows its parent."""
+
+    parent: int
+    speaks: bool
+
+
+_following: list[_Following] = []  # none in a process that nobody has started for a part of a run
 
 
 def follow_parent(*, speak: bool) -> None:
     """For a process that another one has started for a part of the run. The terminal sends Ctrl-C to both: the parent
     answers, hands it on, and sees to the end; this one finishes its step where it trains, and ends without a word where
     it does not."""
-    _following[:] = [speak]
+    _following[:] = [_Following(os.getppid(), speak)]
     if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:  # else the parent was told to ignore it, too
         signal.signal(signal.SIGINT, _heard_beside_parent)
     if hasattr(signal, "pthread_sigmask"):
@@ -196,9 +203,11 @@ def follows_parent() -> bool:
 
 
 def _heard_beside_parent(number: int, frame) -> None:
+    if os.getppid() != _following[0].parent:  # torch asks for SIGINT at its death, which ``end_with_parent`` tells
+        return
     requests = [request for request in _listening if request.waits_for_keyboard]
     for request in requests:
-        request.note_keyboard(speak=_following[0])
+        request.note_keyboard(speak=_following[0].speaks)
     if not requests:
         os._exit(early.INTERRUPTED)
 
