@@ -82,7 +82,7 @@ class _Parser(argparse.ArgumentParser):
 
     def parse_intermixed_args(self, args=None, namespace=None):
         self.words = list(sys.argv[1:] if args is None else args)
-        return super().parse_intermixed_args(args, namespace)
+        return super().parse_intermixed_args(args, *([] if namespace is None else [namespace]))
 
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"error: {self._explained(message)}\n")

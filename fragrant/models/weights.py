@@ -366,6 +366,6 @@ def _advice(file: Mapping[str, Any], state: Mapping[str, Any], backbone: Sequenc
         except UserError:
             continue
         if 2 * count >= len(backbone) > 0:
-            typed = ",".join(map(repr, longer))  # without blanks, in quotes: one word for every shell
-            return f"; without '{prefix}' {count} names would match: TRAIN.CHECKPOINT_CLEAR_NAME_PATTERN \"[{typed}]\""
+            typed = ",".join(map(repr, longer))  # without blanks: one word for a shell
+            return f"; without '{prefix}' {count} names would match: TRAIN.CHECKPOINT_CLEAR_NAME_PATTERN [{typed}]"
     return ""

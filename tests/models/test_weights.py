@@ -303,9 +303,7 @@ def test_a_shallower_file_is_an_error():
 
 def test_a_prefix_in_the_way_is_pointed_out():
     state = {f"encoder.video.{key}": value for key, value in tiny().state_dict().items()}
-    hint = (
-        r"without 'encoder.video.' \d+ names would match: TRAIN.CHECKPOINT_CLEAR_NAME_PATTERN \"\['encoder.video.'\]\"$"
-    )
+    hint = r"without 'encoder.video.' \d+ names would match: TRAIN.CHECKPOINT_CLEAR_NAME_PATTERN \['encoder.video.'\]$"
     with pytest.raises(WeightsError, match=hint):
         load_weights(tiny(), state)
 
