@@ -1,7 +1,6 @@
-"""Log of a run: lines and a progress bar on the console, one JSON line per record on disk, TensorBoard scalars."""
+"""Log of a run: lines and progress bars on the console, one JSON line per record on disk, TensorBoard scalars."""
 
 import contextlib
-import datetime
 import logging
 import os
 import sys
@@ -14,6 +13,8 @@ from tqdm import tqdm
 
 from fragrant.appended import Appended
 from fragrant.errors import RunStopped, UserError
+from fragrant.progress import RunProgress, bars_fit, step_bar
+from fragrant.progress import duration as duration
 from fragrant.texts import give_up, printable
 
 LOGGER = logging.getLogger("fragrant")
@@ -30,11 +31,6 @@ def json_stats(stats: dict) -> str:
 
 def _five_decimals(value) -> str:
     return f"{value:.5f}" if isinstance(value, float) else simplejson.dumps(value)
-
-
-def duration(seconds: float) -> str:
-    """Formats a duration as ``"1:02:03"``; any number gives a text, also one that is not finite."""
-    return str(datetime.timedelta(seconds=int(seconds)))
 
 
 def host_memory() -> str:
@@ -62,7 +58,7 @@ class _Line(logging.Formatter):
 
 
 class _ConsoleHandler(logging.Handler):
-    """Writes lines above a running progress bar instead of through it; one that cannot be written is left out."""
+    """Writes lines above running progress bars instead of through them; one that cannot be written is left out."""
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
@@ -120,6 +116,8 @@ class RunLog:
         self, output_dir: str | Path | None = None, *, tensorboard_dir: str | Path | None = None, main: bool = True
     ):
         self.terminal = main and sys.stdout.isatty()
+        self._bars = main and bars_fit()
+        self.progress: RunProgress | None = None  # of a training at work
         self._handlers: list[logging.Handler] = []
         self._metrics = self._board = None
         LOGGER.setLevel(logging.INFO)
@@ -169,7 +167,8 @@ class RunLog:
 
         Args:
             stats: the values that the line shows.
-            text: shown on a terminal instead of the line; empty = nothing (the progress bar shows it).
+            text: shown on a terminal instead of the line; empty = nothing (a progress bar shows it, or a line that
+                follows).
             more: further values for ``metrics.jsonl`` only.
         """
         line = LOGGER.makeRecord(LOGGER.name, logging.INFO, __file__, 99, json_stats(stats), (), None)
@@ -201,9 +200,26 @@ class RunLog:
 
     def bar(self, steps: Iterator, *, total: int, title: str) -> tqdm:
         """A progress bar on a terminal; elsewhere an iterator that prints nothing."""
-        return tqdm(
-            steps, total=total, desc=title, disable=not self.terminal, leave=False, dynamic_ncols=True, file=sys.stdout
-        )
+        return step_bar(steps, total=total, title=title, shown=self._bars, below=self.progress is not None)
+
+    @contextlib.contextmanager
+    def run_bar(self, epochs: int, *, done: float) -> Iterator[RunProgress]:
+        """Within it there is a progress of the run, on a terminal as a bar above the others; see ``RunProgress``."""
+        self.progress = RunProgress(epochs, done=done, shown=self._bars)
+        try:
+            yield self.progress
+        finally:
+            self.progress.close()
+            self.progress = None
+
+    def at(self, done: float, **facts: str) -> None:
+        """Tells the progress of the run, where there is one."""
+        if self.progress is not None:
+            self.progress.at(done, **facts)
+
+    def eta(self) -> str:
+        """Duration of what is left of the run; "" where that is not known."""
+        return self.progress.eta() if self.progress is not None else ""
 
     def close(self) -> None:
         for sink in (self._metrics, self._board):  # before the lines: what fails now is still said

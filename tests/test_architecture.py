@@ -17,7 +17,7 @@ FLOORS = [
     {"zoo", "safetensors_files", "torchscript_files"},
     {"plugins", "appended", "remote"},
     {"registry"},
-    {"config", "distributed", "workers", "events"},
+    {"config", "distributed", "workers", "events", "progress"},
     {"logs", "checkpoint", "metrics"},
     {"kernels", "synthetic"},
     {"layers"},

@@ -35,7 +35,7 @@ def main(arguments) -> None:
             say(summary(checked))
             write_table(Path(arguments.out, f"{part}.table.csv"), checked)
             if arguments.write_clean_list:
-                write_clean_list(Path(arguments.out, f"{part}.csv"), checked, remote=remote_of(cfg))
+                say(write_clean_list(Path(arguments.out, f"{part}.csv"), checked, part, remote=remote_of(cfg)))
             problems += len(checked.problems)
         done |= found
     for second in (False, True):

@@ -1,5 +1,4 @@
-"""Combines or compares score tables: python tools/ensemble.py A/scores.npz B/scores.npz:0.5 --rule
-mean-softmax"""
+"""Combines or compares score tables: python tools/ensemble.py output/A output/B:0.5 --rule mean-softmax"""
 
 if __name__ == "__main__":  # first of all: a signal may come while the rest is imported
     from fragrant.early import listen
@@ -22,8 +21,8 @@ Also read: result pickles of SlowFast, UniFormer, mmaction2 (*.pkl) and folders 
   python tools/ensemble.py out/scores.*-of-4.npz                 the shards of a test
   python tools/ensemble.py out/scores.npz --views 0 centre       one clip, one crop out of a test with more
   python tools/ensemble.py rgb=a/*.npz flow=b/*.npz:0.5          two models, grouped by hand
-  python tools/ensemble.py a/scores.npz b/scores.npz --compare   is one better? (McNemar)
-  python tools/ensemble.py run/fold*/scores.npz --pool           the folds of DATA.FOLDS as one result
+  python tools/ensemble.py output/a output/b --compare           is one better? (McNemar)
+  python tools/ensemble.py run/fold* --pool                      the folds of DATA.FOLDS as one result
 """
 
 
@@ -52,7 +51,8 @@ def start(words: list[str]) -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("tables", nargs="+", metavar="[NAME=]FILE[:WEIGHT]", help="score tables; * and ? are expanded")
+    help_ = "score tables, or the OUTPUT_DIRs of tests; * and ? are expanded"
+    parser.add_argument("tables", nargs="+", metavar="[NAME=]FILE[:WEIGHT]", help=help_)
     parser.add_argument(
         "--rule",
         help="{sum,mean,max}-{logits,softmax,relu}; default: that of the first table's test, else mean-softmax",

@@ -1,6 +1,6 @@
 """The config of a run: declaration, reading and checking of its keys."""
 
-from fragrant.config.check import check_cfg, check_training
+from fragrant.config.check import check_cfg, check_devices, check_training
 from fragrant.config.declare import declare_key
 from fragrant.config.defaults import Kind, default_cfg
 from fragrant.config.errors import ConfigError
@@ -13,6 +13,7 @@ __all__ = [
     "cfg_from_text",
     "changed",
     "check_cfg",
+    "check_devices",
     "check_training",
     "declare_key",
     "default_cfg",

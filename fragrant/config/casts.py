@@ -28,6 +28,8 @@ def cast(value: object, kind: Kind) -> object:
         raise ValueError(f"{said(value)} is not allowed" + (", write '' for nothing" if kind.element is str else ""))
     if isinstance(value, str) and re.fullmatch(r"[a-z]\w*", value) and kind.named:
         return _named(value, kind.named)
+    if kind.words:
+        return _number_or_word(value, kind)
     if kind.is_list:
         return [_element(item, kind) for item in _items(value)]
     if kind.equal_list and (isinstance(value, (list, tuple)) or str(value).startswith("[")):
@@ -44,6 +46,15 @@ def _is_none(value: object, kind: Kind) -> bool:
     if kind.element is str and not kind.may_be_none:  # "none" may be a name, "" is a text
         return value in ("None", "null", "~")
     return value.lower() in ("none", "null", "~", "")
+
+
+def _number_or_word(value: object, kind: Kind) -> object:
+    if isinstance(value, str) and value.lower() in kind.words:
+        return value.lower()
+    try:
+        return _element(value, kind)
+    except ValueError as error:
+        raise ValueError(f"{error} or {', '.join(kind.words)}") from None
 
 
 def _named(name: str, known: dict[str, list[float]]) -> list[float]:

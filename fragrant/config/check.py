@@ -209,6 +209,28 @@ def _solver(cfg: CfgNode) -> Iterator[str]:
         )
 
 
+def check_devices(cfg: CfgNode, num_gpus: int) -> None:
+    """The rules about the devices of this machine, once it is known what NUM_GPUS auto is here.
+
+    Raises:
+        ConfigError: names all broken rules.
+    """
+    _raise_if_any([*_devices(cfg, num_gpus)])
+
+
+def _devices(cfg: CfgNode, num_gpus: int) -> Iterator[str]:
+    batch = cfg.TRAIN.BATCH_SIZE
+    if cfg.TRAIN.ENABLE and num_gpus > 1 and batch % num_gpus:
+        fits = next(number for number in range(num_gpus - 1, 0, -1) if batch % number == 0)
+        way_out = f", all GPUs of this machine; add to the command: NUM_GPUS {fits}" if cfg.NUM_GPUS == "auto" else ""
+        yield f"TRAIN.BATCH_SIZE {batch} must be a multiple of NUM_GPUS {num_gpus}{way_out}"
+    if cfg.BN.NORM_TYPE == "sync_batchnorm" and num_gpus == 0:
+        yield (
+            "BN.NORM_TYPE sync_batchnorm needs GPUs (NUM_GPUS 0 is the CPU); on the CPU take MODEL.FROZEN_BN True or "
+            "batchnorm"
+        )
+
+
 def _processes(cfg: CfgNode) -> Iterator[str]:
     if cfg.SHARD_ID >= cfg.NUM_SHARDS:
         yield f"SHARD_ID {cfg.SHARD_ID} must be below NUM_SHARDS {cfg.NUM_SHARDS}: machines are counted from 0"
@@ -221,13 +243,8 @@ def _processes(cfg: CfgNode) -> Iterator[str]:
         )
     if cfg.TEST.NUM_PARTS > 1 and cfg.TRAIN.ENABLE:
         yield f"TEST.NUM_PARTS {cfg.TEST.NUM_PARTS} is for runs that only test: set TRAIN.ENABLE False"
-    if cfg.TRAIN.ENABLE and cfg.NUM_GPUS > 1 and cfg.TRAIN.BATCH_SIZE % cfg.NUM_GPUS:
-        yield f"TRAIN.BATCH_SIZE {cfg.TRAIN.BATCH_SIZE} must be a multiple of NUM_GPUS {cfg.NUM_GPUS}"
-    if cfg.BN.NORM_TYPE == "sync_batchnorm" and cfg.NUM_GPUS == 0:
-        yield (
-            "BN.NORM_TYPE sync_batchnorm needs GPUs (NUM_GPUS 0 is the CPU); on the CPU take MODEL.FROZEN_BN True or "
-            "batchnorm"
-        )
+    if cfg.NUM_GPUS != "auto":
+        yield from _devices(cfg, cfg.NUM_GPUS)
     if cfg.BN.NORM_TYPE == "sync_batchnorm" and cfg.MODEL.FROZEN_BN:
         yield (
             "BN.NORM_TYPE sync_batchnorm and MODEL.FROZEN_BN True contradict each other: frozen statistics are not "

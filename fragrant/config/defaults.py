@@ -25,7 +25,9 @@ _PLACES = (
 # ---- the run
 key("OUTPUT_DIR", "./tmp", "folder for checkpoints, logs, scores and the effective config",
     needed="a folder for checkpoints, logs and scores", on_resume="free", path=True)
-key("NUM_GPUS", 1, "GPUs of this machine, one process each; 0 = the CPU", at_least=0, on_resume="free")
+key("NUM_GPUS", 1,
+    "GPUs of this machine, one process each; 0 = the CPU; auto = all that there are, the CPU where there is none",
+    words=("auto",), at_least=0, on_resume="free")
 key("NUM_SHARDS", 1, "machines that train together", above=0, on_resume="free")
 key("SHARD_ID", 0, "number of this machine, from 0", at_least=0, on_resume="free")
 key("DIST_BACKEND", "nccl", "how GPU processes talk: nccl | gloo (CPU processes always use gloo)",

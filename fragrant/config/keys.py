@@ -18,6 +18,7 @@ class Kind:
     equal_list: bool = False  # a list of equal values counts as that value: some published files repeat it per stage
     named: dict[str, list[float]] = field(default_factory=dict)  # names that stand for a value
     is_path: bool = False  # a file or folder of this machine: ~ and $VARIABLES in it are opened
+    words: Sequence[str] = ()  # that are values, too, and stay as they are: auto
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,9 @@ class Allowed:
         if self.contains and self.contains not in value:
             yield f"{name} {value!r:.120} has no {self.contains}"
 
-    def _in_range(self, number: float) -> bool:
+    def _in_range(self, number: float | str) -> bool:
+        if isinstance(number, str):  # one of Kind.words, to which no limit applies
+            return True
         return (
             (self.above is None or number > self.above)
             and (self.at_least is None or number >= self.at_least)
@@ -126,6 +129,7 @@ def key(
     equal_list: bool = False,
     named: dict[str, list[float]] | None = None,
     path: bool = False,
+    words: Sequence[str] = (),
     on_resume: str = "kept",
     of_clips: bool = False,
     **allowed,
@@ -139,6 +143,7 @@ def key(
         equal_list: a list of equal values stands for that value.
         named: names that stand for values.
         path: the value, or each element, names a file or folder of this machine.
+        words: words that are values, too, beside those of the type.
         on_resume: what a run that is taken up again may have: "kept": the value of its checkpoint | "free": any |
             "rises": a larger one | "moves": a path with the same file name.
         of_clips: the key decides which frames or pixels a network gets in a test.
@@ -153,7 +158,7 @@ def key(
         if other.startswith(f"{name}.") or name.startswith(f"{other}."):
             raise ValueError(f"config key {name}: a key is a value or a block of keys, and {other} is declared")
     element = of or (type(default[0]) if isinstance(default, list) and default else type(default))
-    kind = Kind(element, isinstance(default, list), may_be_none, equal_list, named or {}, path)
+    kind = Kind(element, isinstance(default, list), may_be_none, equal_list, named or {}, path, tuple(words))
     rules = Allowed(**allowed)
     wrong = list(rules.problems(name, default))
     if wrong:

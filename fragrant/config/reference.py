@@ -47,7 +47,8 @@ def _values(key: Key) -> str:
         return allowed.words()
     word = "path" if key.kind.is_path else _WORDS[key.kind.element]
     kind = f"list of {word}s" if key.kind.is_list else word
-    kind += f", or {', '.join(key.kind.named)}" if key.kind.named else ""
+    words = [*key.kind.named, *key.kind.words]
+    kind += f", or {', '.join(words)}" if words else ""
     kind += ", or None" if key.kind.may_be_none else ""
     return "; ".join(part for part in (kind, allowed.words()) if part)
 

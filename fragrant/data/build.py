@@ -269,7 +269,7 @@ def build_source(cfg) -> ClipSource:
 
 def hand_over(cfg, split: str) -> float:
     """Bytes of frames per clip up to which the clips of a video are made on the device, see DATA.TRANSFORM_ON."""
-    where, on_cuda = cfg.DATA.TRANSFORM_ON, cfg.NUM_GPUS > 0 and torch.cuda.is_available()
+    where, on_cuda = cfg.DATA.TRANSFORM_ON, cfg.NUM_GPUS != 0 and torch.cuda.is_available()
     if where != "auto":
         return math.inf if where == "device" else 0.0
     side = cfg.DATA.TRAIN_CROP_SIZE if split == "train" else cfg.DATA.TEST_CROP_SIZE
@@ -472,7 +472,7 @@ def loader_of(cfg, videos: VideoSet, split: str, *, clip_counts: Sequence[int] =
         dataset,
         _batches(cfg, split, records, num_views),
         num_workers=cfg.DATA_LOADER.NUM_WORKERS,
-        pin_memory=cfg.DATA_LOADER.PIN_MEMORY and cfg.NUM_GPUS > 0 and torch.cuda.is_available(),
+        pin_memory=cfg.DATA_LOADER.PIN_MEMORY and cfg.NUM_GPUS != 0 and torch.cuda.is_available(),
         class_names=class_names,
         num_views=num_views,
         share=share,

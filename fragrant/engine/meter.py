@@ -62,6 +62,7 @@ class TrainMeter:
         self.log, self.period, self.device = log, period, device
         self.epoch, self.max_epoch = epoch, max_epoch
         self.window, self.whole = Average(), Average()
+        self.line = ""  # what the finished epoch has reached, in words
         self.seconds_before = 0.0  # of this epoch, before it was interrupted
         self.started = time.perf_counter()
         # seconds: (step, of which waiting for data)
@@ -104,6 +105,7 @@ class TrainMeter:
         self.whole.add(values, weight)
         if (step + 1) % self.period == 0:
             self._log_window(step, lr, grad_norm)
+        self.log.at(self.epoch + (step + 1) / self.num_steps)
 
     def _log_window(self, step: int, lr: float, grad_norm: Tensor | None) -> None:
         values = self.window.read()
@@ -125,9 +127,8 @@ class TrainMeter:
         norm = {"grad_norm": float("nan") if grad_norm is None else float(grad_norm)}
         self.log.record(stats, more=norm)
         self.log.scalars(_train_scalars(values | norm, lr), self.epoch * self.num_steps + step)
-        self.bar.set_postfix_str(
-            f"loss {values['loss']:.3f}, lr {lr:.2e}, step {dt:.3f} s, data {dt_data:.3f} s, ETA {stats['eta']}"
-        )
+        self.bar.set_postfix_str(f"lr {lr:.2e}, step {dt:.3f} s, data {dt_data:.3f} s", refresh=False)
+        self.log.at(self.epoch + (step + 1) / self.num_steps, loss=f"{values['loss']:.4f}")
 
     def _seconds_per_step(self) -> tuple[float, float]:
         """Mean seconds of the last steps, in all and waiting for batches; without the running step."""
@@ -136,7 +137,7 @@ class TrainMeter:
         return tuple(sum(column) / len(self.times) for column in zip(*self.times, strict=True))
 
     def finish(self, *, lr: float, bad_steps: int) -> None:
-        """Logs the ``train_epoch`` record."""
+        """Logs the ``train_epoch`` record; ``line`` then says the epoch for people."""
         values = self.whole.read()
         seconds = self._seconds()
         dt, dt_data = self._seconds_per_step()
@@ -154,12 +155,13 @@ class TrainMeter:
             "bad_steps": bad_steps,
             **values,
         }
-        text = f"epoch {self.epoch + 1}/{self.max_epoch}: loss {values['loss']:.4f}, lr {lr:.2e}, {seconds:.1f} s"
+        self.line = f"epoch {self.epoch + 1}/{self.max_epoch}: loss {values['loss']:.4f}, lr {lr:.2e}, {seconds:.1f} s"
         if "top1_err" in values:
-            text += f", train top-1 {100 - values['top1_err']:.2f} %"
+            self.line += f", train top-1 {100 - values['top1_err']:.2f} %"
         if bad_steps:
-            text += f", {bad_steps} step(s) left out: loss not finite"
-        self.log.record(stats, text=text)
+            self.line += f", {bad_steps} step(s) left out: loss not finite"
+        self.log.record(stats)
+        self.log.at(self.epoch + 1, loss=f"{values['loss']:.4f}")
 
 
 def _train_scalars(values: dict[str, float], lr: float) -> dict[str, float]:

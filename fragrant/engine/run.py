@@ -1,7 +1,9 @@
 """A run: training, then testing."""
 
 import os
-from collections.abc import Callable
+import shlex
+import sys
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -11,8 +13,9 @@ from fvcore.common.config import CfgNode
 from fragrant.checkpoint import best_path, find_latest
 from fragrant.config import check_training
 from fragrant.distributed import from_main, is_main
+from fragrant.distributed.environment import launched
 from fragrant.distributed.run_lock import RunLock
-from fragrant.distributed.signals import EndedBySignal, Interrupted, StopRequest, requeue
+from fragrant.distributed.signals import KEYBOARD, EndedBySignal, Interrupted, StopRequest, requeue
 from fragrant.engine.build import Job
 from fragrant.engine.testing import adapt, test
 from fragrant.engine.training import refuse_other_config, train, write_config
@@ -40,7 +43,7 @@ def run(
     work: Callable[[Job], None] = train_and_test,
 ) -> None:
     """Trains and tests, as TRAIN.ENABLE and TEST.ENABLE say; ends early, and well, when SIGTERM or SIGUSR1 asks for
-    it.
+    it, or Ctrl-C.
 
     Args:
         accept_changes: go on from a checkpoint that was trained with other values.
@@ -48,6 +51,7 @@ def run(
 
     Raises:
         UserError: another run has OUTPUT_DIR, or the weights there were trained with other values; no file is changed.
+        KeyboardInterrupt: after Ctrl-C, which was saved where it trained.
     """
     if cfg.TRAIN.ENABLE:
         check_training(cfg)
@@ -66,6 +70,7 @@ def _run(
     board = (
         Path(cfg.OUTPUT_DIR, cfg.TENSORBOARD.LOG_DIR or f"runs-{cfg.TRAIN.DATASET}") if cfg.TENSORBOARD.ENABLE else None
     )
+    by_keyboard = False
     with RunLog(cfg.OUTPUT_DIR, tensorboard_dir=board, main=is_main()) as log, StopRequest() as stop:
         for note in notes:
             log.warn(note)
@@ -77,12 +82,24 @@ def _run(
             log.say(f"Results are in {cfg.OUTPUT_DIR}")
         except (Interrupted, EndedBySignal) as end:
             saved = isinstance(end, Interrupted)  # else there was nothing to save yet
+            by_keyboard = isinstance(end, Interrupted) and end.by == KEYBOARD
             if saved:
                 log.say(str(end))
-            if cfg.TRAIN.REQUEUE and is_main():
+            if by_keyboard and not launched(os.environ):
+                log.say(f"to go on: {command_to_go_on(cfg, sys.argv)}")
+            elif cfg.TRAIN.REQUEUE and is_main() and not by_keyboard:
                 log.say(requeue(os.environ))
             if not saved:
                 raise
+    if by_keyboard:  # saved, but whoever started this is not to go on with the next command
+        raise KeyboardInterrupt
+
+
+def command_to_go_on(cfg: CfgNode, argv: Sequence[str]) -> str:
+    """The command that takes an interrupted run up again, whatever the shell expanded in it."""
+    more = [] if cfg.TRAIN.AUTO_RESUME else ["TRAIN.AUTO_RESUME", "True"]
+    more += [] if cfg.OUTPUT_DIR in argv else ["OUTPUT_DIR", cfg.OUTPUT_DIR]
+    return shlex.join(["python", *argv, *more])
 
 
 def open_output_dir(cfg: CfgNode, lock: RunLock, *, accept_changes: bool) -> list[str]:

@@ -95,19 +95,23 @@ def _from_file(model: Backbone, sources: Sources, max_epoch: int) -> Start:
     report = load_weights(
         model, state, where=path, clear_name_patterns=sources.clear_patterns, inflation=sources.inflation
     )
-    complete = not (report.missing or report.dropped)
-    if sources.epoch_reset or not OF_TRAINING <= state.keys() or not complete:
-        why = (
-            ""
-            if sources.epoch_reset or complete
-            else " (it does not fit completely, so its epoch and optimiser are not taken over)"
-        )
-        of = of_pretraining(state)
-        message = f"Fine-tuning from {path}{of or why}, epoch 1 of {max_epoch}: {report.summary()}"
+    why = why_not_continued(model, state, report)
+    if sources.epoch_reset or not OF_TRAINING <= state.keys() or why:
+        note = of_pretraining(state) or ("" if sources.epoch_reset else why)
+        message = f"Fine-tuning from {path}{note}, epoch 1 of {max_epoch}: {report.summary()}"
         return Start(message, report=report, met=clips_met(state))
     check_unfinished(state, path, max_epoch)
     start = _taken_up(model, state, path)
     return start._replace(message=f"Continuing {path} with its optimiser: {start.epoch} of {max_epoch} epochs are done")
+
+
+def why_not_continued(model: nn.Module, state: dict, report: LoadReport) -> str:
+    """Why the optimiser of a checkpoint does not go on with its weights, in brackets; "" where it does."""
+    if report.missing or report.dropped:
+        return " (it does not fit completely, so its epoch and optimiser are not taken over)"
+    if OF_TRAINING <= state.keys() and not model.state_dict().keys() <= dict(state.get("model_state") or {}).keys():
+        return " (its tensors have other names, so its epoch and optimiser are not taken over)"
+    return ""
 
 
 def check_unfinished(state: dict, path: str | Path, max_epoch: int) -> None:

@@ -112,7 +112,7 @@ def adapt(job: Job) -> None:
     model = build_job_model(job)
     report, state = load_for_test(model, weights, **how_to_load(job.cfg))
     job.log.say(f"Adapting {weights}: {report.summary()}")
-    report.tell(job.log.say, job.log.warn)
+    report.tell(job.log.say, job.log.warn, trains=False)
     adapt_to_list(job, model, state, weights)
 
 
@@ -207,7 +207,7 @@ def announce_test(job: Job, model: Backbone, loader: ClipLoader, weights: str) -
         job.log.say(line)
     if alone := stream_of(cfg):
         job.log.say(f"of pairs the {alone['modality']} stream alone (TEST.MODALITY)")
-    report.tell(job.log.say, job.log.warn)
+    report.tell(job.log.say, job.log.warn, trains=False)
     for name, note in of_weights(cfg, state, weights).items():
         if name != "not_of_training":
             job.log.warn(note)

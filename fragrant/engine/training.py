@@ -49,6 +49,7 @@ from fragrant.engine.start import (
     clips_met,
     load_start,
     of_other_values,
+    why_not_continued,
 )
 from fragrant.engine.state import RunState, check_same_batches
 from fragrant.engine.testing import check_test
@@ -112,10 +113,12 @@ def train(job: Job) -> None:
     start, max_epoch = training.start, job.cfg.SOLVER.MAX_EPOCH
     if start.epoch and not start.batch and is_due(start.epoch - 1, max_epoch, job.cfg.TRAIN.EVAL_PERIOD):
         # The run may have been killed between saving and validating; doing it twice changes nothing.
-        keep_best(training, start.epoch - 1)
+        job.log.say(f"epoch {start.epoch}/{max_epoch}: {keep_best(training, start.epoch - 1)}")
     prepare = build_training_preparation(job.cfg, job.prepare)
-    for epoch in range(start.epoch, max_epoch):
-        one_epoch(training, epoch, prepare)
+    done = start.epoch + start.batch / training.state.num_batches
+    with job.log.run_bar(max_epoch, done=done), job.stop.from_keyboard():
+        for epoch in range(start.epoch, max_epoch):
+            one_epoch(training, epoch, prepare)
     training.saver.finish()
     if training.state.lost and not job.cfg.TEST.ENABLE:
         raise RunStopped(f"last validation: {in_words_not_finite(training.state.lost)}; the weights are saved")
@@ -235,20 +238,32 @@ def one_epoch(training: Training, epoch: int, prepare: Callable[[Tensor, Sequenc
     )
     if cfg.BN.USE_PRECISE_STATS and (save_due or val_due):
         measure_batch_norm(job, state.objective, training.train_loader, epoch)
-    saver.after_epoch(epoch, due=save_due, last=epoch + 1 == max_epoch)
-    if val_due:
-        try:
-            keep_best(training, epoch)
-        except Interrupted:
-            saver.in_validation(epoch)
-            raise
+    line = [state.meter.line]
+    try:
+        saver.after_epoch(epoch, due=save_due, last=epoch + 1 == max_epoch)
+        if val_due:
+            line.append(keep_best_or_end(training, epoch))
+        if epoch + 1 < max_epoch and (eta := job.log.eta()):
+            line.append(f"ETA {eta}")
+    finally:
+        job.log.say("; ".join(line))
 
 
-def keep_best(training: Training, epoch: int) -> None:
-    """Validates; writes best.pyth where this epoch is the best so far."""
+def keep_best_or_end(training: Training, epoch: int) -> str:
+    """``keep_best``; saves the epoch where a signal comes meanwhile. Raises Interrupted."""
+    try:
+        return keep_best(training, epoch)
+    except Interrupted:
+        training.saver.in_validation(epoch)
+        raise
+
+
+def keep_best(training: Training, epoch: int) -> str:
+    """Validates; writes best.pyth where this epoch is the best so far. What came out, in words."""
     job, objective, state = training.job, training.state.objective, training.state
     share_buffers(objective)
-    now, numbers = validate(job, objective, training.val_loader, epoch, state.best, optimistic=state.facts["protocol"])
+    note = state.facts["protocol"]
+    now, numbers = validate(job, objective, training.val_loader, epoch, state.best, optimistic=note)
     state.lost = int(numbers.get("not_finite", 0))
     for name, beside in objective.scored_beside.items():
         validate_beside(job, scorable(job, beside), training.val_loader, epoch, name)
@@ -256,6 +271,9 @@ def keep_best(training: Training, epoch: int) -> None:
     if now["epoch"] == epoch:
         training.saver.keep_best(epoch + 1, now)
     state.best = now
+    job.log.at(epoch + 1, val=in_words(numbers), best=figure(now))
+    where = f" on {'the test list' if note == OPTIMISTIC else 'test videos'} (optimistic)" if note else ""
+    return f"validation{where} {in_words(numbers)}, best {figure(now)}"
 
 
 def scorable(job: Job, model: nn.Module) -> nn.Module:
@@ -323,7 +341,7 @@ def _refuse_other_continuation(cfg: CfgNode, *, accept_changes: bool) -> None:
     with torch.random.fork_rng():
         model, given = build_encoder(cfg), sources(cfg)
     report = load_weights(model, state, clear_name_patterns=given.clear_patterns, inflation=given.inflation, where=path)
-    if report.missing or report.dropped:  # fine-tuned, too
+    if why_not_continued(model, state, report):  # fine-tuned, too
         return
     check_unfinished(state, path, cfg.SOLVER.MAX_EPOCH)
     raise of_other_values(str(path), named(refused), resumed=False)
@@ -506,8 +524,6 @@ def validate(
         **best_fields(best),
         **({"protocol": optimistic} if optimistic else {}),
     }
-    where = f" on {'the test list' if optimistic == OPTIMISTIC else 'test videos'} (optimistic)" if optimistic else ""
-    text = f"epoch {epoch + 1}/{job.cfg.SOLVER.MAX_EPOCH}: validation{where} {in_words(numbers)}, best {figure(best)}"
-    job.log.record(stats, text=text)
+    job.log.record(stats)
     job.log.scalars(scalars("Val", numbers), epoch + 1)
     return best, numbers

@@ -1,13 +1,19 @@
 """The command line of the tools, and the config that follows from it."""
 
 import argparse
+import difflib
 import os
+import re
+import sys
 from collections.abc import Sequence
+from typing import NoReturn
 
-from fragrant.config import load_cfg
+from fragrant.config import check_devices, load_cfg
 from fragrant.distributed.environment import Launched, launched, own_environments
 from fragrant.errors import UserError
 from fragrant.files import expanded, left_over
+from fragrant.launch.config_path import DEMO, refuse_forgotten_flag, refuse_missing
+from fragrant.launch.processes import gpus_here
 from fragrant.plugins import add_import_argument
 from fragrant.zoo import PREFIX, list_of_models, load_cards
 from fragrant.zoo.box import FOLDER
@@ -18,7 +24,7 @@ KEY VALUE pairs override the config, with or without --opts before them:
 Every key with its default and meaning: fragrant/config/defaults.py; --print-config shows the effective values.
 """
 FOUR_WAYS = """
-Four ways to start, one process per GPU in each; NUM_GPUS 0 = one process on the CPU:
+Four ways to start, one process per GPU in each; NUM_GPUS 0 = one process on the CPU, auto = all GPUs, if any:
   one machine       python tools/run_net.py --cfg X NUM_GPUS 8
   several machines  the same on machine I of N, with  --num_shards N --shard_id I --init_method tcp://HOST_0:PORT
   torchrun          torchrun --nnodes 2 --nproc_per_node 8 --rdzv_backend c10d --rdzv_endpoint HOST:PORT
@@ -28,6 +34,10 @@ torchrun and SLURM say how many processes and machines there are: leave NUM_GPUS
 TRAIN.BATCH_SIZE is the batch of one machine. Who waits longer than DIST.TIMEOUT seconds ends the run.
 SIGUSR1, SIGTERM, SIGHUP: the step is finished, saved, exit code 0; the same command goes on (TRAIN.REQUEUE: by SLURM).
 """
+
+
+KEY = re.compile(r"[A-Z][A-Z0-9_]*(\.[A-Z][A-Z0-9_]*)*")
+AUTO = "auto"  # of NUM_GPUS: it stays in the config, which so goes on on any machine
 
 
 def path_argument(text: str) -> str:
@@ -65,6 +75,33 @@ def add_checkpoint_arguments(parser: argparse.ArgumentParser, meaning: str) -> N
     one.add_argument("--model", dest="checkpoint", action=_ModelInTheBox, metavar="NAME", help=text)
 
 
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line, and what to type instead: a usage of a screen hides both."""
+
+    words: Sequence[str] = ()  # of the command line
+
+    def parse_intermixed_args(self, args=None, namespace=None):
+        self.words = list(sys.argv[1:] if args is None else args)
+        return super().parse_intermixed_args(args, *([] if namespace is None else [namespace]))
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"error: {self._explained(message)}\n")
+
+    def _explained(self, message: str) -> str:
+        flag, _, value = message.removeprefix("unrecognized arguments: ").split(" ")[0].partition("=")
+        if flag == message.split(" ")[0] or not flag.startswith("-"):
+            return f"{message}; --help shows all"
+        if not value and flag in self.words[:-1]:
+            value = self.words[self.words.index(flag) + 1]
+        if KEY.fullmatch(name := flag.lstrip("-")):
+            return f"{flag} is a key of the config, not a flag; type without the dashes: {name} {value or 'VALUE'}"
+        known = [option for action in self._actions for option in action.option_strings]
+        if flag.lower().startswith(("--conf", "-c")):
+            return f"{flag} is not known; type: --cfg {value or 'FILE'}"
+        near = difflib.get_close_matches(flag, known, 1)
+        return f"{flag} is not known; {f'did you mean {near[0]}? ' if near else ''}--help shows all"
+
+
 def argument_parser(description: str, *, what: Sequence[str] = (), many: bool = False) -> argparse.ArgumentParser:
     """Builds the parser with the arguments that every tool with a config has.
 
@@ -73,9 +110,7 @@ def argument_parser(description: str, *, what: Sequence[str] = (), many: bool = 
         many: the tool can be many processes.
     """
     epilog = EPILOG + (FOUR_WAYS if many else "")
-    parser = argparse.ArgumentParser(
-        description=description, epilog=epilog, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = _Parser(description=description, epilog=epilog, formatter_class=argparse.RawDescriptionHelpFormatter)
     if what:
         parser.add_argument("what", choices=sorted(what), help="what to do")
     parser.add_argument("--cfg", type=path_argument, metavar="FILE", help="a yaml file, merged over the defaults")
@@ -108,6 +143,10 @@ def config_of(arguments: argparse.Namespace, launcher: Launched | None = None):
         UserError: also where two of these contradict each other.
     """
     pairs = [*arguments.pairs, *arguments.opts]
+    if arguments.cfg:
+        refuse_missing(arguments.cfg)
+    else:
+        refuse_forgotten_flag(pairs)
     given = dict(zip(pairs[::2], pairs[1::2], strict=False))
     counted = {"NUM_SHARDS": launcher.num_machines, "SHARD_ID": launcher.machine} if launcher else {}
     for key in ("NUM_SHARDS", "SHARD_ID"):
@@ -124,7 +163,7 @@ def config_of(arguments: argparse.Namespace, launcher: Launched | None = None):
     if not launcher:
         return cfg
     processes = launcher.environment.local_size
-    if cfg.NUM_GPUS and given.get("NUM_GPUS", str(processes)) != str(processes):
+    if cfg.NUM_GPUS not in (0, AUTO) and given.get("NUM_GPUS", str(processes)) != str(processes):
         raise UserError(
             f"NUM_GPUS {cfg.NUM_GPUS} and the {processes} processes that {launcher.by} started on this machine "
             "contradict each other; "
@@ -135,7 +174,8 @@ def config_of(arguments: argparse.Namespace, launcher: Launched | None = None):
             f"--init_method {arguments.init_method} and {launcher.by} contradict each other: {launcher.by} has "
             "its own rendezvous"
         )
-    return load_cfg(arguments.cfg, [*pairs, "NUM_GPUS", str(processes)]) if cfg.NUM_GPUS not in (0, processes) else cfg
+    fits = cfg.NUM_GPUS in (0, processes, AUTO)
+    return cfg if fits else load_cfg(arguments.cfg, [*pairs, "NUM_GPUS", str(processes)])
 
 
 def config_and_environments(arguments: argparse.Namespace):
@@ -145,15 +185,34 @@ def config_and_environments(arguments: argparse.Namespace):
         UserError: something contradicts something else, or there are fewer GPUs than processes.
     """
     launcher = launched(os.environ)
+    settings = (arguments.cfg, arguments.pairs, arguments.opts, arguments.num_shards, arguments.print_config)
+    if not any(settings) and not launcher:
+        raise UserError(f"nothing says what to train; type --cfg and a config, for the demo: --cfg {DEMO}")
     cfg = config_of(arguments, launcher)
+    if arguments.print_config and cfg.NUM_GPUS == AUTO:  # to count GPUs takes torch, and seconds
+        return cfg, []
+    num_gpus = gpus_here(cfg.NUM_GPUS, launcher.environment.local_size if launcher else 0)
+    if cfg.NUM_GPUS == AUTO:
+        check_devices(cfg, num_gpus)
     if launcher:
         environments = [launcher.environment]
     else:
+        _refuse_uncounted_machines(cfg, num_gpus)
         shards = dict(num_shards=cfg.NUM_SHARDS, shard_id=cfg.SHARD_ID)
-        environments = own_environments(num_gpus=cfg.NUM_GPUS, init_method=arguments.init_method, **shards)
+        environments = own_environments(num_gpus=num_gpus, init_method=arguments.init_method, **shards)
     processes = environments[0].local_size
     if cfg.TRAIN.ENABLE and cfg.TRAIN.BATCH_SIZE % processes:
         raise UserError(
             f"TRAIN.BATCH_SIZE {cfg.TRAIN.BATCH_SIZE} must be a multiple of the {processes} processes of this machine"
         )
     return cfg, environments
+
+
+def _refuse_uncounted_machines(cfg, num_gpus: int) -> None:
+    """Each of several machines that a user starts by hand would count its own GPUs, and wait for ranks that the others
+    never start."""
+    if cfg.NUM_SHARDS > 1 and cfg.NUM_GPUS == AUTO:
+        raise UserError(
+            f"NUM_GPUS auto counts the GPUs of one machine, and there are NUM_SHARDS {cfg.NUM_SHARDS}; add to the "
+            f"command of each the same number: NUM_GPUS {num_gpus}"
+        )

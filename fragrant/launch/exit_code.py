@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from fragrant.distributed.signals import SIGNALS, EndedBySignal, end_at_once, handled
+from fragrant.distributed.signals import SIGNALS, EndedBySignal, end_at_once, follows_parent, handled
 from fragrant.early import INTERRUPTED, last_line
 from fragrant.errors import LostContact, RunStopped, UserError
 from fragrant.plugins import load_plugins
@@ -36,6 +36,8 @@ def exit_code(main: Callable[[], int | None], *, debug: bool, plugins: Sequence[
             load_plugins(plugins)
             return main() or 0
     except KeyboardInterrupt:
+        if follows_parent():  # which says it for all
+            return INTERRUPTED
         return _told(last_line(signal.SIGINT), INTERRUPTED)
     except EndedBySignal as end:
         return _told(last_line(end.number), 1)

@@ -13,22 +13,38 @@ from multiprocessing import connection, resource_tracker
 from typing import TYPE_CHECKING
 
 from fragrant.distributed.environment import Environment
-from fragrant.distributed.signals import forwarded
+from fragrant.distributed.signals import follow_parent, forwarded
 from fragrant.errors import RunStopped, UserError
 from fragrant.launch.exit_code import exit_code
 from fragrant.logs import into_files
-from fragrant.workers import end_with_parent, ignore_signals
+from fragrant.workers import end_with_parent
 
 if TYPE_CHECKING:
     import torch
 
 
-def pick_device(num_gpus: int, num_shards: int = 1) -> "torch.device":
-    """Device of a tool that is one process: ``num_gpus`` 0 is the CPU, 1 the first GPU.
+def gpus_here(num_gpus: int | str, processes: int = 0) -> int:
+    """NUM_GPUS as a number: "auto" is all GPUs that this process can see, or 0, the CPU, where there is none.
+
+    Args:
+        processes: of this machine, where a launcher has started them: "auto" is a GPU for each.
+    """
+    if isinstance(num_gpus, int):
+        return num_gpus
+    import torch
+
+    found = torch.cuda.device_count()
+    return (processes or found) if found else 0
+
+
+def pick_device(num_gpus: int | str, num_shards: int = 1) -> "torch.device":
+    """Device of a tool that is one process: ``num_gpus`` 0 is the CPU, 1 the first GPU, "auto" that one if there is
+    any.
 
     Raises:
         UserError: more GPUs are asked for than there are, or more processes than one.
     """
+    num_gpus = gpus_here(num_gpus, processes=1)
     device = device_of(Environment(local_size=max(1, num_gpus)), num_gpus)
     if num_gpus > 1 or num_shards > 1:
         raise UserError(
@@ -37,29 +53,34 @@ def pick_device(num_gpus: int, num_shards: int = 1) -> "torch.device":
     return device
 
 
-def device_of(environment: Environment, num_gpus: int) -> "torch.device":
-    """The GPU of a process, or the CPU when ``num_gpus`` is 0.
+def device_of(environment: Environment, num_gpus: int | str) -> "torch.device":
+    """The GPU of a process, or the CPU when ``num_gpus`` is 0, or "auto" and there is no GPU.
 
     Raises:
         UserError: fewer GPUs than processes.
     """
     import torch
 
+    num_gpus = gpus_here(num_gpus, environment.local_size)
     if num_gpus == 0:
         return torch.device("cpu")
     found = torch.cuda.device_count()
     if (1 if environment.own_gpu else environment.local_size) > found:
-        raise UserError(
-            f"NUM_GPUS {num_gpus}, but this machine has {found} CUDA GPU(s); allowed: 0 (the CPU) to {found}"
-        )
+        raise UserError(_too_few(num_gpus, found, built_for_gpus=bool(torch.version.cuda or torch.version.hip)))
     return torch.device("cuda", 0 if environment.own_gpu else environment.local_rank)
 
 
-def gpu_if_any(num_gpus: int) -> "torch.device":
-    """The first GPU, for a tool that runs anywhere; the CPU where there is none, or for 0."""
-    import torch
+def _too_few(num_gpus: int, found: int, *, built_for_gpus: bool) -> str:
+    line = f"NUM_GPUS {num_gpus}, but this machine has {found} CUDA GPU(s)"
+    if found:
+        return f"{line}; allowed: 0 (the CPU) to {found}; add to the command: NUM_GPUS {found}"
+    why = "" if built_for_gpus else " that PyTorch can use (this one is built for the CPU alone)"
+    return f"{line}{why}; add to the command: NUM_GPUS 0 (the CPU)"
 
-    return pick_device(min(num_gpus, torch.cuda.device_count(), 1))
+
+def gpu_if_any(num_gpus: int | str) -> "torch.device":
+    """The first GPU, for a tool that runs anywhere; the CPU where there is none, or for 0."""
+    return pick_device("auto" if num_gpus else 0)
 
 
 # ------------------------------------------------------------------------------------------------------------ processes
@@ -102,7 +123,7 @@ def _in_new_processes(job: Callable, cfg, environments: Sequence[Environment], d
 
 @contextlib.contextmanager
 def _without_keyboard() -> Iterator[None]:
-    """Processes that are started within it never hear Ctrl-C: this one does, and ends them."""
+    """Processes that are started within it hear no Ctrl-C before they ``follow_parent``."""
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
@@ -136,7 +157,7 @@ def _run(job: Callable, cfg, environment: Environment) -> None:
 
 
 def _child(number: int, job: Callable, cfg, environments: Sequence[Environment], debug: bool) -> None:
-    ignore_signals("SIGINT")
+    follow_parent(speak=number == 0)
     end_with_parent(partial(_say_alone, environments[number], "the command"))
     sys.exit(exit_code(lambda: _run(job, cfg, environments[number]), debug=debug))
 

@@ -45,22 +45,23 @@ class LoadReport:
     unused: list[str] = field(default_factory=list)  # tensors of the file that were not loaded, but for those of a head
     unfilled: list[str] = field(default_factory=list)  # of the model, but for those of its head and counters
 
-    def warning(self) -> str:
+    def warning(self, *, trains: bool = True) -> str:
         """What a reader has to know: a part of the file was not used, or one of the network not filled; "" without. A
-        head of other classes, which fine-tuning replaces, is none."""
+        head of other classes is none where the network ``trains``: fine-tuning replaces it."""
         total = len(self.loaded) + len(self.missing)
+        unfilled = self.unfilled if trains else [key for key in self.missing if not key.endswith(COUNTER)]
         lines = [
-            f"{len(self.unfilled)} of the network's {total} tensors were not in the file or did not fit, they keep "
-            f"their initial values: {shortened(self.unfilled)}"
-        ] * bool(self.unfilled)
+            f"{len(unfilled)} of the network's {total} tensors were not in the file or did not fit, they keep "
+            f"their initial values: {shortened(unfilled)}"
+        ] * bool(unfilled)
         lines += [f"not used of the file: {shortened(self.unused)}"] * bool(self.unused)
         return "; ".join(lines)
 
-    def tell(self, say: Callable[[str], None], warn: Callable[[str], None]) -> None:
+    def tell(self, say: Callable[[str], None], warn: Callable[[str], None], *, trains: bool = True) -> None:
         """Says what was resized, and warns of what was not used of the file or not filled of the network."""
         for line in self.resizings():
             say(line)
-        if warning := self.warning():
+        if warning := self.warning(trains=trains):
             warn(warning)
 
     def resizings(self) -> list[str]:
@@ -365,5 +366,6 @@ def _advice(file: Mapping[str, Any], state: Mapping[str, Any], backbone: Sequenc
         except UserError:
             continue
         if 2 * count >= len(backbone) > 0:
-            return f"; without '{prefix}' {count} names would match: TRAIN.CHECKPOINT_CLEAR_NAME_PATTERN {longer}"
+            typed = ",".join(map(repr, longer))  # without blanks: one word for a shell
+            return f"; without '{prefix}' {count} names would match: TRAIN.CHECKPOINT_CLEAR_NAME_PATTERN [{typed}]"
     return ""

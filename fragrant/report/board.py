@@ -12,7 +12,7 @@ from fragrant.data.clips import ClipDataset, Unreadable
 from fragrant.logs import RunLog
 from fragrant.metrics import confusion_matrix, predicted
 from fragrant.report.matrix import bars_picture, matrix_picture
-from fragrant.report.strips import GAP, WHITE, evenly, lift
+from fragrant.report.strips import GAP, WHITE, evenly, is_lifted, lift
 from fragrant.scores import VideoScores
 
 FPS = 8
@@ -57,10 +57,13 @@ def spread_clips(dataset: ClipDataset, number: int = 4) -> list[Tensor]:
 
 
 def show_clips(log: RunLog, name: str, clips: Sequence[Tensor], step: int) -> None:
-    """Logs clips (T, H, W, 3) of 0..255 as animated pictures: each as it is on the left, brightened on the right."""
+    """Logs clips (T, H, W, 3) of 0..255 as animated pictures: each as it is on the left and, where it is dark,
+    brightened on the right."""
     for number, clip in enumerate(clips, 1):
         frames = clip.clamp(0, 255).byte()
-        pictures = [_pair(frame, bright) for frame, bright in zip(frames, lift(frames)[0], strict=True)]
+        lifted, gamma = lift(frames)
+        pairs = zip(frames, lifted, strict=True)
+        pictures = [_pair(*pair) if is_lifted(gamma) else Image.fromarray(pair[0].numpy()) for pair in pairs]
         options = {"save_all": True, "append_images": pictures[1:], "duration": round(1000 / FPS), "loop": 0}
         log.picture(f"{name}/{number}", _bytes(pictures[0], "GIF", **options), pictures[0].size, step)
 

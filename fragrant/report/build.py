@@ -18,7 +18,7 @@ from fragrant.report.class_files import read_categories, read_class_numbers, rea
 from fragrant.report.content import Mistake, Strip, confident_mistakes, report_content
 from fragrant.report.curves import read_records
 from fragrant.report.page import render
-from fragrant.report.strips import PictureError, evenly, jpeg_source, lift, scaled, strip
+from fragrant.report.strips import PictureError, evenly, is_lifted, jpeg_source, lift, scaled, strip
 from fragrant.scores import ScoreTable, VideoScores, ensemble_views
 
 NUM_MISTAKES = 12  # videos whose frames are shown
@@ -88,10 +88,12 @@ def read_clips(cfg: CfgNode, paths: Sequence[str]) -> list[Tensor | str]:
 
 
 def two_strips(clip: Tensor) -> list[Strip]:
-    """Two strips of a few frames of a clip (T, H, W, 3): as they are, and brightened."""
+    """Strips of a few frames of a clip (T, H, W, 3): as they are and, where they are dark, brightened."""
     frames = clip.clamp(0, 255).byte()[evenly(len(clip), FRAMES)]
     bright, gamma = lift(frames)
-    rows = {"as the network gets it": strip(frames), f"brightened for people (gamma {gamma:.1f})": strip(bright)}
+    rows = {"as the network gets it": strip(frames)}
+    if is_lifted(gamma):
+        rows[f"brightened for people (gamma {gamma:.1f})"] = strip(bright)
     return [Strip(title, jpeg_source(scaled(row, min(HEIGHT, row.height)))) for title, row in rows.items()]
 
 

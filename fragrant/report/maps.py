@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fragrant.errors import UserError
-from fragrant.report.strips import lift, overlay, save_picture, save_video, stacked
+from fragrant.report.strips import is_lifted, lift, overlay, save_picture, save_video, stacked
 
 MOST_FRAMES = 8  # of a row in a picture
 PLAYED_FPS = 4  # of an mp4: slow, a clip is short
@@ -65,13 +65,14 @@ def over_frames(values: Tensor, frames: Tensor) -> tuple[Tensor, Tensor, float]:
 
 
 def map_rows(frames: Tensor, maps: Sequence[FeatureMap], *, name: str) -> list[tuple[str, Tensor]]:
-    """The rows of a picture: the frames (T, H, W, 3) uint8 as they are and brightened, then every map over the
-    brightened ones.
+    """The rows of a picture: the frames (T, H, W, 3) uint8 as they are and, where they are dark, brightened, then
+    every map over the brightened ones.
 
     Rows have T or T' frames. Where a map is 0, the frame stays as it is.
     """
     bright, gamma = lift(frames)
-    rows = [(f"{name} as the network gets it", frames), (f"brightened with gamma {gamma:.1f}", bright)]
+    rows = [(f"{name} as the network gets it", frames)]
+    rows += [(f"brightened with gamma {gamma:.1f}", bright)] * is_lifted(gamma)
     for title, values in maps:
         shown, heat, largest = over_frames(values.float().cpu(), bright)
         rows.append((f"{title}; max {largest:.3g}", overlay(shown, heat)))

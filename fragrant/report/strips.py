@@ -46,6 +46,11 @@ def lift(frames: Tensor, gamma: float | None = None) -> tuple[Tensor, float]:
     return table[frames.long()], gamma
 
 
+def is_lifted(gamma: float) -> bool:
+    """Whether ``lift`` has changed what a reader sees: a picture that says "gamma 1.0" says nothing."""
+    return round(gamma, 1) != 1.0
+
+
 def heat_colors(maps: Tensor) -> Tensor:
     """Colours of heat map values: (...) of 0..1 -> (..., 3) uint8."""
     at = maps.clamp(0, 1) * (len(HEAT) - 1)

@@ -142,7 +142,7 @@ def load_trained(
     model = model_on_device(cfg, device, channels_last=cfg.TRAIN.CHANNELS_LAST, compiled=False)
     patterns = tuple(cfg.TRAIN.CHECKPOINT_CLEAR_NAME_PATTERN)
     fit = dict(part=part_to_test(cfg), clear_patterns=patterns, allow_partial=cfg.TEST.ALLOW_PARTIAL_LOAD)
-    fill_for_test(model, state, str(checkpoint), **fit).tell(_log.info, _log.warning)
+    fill_for_test(model, state, str(checkpoint), **fit).tell(_log.info, _log.warning, trains=False)
     return cfg, model, state.get("class_names") or [f"class {number}" for number in range(cfg.MODEL.NUM_CLASSES)]
 
 

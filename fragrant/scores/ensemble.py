@@ -202,8 +202,7 @@ def on_the_same_videos(tables: Sequence[ScoreTable], names: Sequence[str], *, co
             lacking = next(key for key in own if key not in shared)
             raise ScoreError(
                 f"'{lacking[0]}' of {name} is not in all tables, {len(own) - len(shared)} of its {len(own)} "
-                "videos are not; "
-                "allow it to take those that all have"
+                "videos are not; --allow-missing takes those that all have"
             )
     if not shared:
         raise ScoreError(f"{' and '.join(names)} have no video in common; the paths of the lists must agree")

@@ -44,8 +44,28 @@ def parse_input(text: str) -> Input:
             raise ScoreError(f"weight '{match[2]}' of '{pattern}' must be a number above 0")
     paths = [pattern] if Path(pattern).exists() else sorted(glob.glob(pattern))
     if not paths:
-        raise ScoreError(f"'{pattern}' is no file; give score tables as FILE, FILE:WEIGHT or NAME=FILE")
-    return Input(name, paths, weight)
+        raise ScoreError(
+            f"'{pattern}' is no file; give score tables as FILE, FILE:WEIGHT or NAME=FILE, or OUTPUT_DIRs of tests"
+        )
+    return Input(name, [file for path in paths for file in tables_of(path)], weight)
+
+
+def tables_of(path: str) -> list[str]:
+    """The score tables behind a path: of the OUTPUT_DIR of a test its table, or the parts of it that several jobs have
+    written; any other path as it is.
+
+    Raises:
+        ScoreError: it is the folder of a run that was not tested.
+    """
+    folder = Path(path)
+    whole, parts = folder / "scores.npz", sorted(map(str, folder.glob("scores.*-of-*.npz")))
+    if not folder.is_dir():
+        return [path]
+    if whole.is_file() or parts:
+        return [str(whole)] if whole.is_file() else parts
+    if (folder / "config.yaml").is_file() or (folder / "checkpoints").is_dir():
+        raise ScoreError(f"'{path}' is a run without scores.npz: it was not tested; TEST.ENABLE True writes one")
+    return [path]
 
 
 def open_table(path: str | Path, *, paths: Sequence[str] | None = None) -> ScoreTable:

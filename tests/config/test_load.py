@@ -149,7 +149,7 @@ def test_bad_key_in_a_file_names_file_and_line(tmp_path):
         f"{path}:3: TRAIN.BACH_SIZE is not known; did you mean 'TRAIN.BATCH_SIZE'?",
         f"{path}:5: DATA.NUM_FRAMES: 'many' is not a whole number (default: 8)",
         f"{path}:7: RESNET.DEPTH is not supported here: the SlowFast ResNet family is left out",
-        "KEY VALUE pairs: NUM_GPUS: 'x' is not a whole number (default: 1)",
+        "KEY VALUE pairs: NUM_GPUS: 'x' is not a whole number or auto (default: 1)",
     ]
 
 

@@ -3,6 +3,7 @@
 import os
 import random
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -106,7 +107,12 @@ def test_sigkill_anywhere(straight, tmp_path, workers, every_steps):
 
 
 @pytest.mark.parametrize(
-    "number, workers", [(signal.SIGTERM, 2), pytest.param(signal.SIGUSR1, 0, marks=pytest.mark.slow)]
+    "number, workers",
+    [
+        (signal.SIGTERM, 2),
+        pytest.param(signal.SIGUSR1, 0, marks=pytest.mark.slow),
+        pytest.param(signal.SIGINT, 2, marks=pytest.mark.slow),  # of the keyboard: all processes of the terminal get it
+    ],
 )
 def test_a_signal_to_the_whole_job_saves_and_ends_well(straight, tmp_path, number, workers):
     """The step is finished although the reading processes hear of it too; the resumed run knows no interruption."""
@@ -114,8 +120,12 @@ def test_a_signal_to_the_whole_job_saves_and_ends_well(straight, tmp_path, numbe
     process = started(command(*pairs_of(straight, out, "DATA_LOADER.NUM_WORKERS", str(workers))))
     send_at([process], out, epoch + 1, step + 1, number, group=True)
     code, said, err = ended(process)
-    assert code == 0, (epoch, step, err)
-    assert f"Stopped by {signal.Signals(number).name}" in said and "the same command goes on from there" in said
+    by_keyboard = number == signal.SIGINT
+    assert code == (130 if by_keyboard else 0), (epoch, step, err)
+    assert (
+        f"Stopped by {'Ctrl-C' if by_keyboard else signal.Signals(number).name}" in said
+        and "the same command goes on from there" in said
+    )
     resumed = run_here(*pairs_of(straight, out))
     assert resumed.returncode == 0 and "Resuming" in resumed.stdout, resumed.stderr
     assert_same_end(straight / "out", out)
@@ -207,6 +217,20 @@ def test_fine_tuning_is_not_resuming(straight, tmp_path):
         and "epoch 1 of 1" in done.stdout
         and "head.weight (6, 16) does not fit (2, 16)" in done.stdout
     )
+
+
+def test_the_advice_on_a_prefix_is_followed_once(straight, tmp_path):
+    """A whole checkpoint whose tensors stand below another module: its optimiser belongs to other names."""
+    state = torch.load(straight / "out/checkpoints/checkpoint_epoch_00004.pyth", weights_only=True)
+    state["model_state"] = {f"backbone.{name}": value for name, value in state["model_state"].items()}
+    torch.save(state, tmp_path / "below.pyth")
+    pairs = pairs_of(straight, tmp_path / "out", "SOLVER.MAX_EPOCH", "1")
+    pairs += ["TRAIN.CHECKPOINT_FILE_PATH", str(tmp_path / "below.pyth")]
+    advised = run_here(*pairs)
+    assert advised.returncode == 2 and "without 'backbone.' 93 names would match: TRAIN." in advised.stderr
+    done = run_here(*pairs, *shlex.split(advised.stderr.rpartition("would match: ")[2]))
+    assert done.returncode == 0, done.stderr
+    assert "(its tensors have other names, so its epoch and optimiser are not taken over), epoch 1 of 1" in done.stdout
 
 
 @pytest.mark.parametrize("reset", [False, True])

@@ -92,9 +92,18 @@ def test_every_command_listens_first(path):
     assert ast.unparse(body[1]) == "if __name__ == '__main__':\n    from fragrant.early import listen\n    listen()"
 
 
-@pytest.mark.parametrize("words", [("--help",), ("--cfg", "configs/demo/uniformer_xs.yaml", "--print-config")])
-def test_a_command_that_only_answers_does_without_torch(words):
-    with started("-X", "importtime", ROOT / "tools" / "run_net.py", *words, cwd=ROOT) as process:
+@pytest.mark.parametrize(
+    "tool, words",
+    [
+        ("run_net", ("--help",)),
+        ("run_net", ("--cfg", "configs/demo/uniformer_xs.yaml", "--print-config")),  # NUM_GPUS auto: nothing is counted
+        ("run_net", ("--cfg", "zoo:dark6-xs", "--print-config")),
+        ("classify_features", ("--cfg", "configs/arid/lite0_probe.yaml", "--print-config")),
+    ],
+)
+def test_a_command_that_only_answers_does_without_torch(tool, words):
+    """A second or less, where torch alone takes several."""
+    with started("-X", "importtime", ROOT / "tools" / f"{tool}.py", *words, cwd=ROOT) as process:
         out, err = process.communicate(timeout=60)
     imported = {line.rpartition("|")[2].strip() for line in err.splitlines()}
     assert process.returncode == 0 and out

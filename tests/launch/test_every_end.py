@@ -168,7 +168,24 @@ def test_the_keyboard(start, terminal):
     run = start(terminal=terminal)
     run.trains()
     os.killpg(run.pid, signal.SIGINT)
-    assert run.ends(130) == ["stopped: interrupted from the keyboard; the last checkpoint stays"]
+    pressed, last = run.ends(130)
+    assert pressed.startswith("Ctrl-C: finishing this step and saving; once more ends at once")
+    assert last == "stopped: interrupted from the keyboard; the last checkpoint stays"
+    log = (run.out / "stdout.log").read_text()
+    assert "Stopped by Ctrl-C after" in log and "to go on: python " in log
+
+
+def test_the_keyboard_twice_while_it_waits_for_a_reader_that_is_stopped(start):
+    run = start()
+    run.trains()
+    for reader in run.readers():
+        os.kill(reader, signal.SIGSTOP)
+    time.sleep(2)
+    os.killpg(run.pid, signal.SIGINT)
+    run.until(lambda: "Ctrl-C" in run.err())
+    time.sleep(1)
+    os.killpg(run.pid, signal.SIGINT)
+    assert run.ends(130)[1:] == ["stopped: interrupted from the keyboard; the last checkpoint stays"]
 
 
 def test_the_terminal_is_closed(start):

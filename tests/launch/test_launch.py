@@ -32,6 +32,15 @@ def job(cfg, device) -> None:
                 if rank() == 0:
                     os.kill(os.getppid(), signal.SIGUSR1)  # the one that a cluster knows
         print(f"rank {rank()} heard {stop.agreed()}")
+    if trouble == "keyboard while it trains":
+        any_rank(True)
+        with StopRequest() as stop, stop.from_keyboard():
+            if rank() == 0:  # as a terminal: to all of its processes
+                os.killpg(os.getpgid(0), signal.SIGINT)
+            while not stop.agreed():
+                time.sleep(0.05)
+        print(f"rank {rank()} heard {stop.heard}")
+        raise KeyboardInterrupt  # as a run whose weights are saved
     if trouble in ("parent", "keyboard"):
         any_rank(True)
         if rank() == 0:
@@ -53,6 +62,7 @@ TROUBLES = [
     ("signal", 0, ["rank 0 heard SIGUSR1", "rank 1 heard SIGUSR1"]),
     ("parent", -9, ["stopped: the command, which started this process, is gone; the last checkpoint stays\n"]),
     ("keyboard", 130, ["stopped: interrupted from the keyboard; the last checkpoint stays\n"]),
+    ("keyboard while it trains", 130, ["rank 0 heard Ctrl-C", "rank 1 heard Ctrl-C"]),
 ]
 
 
@@ -65,13 +75,17 @@ def test_two_processes_end_together(trouble, code, messages):
     tests = Path(__file__).parents[1]
     path = os.pathsep.join([str(tests), str(tests / "support"), os.environ.get("PYTHONPATH", "")])
     # the pipes are open as long as a process has them: whoever stays makes this wait
-    done = subprocess.run(line, capture_output=True, text=True, env={**environment(), "PYTHONPATH": path}, timeout=120)
+    own = {"env": {**environment(), "PYTHONPATH": path}, "start_new_session": True}
+    done = subprocess.run(line, capture_output=True, text=True, timeout=120, **own)
     assert done.returncode == code, done.stderr
     for message in messages:
         assert message in done.stdout + done.stderr
     assert "Traceback" not in done.stderr
     if trouble in ("parent", "keyboard"):
         assert done.stderr == messages[0]
+    if trouble == "keyboard while it trains":  # each said once, by one process
+        pressed, last = done.stderr.splitlines()
+        assert pressed.startswith("Ctrl-C: finishing this step") and last.startswith("stopped: interrupted from")
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 import torch
 
+from fragrant.report.build import two_strips
 from fragrant.report.maps import FeatureMap, at_the_same_times, map_rows, playing
 
 FRAMES = torch.arange(8, dtype=torch.uint8)[:, None, None, None].expand(8, 4, 4, 3) * 10
@@ -16,6 +17,15 @@ def test_rows_are_frames_brightened_and_maps():
     # 0 shows nothing
     assert torch.equal(heat[[0, 2, 3]], lifted[[0, 4, 6]]) and torch.equal(heat[1, :, :2], lifted[2, :, :2])
     assert not torch.equal(heat[1, :, 2:], lifted[2, :, 2:])
+
+
+def test_frames_that_are_bright_are_shown_once():
+    lit = torch.full_like(FRAMES, 120)
+    rows = map_rows(lit, [FeatureMap("a map", torch.ones(4, 1, 2))], name="x.mp4")
+    assert [title for title, _ in rows] == ["x.mp4 as the network gets it", "a map; max 1"]
+    assert [title for title, _ in two_strips(lit)] == ["as the network gets it"]
+    dark = [title for title, _ in two_strips(lit // 10)]
+    assert len(dark) == 2 and dark[1] == "brightened for people (gamma 3.3)"
 
 
 def test_columns_are_moments():

@@ -120,6 +120,32 @@ def test_two_models_are_compared(files):
     assert "McNemar" in ensemble(f"x={files / 'a.npz'}", f"y={files / 'centre.npz'}", "--compare")
 
 
+def test_run_folders_are_their_tables(files, tmp_path):
+    """As report.py and plot.py take them: the whole table, else the parts of a test, with weights and names."""
+    for name in ("whole", "parts", "untested/checkpoints", "b"):
+        (tmp_path / name).mkdir(parents=True)
+    (tmp_path / "whole/scores.npz").write_bytes((files / "a.npz").read_bytes())
+    (tmp_path / "b/scores.npz").write_bytes((files / "b.npz").read_bytes())
+    for number in range(3):
+        shard = (files / f"a.{number}-of-3.npz").read_bytes()
+        (tmp_path / f"parts/scores.{number}-of-3.npz").write_bytes(shard)
+    one = ensemble(files / "a.npz").splitlines()[1:]
+    assert ensemble(tmp_path / "whole").splitlines()[1:] == ensemble(tmp_path / "parts").splitlines()[1:] == one
+    two = ensemble(f"{files / 'a.npz'}:0.5", files / "b.npz").splitlines()[2:]
+    assert ensemble(f"x={tmp_path / 'whole'}:0.5", tmp_path / "b").splitlines()[2:] == two
+    assert "McNemar" in ensemble(tmp_path / "parts", tmp_path / "b", "--compare")
+    error = ensemble(tmp_path / "untested", code=2)
+    assert "is a run without scores.npz: it was not tested" in error and error.count("\n") == 1
+
+
+def test_other_videos_name_the_way_out(files, tmp_path):
+    part = load_table(files / "b.npz").rows(range(30))
+    save_table(tmp_path / "b.npz", replace(part, header={**part.header, "num_videos": 30}))
+    words = f"x={files / 'a.npz'}", f"y={tmp_path / 'b.npz'}", "--compare"
+    assert "10 of its 40 videos are not; --allow-missing takes those that all have" in ensemble(*words, code=2)
+    assert "McNemar" in ensemble(*words, "--allow-missing")
+
+
 def test_a_published_pickle_joins_by_the_list(files):
     out = ensemble(files / "a.npz", files / "uniformer.pkl", "--list", files / "list.txt")
     assert "uniformer.pkl: 40 videos, 1 views" in out and "40 videos with a label" in out

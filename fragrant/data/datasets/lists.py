@@ -15,7 +15,7 @@ _SPLITS = ("train", "val", "test")
 
 def listed_set(lists: Sequence[str], root: str | os.PathLike) -> KnownSet:
     """Lists by their split, ``["train=lists/a.txt", "test=lists/b.txt"]``, paths from ``root``; class names lie beside
-    the first.
+    the first. A list that is not there may lie below ``root``, too.
 
     Raises:
         ListError: there is no list, or one or the class names are not there or wrong.
@@ -25,7 +25,9 @@ def listed_set(lists: Sequence[str], root: str | os.PathLike) -> KnownSet:
         split, _, path = text.partition("=")
         if split not in _SPLITS or not path:
             raise ListError(f"--list '{text}' is not of the form train=FILE, val=FILE or test=FILE")
-        paths[split] = expanded(path)
+        given = expanded(path)
+        below = os.path.join(root, given)
+        paths[split] = below if not os.path.exists(given) and os.path.exists(below) else given
     if not paths:
         raise ListError(f"the set {LISTS} needs a list: --list train=FILE")
     classes = find_class_file(os.path.dirname(next(iter(paths.values()))) or ".")

@@ -34,7 +34,7 @@ def set_parser(description: str | None, path_argument: Callable[[str], str]) -> 
     parser.add_argument(
         "--videos", default="", **folder, help="the folder of the videos, where it is not found below --root"
     )
-    of_lists = f"a list, for {LISTS} and {PACK}, paths from --root"
+    of_lists = f"a list, for {LISTS} and {PACK}, paths from --root, which the list may lie below, too"
     parser.add_argument("--list", action="append", default=[], metavar="SPLIT=FILE", help=of_lists)
     parser.add_argument(
         "--split",

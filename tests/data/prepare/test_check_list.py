@@ -228,6 +228,8 @@ def test_command_for_the_lists_of_a_config(folder, capsys):
     assert len(rows) == 8
     assert rows[1]["problems"].startswith("unreadable: ") and rows[2]["problems"] == "" and rows[2]["codec"] == "h264"
     assert len(read_list(folder / "out/train.csv", num_classes=2)) == 6
+    clean = folder / "out/train.csv"
+    assert f"clean list: {clean}, 6 of 8 videos; use it: DATA.TRAIN_LIST {clean}\n" in out
 
 
 def test_command_for_one_list(folder, shared_clips, capsys):

@@ -7,7 +7,7 @@ import torch
 from conftest import load_tool
 from make_video import encode
 
-from fragrant.data.datasets import KnownSet
+from fragrant.data.datasets import KnownSet, listed_set
 from fragrant.data.lists.errors import ListError
 from fragrant.data.lists.records import RecordList, VideoRecord, read_list
 from fragrant.data.prepare import unpack_set
@@ -108,3 +108,17 @@ def test_a_folder_of_other_pictures_is_not_taken_for_the_frames(videos, tmp_path
         len(found.splits["train"]) == 0
         and "no file in this folder fits DATA.IMAGE_TEMPLATE 'img_{:05d}.jpg'" in lines[0]
     )
+
+
+def test_a_list_may_lie_below_the_root(tmp_path, monkeypatch):
+    """As every path in it does; one in the current folder comes first."""
+    (tmp_path / "set").mkdir()
+    (tmp_path / "set/train.txt").write_text("a.mp4 0\nb.mp4 1\n")
+    monkeypatch.chdir(tmp_path)
+    lists = ["train=train.txt", "test=train.txt"]
+    found = listed_set(lists, "set").splits["train"]
+    assert [record.path for record in found] == ["set/a.mp4", "set/b.mp4"] and found.source == "set/train.txt"
+    (tmp_path / "train.txt").write_text("c.mp4 0\n")
+    assert [record.path for record in listed_set(lists, "set").splits["train"]] == ["set/c.mp4"]
+    with pytest.raises(ListError, match="nowhere.txt"):
+        listed_set(["train=nowhere.txt"], "set")
