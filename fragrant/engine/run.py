@@ -10,6 +10,7 @@ from fvcore.common.config import CfgNode
 
 from fragrant.checkpoint import best_path, find_latest
 from fragrant.config import check_training
+from fragrant.config.run_folder import RunFolder, refuse_fields, with_output_dir
 from fragrant.distributed import from_main, is_main
 from fragrant.distributed.run_lock import RunLock
 from fragrant.distributed.signals import EndedBySignal, Interrupted, StopRequest, requeue
@@ -24,10 +25,9 @@ from fragrant.runtime.build import build_preparation, prepare_device
 def train_and_test(job: Job) -> None:
     """What TRAIN.ENABLE and TEST.ENABLE say."""
     settings = job.cfg
-    if settings.TRAIN.ENABLE:
-        train(job)
+    finished = train(job) if settings.TRAIN.ENABLE else None
     if settings.TEST.ENABLE:
-        test(job)
+        test(job, finished=finished)
     elif settings.BN.ADAPT_LIST:
         adapt(job)
 
@@ -38,6 +38,7 @@ def run(
     *,
     accept_changes: bool = False,
     work: Callable[[Job], None] = train_and_test,
+    place: Callable[[], RunFolder] | None = None,
 ) -> None:
     """Trains and tests, as TRAIN.ENABLE and TEST.ENABLE say; ends early, and well, when SIGTERM or SIGUSR1 asks for
     it.
@@ -45,28 +46,39 @@ def run(
     Args:
         accept_changes: go on from a checkpoint that was trained with other values.
         work: what is done in OUTPUT_DIR.
+        place: makes or finds the folder where OUTPUT_DIR has fields; the main process asks it, for all.
 
     Raises:
         UserError: another run has OUTPUT_DIR, or the weights there were trained with other values; no file is changed.
     """
     if cfg.TRAIN.ENABLE:
         check_training(cfg)
+    chosen = from_main(place) if place else None
+    cfg = with_output_dir(cfg, chosen.path) if chosen else cfg
     part = f"part-{cfg.TEST.PART}-of-{cfg.TEST.NUM_PARTS}" if cfg.TEST.NUM_PARTS > 1 else ""
     lock = RunLock(cfg.OUTPUT_DIR, part=part)  # of the main process, for all
     try:
         notes = from_main(partial(open_output_dir, cfg, lock, accept_changes=accept_changes))
-        _run(cfg, device, notes, work, accept_changes=accept_changes)
+        _run(cfg, device, notes, work, chosen, accept_changes=accept_changes)
     finally:
         lock.release()
 
 
 def _run(
-    cfg: CfgNode, device: torch.device, notes: list[str], work: Callable[[Job], None], *, accept_changes: bool
+    cfg: CfgNode,
+    device: torch.device,
+    notes: list[str],
+    work: Callable[[Job], None],
+    chosen: RunFolder | None,
+    *,
+    accept_changes: bool,
 ) -> None:
     board = (
         Path(cfg.OUTPUT_DIR, cfg.TENSORBOARD.LOG_DIR or f"runs-{cfg.TRAIN.DATASET}") if cfg.TENSORBOARD.ENABLE else None
     )
     with RunLog(cfg.OUTPUT_DIR, tensorboard_dir=board, main=is_main()) as log, StopRequest() as stop:
+        if chosen:
+            log.say(chosen.note)
         for note in notes:
             log.warn(note)
         prepare_device(cfg, device)
@@ -79,6 +91,8 @@ def _run(
             saved = isinstance(end, Interrupted)  # else there was nothing to save yet
             if saved:
                 log.say(str(end))
+            if chosen:
+                log.say(chosen.again)
             if cfg.TRAIN.REQUEUE and is_main():
                 log.say(requeue(os.environ))
             if not saved:
@@ -92,7 +106,9 @@ def open_output_dir(cfg: CfgNode, lock: RunLock, *, accept_changes: bool) -> lis
 
     Raises:
         UserError: it cannot be written, another run has it, or its weights belong to another config.
+        ConfigError: it has fields that nobody has filled.
     """
+    refuse_fields(cfg.OUTPUT_DIR)
     out = Path(cfg.OUTPUT_DIR)
     try:
         out.mkdir(parents=True, exist_ok=True)

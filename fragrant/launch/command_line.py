@@ -5,6 +5,7 @@ import os
 from collections.abc import Sequence
 
 from fragrant.config import load_cfg
+from fragrant.config.run_folder import FIELD, filled, fixed_values, with_output_dir
 from fragrant.distributed.environment import Launched, launched, own_environments
 from fragrant.errors import UserError
 from fragrant.files import expanded, left_over
@@ -92,6 +93,12 @@ def argument_parser(description: str, *, what: Sequence[str] = (), many: bool = 
             action="store_true",
             help="resume although the config differs from the checkpoint's: the new values count from there on",
         )
+    if many:
+        parser.add_argument(
+            "--resume",
+            action="store_true",
+            help="where OUTPUT_DIR has {date}, {time} or {n}: go on with its newest run instead of a new one",
+        )
     parser.add_argument("--print-config", action="store_true", help="print the effective config and stop")
     add_common_arguments(parser)
     parser.add_argument(
@@ -120,7 +127,7 @@ def config_of(arguments: argparse.Namespace, launcher: Launched | None = None):
         if len(set(said.values())) > 1:
             raise UserError(f"{' and '.join(reversed(said))} contradict each other; give one of them")
         pairs += [key, *said.values()][:2] if said else []
-    cfg = load_cfg(arguments.cfg, pairs)
+    cfg = _named_folder(load_cfg(arguments.cfg, pairs), arguments.cfg)
     if not launcher:
         return cfg
     processes = launcher.environment.local_size
@@ -135,7 +142,17 @@ def config_of(arguments: argparse.Namespace, launcher: Launched | None = None):
             f"--init_method {arguments.init_method} and {launcher.by} contradict each other: {launcher.by} has "
             "its own rendezvous"
         )
-    return load_cfg(arguments.cfg, [*pairs, "NUM_GPUS", str(processes)]) if cfg.NUM_GPUS not in (0, processes) else cfg
+    if cfg.NUM_GPUS in (0, processes):
+        return cfg
+    return _named_folder(load_cfg(arguments.cfg, [*pairs, "NUM_GPUS", str(processes)]), arguments.cfg)
+
+
+def _named_folder(cfg, path: str | None):
+    """The config with {config}, {seed} and {job} of OUTPUT_DIR filled; {date}, {time} and {n} are left for the run."""
+    if not FIELD.search(cfg.OUTPUT_DIR):
+        return cfg
+    values = fixed_values(cfg.OUTPUT_DIR, path, cfg.RNG_SEED, os.environ)
+    return with_output_dir(cfg, filled(cfg.OUTPUT_DIR, values))
 
 
 def config_and_environments(arguments: argparse.Namespace):
@@ -146,6 +163,11 @@ def config_and_environments(arguments: argparse.Namespace):
     """
     launcher = launched(os.environ)
     cfg = config_of(arguments, launcher)
+    if cfg.TEST.NUM_PARTS > 1 and FIELD.search(cfg.OUTPUT_DIR):
+        raise UserError(
+            f"OUTPUT_DIR '{cfg.OUTPUT_DIR}' makes a folder for each of the TEST.NUM_PARTS {cfg.TEST.NUM_PARTS} parts; "
+            "name one that they share"
+        )
     if launcher:
         environments = [launcher.environment]
     else:
