@@ -15,6 +15,8 @@ from fragrant.distributed import from_main, is_main
 from fragrant.distributed.run_lock import RunLock
 from fragrant.distributed.signals import EndedBySignal, Interrupted, StopRequest, requeue
 from fragrant.engine.build import Job
+from fragrant.engine.environment_file import NAME as ENVIRONMENT
+from fragrant.engine.environment_file import write_environment
 from fragrant.engine.testing import adapt, test
 from fragrant.engine.training import refuse_other_config, train, write_config
 from fragrant.errors import UserError
@@ -82,6 +84,11 @@ def _run(
         for note in notes:
             log.warn(note)
         prepare_device(cfg, device)
+        if is_main() and (cfg.TRAIN.ENABLE or not Path(cfg.OUTPUT_DIR, ENVIRONMENT).exists()):
+            try:
+                write_environment(cfg.OUTPUT_DIR, device)
+            except OSError as error:
+                log.warn(f"{ENVIRONMENT} could not be written: {error.strerror or error}")
         preparation = build_preparation(cfg, device, channels_last=cfg.TRAIN.CHANNELS_LAST)
         job = Job(cfg, device, log, preparation, stop, accept_changes)
         try:

@@ -343,7 +343,7 @@ function mistakes() {
 }
 
 // ----------------------------------------------------------------------------------------------------------------- curves
-const colour = (series) => (series.pale ? PALE : RIGHT);
+const colour = (series) => series.colour || (series.pale ? PALE : RIGHT);
 
 function chart(c) {
   const width = 330, height = 220, left = 52, bottom = 34, top = 10, right = 12;
