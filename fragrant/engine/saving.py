@@ -114,8 +114,9 @@ class Saver:
             state = {**self.state_of(finished_epochs, 0), "best": own}
             self._try(lambda: save_weights(ranked_path(self.output_dir, finished_epochs), state))
 
-    def finish(self, validations: Validations) -> None:
-        """After the last validation: tries once more what could not be written, and deletes what need not be kept.
+    def finish(self, finished_epochs: int, validations: Validations) -> None:
+        """After the last validation: tries once more what could not be written, and deletes what need not be kept, also
+        where a kill came before that.
 
         Raises:
             RunStopped: the last checkpoint, or the best one, is not on disk.
@@ -132,7 +133,12 @@ class Saver:
                 "best.pyth, the weights of the best epoch, could not be written, see the warning above; the newest "
                 "checkpoint is there: with TEST.TEST_BEST False it can be tested"
             )
-        self._try(lambda: self._drop_unranked(validations))
+
+        def drop() -> None:
+            drop_old_epochs(checkpoint_path(self.output_dir, finished_epochs), self.num_last, self.spared)
+            self._drop_unranked(validations)
+
+        self._try(drop)
 
     def _drop_unranked(self, validations: Validations) -> None:
         if self.num_best:

@@ -123,7 +123,7 @@ def train(job: Job) -> int:
         finished, over = finished + 1, is_over(training)
     if finished < max_epoch:
         end_early(training, finished)
-    training.saver.finish(training.state.validations)
+    training.saver.finish(finished, training.state.validations)
     if training.state.lost and not job.cfg.TEST.ENABLE:
         raise RunStopped(f"last validation: {in_words_not_finite(training.state.lost)}; the weights are saved")
     return finished

@@ -16,7 +16,7 @@ from fragrant.files import read_plain
 from fragrant.report.curves import LogError, read_records
 
 STATES = ("running", "finished", "stopped", "broken")
-MARKS = ("metrics.jsonl", "scores.json", "scores.npz", ".run.lock", "environment.json")  # of a run, whichever is there
+MARKS = ("metrics.jsonl", "scores.npz", ".run.lock", "environment.json")  # of a run, whichever is there
 LONGEST = 200  # letters of a note
 _HARDWARE = re.compile(
     r"videos; .*?, peak .*?; (?:(\d+) processes on \d+ machine\(s\), )?(cpu, \d+ threads|[^;]+?), (?:fp32|bf16|fp16)"
@@ -87,7 +87,8 @@ def find_runs(folder: str | Path) -> list[Run]:
 
 def _natural(path: Path) -> list:
     """Sorts 2 before 10."""
-    return [(not part.isdigit(), int(part) if part.isdigit() else 0, part) for part in re.split(r"(\d+)", str(path))]
+    pieces = [re.split(r"(\d{1,18})", part) for part in path.parts]
+    return [[(not piece.isdecimal(), int(piece) if piece.isdecimal() else 0, piece) for piece in one] for one in pieces]
 
 
 def _run_folders(top: Path) -> Iterator[Path]:
@@ -207,7 +208,8 @@ def _hardware_in_log(folder: Path) -> str:
     found = _HARDWARE.search(_text(folder / "stdout.log"))
     if not found:
         return ""
-    return f"{found[1]} x {found[2]}" if found[1] else found[2]
+    name = found[2].replace("cpu, 1 threads", "cpu, 1 thread")
+    return f"{found[1]} x {name}" if found[1] else name
 
 
 def _text(path: Path) -> str:

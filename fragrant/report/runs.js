@@ -13,7 +13,7 @@ const figureCell = (a, epoch) => (a === null ? "" : make("div", { class: "figure
   epoch && a.epoch ? make("small", {}, `epoch ${a.epoch}`) : null,
   a.words ? make("small", { class: "words" }, a.words) : null));
 const stateCell = (run) => make("div", {}, make("span", { class: `state ${run.state}` }, run.state),
-  run.note ? make("span", { class: "note" }, run.note) : null);
+  run.note ? make("span", { class: "note", title: run.note }, run.note) : null);
 const nameCell = (run) => make("div", {}, run.report ? make("a", { href: encodeURI(run.report).replace(/[?#]/g, encodeURIComponent) }, run.name) : run.name);
 
 function columns() {
@@ -125,7 +125,8 @@ function tools() {
     return make("label", {}, box, ` ${state} (${data.runs.filter((run) => run.state === state).length})`);
   });
   return make("div", { class: "bar-of-tools small" }, search, boxes.length > 1 ? boxes : null,
-    make("button", { id: "untick", click: () => { ticked.clear(); draw(); } }, "untick all"));
+    make("button", { id: "untick", click: () => { ticked.clear(); draw(); } }, "untick all"),
+    make("a", { href: "#overlay" }, "curves ↓"));
 }
 
 function keys() {

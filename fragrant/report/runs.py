@@ -31,10 +31,11 @@ NOTHING = "-"
 # ------------------------------------------------------------------------------------------------------- configuration
 def differing_keys(runs: Sequence[Run]) -> list[str]:
     """Keys that not all configs give the same value: first those of the weights, then those that a run may change when
-    it resumes, in the order of declaration."""
+    it resumes; of each those first that tell most runs from the others."""
     configs = [run.config for run in runs if run.config]
-    keys = [key for key in KEYS if key not in NO_DIFFERENCE and len({repr(one.get(key)) for one in configs}) > 1]
-    return sorted(keys, key=lambda key: KEYS[key].on_resume == "free")
+    counted = {key: Counter(repr(one.get(key)) for one in configs) for key in KEYS if key not in NO_DIFFERENCE}
+    apart = {key: len(configs) - max(found.values()) for key, found in counted.items() if len(found) > 1}
+    return sorted(apart, key=lambda key: (KEYS[key].on_resume == "free", -apart[key]))
 
 
 def short_names(keys: Sequence[str]) -> list[str]:

@@ -134,7 +134,7 @@ def toy_training(folder: Path) -> None:
         for epoch in range(start, len(ERRORS)):
             saver.after_epoch(epoch, due=epoch % 2 == 1 or epoch + 1 == len(ERRORS), last=epoch + 1 == len(ERRORS))
             validate(epoch)
-        saver.finish(state["validations"])
+        saver.finish(len(ERRORS), state["validations"])
 
 
 def test_a_kill_at_any_moment_loses_nothing(tmp_path):

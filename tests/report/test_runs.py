@@ -132,9 +132,9 @@ def test_a_run_at_work(tmp_path):
 def test_only_differences_are_columns(top):
     runs = find_runs(top)
     keys = differing_keys(runs)
-    assert keys == ["RNG_SEED", "SOLVER.BASE_LR", "SOLVER.MAX_EPOCH"]
+    assert keys == ["SOLVER.BASE_LR", "RNG_SEED", "SOLVER.MAX_EPOCH"]
     assert short_names([*keys, "TRAIN.BATCH_SIZE", "TEST.BATCH_SIZE"])[1:] == [
-        "BASE_LR",
+        "RNG_SEED",
         "MAX_EPOCH",
         "TRAIN.BATCH_SIZE",
         "TEST.BATCH_SIZE",
@@ -144,15 +144,19 @@ def test_only_differences_are_columns(top):
 def test_the_table_on_the_terminal(top):
     runs = find_runs(top)
     lines = text_table(runs).splitlines()
-    assert lines[0].split()[-3:] == ["RNG_SEED", "BASE_LR", "MAX_EPOCH"]
+    assert lines[0].split()[-3:] == ["BASE_LR", "RNG_SEED", "MAX_EPOCH"]
     row = next(line for line in lines if line.startswith("lr/10"))
-    assert "80.00 % @3" in row and "85.00 % [75.0, 95.0] optimistic, transductive" in row and row.endswith("0.01     3")
+    assert (
+        "80.00 % @3" in row
+        and "85.00 % [75.0, 95.0] optimistic, transductive" in row
+        and row.endswith("0.01     1         3")
+    )
     assert "half: Stopped by SIGTERM after epoch 1, saved" in lines
     assert lines[-1] == "7 runs: 3 finished, 1 stopped, 3 broken"
     narrow = text_table(runs, width=60)
     assert (
         "BASE_LR  " not in narrow
-        and "3 more keys differ, see the page: RNG_SEED, SOLVER.BASE_LR, SOLVER.MAX_EPOCH" in narrow
+        and "3 more keys differ, see the page: SOLVER.BASE_LR, RNG_SEED, SOLVER.MAX_EPOCH" in narrow
     )
 
 
@@ -226,7 +230,7 @@ def test_filtering(page):
 
 
 def test_ticked_runs_are_drawn_over_each_other(page):
-    assert len(all_of(page, "#runs input:checked")) == 3  # the best at first
+    assert len(all_of(page, "#runs tbody input:checked")) == 3  # the best at first
     one(page, "#untick").click()
     assert drawn(page) == [] and "Tick runs in the table" in one(page, "#overlay").text
     for name, lines in (("lr/2", 1), ("lr/10", 2)):
