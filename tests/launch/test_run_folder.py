@@ -187,13 +187,16 @@ def test_a_training_goes_on_with_resume(tmp_path):
 
 
 @pytest.mark.slow
-def test_all_processes_have_one_folder(tmp_path):
-    words = [*TINY, "SOLVER.MAX_EPOCH", "1", "TEST.ENABLE", "False", "DATA.PATH_TO_DATA_DIR", str(tmp_path / "demo")]
+def test_all_processes_have_one_folder_and_stop_early_together(tmp_path):
+    words = [*TINY, "SOLVER.MAX_EPOCH", "5", "SOLVER.BASE_LR", "1e-9", "TRAIN.EARLY_STOP", "1", "TEST.ENABLE", "False"]
+    words += ["DATA.PATH_TO_DATA_DIR", str(tmp_path / "demo")]
     words += ["OUTPUT_DIR", str(tmp_path / "out" / "{date}" / "{time}-{n}")]
     line = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
     done = subprocess.run([*line, *command(*words)[1:]], env=environment(), capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr
+    assert done.stdout.count("Stopped early after epoch 2 of 5") == 1
     (day,) = (tmp_path / "out").iterdir()
     (run_folder,) = day.iterdir()
-    assert (run_folder / "checkpoints" / "checkpoint_epoch_00001.pyth").exists()
+    checkpoints = sorted(path.name for path in (run_folder / "checkpoints").iterdir())
+    assert checkpoints == ["best.pyth", "checkpoint_epoch_00001.pyth", "checkpoint_epoch_00002.pyth"]
     assert json.loads((run_folder / RECORD).read_text())["attempt"] == [0, 0]
