@@ -14,7 +14,9 @@ const figureCell = (a, epoch) => (a === null ? "" : make("div", { class: "figure
   a.words ? make("small", { class: "words" }, a.words) : null));
 const stateCell = (run) => make("div", {}, make("span", { class: `state ${run.state}` }, run.state),
   run.note ? make("span", { class: "note", title: run.note }, run.note) : null);
-const nameCell = (run) => make("div", {}, run.report ? make("a", { href: encodeURI(run.report).replace(/[?#]/g, encodeURIComponent) }, run.name) : run.name);
+const breakable = (path) => path.split("/").flatMap((part, at) => (at ? ["/", make("wbr", {}), part] : [part]));
+const nameCell = (run) => make("div", {}, run.report
+  ? make("a", { href: encodeURI(run.report).replace(/[?#]/g, encodeURIComponent) }, breakable(run.name)) : breakable(run.name));
 
 function columns() {
   const rank = (name) => (run) => (run[name] === null ? null : run[name].rank);
@@ -102,7 +104,10 @@ function overlay() {
   const runs = [...ticked].filter(([i]) => isShown(i)).map(([i, colour]) => ({ ...data.runs[i], colour }));
   const drawn = PLANS.map(([title, name]) => ({ title, range: null, series: runs.filter((run) => run.curves[name])
     .map((run) => ({ name: run.name, colour: run.colour, ...run.curves[name] })) })).filter((plan) => plan.series.length);
-  for (const plan of drawn) if (plan.title.endsWith("%")) plan.range = span(plan.series);
+  for (const plan of drawn) {
+    if (plan.title.endsWith("%")) plan.range = span(plan.series);
+    plan.series.sort((a, b) => b.x[b.x.length - 1] - a.x[a.x.length - 1]); // the first is the one that the pointer follows
+  }
   charts.replaceChildren(...drawn.map(chart));
   legend.replaceChildren(...runs.map((run) => make("span", {}, make("i", { style: `background: ${run.colour}` }), run.name)));
   if (!runs.length) charts.replaceChildren(note(data.runs.some((run) => Object.keys(run.curves).length)
