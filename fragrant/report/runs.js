@@ -15,8 +15,13 @@ const figureCell = (a, epoch) => (a === null ? "" : make("div", { class: "figure
 const stateCell = (run) => make("div", {}, make("span", { class: `state ${run.state}` }, run.state),
   run.note ? make("span", { class: "note", title: run.note }, run.note) : null);
 const breakable = (path) => path.split("/").flatMap((part, at) => (at ? ["/", make("wbr", {}), part] : [part]));
-const nameCell = (run) => make("div", {}, run.report
-  ? make("a", { href: encodeURI(run.report).replace(/[?#]/g, encodeURIComponent) }, breakable(run.name)) : breakable(run.name));
+function nameCell(run) {
+  let href = null;
+  try {
+    href = run.report && encodeURI(run.report).replace(/[?#]/g, encodeURIComponent);
+  } catch (error) { /* a name that is no Unicode has no address */ }
+  return make("div", {}, href ? make("a", { href }, breakable(run.name)) : breakable(run.name));
+}
 
 function columns() {
   const rank = (name) => (run) => (run[name] === null ? null : run[name].rank);
