@@ -23,7 +23,7 @@ setup(
     python_requires=">=3.10",
     packages=find_packages(include=["fragrant", "fragrant.*"]),
     package_data={
-        "fragrant.report": ["page.*"],
+        "fragrant.report": ["page.*", "runs.css", "runs.js"],
         "fragrant.synthetic": ["poses/*.yaml", "recipes/*.yaml"],
         "fragrant.zoo": ["*.safetensors", "*.yaml", "*.json"],
     },

@@ -9,7 +9,7 @@ import re
 import warnings
 import zipfile
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -27,12 +27,13 @@ from fragrant.torchscript_files import is_torchscript, read_torchscript
 from fragrant.zoo.box import sha256_of
 
 NAME = re.compile(r"checkpoint_epoch_(\d{5,})(?:_batch_(\d{5,}))?\.pyth")
+RANKED = re.compile(r"best_epoch_(\d{5,})\.pyth")
 PLAIN = {type(None), bool, int, float, complex, str, bytes, torch.Size, torch.dtype, torch.device, Tensor, nn.Parameter}
 NEEDED_TO_RESUME = ("model_state", "optimizer_state", "epoch")
 OLD_PICKLES = 5  # that a file of torch before 1.6 begins with
 MOST_REPEATED = 64_000_000  # bytes that tensors may claim beyond those in the file
 MOST_STAND_INS = 200  # names that a file may give to objects beside its tensors
-ONLY_FOR_RESUMING = {"optimizer_state", "scaler_state", "rng", "stepper", "meter"}
+ONLY_FOR_RESUMING = {"optimizer_state", "scaler_state", "rng", "stepper", "meter", "validations"}
 
 logger = logging.getLogger(__name__)
 
@@ -61,6 +62,11 @@ def checkpoint_path(output_dir: str | Path, finished_epochs: int, finished_batch
 
 def best_path(output_dir: str | Path) -> Path:
     return Path(output_dir) / "checkpoints" / "best.pyth"
+
+
+def ranked_path(output_dir: str | Path, finished_epochs: int) -> Path:
+    """Path of the weights after ``finished_epochs`` epochs, where those of several best epochs are kept."""
+    return best_path(output_dir).with_name(f"best_epoch_{finished_epochs:05d}.pyth")
 
 
 def is_due(epoch: int, max_epoch: int, period: int) -> bool:
@@ -92,6 +98,33 @@ def drop_old_batches(output_dir: str | Path, keep: int = 2) -> None:
     stay."""
     for path in _all_checkpoints(output_dir)[keep:]:
         if (name := NAME.fullmatch(path.name)) and name[2]:
+            path.unlink(missing_ok=True)
+
+
+def drop_old_epochs(newest: Path, keep: int, spared: Collection[Path] = ()) -> None:
+    """Deletes the checkpoints of whole epochs before ``newest`` that are not among the last ``keep`` up to it; with 0
+    none.
+
+    Later ones are of another run in this folder, which nobody has asked to go on with: they stay.
+
+    Args:
+        newest: is on disk.
+        spared: resolved paths that stay, too.
+    """
+    name = NAME.fullmatch(newest.name)
+    if not keep or not name or name[2]:
+        return
+    found = [path for path in _all_checkpoints(newest.parent.parent) if "_batch_" not in path.name]
+    for path in found[found.index(newest) :][keep:] if newest in found else ():
+        if path.resolve() not in spared:
+            path.unlink(missing_ok=True)
+
+
+def drop_unranked(output_dir: str | Path, kept_epochs: Collection[int], spared: Collection[Path] = ()) -> None:
+    """Deletes the files of ``ranked_path`` of all but these numbers of finished epochs."""
+    for path in best_path(output_dir).parent.glob("best_epoch_*.pyth"):
+        name = RANKED.fullmatch(path.name)
+        if name and int(name[1]) not in kept_epochs and path.resolve() not in spared:
             path.unlink(missing_ok=True)
 
 
@@ -154,15 +187,19 @@ def save_checkpoint(path: str | Path, state: dict[str, Any]) -> None:
 
 
 def save_best(output_dir: str | Path, state: dict[str, Any]) -> Path:
-    """Writes best.pyth: ``state`` without what only a resume needs (optimiser, scaler, RNG, meters), a third of the
-    size.
+    """Writes best.pyth, see ``save_weights``; the previous one stays where that fails."""
+    path = best_path(output_dir)
+    save_weights(path, state)
+    return path
+
+
+def save_weights(path: str | Path, state: dict[str, Any]) -> None:
+    """Writes ``state`` without what only a resume needs (optimiser, scaler, RNG, meters), a third of the size.
 
     Raises:
-        CheckpointError: as save_checkpoint; the previous best.pyth stays.
+        CheckpointError: as save_checkpoint.
     """
-    path = best_path(output_dir)
     save_checkpoint(path, {key: value for key, value in state.items() if key not in ONLY_FOR_RESUMING})
-    return path
 
 
 # ---- what stands in one ---------------------------------------------------------------------------------------------
@@ -191,6 +228,12 @@ def _is_texts(value: Any) -> bool:
     return value is None or isinstance(value, (list, tuple)) and _all(str, value)
 
 
+def _is_validations(value: Any) -> bool:
+    return isinstance(value, list) and all(
+        isinstance(one, list) and len(one) == 2 and _is_count(one[0]) and type(one[1]) in (int, float) for one in value
+    )
+
+
 def _is_dict(value: Any) -> bool:
     return isinstance(value, dict) and _all(str, value)
 
@@ -213,6 +256,7 @@ ENTRIES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "rng": (lambda value: _is_dict(value) or isinstance(value, list) and all(map(_is_dict, value)), "states of a rank"),
     "meter": (lambda value: value is None or isinstance(value, (list, dict)), "averages of each rank"),
     "best": (lambda value: _is_dict(value) and _all((int, float), value.values()), "numbers by name"),
+    "validations": (_is_validations, "an epoch and a number for each validation"),
     "cfg": (lambda value: isinstance(value, str), "the text of a config"),
     "class_names": (_is_texts, "a list of texts"),
     "plugins": (_is_texts, "a list of texts"),

@@ -10,23 +10,25 @@ import sys
 from functools import partial
 
 from fragrant.config import dump_cfg
-from fragrant.launch import argument_parser, config_and_environments, exit_code, launch
+from fragrant.config.run_folder import fields_of
+from fragrant.launch import argument_parser, choose_folder, config_and_environments, exit_code, launch
 
 
-def main(arguments) -> int:
+def main(arguments, words: list[str]) -> int:
     cfg, places = config_and_environments(arguments)
     if arguments.print_config:
         print(dump_cfg(cfg), end="")
         return 0
     from fragrant.engine.run import run  # imported late: --help and config errors answer at once
 
-    job = partial(run, accept_changes=arguments.accept_changes)
+    place = partial(choose_folder, cfg.OUTPUT_DIR, words, resume=arguments.resume)
+    job = partial(run, accept_changes=arguments.accept_changes, place=place if fields_of(cfg.OUTPUT_DIR) else None)
     return launch(job, cfg, places, debug=arguments.debug)
 
 
 def start(words: list[str]) -> int:
     arguments = argument_parser(__doc__, many=True).parse_intermixed_args(words)
-    return exit_code(lambda: main(arguments), debug=arguments.debug, plugins=arguments.plugins)
+    return exit_code(lambda: main(arguments, words), debug=arguments.debug, plugins=arguments.plugins)
 
 
 if __name__ == "__main__":

@@ -23,7 +23,9 @@ _PLACES = (
 # A row for each key.
 # fmt: off
 # ---- the run
-key("OUTPUT_DIR", "./tmp", "folder for checkpoints, logs, scores and the effective config",
+key("OUTPUT_DIR", "./tmp",
+    "folder for checkpoints, logs, scores and the effective config; runs/{config}/{date}-{n}: a new one for every run. "
+    "{config} (name of the --cfg file) | {seed} | {date} | {time} | {n} (counts up) | {job} (of SLURM)",
     needed="a folder for checkpoints, logs and scores", on_resume="free", path=True)
 key("NUM_GPUS", 1,
     "GPUs of this machine, one process each; 0 = the CPU; auto = all that there are, the CPU where there is none",
@@ -611,6 +613,15 @@ key("TRAIN.CHECKPOINT_PERIOD", 10, "save every so many epochs, and after the las
 key("TRAIN.SAVE_EVERY_STEPS", 0,
     "save also every so many optimiser steps, the last two of these are kept; 0 = only after epochs", at_least=0,
     on_resume="free")
+key("TRAIN.KEEP_LAST", 0,
+    "keep so many checkpoints of whole epochs, the newest; 0 = all; 2 or more leave one should the newest be damaged",
+    at_least=0, on_resume="free")
+key("TRAIN.KEEP_BEST", 0,
+    "keep the weights of so many best validated epochs, checkpoints/best_epoch_<n>.pyth; 0 = best.pyth alone",
+    at_least=0, on_resume="free")
+key("TRAIN.EARLY_STOP", 0,
+    "end the training when so many validations in a row were not better than the best; 0 = at SOLVER.MAX_EPOCH",
+    at_least=0, on_resume="free")
 key("TRAIN.REQUEUE", False, "put the SLURM job back into the queue when SIGUSR1 or SIGTERM has ended it",
     on_resume="free")
 key("TRAIN.SHARDING", "none",

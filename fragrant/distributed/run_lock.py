@@ -249,3 +249,18 @@ class RunLock:
         _open_locks.discard(self._descriptor)
         os.close(self._descriptor)
         self._descriptor = -1
+
+
+def holder_at_work(folder: str | Path) -> Holder | None:
+    """The run that has a folder now, for whoever only looks: nothing is locked, waited for or changed.
+
+    One on another host is at work as long as its last sign of life is not old by the clock of this one.
+    """
+    for path in sorted(Path(folder).glob(".run*.lock")):
+        holder = read_holder(path)
+        if holder is None or holder.folder and holder.folder != os.path.realpath(folder):  # a copy
+            continue
+        with contextlib.suppress(OSError):
+            if holder.alive if holder.here else time.time() - path.stat().st_mtime < OLD:
+                return holder
+    return None

@@ -12,11 +12,14 @@ from fvcore.common.config import CfgNode
 
 from fragrant.checkpoint import best_path, find_latest
 from fragrant.config import check_training
+from fragrant.config.run_folder import RunFolder, refuse_fields, with_output_dir
 from fragrant.distributed import from_main, is_main
 from fragrant.distributed.environment import launched
 from fragrant.distributed.run_lock import RunLock
 from fragrant.distributed.signals import KEYBOARD, EndedBySignal, Interrupted, StopRequest, requeue
 from fragrant.engine.build import Job
+from fragrant.engine.environment_file import NAME as ENVIRONMENT
+from fragrant.engine.environment_file import write_environment
 from fragrant.engine.testing import adapt, test
 from fragrant.engine.training import refuse_other_config, train, write_config
 from fragrant.errors import UserError
@@ -27,10 +30,9 @@ from fragrant.runtime.build import build_preparation, prepare_device
 def train_and_test(job: Job) -> None:
     """What TRAIN.ENABLE and TEST.ENABLE say."""
     settings = job.cfg
-    if settings.TRAIN.ENABLE:
-        train(job)
+    finished = train(job) if settings.TRAIN.ENABLE else None
     if settings.TEST.ENABLE:
-        test(job)
+        test(job, finished=finished)
     elif settings.BN.ADAPT_LIST:
         adapt(job)
 
@@ -41,6 +43,7 @@ def run(
     *,
     accept_changes: bool = False,
     work: Callable[[Job], None] = train_and_test,
+    place: Callable[[], RunFolder] | None = None,
 ) -> None:
     """Trains and tests, as TRAIN.ENABLE and TEST.ENABLE say; ends early, and well, when SIGTERM or SIGUSR1 asks for
     it, or Ctrl-C.
@@ -48,6 +51,7 @@ def run(
     Args:
         accept_changes: go on from a checkpoint that was trained with other values.
         work: what is done in OUTPUT_DIR.
+        place: makes or finds the folder where OUTPUT_DIR has fields; the main process asks it, for all.
 
     Raises:
         UserError: another run has OUTPUT_DIR, or the weights there were trained with other values; no file is changed.
@@ -55,26 +59,41 @@ def run(
     """
     if cfg.TRAIN.ENABLE:
         check_training(cfg)
+    chosen = from_main(place) if place else None
+    cfg = with_output_dir(cfg, chosen.path) if chosen else cfg
     part = f"part-{cfg.TEST.PART}-of-{cfg.TEST.NUM_PARTS}" if cfg.TEST.NUM_PARTS > 1 else ""
     lock = RunLock(cfg.OUTPUT_DIR, part=part)  # of the main process, for all
     try:
         notes = from_main(partial(open_output_dir, cfg, lock, accept_changes=accept_changes))
-        _run(cfg, device, notes, work, accept_changes=accept_changes)
+        _run(cfg, device, notes, work, chosen, accept_changes=accept_changes)
     finally:
         lock.release()
 
 
 def _run(
-    cfg: CfgNode, device: torch.device, notes: list[str], work: Callable[[Job], None], *, accept_changes: bool
+    cfg: CfgNode,
+    device: torch.device,
+    notes: list[str],
+    work: Callable[[Job], None],
+    chosen: RunFolder | None,
+    *,
+    accept_changes: bool,
 ) -> None:
     board = (
         Path(cfg.OUTPUT_DIR, cfg.TENSORBOARD.LOG_DIR or f"runs-{cfg.TRAIN.DATASET}") if cfg.TENSORBOARD.ENABLE else None
     )
     by_keyboard = False
     with RunLog(cfg.OUTPUT_DIR, tensorboard_dir=board, main=is_main()) as log, StopRequest() as stop:
+        if chosen:
+            log.say(chosen.note)
         for note in notes:
             log.warn(note)
         prepare_device(cfg, device)
+        if is_main() and (cfg.TRAIN.ENABLE or not Path(cfg.OUTPUT_DIR, ENVIRONMENT).exists()):
+            try:
+                write_environment(cfg.OUTPUT_DIR, device)
+            except OSError as error:
+                log.warn(f"{ENVIRONMENT} could not be written: {error.strerror or error}")
         preparation = build_preparation(cfg, device, channels_last=cfg.TRAIN.CHANNELS_LAST)
         job = Job(cfg, device, log, preparation, stop, accept_changes)
         try:
@@ -87,7 +106,9 @@ def _run(
                 log.say(str(end))
             if by_keyboard and not launched(os.environ):
                 log.say(f"to go on: {command_to_go_on(cfg, sys.argv)}")
-            elif cfg.TRAIN.REQUEUE and is_main() and not by_keyboard:
+            elif chosen:
+                log.say(chosen.again)
+            if cfg.TRAIN.REQUEUE and is_main() and not by_keyboard:
                 log.say(requeue(os.environ))
             if not saved:
                 raise
@@ -109,7 +130,9 @@ def open_output_dir(cfg: CfgNode, lock: RunLock, *, accept_changes: bool) -> lis
 
     Raises:
         UserError: it cannot be written, another run has it, or its weights belong to another config.
+        ConfigError: it has fields that nobody has filled.
     """
+    refuse_fields(cfg.OUTPUT_DIR)
     out = Path(cfg.OUTPUT_DIR)
     try:
         out.mkdir(parents=True, exist_ok=True)

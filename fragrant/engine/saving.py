@@ -1,6 +1,7 @@
 """Saving of checkpoints in training: after epochs, between steps, and before the run has to stop."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from torch import Tensor
@@ -11,11 +12,16 @@ from fragrant.checkpoint import (
     best_path,
     checkpoint_path,
     drop_old_batches,
+    drop_old_epochs,
+    drop_unranked,
+    ranked_path,
     save_best,
     save_checkpoint,
+    save_weights,
 )
 from fragrant.distributed import any_rank, is_main
 from fragrant.distributed.signals import Interrupted, StopRequest
+from fragrant.engine.validations import Validations, kept_epochs
 from fragrant.errors import RunStopped
 from fragrant.logs import RunLog
 
@@ -31,6 +37,10 @@ class Saver:
         every_steps: save also every so many optimiser steps, counted from the start of the training; 0 = not.
         accum_steps: batches per optimiser step.
         num_batches: number of batches of an epoch.
+        keep_last: checkpoints of whole epochs that are kept; 0 = all. An older one goes when the next is on disk.
+        keep_best: best epochs whose weights are kept beside best.pyth. Those that are no longer among them go with the
+            next checkpoint: a run that goes on from the one before may find other epochs.
+        spared: files that are not deleted.
     """
 
     def __init__(
@@ -43,9 +53,13 @@ class Saver:
         every_steps: int,
         accum_steps: int,
         num_batches: int,
+        keep_last: int = 0,
+        keep_best: int = 0,
+        spared: frozenset[Path] = frozenset(),
     ):
         self.output_dir, self.log, self.stop, self.state_of = output_dir, log, stop, state_of
         self.every_steps, self.accum_steps, self.num_batches = every_steps, accum_steps, num_batches
+        self.num_last, self.num_best, self.spared = keep_last, keep_best, spared
         self._unsaved_end: int | None = None  # epochs of the run, where their checkpoint could not be written
         self._late_best: Any = None  # what best.pyth should hold, on the main process
 
@@ -94,8 +108,15 @@ class Saver:
             kept = {key: value for key, value in state.items() if key not in ONLY_FOR_RESUMING}
             self._late_best = copied(kept)
 
-    def finish(self) -> None:
-        """After the last validation: tries once more what could not be written.
+    def keep_epoch(self, finished_epochs: int, own: dict, validations: Validations) -> None:
+        """Writes the weights of an epoch that is among the best to keep; ``own``: its numbers."""
+        if finished_epochs in kept_epochs(validations, self.num_best):
+            state = {**self.state_of(finished_epochs, 0), "best": own}
+            self._try(lambda: save_weights(ranked_path(self.output_dir, finished_epochs), state))
+
+    def finish(self, finished_epochs: int, validations: Validations) -> None:
+        """After the last validation: tries once more what could not be written, and deletes what need not be kept, also
+        where a kill came before that.
 
         Raises:
             RunStopped: the last checkpoint, or the best one, is not on disk.
@@ -112,6 +133,16 @@ class Saver:
                 "best.pyth, the weights of the best epoch, could not be written, see the warning above; the newest "
                 "checkpoint is there: with TEST.TEST_BEST False it can be tested"
             )
+
+        def drop() -> None:
+            drop_old_epochs(checkpoint_path(self.output_dir, finished_epochs), self.num_last, self.spared)
+            self._drop_unranked(validations)
+
+        self._try(drop)
+
+    def _drop_unranked(self, validations: Validations) -> None:
+        if self.num_best:
+            drop_unranked(self.output_dir, kept_epochs(validations, self.num_best), self.spared)
 
     def _best_is_missing(self) -> bool:
         """On any rank, all of which ask, after a last try."""
@@ -130,6 +161,8 @@ class Saver:
         def write() -> None:
             save_checkpoint(path, state)
             drop_old_batches(self.output_dir)
+            drop_old_epochs(path, self.num_last, self.spared)
+            self._drop_unranked(state["validations"])
 
         self._write_late_best()  # first: what the checkpoint says of the best epoch is then true
         return self._try(write, quiet=quiet)

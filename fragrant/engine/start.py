@@ -7,6 +7,7 @@ from torch import nn
 
 from fragrant.checkpoint import CheckpointError, load_checkpoint, load_latest
 from fragrant.distributed import from_main
+from fragrant.engine.validations import Validations, merit
 from fragrant.models.backbone import Backbone
 from fragrant.models.weights import LoadReport, load_weights
 from fragrant.runtime.weights import existing
@@ -29,6 +30,12 @@ class Start(NamedTuple):
     def best(self) -> dict:
         """The best validation so far."""
         return dict(self.state.get("best", {}))
+
+    @property
+    def validations(self) -> Validations:
+        """All validations so far; of a checkpoint of earlier code the best alone."""
+        best = [[self.best["epoch"], merit(self.best)]] if "epoch" in self.best else []
+        return [list(one) for one in self.state.get("validations", best)]
 
     @property
     def accepted(self) -> list[str]:

@@ -9,6 +9,7 @@ from fragrant.engine.meter import TrainMeter
 from fragrant.engine.parallel import cut_like, sharded_optimizer_state, whole_state
 from fragrant.engine.resumable import check_fits
 from fragrant.engine.start import Start, of_another
+from fragrant.engine.validations import Validations
 from fragrant.objectives import Objective
 from fragrant.optim.step import Stepper
 
@@ -43,13 +44,14 @@ class RunState:
         )
         self.num_batches, self.videos, self.facts = num_batches, videos, facts
         self.best: dict = {}
+        self.validations: Validations = []
         self.lost = 0  # videos of the last validation with NaN or infinite scores
         self.meter: TrainMeter | None = None  # of the epoch at work
 
     def to_save(self, finished_epochs: int, done: int) -> dict:
         """The content of a checkpoint; every rank calls it.
 
-        ``best`` is as it was before this epoch's validation, which resuming repeats.
+        ``best`` and ``validations`` are as they were before this epoch's validation, which resuming repeats.
         """
         averaged = None
         if done:
@@ -68,13 +70,14 @@ class RunState:
             "rng": [share["rng"] for share in shares],
             "meter": [share["meter"] for share in shares],
             "best": self.best,
+            "validations": self.validations,
             **self.facts,
         }
 
     def take_up(self, start: Start) -> None:
         """Restores everything but the model from a checkpoint: nothing may draw random numbers after it."""
         take_up(start, self.objective, self.optimizer, self.scaler, self.stepper)
-        self.best = start.best
+        self.best, self.validations = start.best, start.validations
 
     def take_up_meter(self, start: Start) -> None:
         """Restores the averages of an epoch that was interrupted."""

@@ -38,8 +38,11 @@ from fragrant.runtime.weights import load_for_test, weights_for_test
 from fragrant.scores import ScoreTable, describe_summary, ensemble_views, grid_views, summarise
 
 
-def test(job: Job) -> None:
+def test(job: Job, *, finished: int | None = None) -> None:
     """Multi-view test: scores of every view on disk, accuracies from them.
+
+    Args:
+        finished: epochs of the training before it; None = SOLVER.MAX_EPOCH, or there was none.
 
     Raises:
         RunStopped: videos cannot be read, and TEST.ALLOW_MISSING is False, or some have NaN or infinite scores;
@@ -47,7 +50,7 @@ def test(job: Job) -> None:
     """
     cfg, log = job.cfg, job.log
     with job.stop.at_once():
-        weights = from_main(partial(weights_of_the_test, cfg))
+        weights = from_main(partial(weights_of_the_test, cfg, finished))
         from_main(partial(check_outputs, cfg))
         counts = clip_counts(cfg)
         loader = build_loader(cfg, "test", clip_counts=counts)
@@ -171,9 +174,9 @@ def of_weights(cfg: CfgNode, state: dict, weights: str) -> dict:
     return {name: text for name, text in facts.items() if text}
 
 
-def weights_of_the_test(cfg: CfgNode) -> str:
+def weights_of_the_test(cfg: CfgNode, finished: int | None = None) -> str:
     """See ``weights_for_test``; where this run has started anew beside the checkpoints of another, its own."""
-    own = checkpoint_path(cfg.OUTPUT_DIR, cfg.SOLVER.MAX_EPOCH)
+    own = checkpoint_path(cfg.OUTPUT_DIR, finished or cfg.SOLVER.MAX_EPOCH)
     named = cfg.TEST.CHECKPOINT_FILE_PATH or cfg.TEST.TEST_BEST
     if cfg.TRAIN.ENABLE and not cfg.TRAIN.AUTO_RESUME and not named and own.is_file():
         return str(own)

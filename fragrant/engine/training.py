@@ -22,7 +22,7 @@ from fragrant.data.build import describe_fold, leaks
 from fragrant.data.lists.pseudo import clips_behind, unique
 from fragrant.data.lists.shared import shared_videos
 from fragrant.data.loader import ClipLoader
-from fragrant.distributed import from_main, mean_over_ranks, world_size
+from fragrant.distributed import any_rank, from_main, mean_over_ranks, world_size
 from fragrant.distributed.signals import Interrupted
 from fragrant.engine.accuracy import Numbers, best_fields, best_so_far, figure, in_words, measure, measure_loss, scalars
 from fragrant.engine.build import (
@@ -54,6 +54,7 @@ from fragrant.engine.start import (
 from fragrant.engine.state import RunState, check_same_batches
 from fragrant.engine.testing import check_test
 from fragrant.engine.train import train_one_epoch
+from fragrant.engine.validations import best_first, since_best, with_validation
 from fragrant.errors import RunStopped, UserError
 from fragrant.files import refuse_as_output, written_whole
 from fragrant.logs import host_memory
@@ -96,8 +97,9 @@ class Training(NamedTuple):
     val_skips: SkipReport
 
 
-def train(job: Job) -> None:
+def train(job: Job) -> int:
     """Runs the training: trains, saves and validates every epoch; resumes an interrupted run from its last checkpoint.
+    Returns the number of epochs: SOLVER.MAX_EPOCH, or fewer with TRAIN.EARLY_STOP.
 
     Raises:
         RunStopped: at the end, where the last validation had NaN or infinite scores and no test follows.
@@ -111,17 +113,49 @@ def train(job: Job) -> None:
         from_main(partial(refuse_as_output, best_path(job.cfg.OUTPUT_DIR)))
         from_main(partial(write_config, job.cfg, training.start.config))
     start, max_epoch = training.start, job.cfg.SOLVER.MAX_EPOCH
+    finished, over = start.epoch, False
     if start.epoch and not start.batch and is_due(start.epoch - 1, max_epoch, job.cfg.TRAIN.EVAL_PERIOD):
         # The run may have been killed between saving and validating; doing it twice changes nothing.
         job.log.say(f"epoch {start.epoch}/{max_epoch}: {keep_best(training, start.epoch - 1)}")
+        over = is_over(training)
     prepare = build_training_preparation(job.cfg, job.prepare)
     done = start.epoch + start.batch / training.state.num_batches
     with job.log.run_bar(max_epoch, done=done), job.stop.from_keyboard():
-        for epoch in range(start.epoch, max_epoch):
-            one_epoch(training, epoch, prepare)
-    training.saver.finish()
+        while finished < max_epoch and not over:
+            one_epoch(training, finished, prepare)
+            finished, over = finished + 1, is_over(training)
+        if finished < max_epoch:
+            end_early(training, finished)
+    training.saver.finish(finished, training.state.validations)
     if training.state.lost and not job.cfg.TEST.ENABLE:
         raise RunStopped(f"last validation: {in_words_not_finite(training.state.lost)}; the weights are saved")
+    return finished
+
+
+def is_over(training: Training) -> bool:
+    """Have TRAIN.EARLY_STOP validations in a row not been better than the best? The same on all ranks."""
+    patience = training.job.cfg.TRAIN.EARLY_STOP
+    return bool(patience) and any_rank(since_best(training.state.validations) >= patience)
+
+
+def end_early(training: Training, finished: int) -> None:
+    """Saves the end of a training that is shorter than SOLVER.MAX_EPOCH, and says so.
+
+    Raises:
+        Interrupted, RunStopped: as ``Saver.after_epoch``.
+    """
+    job, best = training.job, best_first(training.state.validations)[0] + 1
+    cfg, patience = job.cfg, job.cfg.TRAIN.EARLY_STOP
+    if finished > training.start.epoch:
+        training.saver.after_epoch(finished - 1, due=True, last=True)
+    tested = f"the best, epoch {best}" if cfg.TEST.TEST_BEST else f"the last, epoch {finished}"
+    job.log.say(
+        f"Stopped early after epoch {finished} of {cfg.SOLVER.MAX_EPOCH}: {patience} validation"
+        f"{'s' * (patience > 1)} in a row (TRAIN.EARLY_STOP) not better than that of epoch {best}"
+        + (f"; tested is {tested} (TEST.TEST_BEST {cfg.TEST.TEST_BEST})" if cfg.TEST.ENABLE else "")
+    )
+    at = f"{finished}/{cfg.SOLVER.MAX_EPOCH}"
+    job.log.record({"_type": "early_stop", "epoch": at, "best_epoch": best, "patience": patience})
 
 
 def build_training(job: Job) -> Training:
@@ -208,7 +242,16 @@ def build_saver(job: Job, state: RunState) -> Saver:
         every_steps=job.cfg.TRAIN.SAVE_EVERY_STEPS,
         accum_steps=job.cfg.TRAIN.ACCUM_STEPS,
         num_batches=state.num_batches,
+        keep_last=job.cfg.TRAIN.KEEP_LAST,
+        keep_best=job.cfg.TRAIN.KEEP_BEST,
+        spared=frozenset(Path(path).resolve() for path in named_checkpoints(job.cfg)),
     )
+
+
+def named_checkpoints(cfg: CfgNode) -> list[str]:
+    """The checkpoints that the same command reads again, or that its test will read."""
+    paths = (cfg.TRAIN.CHECKPOINT_FILE_PATH, cfg.TEST.CHECKPOINT_FILE_PATH, cfg.DISTILL.CHECKPOINT)
+    return [path for path in paths if path]
 
 
 def one_epoch(training: Training, epoch: int, prepare: Callable[[Tensor, Sequence[int], int], Tensor]) -> None:
@@ -270,7 +313,9 @@ def keep_best(training: Training, epoch: int) -> str:
     training.val_skips.report(f"validation after epoch {epoch + 1}", device=job.device)
     if now["epoch"] == epoch:
         training.saver.keep_best(epoch + 1, now)
-    state.best = now
+    validations = with_validation(state.validations, epoch, numbers)
+    training.saver.keep_epoch(epoch + 1, {"epoch": epoch, **numbers}, validations)
+    state.best, state.validations = now, validations
     job.log.at(epoch + 1, val=in_words(numbers), best=figure(now))
     where = f" on {'the test list' if note == OPTIMISTIC else 'test videos'} (optimistic)" if note else ""
     return f"validation{where} {in_words(numbers)}, best {figure(now)}"

@@ -13,6 +13,7 @@ from fragrant.checkpoint import CheckpointError, checkpoint_hash, load_checkpoin
 from fragrant.config import changed
 from fragrant.config.compare import note_on_clips
 from fragrant.config.defaults import leaves
+from fragrant.config.run_folder import refuse_fields
 from fragrant.data import build_loader, build_records
 from fragrant.data.build import frame_opener, gamma_range, remote_of
 from fragrant.data.clips import ClipDataset
@@ -96,6 +97,7 @@ def own_output_dir(cfg: CfgNode, say: Callable[[str], None]) -> Iterator[None]:
         FeatureError: it cannot be made.
         UserError: another command has it, or it cannot be written.
     """
+    refuse_fields(cfg.OUTPUT_DIR)
     try:
         Path(cfg.OUTPUT_DIR).mkdir(parents=True, exist_ok=True)
     except OSError as error:

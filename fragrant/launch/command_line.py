@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from fragrant.config import check_devices, load_cfg
+from fragrant.config.run_folder import FIELD, filled, fixed_values, with_output_dir
 from fragrant.distributed.environment import Launched, launched, own_environments
 from fragrant.errors import UserError
 from fragrant.files import expanded, left_over
@@ -127,6 +128,12 @@ def argument_parser(description: str, *, what: Sequence[str] = (), many: bool = 
             action="store_true",
             help="resume although the config differs from the checkpoint's: the new values count from there on",
         )
+    if many:
+        parser.add_argument(
+            "--resume",
+            action="store_true",
+            help="where OUTPUT_DIR has {date}, {time} or {n}: go on with its newest run instead of a new one",
+        )
     parser.add_argument("--print-config", action="store_true", help="print the effective config and stop")
     add_common_arguments(parser)
     parser.add_argument(
@@ -159,7 +166,7 @@ def config_of(arguments: argparse.Namespace, launcher: Launched | None = None):
         if len(set(said.values())) > 1:
             raise UserError(f"{' and '.join(reversed(said))} contradict each other; give one of them")
         pairs += [key, *said.values()][:2] if said else []
-    cfg = load_cfg(arguments.cfg, pairs)
+    cfg = _named_folder(load_cfg(arguments.cfg, pairs), arguments.cfg)
     if not launcher:
         return cfg
     processes = launcher.environment.local_size
@@ -174,8 +181,17 @@ def config_of(arguments: argparse.Namespace, launcher: Launched | None = None):
             f"--init_method {arguments.init_method} and {launcher.by} contradict each other: {launcher.by} has "
             "its own rendezvous"
         )
-    fits = cfg.NUM_GPUS in (0, processes, AUTO)
-    return cfg if fits else load_cfg(arguments.cfg, [*pairs, "NUM_GPUS", str(processes)])
+    if cfg.NUM_GPUS in (0, processes, AUTO):
+        return cfg
+    return _named_folder(load_cfg(arguments.cfg, [*pairs, "NUM_GPUS", str(processes)]), arguments.cfg)
+
+
+def _named_folder(cfg, path: str | None):
+    """The config with {config}, {seed} and {job} of OUTPUT_DIR filled; {date}, {time} and {n} are left for the run."""
+    if not FIELD.search(cfg.OUTPUT_DIR):
+        return cfg
+    values = fixed_values(cfg.OUTPUT_DIR, path, cfg.RNG_SEED, os.environ)
+    return with_output_dir(cfg, filled(cfg.OUTPUT_DIR, values))
 
 
 def config_and_environments(arguments: argparse.Namespace):
@@ -189,6 +205,11 @@ def config_and_environments(arguments: argparse.Namespace):
     if not any(settings) and not launcher:
         raise UserError(f"nothing says what to train; type --cfg and a config, for the demo: --cfg {DEMO}")
     cfg = config_of(arguments, launcher)
+    if cfg.TEST.NUM_PARTS > 1 and FIELD.search(cfg.OUTPUT_DIR):
+        raise UserError(
+            f"OUTPUT_DIR '{cfg.OUTPUT_DIR}' makes a folder for each of the TEST.NUM_PARTS {cfg.TEST.NUM_PARTS} parts; "
+            "name one that they share"
+        )
     if arguments.print_config and cfg.NUM_GPUS == AUTO:  # to count GPUs takes torch, and seconds
         return cfg, []
     num_gpus = gpus_here(cfg.NUM_GPUS, launcher.environment.local_size if launcher else 0)

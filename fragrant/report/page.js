@@ -343,7 +343,7 @@ function mistakes() {
 }
 
 // ----------------------------------------------------------------------------------------------------------------- curves
-const colour = (series) => (series.pale ? PALE : RIGHT);
+const colour = (series) => series.colour || (series.pale ? PALE : RIGHT);
 
 function chart(c) {
   const width = 330, height = 220, left = 52, bottom = 34, top = 10, right = 12;
@@ -371,7 +371,7 @@ function chart(c) {
     const main = c.series.find((s) => !s.thin) || c.series[0], epoch = main.x[near(main)];
     for (const name of ["x1", "x2"]) cursor.setAttribute(name, x(epoch));
     cursor.setAttribute("visibility", "visible");
-    sheet.setAttribute("data-tip", [`epoch ${plain(epoch)}`, ...c.series.filter((s) => !s.thin).map((s) => `${s.name}: ${plain(s.y[near(s)])}`)].join("\n"));
+    sheet.setAttribute("data-tip", [`epoch ${plain(epoch)}`, ...c.series.filter((s) => !s.thin && epoch <= s.x[s.x.length - 1]).map((s) => `${s.name}: ${plain(s.y[near(s)])}`)].join("\n"));
   });
   sheet.addEventListener("mouseleave", () => cursor.setAttribute("visibility", "hidden"));
   svg.append(cursor, sheet);
