@@ -15,6 +15,8 @@ from tqdm import tqdm
 from fragrant.appended import Appended
 from fragrant.errors import RunStopped, UserError
 from fragrant.texts import give_up, printable
+from fragrant.trackers.quiet import Quiet
+from fragrant.trackers.tracker import Tracker
 
 LOGGER = logging.getLogger("fragrant")
 LINE = "[%(asctime)s][%(levelname)s] %(filename)s: %(lineno)3d: %(message)s"
@@ -122,6 +124,8 @@ class RunLog:
         self.terminal = main and sys.stdout.isatty()
         self._handlers: list[logging.Handler] = []
         self._metrics = self._board = None
+        self._trackers: list[Tracker | Quiet] = []
+        self._failed = False
         LOGGER.setLevel(logging.INFO)
         LOGGER.propagate = False  # other libraries put handlers on the root
         if not main:
@@ -136,6 +140,7 @@ class RunLog:
 
             with self._opening(tensorboard_dir):
                 self._board = EventFile(tensorboard_dir, tell=self.warn)
+            self._trackers.append(self._board)
 
     @contextlib.contextmanager
     def _opening(self, path: str | Path) -> Iterator[None]:
@@ -182,11 +187,19 @@ class RunLog:
             text = simplejson.dumps({**stats, **(more or {})}, sort_keys=True, ignore_nan=True)
             self._metrics.write(f"{text}\n".encode(errors="backslashreplace"))
 
+    def track(self, tracker: Quiet) -> None:
+        """From here on this service gets scalars and results, too; it is closed with the log."""
+        self._trackers.append(tracker)
+
     def scalars(self, values: dict[str, float], step: int) -> None:
-        """Writes scalars to TensorBoard; nothing when it is off."""
-        if self._board is not None:
-            for name, value in values.items():
-                self._board.scalar(name, value, step)
+        """Writes scalars to TensorBoard and to every other tracker; nothing where there is none."""
+        for tracker in self._trackers if values else ():
+            tracker.scalars(values, step)
+
+    def result(self, values: dict[str, object]) -> None:
+        """Tells the trackers what a test has found."""
+        for tracker in self._trackers:
+            tracker.result(values)
 
     @property
     def has_board(self) -> bool:
@@ -206,10 +219,12 @@ class RunLog:
         )
 
     def close(self) -> None:
-        for sink in (self._metrics, self._board):  # before the lines: what fails now is still said
-            if sink is not None:
-                sink.close()
+        if self._metrics is not None:  # before the lines: what fails now is still said
+            self._metrics.close()
+        for tracker in self._trackers:
+            tracker.close(failed=self._failed)
         self._metrics = self._board = None
+        self._trackers = []
         for handler in reversed(self._handlers):  # the console last, for the same reason
             LOGGER.removeHandler(handler)
             handler.close()
@@ -221,5 +236,6 @@ class RunLog:
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace) -> None:
         if error is not None:
+            self._failed = True
             into_files(_last_words(error))
         self.close()

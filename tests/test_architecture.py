@@ -18,6 +18,7 @@ FLOORS = [
     {"plugins", "appended", "remote"},
     {"registry"},
     {"config", "distributed", "workers", "events"},
+    {"trackers"},
     {"logs", "checkpoint", "metrics"},
     {"kernels", "synthetic"},
     {"layers"},

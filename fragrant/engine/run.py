@@ -19,6 +19,7 @@ from fragrant.engine.training import refuse_other_config, train, write_config
 from fragrant.errors import UserError
 from fragrant.logs import RunLog
 from fragrant.runtime.build import build_preparation, prepare_device
+from fragrant.trackers.build import build_trackers, tracker_classes, wants_board
 
 
 def train_and_test(job: Job) -> None:
@@ -51,6 +52,7 @@ def run(
     """
     if cfg.TRAIN.ENABLE:
         check_training(cfg)
+    tracker_classes(cfg)  # installed?
     part = f"part-{cfg.TEST.PART}-of-{cfg.TEST.NUM_PARTS}" if cfg.TEST.NUM_PARTS > 1 else ""
     lock = RunLock(cfg.OUTPUT_DIR, part=part)  # of the main process, for all
     try:
@@ -63,12 +65,12 @@ def run(
 def _run(
     cfg: CfgNode, device: torch.device, notes: list[str], work: Callable[[Job], None], *, accept_changes: bool
 ) -> None:
-    board = (
-        Path(cfg.OUTPUT_DIR, cfg.TENSORBOARD.LOG_DIR or f"runs-{cfg.TRAIN.DATASET}") if cfg.TENSORBOARD.ENABLE else None
-    )
+    board = Path(cfg.OUTPUT_DIR, cfg.TENSORBOARD.LOG_DIR or f"runs-{cfg.TRAIN.DATASET}") if wants_board(cfg) else None
     with RunLog(cfg.OUTPUT_DIR, tensorboard_dir=board, main=is_main()) as log, StopRequest() as stop:
         for note in notes:
             log.warn(note)
+        for tracker in build_trackers(cfg, say=log.say, warn=log.warn) if is_main() else ():
+            log.track(tracker)
         prepare_device(cfg, device)
         preparation = build_preparation(cfg, device, channels_last=cfg.TRAIN.CHANNELS_LAST)
         job = Job(cfg, device, log, preparation, stop, accept_changes)
