@@ -27,6 +27,7 @@ FLOORS = [
     {"report", "runtime"},
     {"engine", "inference", "features", "benchmarks", "profile"},
     {"launch"},
+    {"experiments"},
 ]
 FLOOR_OF = {room: height for height, rooms in enumerate(FLOORS) for room in rooms}
 
