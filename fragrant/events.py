@@ -24,6 +24,7 @@ class EventFile:
 
     def __init__(self, folder: str | Path, *, tell: Callable[[str], object]):
         folder = Path(folder)
+        self.run_id, self.link = "", str(folder)
         folder.mkdir(parents=True, exist_ok=True)
         now = time.time()
         name = f"events.out.tfevents.{int(now):010d}.{socket.gethostname()}.{os.getpid()}.{time.monotonic_ns()}"

@@ -1,9 +1,11 @@
 """Carries an experiment out on this machine: what is not done yet, run by run, then the test of what was chosen."""
 
 import json
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from fragrant.distributed.run_lock import NAME, read_holder
 from fragrant.experiments.build import Goal
 from fragrant.experiments.page import page_of
 from fragrant.experiments.plan import Plan, Run
@@ -11,7 +13,7 @@ from fragrant.experiments.results import Result, failure_mark, read_result
 from fragrant.experiments.summary import Summary, summary_of
 from fragrant.experiments.told import as_json, in_short, table_lines
 from fragrant.files import save_file
-from fragrant.launch.stages import StageStopped, run_stages
+from fragrant.launch.stages import PATIENCE, StageStopped, run_stages
 from fragrant.logs import duration
 
 SAYS_WHY = "stopped: "  # begins the last line of a run that ended by itself
@@ -56,6 +58,7 @@ def carry_out(plan: Plan, goals: Sequence[Goal], tools: Path, say: Callable[[str
 
 def _do(plan: Plan, run: Run, at: str, tools: Path, say: Callable[[str], None], *, train: bool, test: bool) -> None:
     stage, folder = run.stage(train=train, test=test), plan.out / "stages"
+    _let_save(run.folder, say)
     say(f"{at}: running, what it says is in {folder / stage.name}.log")
     # What is finished was told by what is in its folder; the mark may be of words that differ in workers alone.
     (folder / f"{stage.name}.done").unlink(missing_ok=True)
@@ -68,6 +71,17 @@ def _do(plan: Plan, run: Run, at: str, tools: Path, say: Callable[[str], None], 
         why = stop.last.removeprefix(SAYS_WHY)
         save_file(failure_mark(plan.out, run), json.dumps({"why": why}))
         say(f"{at}: failed: {why}")
+
+
+def _let_save(folder: Path, say: Callable[[str], None]) -> None:
+    """Waits for the run of a command that was killed: it was told to save and end. Whoever else is at work there is
+    named by run_net itself."""
+    end, told = time.monotonic() + PATIENCE, False
+    while (holder := read_holder(folder / NAME)) and holder.here and holder.alive and time.monotonic() < end:
+        if not told:
+            told = True
+            say(f"{folder} is in use by {holder}; waiting up to {PATIENCE:g} s until it has saved and ended")
+        time.sleep(0.25)
 
 
 def _in_words(result: Result) -> str:

@@ -2,7 +2,7 @@
 
 import contextlib
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -37,14 +37,14 @@ def plan_of(command: Command, asked: dict[str, Any]) -> tuple[Plan, str]:
     keys = [one.key for one in varied]
     if twice := [key for key in dict.fromkeys(keys) if keys.count(key) > 1]:
         raise UserError(f"--vary {twice[0]} is given twice; give all its values behind one")
+    if number < 0 or number and not varied:
+        raise UserError(f"--random {number}: give a number above 0, and --vary with what to draw from")
     if not (seeds or folds or varied):
         raise UserError("nothing to repeat: give --seeds, --folds or --vary")
     if len(set(seeds)) < len(seeds) or min(seeds, default=0) < 0:
         raise UserError(f"--seeds {' '.join(map(str, seeds))}: give different numbers, 0 or above")
     if folds and folds < 2:
         raise UserError(f"--folds {folds} must be 2 or more")
-    if number < 0 or number and not varied:
-        raise UserError(f"--random {number}: give a number above 0, and --vary with what to draw from")
     drawn = f"{number} by seed {asked['draw_seed']} of {shlex.join(sum(asked['varied'], []))}" if number else ""
     settings = draw(varied, number, asked["draw_seed"]) if number else grid(varied)
     out, _ = folder_of(command)
@@ -90,7 +90,7 @@ def experiment(
         if summary.chosen is not None and wanted[summary.chosen].tests:
             write_tests(plan, summary.chosen)
     else:
-        with _alone(plan.out):
+        with _alone(plan.out, say):
             summary = carry_out(plan, wanted, tools, say)
     present(summary, say)
     if missing := what_is_missing(summary, wanted):
@@ -107,12 +107,12 @@ def _tell_missing(missing: str, plan: Plan, *, chosen: int | None, ways: Ways, s
 
 
 @contextlib.contextmanager
-def _alone(out: Path):
+def _alone(out: Path, say: Callable[[str], None]) -> Iterator[None]:
     """One command per folder."""
     lock = RunLock(out)
     try:
         for note in lock.take():
-            print(note)
+            say(note)
         yield
     finally:
         lock.release()

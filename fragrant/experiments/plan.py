@@ -72,10 +72,12 @@ def plan_runs(
     Raises:
         UserError: more runs than anybody means.
     """
-    runs = []
+    runs: list[Run] = []
+    all_seeds: Sequence[int | None] = seeds or [None]
+    all_folds: Sequence[int | None] = range(folds) if folds else [None]
     for number, setting in enumerate(settings):
-        for seed in seeds or [None]:
-            for fold in range(folds) if folds else [None]:
+        for seed in all_seeds:
+            for fold in all_folds:
                 parts = [name_of(setting, number)] if searched else []
                 parts += [] if seed is None else [f"seed{seed}"]
                 parts += [] if fold is None else [f"fold{fold}"]

@@ -22,21 +22,21 @@ def keep_record(out: Path, now: Mapping[str, object]) -> str:
     Raises:
         UserError: something differs, or the record cannot be read or written.
     """
-    path, now = out / FILE, json.loads(json.dumps(now))
+    path, today = out / FILE, json.loads(json.dumps(now))
     before = _read(path)
     added = ""
     if before is not None:
-        old, new = before.get("seeds", []), now["seeds"]
+        old, new = before.get("seeds", []), today["seeds"]
         if old and new[: len(old)] == old:
             added = f"seeds added: {', '.join(map(str, new[len(old) :]))}" if new != old else ""
             before["seeds"] = new
-        if changes := _changes(before, now):
+        if changes := _changes(before, today):
             more = f", and {len(changes) - MOST_NAMED} more" if len(changes) > MOST_NAMED else ""
             raise UserError(
                 f"{out} holds another experiment: {', '.join(changes[:MOST_NAMED])}{more}; take another OUTPUT_DIR, "
                 "or give the same command"
             )
-    save_file(path, json.dumps(now, indent=1))
+    save_file(path, json.dumps(today, indent=1))
     return added
 
 
