@@ -25,7 +25,7 @@ def between(low: float, high: float, start: float, end: float) -> Scale:
     return lambda value: start + (end - start) * (value - low) / (high - low)
 
 
-def ticks(low: float, high: float, count: int = 4) -> list[float]:
+def ticks(low: float, high: float, count: int = 5) -> list[float]:
     """Round numbers within low..high, about ``count`` of them."""
     rough = (high - low) / count
     if rough <= 0:
@@ -81,11 +81,11 @@ def whisker(low: float, mean: float, high: float, *, width: int = 188) -> str:
 
 def key_chart(key: str, points: Sequence[tuple[str, float, bool]], label: str) -> str:
     """What every setting has reached, against the value that a key has in it: (value, height, chosen)."""
-    width, height, left, bottom, top = 340.0, 210.0, 46.0, 42.0, 12.0
+    width, height, left, bottom, top = 340.0, 220.0, 46.0, 42.0, 26.0
     numbers = _numbers([value for value, _, _ in points])
     heights = [reached for _, reached, _ in points]
     y = between(*_padded(heights), height - bottom, top)
-    parts = _rows(y, *_padded(heights), left, width)
+    parts = [*_rows(y, *_padded(heights), left, width), _text(left, 14, label, anchor="start")]
     if numbers is None:
         names = list(dict.fromkeys(value for value, _, _ in points))
         places = between(0, max(len(names) - 1, 1), left + 24, width - 24)
@@ -94,7 +94,7 @@ def key_chart(key: str, points: Sequence[tuple[str, float, bool]], label: str) -
     else:
         log = min(numbers) > 0 and max(numbers) / min(numbers) >= LOG_FROM
         on_axis = [math.log10(number) for number in numbers] if log else numbers
-        x = between(min(on_axis), max(on_axis), left + 14, width - 14)
+        x = between(min(on_axis), max(on_axis), left + 18, width - 26)
         xs = [x(value) for value in on_axis]
         marks = {shown(10**tick if log else tick): x(tick) for tick in _marks(on_axis, log)}
     parts += [_text(at, height - bottom + 18, name[:12]) for name, at in marks.items()]
@@ -138,7 +138,7 @@ def _rows(y: Scale, low: float, high: float, left: float, width: float) -> list[
 
 def line_chart(lines: Sequence[Line], label: str) -> str:
     """Curves over epochs; those that stand out are drawn last."""
-    width, height, left, bottom, top = 680.0, 280.0, 46.0, 40.0, 10.0
+    width, height, left, bottom, top = 1000.0, 320.0, 46.0, 40.0, 10.0
     xs, ys = [x for line in lines for x in line.xs], [y for line in lines for y in line.ys]
     x, y = between(min(xs), max(xs), left + 8, width - 12), between(*_padded(ys), height - bottom, top)
     parts = _rows(y, *_padded(ys), left, width)

@@ -4,12 +4,11 @@ import html
 import math
 import shlex
 from collections.abc import Sequence
-from pathlib import Path
 
 from fragrant.experiments.charts import Line, dot_row, key_chart, line_chart, whisker
 from fragrant.experiments.results import Result
 from fragrant.experiments.summary import Outcome, Summary
-from fragrant.experiments.told import in_short, interval_words, ordered, spread_words, validation_words
+from fragrant.experiments.told import interval_words, ordered, spread_words, validation_words
 from fragrant.logs import duration
 from fragrant.report.plain_page import plain_page
 from fragrant.texts import printable
@@ -21,7 +20,8 @@ STYLE = """
 .dot { fill: var(--pale); } .dot.strong { fill: var(--right); }
 .curve { fill: none; stroke: var(--pale); stroke-width: 1.5; }
 .curve.strong { stroke: var(--right); stroke-width: 2.2; }
-.scroll { overflow-x: auto; } .scroll svg { max-width: none; } .wide svg { max-width: 100%; height: auto; }
+.scroll { overflow-x: auto; } .scroll svg { max-width: none; }
+.wide { overflow-x: auto; } .wide svg { width: 100%; min-width: 600px; height: auto; }
 tr.chosen td { font-weight: 600; } td.value-cell { white-space: nowrap; } a { color: var(--right); }
 .card .value { white-space: nowrap; font-size: 26px; } .charts svg { max-width: 100%; height: auto; }
 """
@@ -98,10 +98,11 @@ def _cards(summary: Summary) -> str:
 def _settings(summary: Summary) -> str:
     """The table of the settings, the best validation first, and what each key does."""
     outcomes = ordered(summary)
-    values = [one.value for o in outcomes for r in o.results if (one := r.validation) and math.isfinite(one.value)]
+    values = [one.value for o in outcomes for r in o.results if (one := r.validation) and _is_good(r)]
     low, high = (min(values), max(values)) if values else (0.0, 1.0)
     rows = "".join(_setting_row(one, low, high, chosen=one.number == summary.chosen) for one in outcomes)
-    head = "<tr><th>setting</th><th>validation</th><th>its runs</th><th>test of the chosen one</th></tr>"
+    keys = "".join(f"<th>{text(key)}</th>" for key in summary.plan.settings[0])
+    head = f"<tr>{keys}<th>validation</th><th>its runs</th><th>test of the chosen one</th></tr>"
     table = f'<div class="scroll"><table>{head}{rows}</table></div>'
     decided = "" if summary.chosen is not None else " It is decided when every run is trained or has failed."
     note = (
@@ -110,14 +111,18 @@ def _settings(summary: Summary) -> str:
     return _section("Settings, the best first", note, table, _keys(summary))
 
 
+def _is_good(result: Result) -> bool:
+    return result.validation is not None and not result.failed and math.isfinite(result.validation.value)
+
+
 def _setting_row(outcome: Outcome, low: float, high: float, *, chosen: bool) -> str:
-    dots = [(r.run.name, r.validation.value) for r in outcome.results if r.validation]
-    dots = [(name, value) for name, value in dots if math.isfinite(value)]
+    dots = [(r.run.name, r.validation.value) for r in outcome.results if r.validation and _is_good(r)]
     mean = outcome.validation.mean if outcome.validation else math.nan
     row = dot_row(dots, mean, low, high, strong=chosen) if dots else ""
+    values = "".join(f'<td class="value-cell">{text(value)}</td>' for value in outcome.setting.values())
     tested = f"{outcome.tested.spread.in_words()} ({interval_words(outcome)})" if outcome.tested else ""
     return (
-        f"<tr{' class=chosen' if chosen else ''}><td>{text(in_short(outcome.setting))}</td>"
+        f"<tr{' class=chosen' if chosen else ''}>{values}"
         f'<td class="value-cell">{text(validation_words(outcome))}</td><td>{row}</td>'
         f'<td class="value-cell">{text(tested)}</td></tr>'
     )
@@ -138,7 +143,7 @@ def _keys(summary: Summary) -> str:
 
 def _curves(summary: Summary) -> str:
     """The validation of every run over its epochs."""
-    results = [result for outcome in ordered(summary) for result in outcome.results if result.validation]
+    results = [result for outcome in ordered(summary) for result in outcome.results if _is_good(result)]
     lines = [_line(result, strong=_stands_out(summary, result)) for result in results[:MOST_CURVES]]
     lines = [line for line in lines if line.xs]
     if not lines or not results[0].validation:
@@ -168,7 +173,7 @@ def _runs(summary: Summary) -> str:
     return _section("Runs", f'<div class="scroll"><table><tr>{head}</tr>{"".join(rows)}</table></div>')
 
 
-def _run_row(out: Path, result: Result) -> str:
+def _run_row(result: Result) -> str:
     run, validation = result.run, result.validation
     page = run.folder / "report.html"
     target = f"{run.name}/{'report.html' if page.is_file() else ''}"
@@ -176,13 +181,12 @@ def _run_row(out: Path, result: Result) -> str:
     value = "" if validation is None else f"{validation.value:.{4 if validation.kind == 'loss' else 2}f}"
     state = result.failed or result.state
     cells: Sequence[object] = (
-        "" if run.seed is None else run.seed,
-        "" if run.fold is None else run.fold,
+        *(number for number in (run.seed, run.fold) if number is not None),
         value,
         "" if validation is None else validation.epoch,
         "" if result.test is None else f"{result.test:.2f}",
         duration(result.seconds) if result.seconds else "",
     )
     numbers = "".join(f'<td class="number">{text(cell)}</td>' for cell in cells)
-    kind = " class=wrong" if result.failed else ""
-    return f'<tr><td class="value-cell">{name}</td>{numbers}<td{kind}>{text(state)}</td></tr>'
+    kind = "value-cell wrong" if result.failed else "value-cell"
+    return f'<tr><td class="value-cell">{name}</td>{numbers}<td class="{kind}">{text(state)}</td></tr>'

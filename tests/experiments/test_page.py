@@ -55,7 +55,7 @@ def test_names_of_folders():
 
 
 def test_axes():
-    assert ticks(0.0, 1.0) == [0.0, 0.5, 1.0] and ticks(2.0, 2.0) == [2.0]
+    assert ticks(0.0, 100.0) == [0.0, 20.0, 40.0, 60.0, 80.0, 100.0] and ticks(2.0, 2.0) == [2.0]
     assert between(0, 10, 100, 0)(2.5) == 75.0 and between(1, 1, 0, 10)(1) == 5.0
     log = key_chart("A.B", [("1e-4", 1.0, False), ("1e-2", 2.0, True), ("1e-3", 1.5, False)], "x")
     places = sorted(map(float, re.findall(r'cx="([\d.]+)"', log)))
