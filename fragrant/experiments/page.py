@@ -167,9 +167,11 @@ def _line(result: Result, *, strong: bool) -> Line:
 
 def _runs(summary: Summary) -> str:
     """Every run with its numbers and a link to its page, or to its folder."""
-    columns = ("run", "seed", "fold", "validation", "epoch", "test", "time", "")
+    plan = summary.plan
+    own = [*(["seed"] if plan.seeds else []), *(["fold"] if plan.folds else [])]
+    columns = ("run", *own, "validation", "epoch", "test", "time", "")
     head = "".join(f"<th{'' if name == 'run' else ' class=number'}>{name}</th>" for name in columns)
-    rows = [_run_row(summary.plan.out, result) for outcome in ordered(summary) for result in outcome.results]
+    rows = [_run_row(result) for outcome in ordered(summary) for result in outcome.results]
     return _section("Runs", f'<div class="scroll"><table><tr>{head}</tr>{"".join(rows)}</table></div>')
 
 

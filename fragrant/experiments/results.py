@@ -93,12 +93,11 @@ def _validation(record: dict) -> Validation | None:
     if record.get("_type") != "val_epoch":
         return None
     for field, (kind, smaller) in KINDS.items():
-        value = record.get(field)
-        if field in record and not isinstance(value, int | float):
-            value = math.nan  # JSON knows no NaN
         if field in record:
-            number = 100 - value if field == "top1_err" else value
-            return Validation(kind, float(number), int(place(record)[0]), smaller, str(record.get("protocol") or ""))
+            value = record[field]
+            number = float(value) if isinstance(value, int | float) else math.nan  # JSON knows no NaN
+            number = 100 - number if field == "top1_err" else number
+            return Validation(kind, number, int(place(record)[0]), smaller, str(record.get("protocol") or ""))
     return None
 
 

@@ -35,7 +35,7 @@ class Spread(NamedTuple):
         return f"{self.mean:.{digits}f}{deviation}{unit}"
 
 
-class Tested(NamedTuple):
+class Pooled(NamedTuple):
     """The tests of a setting.
 
     Attributes:
@@ -62,7 +62,7 @@ class Outcome(NamedTuple):
     kind: str
     validation: Spread | None
     rank: float  # the larger, the better; NaN = it cannot be chosen
-    tested: Tested | None
+    tested: Pooled | None
 
     @property
     def complete(self) -> bool:
@@ -124,7 +124,7 @@ def _outcome(number: int, setting: Setting, results: list[Result]) -> Outcome:
     return Outcome(number, setting, results, found[0].kind if found else "top-1", spread, rank, tested)
 
 
-def _tested(results: Sequence[Result]) -> Tested:
+def _tested(results: Sequence[Result]) -> Pooled:
     """Of each seed the folds are pooled: every video counts once, with the network that never saw it."""
     summaries = []
     for seed in dict.fromkeys(result.run.seed for result in results):
@@ -143,8 +143,8 @@ def _tested(results: Sequence[Result]) -> Tested:
         raise ScoreError("the test list names no classes: there is nothing to compare")
     if "mean_average_precision" in first:
         values = [one["mean_average_precision"] for one, _ in summaries]
-        return Tested("mAP", Spread.of(values), None, videos, protocol)
+        return Pooled("mAP", Spread.of(values), None, videos, protocol)
     shares = [Share(**one["top1"]) for one, _ in summaries]
     mean = statistics.fmean(one.percent for one in shares) / 100 * videos
     interval = share(mean, videos)  # type: ignore[arg-type]  # a mean of counts is no whole number
-    return Tested("top-1", Spread.of([one.percent for one in shares]), interval, videos, protocol)
+    return Pooled("top-1", Spread.of([one.percent for one in shares]), interval, videos, protocol)

@@ -12,7 +12,7 @@ from fragrant.experiments.page import page_of
 from fragrant.experiments.plan import name_of, plan_runs
 from fragrant.experiments.results import Result, Validation
 from fragrant.experiments.settings import grid, read_varied
-from fragrant.experiments.summary import Spread, Summary, Tested, summary_of
+from fragrant.experiments.summary import Pooled, Spread, Summary, summary_of
 from fragrant.experiments.told import content, table_lines
 from fragrant.metrics import share
 from fragrant.report.curves import Curve
@@ -34,7 +34,7 @@ def search(out: Path, *, failed: bool = True) -> Summary:
         results.append(Result(run, validation, curve, not broken, None, None, broken, 300.0 + run.setting))
     summary = summary_of(plan, results)
     chosen = summary.outcomes[summary.chosen]
-    tested = Tested("top-1", Spread.of([71.0, 74.0]), share(145, 200), 200, "")
+    tested = Pooled("top-1", Spread.of([71.0, 74.0]), share(145, 200), 200, "")
     summary.outcomes[summary.chosen] = chosen._replace(tested=tested)
     return summary
 

@@ -104,7 +104,7 @@ def _present(job: Job, test: RangeTest, meter: RangeMeter, out: Path) -> None:
             "(--steps)"
         )
     factor = learning_rate_scale(job.cfg)
-    in_config = Suggestion(*(rate / factor for rate in found[:3]), found.clear)
+    in_config = Suggestion(found.steepest / factor, found.tenth / factor, found.lowest / factor, found.clear)
     content = {
         "suggested": {"SOLVER.BASE_LR": in_config.steepest, "tenth_of_lowest": in_config.tenth},
         "rate_of_lowest_loss": in_config.lowest,
