@@ -36,6 +36,8 @@ setup(
         "decord": ["decord>=0.6"],  # DATA.DECODING_BACKEND decord
         "s3": ["boto3>=1.26"],  # lists, videos and checkpoints at s3://
         "report": ["matplotlib>=3.8"],  # tools/plot.py; the HTML report needs nothing
+        "wandb": ["wandb>=0.17"],  # LOG.TRACKERS [wandb]
+        "mlflow": ["mlflow-skinny>=2.14"],  # LOG.TRACKERS [mlflow]; the whole mlflow does as well
         "docs": [
             "mkdocs>=1.6",
             "mkdocs-material>=9.5",

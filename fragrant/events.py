@@ -3,7 +3,7 @@
 import os
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from tensorboard.compat.proto.event_pb2 import Event
@@ -24,6 +24,7 @@ class EventFile:
 
     def __init__(self, folder: str | Path, *, tell: Callable[[str], object]):
         folder = Path(folder)
+        self.run_id, self.link = "", str(folder)
         folder.mkdir(parents=True, exist_ok=True)
         now = time.time()
         name = f"events.out.tfevents.{int(now):010d}.{socket.gethostname()}.{os.getpid()}.{time.monotonic_ns()}"
@@ -40,10 +41,17 @@ class EventFile:
     def scalar(self, name: str, value: float, step: int) -> None:
         self._add(Summary.Value(tag=name, simple_value=float(value)), step)
 
+    def scalars(self, values: Mapping[str, float], step: int) -> None:
+        for name, value in values.items():
+            self.scalar(name, value, step)
+
+    def result(self, values: Mapping[str, object]) -> None:
+        """Nothing: TensorBoard shows a test by its scalars."""
+
     def picture(self, name: str, data: bytes, size: tuple[int, int], step: int) -> None:
         """An encoded picture of this (width, height)."""
         image = Summary.Image(width=size[0], height=size[1], colorspace=3, encoded_image_string=data)
         self._add(Summary.Value(tag=name, image=image), step)
 
-    def close(self) -> None:
+    def close(self, *, failed: bool = False) -> None:
         self._file.close()

@@ -16,6 +16,8 @@ from fragrant.errors import RunStopped, UserError
 from fragrant.progress import RunProgress, bars_fit, step_bar
 from fragrant.progress import duration as duration
 from fragrant.texts import give_up, printable
+from fragrant.trackers.quiet import Quiet
+from fragrant.trackers.tracker import Tracker
 
 LOGGER = logging.getLogger("fragrant")
 LINE = "[%(asctime)s][%(levelname)s] %(filename)s: %(lineno)3d: %(message)s"
@@ -120,6 +122,8 @@ class RunLog:
         self.progress: RunProgress | None = None  # of a training at work
         self._handlers: list[logging.Handler] = []
         self._metrics = self._board = None
+        self._trackers: list[Tracker | Quiet] = []
+        self._failed = False
         LOGGER.setLevel(logging.INFO)
         LOGGER.propagate = False  # other libraries put handlers on the root
         if not main:
@@ -134,6 +138,7 @@ class RunLog:
 
             with self._opening(tensorboard_dir):
                 self._board = EventFile(tensorboard_dir, tell=self.warn)
+            self._trackers.append(self._board)
 
     @contextlib.contextmanager
     def _opening(self, path: str | Path) -> Iterator[None]:
@@ -181,11 +186,19 @@ class RunLog:
             text = simplejson.dumps({**stats, **(more or {})}, sort_keys=True, ignore_nan=True)
             self._metrics.write(f"{text}\n".encode(errors="backslashreplace"))
 
+    def track(self, tracker: Quiet) -> None:
+        """From here on this service gets scalars and results, too; it is closed with the log."""
+        self._trackers.append(tracker)
+
     def scalars(self, values: dict[str, float], step: int) -> None:
-        """Writes scalars to TensorBoard; nothing when it is off."""
-        if self._board is not None:
-            for name, value in values.items():
-                self._board.scalar(name, value, step)
+        """Writes scalars to TensorBoard and to every other tracker; nothing where there is none."""
+        for tracker in self._trackers if values else ():
+            tracker.scalars(values, step)
+
+    def result(self, values: dict[str, object]) -> None:
+        """Tells the trackers what a test has found."""
+        for tracker in self._trackers:
+            tracker.result(values)
 
     @property
     def has_board(self) -> bool:
@@ -222,10 +235,12 @@ class RunLog:
         return self.progress.eta() if self.progress is not None else ""
 
     def close(self) -> None:
-        for sink in (self._metrics, self._board):  # before the lines: what fails now is still said
-            if sink is not None:
-                sink.close()
+        if self._metrics is not None:  # before the lines: what fails now is still said
+            self._metrics.close()
+        for tracker in self._trackers:
+            tracker.close(failed=self._failed)
         self._metrics = self._board = None
+        self._trackers = []
         for handler in reversed(self._handlers):  # the console last, for the same reason
             LOGGER.removeHandler(handler)
             handler.close()
@@ -237,5 +252,6 @@ class RunLog:
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace) -> None:
         if error is not None:
+            self._failed = True
             into_files(_last_words(error))
         self.close()

@@ -17,7 +17,7 @@ from tqdm import tqdm
 from fragrant.plugins import load_plugins
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
-PR_SET_NAME = 15  # of Linux' prctl.h
+PR_SET_PDEATHSIG, PR_SET_NAME = 1, 15  # of Linux' prctl.h
 PROCESS_NAME = "pt_data_worker"  # of reading processes, as ps and top show it: that of PyTorch's own
 
 
@@ -58,6 +58,13 @@ def end_with_parent(before: Callable[[], object] = lambda: None) -> None:
             os._exit(1)
 
     threading.Thread(target=watch, daemon=True, name="parent watch").start()
+
+
+def told_of_a_killed_parent() -> Callable[[], object] | None:
+    """For ``preexec_fn`` of a command: the system sends it SIGTERM when the process that started it is gone, however it
+    ended, so that nobody's work goes on unseen. On Linux; elsewhere None."""
+    prctl = getattr(ctypes.CDLL(None), "prctl", None) if sys.platform == "linux" else None
+    return (lambda: prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)) if prctl else None
 
 
 def ignore_signals(*names: str) -> None:

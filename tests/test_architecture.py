@@ -18,6 +18,7 @@ FLOORS = [
     {"plugins", "appended", "remote"},
     {"registry"},
     {"config", "distributed", "workers", "events", "progress"},
+    {"trackers"},
     {"logs", "checkpoint", "metrics"},
     {"kernels", "synthetic"},
     {"layers"},
@@ -26,6 +27,7 @@ FLOORS = [
     {"report", "runtime"},
     {"engine", "inference", "features", "benchmarks", "profile"},
     {"launch"},
+    {"experiments"},
 ]
 FLOOR_OF = {room: height for height, rooms in enumerate(FLOORS) for room in rooms}
 

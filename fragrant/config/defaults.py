@@ -36,6 +36,13 @@ key("DIST_BACKEND", "nccl", "how GPU processes talk: nccl | gloo (CPU processes 
     one_of=("nccl", "gloo"), on_resume="free")
 key("RNG_SEED", 1, "every random draw follows from it", at_least=0, at_most=2**63 - 1)
 key("LOG_PERIOD", 10, "steps between two log records", above=0, on_resume="free")
+key("LOG.TRACKERS", [],
+    "services that get the config, the scalars and the test result of the run: tensorboard (as TENSORBOARD.ENABLE) | "
+    "wandb | mlflow, the last two with their own packages; one that fails never ends the run", of=str,
+    one_of=("tensorboard", "wandb", "mlflow"), on_resume="free")
+key("LOG.PROJECT", "fragrant", "of wandb and mlflow (there: the experiment): the runs that belong together",
+    needed="a name", on_resume="free")
+key("LOG.RUN_NAME", "", 'what they call the run; "" = the last part of OUTPUT_DIR', on_resume="free")
 key("LOG_MODEL_INFO", True, "parameters, GFLOPs and activations of the model at the start", on_resume="free")
 
 # ---- model

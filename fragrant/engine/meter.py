@@ -161,9 +161,14 @@ class TrainMeter:
         if bad_steps:
             self.line += f", {bad_steps} step(s) left out: loss not finite"
         self.log.record(stats)
+        self.log.scalars(_renamed(values, "Epoch") | {"Epoch/seconds": seconds}, self.epoch + 1)
         self.log.at(self.epoch + 1, loss=f"{values['loss']:.4f}")
 
 
+def _renamed(values: dict[str, float], split: str) -> dict[str, float]:
+    names = {"top1_err": "Top1_err", "top5_err": "Top5_err"}
+    return {f"{split}/{names.get(name, name)}": value for name, value in values.items()}
+
+
 def _train_scalars(values: dict[str, float], lr: float) -> dict[str, float]:
-    names = {"loss": "Train/loss", "top1_err": "Train/Top1_err", "top5_err": "Train/Top5_err"}
-    return {names.get(name, f"Train/{name}"): value for name, value in values.items()} | {"Train/lr": lr}
+    return _renamed(values, "Train") | {"Train/lr": lr}

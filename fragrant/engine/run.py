@@ -25,6 +25,7 @@ from fragrant.engine.training import refuse_other_config, train, write_config
 from fragrant.errors import UserError
 from fragrant.logs import RunLog
 from fragrant.runtime.build import build_preparation, prepare_device
+from fragrant.trackers.build import build_trackers, tracker_classes, wants_board
 
 
 def train_and_test(job: Job) -> None:
@@ -59,6 +60,7 @@ def run(
     """
     if cfg.TRAIN.ENABLE:
         check_training(cfg)
+    tracker_classes(cfg)  # installed?
     chosen = from_main(place) if place else None
     cfg = with_output_dir(cfg, chosen.path) if chosen else cfg
     part = f"part-{cfg.TEST.PART}-of-{cfg.TEST.NUM_PARTS}" if cfg.TEST.NUM_PARTS > 1 else ""
@@ -79,15 +81,15 @@ def _run(
     *,
     accept_changes: bool,
 ) -> None:
-    board = (
-        Path(cfg.OUTPUT_DIR, cfg.TENSORBOARD.LOG_DIR or f"runs-{cfg.TRAIN.DATASET}") if cfg.TENSORBOARD.ENABLE else None
-    )
+    board = Path(cfg.OUTPUT_DIR, cfg.TENSORBOARD.LOG_DIR or f"runs-{cfg.TRAIN.DATASET}") if wants_board(cfg) else None
     by_keyboard = False
     with RunLog(cfg.OUTPUT_DIR, tensorboard_dir=board, main=is_main()) as log, StopRequest() as stop:
         if chosen:
             log.say(chosen.note)
         for note in notes:
             log.warn(note)
+        for tracker in build_trackers(cfg, say=log.say, warn=log.warn) if is_main() else ():
+            log.track(tracker)
         prepare_device(cfg, device)
         if is_main() and (cfg.TRAIN.ENABLE or not Path(cfg.OUTPUT_DIR, ENVIRONMENT).exists()):
             try:

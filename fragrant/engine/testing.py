@@ -276,6 +276,7 @@ def tell_numbers(
     log.record({"split": "test_final", **told.stats, **protocol}, more=told.numbers | more)
     if not beside:
         log.scalars(told.scalars, job.cfg.SOLVER.MAX_EPOCH)
+        log.result({**told.numbers, **more, **protocol})
 
 
 def write_page(job: Job, table: ScoreTable) -> None:

@@ -15,6 +15,7 @@ from fragrant.config.yaml_text import read_yaml_text
 from fragrant.errors import RunStopped, UserError
 from fragrant.files import read_plain, said_once, save_file
 from fragrant.texts import did_you_mean
+from fragrant.workers import told_of_a_killed_parent
 
 FIELD = re.compile(r"\{([A-Za-z_]\w*)\}")  # {out}, {seed}; not {2} of a regular expression
 SEVERAL = 200  # stages at most
@@ -29,6 +30,15 @@ class Stage(NamedTuple):
 
     name: str
     words: list[str]
+
+
+class StageStopped(RunStopped):
+    """A stage did not end well: ``last``, what it said last, and its exit ``code``; the same command goes on with
+    it."""
+
+    def __init__(self, stage: Stage, last: str, code: int, log: Path):
+        super().__init__(f"stage {stage.name}: {last} (exit code {code}; {log}); the same command goes on with it")
+        self.last, self.code = last, code
 
 
 # -------------------------------------------------------------------------------------------------------------- reading
@@ -132,7 +142,7 @@ def run_stages(stages: Sequence[Stage], folder: Path, tools: Path, say: Callable
 
     Raises:
         UserError: an unknown tool, a stage that is finished with other words, or a tool says so of its input.
-        RunStopped: a stage did not end well. The same command goes on with it.
+        StageStopped: a stage did not end well. The same command goes on with it.
     """
     known = sorted(path.stem for path in tools.glob("*.py"))
     for stage in stages:
@@ -187,7 +197,13 @@ def _run(stage: Stage, folder: Path, tools: Path) -> None:
         start = file.tell()
         file.write(f"$ {shlex.join(stage.words)}\n".encode(errors="surrogateescape"))
         file.flush()
-        process = subprocess.Popen(line, stdin=subprocess.DEVNULL, stdout=file, stderr=subprocess.STDOUT)
+        process = subprocess.Popen(
+            line,
+            stdin=subprocess.DEVNULL,
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            preexec_fn=told_of_a_killed_parent(),
+        )
         try:
             code = process.wait()
         except BaseException:  # a signal to this process: the tool saves what it has
@@ -202,4 +218,4 @@ def _run(stage: Stage, folder: Path, tools: Path) -> None:
     if code == 2:
         raise UserError(f"stage {stage.name}: {last.removeprefix('error: ')} ({log})")
     if code or LAST_WORDS.get(stage.words[0], "") not in last:
-        raise RunStopped(f"stage {stage.name}: {last} (exit code {code}; {log}); the same command goes on with it")
+        raise StageStopped(stage, last, code, log)
