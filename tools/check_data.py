@@ -7,52 +7,24 @@ if __name__ == "__main__":  # first of all: a signal may come while the rest is 
     listen()
 
 import sys
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from fragrant.errors import RunStopped
 from fragrant.launch import argument_parser, config_of, exit_code, path_argument
-from fragrant.texts import say
 
 
 def main(arguments) -> None:
     cfg = config_of(arguments)
-    from fragrant.data.build import remote_of
-    from fragrant.data.datasets.build import records_and_faults
-    from fragrant.data.prepare.across import across
-    from fragrant.data.prepare.check import check_list, places, summary, write_clean_list, write_table
-    from fragrant.data.video.frames import Limits, open_frames
+    from fragrant.data.prepare.build import check_lists, tell_statistics
 
-    lists = [(Path(path).stem, "test", path) for path in arguments.list] or [
-        (s, s, "") for s in arguments.split or ("train", "val", "test")
-    ]
-    min_frames = cfg.DATA.NUM_FRAMES if arguments.min_frames is None else arguments.min_frames
-    limits = Limits(cfg.DATA.MAX_FRAME_MEGAPIXELS, cfg.DATA.MAX_DECODED_GB)
-    folders = {"template": cfg.DATA.IMAGE_TEMPLATE, "base": cfg.DATA.IMAGE_BASE}
-    opened = partial(open_frames, **folders, limits=limits, remote=remote_of(cfg))
-    problems, trained, done = 0, dict[str, str](), {}
-    for name, split, path in lists:
-        records, faults = records_and_faults(cfg, split, path)
-        options = {
-            "min_frames": min_frames,
-            "workers": arguments.workers,
-            "known": trained,
-            "title": name,
-            "open_frames": opened,
-        }
-        checked = check_list(records, faults, **options)
-        if split == "train":
-            trained = places(records)
-        done[name] = checked
-        say(summary(checked))
-        write_table(Path(arguments.out, f"{name}.table.csv"), checked)
-        if arguments.write_clean_list:
-            write_clean_list(Path(arguments.out, f"{name}.csv"), checked, remote=remote_of(cfg))
-        problems += len(checked.problems)
-    say(across(done, group_by=cfg.DATA.GROUP_BY, dataset=cfg.TRAIN.DATASET))
-    print(f"The tables are in {arguments.out}")
-    if problems:
+    usual = ("train",) if arguments.statistics else ("train", "val", "test")
+    lists = [(Path(path).stem, "test", path) for path in arguments.list]
+    lists = lists or [(split, split, "") for split in arguments.split or usual]
+    if arguments.statistics:
+        return tell_statistics(cfg, lists, most=arguments.videos, workers=arguments.workers)
+    how = {"min_frames": arguments.min_frames, "workers": arguments.workers, "clean": arguments.write_clean_list}
+    if problems := check_lists(cfg, lists, arguments.out, **how):
         raise RunStopped(f"{problems} problem(s), see above and the column 'problems' of the tables")
 
 
@@ -79,6 +51,12 @@ def start(words: list[str]) -> int:
     )
     parser.add_argument(
         "--write-clean-list", action="store_true", help="also write <list>.csv without the rows that have a problem"
+    )
+    parser.add_argument(
+        "--statistics", action="store_true", help="measure DATA.MEAN and DATA.STD (training list) and check nothing"
+    )
+    parser.add_argument(
+        "--videos", type=int, default=500, metavar="N", help="that --statistics looks at, evenly (default 500)"
     )
     arguments = parser.parse_intermixed_args(words)
     return exit_code(lambda: main(arguments), debug=arguments.debug, plugins=arguments.plugins)

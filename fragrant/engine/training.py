@@ -22,7 +22,8 @@ from fragrant.data.build import describe_fold, leaks
 from fragrant.data.lists.pseudo import clips_behind, unique
 from fragrant.data.lists.shared import shared_videos
 from fragrant.data.loader import ClipLoader
-from fragrant.distributed import from_main, mean_over_ranks, world_size
+from fragrant.data.transforms.build import build_normalizations
+from fragrant.distributed import from_main, is_main, mean_over_ranks, world_size
 from fragrant.distributed.signals import Interrupted
 from fragrant.engine.accuracy import Numbers, best_fields, best_so_far, figure, in_words, measure, measure_loss, scalars
 from fragrant.engine.build import (
@@ -36,6 +37,7 @@ from fragrant.engine.build import (
     score,
     selection_note,
 )
+from fragrant.engine.far_mean import BATCHES, MeanWatch
 from fragrant.engine.meter import TrainMeter, gpu_memory
 from fragrant.engine.parallel import parallelize, share_buffers, whole_state
 from fragrant.engine.precise_bn import update_batch_norm
@@ -113,12 +115,25 @@ def train(job: Job) -> None:
     if start.epoch and not start.batch and is_due(start.epoch - 1, max_epoch, job.cfg.TRAIN.EVAL_PERIOD):
         # The run may have been killed between saving and validating; doing it twice changes nothing.
         keep_best(training, start.epoch - 1)
-    prepare = build_training_preparation(job.cfg, job.prepare)
+    prepare = watched_preparation(job, num_batches=len(training.train_loader))
     for epoch in range(start.epoch, max_epoch):
         one_epoch(training, epoch, prepare)
     training.saver.finish()
     if training.state.lost and not job.cfg.TEST.ENABLE:
         raise RunStopped(f"last validation: {in_words_not_finite(training.state.lost)}; the weights are saved")
+
+
+def watched_preparation(job: Job, *, num_batches: int) -> Callable[[Tensor, Sequence[int], int], Tensor]:
+    """The preparation of training clips; the main process warns where they are far from MEAN.
+
+    Not of clips that DATA.ENHANCE standardize makes alike whatever they were, nor for DGAM, whose experts brighten the
+    clips: its MEAN is that of lit videos.
+    """
+    cfg, prepare = job.cfg, build_training_preparation(job.cfg, job.prepare)
+    if not is_main() or cfg.DATA.ENHANCE == "standardize" or cfg.MODEL.MODEL_NAME == "DGAM":
+        return prepare
+    each = build_normalizations(cfg)
+    return MeanWatch(prepare, each, warn=job.log.warn, batches=min(BATCHES, num_batches))
 
 
 def build_training(job: Job) -> Training:

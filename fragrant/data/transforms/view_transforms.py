@@ -291,12 +291,20 @@ class TrainTransform:
         smallest, largest = self.gamma
         return brighten(frames, smallest) if smallest == largest else frames
 
-    def __call__(self, frames: Tensor, where: None, rng: random.Random) -> Tensor:
-        """Transforms a clip at random: (T, H, W, C) -> (T, S, S, C)"""
+    def _lit(self, frames: Tensor, rng: random.Random) -> Tensor:
+        """What is drawn for a clip about its light, of prepared frames: (T, H, W, C) -> the same shape"""
         if self.darken:  # with an rng of its own: the other draws are those of a clip that is not darkened
             frames = self._brightened(self.darken(frames, random.Random(rng.getrandbits(64))))
-        if self.gamma[0] < self.gamma[1]:
-            frames = brighten(frames, rng.uniform(*self.gamma))
+        return brighten(frames, rng.uniform(*self.gamma)) if self.gamma[0] < self.gamma[1] else frames
+
+    def lit(self, frames: Tensor, rng: random.Random) -> Tensor:
+        """Whole frames in the light of the clip that ``self(self.prepare(frames), None, rng)`` is, darkened, enhanced
+        and with its gamma, before it is cropped: (T, H, W, C) uint8 -> the same shape"""
+        return self._lit(self.prepare(frames), rng)
+
+    def __call__(self, frames: Tensor, where: None, rng: random.Random) -> Tensor:
+        """Transforms a clip at random: (T, H, W, C) -> (T, S, S, C)"""
+        frames = self._lit(frames, rng)
         if self.augment and not self.augment_first:
             clip = self._augmented(self._crop(frames, rng, dtype=torch.uint8, together=True), rng).to(self.dtype)
         else:
