@@ -1,6 +1,6 @@
 // --------------------------------------------------------------------------------------------------------------- previews
 // Previews come brightened; a filter of the page makes them as dark as the video is, until the mouse is over them.
-const SVG = "http://www.w3.org/2000/svg", MANY_CLASSES = 30, MANY_ROWS = 100;
+const SVG = "http://www.w3.org/2000/svg", NARROW = 112, MANY_CLASSES = 30, MANY_ROWS = 100;
 function darkening(gammas) {
   const svg = document.createElementNS(SVG, "svg");
   for (const [name, value] of [["width", 0], ["height", 0], ["aria-hidden", "true"], ["style", "position: absolute"]]) svg.setAttribute(name, value);
@@ -35,8 +35,8 @@ function playing(preview, alt) {
     make("img", { "data-src": preview.src, alt }));
 }
 
-function tile(inside, caption, attributes) {
-  const figure = make("figure", { tabindex: 0, ...attributes, class: `clip ${attributes.class || ""}` }, inside, make("figcaption", {}, caption));
+function tile(inside, caption, attributes, width) {
+  const figure = make("figure", { tabindex: 0, style: `width: ${Math.max(width, NARROW)}px`, ...attributes, class: `clip ${attributes.class || ""}` }, inside, make("figcaption", {}, caption));
   near.observe(figure);
   return figure;
 }
@@ -60,9 +60,10 @@ function facts(i) {
 function videoTile(i) {
   const preview = videos.preview[i], wrong = videos.problem[i] !== "", s = seconds(i);
   const inside = preview === null ? make("div", { class: "none" }, wrong ? "cannot be shown" : "no preview") : playing(data.previews[preview], baseName(videos.path[i]));
-  const caption = [make("b", {}, baseName(videos.path[i])), [s === null ? (videos.frames[i] ? plural(videos.frames[i], "frame") : "") : `${s.toFixed(1)} s`,
+  const caption = [make("b", {}, baseName(videos.path[i])), [s === null ? (videos.frames[i] ? plural(videos.frames[i], "frame") : "") : `${s.toFixed(s < 1 ? 2 : 1)} s`,
     videos.luma[i] === null ? "" : `luma ${videos.luma[i].toFixed(3)}`].filter(Boolean).join(", ")];
-  return tile(inside, caption, { class: wrong ? "wrong" : "", "data-video": i, "data-tip": facts(i) });
+  return tile(inside, caption, { class: wrong ? "wrong" : "", "data-video": i, "data-tip": facts(i) },
+    preview === null ? 0 : data.previews[preview].width);
 }
 
 const legend = () => (data.lists.length < 2 ? null : make("p", { class: "key small soft" }, data.lists.map((name, at) =>
@@ -147,7 +148,7 @@ function balance() {
   }
   show(rows.length > MANY_CLASSES + 5 ? rows.slice(0, MANY_CLASSES) : rows);
   const first = data.counts[0].slice(0, data.classes.length), least = Math.min(...first), largest = Math.max(...first);
-  const told = !data.classes.length ? "" : least ? `The largest class of ${data.lists[0]} has ${plain(Math.round((10 * largest) / least) / 10)} times as many videos as the smallest.`
+  const told = !data.classes.length ? "" : least && least === largest ? `Every class of ${data.lists[0]} has ${plural(least, "video")}.` : least ? `The largest class of ${data.lists[0]} has ${plain(Math.round((10 * largest) / least) / 10)} times as many videos as the smallest.`
     : `Classes of ${data.lists[0]} without a video: ${first.filter((n) => !n).length}.`;
   return section("balance", "Class balance", make("p", {}, told), legend(), make("div", { class: "wide" }, body), more);
 }
@@ -202,10 +203,10 @@ function draws() {
   const frames = (list) => (list.length > 8 ? `${list.slice(0, 3).join(" ")} … ${list[list.length - 1]}` : list.join(" "));
   const one = (d) => make("div", { class: "drawn" }, make("h3", {}, d.label, make("span", { class: "soft" }, baseName(d.path))),
     d.why ? make("p", { class: "wrong" }, d.why) : make("div", { class: "strip" },
-      tile(playing(d.original, d.path), [make("b", {}, "as it is read"), `frames ${frames(d.draws[0].frames)}`], { class: "original", "data-tip": d.path }),
+      tile(playing(d.original, d.path), [make("b", {}, "as it is read"), `frames ${frames(d.draws[0].frames)}`], { class: "original", "data-tip": d.path }, d.original.width + 11),
       d.draws.map((draw) => tile(make("div", { class: "streams" }, draw.streams.map((stream) => playing(stream, `epoch ${draw.epoch}`))),
         [make("b", {}, `epoch ${draw.epoch}`), draw.mean.map((mean, at) => `mean ${signed(mean)}, std ${draw.std[at].toFixed(2)}`).join("; ")],
-        { "data-tip": `frames ${draw.frames.join(" ")}` }))));
+        { "data-tip": `frames ${draw.frames.join(" ")}` }, Math.max(136, draw.streams.reduce((sum, stream) => sum + stream.width + 3, 0))))));
   return section("network", "What the network gets", make("p", {}, `${data.clip}.`),
     note("The clip of a video in the first epochs of a training, exactly: frames, crop, light and all that is drawn by chance, without mixing of videos. Mean and standard deviation are those of ",
       "the normalised pixels: near 0 and 1 where DATA.MEAN and DATA.STD fit the data."), data.drawn.map(one));

@@ -83,7 +83,7 @@ def browse_content(
     looked = [len(each.checked.records) for each in lists]
     rows = [len(each.whole) for each in lists]
     described = ", ".join(
-        f"{each.name} {_count(one)}" + (f" ({_count(part)} of them looked at)" if part < one else "")
+        f"{_count(one)} in {each.name}" + (f" ({_count(part)} of them looked at)" if part < one else "")
         for each, one, part in zip(lists, rows, looked, strict=True)
     )
     return {

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
@@ -53,9 +54,7 @@ def _fitted(frame: Tensor, height: int, width: int) -> Tensor:
     """One frame (H, W, 3) uint8 in a box, never enlarged."""
     high, wide = frame.shape[:2]
     fit = max(1, round(high * min(1.0, height / high, width / wide)))
-    return torch.tensor(bytearray(scaled(Image.fromarray(frame.numpy()), fit).tobytes()), dtype=torch.uint8).view(
-        fit, -1, 3
-    )
+    return torch.from_numpy(np.array(scaled(Image.fromarray(frame.numpy()), fit)))
 
 
 def preview(frames: Tensor, *, seconds: float, height: int = HEIGHT, width: int = WIDTH) -> Preview:
