@@ -61,7 +61,8 @@ def far(node: str, normalize: ClipNormalize, off: Tensor, clips: int) -> str:
     pixels = (normalize.undo(off.view(1, -1, 1, 1, 1)) / 255).flatten().tolist()
     means = normalize.mean.flatten().tolist()
     return (
-        f"the clips are far from {node}.MEAN: the pixels of the first {clips} have the means {_row(pixels)}, "
+        f"the clips are far from {node}.MEAN: the pixels of the first {clips} clips have the means "
+        f"{_row(pixels)}, "
         f"{node}.MEAN is {_row(means)}; normalised they are {_row(off.tolist(), 1)} on average, and more than {FAR:g} "
         "away from 0 trains badly; tools/check_data.py --statistics measures MEAN and STD (weights that were trained "
         "with other values want theirs)"

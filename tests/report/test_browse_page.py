@@ -157,7 +157,7 @@ def test_search_filters(shown):
     search.send_keys("run_0")
     waited(shown, "return document.querySelectorAll('[data-found]').length === 2")
     assert [element.is_displayed() for element in all_of(shown, "#videos .class")] == [False, True]
-    assert len(all_of(shown, "#videos .clip")) == 2
+    assert len(all_of(shown, "#videos [data-class='1'] .clip")) == 2
     all_of(shown, "#lists button")[2].click()  # test
     assert len(all_of(shown, "[data-found]")) == 1
     search.clear()
