@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from conftest import load_tool
 from make_video import encode
+from PIL import Image
 from test_browser import all_of, browser, one  # noqa: F401
 
 from fragrant.report.browse.page import render, small_parts
@@ -30,7 +31,10 @@ def lists(tmp_path_factory):
     for at in range(2):
         np.save(folder / f"run_{at}.npy", np.full((8, 48, 64, 3), 12 + at, np.uint8))
     (folder / "broken.mp4").write_text("no video")
-    rows = [*(f"jump_{at}.mp4 0" for at in range(3)), "run_0.npy 1", "broken.mp4 1", "jump_0.mp4 9"]
+    (folder / "sit_0").mkdir()
+    for number in range(1, 7):
+        Image.new("RGB", (64, 48), (40, 30, 20)).save(folder / f"sit_0/{number:05d}.jpg")
+    rows = [*(f"jump_{at}.mp4 0" for at in range(3)), "run_0.npy 1", "broken.mp4 1", "sit_0 2", "jump_0.mp4 9"]
     (folder / "train.csv").write_text("\n".join(rows) + "\n")
     (folder / "test.csv").write_text("run_1.npy 1\nrun_0.npy 1\n")
     (folder / "classes.txt").write_text("jump\nrun\n<b>sit & co</b>\n")
@@ -50,7 +54,7 @@ def test_content(page):
     content = data_of(page)
     assert content["lists"] == ["train", "test"] and content["notes"][0].startswith("no val list: no val list '")
     assert content["classes"] == ["jump", "run", "<b>sit & co</b>"]
-    assert content["counts"] == [[3, 2, 0, 0], [0, 2, 0, 0]]
+    assert content["counts"] == [[3, 2, 1, 0], [0, 2, 0, 0]]
     assert [kind for kind, _ in content["problems"]["kinds"]] == ["row", "unreadable", "leak"]
     assert content["problems"]["total"] == 3 and content["videos"]["frames"][:4] == [20, 20, 20, 8]
     # two of each class of all lists together; what cannot be read has none
@@ -61,12 +65,17 @@ def test_content(page):
         "jump_0.mp4",
         "jump_2.mp4",
         "run_0.npy",
+        "sit_0",
         "run_1.npy",
         "run_0.npy",
     ]
-    assert len(content["previews"]) == 4 and content["clip"].startswith("4 frames, dense x 1, 32 x 32 pixels")
-    assert [(one["label"], len(one["draws"])) for one in content["drawn"]] == [("jump", 2), ("run", 2)]
-    assert {chart["title"]: chart["missing"] for chart in content["histograms"]}["Duration"] == 3  # tensors
+    assert len(content["previews"]) == 5 and content["clip"].startswith("4 frames, dense x 1, 32 x 32 pixels")
+    assert [(one["label"], len(one["draws"])) for one in content["drawn"]] == [
+        *(("jump", 2), ("run", 2), ("<b>sit & co</b>", 2))
+    ]
+    assert {chart["title"]: chart["missing"] for chart in content["histograms"]}[
+        "Duration"
+    ] == 4  # of tensors and the folder
 
 
 def test_command(lists, capsys):
@@ -131,8 +140,8 @@ def test_previews_play_and_brighten(shown):
     assert titles == [
         *("Videos, class by class", "What the network gets", "Class balance", "Light, length and size", "Problems")
     ]
-    assert len(all_of(shown, "#videos .clip")) == 6  # one of them cannot be shown
-    assert len(all_of(shown, "#network .clip")) == 6
+    assert len(all_of(shown, "#videos .clip")) == 7  # one of them cannot be shown
+    assert len(all_of(shown, "#network .clip")) == 9
     dark = one(shown, "#videos [data-class='1'] .clip[data-video='3']")
     shown.execute_script("arguments[0].scrollIntoView({ block: 'center' })", dark)
     image = waited(
@@ -156,7 +165,7 @@ def test_search_filters(shown):
     search = one(shown, "#search")
     search.send_keys("run_0")
     waited(shown, "return document.querySelectorAll('[data-found]').length === 2")
-    assert [element.is_displayed() for element in all_of(shown, "#videos .class")] == [False, True]
+    assert [element.is_displayed() for element in all_of(shown, "#videos .class")] == [False, True, False]
     assert len(all_of(shown, "#videos [data-class='1'] .clip")) == 2
     all_of(shown, "#lists button")[2].click()  # test
     assert len(all_of(shown, "[data-found]")) == 1
