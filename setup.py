@@ -24,6 +24,7 @@ setup(
     packages=find_packages(include=["fragrant", "fragrant.*"]),
     package_data={
         "fragrant.report": ["page.*", "runs.css", "runs.js"],
+        "fragrant.report.browse": ["browse.*"],
         "fragrant.synthetic": ["poses/*.yaml", "recipes/*.yaml"],
         "fragrant.zoo": ["*.safetensors", "*.yaml", "*.json"],
     },

@@ -12,37 +12,19 @@ from typing import Any
 
 from fragrant.errors import RunStopped
 from fragrant.launch import argument_parser, config_of, exit_code, path_argument
-from fragrant.texts import say
 
 
 def main(arguments) -> None:
     cfg = config_of(arguments)
-    from fragrant.data.build import remote_of
-    from fragrant.data.prepare.across import across
-    from fragrant.data.prepare.build import Settings, check_split, places_of
-    from fragrant.data.prepare.check import Checked, summary, write_clean_list, write_table
+    from fragrant.data.prepare.build import check_lists, tell_statistics
 
-    lists = [(Path(path).stem, "test", path) for path in arguments.list] or [
-        (s, s, "") for s in arguments.split or ("train", "val", "test")
-    ]
-    settings = Settings(arguments.min_frames, arguments.workers)
-    problems, trained, done = 0, dict[str, dict[str, str]](), dict[str, Checked]()
-    for name, split, path in lists:
-        found = check_split(cfg, name, split, path, settings, trained)
-        if split == "train":
-            trained = places_of(found)
-        for part, checked in found.items():
-            say(summary(checked))
-            write_table(Path(arguments.out, f"{part}.table.csv"), checked)
-            if arguments.write_clean_list:
-                say(write_clean_list(Path(arguments.out, f"{part}.csv"), checked, part, remote=remote_of(cfg)))
-            problems += len(checked.problems)
-        done |= found
-    for second in (False, True):
-        parts = {name: checked for name, checked in done.items() if name.endswith(".thermal") == second}
-        say(across(parts, group_by=cfg.DATA.GROUP_BY, dataset=cfg.TRAIN.DATASET))
-    print(f"The tables are in {arguments.out}")
-    if problems:
+    usual = ("train",) if arguments.statistics else ("train", "val", "test")
+    lists = [(Path(path).stem, "test", path) for path in arguments.list]
+    lists = lists or [(split, split, "") for split in arguments.split or usual]
+    if arguments.statistics:
+        return tell_statistics(cfg, lists, most=arguments.videos, workers=arguments.workers)
+    how = {"min_frames": arguments.min_frames, "workers": arguments.workers, "clean": arguments.write_clean_list}
+    if problems := check_lists(cfg, lists, arguments.out, **how):
         raise RunStopped(f"{problems} problem(s), see above and the column 'problems' of the tables")
 
 
@@ -69,6 +51,12 @@ def start(words: list[str]) -> int:
     )
     parser.add_argument(
         "--write-clean-list", action="store_true", help="also write <list>.csv without the rows that have a problem"
+    )
+    parser.add_argument(
+        "--statistics", action="store_true", help="measure DATA.MEAN and DATA.STD (training list) and check nothing"
+    )
+    parser.add_argument(
+        "--videos", type=int, default=500, metavar="N", help="that --statistics looks at, evenly (default 500)"
     )
     arguments = parser.parse_intermixed_args(words)
     return exit_code(lambda: main(arguments), debug=arguments.debug, plugins=arguments.plugins)

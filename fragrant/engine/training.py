@@ -22,7 +22,8 @@ from fragrant.data.build import describe_fold, leaks
 from fragrant.data.lists.pseudo import clips_behind, unique
 from fragrant.data.lists.shared import shared_videos
 from fragrant.data.loader import ClipLoader
-from fragrant.distributed import any_rank, from_main, mean_over_ranks, world_size
+from fragrant.data.transforms.build import build_normalizations
+from fragrant.distributed import any_rank, from_main, is_main, mean_over_ranks, world_size
 from fragrant.distributed.signals import Interrupted
 from fragrant.engine.accuracy import Numbers, best_fields, best_so_far, figure, in_words, measure, measure_loss, scalars
 from fragrant.engine.build import (
@@ -36,6 +37,7 @@ from fragrant.engine.build import (
     score,
     selection_note,
 )
+from fragrant.engine.far_mean import BATCHES, MeanWatch
 from fragrant.engine.meter import TrainMeter, gpu_memory
 from fragrant.engine.parallel import parallelize, share_buffers, whole_state
 from fragrant.engine.precise_bn import update_batch_norm
@@ -118,7 +120,7 @@ def train(job: Job) -> int:
         # The run may have been killed between saving and validating; doing it twice changes nothing.
         job.log.say(f"epoch {start.epoch}/{max_epoch}: {keep_best(training, start.epoch - 1)}")
         over = is_over(training)
-    prepare = build_training_preparation(job.cfg, job.prepare)
+    prepare = watched_preparation(job, num_batches=len(training.train_loader))
     done = start.epoch + start.batch / training.state.num_batches
     with job.log.run_bar(max_epoch, done=done), job.stop.from_keyboard():
         while finished < max_epoch and not over:
@@ -156,6 +158,19 @@ def end_early(training: Training, finished: int) -> None:
     )
     at = f"{finished}/{cfg.SOLVER.MAX_EPOCH}"
     job.log.record({"_type": "early_stop", "epoch": at, "best_epoch": best, "patience": patience})
+
+
+def watched_preparation(job: Job, *, num_batches: int) -> Callable[[Tensor, Sequence[int], int], Tensor]:
+    """The preparation of training clips; the main process warns where they are far from MEAN.
+
+    Not of clips that DATA.ENHANCE standardize makes alike whatever they were, nor for DGAM, whose experts brighten the
+    clips: its MEAN is that of lit videos.
+    """
+    cfg, prepare = job.cfg, build_training_preparation(job.cfg, job.prepare)
+    if not is_main() or cfg.DATA.ENHANCE == "standardize" or cfg.MODEL.MODEL_NAME == "DGAM":
+        return prepare
+    each = build_normalizations(cfg)
+    return MeanWatch(prepare, each, warn=job.log.warn, batches=min(BATCHES, num_batches))
 
 
 def build_training(job: Job) -> Training:

@@ -16,20 +16,22 @@ def render(content: dict) -> str:
     return _filled(content, style=_part("page.css"), script=_part("page.js"))
 
 
-def page_of(name: str, content: dict) -> str:
-    """HTML text of another page, drawn by ``<name>.js`` with the small parts and curves of the report, in its style and
-    that of ``<name>.css``.
+def page_of(name: str, content: dict, package: str = __package__) -> str:
+    """HTML text of another page, drawn by ``<name>.js`` of a package with the small parts and curves of the report, in
+    its style and that of ``<name>.css``.
 
     Args:
         content: has a title.
     """
     script = _part("page.js")
     shared = script[: _rulers(script)[0].start()] + "".join(_section(script, part) for part in SHARED)
-    return _filled(content, style=_part("page.css") + _part(f"{name}.css"), script=shared + _part(f"{name}.js"))
+    return _filled(
+        content, style=_part("page.css") + _part(f"{name}.css", package), script=shared + _part(f"{name}.js", package)
+    )
 
 
-def _part(name: str) -> str:
-    return files(__package__).joinpath(name).read_text(encoding="utf-8")
+def _part(name: str, package: str = __package__) -> str:
+    return files(package).joinpath(name).read_text(encoding="utf-8")
 
 
 def _rulers(script: str) -> list[re.Match]:
@@ -44,9 +46,13 @@ def _section(script: str, name: str) -> str:
 
 
 def _filled(content: dict, *, style: str, script: str) -> str:
+    return Template(_part("page.html")).substitute(
+        title=html.escape(content["title"]), style=style, script=script, data=json_inside(content)
+    )
+
+
+def json_inside(content: dict) -> str:
+    """JSON text that may stand in a script element."""
     text = simplejson.dumps(content, ignore_nan=True, separators=(",", ":"))
     # Names and paths are foreign text: without < and & nothing in them can end the script element that they stand in.
-    text = text.replace("&", "\\u0026").replace("<", "\\u003c")
-    return Template(_part("page.html")).substitute(
-        title=html.escape(content["title"]), style=style, script=script, data=text
-    )
+    return text.replace("&", "\\u0026").replace("<", "\\u003c")

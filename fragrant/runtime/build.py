@@ -19,12 +19,11 @@ from fragrant.config.defaults import AUTO_WEIGHTS
 from fragrant.config.label_free import learns_without_labels
 from fragrant.data.build import class_weights
 from fragrant.data.lists.records import RecordList
-from fragrant.data.transforms.build import prepared_streams
+from fragrant.data.transforms.build import build_erasing, prepared_streams
 from fragrant.distributed import rank, world_size
 from fragrant.layers.frozen_batch_norm import freeze_batch_norm
 from fragrant.layers.memory_format import to_channels_last
 from fragrant.layers.preparation import ClipPreparation, StreamsPreparation
-from fragrant.layers.random_erasing import RandomErasing
 from fragrant.models.backbone import Backbone
 from fragrant.models.build import build_encoder
 from fragrant.models.compiling import compile_in_place
@@ -66,11 +65,7 @@ def build_preparation(
 ) -> ClipPreparation | StreamsPreparation:
     """Builds the preparation of clips: uint8 (N, C, T, H, W) on the device -> normalised float32 in the model's memory
     format, with the channels of two streams for a network that takes them."""
-    aug = cfg.AUG
-    erasing = (
-        RandomErasing(aug.RE_PROB, mode=aug.RE_MODE, max_count=aug.RE_COUNT) if aug.ENABLE and aug.RE_PROB else None
-    )
-    return prepared_streams(cfg, device, erasing=erasing, channels_last=channels_last)
+    return prepared_streams(cfg, device, erasing=build_erasing(cfg), channels_last=channels_last)
 
 
 def build_training_preparation(

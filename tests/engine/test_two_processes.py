@@ -118,7 +118,18 @@ def pair(tmp_path_factory):
 def alone(pair):
     """The same with one process."""
     folder, _ = pair
-    names = ("equal", "accumulated", "adam", "averaged", "masked", "contrast", "streams", "darkener", "darkened", "pairs")
+    names = (
+        "equal",
+        "accumulated",
+        "adam",
+        "averaged",
+        "masked",
+        "contrast",
+        "streams",
+        "darkener",
+        "darkened",
+        "pairs",
+    )
     for name in names:
         out, words = folder / f"alone_{name}", filled(folder, SCENARIOS[name].pairs)
         done = run_here(*TINY, *words, "DATA.PATH_TO_DATA_DIR", str(folder / "demo"), "OUTPUT_DIR", str(out))

@@ -223,17 +223,21 @@ def unlabelled_list(cfg, path: str) -> tuple[RecordList, int]:
     return records, labelled
 
 
-def records_and_faults(cfg, split: str, path: str = "") -> tuple[RecordList, dict[int, str]]:
-    """The rows of a split that can be used, and what is wrong with the others, by line; of another list file where one
-    is given."""
+def names_and_records(cfg, split: str, path: str = "") -> tuple[list[str] | None, RecordList, dict[int, str]]:
+    """The class names of a split (None where nobody says), its rows that can be used, and what is wrong with the
+    others, by line; of another list file where one is given."""
     if has_pairs(cfg) and not path:
-        return read_set(cfg, (cfg.TEST if split == "test" else cfg.TRAIN).DATASET, split).records, {}
+        pairs = read_set(cfg, (cfg.TEST if split == "test" else cfg.TRAIN).DATASET, split)
+        return pairs.class_names, pairs.records, {}
     default = _list_path(cfg, split, cfg.DATA.PATH_TO_DATA_DIR, f"{split}.csv")
     if path or _is_there(default):
-        path = path or default
-        return read_list_and_faults(path, **_reading(cfg, split, path)[0])
+        reading, classes = _reading(cfg, split, path or default)
+        records, faults = read_list_and_faults(path or default, **reading)
+        names = classes.names if classes else _names_of_folders(records, cfg.MODEL.NUM_CLASSES)
+        return names, records, faults
     name = (cfg.TEST if split == "test" else cfg.TRAIN).DATASET
-    return DATASETS.get(name.lower())(cfg, split).records, {}
+    found = DATASETS.get(name.lower())(cfg, split)
+    return found.class_names, found.records, {}
 
 
 def _known_set(cfg, split: str, name: str) -> VideoSet:

@@ -56,6 +56,18 @@ def check_list(
         open_frames: how a path becomes frames, as for training.
     """
     probes = probe_all([record.path for record in records], workers=workers, title=title, open_frames=open_frames)
+    return judged(records, faults, probes, min_frames=min_frames, known=known)
+
+
+def judged(
+    records: RecordList,
+    faults: Mapping[int, str],
+    probes: list[Probe],
+    *,
+    min_frames: int = 1,
+    known: Mapping[str, str] | None = None,
+) -> Checked:
+    """What ``check_list`` says of a list whose videos are probed already, ``probes[i]`` of ``records[i]``."""
     problems = [Problem(f"{records.source}:{line}", "row", fault) for line, fault in sorted(faults.items())]
     twice, good = dict(_duplicates(records)), []
     for at, (record, found) in enumerate(zip(records, probes, strict=True)):

@@ -66,6 +66,14 @@ def build_normalization(cfg: CfgNode) -> ClipNormalize | StreamsNormalize:
     return each[0] if len(each) == 1 else StreamsNormalize(each)
 
 
+def build_erasing(cfg: CfgNode) -> RandomErasing | None:
+    """Builds the random erasing of training clips; None where the config has none."""
+    aug = cfg.AUG
+    if not aug.ENABLE or not aug.RE_PROB:
+        return None
+    return RandomErasing(aug.RE_PROB, mode=aug.RE_MODE, max_count=aug.RE_COUNT)
+
+
 def prepared_streams(
     cfg: CfgNode, device: torch.device, *, erasing: RandomErasing | None = None, channels_last: bool = False
 ) -> ClipPreparation | StreamsPreparation:

@@ -25,10 +25,11 @@ class UnlitTrainTransform(TrainTransform):
 
 
 class UnlitEvaluationTransform(EvaluationTransform):
-    """An ``EvaluationTransform`` of an infrared video: neither ``enhance`` nor ``gamma`` changes a pixel."""
+    """An ``EvaluationTransform`` of an infrared video: none of ``darken``, ``enhance`` and ``gamma``
+    changes a pixel."""
 
     def __init__(self, **settings: Any):
-        super().__init__(**{**settings, "enhance": None, "gamma": 1.0})
+        super().__init__(**{**settings, "darken": None, "enhance": None, "gamma": 1.0})
 
 
 class PairTransform:

@@ -297,6 +297,11 @@ class TrainTransform:
         smallest, largest = self.gamma
         return brighten(frames, smallest) if smallest == largest else frames
 
+    def lit(self, frames: Tensor, rng: random.Random) -> Tensor:
+        """Whole frames in the light of the clip that ``self(self.prepare(frames), None, rng)`` is, darkened, enhanced
+        and with its gamma, before it is cropped: (T, H, W, C) uint8 -> the same shape"""
+        return self._lit(self.prepare(frames), rng)
+
     def __call__(self, frames: Tensor, where: None, rng: random.Random) -> Tensor:
         """Transforms a clip at random: (T, H, W, C) -> (T, S, S, C)"""
         frames = self._lit(frames, rng)
