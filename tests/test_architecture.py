@@ -24,7 +24,9 @@ FLOORS = [
     {"models", "data", "optim"},
     {"objectives", "scores"},
     {"report", "runtime"},
-    {"engine", "inference", "features", "benchmarks", "profile"},
+    {"engine", "inference", "features", "profile"},
+    {"live"},
+    {"benchmarks"},
     {"launch"},
 ]
 FLOOR_OF = {room: height for height, rooms in enumerate(FLOORS) for room in rooms}

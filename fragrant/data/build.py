@@ -199,6 +199,7 @@ class ClipSource(NamedTuple):
         whole: all views of a test, and how many they are.
         window: the one view of a validation, for a part of a long video.
         window_frames: frames that a part should have, from the video's frame rate.
+        short_side, limits: of frames that come from elsewhere than ``open_frames``, see there.
     """
 
     whole: ViewPlan
@@ -207,6 +208,8 @@ class ClipSource(NamedTuple):
     window_frames: Callable[[float | None], int]
     transform: EvaluationTransform
     open_frames: OpenFrames
+    short_side: int = 0
+    limits: Limits = Limits()
 
     def dataset(self, paths: Sequence[str], plan: ViewPlan, *, open_frames: OpenFrames | None = None) -> ClipDataset:
         return ClipDataset(
@@ -232,7 +235,9 @@ def build_source(cfg) -> ClipSource:
 
     whole, num_views = _plan(cfg, "test")
     transform = cast(EvaluationTransform, _transform(cfg, "test"))
-    return ClipSource(whole, num_views, _plan(cfg, "val")[0], window_frames, transform, frame_opener(cfg))
+    limits = Limits(data.MAX_FRAME_MEGAPIXELS, data.MAX_DECODED_GB)
+    more = {"short_side": data.DECODE_SHORT_SIDE, "limits": limits}
+    return ClipSource(whole, num_views, _plan(cfg, "val")[0], window_frames, transform, frame_opener(cfg), **more)
 
 
 def hand_over(cfg, split: str) -> float:

@@ -13,9 +13,13 @@ def render(content: dict) -> str:
     parts = {
         name: files(__package__).joinpath(f"page.{name}").read_text(encoding="utf-8") for name in ("html", "css", "js")
     }
+    return Template(parts["html"]).substitute(
+        title=html.escape(content["title"]), style=parts["css"], script=parts["js"], data=json_inside(content)
+    )
+
+
+def json_inside(content: dict) -> str:
+    """JSON text that may stand in a script element."""
     text = simplejson.dumps(content, ignore_nan=True, separators=(",", ":"))
     # Names and paths are foreign text: without < and & nothing in them can end the script element that they stand in.
-    text = text.replace("&", "\\u0026").replace("<", "\\u003c")
-    return Template(parts["html"]).substitute(
-        title=html.escape(content["title"]), style=parts["css"], script=parts["js"], data=text
-    )
+    return text.replace("&", "\\u0026").replace("<", "\\u003c")
