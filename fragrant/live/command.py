@@ -181,6 +181,8 @@ def _conclude(arguments, summary: Summary, reader, pictures, predictor, opened, 
     if summary.reason.startswith("given up"):
         raise RunStopped(f"source '{shown(arguments.source)}' {summary.reason}")
     name = f"source '{shown(arguments.source)}'"
+    if opened.finite and summary.frames and summary.reason and not stopped and not arguments.seconds:
+        say(f"{name} ends early: {summary.reason}")
     if opened.finite and not summary.frames and not stopped:
         raise UserError(f"{name} cannot be read: {summary.reason or 'no frame of it decodes'}")
     if opened.finite and not summary.windows and not stopped and not arguments.seconds:

@@ -99,7 +99,7 @@ class Printer(Listener):
     def news(self, news: News) -> None:
         if self.form == "json":
             self._json(news_fields(news))
-        if news.kind != "end" or news.reason:
+        if news.kind != "end":
             self._say(self.err, f"source '{self.source}' {news_text(news)}")
 
     def _json(self, fields: dict) -> None:

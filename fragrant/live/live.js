@@ -119,14 +119,15 @@ async function ask() {
 
 function covered() {
   const kind = state.status.kind;
-  cover.hidden = kind === "live" && seen;
+  cover.hidden = kind === "live" && seen && image.naturalWidth > 0;
   if (!cover.hidden) cover.textContent = kind === "live" ? "waiting for the picture" : state.status.text;
 }
 
-let seen = false;
+let seen = true;
 function look() {
+  seen = true;
   image.src = `picture.mjpeg?${Date.now()}`;
 }
-image.addEventListener("load", () => { seen = true; covered(); });
+image.addEventListener("load", covered);
 image.addEventListener("error", () => { seen = false; setTimeout(look, 2000); });
 window.addEventListener("load", () => setTimeout(() => { look(); ask(); document.body.dataset.ready = "yes"; }, 0));

@@ -94,6 +94,8 @@ class LiveLoop:
         most = self.settings.most_seconds or float("inf")
         while self.ended is None and not stopped() and time.monotonic() - began < most:
             for item in self.queue.take(min(WAIT, most)):
+                if stopped():
+                    break
                 if isinstance(item, News):
                     self._hear(item)
                 else:
@@ -103,14 +105,19 @@ class LiveLoop:
         if self.queue.lossless and self._waiting and self.ring.full and not stopped():
             self._look()  # ends with the file
         self._leave_all()
-        reason = self.ended.reason if self.ended else ""
+        end = self.ended or News("end", time.time(), "stopped" if stopped() else "the time is over")
+        for listener in self.listeners:
+            listener.news(end)
         spent = time.monotonic() - began
-        return Summary(self.frames, self.windows, self.queue.dropped, self.skipped, spent, list(self.latencies), reason)
+        return Summary(
+            self.frames, self.windows, self.queue.dropped, self.skipped, spent, list(self.latencies), end.reason
+        )
 
     # ------------------------------------------------------------------------------------------------------ what comes
     def _hear(self, news: News) -> None:
-        if news.kind == "end":
+        if news.kind == "end":  # told last
             self.ended = news
+            return
         if news.kind == "lost":
             self._leave_all()
             self.ring.start(self.length, self.ring.fps)

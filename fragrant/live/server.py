@@ -60,7 +60,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         server = cast("_Server", self.server)
         if not allowed_name(self.headers.get("Host"), server.host):
-            return self._answer(HTTPStatus.MISDIRECTED_REQUEST, b"this server is not called so\n")
+            return self._answer(HTTPStatus.MISDIRECTED_REQUEST, "this server is not called so\n".encode())
         where = urlsplit(self.path)
         if where.path == "/":
             return self._answer(HTTPStatus.OK, server.page, "text/html; charset=utf-8")
@@ -97,12 +97,13 @@ class _Handler(BaseHTTPRequestHandler):
                 self.send_response(HTTPStatus.OK)
                 self._headers(f"multipart/x-mixed-replace; boundary={BOUNDARY}")
                 self.end_headers()
+                self.wfile.write(f"--{BOUNDARY}\r\n".encode())
                 number = 0
                 while (newest := server.picture.after(number, KEEP_ALIVE)) is not None:
                     number, data = newest
-                    if data:
-                        head = f"--{BOUNDARY}\r\nContent-Type: image/jpeg\r\nContent-Length: {len(data)}\r\n\r\n"
-                        self.wfile.write(head.encode() + data + b"\r\n")
+                    if data:  # with the next boundary: browsers show a picture when they see where it ends
+                        head = f"Content-Type: image/jpeg\r\nContent-Length: {len(data)}\r\n\r\n"
+                        self.wfile.write(head.encode() + data + f"\r\n--{BOUNDARY}\r\n".encode())
         finally:
             server.places.release()
 

@@ -137,7 +137,7 @@ def test_viewers_get_pictures_whatever_others_do(served):
         time.sleep(0.01)
     server.picture.put(b"last")
     received = b""
-    while not received.endswith(b"last\r\n"):
+    while not received.endswith(b"last\r\n--picture\r\n"):
         received += connections[2].recv(1 << 20)
     assert b"multipart/x-mixed-replace" in received and received.count(b"--picture") >= 2
     assert longest < 5.0  # nobody waits for those who do not read
