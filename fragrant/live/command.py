@@ -99,6 +99,7 @@ def _stream(arguments, load, stop: Stop, server: PageServer | None) -> None:
     predictor: Predictor = load()
     spare_a_core(predictor.device)
     name = shown(arguments.source)
+    label = os.path.basename(name) if kind_of(arguments.source) == FILE else name  # on pictures
     limits = predictor.source.limits
     opened = open_source(arguments.source, limits=limits, timeout=arguments.timeout)
     lossless = opened.finite and not arguments.realtime
@@ -107,13 +108,13 @@ def _stream(arguments, load, stop: Stop, server: PageServer | None) -> None:
     board, pictures = None, None
     loop = LiveLoop(predictor, queue, _settings(arguments), listeners)
     if server:
-        board = Board(name, predictor.class_names)
+        board = Board(label, predictor.class_names)
         listeners.append(board)
-        server.start(live_page(name), board.snapshot)
+        server.start(live_page(label), board.snapshot)
         say(f"page: {server.address}")
     if server or arguments.annotate:
         pictures = Pictures(
-            record=arguments.annotate, shown=server.picture if server else None, lossless=lossless, source=name
+            record=arguments.annotate, shown=server.picture if server else None, lossless=lossless, source=label
         )
         listeners.append(pictures)
     reader = Reader(

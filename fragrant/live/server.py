@@ -60,7 +60,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         server = cast("_Server", self.server)
         if not allowed_name(self.headers.get("Host"), server.host):
-            return self._answer(HTTPStatus.MISDIRECTED_REQUEST, "this server is not called so\n".encode())
+            return self._answer(HTTPStatus.MISDIRECTED_REQUEST, "this server is not called so")
         where = urlsplit(self.path)
         if where.path == "/":
             return self._answer(HTTPStatus.OK, server.page, "text/html; charset=utf-8")
@@ -71,9 +71,10 @@ class _Handler(BaseHTTPRequestHandler):
             return self._answer(HTTPStatus.OK, text, "application/json")
         if where.path == "/picture.mjpeg":
             return self._pictures(server)
-        self._answer(HTTPStatus.NOT_FOUND, b"there is nothing here\n")
+        self._answer(HTTPStatus.NOT_FOUND, "there is nothing here")
 
-    def _answer(self, status: HTTPStatus, body: bytes, kind: str = "text/plain; charset=utf-8") -> None:
+    def _answer(self, status: HTTPStatus, answer: bytes | str, kind: str = "text/plain; charset=utf-8") -> None:
+        body = answer if isinstance(answer, bytes) else f"{answer}\n".encode()
         self.send_response(status)
         self._headers(kind)
         self.send_header("Content-Length", str(len(body)))
@@ -90,7 +91,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _pictures(self, server: "_Server") -> None:
         """Sends the newest picture again and again, as fast as this viewer takes them."""
         if not server.places.acquire(blocking=False):
-            return self._answer(HTTPStatus.SERVICE_UNAVAILABLE, b"too many look at the picture\n")
+            return self._answer(HTTPStatus.SERVICE_UNAVAILABLE, "too many look at the picture")
         self.close_connection = True
         try:
             with server.picture.viewer():

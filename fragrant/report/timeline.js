@@ -44,7 +44,7 @@ function timeline(holder, jump) {
 
   function row(name, right, points, y, width, most, kind, on) {
     const box = y + 17, height = ROW - 24;
-    return [make("text", { x: EDGE, y: y + 12 }, name), make("text", { x: width - EDGE, y: y + 12, "text-anchor": "end", class: "soft" }, right),
+    return [make("text", { x: EDGE + 5, y: y + 12 }, name), make("text", { x: width - EDGE - 5, y: y + 12, "text-anchor": "end", class: "soft" }, right),
       make("rect", { class: "row", x: EDGE, y: box, width: width - 2 * EDGE, height }), area(points, box, height, most, kind, width),
       ...(on || []).map(([a, b]) => make("rect", { class: "on", x: x(a), y: box + height, width: Math.max(x(b) - x(a), 2), height: 3 }))];
   }

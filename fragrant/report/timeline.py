@@ -154,7 +154,7 @@ def _page(path: Path, video: Path, pieces: Sequence[Piece], names: Sequence[str]
 
 
 # -------------------------------------------------------------------------------------------------------------- picture
-BLUE, GRAY, INK = "#2f6fab", "#5f6c7b", "#1f2933"
+BLUE, GRAY, INK, PALE = "#2f6fab", "#5f6c7b", "#1f2933", "#d9dfe6"
 
 
 def _figure(title: str, pieces: Sequence[Piece], names: Sequence[str]):
@@ -177,10 +177,14 @@ def _figure(title: str, pieces: Sequence[Piece], names: Sequence[str]):
     if light:
         lumas = [0.0 if math.isnan(piece.luma) else piece.luma for piece in pieces]
         rows[-1].stairs(lumas, edges, fill=True, color=GRAY, alpha=0.7)
-        rows[-1].set_ylim(0, max(*lumas, 0.01))
-        rows[-1].set_ylabel("brightness", rotation=0, ha="right", va="center", fontsize=9, color=GRAY)
+        most = max(*lumas, 0.01)
+        rows[-1].set_ylim(0, most)
+        text = f"brightness\nto {most:.2g}"
+        rows[-1].set_ylabel(text, rotation=0, ha="right", va="center", fontsize=9, color=GRAY)
     for axes in rows:
         axes.spines[["top", "right", "left"]].set_visible(False)
+        axes.spines["bottom"].set_color(PALE)
+        axes.tick_params(bottom=axes is rows[-1])
         axes.set_yticks([])
         axes.set_xlim(edges[0], edges[-1])
         axes.tick_params(labelsize=8)
