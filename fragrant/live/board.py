@@ -8,7 +8,7 @@ from fragrant.live.lines import clock_text, news_text
 from fragrant.live.messages import ActionEvent, Listener, LiveFrame, LiveWindow, News
 
 WINDOWS_KEPT, EVENTS_KEPT, ARRIVALS_KEPT = 2400, 200, 60
-CLASSES_KEPT = 5  # of a window, the most probable ones, besides those that go on
+CLASSES_KEPT = 8  # of a window, the most probable ones, besides those that go on
 
 
 class Board(Listener):

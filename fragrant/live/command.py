@@ -45,8 +45,9 @@ def check(arguments, kind: str) -> None:
     if kind == FOLDER:
         if not arguments.watch:
             raise UserError(f"{name} is a folder: give --watch for the videos that will arrive in it, or name it alone")
-        for flag in ("annotate", "serve", "realtime"):
-            if getattr(arguments, flag) not in (None, "", False):
+        given = {"annotate": arguments.annotate, "serve": arguments.serve is not None, "realtime": arguments.realtime}
+        for flag, is_given in given.items():
+            if is_given:
                 raise UserError(f"--{flag} is for one stream; {name} is a folder")
         return
     if arguments.watch:

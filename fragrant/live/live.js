@@ -47,7 +47,11 @@ function draw() {
   if (newest && !frozen) over(newest);
 }
 
+let shownBars = "";
 function bars(newest, on) {
+  const key = JSON.stringify([newest.p, on]);
+  if (key === shownBars) return;
+  shownBars = key;
   const rows = [...newest.p].sort((a, b) => b[1] - a[1]).slice(0, 5).map(([number, p]) => make("li", { class: on.includes(number) ? "now" : null },
     make("span", { class: "name", title: nameOf(number) }, nameOf(number)), make("span", { class: "number" }, percent(p)),
     make("span", { class: "track", "aria-hidden": "true" }, make("span", { style: `width: ${(100 * p).toFixed(1)}%` }))));

@@ -12,6 +12,7 @@ from fragrant.files import made_whole
 UNIT = Fraction(1, 90000)
 # Written piece by piece, each of which can be played after a crash; at the end it becomes an ordinary MP4.
 FLAGS = "hybrid_fragmented"
+AT_ONCE = {"flush_packets": "1"}  # to the disk, not to a buffer
 KEY_SECONDS = 2
 
 
@@ -25,8 +26,11 @@ class Recorder:
     def __init__(self, path: str | Path, *, height: int, width: int, fps: float):
         self._stack = contextlib.ExitStack()
         unfinished = self._stack.enter_context(made_whole(path))
-        self._container = av.open(str(unfinished), "w", format="mp4", options={"movflags": FLAGS})
-        options = {"preset": "veryfast", "crf": "21", "threads": "1"}
+        self._container = av.open(
+            str(unfinished), "w", format="mp4", options={"movflags": FLAGS}, container_options=AT_ONCE
+        )
+        # without B-frames, whose delay would shift the whole recording
+        options = {"preset": "veryfast", "crf": "21", "threads": "1", "bf": "0"}
         self._stream = self._container.add_stream(
             "libx264", rate=Fraction(fps).limit_denominator(1000), options=options
         )

@@ -106,7 +106,8 @@ class Ring:
         if kept.pixels is None:
             assert kept.frame is not None
             picture = torch.from_numpy(self._to_rgb(kept.frame.image).copy())
-            picture = resize(picture.unsqueeze(0), *reduced_size(*picture.shape[:2], self.short_side))
+            height, width = reduced_size(picture.shape[0], picture.shape[1], self.short_side)
+            picture = resize(picture.unsqueeze(0), height, width)
             kept.luma, kept.pixels = mean_luma(picture), self._steps.start(picture[0])
             kept.frame = None  # the decoder's memory
         return kept.pixels

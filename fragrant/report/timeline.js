@@ -92,7 +92,8 @@ function timeline(holder, jump) {
 
   holder.addEventListener("mousemove", (event) => {
     if (!shape || !svg) return;
-    const t = timeAt(event), rows = shape.rows.map((r) => [r.name, valueAt(r.points, t)]).filter((pair) => pair[1] !== null);
+    const t = timeAt(event), rows = shape.rows.map((r) => [r.name, valueAt(r.points, t)]).filter((pair) => pair[1] >= 0.005)
+      .sort((a, b) => b[1] - a[1]).slice(0, 5);
     for (const name of ["x1", "x2"]) hover.setAttribute(name, x(t));
     hover.setAttribute("visibility", "visible");
     const light = valueAt(shape.luma, t);

@@ -27,7 +27,11 @@ def driver():
 
 
 def texts(driver, selector: str) -> list[str]:
-    return [element.text for element in driver.find_elements("css selector", selector)]
+    """At one moment: the page draws itself anew all the time."""
+    look = (
+        "return [...document.querySelectorAll(arguments[0])].map((node) => (node.innerText ?? node.textContent).trim())"
+    )
+    return driver.execute_script(look, selector)
 
 
 def held_to_the_rules(driver, name: str) -> None:
