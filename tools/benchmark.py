@@ -6,8 +6,7 @@ python tools/benchmark.py objective --cfg FILE KEY VALUE ...
     a training step plain, with Mixup, SV-Mix and without labels; ratio: to plain
 python tools/benchmark.py gpu --minutes 8 --out DIR
     all that a GPU is judged by, the most important first, into DIR
-python tools/benchmark.py live --minutes 5
-    a stream: frames/s, time from frame to answer, memory
+python tools/benchmark.py live --minutes 5 (a stream: frames/s, latency, memory)
 python tools/benchmark.py ram, fam, or global (UniFormerV2's attention of one query)
     it next to its published form; with TRAIN.PRECISION bf16, RAM and global in that
 python tools/benchmark.py dgam

@@ -1,7 +1,7 @@
 // The page of a live run: asks for what is new twice a second, and draws it; the picture comes by itself.
 
 const START = JSON.parse(document.getElementById("data").textContent);
-const EVERY = 500, PATIENCE = 4000, MOST = 2400, MOST_ROWS = 6;
+const EVERY = 500, PATIENCE = 3000, MOST = 2400, MOST_ROWS = 6;
 const state = { number: 0, windows: [], events: [], names: {}, active: [], status: { kind: "starting", text: "starting" } };
 let range = 60, frozen = false, lastAnswer = Date.now();
 
@@ -39,10 +39,12 @@ function draw() {
   text("status-text", state.status.text);
   const newest = state.windows[state.windows.length - 1];
   const on = state.active.map((a) => a.number);
-  text("now", on.length ? on.map(nameOf).join(", ") : newest ? "nothing for sure" : "–");
+  const live = state.status.kind === "live";
+  document.getElementById("bars").classList.toggle("stale", !live);
+  text("now", !live ? "–" : on.length ? on.map(nameOf).join(", ") : newest ? "nothing for sure" : "–");
   if (newest) bars(newest, on);
   actions();
-  if (state.fps !== undefined) text("figures", [state.size, `${state.fps} frames/s`, state.latency_ms === undefined ? null : `${state.latency_ms} ms to the answer`,
+  if (state.fps !== undefined) text("figures", [state.size, state.fps ? `${state.fps} frames/s` : null, state.latency_ms === undefined ? null : `${state.latency_ms} ms to the answer`,
     state.dropped === undefined ? null : `${state.dropped} frames dropped`].filter(Boolean).join("  ·  "));
   if (newest && !frozen) over(newest);
 }

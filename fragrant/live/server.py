@@ -59,6 +59,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         server = cast("_Server", self.server)
+        if server.over:  # a connection that was kept open
+            self.close_connection = True
+            return None
         if not allowed_name(self.headers.get("Host"), server.host):
             return self._answer(HTTPStatus.MISDIRECTED_REQUEST, "this server is not called so")
         where = urlsplit(self.path)
@@ -115,6 +118,7 @@ class _Handler(BaseHTTPRequestHandler):
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
     block_on_close = False
+    over = False
 
     def __init__(self, host: str, port: int, page: bytes, state: Callable[[int], dict], picture: LatestPicture):
         self.host, self.page, self.state, self.picture = host, page, state, picture
@@ -169,6 +173,7 @@ class PageServer:
         self._thread.start()
 
     def close(self) -> None:
+        self._server.over = True
         self._picture.end()
         if hasattr(self, "_thread"):
             self._server.shutdown()

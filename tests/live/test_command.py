@@ -16,6 +16,8 @@ from streams import streaming, until
 from tiny import environment, run_here
 from tiny_predictor import CLASSES, tiny_checkpoint
 
+from fragrant.live import command
+
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
@@ -95,32 +97,44 @@ def test_videos_or_a_source(folder):
             predict(folder, *words)
 
 
-def test_a_watched_folder(folder, tmp_path):
-    """A file from before, one that grows, one that is none."""
-    inbox = tmp_path / "in"
+def test_a_watched_folder(folder, tmp_path, monkeypatch):
+    """A file from before, one that grows, one that is none; Ctrl-C at the end."""
+    inbox, begun, done_with = tmp_path / "in", threading.Event(), []
     inbox.mkdir()
     (inbox / "old.mp4").write_bytes((folder / "a.mp4").read_bytes())
     data = (folder / "a.mp4").read_bytes()
 
+    class Watched(command.Arrivals):
+        def __init__(self, *arguments, **options):
+            super().__init__(*arguments, **options)
+            begun.set()
+
+        def done(self, path, **options):
+            super().done(path, **options)
+            done_with.append(path)
+
     def deliver():
-        until((tmp_path / "go").exists)
+        begun.wait(60)
         (inbox / "bad.mp4").write_bytes(b"no video")
         with open(inbox / "new.mp4", "wb") as file:
             file.write(data[: len(data) // 2])
             file.flush()
-            time.sleep(0.3)
+            time.sleep(0.1)
             file.write(data[len(data) // 2 :])
+        until(lambda: len(done_with) == 2)
+        os.kill(os.getpid(), signal.SIGINT)
 
+    monkeypatch.setattr(command, "Arrivals", Watched)
     thread = threading.Thread(target=deliver, daemon=True)
     thread.start()
-    threading.Timer(1.0, (tmp_path / "go").touch).start()
-    done = predict(folder, "--source", inbox, "--watch", "--json", "--settle", "1", "--for", "8")
-    assert done.returncode == 0, done.stderr
+    done = predict(folder, "--source", inbox, "--watch", "--json", "--settle", "0.6", "--for", "90")
+    assert done.returncode == 130, done.stderr
     lines = [json.loads(line) for line in done.stdout.splitlines()]
     assert sorted(line["path"].rsplit("/", 1)[1] for line in lines) == ["bad.mp4", "new.mp4"]
     by_name = {line["path"].rsplit("/", 1)[1]: line for line in lines}
     assert by_name["new.mp4"]["top"][0]["name"] in CLASSES and "cannot be read" in by_name["bad.mp4"]["error"]
     assert "1 that are there already are left out" in done.stderr and "it is tried again when it changes" in done.stderr
+    assert "2 videos arrived, 1 of them cannot be read" in done.stderr and "stopped: interrupted" in done.stderr
 
 
 @pytest.mark.slow

@@ -64,7 +64,14 @@ def test_overlapping_windows_become_neighbours():
     assert [part.prob for part in segments_of(found)] == pytest.approx([0.65, 0.85])
 
 
-@pytest.mark.parametrize("suffix, head", [("png", b"\x89PNG"), ("svg", b"<?xml"), ("pdf", b"%PDF")])
+@pytest.mark.parametrize(
+    "suffix, head",
+    [
+        ("svg", b"<?xml"),
+        pytest.param("png", b"\x89PNG", marks=pytest.mark.slow),
+        pytest.param("pdf", b"%PDF", marks=pytest.mark.slow),
+    ],
+)
 def test_timelines_as_pictures(tmp_path, suffix, head):
     save_timeline(tmp_path / f"t.{suffix}", "a.mp4", pieces(), NAMES)
     assert (tmp_path / f"t.{suffix}").read_bytes().startswith(head)
