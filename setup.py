@@ -23,7 +23,8 @@ setup(
     python_requires=">=3.10",
     packages=find_packages(include=["fragrant", "fragrant.*"]),
     package_data={
-        "fragrant.report": ["page.*", "runs.css", "runs.js"],
+        "fragrant.live": ["live.*"],
+        "fragrant.report": ["page.*", "runs.*", "timeline*.*"],
         "fragrant.report.browse": ["browse.*"],
         "fragrant.synthetic": ["poses/*.yaml", "recipes/*.yaml"],
         "fragrant.zoo": ["*.safetensors", "*.yaml", "*.json"],

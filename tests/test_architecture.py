@@ -25,7 +25,9 @@ FLOORS = [
     {"models", "data", "optim"},
     {"objectives", "scores"},
     {"report", "runtime"},
-    {"engine", "inference", "features", "benchmarks", "profile"},
+    {"engine", "inference", "features", "profile"},
+    {"live"},
+    {"benchmarks"},
     {"launch"},
     {"experiments"},
 ]

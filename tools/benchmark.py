@@ -6,6 +6,7 @@ python tools/benchmark.py objective --cfg FILE KEY VALUE ...
     a training step plain and under each objective; ratio: to plain
 python tools/benchmark.py gpu --minutes 8 --out DIR
     all that a GPU is judged by, the most important first, into DIR
+python tools/benchmark.py live --minutes 5 (a stream: frames/s, latency, memory)
 python tools/benchmark.py ram, fam, or global (UniFormerV2's attention of one query)
     it next to its published form; with TRAIN.PRECISION bf16, RAM and global in that
 python tools/benchmark.py dgam
@@ -71,10 +72,10 @@ WHAT = {"model": steps, "objective": steps, **dict.fromkeys(OTHERS, beside_publi
 
 
 def start(words: list[str]) -> int:
-    if words[:1] == ["gpu"]:
-        from fragrant.benchmarks.gpu.command import gpu_command
+    if words[:1] in (["gpu"], ["live"]):
+        from fragrant.benchmarks import own_commands
 
-        return exit_code(lambda: print(gpu_command(words[1:])), debug="--debug" in words)
+        return exit_code(lambda: print(own_commands.of(words[0])(words[1:])), debug="--debug" in words)
     parser = argument_parser(__doc__, what=list(WHAT))
     parser.add_argument(
         "--batch-size", type=int, metavar="N", help="clips (loader: files); default TRAIN.BATCH_SIZE, 8, 4 or 24"

@@ -229,6 +229,7 @@ class ClipSource(NamedTuple):
         whole: all views of a test, and how many they are.
         window: the one view of a validation, for a part of a long video.
         window_frames: frames that a part should have, from the video's frame rate.
+        short_side, limits: of frames that come from elsewhere than ``open_frames``, see there.
     """
 
     whole: ViewPlan
@@ -237,6 +238,8 @@ class ClipSource(NamedTuple):
     window_frames: Callable[[float | None], int]
     transform: EvaluationTransform
     open_frames: OpenFrames
+    short_side: int = 0
+    limits: Limits = Limits()
 
     def dataset(self, paths: Sequence[str], plan: ViewPlan, *, open_frames: OpenFrames | None = None) -> ClipDataset:
         return ClipDataset(
@@ -264,7 +267,9 @@ def build_source(cfg) -> ClipSource:
     whole, num_views = _plan(cfg, "test")
     stream = alone_in_test(cfg) or 0
     transform = cast(EvaluationTransform, _transform(cfg, "test", stream))
-    return ClipSource(whole, num_views, _plan(cfg, "val")[0], window_frames, transform, frame_opener(cfg, stream))
+    opener = frame_opener(cfg, stream)
+    more = {"short_side": data.DECODE_SHORT_SIDE, "limits": Limits(data.MAX_FRAME_MEGAPIXELS, data.MAX_DECODED_GB)}
+    return ClipSource(whole, num_views, _plan(cfg, "val")[0], window_frames, transform, opener, **more)
 
 
 def hand_over(cfg, split: str) -> float:

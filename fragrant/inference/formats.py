@@ -34,7 +34,8 @@ def as_json(prediction: Prediction) -> str:
 def as_csv(prediction: Prediction) -> str:
     """Formats a prediction as CSV: path, start, end (empty for a whole video), error, what the model chose, then name
     and probability of each rank; a row per window where there are some."""
-    parts: Sequence[tuple] = prediction.windows or [("", "", prediction.top, prediction.choices)]
+    parts: Sequence[tuple] = [window[:4] for window in prediction.windows]
+    parts = parts or [("", "", prediction.top, prediction.choices)]
     rows = [
         [prediction.path, start, end, prediction.error, *choices.values(), *_cells(top)]
         for start, end, top, choices in parts

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from fragrant.data import VideoError
 from fragrant.data.build import ClipSource
-from fragrant.data.clips import Batch, Unreadable, VideoClips, make_batch
+from fragrant.data.clips import Batch, Unreadable, VideoClips, VideoFrames, make_batch, mean_luma
 from fragrant.data.lists.locations import VIDEO_EXTENSIONS
 from fragrant.data.reader_pool import read_in_order
 from fragrant.data.video.row_of_frames import Frames
@@ -36,12 +36,13 @@ class Ranked(NamedTuple):
 
 class Window(NamedTuple):
     """The prediction for a part of a long video, with its start and end in seconds (None where the file has no frame
-    rate: then in frames / 30)."""
+    rate: then in frames / 30); and the mean brightness 0..1 of the frames that were looked at."""
 
     start: float
     end: float
     top: list[Ranked]
     choices: dict[str, float] = {}
+    luma: float = math.nan
 
 
 class Prediction(NamedTuple):
@@ -78,6 +79,13 @@ class _OneVideo(list[Batch]):
         super().__init__([batch])
         self.num_views = batch.views.shape[1]
         self.skipped: dict[int, str] = {}
+
+
+def _luma_of_views(video: VideoFrames) -> list[float]:
+    """The mean brightness of the frames of each view."""
+    of_frame = dict(zip(video.numbers, (mean_luma(frame.unsqueeze(0)) for frame in video.frames), strict=True))
+    shown = [{*view.frames} for view in video.views]
+    return [sum(of_frame[number] for number in numbers) / len(numbers) for numbers in shown]
 
 
 class Predictor:
@@ -137,13 +145,13 @@ class Predictor:
             if isinstance(item, Unreadable):
                 yield Prediction(path, error=item.reason)
                 continue
-            scored = self._score(item)
+            scored = self.score_clips(item)
             if bool(not_finite(scored.logits).any()):
                 yield without_numbers(path)
                 continue
             probs = probabilities(scored.logits, self.rule, multi_label=self.multi_label)[0]
             choices = {name: float(taken.mean()) for name, taken in scored.choices.items()}
-            yield Prediction(path, self._ranked(probs, top), probs, num_clips=scored.logits.shape[1], choices=choices)
+            yield Prediction(path, self.ranked(probs, top), probs, num_clips=scored.logits.shape[1], choices=choices)
 
     def predict_windows(
         self, path: str | os.PathLike, *, seconds: float | None = None, step: float | None = None, top: int = 5
@@ -168,7 +176,7 @@ class Predictor:
         if not found:
             return without_numbers(path)
         choices = {name: sum(window.choices[name] for window in found) / len(found) for name in self.choices}
-        return Prediction(path, self._ranked(mean, top), mean, found, num_clips=len(found), choices=choices)
+        return Prediction(path, self.ranked(mean, top), mean, found, num_clips=len(found), choices=choices)
 
     def _parts(self, frames: Frames, seconds: float | None, step: float | None) -> list[Part]:
         """Equally long in time; where the rate is constant a whole number of frames."""
@@ -197,17 +205,20 @@ class Predictor:
             dataset = self.source.dataset(
                 [frames.path], lambda *_, some=some, **__: some, open_frames=lambda _: in_one_pass
             )
-            item = dataset.clips_of((0, 0))
+            dataset.hand_over = math.inf
+            item = dataset[(0, 0)]
             if isinstance(item, Unreadable):
                 raise VideoError(item.reason)
-            scored = self._score(item)
+            assert isinstance(item, VideoFrames)
+            lumas = _luma_of_views(item)
+            scored = self.score_clips(item.clips(self.source.transform))
             if bool(not_finite(scored.logits).any()):
                 return [], sums
             for at, part in enumerate(group):
                 probs = probabilities(scored.logits[:, at : at + 1], self.rule, multi_label=self.multi_label)[0]
                 choices = {name: float(taken[0, at]) for name, taken in scored.choices.items()}
                 sums += probs
-                found.append(Window(part.start, part.end, self._ranked(probs, top), choices))
+                found.append(Window(part.start, part.end, self.ranked(probs, top), choices, lumas[at]))
         return found, sums / len(parts)
 
     def windows_of_all(self, paths: Sequence[str | os.PathLike], **options) -> Iterator[Prediction]:
@@ -239,10 +250,10 @@ class Predictor:
         item = self.source.dataset([os.fspath(path)], self.source.whole).clips_of((0, 0))
         if isinstance(item, Unreadable):
             raise VideoError(item.reason)
-        return self._score(item).logits
+        return self.score_clips(item).logits
 
-    def _score(self, item: VideoClips) -> Scored:
-        """Scores the views of one video."""
+    def score_clips(self, item: VideoClips) -> Scored:
+        """Scores the views of one video, on the model's device."""
         batch = make_batch([item._replace(id=0)])
         return score_videos(
             self.model,
@@ -255,7 +266,8 @@ class Predictor:
             device=self.device,
         )
 
-    def _ranked(self, probs: Tensor, top: int) -> list[Ranked]:
+    def ranked(self, probs: Tensor, top: int) -> list[Ranked]:
+        """The most likely classes of probabilities (K,), the best first."""
         best = probs.sort(descending=True, stable=True)
         pairs = zip(best.indices.tolist()[:top], best.values.tolist()[:top], strict=True)
         return [Ranked(self.class_names[number], number, prob) for number, prob in pairs]

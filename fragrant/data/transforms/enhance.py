@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fragrant.data.transforms.colors import luma, taken
+from fragrant.data.transforms.colors import VALUES, luma, map_values, taken, to_uint8
 from fragrant.registry import Registry
 
 # name -> function: all frames of a clip, (T, H, W, 3) uint8 -> the same shape, before gamma, in training and test
@@ -42,16 +42,20 @@ def equalize(frames: Tensor) -> Tensor:
     return _with_brightness(frames, old, taken(curve, old.to(torch.int32)))
 
 
+def standardized(old: Tensor) -> Tensor:
+    """What ``standardize`` makes of the brightness of a clip: (T, H, W) whole numbers -> uint8 of the same shape."""
+    deviation = old.std(correction=0).clamp(min=1.0)
+    table = (128 + 48 * (VALUES.to(old.device) - old.mean()) / deviation).round_().clamp_(0, 255).to(torch.uint8)
+    return map_values(to_uint8(old), table)
+
+
 @ENHANCEMENTS.register("standardize")
 def standardize(frames: Tensor) -> Tensor:
     """Makes clips alike in brightness and contrast, and gray: (T, H, W, 3) uint8 -> the same shape.
 
     Brightness becomes 128 + 48 z, where z is 0 on average over the clip and has variance 1; MEAN 0.502 and STD 0.188
     turn it into z. Colours, which are noise in the dark, are gone."""
-    old = luma(frames).float()
-    deviation = old.std(correction=0).clamp(min=1.0)
-    gray = (128 + 48 * (old - old.mean()) / deviation).round_().clamp_(0, 255).to(torch.uint8)
-    return gray.unsqueeze(-1).expand_as(frames).contiguous()
+    return standardized(luma(frames)).unsqueeze(-1).expand_as(frames).contiguous()
 
 
 @ENHANCEMENTS.register("clahe")
