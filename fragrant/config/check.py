@@ -38,6 +38,7 @@ def check_cfg(cfg: CfgNode) -> None:
         _objective,
         _balance,
         _supcon,
+        _each_stream,
         _darkened,
         _figure,
         _pretraining,
@@ -369,6 +370,25 @@ def _supcon(cfg: CfgNode) -> Iterator[str]:
             f"{what} compares views of a clip: allowed are AUG.NUM_SAMPLE 2 or more (got {cfg.AUG.NUM_SAMPLE}), or "
             "MODEL.MODEL_NAME DualStream"
         )
+
+
+def _each_stream(cfg: CfgNode) -> Iterator[str]:
+    if not cfg.LOSS.EACH_STREAM:
+        return
+    what = f"LOSS.EACH_STREAM {cfg.LOSS.EACH_STREAM:g}"
+    if not has_two_streams(cfg):
+        yield f"{what} with MODEL.MODEL_NAME {cfg.MODEL.MODEL_NAME}: allowed is DualStream, which has two streams"
+    refused = (
+        ("TRAIN.OBJECTIVE", cfg.TRAIN.OBJECTIVE, cfg.TRAIN.OBJECTIVE not in ("", "classify")),
+        ("MIXUP.TYPE", "svmix", cfg.MIXUP.ENABLE and cfg.MIXUP.TYPE == "svmix"),
+        ("DISTILL.CHECKPOINT", cfg.DISTILL.CHECKPOINT, bool(cfg.DISTILL.CHECKPOINT)),
+        ("LOSS.SUPCON", cfg.LOSS.SUPCON, bool(cfg.LOSS.SUPCON)),
+        ("DARKENER.CHECKPOINT", cfg.DARKENER.CHECKPOINT, bool(cfg.DARKENER.CHECKPOINT)),
+        ("TRAIN.COMPILE", True, cfg.TRAIN.COMPILE),
+    )
+    for key, value, wrong in refused:
+        if wrong:
+            yield f"{what} with {key} {value}: it belongs to plain classification, not compiled"
 
 
 def _figure(cfg: CfgNode) -> Iterator[str]:

@@ -506,6 +506,9 @@ key("LOSS.SUPCON", 0.0,
 key("LOSS.SUPCON_TEMPERATURE", 0.1, "what cosines are divided by; 0.07 to 0.1 is usual", above=0)
 key("LOSS.SUPCON_WIDTH", 512, "hidden width of the projector behind the pooled features; ours", above=0)
 key("LOSS.SUPCON_DIM", 128, "width of the vectors that are compared", above=0)
+key("LOSS.EACH_STREAM", 0.0,
+    "weight of the loss of each stream of DualStream alone beside that of both, whose networks run once: either stream "
+    "then does without the other; ours; 0 = none", at_least=0)
 key("LOSS.SIMILARITY", 1.0,
     "with DARKENER.CHECKPOINT: weight of the loss that makes a clip and its dark copy look alike (BYOL, Grill et al. "
     "2020); the weight is ours; 0 = the classes of both alone", at_least=0)

@@ -194,6 +194,13 @@ class DualStream(Wrapper):
         maps = self.maps(clips)
         return self.classify(*maps, self.drop(clips)), pooled_each(maps)
 
+    def logits_and_alone(self, clips: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        """Logits (N, K) of clips (N, 2C, T, H, W), and those from each stream alone."""
+        maps = self.maps(clips)
+        only = torch.eye(STREAMS, dtype=torch.bool, device=clips.device)
+        one, other = (self.classify(*maps, row.expand(len(clips), -1)) for row in only)
+        return self.classify(*maps, self.drop(clips)), (one, other)
+
     def map_and_pooled(self, clips: Tensor) -> tuple[Tensor, Tensor]:
         maps = self.maps(clips)
         return self.fused(*maps, self.drop(clips)), pooled_each(maps)

@@ -22,12 +22,14 @@ from fragrant.layers.curve_net import CurveNet
 from fragrant.layers.pixel_decoder import PixelDecoder
 from fragrant.models.backbone import Backbone
 from fragrant.models.build import names_with
+from fragrant.models.dual_stream import DualStream
 from fragrant.objectives.classify import Classify, unmixed
 from fragrant.objectives.contrast import Contrast, Projector
 from fragrant.objectives.darkened import DarkCopies, Darkened
 from fragrant.objectives.darkener import LearnDarkener, Weights
 from fragrant.objectives.darkening import Darkener, Exposures
 from fragrant.objectives.distill import Distill, TeacherInput
+from fragrant.objectives.each_stream import EachStream
 from fragrant.objectives.ema import Ema
 from fragrant.objectives.figure import Figure, maps_of
 from fragrant.objectives.gate import ExpectedLoss, Gated
@@ -270,6 +272,8 @@ def build_classify(cfg, model: Backbone) -> Classify:
         return build_supcon(cfg, model)
     if cfg.DARKENER.CHECKPOINT:
         return build_darkened(cfg, model)
+    if cfg.LOSS.EACH_STREAM:
+        return EachStream(cast(DualStream, model), build_loss(cfg), mix=mix, weight=cfg.LOSS.EACH_STREAM)
     if not hasattr(model, "decide") or "gate" in frozen_in_dgam(cfg):  # there is no gate, or it keeps its weights
         return Classify(model, build_loss(cfg), mix=mix)
     return (ExpectedLoss if dgam.SELECT == "expected" else Gated)(model, build_loss(cfg), balance=dgam.BALANCE, mix=mix)
