@@ -15,7 +15,7 @@ LINES = [
     (["--cfg", "uniformer_xs"], f"there is no such file; type: --cfg {DEMO}"),
     (["--cfg", "configs/demo/unifomer_xs.yaml"], f"there is no such file; type: --cfg {DEMO} (or "),
     (["--cfg", "configs/demo/nothing_like_it_at_all.yaml"], f"a file ends in .yaml, as --cfg {DEMO}"),
-    (["--cfg", "configs/demo"], "is a folder; type one of its files: --cfg configs/demo/dgam_xs.yaml, --cfg "),
+    (["--cfg", "configs/demo"], "is a folder; type one of its files: --cfg configs/demo/"),
     ([DEMO], f"'{DEMO}' stands where a key should be; for a config type: --cfg {DEMO}"),
     ([DEMO, "SOLVER.MAX_EPOCH", "2"], f"for a config type: --cfg {DEMO}"),
     (["SOLVER.MAX_EPOCH", "2", DEMO], f"for a config type: --cfg {DEMO}"),
