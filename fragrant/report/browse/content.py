@@ -219,6 +219,7 @@ def _histograms(lists: Sequence[ListContent]) -> list[dict]:
 
     def drawn(title: str, bars: Sequence[Bin], unit: str, known: int, *, rows: bool = False) -> dict:
         told = [[bar.label, bar.counts] for bar in bars]
+        rows = rows or len(bars) == 1  # one column says less than a line
         return {"title": title, "unit": unit, "rows": rows, "bars": told, "missing": total - known}
 
     timed = [(own, probe.frames / probe.fps, probe.fps) for own, probe in found if probe.fps]
