@@ -159,7 +159,7 @@ def _cards(lists: Sequence[ListContent], names: Sequence[str]) -> list[dict]:
     wrong = sum(len(each.checked.problems) for each in lists)
     rows = sum(len(each.whole) for each in lists)
     looked = sum(len(each.checked.records) for each in lists)
-    cards = [
+    cards: list[dict[str, Any]] = [
         {"name": "videos", "value": _count(rows), "notes": [f"{len(names)} classes, {_places(lists)}"]},
         {
             "name": "problems",
