@@ -28,11 +28,12 @@ const near = new IntersectionObserver((entries) => entries.forEach((entry) => {
   });
 }), { rootMargin: "250px" });
 
-function playing(preview, alt) {
+// least: width, for the small clips of small networks, whose pixels are then shown as they are.
+function playing(preview, alt, least = 0) {
   const dark = preview.gamma > 1 ? `url(#dark-${Math.round(10 * preview.gamma)})` : "none";
-  const shape = `aspect-ratio: ${preview.width} / ${preview.height}; width: ${preview.width}px; max-width: 100%`;
+  const shape = `aspect-ratio: ${preview.width} / ${preview.height}; width: ${Math.max(preview.width, least)}px; max-width: 100%`;
   return make("div", { class: "window", style: `${shape}; --n: ${preview.frames}; --t: ${preview.seconds}s; --dark: ${dark}` },
-    make("img", { "data-src": preview.src, alt }));
+    make("img", { "data-src": preview.src, alt, class: preview.width < least ? "large" : null }));
 }
 
 function tile(inside, caption, attributes, width) {
@@ -184,7 +185,7 @@ function kinds(h) {
 
 function histograms() {
   return section("facts", "Light, length and size", legend(), make("div", { class: "charts" }, data.histograms.map((h) =>
-    make("div", { class: "chart", "data-chart": h.title }, make("b", {}, h.title), h.bars.length ? (h.rows ? kinds(h) : columns(h)) : note("not known of any video"),
+    make("div", { class: "chart", "data-chart": h.title }, make("b", {}, h.title), h.rows ? make("span", { class: "soft small" }, ` ${h.unit}`) : null, h.bars.length ? (h.rows ? kinds(h) : columns(h)) : note("not known of any video"),
       h.missing && h.bars.length ? note(`not known of ${plural(h.missing, "video")}`) : null))));
 }
 
@@ -204,9 +205,9 @@ function draws() {
   const one = (d) => make("div", { class: "drawn" }, make("h3", {}, d.label, make("span", { class: "soft" }, baseName(d.path))),
     d.why ? make("p", { class: "wrong" }, d.why) : make("div", { class: "strip" },
       tile(playing(d.original, d.path), [make("b", {}, "as it is read"), `frames ${frames(d.draws[0].frames)}`], { class: "original", "data-tip": d.path }, d.original.width + 11),
-      d.draws.map((draw) => tile(make("div", { class: "streams" }, draw.streams.map((stream) => playing(stream, `epoch ${draw.epoch}`))),
+      d.draws.map((draw) => tile(make("div", { class: "streams" }, draw.streams.map((stream) => playing(stream, `epoch ${draw.epoch}`, NARROW))),
         [make("b", {}, `epoch ${draw.epoch}`), draw.mean.map((mean, at) => `mean ${signed(mean)}, std ${draw.std[at].toFixed(2)}`).join("; ")],
-        { "data-tip": `frames ${draw.frames.join(" ")}` }, Math.max(136, draw.streams.reduce((sum, stream) => sum + stream.width + 3, 0))))));
+        { "data-tip": `frames ${draw.frames.join(" ")}` }, Math.max(136, draw.streams.reduce((sum, stream) => sum + Math.max(stream.width, NARROW) + 3, 0))))));
   return section("network", "What the network gets", make("p", {}, `${data.clip}.`),
     note("The clip of a video in the first epochs of a training, exactly: frames, crop, light and all that is drawn by chance, without mixing of videos. Mean and standard deviation are those of ",
       "the normalised pixels: near 0 and 1 where DATA.MEAN and DATA.STD fit the data."), data.drawn.map(one));

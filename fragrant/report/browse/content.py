@@ -159,7 +159,7 @@ def _cards(lists: Sequence[ListContent], names: Sequence[str]) -> list[dict]:
     wrong = sum(len(each.checked.problems) for each in lists)
     rows = sum(len(each.whole) for each in lists)
     looked = sum(len(each.checked.records) for each in lists)
-    cards = [
+    cards: list[dict[str, Any]] = [
         {"name": "videos", "value": _count(rows), "notes": [f"{len(names)} classes, {_places(lists)}"]},
         {
             "name": "problems",
@@ -219,6 +219,7 @@ def _histograms(lists: Sequence[ListContent]) -> list[dict]:
 
     def drawn(title: str, bars: Sequence[Bin], unit: str, known: int, *, rows: bool = False) -> dict:
         told = [[bar.label, bar.counts] for bar in bars]
+        rows = rows or len(bars) == 1  # one column says less than a line
         return {"title": title, "unit": unit, "rows": rows, "bars": told, "missing": total - known}
 
     timed = [(own, probe.frames / probe.fps, probe.fps) for own, probe in found if probe.fps]
