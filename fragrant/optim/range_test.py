@@ -8,7 +8,7 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-SMOOTHING = 0.95  # share of the mean before in the mean of the losses so far; the start is corrected for
+SMOOTHING = 0.9  # share of the mean before in the next one: it lags by about ten steps; more would shift the rates
 DIVERGED = 4.0  # a smoothed loss above so many times the smallest ends the test
 LEAST_FALL = 0.02  # of the smoothed loss, as a share of it: without it there is nothing to see
 MARGIN = 0.05  # share of the steps at the start whose slope does not count: their mean is of too few

@@ -1,5 +1,6 @@
 """The picture of a learning-rate range test: losses over rates, and the rates that it suggests."""
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -30,7 +31,8 @@ def plot_range(
     ):
         if rates[0] <= rate <= rates[-1]:
             axes.axvline(rate, color="#c2502e", linestyle=style, label=f"{rate:.2e}: {name}")
-    low, start = min(smoothed), max(smoothed[: max(len(smoothed) // 4, 1)])
+    low = min(loss for loss in (*smoothed, *losses) if math.isfinite(loss))
+    start = max(smoothed[: max(len(smoothed) // 4, 1)])
     room = 0.15 * max(start - low, 1e-6 + 0.02 * abs(start))
     axes.set_ylim(low - room, max(start + 3 * room, low + 2 * (start - low)))  # what broke away needs no room
     axes.set_xscale("log")
