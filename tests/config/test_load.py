@@ -89,7 +89,7 @@ BAD_PAIRS = [
     (["MODEL.DROP_DEPTH_RATE", "1"], "did you mean 'UNIFORMER.DROP_DEPTH_RATE'?"),
     (["TRAIN.MAX_EPOCHS", "1"], "did you mean 'SOLVER.MAX_EPOCH'?"),
     (["NUM_GPU", "1"], "did you mean 'NUM_GPUS'?"),
-    (["NO.SUCH", "1"], "NO.SUCH is not known; known blocks: MODEL, UNIFORMER,"),
+    (["NO.SUCH", "1"], "NO.SUCH is not known; known blocks: LOG, MODEL, UNIFORMER,"),
     (["TENSORBOARD.XYZ", "1"], "TENSORBOARD.XYZ is not known; TENSORBOARD holds ENABLE, LOG_DIR"),
     (["DEMO_SET.VIDEOS", "1"], "did you mean 'DEMO_SET.VIDEOS_PER_CLASS'?"),
     (["TRAIN.ENABLE.X", "1"], "TRAIN.ENABLE.X is not known; TRAIN.ENABLE is a value, not a block of keys"),

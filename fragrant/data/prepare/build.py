@@ -170,17 +170,18 @@ def measure_list(cfg: CfgNode, records: RecordList, *, most: int, workers: int) 
         ListError: not one of them can be read.
     """
     dataset, _ = build_dataset(cfg, "train", records)
-    transforms, lists = (dataset.transform,), (records,)
+    streams = [(records, cast(TrainTransform, dataset.transform))]
     if has_pairs(cfg):
-        transforms, lists = cast(PairTransform, dataset.transform).each, (records, records.of_partners())
+        both = cast(PairTransform, dataset.transform).each
+        streams = [(records, cast(TrainTransform, both[0])), (records.of_partners(), cast(TrainTransform, both[1]))]
     some = [at * len(records) // min(most, len(records)) for at in range(min(most, len(records)))]
     found = []
-    for stream, (videos, transform) in enumerate(zip(lists, transforms, strict=True)):
+    for stream, (videos, transform) in enumerate(streams):
         found += measure(
             [videos[at].path for at in some],
             workers=workers,
             plan=dataset.plan,
-            lit=cast(TrainTransform, transform).lit,
+            lit=transform.lit,
             streams=streams_of(cfg),
             open_frames=frame_opener(cfg, stream),
             seed=cfg.RNG_SEED,
