@@ -34,7 +34,8 @@ def trained(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("trained")
     done = run_here(*pairs_of(folder / "out", folder))
     assert done.returncode == 0, done.stderr
-    assert sorted(os.listdir(folder / "out")) == ["checkpoints", "config.yaml", "metrics.jsonl", "stdout.log"]
+    files = ["checkpoints", "config.yaml", "environment.json", "metrics.jsonl", "stdout.log"]
+    assert sorted(os.listdir(folder / "out")) == files
     return folder
 
 
