@@ -62,7 +62,7 @@ def sent(clip: Path) -> Iterator[str]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         address = f"http://127.0.0.1:{probe.getsockname()[1]}/live"
-    words = ["ffmpeg", "-nostdin", "-loglevel", "error", "-re", "-stream_loop", "-1", "-i", str(clip)]
+    words = ["ffmpeg", "-nostdin", "-loglevel", "quiet", "-re", "-stream_loop", "-1", "-i", str(clip)]
     server = subprocess.Popen([*words, "-c", "copy", "-f", "mpegts", "-listen", "1", address])
     try:
         yield address

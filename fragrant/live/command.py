@@ -13,7 +13,7 @@ from fragrant.inference.predictor import Prediction, Predictor
 from fragrant.live.board import Board
 from fragrant.live.frame_queue import FrameQueue
 from fragrant.live.lines import Printer
-from fragrant.live.loop import LiveLoop, Settings, Summary
+from fragrant.live.loop import TIME_OVER, LiveLoop, Settings, Summary
 from fragrant.live.messages import Listener
 from fragrant.live.page import live_page
 from fragrant.live.pictures import Pictures
@@ -183,11 +183,12 @@ def _conclude(arguments, summary: Summary, reader, pictures, predictor, opened, 
     if summary.reason.startswith("given up"):
         raise RunStopped(f"source '{shown(arguments.source)}' {summary.reason}")
     name = f"source '{shown(arguments.source)}'"
-    if opened.finite and summary.frames and summary.reason and not stopped and not arguments.seconds:
+    stopped = stopped or summary.reason == TIME_OVER
+    if opened.finite and summary.frames and summary.reason and not stopped:
         say(f"{name} ends early: {summary.reason}")
     if opened.finite and not summary.frames and not stopped:
         raise UserError(f"{name} cannot be read: {summary.reason or 'no frame of it decodes'}")
-    if opened.finite and not summary.windows and not stopped and not arguments.seconds:
+    if opened.finite and not summary.windows and not stopped:
         raise UserError(
             f"{name} has {summary.frames} frames, fewer than a window of this network ({loop.length}); give "
             "--sliding SECONDS for shorter windows, or name the file without --source"

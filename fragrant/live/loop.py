@@ -18,6 +18,7 @@ from fragrant.metrics import not_finite
 from fragrant.scores.ensemble import probabilities
 
 LATENCIES_KEPT = 100_000
+TIME_OVER = "the time is over"
 WAIT = 0.2  # seconds after which a loop without frames looks whether it is to end
 
 
@@ -105,7 +106,7 @@ class LiveLoop:
         if self.queue.lossless and self._waiting and self.ring.full and not stopped():
             self._look()  # ends with the file
         self._leave_all()
-        end = self.ended or News("end", time.time(), "stopped" if stopped() else "the time is over")
+        end = self.ended or News("end", time.time(), "stopped" if stopped() else TIME_OVER)
         for listener in self.listeners:
             listener.news(end)
         spent = time.monotonic() - began

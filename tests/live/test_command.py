@@ -69,6 +69,7 @@ def test_lines_for_a_person(folder):
         (["--source", "{}/nowhere.mp4"], "nowhere.mp4' cannot be opened: no such file"),
         (["--source", "{}/best.pyth"], "best.pyth' cannot be opened: "),
         (["--source", "{}/short.mp4"], "has 5 frames, fewer than a window of this network (8); give --sliding SECONDS"),
+        (["--source", "{}/short.mp4", "--realtime", "--for", "60"], "has 5 frames, fewer than a window"),
         (["--source", "{}"], "is a folder: give --watch"),
         (["--source", "{}", "--watch", "--serve", "0"], "--serve is for one stream; "),
         (["--source", "{}", "--watch", "--annotate", "{}/o.mp4"], "--annotate is for one stream; "),

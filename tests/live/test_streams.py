@@ -7,7 +7,7 @@ import time
 
 import pytest
 from make_video import encode
-from streams import streaming, until
+from streams import camera, streaming, until
 
 from fragrant.data import VideoError
 from fragrant.data.video.row_of_frames import Limits
@@ -89,6 +89,12 @@ def test_it_is_given_up_after_so_many_tries(transport):
         until(lambda: "end" in watching.kinds())
     assert watching.news[-1].reason.startswith("given up after 2 tries: source ")
     assert watching.reader.error is None
+
+
+def test_a_camera_that_speaks_rtsp(transport):
+    with camera(transport, seconds=2.0) as address, Watching(address) as watching:
+        until(lambda: len(watching.look().frames) >= 15)
+        assert watching.frames[0].image.width == 64 and watching.kinds() == []
 
 
 def test_a_file_is_read_whole_and_ends(transport):

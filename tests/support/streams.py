@@ -1,7 +1,9 @@
-"""Streams for tests: MPEG-TS over HTTP from this process, which can be stopped and started again on the same port."""
+"""Streams for tests, from this process: MPEG-TS over HTTP, which can be stopped and started again, and over RTSP."""
 
 import contextlib
 import http.server
+import socketserver
+import struct
 import threading
 import time
 from pathlib import Path
@@ -55,3 +57,56 @@ def until(condition, *, within: float = 60.0) -> None:
     while not condition():
         assert time.monotonic() < end, "it does not happen"
         time.sleep(0.02)
+
+
+# ----------------------------------------------------------------------------------------------------------------- RTSP
+SDP = "v=0\r\no=- 0 0 IN IP4 127.0.0.1\r\ns=test\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=video 0 RTP/AVP 33\r\na=control:track0\r\n"
+
+
+class _Camera(socketserver.StreamRequestHandler):
+    """RTSP as far as a camera needs it (RFC 2326): MPEG-TS in RTP (RFC 2250) within the same TCP connection."""
+
+    def handle(self):
+        while (line := self.rfile.readline()).strip():
+            method, headers = line.split()[0].decode(), {}
+            while (header := self.rfile.readline()).strip():
+                name, _, value = header.decode().partition(":")
+                headers[name.strip().lower()] = value.strip()
+            more = {
+                "OPTIONS": "Public: OPTIONS, DESCRIBE, SETUP, PLAY, TEARDOWN\r\n",
+                "DESCRIBE": f"Content-Type: application/sdp\r\nContent-Length: {len(SDP)}\r\n",
+                "SETUP": "Transport: RTP/AVP/TCP;unicast;interleaved=0-1\r\nSession: 1\r\n",
+            }.get(method, "Session: 1\r\n")
+            body = SDP if method == "DESCRIBE" else ""
+            self.wfile.write(f"RTSP/1.0 200 OK\r\nCSeq: {headers['cseq']}\r\n{more}\r\n{body}".encode())
+            if method == "PLAY":
+                with contextlib.suppress(OSError):
+                    self.play()
+                return
+
+    def play(self):
+        data, number, began = self.server.data, 0, time.monotonic()
+        while not self.server.ended.is_set():
+            at = number * 7 * 188 % len(data)
+            stamp = int((time.monotonic() - began) * 90000)
+            packet = struct.pack("!BBHII", 0x80, 33, number & 0xFFFF, stamp, 1) + data[at : at + 7 * 188]
+            self.wfile.write(struct.pack("!cBH", b"$", 0, len(packet)) + packet)
+            number += 1
+            time.sleep(self.server.pause)
+
+
+@contextlib.contextmanager
+def camera(path: Path, *, seconds: float = 1.0):
+    """An RTSP server that sends an MPEG-TS file again and again, each time in about ``seconds``. Yields its address."""
+    server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), _Camera)
+    server.daemon_threads, server.block_on_close = True, False
+    data = path.read_bytes()
+    server.data, server.ended = data, threading.Event()
+    server.pause = seconds * 7 * 188 / len(data)
+    threading.Thread(target=server.serve_forever, args=[0.02], daemon=True).start()
+    try:
+        yield f"rtsp://me:secret@127.0.0.1:{server.server_address[1]}/stream"
+    finally:
+        server.ended.set()
+        server.shutdown()
+        server.server_close()
