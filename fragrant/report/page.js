@@ -132,7 +132,8 @@ function drawMatrix(shown, choose) {
       fill: shade(label === guess ? FILL : WRONG_FILL, share, size > 8 ? 0.16 : 0.45), click: () => choose(key),
       "data-tip": `${nameOf(label)}: ${what}\n${list.length} of ${plural(inClass.get(label), "video")} (${percent(100 * share)})\nclick: the videos` }));
     if (size >= 16) svg.append(make("text", { x: x + size / 2, y: y + size / 2 + 4, "text-anchor": "middle", "pointer-events": "none",
-      style: share > 0.45 ? "fill: #fff" : "", "font-size": size > 24 ? 14 : 10 }, String(list.length)));
+      style: `fill: ${share > (label === guess ? 0.91 : 0.98) ? "#fff" : "var(--on-cell)"}`, // whichever has the contrast
+      "font-size": size > 24 ? 14 : 10 }, String(list.length)));
   }
   return svg;
 }
