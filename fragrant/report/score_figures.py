@@ -35,7 +35,9 @@ LIGHTEST = 0.10  # of the colour, in a cell with one video of very many
 
 
 # --------------------------------------------------------------------------------------------------------------- matrix
-def save_confusion(path: str | Path, runs: Sequence[RunScores], *, look: Look, most: int = 0, cells: str = "percent"):
+def save_confusion(
+    path: str | Path, runs: Sequence[RunScores], *, look: Look, most: int = 0, cells: str = "percent"
+) -> None:
     """Draws the confusion matrix of one run: row = true class, column = predicted class.
 
     Args:
