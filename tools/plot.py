@@ -45,9 +45,8 @@ def main(arguments) -> None:
         plot_runs(arguments.runs, to, names=arguments.names, look=look, panels=arguments.panels)
         print(f"The curves are in {to}")
         return
-    save: Callable = {"confusion": save_confusion, "classes": save_classes, "illumination": save_illumination}[
-        arguments.kind
-    ]
+    savers: dict[str, Callable] = {"confusion": save_confusion, "classes": save_classes}
+    save = (savers | {"illumination": save_illumination})[arguments.kind]
     own = {name: getattr(arguments, name) for name in ("most", "cells", "groups") if hasattr(arguments, name)}
     if own.get("most", 0) < 0:
         raise UserError(f"--most {own['most']} must not be below 0; 0 = all classes")

@@ -40,9 +40,15 @@ class Seen(NamedTuple):
 def see(predictor: Predictor, video: str, asked: Question) -> Seen:
     """Lets a model look at the middle clip of a video."""
     clip = predictor.middle_clip(video)  # (1, C, T, S, S)
-    names = predictor.class_names
-    chosen = dict(class_names=names, layer=asked.layer, class_name=asked.class_name, at=asked.at)
-    maps = maps_of(asked.what, predictor.model, predictor.prepare(clip), **chosen)
+    maps = maps_of(
+        asked.what,
+        predictor.model,
+        predictor.prepare(clip),
+        class_names=predictor.class_names,
+        layer=asked.layer,
+        class_name=asked.class_name,
+        at=asked.at,
+    )
     return Seen(clip[0], maps, predictor.answer(clip))
 
 
