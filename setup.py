@@ -37,7 +37,7 @@ setup(
         "torchcodec": ["torchcodec>=0.4"],  # DATA.DECODING_BACKEND torchcodec
         "decord": ["decord>=0.6"],  # DATA.DECODING_BACKEND decord
         "s3": ["boto3>=1.26"],  # lists, videos and checkpoints at s3://
-        "report": ["matplotlib>=3.8"],  # tools/plot.py; the HTML report needs nothing
+        "report": ["matplotlib>=3.8"],  # tools/plot.py, tools/visualize.py; the HTML report needs nothing
         "wandb": ["wandb>=0.17"],  # LOG.TRACKERS [wandb]
         "mlflow": ["mlflow-skinny>=2.14"],  # LOG.TRACKERS [mlflow]; the whole mlflow does as well
         "docs": [

@@ -24,7 +24,8 @@ def main(arguments) -> None:
     to = Path(arguments.to or path.parent / "report.html")
     log = arguments.log or path.parent / "metrics.jsonl"
     cfg = cfg_from_text(text, where=f"config in {path}") if text else None
-    present_test(cfg, table, to, rule=arguments.rule, training_log=log, num_mistakes=arguments.mistakes)
+    shown = {"num_mistakes": arguments.mistakes, "num_thumbnails": arguments.thumbnails}
+    present_test(cfg, table, to, rule=arguments.rule, training_log=log, **shown)
     print(f"The report is in {to}")
 
 
@@ -36,6 +37,8 @@ def start(words: list[str]) -> int:
     )
     parser.add_argument("--rule", help="how views become a video's score; default: as the test did")
     parser.add_argument("--mistakes", type=int, default=12, metavar="N", help="videos whose frames are shown")
+    text = "videos that clicked cells of the confusion matrix show, a few frames of each; default 96"
+    parser.add_argument("--thumbnails", type=int, default=96, metavar="N", help=text)
     parser.add_argument(
         "--to", type=path_argument, metavar="FILE", help="where to write; default: report.html beside the scores"
     )

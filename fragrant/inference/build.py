@@ -1,14 +1,19 @@
 """Loads a predictor, a mixer, or a model to export from a checkpoint."""
 
+import contextlib
 import os
 from collections.abc import Sequence
+from functools import partial
 
 import torch
+from fvcore.common.config import CfgNode
 
 from fragrant.checkpoint import CheckpointError, load_checkpoint
 from fragrant.config.portable import portable_text
 from fragrant.config.streams import alone_in_test, has_pairs, has_two_streams, test_channels
 from fragrant.data import build_source
+from fragrant.data.build import build_records
+from fragrant.data.lists.records import each_label
 from fragrant.data.transforms.build import build_normalization
 from fragrant.errors import UserError
 from fragrant.inference.entry import Trained
@@ -18,6 +23,20 @@ from fragrant.objectives.selective_module import SelectiveModule
 from fragrant.runtime.build import build_preparation, load_trained
 from fragrant.runtime.precision import pick_precision
 from fragrant.runtime.weights import weights_of_part
+
+
+def listed_classes(cfg: CfgNode, path: str) -> tuple[int, ...]:
+    """The classes of a video by number, as the test, validation or training list of the config says; () where it is in
+    none, or where there is none on this machine."""
+    if not os.path.isdir(cfg.DATA.PATH_TO_DATA_DIR):
+        return ()
+    wanted = os.path.realpath(path)
+    for split in ("test", "val", "train"):
+        with contextlib.suppress(UserError, OSError):
+            for record in build_records(cfg, split).records:
+                if os.path.realpath(record.path) == wanted:
+                    return tuple(label for label in each_label(record.label) if label >= 0)
+    return ()
 
 
 def load_predictor(
@@ -55,6 +74,7 @@ def load_predictor(
         clips_per_forward=cfg.TEST.BATCH_SIZE,
         device=device,
         multi_label=cfg.DATA.MULTI_LABEL,
+        labels_of=partial(listed_classes, cfg),
     )
 
 

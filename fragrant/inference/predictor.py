@@ -94,6 +94,7 @@ class Predictor:
     Args:
         rule: how the views are ensembled, see ``fragrant.scores.ensemble_runs``.
         multi_label: a video may show several of the classes: every class has a probability of its own.
+        labels_of: the classes of a video that is in the lists of the training, by number; () where it is not.
     """
 
     def __init__(
@@ -108,6 +109,7 @@ class Predictor:
         clips_per_forward: int,
         device: torch.device,
         multi_label: bool = False,
+        labels_of: Callable[[str], tuple[int, ...]] = lambda path: (),
     ):
         self.model = model.eval()
         self.source = source
@@ -118,6 +120,7 @@ class Predictor:
         self.clips_per_forward = clips_per_forward
         self.device = device
         self.multi_label = multi_label
+        self.labels_of = labels_of
         # names of what the model decides for every clip: ("gamma",)
         self.choices = tuple(getattr(model, "choices", {}))
 
@@ -240,6 +243,19 @@ class Predictor:
         if isinstance(item, Unreadable):
             raise VideoError(item.reason)
         return make_batch([item]).clips[0].to(self.device)
+
+    @torch.no_grad()
+    def answer(self, clip: Tensor, *, top: int = 5) -> list[Ranked]:
+        """The most likely classes of one clip (1, C, T, S, S) as ``middle_clip`` reads it.
+
+        Raises:
+            RunStopped: the model's scores are NaN or infinite.
+        """
+        with self.autocast():
+            logits = self.model.eval()(self.prepare(clip)).float().cpu()
+        if bool(not_finite(logits).any()):
+            raise RunStopped(without_numbers("of this clip").error)
+        return self._ranked(probabilities(logits[None], self.rule, multi_label=self.multi_label)[0], top)
 
     def logits(self, path: str | os.PathLike) -> Tensor:
         """Scores the views of a video: (1, V, K), before any rule ensembles them.

@@ -68,12 +68,15 @@ class _ModelInTheBox(argparse.Action):
         setattr(namespace, self.dest, f"{PREFIX}{values}")
 
 
-def add_checkpoint_arguments(parser: argparse.ArgumentParser, meaning: str) -> None:
-    """Adds --checkpoint and --model, of which a tool with a trained model needs one; both are ``checkpoint``."""
+def add_checkpoint_arguments(parser: argparse.ArgumentParser, meaning: str):
+    """Adds --checkpoint and --model, of which a tool with a trained model needs one; both are ``checkpoint``.
+
+    Returns the group, for what a tool takes in their place."""
     one = parser.add_mutually_exclusive_group(required=True)
     one.add_argument("--checkpoint", type=path_argument, metavar="FILE", help=meaning)
     text = "a model that ships with fragrant, in place of --checkpoint; --model list shows them"
     one.add_argument("--model", dest="checkpoint", action=_ModelInTheBox, metavar="NAME", help=text)
+    return one
 
 
 class _Parser(argparse.ArgumentParser):

@@ -37,10 +37,13 @@ def attention_maps(
 def _map(name: str, block: AttentionBlock, x: Tensor, at: tuple[float, float, float] | None) -> FeatureMap:
     size = x.shape[2:]  # T', H', W'
     weights = block.attn.weights(block.norm1(to_tokens(x + block.pos_embed(x))))[0].float().mean(0)  # (L, L)
+    place: tuple[int, int, int] | None = None
     if at is None:
         received, of = weights.mean(0), "all places"
     else:
-        place = [min(int(part * length), length - 1) for part, length in zip(at, size, strict=True)]
-        received = weights[(place[0] * size[1] + place[1]) * size[2] + place[2]]
-        of = "frame {}, row {}, column {}".format(*(index + 1 for index in place))
-    return FeatureMap(f"{name}: attention of {of}, times its even share", (received * len(received)).unflatten(0, size))
+        time, row, column = (min(int(part * length), length - 1) for part, length in zip(at, size, strict=True))
+        place = (time, row, column)
+        received = weights[(time * size[1] + row) * size[2] + column]
+        of = f"frame {time + 1}, row {row + 1}, column {column + 1}"
+    values = (received * len(received)).unflatten(0, size)
+    return FeatureMap(f"{name}: attention of {of}, times its even share", values, unit="× even share", place=place)

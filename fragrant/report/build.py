@@ -1,6 +1,6 @@
 """Builds report.html, and pictures for TensorBoard, from the config and the score table of a test."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from fvcore.common.config import CfgNode
@@ -15,7 +15,7 @@ from fragrant.logs import RunLog
 from fragrant.metrics import predicted
 from fragrant.report.board import ClassPictures, show_classes, show_clips, show_confusion
 from fragrant.report.class_files import read_categories, read_class_numbers, read_subset
-from fragrant.report.content import Mistake, Strip, confident_mistakes, report_content
+from fragrant.report.content import Mistake, Strip, confident_mistakes, report_content, thumbnail_rows
 from fragrant.report.curves import read_records
 from fragrant.report.page import render
 from fragrant.report.strips import PictureError, evenly, is_lifted, jpeg_source, lift, scaled, strip
@@ -24,6 +24,8 @@ from fragrant.scores import ScoreTable, VideoScores, ensemble_views
 NUM_MISTAKES = 12  # videos whose frames are shown
 NUM_BOARD_CLIPS = 4
 FRAMES, HEIGHT = 8, 128  # of a strip in the page: frames at most, pixels at most
+NUM_THUMBNAILS = 96  # videos that the cells of the matrix show: some kilobytes each, and read at the end of a test
+THUMBNAIL_FRAMES, THUMBNAIL_HEIGHT = 3, 72
 
 
 # ---------------------------------------------------------------------------------------------------- of a validation
@@ -97,6 +99,23 @@ def two_strips(clip: Tensor) -> list[Strip]:
     return [Strip(title, jpeg_source(scaled(row, min(HEIGHT, row.height)))) for title, row in rows.items()]
 
 
+def thumbnail(clip: Tensor) -> str:
+    """A few frames of a clip (T, H, W, 3), brightened and small, as a data URL."""
+    frames = lift(clip.clamp(0, 255).byte()[evenly(len(clip), THUMBNAIL_FRAMES)])[0]
+    row = strip(frames)
+    return jpeg_source(scaled(row, min(THUMBNAIL_HEIGHT, row.height)), quality=78)
+
+
+def read_thumbnails(cfg: CfgNode, paths: Mapping[int, str]) -> dict[int, str]:
+    """Thumbnails of videos by row, one clip in memory at a time; those that cannot be read are left out."""
+    made = {}
+    for row, path in paths.items():
+        (clip,) = read_clips(cfg, [path])
+        if not isinstance(clip, str):
+            made[row] = thumbnail(clip)
+    return made
+
+
 # ----------------------------------------------------------------------------------------------------------------- page
 def evaluation_facts(cfg: CfgNode, header: dict) -> list[tuple[str, str]]:
     """The settings of a test that a reader needs to repeat it, as (name, value); settings that were not recorded are
@@ -122,9 +141,15 @@ def evaluation_facts(cfg: CfgNode, header: dict) -> list[tuple[str, str]]:
 
 
 def page_of(
-    cfg: CfgNode, table: ScoreTable, scores: VideoScores, clips: dict[int, Tensor | str], log: str | Path | None
+    cfg: CfgNode,
+    table: ScoreTable,
+    scores: VideoScores,
+    clips: dict[int, Tensor | str],
+    log: str | Path | None,
+    thumbnails: Mapping[int, str] | None = None,
 ) -> str:
-    """HTML text of the report. ``clips``: those of the mistakes to show, by their row in ``scores``."""
+    """HTML text of the report. ``clips``: those of the mistakes to show, by their row in ``scores``; ``thumbnails``:
+    of further videos."""
     mistakes = [
         Mistake(row, why=f"No frames: {clip}") if isinstance(clip, str) else Mistake(row, strips=two_strips(clip))
         for row, clip in clips.items()
@@ -139,6 +164,10 @@ def page_of(
         facts=evaluation_facts(cfg, table.header),
         config="" if cfg is None else dump_cfg(cfg),
         mistakes=mistakes,
+        thumbnails={
+            **(thumbnails or {}),
+            **{row: thumbnail(clip) for row, clip in clips.items() if not isinstance(clip, str)},
+        },
         warning="; ".join(table.header[name] for name in ("protocol", "clips_differ") if table.header.get(name)),
     )
     return render(content)
@@ -152,6 +181,7 @@ def present_test(
     rule: str | None = None,
     training_log: str | Path | None = None,
     num_mistakes: int = NUM_MISTAKES,
+    num_thumbnails: int = NUM_THUMBNAILS,
     board: RunLog | None = None,
     step: int = 0,
 ) -> None:
@@ -161,6 +191,7 @@ def present_test(
         cfg: the config of the test; None = not known, the report then shows no frames.
         path: where the page is written.
         rule: how views become a video's score; None = as the test did.
+        num_thumbnails: videos that clicked cells of the matrix show.
         training_log: ``metrics.jsonl``; None, or a file that is not there = no curves.
         board: log that also gets the confusion matrix and the clips of the worst mistakes, for TensorBoard, at
             ``step``.
@@ -175,7 +206,11 @@ def present_test(
     if cfg is not None:
         read = read_clips(cfg, paths)
     clips = dict(zip(rows, read, strict=True))
-    text = page_of(cfg, table, scores, clips, training_log)
+    small: dict[int, str] = {}
+    if cfg is not None:
+        wanted = [row for row in thumbnail_rows(scores, num_thumbnails) if row not in clips]
+        small = read_thumbnails(cfg, {row: scores.paths[row] for row in wanted})
+    text = page_of(cfg, table, scores, clips, training_log, small)
     try:
         write_whole(path, text.encode(errors="backslashreplace"))
     except OSError as error:

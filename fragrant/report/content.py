@@ -1,6 +1,6 @@
 """Content of a report as plain values: the numbers of a test in words, tables and curves, for the page to draw."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -51,6 +51,7 @@ def report_content(
     facts: Sequence[tuple[str, str]] = (),
     config: str = "",
     mistakes: Sequence[Mistake] = (),
+    thumbnails: Mapping[int, str] | None = None,
     warning: str = "",
 ) -> dict:
     """Collects everything that the report page shows.
@@ -61,6 +62,7 @@ def report_content(
         facts: name and value, in the order they are shown.
         config: the config of the test as yaml text.
         mistakes: the rows of ``confident_mistakes(scores.labelled(), ...)``, with frames.
+        thumbnails: a few frames of some videos, by their row in ``scores.labelled()``, as ``data:image/...``.
         warning: text that is shown at the top of the page.
 
     Raises:
@@ -81,26 +83,55 @@ def report_content(
     }
     content |= {
         "facts": [list(fact) for fact in facts],
-        "curves": charts(records),
+        "curves": charts(records, None if scores.labels.ndim > 1 else chance(len(names))),
         "choices": choices_by_light(scores, summary),
     }
     if scores.labels.ndim > 1:
-        return content | several_labels(summary, names)
-    guess = predicted(scores.scores)
+        level = 100 * float(scores.labels.double().mean())  # the precision of any order by chance, on average
+        return content | several_labels(summary, names, level)
     return content | {
         "headline": headline(summary),
         "short": in_short(summary, names),
         "perClass": summary["per_class"],
         "light": summary["by_luma"],
-        "videos": {
-            "path": list(scores.paths),
-            "label": scores.labels.tolist(),
-            "guess": guess.tolist(),
-            "confidence": rounded(scores.probs.gather(1, guess.clamp(min=0)[:, None])[:, 0].tolist()),
-            "luma": None if bool(scores.luma.isnan().all()) else rounded(scores.luma.tolist()),
-        },
+        "chance": chance(len(names)),
+        "thumbnails": {str(row): src for row, src in (thumbnails or {}).items()},
+        "videos": video_columns(scores),
         "mistakes": [mistake_content(mistake, scores) for mistake in mistakes],
     }
+
+
+def video_columns(scores: VideoScores) -> dict:
+    """What the page knows of every video, column by column."""
+    guess = predicted(scores.scores)
+    return {
+        "path": list(scores.paths),
+        "label": scores.labels.tolist(),
+        "guess": guess.tolist(),
+        "confidence": rounded(scores.probs.gather(1, guess.clamp(min=0)[:, None])[:, 0].tolist()),
+        "luma": None if bool(scores.luma.isnan().all()) else rounded(scores.luma.tolist()),
+    }
+
+
+def chance(classes: int, *, top: int = 1) -> float:
+    """Accuracy in percent of guessing evenly, with ``top`` guesses for a video."""
+    return 100 * min(top, classes) / classes
+
+
+def thumbnail_rows(scores: VideoScores, most: int) -> list[int]:
+    """Rows of the videos whose frames the cells of the matrix show, at most so many: of every cell the surest, then of
+    every cell the next, mistakes first and the frequent ones before the rare."""
+    if scores.labels.ndim > 1:
+        return []
+    guess = predicted(scores.scores)
+    cells: dict[tuple[int, int], list[int]] = {}
+    for row, pair in enumerate(zip(scores.labels.tolist(), guess.tolist(), strict=True)):
+        cells.setdefault(pair, []).append(row)
+    sure = scores.probs.gather(1, guess.clamp(min=0)[:, None])[:, 0].nan_to_num(0.0).tolist()
+    order = sorted(cells, key=lambda pair: (pair[0] == pair[1], -len(cells[pair]), pair))
+    ranked = [sorted(cells[pair], key=lambda row: -sure[row]) for pair in order]
+    turns = [rows[at] for at in range(max(map(len, ranked), default=0)) for rows in ranked if at < len(rows)]
+    return turns[:most]
 
 
 def mistake_content(mistake: Mistake, scores: VideoScores) -> dict:
@@ -126,20 +157,23 @@ def likeliest(probs: Tensor, most: int = 3) -> list[list]:
 def headline(summary: dict) -> list[dict]:
     """The cards with the main numbers at the top of the report."""
     cards = []
-    for name, share in (("top-1 accuracy", summary["top1"]), (f"top-{summary['top5_k']} accuracy", summary["top5"])):
+    classes, k = summary["classes"], summary["top5_k"]
+    for name, share, guesses in (("top-1 accuracy", summary["top1"], 1), (f"top-{k} accuracy", summary["top5"], k)):
+        level = chance(classes, top=guesses)
         notes = [
             f"95 % interval {share['low']:.1f} – {share['high']:.1f} %",
-            f"{share['correct']} of {share['total']} videos",
+            f"{share['correct']} of {share['total']} videos; chance: {level:.1f} %",
         ]
-        cards.append({"name": name, "value": f"{share['percent']:.2f} %", "notes": notes, **share})
+        cards.append({"name": name, "value": f"{share['percent']:.2f} %", "notes": notes, "chance": level, **share})
     counted = summary["classes"] - summary["empty_classes"]
-    classes = (
+    whose = (
         f"{counted} classes"
         if not summary["empty_classes"]
         else f"the {counted} of {summary['classes']} classes that have videos"
     )
     mean = f"{summary['mean_class']:.2f} %"
-    cards.append({"name": "mean class accuracy", "value": mean, "notes": [f"every class counts the same, {classes}"]})
+    notes = [f"every class counts the same, {whose}; chance: {chance(classes):.1f} %"]
+    cards.append({"name": "mean class accuracy", "value": mean, "notes": notes})
     calibration = "how far its confidence is from its accuracy, on average"
     cards.append(
         {"name": "calibration error", "value": f"{summary['calibration_error']:.2f} %", "notes": [calibration]}
@@ -181,11 +215,14 @@ def in_short(summary: dict, names: Sequence[str]) -> list[str]:
     return lines
 
 
-def several_labels(summary: dict, names: Sequence[str]) -> dict:
+def several_labels(summary: dict, names: Sequence[str], level: float) -> dict:
     """The part of the report that differs where videos have several labels: average precision in place of a confusion
-    matrix."""
+    matrix. ``level``: mean share of videos that have a label, in percent."""
     mean: dict[str, Any] = {"name": "mean average precision", "value": f"{summary['mean_average_precision']:.2f} %"}
-    mean["notes"] = [f"{summary['videos']} videos, {summary['classes']} classes{careful(summary)}"]
+    mean["notes"] = [
+        f"{summary['videos']} videos, {summary['classes']} classes{careful(summary)}",
+        f"chance: about {level:.1f} %, the share of videos with a label",
+    ]
     known = [
         (value, name) for value, name in zip(summary["average_precision"], names, strict=True) if value is not None
     ]
@@ -214,8 +251,9 @@ def choices_by_light(scores: VideoScores, summary: dict) -> list[dict]:
 
 
 # --------------------------------------------------------------------------------------------------------------- curves
-def charts(records: Sequence[dict]) -> list[dict]:
-    """Charts of the training curves that the log has; of two curves in one chart the first is drawn pale."""
+def charts(records: Sequence[dict], level: float | None = None) -> list[dict]:
+    """Charts of the training curves that the log has; of two curves in one chart the first is drawn pale. ``level``:
+    top-1 accuracy by chance in percent, where it is drawn."""
     plans = [
         ("loss", None, {"every step": "loss of a step", "mean of an epoch": "loss"}),
         ("top-1 accuracy, %", [0, 100], {"training": "training top-1", "validation": "validation top-1"}),
@@ -233,5 +271,6 @@ def charts(records: Sequence[dict]) -> list[dict]:
                     {"name": name, "x": rounded(points.epochs), "y": points.values, "pale": pale, "thin": thin}
                 )
         if series:
-            drawn.append({"title": title, "range": span, "series": series})
+            by_chance = {"chance": level} if level is not None and title.startswith("top-1") else {}
+            drawn.append({"title": title, "range": span, "series": series, **by_chance})
     return drawn

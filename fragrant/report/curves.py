@@ -24,15 +24,16 @@ class Curve(NamedTuple):
 ORDER = ("train_iter", "train_epoch", "val_epoch")
 
 # Curve -> the records that it is read from, and the field; errors in percent become accuracies.
+# Where several are named, the one with the most points: a short epoch may log no step at all.
 SOURCES = {
-    "loss": ("train_epoch", "loss"),
-    "loss of a step": ("train_iter", "loss"),
-    "learning rate": ("train_iter", "lr"),
-    "training top-1": ("train_epoch", "top1_err"),
-    "validation top-1": ("val_epoch", "top1_err"),
-    "validation top-5": ("val_epoch", "top5_err"),
-    "validation mAP": ("val_epoch", "map"),
-    "validation loss": ("val_epoch", "loss"),
+    "loss": [("train_epoch", "loss")],
+    "loss of a step": [("train_iter", "loss")],
+    "learning rate": [("train_iter", "lr"), ("train_epoch", "lr")],
+    "training top-1": [("train_epoch", "top1_err")],
+    "validation top-1": [("val_epoch", "top1_err")],
+    "validation top-5": [("val_epoch", "top5_err")],
+    "validation mAP": [("val_epoch", "map")],
+    "validation loss": [("val_epoch", "loss")],
 }
 
 
@@ -105,7 +106,10 @@ def place(record: dict) -> tuple[float, int]:
 def curve(records: Sequence[dict], name: str) -> Curve:
     """The curve of one of ``SOURCES``; empty where nothing of it was logged, values that were not finite are left
     out."""
-    kind, field = SOURCES[name]
+    return max((_curve(records, *source) for source in SOURCES[name]), key=lambda found: len(found.epochs))
+
+
+def _curve(records: Sequence[dict], kind: str, field: str) -> Curve:
     points = [(place(r)[0], r[field]) for r in records if r.get("_type") == kind and _is_finite(r.get(field))]
     values = [100 - value if field.endswith("_err") else value for _, value in points]
     return Curve([epoch for epoch, _ in points], values)

@@ -15,7 +15,11 @@ def fam_maps(model: nn.Module, clip: Tensor) -> list[FeatureMap]:
         MapError: the model has no FAM.
     """
     return [
-        FeatureMap(f"FAM ({name}): gain of each frame, mean over {x.shape[1]} channels", fam.gain(x)[0].float().mean(0))
+        FeatureMap(
+            f"FAM ({name}): gain of each frame, mean over {x.shape[1]} channels",
+            fam.gain(x)[0].float().mean(0),
+            unit="gain",
+        )
         for name, fam, x in inputs_of(
             model, clip, FAM, advice="take a config with MODEL.MODEL_NAME Fragrant and FRAGRANT.FAM_AT"
         )
@@ -44,10 +48,17 @@ def ram_maps(model: nn.Module, clip: Tensor, *, at: tuple[float, float, float] =
         place = [min(int(part * size), size - 1) for part, size in zip(at, kernels.shape[:3], strict=True)]
         frame, row, column = (index + 1 for index in place)
         maps += [
-            FeatureMap(f"RAM ({name}): strength of the relational kernel, {heads}", kernels.flatten(3).norm(dim=3)),
+            FeatureMap(
+                f"RAM ({name}): strength of the relational kernel, {heads}",
+                kernels.flatten(3).norm(dim=3),
+                unit="norm",
+                place=(place[0], place[1], place[2]),
+            ),
             FeatureMap(
                 f"RAM ({name}): weights around frame {frame}, row {row}, column {column}, mean of {heads}",
                 spread(kernels[tuple(place)].abs().mean(0), place, kernels.shape[:3]),
+                unit="weight",
+                place=(place[0], place[1], place[2]),
             ),
         ]
     return maps

@@ -70,7 +70,8 @@ def grad_cam_maps(
     maps, classes, probs = grad_cam(model, clip, layer, classes)
     number = int(classes[0])
     name = class_names[number] if class_names else f"class {number}"
-    return [FeatureMap(f"Grad-CAM for {name} ({100 * float(probs[0]):.1f} %) at {layer or 'the last layer'}", maps[0])]
+    title = f"Grad-CAM for {name} ({100 * float(probs[0]):.1f} %) at {layer or 'the last layer'}"
+    return [FeatureMap(title, maps[0], unit="Grad-CAM")]
 
 
 def grad_cam(

@@ -3,23 +3,23 @@
 from pathlib import Path
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from fragrant.errors import UserError
 from fragrant.models.backbone import Backbone
 from fragrant.objectives.selective_module import SelectiveModule
 from fragrant.objectives.sv_mix import blend, own_share
-from fragrant.report.strips import evenly, heat_colors, lift, save_picture, stacked
-
-MOST_FRAMES = 8
+from fragrant.report.figure_style import LOOK, Look
+from fragrant.report.map_figure import Row, save_map_figure
+from fragrant.report.maps import FeatureMap, frames_of
+from fragrant.report.strips import lift
 
 
 @torch.no_grad()
 def mix_rows(
     model: Backbone, mixer: SelectiveModule, pixels: Tensor, clips: Tensor, *, lam: float, names: tuple[str, str]
-) -> list[tuple[str, Tensor]]:
-    """Rows of a picture, title and frames (T, H, W, 3): both clips, then for each mode the second clip's share and the
+) -> list[Row]:
+    """Rows of a figure, with frames (T, H, W, 3): both clips, then for each mode the second clip's share and the
     mixed clip.
 
     Args:
@@ -29,33 +29,38 @@ def mix_rows(
     """
     partner = torch.tensor([1, 0], device=clips.device)
     features = model.eval().forward_features(clips)  # (2, D, t, h, w)
-    shown = evenly(clips.shape[2], MOST_FRAMES)
 
     def frames(clip: Tensor) -> Tensor:
-        """Brightened frames of a clip for the picture: (C, T, H, W), 0..255 -> (T', H, W, 3)"""
-        return lift(clip.permute(1, 2, 3, 0)[shown].round().clamp(0, 255).to("cpu", torch.uint8))[0]
+        """Brightened frames of a clip for the picture: (C, T, H, W), 0..255 -> (T, H, W, 3)"""
+        return lift(frames_of(clip))[0]
 
-    rows = [(f"{letter}: {name}", frames(clip)) for letter, name, clip in zip("AB", names, pixels.float(), strict=True)]
+    rows = [
+        Row(f"{letter}: {name}", frames(clip)) for letter, name, clip in zip("AB", names, pixels.float(), strict=True)
+    ]
     for temporal in (False, True):
         mask = mixer(features, lam, partner, temporal=temporal)  # (2, t, h, w)
         own = own_share(features, partner, mask)[0].item()
-        large = F.interpolate(mask[:1, None], size=pixels.shape[2:])[0, 0, shown]  # (T', H, W)
         what = "whole frames" if temporal else "places"
+        told = f"share of B, mixing {what}: mean {mask[0].mean():.2f}, {mask[0].min():.2f} to {mask[0].max():.2f}"
+        label = f"mixed; label: {own:.2f} A + {1 - own:.2f} B (asked for {lam:.2f} A)"
         rows += [
-            (
-                f"share of B, mixing {what}: mean {mask[0].mean():.2f}, {mask[0].min():.2f} to {mask[0].max():.2f}",
-                heat_colors(large.cpu()),
-            ),
-            (
-                f"mixed; label: {own:.2f} A + {1 - own:.2f} B (asked for {lam:.2f} A)",
-                frames(blend(pixels.float(), partner, mask)[0]),
-            ),
+            Row(told, rows[1].frames, FeatureMap(told, mask[0].cpu(), unit="share of B"), alone=True, largest=1.0),
+            Row(label, frames(blend(pixels.float(), partner, mask)[0])),
         ]
     return rows
 
 
-def save_mix(path: Path, predictor, mixer: SelectiveModule, *, videos: tuple[str, str | None], lam: float) -> None:
-    """Draws ``mix_rows`` of two videos into a PNG.
+def save_mix(
+    path: Path,
+    predictor,
+    mixer: SelectiveModule,
+    *,
+    videos: tuple[str, str | None],
+    lam: float,
+    look: Look = LOOK,
+    frames: int | None = None,
+) -> None:
+    """Draws ``mix_rows`` of two videos.
 
     Raises:
         UserError: there is no second video, or no such share.
@@ -67,6 +72,5 @@ def save_mix(path: Path, predictor, mixer: SelectiveModule, *, videos: tuple[str
         )
     pixels = torch.cat([predictor.middle_clip(video) for video in (first, second)])  # (2, C, T, S, S)
     names = (Path(first).name, Path(second).name)
-    save_picture(
-        path, stacked(mix_rows(predictor.model, mixer, pixels, predictor.prepare(pixels), lam=lam, names=names))
-    )
+    rows = mix_rows(predictor.model, mixer, pixels, predictor.prepare(pixels), lam=lam, names=names)
+    save_map_figure(path, rows, look=look, frames=frames)

@@ -2,8 +2,9 @@
 // Draws the report from the JSON beside it. Percentages and intervals arrive as numbers; only the matrix is counted here.
 
 const data = JSON.parse(document.getElementById("data").textContent);
-const [INK, SOFT, LINE, RIGHT, WRONG, PALE] = ["ink", "soft", "line", "right", "wrong", "pale"].map((name) =>
-  getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim());
+// Colours stay names: the style sheet says what they are, in the light and in the dark.
+const [INK, SOFT, LINE, RIGHT, PALE, TRACK, FILL, WRONG_FILL] = ["ink", "soft", "line", "right", "pale", "track", "right-fill", "wrong-fill"]
+  .map((name) => `var(--${name})`);
 const MANY = 40; // classes that still have room for their names at the matrix
 
 // ------------------------------------------------------------------------------------------------------------ small parts
@@ -26,12 +27,18 @@ const short = (text, most) => (text.length > most ? text.slice(0, most - 1) + "�
 const section = (id, title, ...children) => make("section", { id }, make("h2", {}, title), ...children);
 const note = (...text) => make("p", { class: "soft small" }, ...text);
 
-// From nearly white to the colour; never quite white, so that one video of hundreds still shows.
-function shade(colour, share, least) {
-  const [r, g, b] = [1, 3, 5].map((at) => parseInt(colour.slice(at, at + 2), 16));
-  const part = least + (1 - least) * share;
-  return `rgb(${[r, g, b].map((c) => Math.round(255 + (c - 255) * part)).join(",")})`;
-}
+// From nearly the paper to the colour; never quite the paper, so that one video of hundreds still shows.
+const shade = (colour, share, least) => `color-mix(in srgb, ${colour} ${(100 * (least + (1 - least) * share)).toFixed(2)}%, var(--paper))`;
+
+// What depends on the width of the window is drawn again when it changes.
+const redraws = [];
+let drawnFor = window.innerWidth;
+window.addEventListener("resize", () => {
+  if (window.innerWidth === drawnFor) return;
+  drawnFor = window.innerWidth;
+  redraws.forEach((draw) => draw());
+});
+const room = () => Math.max(240, document.documentElement.clientWidth - (window.innerWidth <= 640 ? 54 : 100)); // of a section, about
 
 const tip = document.getElementById("tip");
 document.addEventListener("mousemove", (event) => {
@@ -70,6 +77,7 @@ function whisker(a, width) {
   return make("svg", { width, height: 16, "data-tip": `${percent(a.percent)}, ${interval(a)}` },
     make("rect", { x: x(0), y: 7, width: x(100) - x(0), height: 2, fill: LINE }),
     make("rect", { x: x(a.low), y: 5, width: Math.max(x(a.high) - x(a.low), 2), height: 6, rx: 3, fill: PALE }),
+    a.chance === undefined ? null : make("path", { d: `M${x(a.chance)} 1v14`, stroke: SOFT, "stroke-width": 1.2, "stroke-dasharray": "2 2", class: "chance" }),
     make("rect", { x: x(a.percent) - 1.5, y: 2, width: 3, height: 12, fill: RIGHT }));
 }
 
@@ -95,8 +103,10 @@ function mostConfused(most) {
 
 function drawMatrix(shown, choose) {
   const named = shown.length <= MANY, longest = Math.max(...shown.map((k) => data.classes[k].length));
-  const size = named ? Math.max(15, Math.min(64, Math.floor(480 / shown.length))) : Math.max(1.5, 1000 / shown.length);
-  const margin = named ? 34 + 7.2 * Math.min(longest, 22) : 24, slanted = named && size < 7.2 * longest;
+  const margin = named ? 34 + 7.2 * Math.min(longest, 22) : 24;
+  const free = Math.min(760, room() > 900 ? 0.5 * room() - margin : room() - margin - 8); // the list of videos beside it, or below
+  const size = named ? Math.max(15, Math.min(72, Math.floor(free / shown.length))) : Math.max(1.5, 1000 / shown.length);
+  const slanted = named && size < 7.2 * longest;
   const top = named ? (slanted ? 22 + 6 * Math.min(longest, 22) : 42) : 24;
   const side = size * shown.length, place = new Map(shown.map((k, at) => [k, at]));
   const right = named && slanted ? 5 * Math.min(longest, 22) : 4;
@@ -104,7 +114,7 @@ function drawMatrix(shown, choose) {
   const soft = (x, y, text, turn) => make("text", { x, y, class: "soft", transform: turn ? `rotate(-90 ${x} ${y})` : null,
     "text-anchor": "middle" }, text);
   svg.append(soft(margin + side / 2, 12, "the model says"), soft(11, top + side / 2, "true class", true));
-  svg.append(make("rect", { x: margin, y: top, width: side, height: side, fill: "#fafbfc", stroke: LINE }));
+  svg.append(make("rect", { x: margin, y: top, width: side, height: side, fill: "var(--empty)", stroke: LINE }));
   if (named) shown.forEach((k, at) => {
     const name = short(data.classes[k], 22), middle = (at + 0.5) * size;
     const x = margin + middle, y = top - 6;
@@ -119,17 +129,18 @@ function drawMatrix(shown, choose) {
     const x = margin + place.get(guess) * size, y = top + place.get(label) * size;
     const what = label === guess ? "recognised" : `taken for ${nameOf(guess)}`;
     svg.append(make("rect", { x: x + gap / 2, y: y + gap / 2, width: size - gap, height: size - gap, "data-cell": key,
-      fill: shade(label === guess ? RIGHT : WRONG, share, size > 8 ? 0.16 : 0.45), click: () => choose(key),
+      fill: shade(label === guess ? FILL : WRONG_FILL, share, size > 8 ? 0.16 : 0.45), click: () => choose(key),
       "data-tip": `${nameOf(label)}: ${what}\n${list.length} of ${plural(inClass.get(label), "video")} (${percent(100 * share)})\nclick: the videos` }));
     if (size >= 16) svg.append(make("text", { x: x + size / 2, y: y + size / 2 + 4, "text-anchor": "middle", "pointer-events": "none",
-      style: share > 0.45 ? "fill: #fff" : "", "font-size": size > 24 ? 14 : 10 }, String(list.length)));
+      style: `fill: ${share > (label === guess ? 0.91 : 0.98) ? "#fff" : "var(--on-cell)"}`, // whichever has the contrast
+      "font-size": size > 24 ? 14 : 10 }, String(list.length)));
   }
   return svg;
 }
 
 function confusion() {
   const holder = make("div", { class: "matrix" }), panel = make("div", { id: "panel" }), switches = make("div", { class: "choice small" });
-  let chosen = null;
+  let chosen = null, classes = [];
   function mark() {
     holder.querySelectorAll("rect.chosen").forEach((rect) => rect.classList.remove("chosen"));
     if (chosen) holder.querySelectorAll(`[data-cell="${chosen}"]`).forEach((rect) => rect.classList.add("chosen"));
@@ -141,17 +152,19 @@ function confusion() {
   }
   const all = data.classes.map((_, k) => k), few = all.length > MANY && pairs.length ? mostConfused(30) : all;
   function show(shown) {
+    classes = shown;
     holder.replaceChildren(drawMatrix(shown, choose));
     mark();
     if (few === all) return;
-    const option = (text, classes) => make("button", { disabled: shown === classes ? "" : null, click: () => show(classes) }, text);
+    const option = (text, some) => make("button", { disabled: shown === some ? "" : null, click: () => show(some) }, text);
     switches.replaceChildren(option(`the ${few.length} most confused classes`, few), option(`all ${all.length} classes`, all));
   }
   show(few);
+  redraws.push(() => show(classes));
   choose(null);
   return section("confusion", "What is taken for what",
     note("Every row is a class as it really is, every column what the model says. ", make("b", { class: "right" }, "Blue"),
-      ": recognised, ", make("b", { class: "wrong" }, "red"), ": mistaken; the darker, the larger the share of that row's videos. ",
+      ": recognised, ", make("b", { class: "wrong" }, "red"), ": mistaken; the stronger, the larger the share of that row's videos. ",
       "Click a cell to see its videos."),
     switches, make("div", { class: "two" }, holder, panel));
 }
@@ -173,7 +186,7 @@ function videosOfCell(key, back) {
   const list = [...cells.get(key)].sort((a, b) => videos.confidence[b] - videos.confidence[a]), most = 200;
   const title = label === guess ? `${nameOf(label)}, recognised` : `${nameOf(label)}, taken for ${nameOf(guess)}`;
   const rows = list.slice(0, most).map((i) => make("tr", { "data-video": i },
-    make("td", { class: "path" }, videoName(i)),
+    make("td", { class: "path" }, thumbnail(i), videoName(i)),
     make("td", { class: "number" }, sure(i)),
     videos.luma ? make("td", { class: "number" }, lumaText(videos.luma[i])) : null));
   return make("div", {}, make("p", {}, make("b", {}, title), ` – ${plural(list.length, "video")}`),
@@ -181,6 +194,12 @@ function videosOfCell(key, back) {
       videos.luma ? make("th", { class: "number" }, "luma") : null), rows)),
     list.length > most ? note(`and ${list.length - most} more`) : null,
     make("p", {}, make("button", { id: "back", click: back }, "← the most frequent confusions")));
+}
+
+// A few frames of the video, brightened, where the page has them.
+function thumbnail(i) {
+  const src = (data.thumbnails || {})[i];
+  return src ? make("img", { src, alt: `frames of ${videos.path[i]}`, title: "first, middle and last frame, brightened" }) : null;
 }
 
 const sure = (i) => percent(videos.confidence[i] === null ? null : 100 * videos.confidence[i]);
@@ -207,10 +226,10 @@ function perClass() {
     make("th", { class: "number" }, "videos"), make("th", { class: "number" }, "right when it says it"), make("th", {}, "mostly taken for"));
   const row = (a) => {
     const wrong = pairs.find(([label]) => label === a.k);
-    return make("tr", {}, make("td", { class: "name", title: data.classes[a.k] }, data.classes[a.k]), make("td", { class: "bar" }, bar(a, 300)),
-      make("td", { class: "name" }, percent(a.percent)), make("td", { class: "number" }, `${a.correct} of ${a.total}`),
-      make("td", { class: "number" }, a.predicted ? `${a.correct} of ${a.predicted}` : "never says it"),
-      make("td", {}, wrong ? `${nameOf(wrong[1])} (${wrong[2]})` : ""));
+    return make("tr", {}, make("td", { class: "name", title: data.classes[a.k] }, data.classes[a.k]), make("td", { class: "bar" }, bar({ ...a, chance: data.chance })),
+      make("td", { class: "name" }, percent(a.percent)), make("td", { class: "number", "data-label": "videos:" }, `${a.correct} of ${a.total}`),
+      make("td", { class: "number", "data-label": "right when it says it:" }, a.predicted ? `${a.correct} of ${a.predicted}` : "never says it"),
+      make("td", { "data-label": wrong ? "mostly taken for" : null }, wrong ? `${nameOf(wrong[1])} (${wrong[2]})` : ""));
   };
   function show(rows) {
     body.replaceChildren(head, ...rows.map(row));
@@ -219,43 +238,58 @@ function perClass() {
   }
   show(worst.length > FEW + 5 ? worst.slice(0, FEW) : worst);
   return section("classes", "Class by class, the hardest first", body, more,
+    data.chance === undefined ? null : note(`Dashed: chance, ${percent(data.chance)}.`),
     empty ? note(`${empty} of ${data.classes.length} classes have no test video and are left out.`) : null);
 }
 
-function bar(a, width) {
-  const x = (value) => (width * value) / 100, whiskers = a.low !== undefined;
-  return make("svg", { width, height: 18, "data-tip": whiskers ? `${percent(a.percent)} (${a.correct} of ${a.total})\n${interval(a)}` : null },
-    make("rect", { x: 0, y: 3, width, height: 12, fill: "#eef1f4" }),
-    make("rect", { x: 0, y: 3, width: x(a.percent), height: 12, fill: RIGHT, opacity: 0.75 }),
-    whiskers ? make("path", { d: `M${x(a.low)} 9H${x(a.high)}M${x(a.low)} 5v8M${x(a.high)} 5v8`, stroke: INK, "stroke-width": 1.3 }) : null);
+// As wide as there is room; lines keep their width however it is stretched.
+function bar(a) {
+  const whiskers = a.low !== undefined, line = (d, attributes) => make("path", { d, "vector-effect": "non-scaling-stroke", fill: "none", ...attributes });
+  const told = `${percent(a.percent)} (${a.correct} of ${a.total})\n${whiskers ? interval(a) : ""}`;
+  return make("svg", { width: "100%", height: 18, viewBox: "0 0 100 18", preserveAspectRatio: "none", "data-tip": whiskers ? told : null },
+    make("rect", { x: 0, y: 3, width: 100, height: 12, fill: TRACK }),
+    make("rect", { x: 0, y: 3, width: a.percent, height: 12, fill: FILL, opacity: 0.85 }),
+    a.chance === undefined ? null : line(`M${a.chance} 1v16`, { stroke: SOFT, "stroke-width": 1.2, "stroke-dasharray": "2 2", class: "chance" }),
+    whiskers ? line(`M${a.low} 9H${a.high}M${a.low} 5v8M${a.high} 5v8`, { stroke: INK, "stroke-width": 1.3 }) : null);
 }
 
 // ------------------------------------------------------------------------------------------------------------------ light
 function light() {
   const title = "Accuracy by illumination";
   if (!data.light.length) return section("light", title, note("The score table holds no mean luma of the videos."));
-  const bins = data.light.map((group) => ({ ...group.share, range: `${lumaText(group.low)} – ${lumaText(group.high)}` })), width = Math.max(420, 180 * bins.length), height = 250, left = 46, bottom = 52, top = 14;
-  const y = (value) => top + ((height - top - bottom) * (100 - value)) / 100, step = (width - left - 10) / bins.length;
+  const holder = make("div", { class: "matrix" }), draw = () => holder.replaceChildren(lightBars());
+  draw();
+  redraws.push(draw);
+  return section("light", title,
+    note("The test videos in groups of equal size, from the darkest to the brightest; below each bar the mean luma of its videos (0 black, ",
+      "1 white, before any enhancement). Whiskers: 95 % Wilson intervals; where they overlap widely, the groups may well be equal. ",
+      data.chance === undefined ? "" : `Dashed: chance, ${percent(data.chance)}.`),
+    holder);
+}
+
+function lightBars() {
+  const bins = data.light.map((group) => ({ ...group.share, ends: [`${lumaText(group.low)} –`, lumaText(group.high)] }));
+  const free = window.innerWidth >= 1500 ? 0.4 * room() - 30 : room(), width = Math.max(250, Math.min(free, 230 * bins.length));
+  const height = 280, left = 46, top = 14, step = (width - left - 10) / bins.length, lines = step < 104 ? 2 : 1, bottom = 36 + 16 * lines;
+  const y = (value) => top + ((height - top - bottom) * (100 - value)) / 100;
   const svg = make("svg", { width, height });
   for (const value of [0, 25, 50, 75, 100]) svg.append(
     make("line", { x1: left, x2: width - 10, y1: y(value), y2: y(value), stroke: LINE }),
     make("text", { x: left - 6, y: y(value) + 4, "text-anchor": "end", class: "soft" }, `${value} %`));
+  if (data.chance !== undefined) svg.append(make("path", { d: `M${left} ${y(data.chance)}H${width - 10}`, stroke: SOFT, "stroke-width": 1.2, "stroke-dasharray": "4 3", class: "chance" }));
   bins.forEach((a, at) => {
     const middle = left + (at + 0.5) * step, wide = Math.min(54, step * 0.5);
     const glow = `rgb(${[0, 1, 2].map(() => Math.round(45 + (170 * at) / Math.max(bins.length - 1, 1))).join(",")})`;
     svg.append(
-      make("rect", { x: middle - wide / 2, y: y(a.percent), width: wide, height: y(0) - y(a.percent), fill: RIGHT, opacity: 0.75,
-        "data-tip": `mean luma ${a.range}: ${percent(a.percent)} (${a.correct} of ${a.total})\n${interval(a)}` }),
+      make("rect", { x: middle - wide / 2, y: y(a.percent), width: wide, height: y(0) - y(a.percent), fill: FILL, opacity: 0.85,
+        "data-tip": `mean luma ${a.ends.join(" ")}: ${percent(a.percent)} (${a.correct} of ${a.total})\n${interval(a)}` }),
       make("path", { d: `M${middle} ${y(a.low)}V${y(a.high)}M${middle - 7} ${y(a.low)}h14M${middle - 7} ${y(a.high)}h14`,
         stroke: INK, "stroke-width": 1.4, "pointer-events": "none" }),
       make("rect", { x: middle - wide / 2, y: y(0) + 4, width: wide, height: 7, fill: glow }),
-      make("text", { x: middle, y: y(0) + 26, "text-anchor": "middle" }, a.range),
-      make("text", { x: middle, y: y(0) + 42, "text-anchor": "middle", class: "soft" }, `${a.correct} of ${a.total}`));
+      ...(lines === 1 ? [a.ends.join(" ")] : a.ends).map((text, line) => make("text", { x: middle, y: y(0) + 26 + 16 * line, "text-anchor": "middle" }, text)),
+      make("text", { x: middle, y: y(0) + 26 + 16 * lines, "text-anchor": "middle", class: "soft" }, `${a.correct} of ${a.total}`));
   });
-  return section("light", title,
-    note("The test videos in groups of equal size, from the darkest to the brightest; below each bar the mean luma of its videos (0 black, ",
-      "1 white, before any enhancement). Whiskers: 95 % Wilson intervals; where they overlap widely, the groups may well be equal."),
-    make("div", { class: "matrix" }, svg));
+  return svg;
 }
 
 // ---------------------------------------------------------------------------------------------------------------- choices
@@ -271,9 +305,9 @@ function choice(c) {
   c.values.forEach((value, at) => {
     const part = c.views[at] / (all || 1);
     svg.append(
-      make("rect", { x: left, y: y(at) - band / 2 + 2, width: wide, height: band - 4, fill: "#f5f7f9" }),
+      make("rect", { x: left, y: y(at) - band / 2 + 2, width: wide, height: band - 4, fill: "var(--ground)" }),
       make("text", { x: left - 10, y: y(at) + 4, "text-anchor": "end", "font-weight": 600 }, plain(value)),
-      make("rect", { x: start, y: y(at) - 8, width: bars, height: 16, fill: "#eef1f4" }),
+      make("rect", { x: start, y: y(at) - 8, width: bars, height: 16, fill: TRACK }),
       make("rect", { x: start, y: y(at) - 8, width: bars * part, height: 16, fill: RIGHT, opacity: 0.75 }),
       make("text", { x: start + bars + 8, y: y(at) + 4 }, c.views[at] ? `${percent(100 * part)} (${c.views[at]})` : "never"));
   });
@@ -339,23 +373,23 @@ function mistakes() {
     m.why ? note(m.why) : null));
   const text = number ? `${data.mistakes.length} of ${plural(number, "mistake")}, the most confident first. “Sure” is ${data.sure}.`
     : "There are none.";
-  return section("mistakes", "The most confident mistakes", note(text), cards);
+  return section("mistakes", "The most confident mistakes", note(text), make("div", { class: "mistakes" }, cards));
 }
 
 // ----------------------------------------------------------------------------------------------------------------- curves
 const colour = (series) => series.colour || (series.pale ? PALE : RIGHT);
 
-function chart(c) {
-  const width = 330, height = 220, left = 52, bottom = 34, top = 10, right = 12;
+function chart(c, width) {
+  const height = 240, left = 52, bottom = 34, top = 10, right = 12;
   const xs = c.series.flatMap((s) => s.x), ys = c.series.flatMap((s) => s.y);
   const [x0, x1] = [Math.min(...xs), Math.max(...xs)], [y0, y1] = c.range || [Math.min(0, ...ys), Math.max(...ys)];
   const x = (value) => left + ((width - left - right) * (value - x0)) / (x1 - x0 || 1);
   const y = (value) => top + ((height - top - bottom) * (y1 - value)) / (y1 - y0 || 1);
-  const svg = make("svg", { viewBox: `0 0 ${width} ${height}`, width: "100%", style: "max-width: 480px" });
+  const svg = make("svg", { width, height });
   for (const value of ticks(y0, y1, 5)) svg.append(
     make("line", { x1: left, x2: width - right, y1: y(value), y2: y(value), stroke: LINE }),
     make("text", { x: left - 6, y: y(value) + 4, "text-anchor": "end", class: "soft" }, plain(value)));
-  for (const value of ticks(x0, x1, 6)) svg.append(
+  for (const value of ticks(x0, x1, width / 55)) svg.append(
     make("text", { x: x(value), y: height - bottom + 16, "text-anchor": "middle", class: "soft" }, plain(value)));
   svg.append(make("text", { x: (left + width - right) / 2, y: height - 3, "text-anchor": "middle", class: "soft" }, "epoch"));
   for (const s of c.series) {
@@ -363,6 +397,7 @@ function chart(c) {
     if (points.length > 1) svg.append(make("path", { d: "M" + points.join("L"), fill: "none", stroke: colour(s), "stroke-width": s.thin ? 0.8 : 1.8 }));
     if (!s.thin && points.length <= 60) s.x.forEach((value, i) => svg.append(make("circle", { cx: x(value), cy: y(s.y[i]), r: 2.2, fill: colour(s) })));
   }
+  if (c.chance !== undefined) svg.append(make("path", { d: `M${left} ${y(c.chance)}H${width - right}`, stroke: SOFT, "stroke-width": 1.2, "stroke-dasharray": "4 3", class: "chance" }));
   const cursor = make("line", { y1: top, y2: height - bottom, stroke: SOFT, "stroke-dasharray": "3 3", visibility: "hidden" });
   const sheet = make("rect", { x: left, y: top, width: width - left - right, height: height - top - bottom, fill: "transparent", "data-tip": "" });
   sheet.addEventListener("mousemove", (event) => {
@@ -376,12 +411,20 @@ function chart(c) {
   sheet.addEventListener("mouseleave", () => cursor.setAttribute("visibility", "hidden"));
   svg.append(cursor, sheet);
   return make("div", { class: "chart" }, make("b", {}, c.title), make("div", { class: "legend small soft" }, c.series.map((s) =>
-    make("span", {}, make("i", { style: `background: ${colour(s)}` }), s.name))), svg);
+    make("span", {}, make("i", { style: `background: ${colour(s)}` }), s.name)),
+    c.chance === undefined ? null : make("span", {}, make("i", { class: "dashed" }), `chance, ${percent(c.chance)}`)), svg);
 }
 
 function curves() {
-  const body = data.curves.length ? make("div", { class: "charts" }, data.curves.map(chart)) : note("The log of this run has no training records.");
-  return section("curves", "Training", body);
+  if (!data.curves.length) return section("curves", "Training", note("The log of this run has no training records."));
+  const holder = make("div", { class: "charts" }), beside = () => Math.max(1, Math.min(data.curves.length, Math.floor((room() + 24) / 344)));
+  const draw = () => {
+    const width = Math.floor(Math.min(860, (room() + 24) / beside() - 24));
+    holder.replaceChildren(...data.curves.map((c) => chart(c, width)));
+  };
+  draw();
+  redraws.push(draw);
+  return section("curves", "Training", holder);
 }
 
 // ------------------------------------------------------------------------------------------------------------------- page
@@ -396,12 +439,12 @@ function precision() {
   const rows = data.classes.map((name, k) => ({ name, value: data.precision[k] })).filter((row) => row.value !== null);
   rows.sort((a, b) => a.value - b.value);
   return section("classes", "Average precision of every class, the hardest first", make("table", {}, rows.map((row) => make("tr", {},
-    make("td", { class: "name", title: row.name }, row.name), make("td", { class: "bar" }, bar({ percent: row.value }, 300)),
+    make("td", { class: "name", title: row.name }, row.name), make("td", { class: "bar" }, bar({ percent: row.value })),
     make("td", { class: "name" }, percent(row.value))))));
 }
 
 const page = document.getElementById("page");
-page.append(make("h1", {}, data.title), make("p", { class: "soft" }, data.subtitle),
+page.append(make("header", {}, make("h1", {}, data.title), make("p", { class: "soft" }, data.subtitle)),
   data.warning ? make("p", { id: "warning" }, make("b", {}, "Careful: "), data.warning) : "", headline(),
   section("short", "In short", make("ul", { class: "short" }, data.short.map((text) => make("li", {}, text)))));
 if (data.precision) page.append(precision(), ...choices(), curves());

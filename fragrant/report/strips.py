@@ -4,13 +4,12 @@ mp4."""
 import base64
 import io
 import math
-from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 
 import av
 import torch
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image
 from torch import Tensor
 
 from fragrant.config.pixel_statistics import LUMA_WEIGHTS
@@ -21,10 +20,17 @@ GAP = 3  # pixels between two frames
 WHITE = 255
 LUMA = torch.tensor(LUMA_WEIGHTS)
 TARGET_LUMA = 0.4  # mean brightness that ``lift`` aims at
-# From cold to hot, dark to bright, also for readers who do not tell red from green; close to matplotlib's "inferno".
+# From cold to hot, dark to bright: 16 points of "inferno" (S. van der Walt, N. Smith, public domain), whose lightness
+# grows evenly, also for readers who do not tell red from green, and in print without colours.
 HEAT = torch.tensor(
-    [[0, 0, 4], [66, 10, 104], [147, 38, 103], [221, 81, 58], [252, 165, 10], [252, 255, 164]], dtype=torch.float32
+    [
+        *([0, 0, 4], [12, 8, 38], [36, 12, 79], [66, 10, 104], [93, 18, 110], [120, 28, 109], [147, 38, 103]),
+        *([174, 48, 92], [199, 62, 76], [221, 81, 58], [237, 105, 37], [248, 133, 15], [252, 165, 10]),
+        *([250, 198, 45], [242, 230, 97], [252, 255, 164]),
+    ],
+    dtype=torch.float32,
 )
+STRENGTH = 0.65  # share of the colour where a map is 1; the frame has the rest
 
 
 class PictureError(UserError):
@@ -59,7 +65,7 @@ def heat_colors(maps: Tensor) -> Tensor:
     return (HEAT[low] * (1 - part) + HEAT[low + 1] * part).round().to(torch.uint8)
 
 
-def overlay(frames: Tensor, maps: Tensor, *, strength: float = 0.65) -> Tensor:
+def overlay(frames: Tensor, maps: Tensor, *, strength: float = STRENGTH) -> Tensor:
     """Lays heat maps (T, H, W) of 0..1 over frames (T, H, W, 3) uint8: the hotter, the less of the frame shows
     through."""
     weight = strength * maps.clamp(0, 1)[..., None].sqrt()
@@ -85,25 +91,6 @@ def strip(frames: Tensor) -> Image.Image:
     return Image.fromarray(row.numpy())
 
 
-def stacked(rows: Sequence[tuple[str, Tensor]], *, height: int = 160) -> Image.Image:
-    """Stacks strips below each other, a title above each: ``[("frames", (T, H, W, 3)), ("Grad-CAM", (T, H, W, 3))]``.
-
-    Args:
-        height: of one frame, in pixels.
-    """
-    pictures = [scaled(strip(frames), height) for _, frames in rows]
-    size = 15
-    font, line = ImageFont.load_default(size), size + 9
-    total = sum(picture.height + line for picture in pictures)
-    sheet = Image.new("RGB", (max(picture.width for picture in pictures) + 2 * GAP, total + GAP), "white")
-    draw, top = ImageDraw.Draw(sheet), 0
-    for (title, _), picture in zip(rows, pictures, strict=True):
-        draw.text((GAP, top + 3), title, font=font, fill=(31, 41, 51))
-        sheet.paste(picture, (GAP, top + line))
-        top += picture.height + line
-    return sheet
-
-
 def scaled(picture: Image.Image, height: int) -> Image.Image:
     width = max(1, round(picture.width * height / picture.height))
     return picture.resize(
@@ -112,10 +99,10 @@ def scaled(picture: Image.Image, height: int) -> Image.Image:
 
 
 # ---------------------------------------------------------------------------------------------------------------- files
-def jpeg_source(picture: Image.Image) -> str:
+def jpeg_source(picture: Image.Image, *, quality: int = 88) -> str:
     """The picture as a JPEG data URL, for the ``src`` of an HTML image."""
     data = io.BytesIO()
-    picture.save(data, "JPEG", quality=88, subsampling=0)
+    picture.save(data, "JPEG", quality=quality, subsampling=0)
     return "data:image/jpeg;base64," + base64.b64encode(data.getvalue()).decode()
 
 

@@ -119,8 +119,8 @@ def test_a_picture_of_a_mix(folder):
     done = run_here(tool="visualize", arguments=(*pictured, checkpoint_path, "--with", str(videos[1])))
     assert done.returncode == 0, done.stderr
     width, height = Image.open(out).size
-    # 4 frames; two clips, and a mask and a mixed clip for both modes
-    assert 4 * 160 < width < 4 * 180 and 6 * 160 < height < 6 * 200
+    # 4 square frames; two clips, and a mask and a mixed clip for both modes
+    assert width == int(6.875 * 300) and 6 * 380 < height < 6 * 600
     done = run_here(tool="visualize", arguments=(*pictured, checkpoint_path))
     assert done.returncode == 2 and "--what mix needs a second video, --with FILE" in done.stderr
     if not (folder / "ema").exists():

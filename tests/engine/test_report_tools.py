@@ -52,6 +52,7 @@ def test_a_test_leaves_a_report(finished):
     assert {"command", "date", "versions", "its hash"} <= set(facts) and "MAX_EPOCH: 2" in data["config"]
     wrong = sum(label != guess for label, guess in zip(data["videos"]["label"], data["videos"]["guess"], strict=True))
     assert len(data["mistakes"]) == wrong > 0 and sum(group["share"]["total"] for group in data["light"]) == 6
+    assert sorted(data["thumbnails"]) == [str(row) for row in range(6)]  # of all: there are few
     assert all(len(m["strips"]) == 2 and m["strips"][0]["src"].startswith("data:image/jpeg") for m in data["mistakes"])
 
 
@@ -114,9 +115,30 @@ def test_plot_command(finished, tmp_path):
         tool="plot", arguments=(str(finished), str(finished), "--names", "a", "b", "--to", str(tmp_path / "c.png"))
     )
     assert done.returncode == 0 and "The curves are in" in done.stdout and (tmp_path / "c.png").is_file()
+    for kind in ("confusion", "classes", "illumination"):
+        done = run_here(tool="plot", arguments=(kind, str(finished), "--to", str(tmp_path / f"{kind}.pdf"), "--latex"))
+        assert done.returncode == 0 and f"The figure is in {tmp_path / kind}.pdf" in done.stdout, done.stderr
     wrong = run_here(tool="plot", arguments=("nowhere",))
     assert (
         wrong.returncode == 2
         and wrong.stderr.startswith("error: log 'nowhere' cannot be read")
         and wrong.stderr.count("\n") == 1
     )
+
+
+@pytest.mark.parametrize(
+    "words, part",
+    [
+        (["confusoin", "x"], "'confusoin' is neither a run nor a figure; did you mean 'confusion'?"),
+        (["classes", "nowhere"], "score table 'nowhere' cannot be read"),
+        (["confusion", "{run}", "--to", "c.gif"], "picture 'c.gif' has no known ending; allowed: .png, .svg, .pdf"),
+        (["confusion", "{run}", "{run}"], "a confusion matrix is of one run, got 2"),
+        (["curves", "{run}", "--width", "far"], "--width 'far' is no length"),
+        (["classes", "{run}", "--most", "-1"], "--most -1 must not be below 0"),
+        (["illumination", "{run}", "--groups", "0"], "--groups 0 is out of range"),
+        (["curves", "{run}", "--panels", "acc"], "panel 'acc' is not known; allowed: loss, top-1, map, lr"),
+    ],
+)
+def test_wrong_figures_are_one_line(words, part, finished):
+    done = run_here(tool="plot", arguments=tuple(word.format(run=finished) for word in words))
+    assert done.returncode == 2 and done.stderr.count("\n") == 1 and part in done.stderr, done.stderr

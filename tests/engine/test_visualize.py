@@ -32,10 +32,25 @@ def test_a_picture_with_frames_above_and_maps_below(what, rows, trained, tmp_pat
         f"{out} and picture.mp4: {what} of Fragrant with the weights {trained / 'out/checkpoints/best.pyth'}"
         in done.stdout
     )
-    width, height = Image.open(out).size
-    assert 2 * 160 < width < 2 * 180 and rows * 160 < height < rows * 200  # 2 frames of the map, 160 pixels each
+    picture = Image.open(out)
+    # CVPR's width at 300 dpi; 4 square frames, each row a little more than a frame high
+    assert picture.width == int(6.875 * 300) and rows * 380 < picture.height < rows * 600
     with av.open(str(out.with_suffix(".mp4"))) as container:
         assert sum(1 for _ in container.decode(video=0)) == 4  # the frames of the clip
+
+
+def test_several_models_in_one_figure(trained, tmp_path):
+    """The size asked for, the true class of the list, both answers, no mp4."""
+    video, out = next((trained / "demo/videos/test").iterdir()), tmp_path / "both.svg"
+    checkpoint = str(trained / "out/checkpoints/best.pyth")
+    words = ["--compare", checkpoint, checkpoint, "--names", "one", "other", "--video", str(video), "--out", str(out)]
+    done = run_here(tool="visualize", arguments=(*words, "--size", "14x12cm", "--what", "ram"))
+    assert done.returncode == 0, done.stderr
+    text = out.read_text()
+    assert f"<!-- {video.name}; true class: {video.stem.split('_')[0]} -->" in text
+    assert all(f"<!-- {name}: RAM" in text for name in ("one", "other")) and text.count("<!-- predicted: ") == 2
+    assert text.count("as the network gets it") == 1  # the same frames, once
+    assert 'width="396.85' in text and 'height="340.15' in text and not out.with_suffix(".mp4").exists()
 
 
 def test_grad_cam_of_a_layer_and_a_class(trained, tmp_path):
@@ -56,6 +71,10 @@ def test_grad_cam_of_a_layer_and_a_class(trained, tmp_path):
             ("--video", "{video}", "--what", "grad-cam", "--layer", "blocks9"),
             "layer 'blocks9' is not in the model; did you mean",
         ),
+        (("--video", "{video}", "--true", "fly"), "class 'fly' is not known; Known: jump, run"),
+        (("--video", "{video}", "--size", "17"), "--size '17' is no size; allowed: WxH as in 17x6cm"),
+        (("--video", "{video}", "--size", "3x3cm"), "do not fit into 3 x 3 cm; take a larger --size"),
+        (("--video", "{video}", "--names", "a", "b"), "2 names for 1 models"),
         (("--video", "{video}", "--what", "grad-cam", "--class", "fly"), "class 'fly' is not known; Known: jump, run"),
     ],
 )

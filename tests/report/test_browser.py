@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 from small_test import NAMES, many_classes, small_choices, small_scores, small_table
 
-from fragrant.report.build import two_strips
+from fragrant.report.build import thumbnail, two_strips
 from fragrant.report.content import Mistake, confident_mistakes, report_content
 from fragrant.report.page import render
 from fragrant.scores import ScoreTable, ensemble_views, grid_views
@@ -76,7 +76,13 @@ def small() -> dict:
     mistakes = [Mistake(row, strips=two_strips(clip)) for row in confident_mistakes(scores, 2)]
     facts = [("command", "python tools/run_net.py")]
     return report_content(
-        scores, title="Small", records=RECORDS, facts=facts, config="TRAIN:\n  A: 1\n", mistakes=mistakes
+        scores,
+        title="Small",
+        records=RECORDS,
+        facts=facts,
+        config="TRAIN:\n  A: 1\n",
+        mistakes=mistakes,
+        thumbnails={row: thumbnail(clip) for row in (7, 6, 2)},
     )
 
 
@@ -132,6 +138,107 @@ def test_a_click_on_a_cell_lists_its_videos(open_page, small):
     assert one(page, "rect.chosen").get_attribute("data-cell") == "2:0"
     one(page, "#back").click()
     assert "Most frequent confusions" in one(page, "#panel").text and not all_of(page, "rect.chosen")
+
+
+def test_a_click_on_a_cell_shows_thumbnails(open_page, small):
+    page = open_page(small)
+    one(page, '[data-cell="2:0"]').click()
+    assert [row.get_attribute("data-video") for row in all_of(page, "#panel [data-video]")] == ["7", "6", "8"]
+    images = all_of(page, "#panel [data-video] img")  # of the third there is none
+    assert [page.execute_script("return arguments[0].closest('tr').dataset.video", image) for image in images] == [
+        "7",
+        "6",
+    ]
+    assert all(page.execute_script("return arguments[0].naturalWidth", image) == 3 * 32 + 2 * 3 for image in images)
+    assert all(image.is_displayed() and image.size["height"] > 20 for image in images)
+    assert images[0].get_attribute("alt") == "frames of videos/sit_7.mp4"
+
+
+def test_chance_is_drawn(open_page, small):
+    page = open_page(small)
+    assert len(all_of(page, "#headline .chance")) == 2 and "chance: 33.3 %" in one(page, "#headline").text
+    assert len(all_of(page, "#classes .chance")) == 3 and "Dashed: chance, 33.3 %." in one(page, "#classes").text
+    assert len(all_of(page, "#light .chance")) == 1 and len(all_of(page, "#curves path.chance")) == 1
+    bar = one(page, "#light .chance").get_attribute("d")
+    top, bottom = 14, 280 - 52  # of 0 .. 100 %
+    assert float(bar.split()[1].split("H")[0]) == pytest.approx(bottom - (bottom - top) / 3)
+
+
+@pytest.fixture
+def screen(browser):
+    """Makes the window look like another screen, as the browser's own tools do."""
+
+    def change(width: int, height: int, *, dark: bool = False):
+        metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600}
+        browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+        features = [{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}]
+        browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
+
+    yield change
+    browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
+
+
+SIDEWAYS = "return document.documentElement.scrollWidth - document.documentElement.clientWidth"
+
+
+@pytest.mark.parametrize("width", [320, 390, 1280, 1920])
+def test_no_page_scrolls_sideways(width, open_page, small, screen):
+    screen(width, 900)
+    page = open_page(small)
+    one(page, '[data-cell="2:0"]').click()
+    assert page.execute_script(SIDEWAYS) == 0
+    page = open_page(report_content(many_classes(30), title="Many", records=RECORDS))
+    assert page.execute_script(SIDEWAYS) == 0
+
+
+def test_a_wide_screen_is_used(open_page, small, screen):
+    screen(1920, 1000)
+    page = open_page(small)
+    box = page.execute_script("return document.getElementById('curves').getBoundingClientRect().toJSON()")
+    assert box["width"] > 1800
+    classes, light = (
+        page.execute_script("return document.getElementById(arguments[0]).getBoundingClientRect().toJSON()", name)
+        for name in ("classes", "light")
+    )
+    assert light["left"] > classes["right"] and light["top"] == classes["top"]  # side by side
+    screen(390, 800)  # drawn again for the other width
+    assert page.execute_script("return document.querySelector('#light svg').getBoundingClientRect().right") <= 390
+
+
+CONTRASTS = r"""
+const rgb = (text) => { const parts = text.match(/[\d.]+/g).map(Number);
+  return text.startsWith('color(srgb') ? parts.slice(0, 3).map((part) => 255 * part) : parts.slice(0, 3); };
+const clear = (text) => text === 'none' || /, 0\)$/.test(text) || text === 'transparent';
+const luma = (c) => { const [r, g, b] = c.map((v) => (v /= 255) <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
+  return 0.2126 * r + 0.7152 * g + 0.0722 * b; };
+const contrast = (a, b) => { const [x, y] = [luma(a), luma(b)].sort((p, q) => q - p); return (x + 0.05) / (y + 0.05); };
+const ground = (node) => { for (let at = node; at; at = at.parentElement) {
+  const color = getComputedStyle(at).backgroundColor; if (!clear(color)) return rgb(color); } return [255, 255, 255]; };
+const low = [];
+for (const node of document.querySelectorAll('body *')) {
+  const own = [...node.childNodes].some((child) => child.nodeType === 3 && child.textContent.trim());
+  if (!own || /^(SCRIPT|STYLE|NOSCRIPT)$/.test(node.tagName) || !node.getClientRects().length) continue;
+  const style = getComputedStyle(node), svg = node.namespaceURI.endsWith('svg');
+  let under = ground(node);
+  if (svg) { const cell = node.previousElementSibling;
+    if (cell && cell.dataset.cell) under = rgb(getComputedStyle(cell).fill); }
+  const found = contrast(rgb(svg ? style.fill : style.color), under);
+  if (found < 4.5) low.push(`${node.tagName} ${node.textContent.slice(0, 30)}: ${found.toFixed(2)}`);
+}
+return low;
+"""
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_both_themes_are_readable(dark, open_page, small, screen):
+    """Every text has the contrast that WCAG asks for (AA, 4.5)."""
+    screen(1280, 1000, dark=dark)
+    page = open_page(small | {"warning": "optimistic"})
+    one(page, '[data-cell="2:0"]').click()
+    assert page.execute_script(CONTRASTS) == []
+    ground = page.execute_script("return getComputedStyle(document.body).backgroundColor")
+    assert (sum(map(int, ground.strip("rgb()").split(","))) < 150) == dark
 
 
 def test_a_click_on_a_video_leads_to_its_frames(open_page, small):

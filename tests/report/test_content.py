@@ -6,7 +6,7 @@ from small_test import NAMES, SURE, many_classes, small_choices, small_scores, s
 
 from fragrant.metrics import ScoreError
 from fragrant.report import content as content_room
-from fragrant.report.content import Mistake, Strip, charts, confident_mistakes, report_content
+from fragrant.report.content import Mistake, Strip, charts, confident_mistakes, report_content, thumbnail_rows
 from fragrant.scores import ScoreTable, ensemble_views, grid_views
 
 
@@ -21,10 +21,12 @@ def content() -> dict:
 def test_headline_has_counts_and_intervals(content):
     top1, top5, mean, calibration = content["headline"]
     assert (top1["value"], top1["correct"], top1["total"]) == ("60.00 %", 6, 10)
-    assert top1["notes"] == ["95 % interval 31.3 – 83.2 %", "6 of 10 videos"]  # Wilson
+    assert top1["notes"] == ["95 % interval 31.3 – 83.2 %", "6 of 10 videos; chance: 33.3 %"]  # Wilson
     assert (top5["name"], top5["value"]) == ("top-3 accuracy", "100.00 %")
     assert mean["value"] == f"{100 * (2 / 3 + 1 + 1 / 4) / 3:.2f} %" and "3 classes" in mean["notes"][0]
     assert calibration["name"] == "calibration error"
+    assert content["chance"] == top1["chance"] == pytest.approx(100 / 3) and top5["chance"] == 100
+    assert mean["notes"][0].endswith("chance: 33.3 %")
 
 
 def test_in_short_names_what_is_confused(content):
@@ -58,6 +60,17 @@ def test_mistakes(content):
     assert [m["video"] for m in content["mistakes"]] == [7, 6]
     assert content["mistakes"][0]["strips"] == [{"title": "as the network gets it", "src": "data:,"}]
     assert content["mistakes"][0]["top"][0][0] == 0 and content["mistakes"][1]["why"] == "No frames: gone"
+
+
+def test_thumbnails_are_of_every_cell_before_the_next_of_one():
+    # sit taken for jump: 7, 6, 8 from the surest on; jump for run: 2; then what is right: run, jump, sit
+    assert thumbnail_rows(small_scores(), 5) == [7, 2, 3, 0, 9]
+    assert (
+        thumbnail_rows(small_scores(), 100) == [7, 2, 3, 0, 9, 6, 4, 1, 8, 5]
+        and thumbnail_rows(small_scores(), 0) == []
+    )
+    shown = report_content(small_scores(), title="Small", thumbnails={7: "data:,"})
+    assert shown["thumbnails"] == {"7": "data:,"}
 
 
 def test_without_light_and_names():
@@ -135,6 +148,13 @@ def test_charts_hold_what_was_logged():
     assert loss["title"] == "loss" and [series["name"] for series in loss["series"]] == ["mean of an epoch"]
     assert len(loss["series"][0]["x"]) == 300  # 600 points in pairs
     assert charts([]) == []
+
+
+def test_chance_is_in_the_chart_of_accuracy():
+    records = [{"_type": "train_epoch", "epoch": "1/2", "loss": 1.0, "lr": 0.1, "top1_err": 50.0}]
+    loss, accuracy, rate = charts(records, 25.0)
+    assert accuracy["chance"] == 25 and "chance" not in loss and "chance" not in rate
+    assert rate["series"][0] | {"y": [0.1]} == rate["series"][0]  # the epoch's, where no step was logged
 
 
 def test_many_classes_are_no_problem():

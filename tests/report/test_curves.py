@@ -35,6 +35,14 @@ REPEATS = {
 }
 
 
+def test_the_learning_rate_of_epochs_where_steps_are_few():
+    epochs = [train(number, 1.0) | {"lr": 0.5 * number} for number in (1, 2, 3)]
+    assert curve(epochs, "learning rate") == Curve([1, 2, 3], [0.5, 1.0, 1.5])
+    assert curve([step(1, 1, 1.0), *epochs], "learning rate").values == [0.5, 1.0, 1.5]
+    many = [step(number, at, 1.0) for number in (1, 2) for at in (1, 2)]
+    assert curve([*many, *epochs], "learning rate") == Curve([0.5, 1, 1.5, 2], [0.1, 0.1, 0.2, 0.2])
+
+
 @pytest.mark.parametrize("logged, left", REPEATS.values(), ids=REPEATS)
 def test_repeats(logged, left):
     assert without_repeats(logged) == left

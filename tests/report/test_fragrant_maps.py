@@ -58,7 +58,7 @@ def test_a_map_over_frames():
     frames = torch.arange(8, dtype=torch.uint8)[:, None, None, None].expand(8, 4, 4, 3)
     shown, values, largest = over_frames(torch.tensor([[[0.0, 2.0]], [[4.0, 1.0]]]), frames)
     assert shown[:, 0, 0, 0].tolist() == [0, 4] and largest == 4
-    assert values[0, 3].tolist() == [0, 0, 0.5, 0.5] and values[1, 0].tolist() == [1, 1, 0.25, 0.25]
+    assert values[0, 3].tolist() == [0, 0.125, 0.375, 0.5] and values[1, 0].tolist() == [1, 0.8125, 0.4375, 0.25]
     assert not over_frames(torch.zeros(1, 1, 1), frames)[1].any()
 
 

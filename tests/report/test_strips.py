@@ -19,7 +19,6 @@ from fragrant.report.strips import (
     save_picture,
     save_video,
     scaled,
-    stacked,
     strip,
 )
 
@@ -54,20 +53,22 @@ def test_overlay_leaves_cold_places_alone():
     assert heat_colors(torch.tensor([0.0, 0.2, 1.0])).tolist() == [[0, 0, 4], [66, 10, 104], [252, 255, 164]]
 
 
+def test_heat_grows_evenly_in_lightness():
+    """Steps of equal value look equally large: CIE lightness of the colours, also without colour."""
+    colors = heat_colors(torch.linspace(0, 1, 16)).double() / 255
+    linear = torch.where(colors <= 0.04045, colors / 12.92, ((colors + 0.055) / 1.055) ** 2.4)
+    luma = linear @ torch.tensor([0.2126, 0.7152, 0.0722], dtype=torch.float64)
+    lightness = torch.where(luma > 0.008856, 116 * luma ** (1 / 3) - 16, 903.3 * luma)
+    steps = lightness.diff()
+    assert 2 < steps.min() and steps.max() < 9.5 and lightness[-1] > 95 and lightness[0] < 1
+
+
 def test_a_strip_is_the_frames_side_by_side():
     frames = torch.arange(2, dtype=torch.uint8)[:, None, None, None].expand(2, 4, 5, 3) * 100
     picture = strip(frames)
     assert picture.size == (10 + GAP, 4)
     assert [picture.getpixel((x, 0))[0] for x in (4, 5, 5 + GAP)] == [0, 255, 100]
     assert scaled(picture, 8).size == (20 + 2 * GAP, 8)
-
-
-def test_stacked_strips_have_titles():
-    frames = torch.zeros(2, 32, 32, 3, dtype=torch.uint8)
-    sheet = stacked([("frames", frames), ("Grad-CAM", frames)], height=32)
-    assert sheet.size == (64 + 3 * GAP, 2 * (32 + 24) + GAP)
-    title = sheet.crop((0, 0, sheet.width, 22)).convert("L")
-    assert title.getextrema() != (255, 255)  # something is written there
 
 
 def test_a_source_is_a_picture():
