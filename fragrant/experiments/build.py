@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
 from fvcore.common.config import CfgNode
 
@@ -35,7 +35,13 @@ def read_command(words: Sequence[str]) -> Command:
     Raises:
         UserError: a flag that an experiment cannot hand on.
     """
-    given = argument_parser("tools/run_net.py").parse_intermixed_args(list(words))
+    parser = argument_parser("tools/run_net.py")
+
+    def refuse(message: str) -> NoReturn:
+        raise UserError(f"behind --: {message}")
+
+    parser.error = refuse  # type: ignore[method-assign]
+    given = parser.parse_intermixed_args(list(words))
     for name in ("num_shards", "shard_id", "print_config"):
         if getattr(given, name):
             raise UserError(f"--{name.replace('print_config', 'print-config')} is for run_net.py alone; leave it out")
