@@ -221,6 +221,7 @@ def dual_ways(cfg: CfgNode, model: Backbone, plain: dict[str, object]) -> dict[s
     lists = {"DATA.COLOR_PATH_TO_DATA_DIR": "color", "DATA.THERMAL_PATH_TO_DATA_DIR": "thermal"}  # nobody reads them
     ways["pairs, cross"] = plain | two | lists | {"DUAL.FUSION": "cross", "DUAL.MODALITY_DROPOUT": 0.2}
     ways["pairs, cross, two trunks"] = ways["pairs, cross"] | {"DUAL.SHARED": False}
+    ways["pairs, cross, each stream"] = plain | two | lists | {"DUAL.FUSION": "cross", "LOSS.EACH_STREAM": 1.0}
     return ways
 
 
