@@ -47,7 +47,7 @@ setup(
         ],  # the site: mkdocs build --strict
         "test": [
             "pytest>=8",
-            "pytest-xdist>=3.5",
+            "pytest-xdist>=3.7",
             "hypothesis>=6.100",
             "ruff>=0.6",
             "mypy>=1.11",

@@ -86,6 +86,14 @@ def shared_lists(shared_clips) -> Path:
     return shared_clips.parent / "lists"
 
 
+LONG_FILES = ("engine", "launch", "distributed", "inference", "models")  # folders with files of minutes
+
+
+def pytest_collection_modifyitems(items):
+    """Files of minutes first: the last ones, which one process may run while the other waits, are short."""
+    items.sort(key=lambda item: item.path.relative_to(ROOT / "tests").parts[0] not in LONG_FILES)
+
+
 def pytest_runtest_setup(item):
     if item.get_closest_marker("cuda") and not torch.cuda.is_available():
         if os.environ.get("FRAGRANT_REQUIRE_CUDA") == "1":

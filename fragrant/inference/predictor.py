@@ -255,7 +255,7 @@ class Predictor:
             logits = self.model.eval()(self.prepare(clip)).float().cpu()
         if bool(not_finite(logits).any()):
             raise RunStopped(without_numbers("of this clip").error)
-        return self._ranked(probabilities(logits[None], self.rule, multi_label=self.multi_label)[0], top)
+        return self.ranked(probabilities(logits[None], self.rule, multi_label=self.multi_label)[0], top)
 
     def logits(self, path: str | os.PathLike) -> Tensor:
         """Scores the views of a video: (1, V, K), before any rule ensembles them.

@@ -415,13 +415,15 @@ function chart(c, width) {
     c.chance === undefined ? null : make("span", {}, make("i", { class: "dashed" }), `chance, ${percent(c.chance)}`)), svg);
 }
 
+// Charts side by side, as many as there is room for.
+function fillWithCharts(holder, plans) {
+  const beside = Math.max(1, Math.min(plans.length, Math.floor((room() + 24) / 344)));
+  holder.replaceChildren(...plans.map((c) => chart(c, Math.floor(Math.min(860, (room() + 24) / beside - 24)))));
+}
+
 function curves() {
   if (!data.curves.length) return section("curves", "Training", note("The log of this run has no training records."));
-  const holder = make("div", { class: "charts" }), beside = () => Math.max(1, Math.min(data.curves.length, Math.floor((room() + 24) / 344)));
-  const draw = () => {
-    const width = Math.floor(Math.min(860, (room() + 24) / beside() - 24));
-    holder.replaceChildren(...data.curves.map((c) => chart(c, width)));
-  };
+  const holder = make("div", { class: "charts" }), draw = () => fillWithCharts(holder, data.curves);
   draw();
   redraws.push(draw);
   return section("curves", "Training", holder);

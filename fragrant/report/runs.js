@@ -113,7 +113,7 @@ function overlay() {
     if (plan.title.endsWith("%")) plan.range = span(plan.series);
     plan.series.sort((a, b) => b.x[b.x.length - 1] - a.x[a.x.length - 1]); // the first is the one that the pointer follows
   }
-  charts.replaceChildren(...drawn.map(chart));
+  fillWithCharts(charts, drawn);
   legend.replaceChildren(...runs.map((run) => make("span", {}, make("i", { style: `background: ${run.colour}` }), run.name)));
   if (!runs.length) charts.replaceChildren(note(data.runs.some((run) => Object.keys(run.curves).length)
     ? "Tick runs in the table to lay their curves over each other." : "No run has logged a training."));
@@ -124,6 +124,7 @@ function span(series) {
   const ys = series.flatMap((one) => one.y), [low, high] = [Math.min(...ys), Math.max(...ys)], room = Math.max(2, 0.08 * (high - low));
   return [Math.max(0, low - room), Math.min(100, high + room)];
 }
+redraws.push(overlay);
 
 // ------------------------------------------------------------------------------------------------------------------- page
 function tools() {

@@ -11,8 +11,8 @@ from typing import NamedTuple
 from urllib.parse import quote
 
 from fragrant.files import save_file, written_whole
+from fragrant.report.figure_style import KINDS
 from fragrant.report.page import json_inside
-from fragrant.report.plot import KINDS
 from fragrant.report.strips import TARGET_LUMA, PictureError
 
 MOST_ROWS = 8  # classes that have a row

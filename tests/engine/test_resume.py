@@ -131,6 +131,7 @@ def test_a_signal_to_the_whole_job_saves_and_ends_well(straight, tmp_path, numbe
     assert_same_end(straight / "out", out)
 
 
+@pytest.mark.slow
 def test_torchrun_is_asked_to_end(straight, tmp_path):
     """torchrun hands SIGTERM on; both ranks save and end. One process takes over and says what that means."""
     out = tmp_path / "out"
@@ -144,6 +145,7 @@ def test_torchrun_is_asked_to_end(straight, tmp_path):
     assert "2 processes before, 1 now" in resumed.stdout and '"epoch": "4/4"' in resumed.stdout
 
 
+@pytest.mark.slow
 def test_a_killed_rank_ends_the_run_and_both_resume(straight, tmp_path):
     """Started as SlowFast starts several machines: the other rank says what happened, and the end is that of an
     unbroken run."""

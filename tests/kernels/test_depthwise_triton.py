@@ -152,6 +152,7 @@ def test_frozen_parts_get_no_gradient_in_the_interpreter():
     assert torch.equal(conv.bias.grad, torch.full((2,), 18.0))
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(INTERPRETED, reason="this is that process")
 def test_interpreted():
     assert passed_in_interpreter(__file__) == len(QUICK) + 2 * 2 + 4

@@ -136,6 +136,7 @@ def test_operators_in_the_interpreter():
         torch.library.opcheck(fam_triton.frequency_gain_backward, (x.detach(), x.detach(), 2))
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(INTERPRETED, reason="this is that process")
 def test_interpreted():
     assert passed_in_interpreter(__file__) == len(LENGTHS) + 14

@@ -170,6 +170,7 @@ def test_compiled_in_the_interpreter():
     torch.testing.assert_close(found, module(x)[0] + 1, rtol=1e-6, atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(INTERPRETED, reason="this is that process")
 def test_interpreted():
     assert passed_in_interpreter(__file__) == len(DISTRIBUTIONS) + 2 * (len(SHAPES) - 1) + 8

@@ -112,6 +112,7 @@ def test_operator_in_the_interpreter():
     assert torch.equal(torch.compile(prepare.__call__, backend="aot_eager", fullgraph=True)(pixels), prepare(pixels))
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(INTERPRETED, reason="this is that process")
 def test_interpreted():
     assert passed_in_interpreter(__file__) == len(SHAPES) * len(DTYPES) + 5

@@ -28,9 +28,15 @@ def parser_of(tool: str, monkeypatch) -> argparse.ArgumentParser:
     return seen.value.args[0]
 
 
+def actions_of(parser: argparse.ArgumentParser) -> list[argparse.Action]:
+    """The arguments of a tool, also those of its kinds."""
+    kinds = [action.choices for action in parser._actions if isinstance(action, argparse._SubParsersAction)]
+    return [*parser._actions, *(action for of in kinds for kind in of.values() for action in actions_of(kind))]
+
+
 @pytest.mark.parametrize("tool", TOOLS)
 def test_every_path_is_opened(tool, monkeypatch):
-    named = [a for a in parser_of(tool, monkeypatch)._actions if a.metavar or a.dest in ("scores",)]
+    named = [a for a in actions_of(parser_of(tool, monkeypatch)) if a.metavar or a.dest in ("scores",)]
     assert named
     for action in named:
         words = str(action.metavar)
