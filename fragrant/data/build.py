@@ -278,13 +278,8 @@ def hand_over(cfg, split: str) -> float:
     if where != "auto":
         return math.inf if where == "device" else 0.0
     side = cfg.DATA.TRAIN_CROP_SIZE if split == "train" else cfg.DATA.TEST_CROP_SIZE
-    clip_bytes = (
-        3
-        * (1 + (has_pairs(cfg) and _stream(cfg, split) is None))
-        * cfg.DATA.NUM_FRAMES
-        * side**2
-        * getattr(torch, cfg.DATA.CLIP_DTYPE).itemsize
-    )
+    channels = 6 if _stream(cfg, split) is None else 3
+    clip_bytes = channels * cfg.DATA.NUM_FRAMES * side**2 * getattr(torch, cfg.DATA.CLIP_DTYPE).itemsize
     return MORE_BYTES * clip_bytes if on_cuda else 0.0
 
 

@@ -10,7 +10,7 @@ from fvcore.common.config import CfgNode
 
 from fragrant.checkpoint import CheckpointError, load_checkpoint
 from fragrant.config.portable import portable_text
-from fragrant.config.streams import alone_in_test, has_pairs, has_two_streams, test_channels
+from fragrant.config.streams import alone_in_test, has_pairs, has_two_streams, lists_folder, test_channels
 from fragrant.data import build_source
 from fragrant.data.build import build_records
 from fragrant.data.lists.records import each_label
@@ -28,14 +28,16 @@ from fragrant.runtime.weights import weights_of_part
 def listed_classes(cfg: CfgNode, path: str) -> tuple[int, ...]:
     """The classes of a video by number, as the test, validation or training list of the config says; () where it is in
     none, or where there is none on this machine."""
-    if not os.path.isdir(cfg.DATA.PATH_TO_DATA_DIR):
+    if not os.path.isdir(lists_folder(cfg, alone_in_test(cfg) or 0)):
         return ()
     wanted = os.path.realpath(path)
     for split in ("test", "val", "train"):
         with contextlib.suppress(UserError, OSError):
-            for record in build_records(cfg, split).records:
-                if os.path.realpath(record.path) == wanted:
-                    return tuple(label for label in each_label(record.label) if label >= 0)
+            records = build_records(cfg, split).records
+            for at, path_of in enumerate(records.paths()):
+                if os.path.realpath(path_of) == wanted:
+                    label = records[at % len(records)].label
+                    return tuple(one for one in each_label(label) if one >= 0)
     return ()
 
 

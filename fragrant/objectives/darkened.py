@@ -73,10 +73,8 @@ class Darkened(Classify):
         seed: int = 0,
     ):
         super().__init__(model, loss_fn, mix=mix)
-        self.darken, self.predictor = (
-            darken,
-            predictor,
-        )  # the darkener is no submodule: checkpoints leave it where it is
+        self.darken = darken  # no submodule: checkpoints leave the darkener where it is
+        self.predictor = predictor
         self.target: nn.Module | None = None if predictor is None else frozen_copy(model)
         self.weight, self.decay, self.seed = weight, decay, seed
         self.keys: list[str] | None = None  # of the videos of the next step

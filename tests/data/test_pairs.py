@@ -14,10 +14,12 @@ from fragrant.data.clips import Unreadable, make_batch
 from fragrant.data.lists.errors import ListError
 from fragrant.data.lists.pairs import paired
 from fragrant.data.lists.records import RecordList, VideoRecord
+from fragrant.data.prepare.build import Listed, check_lists
 from fragrant.data.transforms.build import prepared_streams
 from fragrant.data.video.frames import VideoError, open_frames
 from fragrant.data.video.pairs import PairedFrames, open_pair
 from fragrant.data.video.row_of_frames import Frames
+from fragrant.report.browse.build import draw
 
 RUN = """MODEL.MODEL_NAME DualStream MODEL.NUM_CLASSES 2 TRAIN.BATCH_SIZE 2 TEST.BATCH_SIZE 12 DATA_LOADER.NUM_WORKERS 0
     NUM_GPUS 0 DATA.NUM_FRAMES 4 DATA.SAMPLING_RATE 3 DATA.TRAIN_CROP_SIZE 32 DATA.TEST_CROP_SIZE 32
@@ -95,6 +97,32 @@ def test_every_split_has_pairs_and_a_test_of_one_stream_that_alone(sets):
         assert not records.paired and records[0].path == str(sets / name / "0.mp4")
         with pytest.raises(ListError, match="nowhere"):
             build_records(cfg, "train")
+
+
+def test_one_list_for_both_folders_is_refused(sets):
+    cfg = config(sets, "DATA.TRAIN_LIST", str(sets / "color" / "train.csv"))
+    with pytest.raises(ListError, match=r"name the same videos, each would be its own pair; .* DATA.TRAIN_LIST"):
+        build_records(cfg, "train")
+
+
+def test_no_rows_of_pairs_are_pairs():
+    assert paired(listed("a", 0), listed("b", 0)).pick([]).paired
+
+
+def test_clean_lists_of_pairs_have_a_folder_each_and_are_pairs(sets, tmp_path, capsys):
+    assert check_lists(config(sets), [("train", "train", "")], str(tmp_path), min_frames=22, workers=1, clean=True) == 2
+    told = capsys.readouterr().out
+    assert f"{tmp_path / 'color' / 'train.csv'}, 3 of 4 videos; use it: DATA.COLOR_PATH_TO_DATA_DIR" in told
+    records = build_records(config(tmp_path), "train").records
+    assert records.paths() == [str(sets / name / f"{at}.mp4") for name in ("color", "thermal") for at in (0, 1, 3)]
+
+
+def test_browsing_shows_both_streams_of_a_draw(sets):
+    cfg = config(sets)
+    records = build_records(cfg, "train").records
+    (one,) = draw(cfg, [Listed("train", "train", records, {}, None)], 1, {records[0].path})
+    assert one.original is not None and one.original.width == 2 * 64
+    assert len(one.draws[0].streams) == 2
 
 
 def test_folds_and_shares_are_drawn_of_pairs(sets):

@@ -117,7 +117,7 @@ def read_set(cfg, name: str, split: str) -> VideoSet:
     as pairs, or in a test with TEST.MODALITY of one folder those alone.
 
     Raises:
-        ListError: a list is missing or wrong, or the lists are no pairs, see ``paired``.
+        ListError: a list is missing or wrong, or the lists are no pairs, see ``paired``, or the same videos.
     """
     read = DATASETS.get(name.lower())
     if not has_pairs(cfg):
@@ -126,6 +126,11 @@ def read_set(cfg, name: str, split: str) -> VideoSet:
     if alone is not None:
         return read(_of_stream(cfg, alone), split)
     (color, names), (thermal, others) = (read(_of_stream(cfg, stream), split) for stream in range(2))
+    if color.paths() == thermal.paths() and lists_folder(cfg, 0) != lists_folder(cfg, 1):
+        raise ListError(
+            f"'{color.source}' and '{thermal.source}' name the same videos, each would be its own pair; allowed in "
+            f"DATA.{split.upper()}_LIST: the name of a list that both folders have"
+        )
     if names and others and names != others:
         raise ListError(
             f"'{color.source}' and '{thermal.source}' are lists of pairs, but the classes beside them differ: "

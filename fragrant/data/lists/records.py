@@ -77,7 +77,7 @@ class RecordList(Sequence):
         further: list files that later records come from, with how many of the records come before each.
         targets: of each record the probability of every class, where its list gives those (the label is the likeliest
             class then), else None; () = none has any.
-        partners: path of each record's other video, where records are pairs; () = they are not.
+        partners: path of each record's other video, where records are pairs; None = they are not.
     """
 
     def __init__(
@@ -88,12 +88,12 @@ class RecordList(Sequence):
         lines: Sequence[int] | np.ndarray | None = None,
         further: Sequence[tuple[int, str]] = (),
         targets: Sequence[tuple[float, ...] | None] = (),
-        partners: Sequence[str] = (),
+        partners: Sequence[str] | None = None,
     ):
         records = list(records)
         self.source = source
         self._paths = _Texts(record.path for record in records)
-        self._partners = _Texts(partners) if partners else None
+        self._partners = None if partners is None else _Texts(partners)
         labels = [each_label(record.label) for record in records]
         counts = [-1 if record.num_frames is None else record.num_frames for record in records]
         self._numbers = np.array(
@@ -193,7 +193,7 @@ class RecordList(Sequence):
         indices = list(indices)
         lines = self._lines[np.asarray(indices, dtype=np.int64)]
         targets = [self.target(i) for i in indices] if self.soft else []
-        partners = [self._partners[i] for i in indices] if self._partners else []
+        partners = None if self._partners is None else [self._partners[i] for i in indices]
         return RecordList(
             (self[i] for i in indices), source=self.source, lines=lines, targets=targets, partners=partners
         )

@@ -8,8 +8,8 @@ from typing import NamedTuple, cast
 from fvcore.common.config import CfgNode
 from torch import Tensor
 
-from fragrant.config.streams import has_pairs, has_two_streams
-from fragrant.data.build import build_dataset, build_records, frame_opener, gray_range, remote_of
+from fragrant.config.streams import COLOR, MODALITIES, THERMAL, alone_in_test, has_pairs, has_two_streams
+from fragrant.data.build import SPLITS, build_dataset, build_records, frame_opener, gray_range, remote_of
 from fragrant.data.datasets.build import names_and_records
 from fragrant.data.lists.errors import ListError
 from fragrant.data.lists.records import RecordList
@@ -97,7 +97,7 @@ def check_lists(
             say(summary(checked))
             write_table(Path(out, f"{part}.table.csv"), checked)
             if clean:
-                say(write_clean_list(Path(out, f"{part}.csv"), checked, part, remote=remote_of(cfg)))
+                say(write_clean_list(*clean_place(out, name, part, len(found) > 1), checked, remote=remote_of(cfg)))
         done |= found
     for second in (False, True):
         parts = {name: checked for name, checked in done.items() if name.endswith(SECOND) == second}
@@ -106,10 +106,22 @@ def check_lists(
     return sum(len(checked.problems) for checked in done.values())
 
 
+def clean_place(out: str, name: str, part: str, paired: bool) -> tuple[Path, str]:
+    """Where the clean list of a list goes, and the key with which a run takes it; of pairs each stream has a folder."""
+    if paired:
+        stream = part.endswith(SECOND)
+        folder = Path(out, MODALITIES[stream])
+        return folder / f"{name}.csv", f"DATA.{(COLOR, THERMAL)[stream]} {folder.absolute()}"
+    path = Path(out, f"{part}.csv")
+    key = f"{name.upper()}_LIST" if name in SPLITS else "TRAIN_LIST (VAL_LIST, TEST_LIST)"
+    return path, f"DATA.{key} {path.absolute()}"
+
+
 def check_split(
     cfg, name: str, split: str, path: str, settings: Settings, trained: Mapping[str, Mapping[str, str]]
 ) -> dict[str, Checked]:
-    """Checks a list: by its name what was found; of pairs two, "train" and "train.thermal".
+    """Checks a list: by its name what was found; of pairs two, "train" and "train.thermal"; of a test of the
+    infrared stream alone "test.thermal".
 
     Args:
         path: another list file than that of the split, never of pairs; "" = that.
@@ -120,17 +132,18 @@ def check_split(
     """
     min_frames = cfg.DATA.NUM_FRAMES if settings.min_frames is None else settings.min_frames
     _, records, faults = names_and_records(cfg, split, path)
-    streams = {name: (records, 0)}
+    alone = 0 if records.paired else alone_in_test(cfg) or 0
+    streams = {f"{name}{SECOND}" if alone else name: (records, alone)}
     if records.paired:
         streams[f"{name}{SECOND}"] = (records.of_partners(), 1)
     found = {}
-    for at, (its_name, (its_records, stream)) in enumerate(streams.items()):
+    for its_name, (its_records, stream) in streams.items():
         found[its_name] = check_list(
             its_records,
-            {} if at else faults,
+            faults,  # of pairs none: a row that is wrong is an error there
             min_frames=min_frames,
             workers=settings.workers,
-            known=trained.get(("train", f"train{SECOND}")[at]),
+            known=trained.get(("train", f"train{SECOND}")[stream]),
             title=its_name,
             open_frames=opener_of_files(cfg, stream),
         )

@@ -147,18 +147,17 @@ def write_table(path: Path, checked: Checked) -> None:
     save_file(path, csv_text(rows), ListError)
 
 
-def write_clean_list(path: Path, checked: Checked, name: str, *, remote: str = "") -> list[str]:
+def write_clean_list(path: Path, use: str, checked: Checked, *, remote: str = "") -> list[str]:
     """Writes a list of the rows without a problem, with the paths of this machine, or those below the address
-    ``remote``. Where it went, and the key with which a run takes it, in words.
+    ``remote``. Returns where it went, in words.
 
     Args:
-        name: of the list: train, val, test, or any.
+        use: the key with which a run takes it.
     """
     good = checked.records.pick(checked.good)
     save_file(path, format_list([_absolute(record, remote) for record in good], good.targets), ListError)
     kept = f"{len(good)} of {len(checked.records)} videos"
-    key = f"{name.upper()}_LIST" if name in ("train", "val", "test") else "TRAIN_LIST (VAL_LIST, TEST_LIST)"
-    return [f"clean list: {path}, {kept}; use it: DATA.{key} {os.path.abspath(path)}"]
+    return [f"clean list: {path}, {kept}; use it: {use}"]
 
 
 def summary(checked: Checked) -> list[str]:

@@ -66,7 +66,8 @@ def draws_of(
         if original is None:
             place = {number: at for at, number in enumerate(video.numbers)}
             frames = video.frames[[place[number] for number in video.views[0].frames]]
-            original = _shown(frames, seconds_of(list(video.views[0].frames), None))
+            both = torch.cat(frames.split(3, 3), 2)  # of a pair side by side
+            original = _shown(both, seconds_of(list(video.views[0].frames), None))
         draws.append(one_draw(video, dataset, prepare, normalizations, epoch))
     return Drawn(path, label, original, draws)
 

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import torch
 from fvcore.common.config import CfgNode
 
+from fragrant.config.streams import alone_in_test
 from fragrant.data.build import build_dataset
 from fragrant.data.lists.records import RecordList, each_label
 from fragrant.data.prepare.build import Listed, listed, opener_of_files
@@ -60,7 +61,12 @@ def write_page(cfg: CfgNode, lists: Sequence[tuple[str, str, str]], to: str, wan
     classes = len({label for part in parts for record in part for label in each_label(record.label)})
     per_class = min(PREVIEWS, max(1, ALL_PREVIEWS // max(classes, 1))) if wanted.previews is None else wanted.previews
     paths = [record.path for part in parts for record in part]
-    seen = look_at_all(paths, shown_of(parts, per_class), workers=wanted.workers, open_frames=opener_of_files(cfg))
+    seen = look_at_all(
+        paths,
+        shown_of(parts, per_class),
+        workers=wanted.workers,
+        open_frames=opener_of_files(cfg, alone_in_test(cfg) or 0),
+    )
     contents = judged_lists(cfg, found, parts, seen, wanted.min_frames)
     previews = {path: one.preview for path, one in seen.items() if one.preview}
     drawn = draw(cfg, found, wanted.augmented, set(previews)) if wanted.augmented else []
@@ -86,7 +92,7 @@ def write_page(cfg: CfgNode, lists: Sequence[tuple[str, str, str]], to: str, wan
 
 
 def read_lists(cfg: CfgNode, lists: Sequence[tuple[str, str, str]]) -> tuple[list[Listed], list[str]]:
-    """The lists that are there, and why others are not.
+    """The lists that are there; why others are not, and what is not shown of those, in lines.
 
     Raises:
         UserError: none is there, or one that was named is not.
@@ -101,6 +107,8 @@ def read_lists(cfg: CfgNode, lists: Sequence[tuple[str, str, str]]) -> tuple[lis
             notes.append(f"no {name} list: {error}")
             continue
         found.append(one)
+        if one.records.paired:
+            notes.append(f"{name}: of its pairs the visible videos; tools/check_data.py checks both lists")
     if not found:
         raise UserError("; ".join(notes))
     return found, notes

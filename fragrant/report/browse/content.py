@@ -60,11 +60,9 @@ def browse_content(
     previews: dict[str, Preview],
     *,
     title: str,
-    command: str = "",
     class_names: Sequence[str] | None = None,
     notes: Sequence[str] = (),
     drawn: Sequence[Drawn] = (),
-    light: str = "",
     clip: str = "",
     per_class: int = 0,
 ) -> dict:
@@ -74,7 +72,6 @@ def browse_content(
         lists: in the order they are shown.
         previews: by path.
         notes: what is to know before all else, a line each.
-        light: what is done to the brightness of clips, in words.
         clip: what a training clip is, in words.
         per_class: previews that were asked for.
     """
@@ -89,7 +86,6 @@ def browse_content(
     return {
         "title": title,
         "subtitle": f"Videos: {described}",
-        "command": command,
         "lists": [each.name for each in lists],
         "notes": list(notes),
         "classes": names,
@@ -101,7 +97,6 @@ def browse_content(
         "problems": _problems(lists),
         "histograms": _histograms(lists),
         "drawn": [_drawn(one) for one in drawn],
-        "light": light,
         "clip": clip,
     }
 
