@@ -486,6 +486,8 @@ def _contrastive(cfg: CfgNode) -> Iterator[str]:
             f"TRAIN.OBJECTIVE contrastive compares clips of one video: AUG.NUM_SAMPLE {cfg.AUG.NUM_SAMPLE} must be "
             "2 or more"
         )
+    if has_two_streams(cfg) and cfg.DUAL.FUSION == "cross":
+        yield "TRAIN.OBJECTIVE contrastive with DUAL.FUSION cross, which has two vectors: allowed: concat_bert, dff, mean"
     videos = cfg.TRAIN.BATCH_SIZE * cfg.NUM_SHARDS
     if videos < 2:
         yield (

@@ -36,7 +36,7 @@ TWO_STREAMS = """MODEL.MODEL_NAME DualStream DUAL.BACKBONE Uniformer DUAL.NUM_HE
     MODEL.DROPOUT_RATE 0 LOSS.SUPCON 0.5 LOSS.SUPCON_WIDTH 16 TRAIN.SAMPLER balanced TEST.ENABLE False""".split()
 # The same of pairs; the second set is the first: its drawing is not what is tested.
 PAIRS = """DUAL.FUSION cross DATA.COLOR_PATH_TO_DATA_DIR {demo} DATA.THERMAL_PATH_TO_DATA_DIR {demo}
-    TRAIN.DATASET kinetics""".split()
+    TRAIN.DATASET kinetics TEST.DATASET kinetics""".split()
 
 # Both halves of learning to darken, the first against the network of "equal".
 DARKENER = """TRAIN.OBJECTIVE darkener TEST.ENABLE False TRAIN.CHECKPOINT_FILE_PATH {equal} DARKENER.WIDTH 4

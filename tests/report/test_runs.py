@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
+from chromium import resized
 from test_browser import all_of, browser, one  # noqa: F401  (a fixture)
 from tiny import run_here
 
@@ -250,7 +251,9 @@ def test_links_columns_and_a_phone(page):
     all_of(page, "details summary")[0].click()
     one(page, '[data-key="RNG_SEED"]').click()
     assert not all_of(page, '[data-column="RNG_SEED"]')
-    page.set_window_size(500, 900)
-    page.execute_script("document.querySelector('main').style.width = '360px'")
-    assert page.execute_script("return document.documentElement.scrollWidth <= innerWidth")
-    assert page.execute_script("return document.querySelector('#runs .table').scrollWidth <= 360")
+    resized(page, "phone")
+    try:
+        assert page.execute_script("return document.documentElement.scrollWidth <= innerWidth")
+        assert page.execute_script("return document.querySelector('#runs .table').scrollWidth <= innerWidth")
+    finally:
+        page.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
