@@ -16,10 +16,13 @@ from conftest import ROOT
 from small_test import small_table
 from tiny import environment
 
+from fragrant.distributed.run_lock import RunLock
 from fragrant.early import last_line
 from fragrant.errors import RunStopped, UserError
+from fragrant.experiments import command
 from fragrant.experiments.command import Ways, experiment
 from fragrant.launch.stages import StageStopped
+from fragrant.report.run_folders import find_runs
 from fragrant.scores import save_table
 
 RUN_NET = '''
@@ -112,6 +115,13 @@ def test_seeds(repeat, tools, tmp_path):
     assert [run["folder"] for run in found["runs"]] == ["seed1", "seed2", "seed3"]
     assert any(re.match(r" +3 +60.00 ± 10.00 % +top-1 60.00 ± 0.00 % +31.3 to 83.2 % +10$", line) for line in lines)
     assert 'href="seed2/"' in (tmp_path / "out/report.html").read_text()
+
+
+def test_a_killed_command_leaves_no_run_behind_in_the_folder_of_all(tmp_path, monkeypatch):
+    monkeypatch.setattr(RunLock, "release", lambda self: None)
+    with command._alone(tmp_path, print):
+        pass
+    assert list(tmp_path.glob(".run*.lock")) and find_runs(tmp_path) == []
 
 
 def test_what_is_finished_is_not_done_again(repeat, tools):
