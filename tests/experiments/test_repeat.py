@@ -218,6 +218,19 @@ def test_another_command_in_the_folder_is_refused(repeat, tools, tmp_path, more,
     assert calls(tools) == []
 
 
+def test_a_key_that_is_new_in_the_code_makes_no_other_experiment(repeat, tools, tmp_path):
+    repeat(seeds=[1])
+    record = tmp_path / "out/experiment.json"
+    found = json.loads(record.read_text())
+    del found["config"]["TRAIN.EARLY_STOP"]
+    record.write_text(json.dumps(found))
+    repeat("TRAIN.KEEP_LAST", "2", seeds=[1])
+    assert len(calls(tools)) == 1
+    record.write_text(json.dumps(found))
+    with pytest.raises(UserError, match=r"TRAIN.EARLY_STOP 3 \(before: 0\)"):
+        repeat("TRAIN.EARLY_STOP", "3", seeds=[1])
+
+
 @pytest.mark.parametrize(
     "more, asked, told",
     [
