@@ -27,7 +27,7 @@ def main(arguments, words: list[str]) -> int:
 
 
 def start(words: list[str]) -> int:
-    arguments = argument_parser(__doc__, many=True).parse_intermixed_args(words)
+    arguments = argument_parser(__doc__, many=True, resumes=True).parse_intermixed_args(words)
     return exit_code(lambda: main(arguments, words), debug=arguments.debug, plugins=arguments.plugins)
 
 

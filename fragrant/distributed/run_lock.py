@@ -113,7 +113,7 @@ class RunLock:
 
     Args:
         folder: is there.
-        part: of a test in parts, which may write side by side.
+        part: of a test in parts, which may write side by side, or of what is done beside the runs of a folder.
     """
 
     def __init__(self, folder: str | Path, *, part: str = ""):

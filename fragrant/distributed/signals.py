@@ -20,15 +20,16 @@ _listening: list["StopRequest"] = []  # those within their ``with``
 
 
 class Interrupted(Exception):
-    """The run was asked to end, and what it has done is saved.
+    """The run was asked to end, and what it has trained is saved.
 
     Attributes:
         by: the name of the signal, KEYBOARD for Ctrl-C.
+        saved: a checkpoint was written for it.
     """
 
-    def __init__(self, text: str, by: str = ""):
+    def __init__(self, text: str, by: str = "", *, saved: bool = False):
         super().__init__(text)
-        self.by = by
+        self.by, self.saved = by, saved
 
 
 class EndedBySignal(BaseException):

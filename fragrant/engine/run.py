@@ -102,17 +102,17 @@ def _run(
             work(job)
             log.say(f"Results are in {cfg.OUTPUT_DIR}")
         except (Interrupted, EndedBySignal) as end:
-            saved = isinstance(end, Interrupted)  # else there was nothing to save yet
             by_keyboard = isinstance(end, Interrupted) and end.by == KEYBOARD
-            if saved:
-                log.say(str(end))
+            if isinstance(end, Interrupted):
+                same = end.saved and cfg.TRAIN.AUTO_RESUME and not chosen
+                log.say(f"{end}{'; the same command goes on from there' * same}")
             if by_keyboard and not launched(os.environ):
                 log.say(f"to go on: {command_to_go_on(cfg, sys.argv)}")
             elif chosen:
                 log.say(chosen.again)
             if cfg.TRAIN.REQUEUE and is_main() and not by_keyboard:
                 log.say(requeue(os.environ))
-            if not saved:
+            if isinstance(end, EndedBySignal):  # there was nothing to save yet
                 raise
     if by_keyboard:  # saved, but whoever started this is not to go on with the next command
         raise KeyboardInterrupt
@@ -120,9 +120,14 @@ def _run(
 
 def command_to_go_on(cfg: CfgNode, argv: Sequence[str]) -> str:
     """The command that takes an interrupted run up again, whatever the shell expanded in it."""
-    more = [] if cfg.TRAIN.AUTO_RESUME else ["TRAIN.AUTO_RESUME", "True"]
-    more += [] if cfg.OUTPUT_DIR in argv else ["OUTPUT_DIR", cfg.OUTPUT_DIR]
-    return shlex.join(["python", *argv, *more])
+    words = list(argv)
+    wanted = {} if cfg.TRAIN.AUTO_RESUME else {"TRAIN.AUTO_RESUME": "True"}
+    for key, value in (wanted | {"OUTPUT_DIR": cfg.OUTPUT_DIR}).items():
+        places = [at for at, word in enumerate(words[:-1], 1) if word == key]
+        for at in places:  # behind them it would count less than what stands behind --opts
+            words[at] = value
+        words += [] if places else [key, value]
+    return shlex.join(["python", *words])
 
 
 def open_output_dir(cfg: CfgNode, lock: RunLock, *, accept_changes: bool) -> list[str]:

@@ -189,7 +189,7 @@ class Saver:
             raise RunStopped(f"stopped by {heard} {where}, and it could not be saved, see the warning above")
         if self._best_is_missing():
             raise RunStopped(f"stopped by {heard} {where}, saved, but best.pyth could not be written")
-        raise Interrupted(f"Stopped by {heard} {where}, saved; the same command goes on from there", heard)
+        raise Interrupted(f"Stopped by {heard} {where}, saved", heard, saved=True)
 
 
 def copied(value: Any) -> Any:

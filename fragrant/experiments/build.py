@@ -13,7 +13,16 @@ from fragrant.experiments.plan import Plan
 from fragrant.launch import argument_parser
 
 # How a run is done, not what comes of it; and what the runs of an experiment have of their own.
-MACHINE = ("DATA_LOADER.", "DIST.", "TENSORBOARD.", "LOG", "NUM_GPUS", "TRAIN.REQUEUE", "TRAIN.SAVE_EVERY_STEPS")
+MACHINE = (
+    "DATA_LOADER.",
+    "DIST.",
+    "TENSORBOARD.",
+    "LOG",
+    "NUM_GPUS",
+    "TRAIN.REQUEUE",
+    "TRAIN.SAVE_EVERY_STEPS",
+    "TRAIN.KEEP_",
+)
 OWN = ("OUTPUT_DIR", "DATA.FOLD", "DATA.FOLDS", "RNG_SEED")
 
 

@@ -109,7 +109,7 @@ def _tell_missing(missing: str, plan: Plan, *, chosen: int | None, ways: Ways, s
 @contextlib.contextmanager
 def _alone(out: Path, say: Callable[[str], None]) -> Iterator[None]:
     """One command per folder."""
-    lock = RunLock(out)
+    lock = RunLock(out, part="experiment")  # the folder itself is that of no run
     try:
         for note in lock.take():
             say(note)

@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
+from fragrant.config.keys import KEYS
 from fragrant.errors import UserError
 from fragrant.files import read_plain, save_file
 
@@ -30,6 +31,8 @@ def keep_record(out: Path, now: Mapping[str, object]) -> str:
         if old and new[: len(old)] == old:
             added = f"seeds added: {', '.join(map(str, new[len(old) :]))}" if new != old else ""
             before["seeds"] = new
+        if isinstance(before.get("config"), dict):
+            before["config"] = _with_todays_keys(before["config"], today.get("config", {}))
         if changes := _changes(before, today):
             more = f", and {len(changes) - MOST_NAMED} more" if len(changes) > MOST_NAMED else ""
             raise UserError(
@@ -52,6 +55,13 @@ def _read(path: Path) -> dict | None:
     if not isinstance(found, dict):
         raise UserError(f"{path} is no record of an experiment; take another OUTPUT_DIR")
     return found
+
+
+def _with_todays_keys(before: Mapping, now: Mapping) -> dict:
+    """The values of a record under the keys that are compared today: one that it lacks, since its code did not have it,
+    had its default."""
+    defaults = {key: json.loads(json.dumps(KEYS[key].default)) for key in now if key in KEYS}
+    return {key: before.get(key, defaults.get(key)) for key in now}
 
 
 def _changes(before: Mapping, now: Mapping) -> list[str]:

@@ -33,9 +33,11 @@ Four ways to start, one process per GPU in each; NUM_GPUS 0 = one process on the
   SLURM             srun --nodes 2 --ntasks-per-node 8 --gpus-per-node 8 python tools/run_net.py --cfg X
 torchrun and SLURM say how many processes and machines there are: leave NUM_GPUS (above 0) and NUM_SHARDS to them.
 TRAIN.BATCH_SIZE is the batch of one machine. Who waits longer than DIST.TIMEOUT seconds ends the run.
-SIGUSR1, SIGTERM, SIGHUP: the step is finished, saved, exit code 0; the same command goes on (TRAIN.REQUEUE: by SLURM).
 """
-
+ENDS = """\
+SIGUSR1, SIGTERM, SIGHUP: the step is finished, saved, exit code 0; the same command goes on (TRAIN.REQUEUE: by SLURM).
+Ctrl-C: the same while it trains, exit code 130; a second one ends it at once.
+"""
 
 KEY = re.compile(r"[A-Z][A-Z0-9_]*(\.[A-Z][A-Z0-9_]*)*")
 AUTO = "auto"  # of NUM_GPUS: it stays in the config, which so goes on on any machine
@@ -106,14 +108,17 @@ class _Parser(argparse.ArgumentParser):
         return f"{flag} is not known; {f'did you mean {near[0]}? ' if near else ''}--help shows all"
 
 
-def argument_parser(description: str, *, what: Sequence[str] = (), many: bool = False) -> argparse.ArgumentParser:
+def argument_parser(
+    description: str, *, what: Sequence[str] = (), many: bool = False, resumes: bool = False
+) -> argparse.ArgumentParser:
     """Builds the parser with the arguments that every tool with a config has.
 
     Args:
         what: the tasks of a tool that has several, named first.
         many: the tool can be many processes.
+        resumes: it goes on with a run that was interrupted.
     """
-    epilog = EPILOG + (FOUR_WAYS if many else "")
+    epilog = EPILOG + (FOUR_WAYS if many else "") + (ENDS if resumes else "")
     parser = _Parser(description=description, epilog=epilog, formatter_class=argparse.RawDescriptionHelpFormatter)
     if what:
         parser.add_argument("what", choices=sorted(what), help="what to do")
@@ -126,12 +131,12 @@ def argument_parser(description: str, *, what: Sequence[str] = (), many: bool = 
             metavar="URL",
             help="where machines meet: tcp://host:port, or file:///a/new/file they share",
         )
+    if resumes:
         parser.add_argument(
             "--accept-changes",
             action="store_true",
             help="resume although the config differs from the checkpoint's: the new values count from there on",
         )
-    if many:
         parser.add_argument(
             "--resume",
             action="store_true",

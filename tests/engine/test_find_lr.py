@@ -33,3 +33,5 @@ def test_it_suggests_a_rate_and_touches_no_run(tmp_path):
 def test_what_cannot_be():
     done = run_here(*TINY, tool="find_lr", arguments=("--from", "1", "--to", "0.1"))
     assert done.returncode == 2 and "allowed are 10 steps or more, and rates above 0 that rise" in done.stderr
+    done = run_here(*TINY, "OUTPUT_DIR", "runs/{n}", tool="find_lr")
+    assert done.returncode == 2 and "{n} is filled by tools/run_net.py alone; here name the folder" in done.stderr

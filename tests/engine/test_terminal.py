@@ -111,3 +111,6 @@ def test_the_command_says_what_it_needs_beside(straight, tmp_path, monkeypatch):
     cfg = load_cfg(None, ["TRAIN.AUTO_RESUME", "False", "OUTPUT_DIR", "out put"])
     told = command_to_go_on(cfg, ["tools/run_net.py", "--cfg", "x.yaml"])
     assert told == "python tools/run_net.py --cfg x.yaml TRAIN.AUTO_RESUME True OUTPUT_DIR 'out put'"
+    words = ["tools/run_net.py", "--opts", "OUTPUT_DIR", "runs/{n}", "TRAIN.AUTO_RESUME", "False", "--cfg", "x.yaml"]
+    told = command_to_go_on(cfg, words)  # what stands behind --opts would count more than words at the end
+    assert told == "python tools/run_net.py --opts OUTPUT_DIR 'out put' TRAIN.AUTO_RESUME True --cfg x.yaml"

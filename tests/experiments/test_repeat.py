@@ -16,10 +16,13 @@ from conftest import ROOT
 from small_test import small_table
 from tiny import environment
 
+from fragrant.distributed.run_lock import RunLock
 from fragrant.early import last_line
 from fragrant.errors import RunStopped, UserError
+from fragrant.experiments import command
 from fragrant.experiments.command import Ways, experiment
 from fragrant.launch.stages import StageStopped
+from fragrant.report.run_folders import find_runs
 from fragrant.scores import save_table
 
 RUN_NET = '''
@@ -114,6 +117,13 @@ def test_seeds(repeat, tools, tmp_path):
     assert 'href="seed2/"' in (tmp_path / "out/report.html").read_text()
 
 
+def test_a_killed_command_leaves_no_run_behind_in_the_folder_of_all(tmp_path, monkeypatch):
+    monkeypatch.setattr(RunLock, "release", lambda self: None)
+    with command._alone(tmp_path, print):
+        pass
+    assert list(tmp_path.glob(".run*.lock")) and find_runs(tmp_path) == []
+
+
 def test_what_is_finished_is_not_done_again(repeat, tools):
     repeat(seeds=[1, 2])
     lines = repeat("DATA_LOADER.NUM_WORKERS", "3", seeds=[1, 2])
@@ -206,6 +216,19 @@ def test_another_command_in_the_folder_is_refused(repeat, tools, tmp_path, more,
         repeat(*more, **asked)
     assert "\n" not in str(error.value) and (tmp_path / "out/experiment.json").read_bytes() == before
     assert calls(tools) == []
+
+
+def test_a_key_that_is_new_in_the_code_makes_no_other_experiment(repeat, tools, tmp_path):
+    repeat(seeds=[1])
+    record = tmp_path / "out/experiment.json"
+    found = json.loads(record.read_text())
+    del found["config"]["TRAIN.EARLY_STOP"]
+    record.write_text(json.dumps(found))
+    repeat("TRAIN.KEEP_LAST", "2", seeds=[1])
+    assert len(calls(tools)) == 1
+    record.write_text(json.dumps(found))
+    with pytest.raises(UserError, match=r"TRAIN.EARLY_STOP 3 \(before: 0\)"):
+        repeat("TRAIN.EARLY_STOP", "3", seeds=[1])
 
 
 @pytest.mark.parametrize(

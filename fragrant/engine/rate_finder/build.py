@@ -10,6 +10,7 @@ import torch
 from fvcore.common.config import CfgNode
 
 from fragrant.config import changed, check_training
+from fragrant.config.run_folder import refuse_fields
 from fragrant.distributed import is_main
 from fragrant.distributed.signals import StopRequest
 from fragrant.engine.build import Job
@@ -49,9 +50,12 @@ def find_rate(cfg: CfgNode, device: torch.device, *, test: RangeTest) -> None:
     """Tests, says what it suggests and writes it; OUTPUT_DIR's checkpoints and logs are neither read nor written.
 
     Raises:
-        UserError: as the training would, or the files cannot be written. RunStopped: too few steps to say anything.
+        UserError: as the training would, OUTPUT_DIR has {date}, {time} or {n}, or the files cannot be written.
+        RunStopped: too few steps to say anything.
     """
     check_training(cfg)
+    if not test.out:
+        refuse_fields(cfg.OUTPUT_DIR)
     out = Path(test.out or Path(cfg.OUTPUT_DIR, "find_lr"))
     if is_main():
         refuse_as_output(out / "find_lr.json")
