@@ -487,7 +487,7 @@ def _contrastive(cfg: CfgNode) -> Iterator[str]:
             "2 or more"
         )
     if has_two_streams(cfg) and cfg.DUAL.FUSION == "cross":
-        yield "TRAIN.OBJECTIVE contrastive with DUAL.FUSION cross, which has two vectors: allowed: concat_bert, dff, mean"
+        yield "TRAIN.OBJECTIVE contrastive with DUAL.FUSION cross, of two vectors: allowed: concat_bert, dff, mean"
     videos = cfg.TRAIN.BATCH_SIZE * cfg.NUM_SHARDS
     if videos < 2:
         yield (
