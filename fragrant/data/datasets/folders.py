@@ -53,6 +53,7 @@ def folders(source: Source) -> KnownSet:
         classes,
         {},
         ("drawn 70 : 10 : 20 from a fixed seed; clips cut from one video may be in several splits",),
+        drawn=True,
     )
 
 

@@ -20,6 +20,7 @@ class KnownSet(NamedTuple):
         published: how many videos each split is said to have, where that is published.
         notes: remarks for the user.
         edition: the edition that was read.
+        drawn: whether the splits are not its own, but drawn from all its videos.
     """
 
     splits: dict[str, RecordList]
@@ -27,6 +28,7 @@ class KnownSet(NamedTuple):
     published: dict[str, int] = {}
     notes: tuple[str, ...] = ()
     edition: str = ""
+    drawn: bool = False
 
 
 class Source(NamedTuple):

@@ -42,7 +42,7 @@ def set_parser(description: str | None, path_argument: Callable[[str], str]) -> 
         default=[],
         metavar="SPLIT=SHARE",
         help="draw val=0.2 and test=0.2 from the training list (default: val=0.2 where the set has no validation list; "
-        "none: validate on the test list)",
+        "none: validate on the test list); of class folders: from all videos, val=0.1 test=0.2 unless given",
     )
     parser.add_argument(
         "--group-by",

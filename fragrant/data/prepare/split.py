@@ -13,6 +13,7 @@ NONE = "none"  # draw nothing: a set without a validation list validates on its 
 WHOLE = "trainval"  # the training list before anything was drawn from it
 _DRAWN = ("val", "test")
 _USUAL = 0.2  # of a set without a validation list
+_OF_ALL = {"val": 0.1, "test": 0.2}  # of a set without any list of its own
 _SEED = 0  # the same lists for everybody
 
 
@@ -37,15 +38,21 @@ def parse_shares(words: Sequence[str]) -> dict[str, float] | None:
             raise ListError(
                 f"--split '{word}' is not of the form val=0.2 or test=0.2, a share between 0 and 1, or none"
             )
-    if sum(shares.values()) >= 1:
-        raise ListError(f"--split {' '.join(words)}: the shares are 1 or more together, nothing is left to train on")
+    _leave_some(shares)
     return shares
+
+
+def _leave_some(shares: dict[str, float]) -> None:
+    if sum(shares.values()) >= 1:
+        told = " ".join(f"{split}={share:g}" for split, share in shares.items())
+        raise ListError(f"--split {told}: the shares are 1 or more together, nothing is left to train on")
 
 
 def with_drawn(found: KnownSet, name: str, words: Sequence[str], *, group_by: str = "") -> KnownSet:
     """The set with lists drawn from its training list; that list as it was is then called ``WHOLE``.
 
-    Without ``words`` a set that has no validation list of its own gets one, ``_USUAL`` of the training list.
+    Without ``words`` a set that has no validation list of its own gets one, ``_USUAL`` of the training list. A set that
+    has no list at all is drawn anew from all its videos if ``words`` or ``group_by`` ask for anything.
 
     Args:
         name: of the set, whose rule draws where ``group_by`` (see ``groups_of``) is "".
@@ -55,6 +62,8 @@ def with_drawn(found: KnownSet, name: str, words: Sequence[str], *, group_by: st
         ListError: see ``parse_shares``; the rule does not fit, or leaves a class without a training video.
     """
     shares = parse_shares(words)
+    if found.drawn and (shares or (shares is None and group_by)):
+        return _drawn_anew(found, _OF_ALL | (shares or {}), name, group_by)
     own = "val" in found.splits and found.splits["val"] is not found.splits.get("test")
     if shares is None:
         shares = {} if own or "train" not in found.splits else {"val": _USUAL}
@@ -76,6 +85,17 @@ def with_drawn(found: KnownSet, name: str, words: Sequence[str], *, group_by: st
     published = {WHOLE if split == "train" else split: count for split, count in found.published.items()}
     published = {split: count for split, count in published.items() if split not in shares}
     return found._replace(splits={**found.splits, **splits}, notes=tuple(notes), published=published)
+
+
+def _drawn_anew(found: KnownSet, shares: dict[str, float], name: str, group_by: str) -> KnownSet:
+    """The set with all its lists drawn from all its videos; what the shares leave is to train on."""
+    _leave_some(shares)
+    source = found.splits["train"].source
+    videos = RecordList([record for part in found.splits.values() for record in part], source=source)
+    by, parts = _drawn(videos, list(shares.values()), name, group_by, asked=True)
+    splits = {split: videos.pick(ids) for split, ids in zip(("train", *shares), parts, strict=True)}
+    told = " and ".join(f"{split}.csv ({100 * share:g} %)" for split, share in shares.items())
+    return found._replace(splits=splits, notes=(f"{told} drawn from all {len(videos)} videos {by}",))
 
 
 def with_few(found: KnownSet, name: str, shots: int, *, group_by: str = "", seed: int = 0) -> KnownSet:

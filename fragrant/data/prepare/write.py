@@ -21,8 +21,8 @@ def write_set(found: KnownSet, root: str | os.PathLike, out: str | os.PathLike) 
         text = format_list(rows, records.targets)
         save_file(out / f"{split}.csv", text, ListError)
         lines.append(
-            f"{split + '.csv':16} {len(records):7} {_published(found, split) or '-':>9} {_per_class(records):>11} "
-            f"{_missing(records):9}"
+            f"{split + '.csv':16} {len(records):7} {_published(found, split) or '-':>9} "
+            f"{_per_class(records, found.class_names):>11} {_missing(records):9}"
         )
     if found.class_names:
         save_file(out / "classes.txt", "".join(f"{name}\n" for name in found.class_names), ListError)
@@ -54,9 +54,10 @@ def _relative(path: str, root: str | os.PathLike) -> str:
     return path if relative.startswith("..") else relative
 
 
-def _per_class(records: RecordList) -> str:
+def _per_class(records: RecordList, names: list[str] | None) -> str:
     counts = Counter(label for label in records.labels.tolist() if label >= 0)
-    return f"{min(counts.values())}..{max(counts.values())}" if counts else "unlabelled"
+    fewest = min(counts[label] for label in (range(len(names)) if names else counts)) if counts else 0
+    return f"{fewest}..{max(counts.values())}" if counts else "unlabelled"
 
 
 def _missing(records: RecordList) -> int:

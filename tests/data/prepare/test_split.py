@@ -54,6 +54,23 @@ def test_shares_that_are_asked_for():
     assert sum(len(scenes(part)) for part in parts) == 10
 
 
+def test_class_folders_are_drawn_from_all_their_videos(tmp_path, capsys):
+    """Not from the part that the usual draw leaves to train on: no video gets lost."""
+    for person in "abcdefghij":
+        for action in ("bend", "walk"):
+            (tmp_path / "all" / action).mkdir(parents=True, exist_ok=True)
+            (tmp_path / "all" / action / f"{person}_{action}.avi").touch()
+    words = ["folders", "--root", str(tmp_path / "all"), "--out", str(tmp_path / "out"), "--group-by", "weizmann"]
+    for more, counts in ([], (14, 2, 4)), (["--split", "val=0.2"], (12, 4, 4)):
+        assert prepare_data.start([*words, *more]) == 0
+        lists = [read_list(tmp_path / f"out/{split}.csv") for split in ("train", "val", "test")]
+        people = [{record.path[-10] for record in records} for records in lists]
+        assert tuple(map(len, lists)) == counts and sum(map(len, people)) == 10 == len(set.union(*people))
+        assert "drawn from all 20 videos by person" in capsys.readouterr().out
+    assert prepare_data.start([*words, "--split", "val=0.9"]) == 2
+    assert "--split val=0.9 test=0.2: the shares are 1 or more together" in capsys.readouterr().err
+
+
 def test_a_few_of_each_class():
     found = with_few(with_drawn(arid(), "arid", []), "arid", 3, seed=1)
     train, val = found.splits["train"], found.splits["val"]
