@@ -515,10 +515,23 @@ def introduce(
     if start.report:
         start.report.tell(job.log.say, job.log.warn)
     tell_of_targets(job, train_loader, val_loader)
+    tell_of_classes(job, train_loader, val_loader)
     if fold := describe_fold(cfg):
         job.log.say(fold)
     for leak in leaks(cfg):
         job.log.warn(leak)
+
+
+def tell_of_classes(job: Job, train_loader: ClipLoader, val_loader: ClipLoader) -> None:
+    """Warns of classes that are trained and that no validation video has: the best epoch is not picked by them. A fold
+    says so itself."""
+    if job.cfg.DATA.FOLDS or job.cfg.DATA.MULTI_LABEL or learns_without_labels(job.cfg):
+        return
+    trained, seen = (set(loader.dataset.records.labels.tolist()) - {-1} for loader in (train_loader, val_loader))
+    if seen and (missing := sorted(trained - seen)):
+        names = names_of_classes(job.cfg, val_loader.class_names)
+        few = ", ".join(names[label] for label in missing[:8]) + (", ..." if len(missing) > 8 else "")
+        job.log.warn(f"no validation video is of {len(missing)} of the {len(trained)} classes that are trained: {few}")
 
 
 def tell_of_targets(job: Job, train_loader: ClipLoader, val_loader: ClipLoader) -> None:

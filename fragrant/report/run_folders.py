@@ -267,6 +267,6 @@ def _state(
     tested = test is not None or any(record.get("split") == "test_final" for record in records)
     if (is_trained or not wants_training) and (tested or not wants_test):
         return "finished", f"stopped early after epoch {last.split('/')[0]}" if ended and is_trained else ""
-    lines = _text(folder / "stdout.log").strip().splitlines()
-    said = _LOG_LINE.sub("", lines[-1]) if lines else ""
+    lines = (_LOG_LINE.sub("", line) for line in reversed(_text(folder / "stdout.log").strip().splitlines()))
+    said = next((line for line in lines if not line.startswith("to go on: ")), "")  # why it stopped, not how it goes on
     return "stopped", "" if said.startswith("json_stats") else said
