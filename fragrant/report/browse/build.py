@@ -85,8 +85,8 @@ def write_page(cfg: CfgNode, lists: Sequence[tuple[str, str, str]], to: str, wan
     except OSError as error:
         raise UserError(f"--to '{to}' cannot be written: {error.strerror or error}") from error
     problems = content["problems"]["total"]
-    lost = problems and not content["previews"]
-    hint = f"; not one preview: do the paths of the lists begin at DATA.PATH_PREFIX '{cfg.DATA.PATH_PREFIX}'?" * bool(lost)
+    lost = f"; not one preview: do the paths of the lists begin at DATA.PATH_PREFIX '{cfg.DATA.PATH_PREFIX}'?"
+    hint = lost if problems and not content["previews"] else ""
     return (
         f"{len(paths)} videos looked at, {problems} problem{'s' * (problems != 1)}, "
         f"{len(content['previews'])} previews: {to} ({Path(to).stat().st_size / 1e6:.1f} MB){hint}"
