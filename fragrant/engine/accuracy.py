@@ -35,19 +35,26 @@ def measure_loss(rows: Tensor, of_rows: Callable[[Tensor], dict[str, float]]) ->
     return numbers | ({"not_finite": lost} if lost else {})
 
 
+def _main(numbers: Numbers) -> str:
+    """The field that the best epoch is picked by."""
+    return "loss" if "loss" in numbers else "map" if "map" in numbers else "top1_err"
+
+
+def merit(numbers: Numbers) -> float:
+    """The figure that the best epoch is picked by, larger is better; what is no number is worse than all."""
+    name = _main(numbers)
+    value = float(numbers[name]) if name == "map" else -float(numbers[name])
+    return -math.inf if math.isnan(value) else value
+
+
 def best_so_far(best: dict, epoch: int, numbers: Numbers) -> dict:
     """Updates the best result so far with an epoch's numbers: the earlier of two equally good epochs stays; the two
-    smallest errors may come from different epochs."""
-    if "loss" in numbers:
-        worse = "epoch" in best and not numbers["loss"] < best["loss"] and not math.isnan(best["loss"])
-        return best if worse else {"epoch": epoch, **numbers}
-    if "map" in numbers:
-        return best if best.get("map", -math.inf) >= numbers["map"] else {"epoch": epoch, **numbers}
-    smallest = {"top5_err": min(numbers["top5_err"], best.get("top5_err", 100.0))}
-    return {
-        **(best if best.get("top1_err", math.inf) <= numbers["top1_err"] else {"epoch": epoch, **numbers}),
-        **smallest,
-    }
+    smallest errors may come from different epochs. A run that goes on with labels of another kind begins anew."""
+    stays = _main(numbers) in best and merit(best) >= merit(numbers)
+    found = best if stays else {"epoch": epoch, **numbers}
+    if "top5_err" not in numbers:
+        return found
+    return {**found, "top5_err": min(numbers["top5_err"], best.get("top5_err", 100.0))}
 
 
 def best_fields(best: dict) -> Numbers:

@@ -7,7 +7,8 @@ from torch import nn
 
 from fragrant.checkpoint import CheckpointError, load_checkpoint, load_latest
 from fragrant.distributed import from_main
-from fragrant.engine.validations import Validations, merit
+from fragrant.engine.accuracy import merit
+from fragrant.engine.validations import Validations
 from fragrant.models.backbone import Backbone
 from fragrant.models.weights import LoadReport, load_weights
 from fragrant.runtime.weights import existing

@@ -1,17 +1,10 @@
 """The validations of a run so far, in order or the best first: what early stopping and the kept best epochs follow."""
 
-import math
 from collections.abc import Sequence
 
-from fragrant.engine.accuracy import Numbers
+from fragrant.engine.accuracy import Numbers, merit
 
 Validations = list[list]  # [epoch, merit] of each, in the order of the epochs (0-based), as checkpoints keep them
-
-
-def merit(numbers: Numbers) -> float:
-    """The figure that the best epoch is picked by, larger is better; what is no number is worse than all."""
-    value = -numbers["loss"] if "loss" in numbers else numbers["map"] if "map" in numbers else -numbers["top1_err"]
-    return -math.inf if math.isnan(value) else float(value)
 
 
 def with_validation(validations: Validations, epoch: int, numbers: Numbers) -> Validations:

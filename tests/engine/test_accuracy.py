@@ -57,6 +57,14 @@ def test_the_best_epoch(kind):
     assert best_so_far(best, 7, other)["epoch"] == 7  # a run that goes on with labels of another kind begins anew
 
 
+@pytest.mark.parametrize("name, good", [("loss", 0.5), ("map", 30.0), ("top1_err", 40.0)])
+def test_what_is_no_number_is_never_the_best(name, good):
+    top5 = {"top5_err": 8.0} if name == "top1_err" else {}
+    best = best_so_far({}, 0, {name: math.nan, **top5})
+    best = best_so_far(best, 1, {name: good, **top5})
+    assert best["epoch"] == 1 and best_so_far(best, 2, {name: math.nan, **top5})["epoch"] == 1
+
+
 def test_the_last_line_of_a_test():
     logits = SCORES[:, None]
     for labels, text, stats in (
