@@ -63,7 +63,7 @@ def test_every_row_has_its_own_numbers_beside_the_first(settings, monkeypatch):
     def measure(variants, *, device, rounds):
         for function in variants.values():
             function()
-        return {name: Measured([0.5 * k, 9.0, 0.0], k * 2**20) for k, name in enumerate(variants, 1)}
+        return {name: Measured([0.5 * k, 90.0, 0.0], k * 2**20) for k, name in enumerate(variants, 1)}
 
     monkeypatch.setattr(bench, "measure", measure)
     before = [copy.deepcopy(setting.objective.state_dict()) for setting in settings]

@@ -110,7 +110,7 @@ def test_the_lists_are_checked_row_by_row(folder, tmp_path):
         in done.stdout
     )
     assert "has 11" in done.stdout and "1 problem(s)" in done.stderr
-    kept = [(out / f"{name}.csv").read_text().splitlines() for name in ("test", "test.thermal")]
+    kept = [(out / stream / "test.csv").read_text().splitlines() for stream in ("color", "thermal")]
     assert len(kept[0]) == len(kept[1]) == 5 and "run_000" in kept[0][0] and "run_000" in kept[1][0]
 
 

@@ -46,7 +46,7 @@ def test_configs(monkeypatch, words, said):
 @pytest.mark.parametrize("words, said", FLAGS, ids=lambda value: " ".join(value) if isinstance(value, list) else "")
 def test_flags(capsys, words, said):
     with pytest.raises(SystemExit) as caught:
-        argument_parser("", many=True).parse_intermixed_args(words)
+        argument_parser("", many=True, resumes=True).parse_intermixed_args(words)
     (line,) = capsys.readouterr().err.splitlines()
     assert caught.value.code == 2 and line.startswith("error: ") and said in line
 
