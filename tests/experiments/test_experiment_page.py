@@ -2,10 +2,10 @@
 
 import os
 import re
-import shutil
 from pathlib import Path
 
 import pytest
+from chromium import chromium
 
 from fragrant.experiments.charts import between, key_chart, ticks
 from fragrant.experiments.page import page_of
@@ -66,16 +66,7 @@ def test_axes():
 # ---------------------------------------------------------------------------------------------------------- the browser
 @pytest.fixture(scope="module")
 def browser():
-    webdriver = pytest.importorskip("selenium.webdriver", reason="no selenium here: pip install -e '.[test]'")
-    if not (shutil.which("chromium") and shutil.which("chromedriver")):
-        missing = "no browser here: apt-get install chromium chromium-driver"
-        (pytest.fail if os.environ.get("FRAGRANT_REQUIRE_BROWSER") == "1" else pytest.skip)(missing)
-    options = webdriver.ChromeOptions()
-    options.binary_location = shutil.which("chromium")
-    for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"):
-        options.add_argument(argument)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    with webdriver.Chrome(options=options, service=webdriver.ChromeService(shutil.which("chromedriver"))) as driver:
+    with chromium() as driver:
         yield driver
 
 

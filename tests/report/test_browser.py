@@ -1,11 +1,8 @@
 """The report in a real browser: it draws itself without errors and without a network, and the clicks work."""
 
-import importlib.util
-import os
-import shutil
-
 import pytest
 import torch
+from chromium import chromium
 from PIL import Image
 from small_test import NAMES, many_classes, small_choices, small_scores, small_table
 
@@ -20,35 +17,9 @@ RECORDS = [
 ]
 
 
-def what_is_missing() -> str:
-    """Why there is no browser to test in; empty if there is one."""
-    if importlib.util.find_spec("selenium") is None:
-        return "no selenium here: pip install -e '.[test]'"
-    return (
-        ""
-        if shutil.which("chromium") and shutil.which("chromedriver")
-        else "no browser here: apt-get install chromium chromium-driver"
-    )
-
-
 @pytest.fixture(scope="module")
 def browser():
-    if missing := what_is_missing():
-        (pytest.fail if os.environ.get("FRAGRANT_REQUIRE_BROWSER") == "1" else pytest.skip)(missing)
-    from selenium import webdriver
-
-    options = webdriver.ChromeOptions()
-    options.binary_location = shutil.which("chromium")
-    for argument in (
-        "--headless=new",
-        "--no-sandbox",
-        "--disable-gpu",
-        "--disable-dev-shm-usage",
-        "--window-size=1280,1000",
-    ):
-        options.add_argument(argument)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    with webdriver.Chrome(options=options, service=webdriver.ChromeService(shutil.which("chromedriver"))) as driver:
+    with chromium() as driver:
         yield driver
 
 
