@@ -227,4 +227,5 @@ def _light(cfg: CfgNode) -> str:
     words += [f"DATA.GAMMA {data.GAMMA}"] if data.GAMMA and data.GAMMA_IN in ("both", "train") else []
     if has_two_streams(cfg) and not has_pairs(cfg):
         words.append(f"of the second stream also DUAL.ENHANCE {cfg.DUAL.ENHANCE}, DUAL.GAMMA {cfg.DUAL.GAMMA}")
-    return f"after {', '.join(words)}" if words else "as they are"
+    which = "the visible ones " if has_pairs(cfg) else ""
+    return f"{which}after {', '.join(words)}" if words else "as they are"
