@@ -2,6 +2,7 @@
 
 import html
 import re
+from collections.abc import Sequence
 from importlib.resources import files
 from string import Template
 
@@ -13,7 +14,7 @@ SHARED = ("small parts", "curves")  # sections of page.js that other pages are d
 def render(content: dict) -> str:
     """HTML text of the report, which page.js draws in the reader's browser. ``content``: from
     ``content.report_content``."""
-    return _filled(content, style=_part("page.css"), script=_part("page.js"))
+    return filled_page(content["title"], content, styles=[part("page.css")], scripts=[part("page.js")])
 
 
 def page_of(name: str, content: dict, package: str = __package__) -> str:
@@ -23,14 +24,14 @@ def page_of(name: str, content: dict, package: str = __package__) -> str:
     Args:
         content: has a title.
     """
-    script = _part("page.js")
-    shared = script[: _rulers(script)[0].start()] + "".join(_section(script, part) for part in SHARED)
-    return _filled(
-        content, style=_part("page.css") + _part(f"{name}.css", package), script=shared + _part(f"{name}.js", package)
-    )
+    script = part("page.js")
+    shared = [script[: _rulers(script)[0].start()], *(_section(script, section) for section in SHARED)]
+    styles = [part("page.css"), part(f"{name}.css", package)]
+    return filled_page(content["title"], content, styles=styles, scripts=[*shared, part(f"{name}.js", package)])
 
 
-def _part(name: str, package: str = __package__) -> str:
+def part(name: str, package: str = __package__) -> str:
+    """A style sheet or script of a package, of this one where none is named."""
     return files(package).joinpath(name).read_text(encoding="utf-8")
 
 
@@ -45,9 +46,20 @@ def _section(script: str, name: str) -> str:
     return script[rulers[at].start() : rulers[at + 1].start() if at + 1 < len(rulers) else None]
 
 
-def _filled(content: dict, *, style: str, script: str) -> str:
-    return Template(_part("page.html")).substitute(
-        title=html.escape(content["title"]), style=style, script=script, data=json_inside(content)
+def filled_page(
+    title: str, content: dict, *, styles: Sequence[str], scripts: Sequence[str], sources: str = "img-src data:"
+) -> str:
+    """HTML text of a page that its scripts draw from a content.
+
+    Args:
+        sources: what may be loaded, directives of a Content-Security-Policy.
+    """
+    return Template(part("page.html")).substitute(
+        title=html.escape(title),
+        sources=sources,
+        style="".join(styles),
+        script="".join(scripts),
+        data=json_inside(content),
     )
 
 

@@ -1,18 +1,15 @@
 """A timeline of one video: classes over time and the brightness beneath, as an HTML page or a picture."""
 
-import html
 import math
 import os
 from collections.abc import Sequence
-from importlib.resources import files
 from pathlib import Path
-from string import Template
 from typing import NamedTuple
 from urllib.parse import quote
 
 from fragrant.files import save_file, written_whole
 from fragrant.report.figure_style import KINDS
-from fragrant.report.page import json_inside
+from fragrant.report.page import filled_page, part
 from fragrant.report.strips import TARGET_LUMA, PictureError
 
 MOST_ROWS = 8  # classes that have a row
@@ -111,19 +108,6 @@ def check_suffix(path: str | Path) -> None:
 
 
 # ----------------------------------------------------------------------------------------------------------------- page
-def page_text(template: str, styles: Sequence[str], scripts: Sequence[str], *, title: str, content: dict) -> str:
-    """Fills a page with style sheets and scripts of this folder (or texts of others); nothing is loaded from
-    elsewhere."""
-    return Template(template).substitute(
-        title=html.escape(title), style="".join(styles), script="".join(scripts), data=json_inside(content)
-    )
-
-
-def part(name: str) -> str:
-    """A style sheet, script or template of this folder."""
-    return files(__package__).joinpath(name).read_text(encoding="utf-8")
-
-
 def _page(path: Path, video: Path, pieces: Sequence[Piece], names: Sequence[str], subtitle: str) -> str:
     relative = os.path.relpath(video.resolve(), path.parent.resolve())
     segments = segments_of(pieces)
@@ -150,7 +134,8 @@ def _page(path: Path, video: Path, pieces: Sequence[Piece], names: Sequence[str]
     }
     styles = [part("page.css"), part("timeline.css")]
     scripts = [part("timeline.js"), part("timeline_page.js").replace('"use strict";\n', "")]
-    return page_text(part("timeline.html"), styles, scripts, title=f"{video.name} over time", content=content)
+    sources = "img-src data:; media-src 'self' file:"
+    return filled_page(f"{video.name} over time", content, styles=styles, scripts=scripts, sources=sources)
 
 
 # -------------------------------------------------------------------------------------------------------------- picture

@@ -45,6 +45,9 @@ def resized(driver, name: str) -> None:
     width, height = SIZES[name]
     metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
     driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+    driver.execute_async_script(  # until what depends on the width is drawn again
+        "const done = arguments[0]; requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(done)))"
+    )
 
 
 def in_the_dark(driver, dark: bool) -> None:
