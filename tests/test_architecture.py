@@ -2,6 +2,7 @@
 a purpose."""
 
 import ast
+import functools
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from conftest import ROOT
 
 PACKAGE = ROOT / "fragrant"
 FILES = sorted(PACKAGE.rglob("*.py"))
+TOOLS = sorted((ROOT / "tools").glob("*.py"))
 
 # A room may import the rooms of lower floors, and its own files. Rooms on one floor are siblings.
 FLOORS = [
@@ -67,6 +69,7 @@ def may_import(room: str, other: str) -> bool:
     return room == other or FLOOR_OF[other] < FLOOR_OF[room]
 
 
+@functools.cache
 def parsed(path: Path) -> ast.Module:
     return ast.parse(path.read_text(encoding="utf-8"))
 
@@ -75,35 +78,39 @@ def relative(path: Path) -> str:
     return path.relative_to(ROOT).as_posix()
 
 
-@pytest.mark.parametrize("path", FILES, ids=relative)
-def test_imports_go_down(path):
-    room = room_of(path)
-    if room == "__init__":  # the package's front door
-        return
-    assert room in FLOOR_OF, f"{relative(path)}: the room '{room}' has no floor"
-    wrong = [f"line {line}: {other}" for other, line in imported_rooms(parsed(path)) if not may_import(room, other)]
-    assert not wrong, f"{relative(path)} imports upwards or sideways: {wrong}"
+def test_imports_go_down():
+    for path in FILES:
+        room = room_of(path)
+        if room == "__init__":  # the package's front door
+            continue
+        assert room in FLOOR_OF, f"{relative(path)}: the room '{room}' has no floor"
+        wrong = [f"line {line}: {other}" for other, line in imported_rooms(parsed(path)) if not may_import(room, other)]
+        assert not wrong, f"{relative(path)} imports upwards or sideways: {wrong}"
 
 
-@pytest.mark.parametrize("path", FILES, ids=relative)
-def test_imports_of_a_library(path):
+def test_imports_of_a_library():
     """Nothing of the tests, no patching of other packages, no way up to the package's front door."""
-    for node in ast.walk(parsed(path)):
-        names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
-        if isinstance(node, ast.ImportFrom):
-            names = [f"{node.module}.{alias.name}" for alias in node.names]
-        tops = {name.split(".")[0] for name in names}
-        assert not tops & {"tests", "conftest", "unittest", "pytest"}, f"{relative(path)}:{node.lineno} imports {names}"
-        door = [n for n in names if n.startswith("fragrant.") and n.count(".") == 1 and n.split(".")[1] not in FLOOR_OF]
-        assert not door or path.name == "__init__.py", f"{relative(path)}:{node.lineno} imports the front door: {door}"
+    for path in FILES:
+        for node in ast.walk(parsed(path)):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            if isinstance(node, ast.ImportFrom):
+                names = [f"{node.module}.{alias.name}" for alias in node.names]
+            if not names:
+                continue
+            tops = {name.split(".")[0] for name in names}
+            where = f"{relative(path)}:{node.lineno}"
+            assert not tops & {"tests", "conftest", "unittest", "pytest"}, f"{where} imports {names}"
+            first = [name for name in names if name.startswith("fragrant.") and name.count(".") == 1]
+            door = [name for name in first if name.split(".")[1] not in FLOOR_OF]
+            assert not door or path.name == "__init__.py", f"{where} imports the front door: {door}"
 
 
-@pytest.mark.parametrize("path", FILES + sorted((ROOT / "tools").glob("*.py")), ids=relative)
-def test_functions_fit_on_a_screen(path):
-    nodes = [node for node in ast.walk(parsed(path)) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
-    lengths = {node.name: node.end_lineno - node.lineno + 1 for node in nodes}
-    long = {name: length for name, length in lengths.items() if length > LONGEST_FUNCTION}
-    assert not long, f"{relative(path)}: longer than {LONGEST_FUNCTION} lines: {long}"
+def test_functions_fit_on_a_screen():
+    for path in FILES + TOOLS:
+        nodes = [node for node in ast.walk(parsed(path)) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+        lengths = {node.name: node.end_lineno - node.lineno + 1 for node in nodes}
+        long = {name: length for name, length in lengths.items() if length > LONGEST_FUNCTION}
+        assert not long, f"{relative(path)}: longer than {LONGEST_FUNCTION} lines: {long}"
 
 
 def is_adapter(node: ast.AST) -> bool:
@@ -119,28 +126,28 @@ def cfg_lines(node: ast.AST) -> list[int]:
     ]
 
 
-@pytest.mark.parametrize("path", FILES, ids=relative)
-def test_cfg_stays_at_the_edges(path):
-    name = path.relative_to(PACKAGE).as_posix()
-    if name.startswith(CFG_ROOMS) or name in CFG_FILES or path.name == "build.py":
-        return
-    body = parsed(path).body
-    if name.startswith(ADAPTER_FILES):
-        adapters = [i for i, node in enumerate(body) if is_adapter(node)]
-        classes = [i for i, node in enumerate(body) if isinstance(node, ast.ClassDef)]
-        assert not adapters or not classes or min(adapters) > max(classes), (
-            f"{name}: cfg adapters come after the classes"
-        )
-        body = [node for node in body if not is_adapter(node)]
-    lines = [line for node in body for line in cfg_lines(node)]
-    assert not lines, f"{name} sees cfg at lines {lines}"
+def test_cfg_stays_at_the_edges():
+    for path in FILES:
+        name = path.relative_to(PACKAGE).as_posix()
+        if name.startswith(CFG_ROOMS) or name in CFG_FILES or path.name == "build.py":
+            continue
+        body = parsed(path).body
+        if name.startswith(ADAPTER_FILES):
+            adapters = [i for i, node in enumerate(body) if is_adapter(node)]
+            classes = [i for i, node in enumerate(body) if isinstance(node, ast.ClassDef)]
+            assert not adapters or not classes or min(adapters) > max(classes), (
+                f"{name}: cfg adapters come after the classes"
+            )
+            body = [node for node in body if not is_adapter(node)]
+        lines = [line for node in body for line in cfg_lines(node)]
+        assert not lines, f"{name} sees cfg at lines {lines}"
 
 
-@pytest.mark.parametrize("path", FILES + sorted((ROOT / "tools").glob("*.py")), ids=relative)
-def test_every_file_says_what_it_is_for(path):
-    if path.name == "__init__.py" and not path.read_text(encoding="utf-8").strip():
-        return
-    assert ast.get_docstring(parsed(path)), f"{relative(path)} has no docstring"
+def test_every_file_says_what_it_is_for():
+    for path in FILES + TOOLS:
+        if path.name == "__init__.py" and not path.read_text(encoding="utf-8").strip():
+            continue
+        assert ast.get_docstring(parsed(path)), f"{relative(path)} has no docstring"
 
 
 def test_no_room_without_a_purpose():
@@ -168,13 +175,14 @@ def test_only_the_loops_move_data_to_the_device():
     assert sorted(places) == ["engine/precise_bn.py", "engine/train.py", "runtime/evaluate.py", "runtime/evaluate.py"]
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "tools").glob("*.py")), ids=relative)
-def test_tools_are_thin(path):
-    assert len(path.read_text(encoding="utf-8").splitlines()) <= 90  # most of them say what the arguments are
+def test_tools_are_thin():
+    for path in TOOLS:
+        lines = len(path.read_text(encoding="utf-8").splitlines())
+        assert lines <= 90, f"{relative(path)}: {lines} lines"  # most of them say what the arguments are
 
 
 def test_nothing_is_loaded_unsafely():
-    for path in FILES + sorted((ROOT / "tools").glob("*.py")):
+    for path in FILES + TOOLS:
         for node in ast.walk(parsed(path)):
             if isinstance(node, ast.Call) and ast.unparse(node.func) == "torch.load":
                 safe = [
