@@ -20,7 +20,7 @@ from fragrant.distributed import any_rank, from_main, gather_objects, is_main
 from fragrant.engine.accuracy import evaluation_report
 from fragrant.engine.adaptation.build import adapt_to_list, adaptation_notes, adaptive
 from fragrant.engine.announce import compare_class_names, evaluation_lines
-from fragrant.engine.build import GUESSED, Job, build_job_model, note_of_test, score
+from fragrant.engine.build import GUESSED, Job, build_job_model, note_of_test, part_of, score
 from fragrant.engine.outputs import Outputs
 from fragrant.engine.results import run_facts, save_pickles, save_results
 from fragrant.engine.skipped import SkipReport
@@ -240,13 +240,12 @@ def report_test(
     scores = ensemble_views(table, table.header["rule"])
     summary = summarise(scores) | protocol
     outputs = Outputs(log)
-    whole = cfg.TEST.NUM_PARTS == 1
+    part = part_of(cfg)
     views = (cfg.TEST.NUM_ENSEMBLE_VIEWS, cfg.TEST.NUM_SPATIAL_CROPS)
     if is_main():
         name = beside_name(*views) if beside else "scores"
-        part = "" if whole else f".{cfg.TEST.PART}-of-{cfg.TEST.NUM_PARTS}"
-        save_results(outputs, out, table, scores, summary, name=f"{name}{part}")
-    if is_main() and whole:
+        save_results(outputs, out, table, scores, summary, name=f"{name}.{part}" if part else name)
+    if is_main() and not part:
         name = result_file_name(cfg.DATA.NUM_FRAMES, cfg.DATA.TEST_CROP_SIZE, *views)
         slowfast_name = "" if beside else cfg.TEST.SAVE_RESULTS_PATH
         save_pickles(outputs, out, scores, uniformer_name=name, slowfast_name=slowfast_name)
@@ -256,7 +255,7 @@ def report_test(
         fault += f"{', ...' if len(lost) > 10 else ''}; the weights, or the numbers of TEST.PRECISION, are too large"
         log.warn(fault)
     tell_numbers(job, summary, protocol, len(table), seconds, epoch=epoch, beside=beside)
-    if is_main() and whole and summary["videos"] and not beside:  # of parts: tools/report.py, of all together
+    if is_main() and not part and summary["videos"] and not beside:  # of parts: tools/report.py, of all together
         outputs.write("report.html", partial(write_page, job, table, epoch))
     unwritten = outputs.missing()
     if any_rank(bool(unwritten)):
@@ -277,7 +276,7 @@ def tell_numbers(
     """The numbers on the console, in the log and for TensorBoard; of videos without labels there are none."""
     test, log = job.cfg.TEST, job.log
     more: dict[str, object] = {"videos": num_videos, "seconds": seconds}
-    more |= {"epoch": epoch} if epoch else {}
+    more |= {name: value for name, value in (("epoch", epoch), ("part", part_of(job.cfg))) if value}
     more |= {"views": views_label(job.cfg.DATA.NUM_FRAMES, test.NUM_SPATIAL_CROPS, test.NUM_ENSEMBLE_VIEWS)}
     if not summary["videos"]:
         log.say(f"no labels, no report: the test list names no classes; {num_videos} videos have scores")

@@ -104,7 +104,7 @@ def reading(folder: Path, records: Sequence[dict], problems: list[str]) -> Readi
     done = ends[-1]["epoch"] if ends else ""
     early = [record.get("epoch") for record in records if record.get("_type") == "early_stop"]
     found = [figure for record in ends if (figure := _validation(record))]
-    tests = [number(record.get("seconds")) or 0.0 for record in records if record.get("split") == "test_final"]
+    tests = [number(record.get("seconds")) or 0.0 for record in _tests(records)]
     return Reading(
         records=records,
         validations=[one for one in found if one.kind == found[-1].kind],
@@ -155,13 +155,17 @@ def _test(folder: Path, records: Sequence[dict], problems: list[str]) -> Figure 
     notes += ["not finite: videos without a score count as wrong"] * ("not_finite" in summary)
     share = _dict(summary.get("top1"))
     of_file = {"top1": share.get("percent"), "map": summary.get("mean_average_precision"), **share}
-    of_log = [record for record in reversed(records) if record.get("split") == "test_final"]
-    for values in (of_file | {"protocol": "; ".join(filter(None, notes))}, *of_log):
+    for values in (of_file | {"protocol": "; ".join(filter(None, notes))}, *reversed(_tests(records))):
         for name, kind in (("top1", "top-1"), ("map", "mAP")):
             if (value := number(values.get(name))) is not None:
                 low, high = (number(values.get(end)) for end in ("low", "high"))
                 return Figure(kind, value, low=low, high=high, protocol=str(values.get("protocol") or ""))
     return None
+
+
+def _tests(records: Sequence[dict]) -> list[dict]:
+    """What the log says of whole tests; one of the parts of a test is no result."""
+    return [record for record in records if record.get("split") == "test_final" and not record.get("part")]
 
 
 def _dict(value: object) -> dict:

@@ -121,6 +121,13 @@ CASES = {
         64.0,
         "{",
     ),
+    "tested in parts that nobody has put together": Case(
+        epochs("top1_err", 60.0, of=1) + of_a_test(top1=90.0, part="0-of-2"),
+        ("top-1", 40.0, 1),
+        ("top-1", 40.0, 1),
+        True,
+        seconds=20.0,
+    ),
     "not begun": Case([], None, None, False),
 }
 

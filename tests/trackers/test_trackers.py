@@ -178,6 +178,16 @@ def test_a_run_that_fails_says_so(tmp_path, wandb):
     assert wandb.of("finish") == [1]
 
 
+def test_a_part_of_a_test_tells_nobody(tmp_path, wandb):
+    """Each would begin a run of its own, or overwrite the numbers of the others."""
+    words = ["TRAIN.ENABLE", "False", "TEST.NUM_PARTS", "2", "LOG.TRACKERS", "[wandb,tensorboard]"]
+    for part in ("0", "1"):
+        cfg, lines = load_cfg(None, [*words, "TEST.PART", part, "OUTPUT_DIR", str(tmp_path)]), []
+        assert list(build_trackers(cfg, say=lines.append, warn=lines.append)) == [] and not wants_board(cfg)
+        assert len(lines) == 1 and "tools/ensemble.py puts the parts together" in lines[0]
+    assert not wandb.calls and not (tmp_path / "trackers.json").exists()
+
+
 # --------------------------------------------------------------------------------------------------------------- a run
 def test_a_run_tells_its_tracker_everything_and_goes_on_in_it(tmp_path, wandb):
     words = [*TINY, *SHORT, "DATA.PATH_TO_DATA_DIR", str(tmp_path / "demo"), "OUTPUT_DIR", str(tmp_path / "out")]
