@@ -34,7 +34,8 @@ FLOORS = [
 FLOOR_OF = {room: height for height, rooms in enumerate(FLOORS) for room in rooms}
 
 # Where the config node may be seen: these files, every build.py, and the adapter functions of model files.
-CFG_FILES = {"engine/run.py", "engine/training.py", "engine/testing.py"}
+OF_A_RUN = ("run", "continuing", "introduction", "training", "validating", "testing")
+CFG_FILES = {f"engine/{name}.py" for name in OF_A_RUN}
 CFG_ROOMS = ("config/", "launch/")
 ADAPTER_FILES = ("models/",)
 # Who reads files of PyTorch: checkpoints and weights with their checksums; decoded frames, mapped.

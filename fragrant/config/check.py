@@ -1,6 +1,6 @@
 """Rules about several keys, besides those that each key declares: every broken rule in one error, no value changed."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from fvcore.common.config import CfgNode
 
@@ -349,20 +349,27 @@ def _balance(cfg: CfgNode) -> Iterator[str]:
         yield f"{what} and LOSS.CLASS_WEIGHTS auto both make up for rare classes: give one of them"
 
 
+def _added_to(cfg: CfgNode, what: str, allowed: str, refused: Sequence[str]) -> Iterator[str]:
+    """What adds to the loss or the clips belongs to an ``allowed`` training: names those of the keys ``refused`` that
+    make it another one."""
+    made_other = {
+        "TRAIN.OBJECTIVE": cfg.TRAIN.OBJECTIVE not in ("", "classify"),
+        "MIXUP.TYPE": cfg.MIXUP.ENABLE and cfg.MIXUP.TYPE == "svmix",
+        "TRAIN.SHARDING": cfg.TRAIN.SHARDING != "none",
+    }
+    for key in refused:
+        section, name = key.split(".")
+        value = cfg[section][name]
+        if made_other.get(key, bool(value)):
+            yield f"{what} with {key} {value}: it belongs to {allowed}"
+
+
 def _supcon(cfg: CfgNode) -> Iterator[str]:
     if not cfg.LOSS.SUPCON:
         return
     what = f"LOSS.SUPCON {cfg.LOSS.SUPCON:g}"
-    refused = (
-        ("TRAIN.OBJECTIVE", cfg.TRAIN.OBJECTIVE, cfg.TRAIN.OBJECTIVE not in ("", "classify")),
-        ("MIXUP.ENABLE", True, cfg.MIXUP.ENABLE),
-        ("DISTILL.CHECKPOINT", cfg.DISTILL.CHECKPOINT, bool(cfg.DISTILL.CHECKPOINT)),
-        ("DATA.MULTI_LABEL", True, cfg.DATA.MULTI_LABEL),
-        ("TRAIN.COMPILE", True, cfg.TRAIN.COMPILE),
-    )
-    for key, value, wrong in refused:
-        if wrong:
-            yield f"{what} with {key} {value}: it belongs to plain classification of clips of one class, not compiled"
+    refused = ("TRAIN.OBJECTIVE", "MIXUP.ENABLE", "DISTILL.CHECKPOINT", "DATA.MULTI_LABEL", "TRAIN.COMPILE")
+    yield from _added_to(cfg, what, "plain classification of clips of one class, not compiled", refused)
     if cfg.MODEL.MODEL_NAME == "DGAM" and "gate" not in frozen_in_dgam(cfg):
         yield f"{what} with a gate that learns: add gate to DGAM.FREEZE {cfg.DGAM.FREEZE}"
     if cfg.AUG.NUM_SAMPLE < 2 and not has_two_streams(cfg):
@@ -379,16 +386,14 @@ def _each_stream(cfg: CfgNode) -> Iterator[str]:
     if not has_two_streams(cfg):
         yield f"{what} with MODEL.MODEL_NAME {cfg.MODEL.MODEL_NAME}: allowed is DualStream, which has two streams"
     refused = (
-        ("TRAIN.OBJECTIVE", cfg.TRAIN.OBJECTIVE, cfg.TRAIN.OBJECTIVE not in ("", "classify")),
-        ("MIXUP.TYPE", "svmix", cfg.MIXUP.ENABLE and cfg.MIXUP.TYPE == "svmix"),
-        ("DISTILL.CHECKPOINT", cfg.DISTILL.CHECKPOINT, bool(cfg.DISTILL.CHECKPOINT)),
-        ("LOSS.SUPCON", cfg.LOSS.SUPCON, bool(cfg.LOSS.SUPCON)),
-        ("DARKENER.CHECKPOINT", cfg.DARKENER.CHECKPOINT, bool(cfg.DARKENER.CHECKPOINT)),
-        ("TRAIN.COMPILE", True, cfg.TRAIN.COMPILE),
+        "TRAIN.OBJECTIVE",
+        "MIXUP.TYPE",
+        "DISTILL.CHECKPOINT",
+        "LOSS.SUPCON",
+        "DARKENER.CHECKPOINT",
+        "TRAIN.COMPILE",
     )
-    for key, value, wrong in refused:
-        if wrong:
-            yield f"{what} with {key} {value}: it belongs to plain classification, not compiled"
+    yield from _added_to(cfg, what, "plain classification, not compiled", refused)
 
 
 def _figure(cfg: CfgNode) -> Iterator[str]:
@@ -454,17 +459,8 @@ def _darkened(cfg: CfgNode) -> Iterator[str]:
     if not cfg.DARKENER.CHECKPOINT:
         return
     what = f"DARKENER.CHECKPOINT '{cfg.DARKENER.CHECKPOINT}'"
-    refused = (
-        ("TRAIN.OBJECTIVE", cfg.TRAIN.OBJECTIVE, cfg.TRAIN.OBJECTIVE not in ("", "classify")),
-        ("MIXUP.TYPE", "svmix", cfg.MIXUP.ENABLE and cfg.MIXUP.TYPE == "svmix"),
-        ("DISTILL.CHECKPOINT", cfg.DISTILL.CHECKPOINT, bool(cfg.DISTILL.CHECKPOINT)),
-        ("LOSS.SUPCON", cfg.LOSS.SUPCON, bool(cfg.LOSS.SUPCON)),
-        ("TRAIN.COMPILE", True, cfg.TRAIN.COMPILE),
-        ("TRAIN.SHARDING", cfg.TRAIN.SHARDING, cfg.TRAIN.SHARDING != "none"),
-    )
-    for key, value, wrong in refused:
-        if wrong:
-            yield f"{what} with {key} {value}: it belongs to plain classification, not compiled and not sharded"
+    refused = ("TRAIN.OBJECTIVE", "MIXUP.TYPE", "DISTILL.CHECKPOINT", "LOSS.SUPCON", "TRAIN.COMPILE", "TRAIN.SHARDING")
+    yield from _added_to(cfg, what, "plain classification, not compiled and not sharded", refused)
     if cfg.MODEL.MODEL_NAME == "DGAM" and "gate" not in frozen_in_dgam(cfg):
         yield f"{what} with a gate that learns: add gate to DGAM.FREEZE {cfg.DGAM.FREEZE}"
     yield from _before_enhancement(cfg, what)

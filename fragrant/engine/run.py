@@ -18,10 +18,11 @@ from fragrant.distributed.environment import launched
 from fragrant.distributed.run_lock import RunLock
 from fragrant.distributed.signals import KEYBOARD, EndedBySignal, Interrupted, StopRequest, requeue
 from fragrant.engine.build import Job, part_of
+from fragrant.engine.continuing import refuse_other_config, write_config
 from fragrant.engine.environment_file import NAME as ENVIRONMENT
 from fragrant.engine.environment_file import write_environment
 from fragrant.engine.testing import adapt, test
-from fragrant.engine.training import refuse_other_config, train, write_config
+from fragrant.engine.training import train
 from fragrant.errors import UserError
 from fragrant.logs import RunLog
 from fragrant.runtime.build import build_preparation, prepare_device

@@ -1,86 +1,66 @@
 """The training of a run: every epoch trained, saved, validated."""
 
-import contextlib
-import math
-import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-import torch
 from fvcore.common.config import CfgNode
-from torch import Tensor, nn
+from torch import Tensor
 
-from fragrant.checkpoint import best_path, is_due, load_checkpoint, load_latest
-from fragrant.config import ConfigError, dump_cfg
-from fragrant.config.compare import Difference, changes_on_resume, named
-from fragrant.config.label_free import learns_without_labels
-from fragrant.config.streams import clip_channels
+from fragrant.checkpoint import best_path, is_due
+from fragrant.config import dump_cfg
 from fragrant.data import build_loader
-from fragrant.data.build import describe_fold, leaks
 from fragrant.data.lists.pseudo import clips_behind, unique
 from fragrant.data.lists.shared import shared_videos
 from fragrant.data.loader import ClipLoader
 from fragrant.data.transforms.build import build_normalizations
 from fragrant.distributed import any_rank, from_main, is_main, mean_over_ranks, world_size
 from fragrant.distributed.signals import Interrupted
-from fragrant.engine.accuracy import Numbers, best_fields, best_so_far, figure, in_words, measure, measure_loss, scalars
+from fragrant.engine.accuracy import figure, in_words
 from fragrant.engine.build import (
-    GUESSED,
     OPTIMISTIC,
     Job,
     build_job_model,
     clip_names,
-    observe,
     paths_of,
-    score,
     selection_note,
 )
+from fragrant.engine.continuing import sources, with_todays_config, write_config
 from fragrant.engine.far_mean import BATCHES, MeanWatch
-from fragrant.engine.meter import TrainMeter, gpu_memory
-from fragrant.engine.parallel import parallelize, share_buffers, whole_state
+from fragrant.engine.introduction import introduce
+from fragrant.engine.meter import TrainMeter
+from fragrant.engine.parallel import parallelize, share_buffers
 from fragrant.engine.precise_bn import update_batch_norm
 from fragrant.engine.saving import Saver
 from fragrant.engine.skipped import SkipReport
 from fragrant.engine.start import (
-    OF_TRAINING,
-    Sources,
     Start,
-    check_unfinished,
     clips_met,
     load_start,
-    of_other_values,
-    why_not_continued,
 )
 from fragrant.engine.state import RunState, check_same_batches
 from fragrant.engine.testing import check_test
 from fragrant.engine.train import train_one_epoch
+from fragrant.engine.validating import scorable, validate, validate_beside
 from fragrant.engine.validations import best_first, since_best, with_validation
 from fragrant.errors import RunStopped, UserError
-from fragrant.files import refuse_as_output, written_whole
-from fragrant.logs import host_memory
-from fragrant.metrics import ensemble, in_words_not_finite, not_finite
+from fragrant.files import refuse_as_output
+from fragrant.metrics import in_words_not_finite
 from fragrant.models.backbone import Backbone
-from fragrant.models.build import build_encoder
-from fragrant.models.complexity import describe
 from fragrant.models.parts import freeze
-from fragrant.models.weights import load_weights
-from fragrant.objectives import Objective, Unlabelled, objective_name
-from fragrant.optim import build_optimizer, build_schedule, describe_peak
+from fragrant.objectives import Objective, objective_name
+from fragrant.optim import build_optimizer, build_schedule
 from fragrant.optim.step import Stepper
 from fragrant.plugins import loaded_plugins
 from fragrant.report.board import show_clips, spread_clips
-from fragrant.report.build import class_pictures, names_of_classes, present_validation
+from fragrant.report.build import class_pictures, names_of_classes
 from fragrant.runtime.build import (
     build_training_preparation,
-    describe_setting,
     objective_on_device,
     separate_randomness,
 )
 from fragrant.runtime.precision import Precision, pick_precision
-from fragrant.runtime.weights import existing
-from fragrant.zoo.timm_weights import TimmError, source_of
 
 
 class Training(NamedTuple):
@@ -336,16 +316,6 @@ def keep_best(training: Training, epoch: int) -> str:
     return f"validation{where} {in_words(numbers)}, best {figure(now)}"
 
 
-def scorable(job: Job, model: nn.Module) -> nn.Module:
-    """The model to score: a plain copy where training is sharded, since ranks score different numbers of batches."""
-    if job.cfg.TRAIN.SHARDING == "none":
-        return model
-    with torch.random.fork_rng():
-        plain = build_job_model(job)
-    plain.load_state_dict(whole_state(model.state_dict()))
-    return plain
-
-
 def measure_batch_norm(job: Job, objective: Objective, loader: ClipLoader, epoch: int) -> None:
     """Precise BatchNorm statistics: each rank measures its share of the epoch's batches, the means of all ranks
     count."""
@@ -354,89 +324,6 @@ def measure_batch_norm(job: Job, objective: Objective, loader: ClipLoader, epoch
     for buffer in objective.eval_model.buffers():
         if buffer.is_floating_point():
             buffer.copy_(mean_over_ranks(buffer))
-
-
-def write_config(cfg: CfgNode, text: str = "") -> None:
-    """The effective config, or ``text``, in OUTPUT_DIR/config.yaml: that of the weights there, so it is written when
-    they fit it."""
-    path = Path(cfg.OUTPUT_DIR, "config.yaml")
-    try:
-        with written_whole(path) as file:
-            file.write((text or dump_cfg(cfg)).encode())
-    except OSError as error:
-        raise UserError(f"OUTPUT_DIR '{cfg.OUTPUT_DIR}' cannot be written: {error.strerror or error}") from error
-
-
-def refuse_other_config(cfg: CfgNode, *, accept_changes: bool) -> None:
-    """Raises UserError where the weights that a run would go on from, in OUTPUT_DIR or in the file that it names, were
-    trained with other values.
-
-    Reads the checkpoint once more than ``load_start``, before anything is written: about 1 s per GB.
-    """
-    latest = load_latest(cfg.OUTPUT_DIR, warn=lambda *words: None) if cfg.TRAIN.AUTO_RESUME else None  # start says it
-    if not latest:
-        if cfg.TRAIN.CHECKPOINT_FILE_PATH and not cfg.TRAIN.CHECKPOINT_EPOCH_RESET:
-            _refuse_other_continuation(cfg, accept_changes=accept_changes)
-        return
-    if not accept_changes and isinstance(text := latest.state.get("cfg"), str):
-        refused, _ = changes_on_resume(cfg, text, where=f"config in {latest.path}")
-        if refused:
-            changes = named(refused)
-            stands = latest.state.get("batches") if latest.state.get("batch") else None  # see check_same_batches
-            if stands and any(one.key == "TRAIN.BATCH_SIZE" for one in refused):
-                changes += " (it stands in the middle of an epoch of {} batches of {} videos)".format(*stands)
-            raise of_other_values(str(latest.path), changes, resumed=True)
-
-
-def _refuse_other_continuation(cfg: CfgNode, *, accept_changes: bool) -> None:
-    path = existing(cfg.TRAIN.CHECKPOINT_FILE_PATH, "TRAIN.CHECKPOINT_FILE_PATH")
-    state, refused = load_checkpoint(path), list[Difference]()
-    if not OF_TRAINING <= state.keys():  # fine-tuned
-        return
-    if not accept_changes and isinstance(text := state.get("cfg"), str):
-        with contextlib.suppress(ConfigError):  # written by another project: with_todays_config says it
-            refused, _ = changes_on_resume(cfg, text, where=f"config in {path}")
-    if not refused and state["epoch"] + 1 < cfg.SOLVER.MAX_EPOCH:
-        return
-    with torch.random.fork_rng():
-        model, given = build_encoder(cfg), sources(cfg)
-    report = load_weights(model, state, clear_name_patterns=given.clear_patterns, inflation=given.inflation, where=path)
-    if why_not_continued(model, state, report):  # fine-tuned, too
-        return
-    check_unfinished(state, path, cfg.SOLVER.MAX_EPOCH)
-    raise of_other_values(str(path), named(refused), resumed=False)
-
-
-def with_todays_config(job: Job, start: Start) -> Start:
-    """Says what has changed since the checkpoint, and what comes of it.
-
-    Raises:
-        UserError: it may not change, and nobody has accepted it.
-    """
-    path, text = start.state.get("path"), start.state.get("cfg")
-    if not isinstance(text, str):
-        return start
-    try:
-        refused, told = changes_on_resume(job.cfg, text, where=f"config in {path}")
-    except ConfigError as error:  # written by another project
-        job.log.warn(f"whether {path} was trained with the values of this run is not known: {error}")
-        return start
-    if told:
-        longer = any(one.key == "SOLVER.MAX_EPOCH" for one in told)
-        rates = ": the learning rates from here on are those of the longer run" if longer else ""
-        job.log.warn(f"{path} goes on with {named(told)}{rates}")
-    if not refused:
-        return start
-    if not job.accept_changes:
-        resumed = Path(str(path)).parent == best_path(job.cfg.OUTPUT_DIR).parent
-        raise of_other_values(str(path), named(refused), resumed=resumed)
-    finished = start.epoch >= job.cfg.SOLVER.MAX_EPOCH
-    goes_on = "nothing is left to train, so they count for the test alone:" if finished else "it goes on with"
-    job.log.warn(f"--accept-changes: {path} was trained with other values, {goes_on} {named(refused)}")
-    if {difference.key for difference in refused} & {"SOLVER.OPTIMIZING_METHOD", "SVMIX.MODULE_OPT"}:
-        job.log.warn("--accept-changes: the optimiser is another one, it starts without its averages")
-        start.state.pop("optimizer_state")
-    return start._replace(config=text) if finished else start.with_accepted(named(refused))
 
 
 def refuse_hidden_selection(cfg: CfgNode) -> None:
@@ -450,153 +337,3 @@ def refuse_hidden_selection(cfg: CfgNode) -> None:
             "the best epoch would be "
             "picked on them; give another validation list or DATA.HOLD_OUT 0.2, or say it with TEST.SELECT_ON test"
         )
-
-
-def sources(cfg: CfgNode) -> Sources:
-    pretrained, key = cfg.UNIFORMER.PRETRAIN_NAME or "", "UNIFORMER.PRETRAIN_NAME"
-    if cfg.MODEL.MODEL_NAME == "TimmVideo":
-        pretrained, key = image_weights(cfg.TIMM.NETWORK, cfg.TIMM.WEIGHTS), "TIMM.WEIGHTS"
-    elif cfg.UNIFORMERV2.PRETRAIN:
-        pretrained, key = cfg.UNIFORMERV2.PRETRAIN, "UNIFORMERV2.PRETRAIN"
-    return Sources(
-        output_dir=cfg.OUTPUT_DIR,
-        auto_resume=cfg.TRAIN.AUTO_RESUME,
-        checkpoint=cfg.TRAIN.CHECKPOINT_FILE_PATH,
-        epoch_reset=cfg.TRAIN.CHECKPOINT_EPOCH_RESET,
-        clear_patterns=tuple(cfg.TRAIN.CHECKPOINT_CLEAR_NAME_PATTERN),
-        inflation="repeat" if cfg.TRAIN.CHECKPOINT_INFLATE else None,
-        pretrained=pretrained,
-        pretrained_key=key,
-    )
-
-
-def image_weights(network: str, weights: str) -> str:
-    """What TIMM.WEIGHTS names, as the path of a checkpoint; "" for random weights.
-
-    Raises:
-        UserError: it names nothing.
-    """
-    try:
-        return "" if weights == "random" else source_of(network, weights)
-    except TimmError as error:
-        raise UserError(f"TIMM.WEIGHTS '{weights}' {error}") from error
-
-
-def introduce(
-    job: Job, model: nn.Module, train_loader: ClipLoader, val_loader: ClipLoader, start: Start, precision: Precision
-) -> None:
-    """Logs model, data and settings before training begins."""
-    cfg = job.cfg
-    if cfg.LOG_MODEL_INFO:
-        size = cfg.DATA.TRAIN_CROP_SIZE
-        job.log.say(f"{cfg.MODEL.MODEL_NAME}: {describe(model, (clip_channels(cfg), cfg.DATA.NUM_FRAMES, size, size))}")
-    clips = train_loader.batches.batch_size * world_size()  # of all processes on all machines
-    accumulated = f" ({cfg.TRAIN.ACCUM_STEPS} batches of {clips})" if cfg.TRAIN.ACCUM_STEPS > 1 else ""
-    processes = f"{world_size()} processes on {cfg.NUM_SHARDS} machine(s), " if world_size() > 1 else ""
-    job.log.say(
-        f"{len(train_loader.dataset.records)} training and {len(val_loader.dataset.records)} validation videos; "
-        f"{clips * cfg.TRAIN.ACCUM_STEPS} clips per step{accumulated}, {describe_peak(cfg)}; {processes}"
-        + (
-            f"cpu, {torch.get_num_threads()} threads, "
-            if job.device.type == "cpu"
-            else f"{torch.cuda.get_device_name(job.device)}, "
-        )
-        + describe_setting(precision, channels_last=cfg.TRAIN.CHANNELS_LAST, compiled=cfg.TRAIN.COMPILE)
-    )
-    if learns_without_labels(cfg):
-        labelled = int((train_loader.dataset.records.labels >= 0).sum())
-        ignored = (
-            f": the labels of {labelled} training videos are ignored" if labelled else ", the training list has none"
-        )
-        job.log.say(
-            f"TRAIN.OBJECTIVE {cfg.TRAIN.OBJECTIVE} learns without labels{ignored}; validation measures its loss"
-        )
-    job.log.say(start.message)
-    if start.report:
-        start.report.tell(job.log.say, job.log.warn)
-    tell_of_targets(job, train_loader, val_loader)
-    tell_of_classes(job, train_loader, val_loader)
-    if fold := describe_fold(cfg):
-        job.log.say(fold)
-    for leak in leaks(cfg):
-        job.log.warn(leak)
-
-
-def tell_of_classes(job: Job, train_loader: ClipLoader, val_loader: ClipLoader) -> None:
-    """Warns of classes that are trained and that no validation video has: the best epoch is not picked by them. A fold
-    says so itself."""
-    if job.cfg.DATA.FOLDS or job.cfg.DATA.MULTI_LABEL or learns_without_labels(job.cfg):
-        return
-    trained, seen = (set(loader.dataset.records.labels.tolist()) - {-1} for loader in (train_loader, val_loader))
-    if seen and (missing := sorted(trained - seen)):
-        names = names_of_classes(job.cfg, val_loader.class_names)
-        few = ", ".join(names[label] for label in missing[:8]) + (", ..." if len(missing) > 8 else "")
-        job.log.warn(f"no validation video is of {len(missing)} of the {len(trained)} classes that are trained: {few}")
-
-
-def tell_of_targets(job: Job, train_loader: ClipLoader, val_loader: ClipLoader) -> None:
-    """Says which of the videos have probabilities as targets, and what that makes of the numbers of validation."""
-    train, val = train_loader.dataset.records, val_loader.dataset.records
-    if soft := len(train.soft):
-        job.log.say(f"{soft} of {len(train)} training videos have probabilities as targets")
-    if guessed := len(val.soft):
-        job.log.warn(f"validation: {GUESSED.format(guessed, len(val))}")
-    if shared := shared_videos((record.path for record in val), clips_behind(train)):
-        job.log.warn(f"validation is transductive: pseudo-labels were made of {len(shared)} of its {len(val)} videos")
-
-
-def one_view_test(job: Job, model: nn.Module, loader: ClipLoader, *, pictures_at: int | None = None) -> Numbers:
-    """The numbers of a validation; TensorBoard gets its pictures at step ``pictures_at``, None = no pictures."""
-    table = score(job, model, loader, title="validation")
-    scores = ensemble(table.logits, space=job.cfg.TEST.ENSEMBLE_SPACE, method=job.cfg.DATA.ENSEMBLE_METHOD)
-    lost = not_finite(table.logits)
-    if bool(lost.any()):
-        names = clip_names(loader)(table.ids[lost].tolist()[:10])
-        job.log.warn(f"validation: {in_words_not_finite(int(lost.sum()))}, which count as wrong: {names}, ...")
-    if pictures_at is not None:
-        present_validation(job.cfg, job.log, scores, table.labels, loader.class_names, pictures_at)
-    return measure(scores.masked_fill(lost[:, None], math.nan), table.labels)
-
-
-def validate_beside(job: Job, model: nn.Module, loader: ClipLoader, epoch: int, name: str) -> None:
-    """Validates a further model of the objective and logs the result, which decides nothing."""
-    numbers, at = one_view_test(job, model, loader), f"{epoch + 1}/{job.cfg.SOLVER.MAX_EPOCH}"
-    stats = {"_type": f"val_epoch_{name}", "epoch": at, **numbers}
-    job.log.record(stats, text=f"epoch {at}: validation of the {name} weights {in_words(numbers)}")
-
-
-def validation_loss(job: Job, objective: Unlabelled, loader: ClipLoader) -> Numbers:
-    numbers = measure_loss(observe(job, objective, loader, title="validation"), objective.measure)
-    if lost := int(numbers.get("not_finite", 0)):
-        job.log.warn(f"validation: {in_words_not_finite(lost)}, which are left out of the loss")
-    return numbers
-
-
-def validate(
-    job: Job, objective: Objective, loader: ClipLoader, epoch: int, best: dict, *, optimistic: str
-) -> tuple[dict, Numbers]:
-    """A one-view test of the validation list, or the loss there of an objective without labels; the best result so far,
-    this one included, and this one.
-
-    Args:
-        optimistic: what to say of the numbers, see ``selection_note``.
-    """
-    began = time.perf_counter()
-    if isinstance(objective, Unlabelled):
-        numbers = validation_loss(job, objective, loader)
-    else:
-        numbers = one_view_test(job, scorable(job, objective.eval_model), loader, pictures_at=epoch + 1)
-    best = best_so_far(best, epoch, numbers)
-    stats = {
-        "_type": "val_epoch",
-        "epoch": f"{epoch + 1}/{job.cfg.SOLVER.MAX_EPOCH}",
-        "time_diff": time.perf_counter() - began,
-        "gpu_mem": gpu_memory(job.device),
-        "RAM": host_memory(),
-        **numbers,
-        **best_fields(best),
-        **({"protocol": optimistic} if optimistic else {}),
-    }
-    job.log.record(stats)
-    job.log.scalars(scalars("Val", numbers), epoch + 1)
-    return best, numbers

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from fragrant.config import load_cfg
-from fragrant.engine.training import tell_of_classes
+from fragrant.engine.introduction import tell_of_classes
 
 
 def loader(labels: list[int]) -> SimpleNamespace:

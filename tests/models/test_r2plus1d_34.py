@@ -4,7 +4,7 @@ import copy
 
 import pytest
 import torch
-from conftest import fill_v1, golden, golden_input
+from conftest import ROOT, fill_v1, golden, golden_input
 from golden_cases import assert_probe, assert_within
 
 from fragrant.checkpoint import save_checkpoint
@@ -72,6 +72,17 @@ def test_all_of_it_stands_in_the_file(model):
     assert len(GOLDEN["state"]) == len(model.state_dict())
     eps = {module.eps for module in model.modules() if isinstance(module, torch.nn.BatchNorm3d)}
     assert eps == {1e-3}
+
+
+def test_the_file_is_the_trunk_of_dark_light(model):
+    two_streams = build_model(load_cfg(ROOT / "configs/arid/dark_light.yaml"))
+    report = load_weights(two_streams, fill_v1(GOLDEN["state"]))
+    trunk = two_streams.trunk.net
+    assert report.layout == trunk.layout == "ig65m"
+    assert set(report.unexpected) == {"trunk.net.head.weight", "trunk.net.head.bias"}
+    assert {name.split(".")[0] for name in report.missing} == {"pool", "head"}
+    for name, value in model.net.state_dict().items():
+        assert torch.equal(trunk.net.state_dict()[name], value), name
 
 
 def small(layout: str, **options) -> R2Plus1D:

@@ -8,7 +8,7 @@ import torch
 from timm.models import group_parameters
 
 from fragrant.config import load_cfg
-from fragrant.engine.training import image_weights
+from fragrant.engine.continuing import image_weights
 from fragrant.errors import UserError
 from fragrant.inference.export import FORMATS, Deployed, export_model
 from fragrant.layers.normalize import ClipNormalize
