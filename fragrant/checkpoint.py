@@ -168,8 +168,9 @@ def object_in(error: BaseException) -> str:
     return f"a Python object ({found[1]}) that could run code and is not read; save the file again with tensors alone"
 
 
-def save_checkpoint(path: str | Path, state: dict[str, Any]) -> None:
-    """Writes ``state``: tensors, numbers, texts, None and dicts, lists, tuples of these.
+def save_checkpoint(path: str | Path, state: dict[str, Any], *, own_name: str = "") -> None:
+    """Writes ``state``: tensors, numbers, texts, None and dicts, lists, tuples of these; ``own_name``: see
+    ``written_whole``.
 
     Raises:
         CheckpointError: disk full, folder not writable; what stood under ``path`` before is untouched.
@@ -178,7 +179,7 @@ def save_checkpoint(path: str | Path, state: dict[str, Any]) -> None:
     path = Path(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with written_whole(path) as file:
+        with written_whole(path, own_name=own_name) as file:
             torch.save(state, file)
     except (OSError, RuntimeError) as error:  # torch turns a failed write into a RuntimeError
         raise CheckpointError(

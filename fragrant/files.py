@@ -162,17 +162,16 @@ def _sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def write_whole(path: str | Path, content: str | bytes) -> None:
+def write_whole(path: str | Path, content: str | bytes, *, own_name: str = "") -> None:
     """Writes content at hand as ``written_whole`` does, in a folder that is made where it is missing. Text becomes
-    UTF-8; bytes of a
-    name that are none stay as they are.
+    UTF-8; bytes of a name that are none stay as they are.
 
     Raises:
         OSError: as ``written_whole``.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with written_whole(path) as file:
+    with written_whole(path, own_name=own_name) as file:
         file.write(content.encode(errors="surrogateescape") if isinstance(content, str) else content)
 
 

@@ -120,6 +120,16 @@ def test_a_checkpoint_is_a_file_of_weights(tmp_path):
     assert same(dict(model.state_dict()), dict(trained.state_dict()))
 
 
+def test_parts_of_a_test_write_one_file_at_once(tmp_path):
+    """Each under a name of its own until it is whole: the last one stays."""
+    path = tmp_path / "adapted.pyth"
+    with files.written_whole(path, own_name="1-of-2") as file:
+        save_checkpoint(path, {"model_state": {}, "epoch": 1}, own_name="0-of-2")
+        assert load_checkpoint(path)["epoch"] == 1
+        file.write(b"the other part")
+    assert path.read_bytes() == b"the other part" and os.listdir(tmp_path) == ["adapted.pyth"]
+
+
 def test_best_holds_what_testing_needs(tmp_path):
     state = training_state(2)
     path = save_best(tmp_path, state)

@@ -41,6 +41,12 @@ class Job(NamedTuple):
     accept_changes: bool = False  # --accept-changes: a resumed run may have another config than its checkpoint
 
 
+def part_of(cfg: CfgNode) -> str:
+    """Which part of a test this run is, ``"0-of-8"``; "" = the whole. Parts may work in one folder at once: part 0
+    writes what all have in common."""
+    return f"{cfg.TEST.PART}-of-{cfg.TEST.NUM_PARTS}" if cfg.TEST.NUM_PARTS > 1 else ""
+
+
 def build_job_model(job: Job, *, compiled: bool = False) -> Backbone:
     return model_on_device(job.cfg, job.device, channels_last=job.cfg.TRAIN.CHANNELS_LAST, compiled=compiled)
 

@@ -17,7 +17,7 @@ from fragrant.distributed import from_main, is_main
 from fragrant.distributed.environment import launched
 from fragrant.distributed.run_lock import RunLock
 from fragrant.distributed.signals import KEYBOARD, EndedBySignal, Interrupted, StopRequest, requeue
-from fragrant.engine.build import Job
+from fragrant.engine.build import Job, part_of
 from fragrant.engine.continuing import refuse_other_config, write_config
 from fragrant.engine.environment_file import NAME as ENVIRONMENT
 from fragrant.engine.environment_file import write_environment
@@ -64,8 +64,8 @@ def run(
     tracker_classes(cfg)  # installed?
     chosen = from_main(place) if place else None
     cfg = with_output_dir(cfg, chosen.path) if chosen else cfg
-    part = f"part-{cfg.TEST.PART}-of-{cfg.TEST.NUM_PARTS}" if cfg.TEST.NUM_PARTS > 1 else ""
-    lock = RunLock(cfg.OUTPUT_DIR, part=part)  # of the main process, for all
+    part = part_of(cfg)
+    lock = RunLock(cfg.OUTPUT_DIR, part=f"part-{part}" if part else "")  # of the main process, for all
     try:
         notes = from_main(partial(open_output_dir, cfg, lock, accept_changes=accept_changes))
         _run(cfg, device, notes, work, chosen, accept_changes=accept_changes)
@@ -92,7 +92,8 @@ def _run(
         for tracker in build_trackers(cfg, say=log.say, warn=log.warn) if is_main() else ():
             log.track(tracker)
         prepare_device(cfg, device)
-        if is_main() and (cfg.TRAIN.ENABLE or not Path(cfg.OUTPUT_DIR, ENVIRONMENT).exists()):
+        first = cfg.TEST.PART == 0 and not Path(cfg.OUTPUT_DIR, ENVIRONMENT).exists()
+        if is_main() and (cfg.TRAIN.ENABLE or first):
             try:
                 write_environment(cfg.OUTPUT_DIR, device)
             except OSError as error:
@@ -148,7 +149,7 @@ def open_output_dir(cfg: CfgNode, lock: RunLock, *, accept_changes: bool) -> lis
         if cfg.TRAIN.ENABLE:
             refuse_other_config(cfg, accept_changes=accept_changes)
         (out / "checkpoints").mkdir(exist_ok=True)
-        if not (cfg.TRAIN.ENABLE or find_latest(out) or best_path(out).exists()):
+        if cfg.TEST.PART == 0 and not (cfg.TRAIN.ENABLE or find_latest(out) or best_path(out).exists()):
             write_config(cfg)
     except OSError as error:
         raise UserError(f"OUTPUT_DIR '{cfg.OUTPUT_DIR}' cannot be written: {error.strerror or error}") from error

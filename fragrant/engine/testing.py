@@ -20,7 +20,7 @@ from fragrant.distributed import any_rank, from_main, gather_objects, is_main
 from fragrant.engine.accuracy import evaluation_report
 from fragrant.engine.adaptation.build import adapt_to_list, adaptation_notes, adaptive
 from fragrant.engine.announce import compare_class_names, evaluation_lines
-from fragrant.engine.build import GUESSED, Job, build_job_model, note_of_test, score
+from fragrant.engine.build import GUESSED, Job, build_job_model, note_of_test, part_of, score
 from fragrant.engine.outputs import Outputs
 from fragrant.engine.results import run_facts, save_pickles, save_results
 from fragrant.engine.skipped import SkipReport
@@ -66,10 +66,11 @@ def test(job: Job, *, finished: int | None = None) -> None:
     choices = {"choices": {name: list(values) for name, values in model.choices.items()}} if model.choices else {}
     choices |= ({"fold": fold} if (fold := fold_of(cfg)) else {}) | stream_of(cfg)
     header = choices | protocol | of_weights(cfg, state, weights)
-    seconds, faults = time.perf_counter() - began, []
+    seconds, faults, epoch = time.perf_counter() - began, [], epochs_of(state)
     for one, part in by_clip_count(job, scored, counts):
         table = score_table(one, loader, part, weights, class_names=names, more_header=header)
-        faults += report_test(one, table, protocol, seconds, beside=one.cfg.TEST.NUM_ENSEMBLE_VIEWS != counts[-1])
+        beside = one.cfg.TEST.NUM_ENSEMBLE_VIEWS != counts[-1]
+        faults += report_test(one, table, protocol, seconds, epoch=epoch, beside=beside)
     if missing and not cfg.TEST.ALLOW_MISSING:
         faults.append(
             f"{len(missing)} of {len(loader.dataset.records)} test videos cannot be read and have no scores: "
@@ -158,6 +159,13 @@ def check_outputs(cfg: CfgNode) -> None:
         refuse_as_output(Path(cfg.OUTPUT_DIR, name))
 
 
+def epochs_of(state: dict) -> int:
+    """Finished epochs of the weights, at which the numbers of their test stand in curves; 0 where the file does not say
+    it."""
+    last = state.get("epoch")
+    return last + 1 if type(last) is int else 0
+
+
 def how_to_load(cfg: CfgNode) -> dict:
     patterns = tuple(cfg.TRAIN.CHECKPOINT_CLEAR_NAME_PATTERN)
     return dict(part=part_to_test(cfg), clear_patterns=patterns, allow_partial=cfg.TEST.ALLOW_PARTIAL_LOAD)
@@ -218,11 +226,12 @@ def announce_test(job: Job, model: Backbone, loader: ClipLoader, weights: str) -
 
 
 def report_test(
-    job: Job, table: ScoreTable, protocol: dict[str, str], seconds: float, *, beside: bool = False
+    job: Job, table: ScoreTable, protocol: dict[str, str], seconds: float, *, epoch: int, beside: bool = False
 ) -> list[str]:
     """Reports the numbers of a test: on disk, on the console, in the log, as a page.
 
     Args:
+        epoch: of the weights, see ``epochs_of``.
         beside: they are of fewer clips than the test has: their files are named after them, and they have no page.
 
     What is wrong with them, a line each: videos that have NaN or infinite scores, of known class or not; files that
@@ -231,13 +240,12 @@ def report_test(
     scores = ensemble_views(table, table.header["rule"])
     summary = summarise(scores) | protocol
     outputs = Outputs(log)
-    whole = cfg.TEST.NUM_PARTS == 1
+    part = part_of(cfg)
     views = (cfg.TEST.NUM_ENSEMBLE_VIEWS, cfg.TEST.NUM_SPATIAL_CROPS)
     if is_main():
         name = beside_name(*views) if beside else "scores"
-        part = "" if whole else f".{cfg.TEST.PART}-of-{cfg.TEST.NUM_PARTS}"
-        save_results(outputs, out, table, scores, summary, name=f"{name}{part}")
-    if is_main() and whole:
+        save_results(outputs, out, table, scores, summary, name=f"{name}.{part}" if part else name)
+    if is_main() and not part:
         name = result_file_name(cfg.DATA.NUM_FRAMES, cfg.DATA.TEST_CROP_SIZE, *views)
         slowfast_name = "" if beside else cfg.TEST.SAVE_RESULTS_PATH
         save_pickles(outputs, out, scores, uniformer_name=name, slowfast_name=slowfast_name)
@@ -246,9 +254,9 @@ def report_test(
     if lost:
         fault += f"{', ...' if len(lost) > 10 else ''}; the weights, or the numbers of TEST.PRECISION, are too large"
         log.warn(fault)
-    tell_numbers(job, summary, protocol, len(table), seconds, beside=beside)
-    if is_main() and whole and summary["videos"] and not beside:  # of parts: tools/report.py, of all together
-        outputs.write("report.html", partial(write_page, job, table))
+    tell_numbers(job, summary, protocol, len(table), seconds, epoch=epoch, beside=beside)
+    if is_main() and not part and summary["videos"] and not beside:  # of parts: tools/report.py, of all together
+        outputs.write("report.html", partial(write_page, job, table, epoch))
     unwritten = outputs.missing()
     if any_rank(bool(unwritten)):
         unwritten = next(filter(None, gather_objects(unwritten)))
@@ -256,11 +264,19 @@ def report_test(
 
 
 def tell_numbers(
-    job: Job, summary: dict, protocol: dict[str, str], num_videos: int, seconds: float, *, beside: bool = False
+    job: Job,
+    summary: dict,
+    protocol: dict[str, str],
+    num_videos: int,
+    seconds: float,
+    *,
+    epoch: int,
+    beside: bool = False,
 ) -> None:
     """The numbers on the console, in the log and for TensorBoard; of videos without labels there are none."""
     test, log = job.cfg.TEST, job.log
     more: dict[str, object] = {"videos": num_videos, "seconds": seconds}
+    more |= {name: value for name, value in (("epoch", epoch), ("part", part_of(job.cfg))) if value}
     more |= {"views": views_label(job.cfg.DATA.NUM_FRAMES, test.NUM_SPATIAL_CROPS, test.NUM_ENSEMBLE_VIEWS)}
     if not summary["videos"]:
         log.say(f"no labels, no report: the test list names no classes; {num_videos} videos have scores")
@@ -275,19 +291,19 @@ def tell_numbers(
     log.say(f"{title}: {told.text}, in {duration(seconds)}")
     log.record({"split": "test_final", **told.stats, **protocol}, more=told.numbers | more)
     if not beside:
-        log.scalars(told.scalars, job.cfg.SOLVER.MAX_EPOCH)
+        log.scalars(told.scalars, epoch)
         log.result({**told.numbers, **more, **protocol})
 
 
-def write_page(job: Job, table: ScoreTable) -> None:
+def write_page(job: Job, table: ScoreTable, epoch: int) -> None:
     """report.html, without curves where the log of the training is none."""
     out = Path(job.cfg.OUTPUT_DIR)
-    page = dict(board=job.log, step=job.cfg.SOLVER.MAX_EPOCH)
+    write = partial(present_test, job.cfg, table, out / "report.html", board=job.log, step=epoch)
     try:
-        present_test(job.cfg, table, out / "report.html", training_log=out / "metrics.jsonl", **page)
+        write(training_log=out / "metrics.jsonl")
     except LogError as error:
         job.log.warn(f"the report has no training curves: {error}")
-        present_test(job.cfg, table, out / "report.html", **page)
+        write()
 
 
 def score_table(

@@ -106,8 +106,8 @@ def summary_of(plan: Plan, results: Sequence[Result]) -> Summary:
 def _note(results: Sequence[Result]) -> str:
     """Whether a setting was picked by numbers of test videos."""
     for result in results:
-        if result.validation and result.validation.optimistic:
-            where = result.validation.optimistic.partition("picked on ")[2] or "the test list"
+        if result.validation and result.validation.protocol:
+            where = result.validation.protocol.partition("picked on ")[2] or "the test list"
             return f"optimistic: the setting was picked on {where}"
     return ""
 

@@ -152,7 +152,7 @@ function keys() {
     make("div", { class: "keys" }, boxes));
 }
 
-const withCurves = data.runs.map((run, i) => [i, run.best]).filter(([, best]) => best !== null);
+const withCurves = data.runs.map((run, i) => [i, run.best]).filter(([, best]) => best !== null && best.rank !== null);
 withCurves.sort((a, b) => b[1].rank - a[1].rank || a[0] - b[0]);
 for (const [i] of withCurves.slice(0, 3)) tick(i, true); // the best, so that there is something to see
 document.getElementById("page").append(make("h1", {}, data.title), make("p", { class: "soft" }, data.subtitle),

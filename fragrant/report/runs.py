@@ -17,7 +17,8 @@ from fragrant.logs import duration
 from fragrant.report.content import rounded
 from fragrant.report.curves import curve, thinned
 from fragrant.report.page import page_of
-from fragrant.report.run_folders import STATES, Figure, Run
+from fragrant.report.run_folders import STATES, Run
+from fragrant.report.run_reading import Figure
 from fragrant.texts import printable
 
 NO_DIFFERENCE = {"OUTPUT_DIR", "NUM_SHARDS", "SHARD_ID"}
@@ -204,7 +205,7 @@ def _link(report: Path | None, beside: Path) -> str:
 
 
 def _content(figure: Figure | None) -> dict[str, Any] | None:
-    return figure and {**figure._asdict(), "text": str(figure), "words": figure.words}
+    return figure and {**figure._asdict(), "rank": figure.rank, "text": str(figure), "words": figure.words}
 
 
 def _curves(run: Run) -> dict[str, dict[str, list[float]]]:

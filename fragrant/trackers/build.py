@@ -18,8 +18,8 @@ BOARD = "tensorboard"
 
 
 def wants_board(cfg: CfgNode) -> bool:
-    """Whether TensorBoard's event files are written."""
-    return cfg.TENSORBOARD.ENABLE or BOARD in cfg.LOG.TRACKERS
+    """Whether TensorBoard's event files are written; not of a part of a test, whose numbers are no result."""
+    return (cfg.TENSORBOARD.ENABLE or BOARD in cfg.LOG.TRACKERS) and cfg.TEST.NUM_PARTS == 1
 
 
 def tracker_classes(cfg: CfgNode) -> dict[str, Callable[[Begin], Tracker]]:
@@ -45,7 +45,14 @@ def tracker_classes(cfg: CfgNode) -> dict[str, Callable[[Begin], Tracker]]:
 
 def build_trackers(cfg: CfgNode, *, say: Callable[[str], object], warn: Callable[[str], object]) -> Iterator[Quiet]:
     """Begins the run of every service, each in a thread. A run that resumes goes on in the service's run that
-    OUTPUT_DIR/trackers.json names; one that trains anew (TRAIN.AUTO_RESUME False) begins a new one."""
+    OUTPUT_DIR/trackers.json names; one that trains anew (TRAIN.AUTO_RESUME False) begins a new one. The parts of a
+    test tell nothing: each would overwrite the numbers of the others in the service's run, and its id in that file."""
+    if cfg.TEST.NUM_PARTS > 1:
+        if cfg.LOG.TRACKERS:
+            say(
+                "LOG.TRACKERS: a part of a test is no result and is not told; tools/ensemble.py puts the parts together"
+            )
+        return
     folder = Path(cfg.OUTPUT_DIR)
     anew = cfg.TRAIN.ENABLE and not cfg.TRAIN.AUTO_RESUME
     before = {} if anew else read_runs(folder)

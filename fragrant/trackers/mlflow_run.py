@@ -55,7 +55,9 @@ class MlflowRun:
     def result(self, values: Mapping[str, object]) -> None:
         named = {f"test/{name}": value for name, value in values.items()}
         tags = [self._tag(name, str(value)[:5000]) for name, value in named.items() if isinstance(value, str)]
-        self._client.log_batch(self.run_id, metrics=self._metrics(named, 0), tags=tags)
+        epoch = values.get("epoch")
+        step = epoch if isinstance(epoch, int) else 0
+        self._client.log_batch(self.run_id, metrics=self._metrics(named, step), tags=tags)
 
     def close(self, *, failed: bool) -> None:
         self._client.set_terminated(self.run_id, status="FAILED" if failed else "FINISHED")

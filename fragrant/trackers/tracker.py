@@ -43,7 +43,8 @@ class Tracker(Protocol):
         """Numbers of a moment: those called ``Train/...`` of a step of the run, all others of an epoch."""
 
     def result(self, values: Mapping[str, object]) -> None:
-        """What a test has found: numbers, and texts that belong to them."""
+        """What a test has found: numbers, and texts that belong to them; "epoch" is that of the weights, where it is
+        known."""
 
     def close(self, *, failed: bool) -> None:
         """The run has ended; ``failed``: with an error."""

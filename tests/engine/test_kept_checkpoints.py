@@ -9,6 +9,7 @@ from unittest import mock
 
 import pytest
 import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tiny import TINY, run_here
 
 from fragrant import checkpoint
@@ -18,6 +19,7 @@ from fragrant.engine import training
 from fragrant.engine.accuracy import best_so_far
 from fragrant.engine.saving import Saver
 from fragrant.engine.start import Start
+from fragrant.engine.testing import epochs_of
 from fragrant.engine.validations import best_first, kept_epochs, merit, since_best, with_validation
 from fragrant.logs import RunLog
 
@@ -178,10 +180,24 @@ def early(tmp_path_factory):
         "True",
     ]
     words += ["TRAIN.CHECKPOINT_PERIOD", "2", "TRAIN.KEEP_LAST", "1", "TRAIN.KEEP_BEST", "1"]
-    words += ["DATA.PATH_TO_DATA_DIR", str(folder / "demo")]
+    words += ["DATA.PATH_TO_DATA_DIR", str(folder / "demo"), "LOG.TRACKERS", "[tensorboard]"]
     done = run_here(*words, "OUTPUT_DIR", folder / "out")
     assert done.returncode == 0, done.stderr
     return folder, words, done
+
+
+def epoch_of_the_test(out: Path) -> int:
+    """Where the numbers of the test and its pictures stand in TensorBoard, which the log says, too."""
+    events = EventAccumulator(str(out / "runs-demo"))
+    events.Reload()
+    steps = {event.step for event in [*events.Scalars("Test/Top1_acc"), *events.Images("Test/confusion")]}
+    steps.add(json.loads((out / "metrics.jsonl").read_text().splitlines()[-1])["epoch"])
+    (step,) = steps
+    return step
+
+
+def test_epochs_of_weights():
+    assert [epochs_of(state) for state in ({"epoch": 4}, {"epoch": -1}, {}, {"epoch": "4"})] == [5, 0, 0, 0]
 
 
 def test_an_early_end_is_said_saved_and_tested(early):
@@ -195,6 +211,7 @@ def test_an_early_end_is_said_saved_and_tested(early):
     (end,) = (record for record in records if record.get("_type") == "early_stop")
     assert end == {"_type": "early_stop", "epoch": "3/6", "best_epoch": 1, "patience": 2}
     assert json.loads((folder / "out" / "scores.json").read_text())["header"]["checkpoint"].endswith("best.pyth")
+    assert epoch_of_the_test(folder / "out") == 1
     again = run_here(*words, "OUTPUT_DIR", folder / "out", "TEST.ENABLE", "False")
     assert again.returncode == 0 and "Stopped early after epoch 3 of 6" in again.stdout, again.stderr
     assert names(folder / "out")[-1] == "checkpoint_epoch_00003.pyth"
@@ -238,3 +255,4 @@ def test_a_training_from_the_start_tests_its_own_end(early, tmp_path):
     assert done.returncode == 0, done.stderr
     assert "tested is the last, epoch 3" in done.stdout and names(out)[-1] == "checkpoint_epoch_00005.pyth"
     assert json.loads((out / "scores.json").read_text())["header"]["checkpoint"].endswith("checkpoint_epoch_00003.pyth")
+    assert epoch_of_the_test(out) == 3

@@ -10,12 +10,13 @@ from chromium import chromium
 from fragrant.experiments.charts import between, key_chart, ticks
 from fragrant.experiments.page import page_of
 from fragrant.experiments.plan import name_of, plan_runs
-from fragrant.experiments.results import Result, Validation
+from fragrant.experiments.results import Result
 from fragrant.experiments.settings import grid, read_varied
 from fragrant.experiments.summary import Pooled, Spread, Summary, summary_of
 from fragrant.experiments.told import content, table_lines
 from fragrant.metrics import share
 from fragrant.report.curves import Curve
+from fragrant.report.run_reading import Figure
 
 RATES = ["SOLVER.BASE_LR", "1e-4", "3e-4", "1e-3", "3e-3"]
 FOREIGN = "</script><b>A & B\u202e"
@@ -30,7 +31,8 @@ def search(out: Path, *, failed: bool = True) -> Summary:
         top = 40 + 12 * (3 - abs(2 - run.setting)) + 3 * run.seed
         curve = Curve([float(epoch) for epoch in range(1, 9)], [top * (1 - 0.6**epoch) for epoch in range(1, 9)])
         broken = "the loss was not finite for 10 steps in a row" if failed and run.setting == 7 else ""
-        validation = Validation("top-1", curve.values[-1], 8, False, "optimistic: picked on 3 of the 9 test videos")
+        protocol = "optimistic: picked on 3 of the 9 test videos"
+        validation = Figure("top-1", curve.values[-1], 8, protocol=protocol)
         results.append(Result(run, validation, curve, not broken, None, None, broken, 300.0 + run.setting))
     summary = summary_of(plan, results)
     chosen = summary.outcomes[summary.chosen]

@@ -5,10 +5,12 @@ import csv
 import io
 import json
 import re
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
 from conftest import ROOT
+from forked import run_forked, warm_context
 from make_video import encode, remux
 from tiny import TINY, run_here
 
@@ -21,6 +23,7 @@ from fragrant.errors import UserError
 from fragrant.inference.formats import as_csv, as_json, as_text
 from fragrant.inference.predictor import find_videos
 from fragrant.models import build_model
+from fragrant.report.run_folders import find_runs
 from fragrant.scores import ensemble_views, load_table, merge, missing_views
 from fragrant.scores.inputs import load_runs, with_views
 
@@ -71,6 +74,25 @@ def test_the_answer_is_that_of_a_test(folder):
         )
 
 
+@pytest.mark.slow
+def test_parts_that_begin_at_the_same_moment(folder):
+    """In one folder: none stops another, and what all write in common is whole."""
+    out, count = folder / "at_once", 3
+    words = [*TINY, "TRAIN.ENABLE", "False", "TEST.CHECKPOINT_FILE_PATH", folder / "best.pyth", "OUTPUT_DIR", out]
+    words += ["DATA.PATH_TO_DATA_DIR", folder / "demo", "BN.ADAPT_LIST", folder / "demo" / "test.csv"]
+    words += ["LOG.TRACKERS", "[tensorboard]", "TEST.NUM_PARTS", count]
+    warm_context()
+    with ThreadPoolExecutor(count) as pool:
+        done = list(pool.map(lambda part: run_forked(*words, "TEST.PART", part), range(count)))
+    assert [one.returncode for one in done] == [0] * count, [one.stderr for one in done]
+    assert not [one.stdout for one in done if "WARNING" in one.stdout and "cannot be written" in one.stdout]
+    tables = [load_table(out / f"scores.{part}-of-{count}.npz") for part in range(count)]
+    assert not missing_views(merge(tables)) and "  PART: 0\n" in (out / "config.yaml").read_text()
+    assert len({table.header["checkpoint_hash"] for table in tables}) == 1
+    assert (out / "environment.json").is_file() and not (out / "trackers.json").exists()
+    assert [path.name for path in (out / "checkpoints").iterdir()] == ["adapted.pyth"]
+
+
 def test_parts_of_a_test_are_the_whole(folder):
     """A job array: every run tests a part of the list, together they are the table of one run."""
     whole = load_table(folder / "out" / "scores.npz")
@@ -83,8 +105,14 @@ def test_parts_of_a_test_are_the_whole(folder):
         folder / "demo",
     ]
     for part in range(4):
-        done = run_here(*TINY, *test, "OUTPUT_DIR", folder / "parts", "TEST.NUM_PARTS", "4", "TEST.PART", part)
+        test_part = ["OUTPUT_DIR", folder / "parts", "TEST.NUM_PARTS", "4", "TEST.PART", part]
+        done = run_here(*TINY, *test, *test_part, "LOG.TRACKERS", "[tensorboard]")
         assert done.returncode == 0, done.stderr
+        assert "LOG.TRACKERS: a part of a test is no result and is not told" in done.stdout
+        assert "  PART: 0\n" in (folder / "parts" / "config.yaml").read_text()  # the others let it be
+    assert not list((folder / "parts").glob("runs-*"))
+    (shown,) = find_runs(folder / "parts")
+    assert shown.test is None and shown.records[-1]["part"] == "3-of-4"
     files = sorted((folder / "parts").glob("scores.*.npz"))
     assert [path.name for path in files] == [f"scores.{part}-of-4.npz" for part in range(4)]
     assert not list((folder / "parts").glob("*.pkl")) and (folder / "parts" / "scores.3-of-4.json").is_file()
@@ -93,7 +121,8 @@ def test_parts_of_a_test_are_the_whole(folder):
     for name in ("ids", "labels", "logits", "luma", "present"):
         assert torch.equal(getattr(merged, name), getattr(whole, name)), name
     assert (
-        merged.header["num_videos"] == 6 and merged.header["config"].replace("/parts", "/out") == whole.header["config"]
+        merged.header["num_videos"] == 6
+        and merged.header["config"].replace("/parts", "/out").replace("[tensorboard]", "[]") == whole.header["config"]
     )
     assert missing_views(merge([load_table(path) for path in files[:3]])) == [f"video {n} of the list" for n in (4, 5)]
 

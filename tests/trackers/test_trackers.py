@@ -178,6 +178,16 @@ def test_a_run_that_fails_says_so(tmp_path, wandb):
     assert wandb.of("finish") == [1]
 
 
+def test_a_part_of_a_test_tells_nobody(tmp_path, wandb):
+    """Each would begin a run of its own, or overwrite the numbers of the others."""
+    words = ["TRAIN.ENABLE", "False", "TEST.NUM_PARTS", "2", "LOG.TRACKERS", "[wandb,tensorboard]"]
+    for part in ("0", "1"):
+        cfg, lines = load_cfg(None, [*words, "TEST.PART", part, "OUTPUT_DIR", str(tmp_path)]), []
+        assert list(build_trackers(cfg, say=lines.append, warn=lines.append)) == [] and not wants_board(cfg)
+        assert len(lines) == 1 and "tools/ensemble.py puts the parts together" in lines[0]
+    assert not wandb.calls and not (tmp_path / "trackers.json").exists()
+
+
 # --------------------------------------------------------------------------------------------------------------- a run
 def test_a_run_tells_its_tracker_everything_and_goes_on_in_it(tmp_path, wandb):
     words = [*TINY, *SHORT, "DATA.PATH_TO_DATA_DIR", str(tmp_path / "demo"), "OUTPUT_DIR", str(tmp_path / "out")]
@@ -190,9 +200,11 @@ def test_a_run_tells_its_tracker_everything_and_goes_on_in_it(tmp_path, wandb):
     logged = wandb.of("log")
     assert [row["step"] for row in logged if "Train/loss" in row] == [0, 1, 2]
     assert [row["epoch"] for row in logged if "Val/Top1_err" in row or "Epoch/loss" in row] == [1, 1]
+    assert [row["epoch"] for row in logged if "Test/Top1_acc" in row] == [1]
     (result,) = wandb.of("summary")
     tested = json.loads((tmp_path / "out/scores.json").read_text())["summary"]
     assert result["test/top1"] == tested["top1"]["percent"] and result["test/videos"] == 6
+    assert result["test/epoch"] == 1
     assert wandb.of("finish") == [0] and list((tmp_path / "out/runs-demo").glob("events*"))
     lines: list[str] = []
     for tracker in build_trackers(load_cfg(None, words), say=lines.append, warn=lines.append):
@@ -230,12 +242,13 @@ def test_mlflow_itself(tmp_path, monkeypatch):
     run.close(failed=False)
     again = MlflowRun(begin(tmp_path, run.run_id))
     again.scalars({"Train/loss": 1.0}, 8)
-    again.result({"top1": 50.0, "protocol": "optimistic"})
+    again.result({"top1": 50.0, "epoch": 2, "protocol": "optimistic"})
     again.close(failed=True)
     client = MlflowClient(tracking_uri=run.link)
     found = client.get_run(run.run_id)
     assert len(found.data.params) == 130 and found.info.status == "FAILED" and found.info.run_name == "short"
     assert [(m.step, m.value) for m in client.get_metric_history(run.run_id, "Train/loss")] == [(7, 2.0), (8, 1.0)]
+    assert [(m.step, m.value) for m in client.get_metric_history(run.run_id, "test/top1")] == [(2, 50.0)]
     assert found.data.metrics["test/top1"] == 50.0 and found.data.tags["test/protocol"] == "optimistic"
 
 

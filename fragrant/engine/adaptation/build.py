@@ -16,7 +16,7 @@ from fragrant.data.datasets.build import VideoSet, unlabelled_list
 from fragrant.data.lists.shared import shared_videos
 from fragrant.data.loader import ClipLoader
 from fragrant.distributed import from_main
-from fragrant.engine.build import Job
+from fragrant.engine.build import Job, part_of
 from fragrant.engine.precise_bn import prepared_clips
 from fragrant.engine.skipped import SkipReport
 from fragrant.models.backbone import Backbone
@@ -55,7 +55,7 @@ def adapt_to_list(job: Job, model: Backbone, state: dict, weights: str) -> tuple
     SkipReport(job.log, loader).report("adaptation", device=job.device)
     path = Path(settings.OUTPUT_DIR, ADAPTED)
     state = adapted_state(settings, model, state, records)
-    from_main(partial(save_checkpoint, path, state))
+    from_main(partial(save_checkpoint, path, state, own_name=part_of(settings)))
     labels = f"the labels of {labelled} of its rows are not read" if labelled else "it has no labels"
     mixed = f", mixed with those of the weights, which count for {how['prior']:g} clips" if how["prior"] else ""
     job.log.say(
@@ -142,7 +142,7 @@ def training_statistics(job: Job, model: Backbone, weights: str) -> Statistics:
     SkipReport(job.log, loader).report("training statistics", device=job.device)
     path = str(Path(job.cfg.OUTPUT_DIR, "norm_statistics.npz"))
     header = {"checkpoint": weights, "checkpoint_hash": digest, "videos": len(loader.dataset)}
-    from_main(partial(save_statistics, path, found, header))
+    from_main(partial(save_statistics, path, found, header, own_name=part_of(job.cfg)))
     job.log.say(f"training statistics of {len(found)} norm layers, of {len(loader.dataset)} videos, are in {path}")
     return found
 

@@ -80,15 +80,16 @@ def need_norms(model: nn.Module, share: float) -> dict[str, nn.Module]:
     return layers
 
 
-def save_statistics(path: str, found: Statistics, header: dict) -> None:
-    """Writes statistics as a numpy file without pickles: <layer>.mean, <layer>.var, header (JSON)."""
+def save_statistics(path: str, found: Statistics, header: dict, *, own_name: str = "") -> None:
+    """Writes statistics as a numpy file without pickles: <layer>.mean, <layer>.var, header (JSON); ``own_name``: see
+    ``written_whole``."""
     columns: dict[str, Any] = {
         f"{name}.{part}": value.cpu().numpy() for name, both in found.items() for part, value in _parts(both)
     }
     packed = io.BytesIO()
     np.savez(packed, header=np.array(simplejson.dumps(header, sort_keys=True)), **columns)
     try:
-        write_whole(path, packed.getvalue())
+        write_whole(path, packed.getvalue(), own_name=own_name)
     except OSError as error:
         raise UserError(f"statistics '{path}' cannot be written: {error.strerror or error}") from error
 
