@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from fragrant.config import changed
 from fragrant.config.label_free import learns_without_labels
-from fragrant.config.streams import alone_in_test, has_pairs, lists_folder
+from fragrant.config.streams import alone_in_test, has_pairs, lists_folder, tests_pairs
 from fragrant.data.datasets import SETS, prepared_set
 from fragrant.data.datasets.class_folders import folder_names
 from fragrant.data.lists.class_names import ClassTable, find_class_file, read_class_names, read_class_table
@@ -126,17 +126,18 @@ def read_set(cfg, name: str, split: str) -> VideoSet:
     if alone is not None:
         return read(_of_stream(cfg, alone), split)
     color, thermal = (read(_of_stream(cfg, stream), split) for stream in range(2))
-    names = _names_of_pairs(cfg, split, color, thermal)
+    names = _names_of_pairs(cfg, f"DATA.{split.upper()}_LIST", color, thermal)
     return VideoSet(paired(color.records, thermal.records, labelled=not learns_without_labels(cfg)), names)
 
 
-def _names_of_pairs(cfg, split: str, color: VideoSet, thermal: VideoSet) -> list[str] | None:
-    """The class names of two lists; raises ListError where they name the same videos, or other classes."""
+def _names_of_pairs(cfg, key: str, color: VideoSet, thermal: VideoSet) -> list[str] | None:
+    """The class names of two lists that ``key`` names; raises ListError where they name the same videos, or other
+    classes."""
     (first, names), (second, others) = color, thermal
     if first.paths() == second.paths() and lists_folder(cfg, 0) != lists_folder(cfg, 1):
         raise ListError(
             f"'{first.source}' and '{second.source}' name the same videos, each would be its own pair; allowed in "
-            f"DATA.{split.upper()}_LIST: the name of a list that both folders have"
+            f"{key}: the name of a list that both folders have"
         )
     if names and others and names != others:
         raise ListError(
@@ -217,12 +218,31 @@ def extra_records(cfg, class_names: list[str] | None) -> RecordList:
 
 
 def unlabelled_list(cfg, path: str) -> tuple[RecordList, int]:
-    """The videos of a further list file, relative to DATA.PATH_TO_DATA_DIR, as ``read_unlabelled`` has them.
+    """The videos of a further list file, relative to the folder of the lists, as ``read_unlabelled`` has them; with
+    pairs of the list of this name in both folders, as pairs, where a test has both. The path of the visible list in its
+    folder names both, too.
 
     Raises:
-        ListError: it is not there or wrong, or none of its videos is there.
+        ListError: it is not there or wrong, none of its videos is there, or two lists are no pairs.
     """
-    path = joined(cfg.DATA.PATH_TO_DATA_DIR, path)
+    if not tests_pairs(cfg):
+        return _unlabelled(cfg, joined(lists_folder(cfg, alone_in_test(cfg) or 0), path))
+    name = _name_in_both(cfg, path)
+    (color, labelled), (thermal, also) = (_unlabelled(cfg, joined(lists_folder(cfg, at), name)) for at in range(2))
+    _names_of_pairs(cfg, "--list", VideoSet(color, None), VideoSet(thermal, None))
+    return paired(color, thermal, labelled=False), max(labelled, also)
+
+
+def _name_in_both(cfg, path: str) -> str:
+    """The name of a list in the folders of both streams, from that name or from the path of the visible list."""
+    folder = lists_folder(cfg)
+    if is_address(folder) or not os.path.exists(path):
+        return path
+    inside = os.path.relpath(path, folder)
+    return path if inside.split(os.sep)[0] == os.pardir else inside
+
+
+def _unlabelled(cfg, path: str) -> tuple[RecordList, int]:
     records, labelled = read_unlabelled(
         path if path.isascii() else Folders().find(path) or path,
         form=cfg.DATA.LIST_FORMAT,
@@ -267,7 +287,7 @@ def _are_both(cfg, split: str, path: str) -> bool:
 
 def _both_lists(cfg, split: str) -> tuple[list[str] | None, Aligned]:
     (color, faults), (thermal, others) = (_one_list(_of_stream(cfg, stream), split) for stream in range(2))
-    names = _names_of_pairs(cfg, split, color, thermal)
+    names = _names_of_pairs(cfg, f"DATA.{split.upper()}_LIST", color, thermal)
     labelled = not learns_without_labels(cfg)
     return names, aligned((color.records, faults), (thermal.records, others), labelled=labelled)
 
