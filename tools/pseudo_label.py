@@ -18,24 +18,27 @@ from fragrant.launch import add_checkpoint_arguments, add_common_arguments, exit
 EPILOG = """\
 OUT/pseudo.csv has a row path,p0,...,pK-1 for each video that is sure enough; labels in the list are not read, the list
 is not touched. All given limits count; without any it is --top-share 0.5. Train with DATA.EXTRA_TRAIN_LIST
-OUT/pseudo.csv.
+OUT/pseudo.csv. With pairs (DATA.COLOR_PATH_TO_DATA_DIR) LIST is in both folders, and OUT/color and OUT/thermal have a
+pseudo.csv each.
 BN.ADAPT_LIST and TEST.ADAPT adapt the network first. Rounds of it: tools/curriculum.py --recipe
 configs/demo/pseudo_rounds.yml --rounds 3.
 """
 
 
 def main(arguments) -> None:
+    from fragrant.config.streams import tests_pairs
     from fragrant.engine.labelling.build import label_list
     from fragrant.engine.run import run
     from fragrant.files import is_address
     from fragrant.runtime.build import config_of_checkpoint
     from fragrant.scores.pseudo_labels import Rule
 
-    path = arguments.list if is_address(arguments.list) else os.path.abspath(arguments.list)
     pairs = [*arguments.pairs, *arguments.opts]
     cfg = config_of_checkpoint(arguments.checkpoint, arguments.cfg, pairs)
     fixed = {"TRAIN.ENABLE": False, "TEST.NUM_PARTS": 1, "TEST.PART": 0, "TEST.NUM_TEMPORAL_CLIPS": []}
     cfg = changed(cfg, fixed | {"TEST.CHECKPOINT_FILE_PATH": arguments.checkpoint, "OUTPUT_DIR": arguments.out})
+    as_it_is = is_address(arguments.list) or tests_pairs(cfg)  # of pairs a name in both folders
+    path = arguments.list if as_it_is else os.path.abspath(arguments.list)
     limits = arguments.top_share, arguments.quantile, arguments.threshold
     top_share = 0.5 if limits == (None, None, None) else arguments.top_share or 0.0
     rule = Rule(top_share, arguments.quantile or 0.0, tuple(arguments.threshold or ()), arguments.temperature)

@@ -25,6 +25,11 @@ def alone_in_test(cfg: CfgNode) -> int | None:
     return MODALITIES.index(cfg.TEST.MODALITY)
 
 
+def tests_pairs(cfg: CfgNode) -> bool:
+    """Whether a test has both videos of pairs."""
+    return has_pairs(cfg) and alone_in_test(cfg) is None
+
+
 def lists_folder(cfg: CfgNode, stream: int = 0) -> str:
     """The folder of the lists, of pairs that of one stream."""
     return cfg.DATA[(COLOR, THERMAL)[stream]] if has_pairs(cfg) else cfg.DATA.PATH_TO_DATA_DIR

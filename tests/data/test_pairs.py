@@ -12,9 +12,10 @@ from fragrant.config import load_cfg
 from fragrant.data import build_loader, build_records
 from fragrant.data.clips import Unreadable, make_batch
 from fragrant.data.lists.errors import ListError
-from fragrant.data.lists.pairs import paired
+from fragrant.data.lists.pairs import aligned, paired
 from fragrant.data.lists.records import RecordList, VideoRecord
 from fragrant.data.prepare.build import Listed, check_lists
+from fragrant.data.prepare.build import listed as listed_of
 from fragrant.data.transforms.build import prepared_streams
 from fragrant.data.video.frames import VideoError, open_frames
 from fragrant.data.video.pairs import PairedFrames, open_pair
@@ -79,9 +80,33 @@ def test_lists_that_are_no_pairs_are_refused():
         ListError, match=r"'a.csv' and 'b.csv' are lists of pairs, .* the first has 2 videos, the second 1"
     ):
         paired(listed("a", 0, 1), listed("b", 0))
-    with pytest.raises(ListError, match=r"a.csv:2 and b.csv:2 are a pair, but 'a/1.mp4' has label 1 and 'b/1.mp4' 0"):
+    with pytest.raises(ListError, match=r"a.csv:2: its pair is b.csv:2, but 'a/1.mp4' has label 1 and 'b/1.mp4' 0"):
         paired(listed("a", 0, 1), listed("b", 0, 0))
     assert paired(listed("a", 0), listed("b", 1), labelled=False).paired
+
+
+def test_rows_behind_one_that_cannot_be_used_stay_pairs():
+    def rows(name: str, *labels) -> tuple[RecordList, dict[int, str]]:
+        """Lines from 2 on; None: a line that gives no record."""
+        good = [(line, label) for line, label in enumerate(labels, start=2) if label is not None]
+        records = [VideoRecord(f"{name}/{line}.mp4", label) for line, label in good]
+        faults = {line: "torn" for line, label in enumerate(labels, start=2) if label is None}
+        return RecordList(records, source=f"{name}.csv", lines=[line for line, _ in good]), faults
+
+    found = aligned(rows("a", None, 1, 2, 3, None), rows("b", 0, None, 2, 0, None))
+    assert found.pairs.paths() == ["a/4.mp4", "b/4.mp4"]
+    (first, faults), (second, others) = found.lists
+    assert first.where(0) == "a.csv:4" and second.where(0) == "b.csv:4"
+    assert faults == {
+        2: "torn",
+        5: "its pair is b.csv:5, but 'a/5.mp4' has label 3 and 'b/5.mp4' 0; allowed: the same rows in the same order",
+        6: "torn",
+    }
+    assert others == {3: "torn", 6: "torn"} and found.lost == {3: "its pair b.csv:3 cannot be used: torn"}
+    assert aligned(rows("a", 1, None), rows("b", 0, 1), labelled=False).pairs.partner(0) == "b/2.mp4"
+    told = "the first has 3 videos, the second 2; allowed: as many; 1 of the rows cannot be used, as a.csv:4: torn"
+    with pytest.raises(ListError, match=told):
+        aligned(rows("a", 0, 1, None), rows("b", 0, 1))
 
 
 def test_every_split_has_pairs_and_a_test_of_one_stream_that_alone(sets):
@@ -115,6 +140,59 @@ def test_clean_lists_of_pairs_have_a_folder_each_and_are_pairs(sets, tmp_path, c
     assert f"{tmp_path / 'color' / 'train.csv'}, 3 of 4 videos; use it: DATA.COLOR_PATH_TO_DATA_DIR" in told
     records = build_records(config(tmp_path), "train").records
     assert records.paths() == [str(sets / name / f"{at}.mp4") for name in ("color", "thermal") for at in (0, 1, 3)]
+
+
+def test_every_wrong_row_of_pairs_is_told_at_its_place(sets, tmp_path, capsys):
+    """Rows 2 to 8 have one fault each, of one list or of both; the first and the last are what is left."""
+    bad = tmp_path / "bad.mp4"
+    bad.write_bytes(b"no video")
+    rows = {
+        "color": ["0.mp4 0", "1.mp4", "2.mp4 x", "3.mp4 7", "1.mp4 1", "gone.mp4 0", "2.mp4 1", "2.mp4", "3.mp4 0"],
+        "thermal": [
+            "0.mp4 0",
+            "1.mp4 1",
+            "2.mp4 1",
+            "1.mp4 1",
+            "2.mp4 0",
+            "2.mp4 0",
+            f"{bad} 1",
+            "2.mp4 -7",
+            "3.mp4 0",
+        ],
+    }
+    for name, lines in rows.items():
+        (tmp_path / name).mkdir()
+        whole = [line if line.startswith("/") else f"{sets / name}/{line}" for line in lines]
+        (tmp_path / name / "train.csv").write_text("".join(f"{line}\n" for line in whole))
+    lists = [("train", "train", "")]
+    out = tmp_path / "out"
+    assert check_lists(config(tmp_path), lists, str(out), min_frames=1, workers=1, clean=True) == 8
+    told = capsys.readouterr().out
+    color, thermal = (f"{tmp_path / name / 'train.csv'}:" for name in rows)
+    for line, text in (
+        (2, "row: too few columns, the form of this list is 'path label'; the line is "),
+        (3, "row: no path and whole-number label where they should be"),
+        (4, "row: label 7 is not in 0..1 (MODEL.NUM_CLASSES 2); the line is "),
+        (5, f"row: its pair is {thermal}5, but '{sets}/color/1.mp4' has label 1 and '{sets}/thermal/2.mp4' 0; allowed"),
+        (6, f"unreadable: video '{sets}/color/gone.mp4'"),
+        (8, "row: too few columns"),
+    ):
+        assert f"{color}{line}: {text}" in told, told
+    assert f"{thermal}7: unreadable: video '{bad}'" in told and f"{thermal}8: row: label -7 is below 0" in told
+    assert told.count(": row: ") == 6 and told.count(": unreadable: ") == 2
+    assert f"{thermal}7," in (out / "train.thermal.table.csv").read_text()
+    records = build_records(config(out), "train").records
+    assert records.paths() == [str(sets / name / f"{at}.mp4") for name in rows for at in (0, 3)]
+
+
+def test_browsing_counts_the_rows_of_both_lists(sets, tmp_path):
+    (tmp_path / "train.csv").write_text(
+        "".join(f"{sets}/thermal/{at}.mp4 {label}\n" for at, label in enumerate("0191"))
+    )
+    one = listed_of(config(sets, thermal=str(tmp_path)), "train", "train")
+    assert [Path(path).stem for path in one.records.paths()] == ["0", "1", "0", "1"]
+    assert sorted(one.faults) == [3, 4] and "its pair is" in one.faults[4]
+    assert one.faults[3].startswith(f"its pair {tmp_path}/train.csv:3 cannot be used: label 9 is not in 0..1")
 
 
 def test_browsing_shows_both_streams_of_a_draw(sets):

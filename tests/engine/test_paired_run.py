@@ -140,6 +140,74 @@ def test_lists_that_are_no_pairs_are_one_line(folder, tmp_path):
         assert done.returncode == 2 and message in done.stderr and done.stderr.count("\n") == 1, done.stderr
 
 
+def label(folder: Path, out: str, *more: str, where: str = "dark.csv"):
+    """Labels four test pairs and six of the training; the lists say other labels, which nobody reads."""
+    for stream, labels in (("color", "77"), ("thermal", "5")):
+        rows = [
+            f"{line.split()[0]} {labels}"
+            for split, count in (("test", 4), ("train", 6))
+            for line in (folder / stream / f"{split}.csv").read_text().splitlines()[:count]
+        ]
+        (folder / stream / "dark.csv").write_text("".join(f"{row}\n" for row in rows))
+    arguments = ("--checkpoint", best(folder), "--list", where, "--out", str(folder / out))
+    return run_here(*more, tool="pseudo_label", arguments=arguments)
+
+
+def test_pairs_are_labelled_and_trained_on(folder):
+    done = label(folder, "labels", "--threshold", "0")
+    assert done.returncode == 0, done.stderr
+    out = folder / "labels"
+    assert "the labels of 10 of its rows are not read" in done.stdout
+    assert f"10 of 10 pairs are in {out}/color/pseudo.csv and {out}/thermal/pseudo.csv, with prob" in done.stdout
+    assert f"train with {COLOR} {out}/color {THERMAL} {out}/thermal DATA.TRAIN_LIST pseudo.csv; numbers" in done.stdout
+    header, *rows = (out / "color/pseudo.csv").read_text().splitlines()
+    other_header, *others = (out / "thermal/pseudo.csv").read_text().splitlines()
+    assert header == other_header == "path,p0,p1,p2,p3,p4,p5"
+    assert [row.replace(f"{folder}/color/", f"{folder}/thermal/") for row in rows] == others
+    listed = [line.split()[0] for line in (folder / "thermal/dark.csv").read_text().splitlines()]
+    assert [row.split(",")[0] for row in others] == [f"{folder}/thermal/{path}" for path in listed]
+    probs = np.array([[float(number) for number in row.split(",")[1:]] for row in rows])
+    both = logits(folder, "labels").mean(1)  # over the views
+    wanted = np.exp(both) / np.exp(both).sum(1, keepdims=True)
+    assert np.abs(probs - wanted).max() < 1e-5
+    seen = json.loads((out / "thermal/pseudo.about.json").read_text())["seen"]
+    assert len(seen) == 20 and sum("/thermal/" in path for path in seen) == 10
+
+    for stream in ("color", "thermal"):  # beside the lists of validation and test
+        for name in ("pseudo.csv", "pseudo.about.json"):
+            (folder / stream / name).write_bytes((out / stream / name).read_bytes())
+    short = "SOLVER.MAX_EPOCH 1 TEST.NUM_ENSEMBLE_VIEWS 1 TEST.NUM_SPATIAL_CROPS 1 TEST.MODALITY thermal"
+    done = run(*words(folder, "taught", f"TRAIN.DATASET kinetics DATA.TRAIN_LIST pseudo.csv {short}"))
+    assert "10 of 10 training videos have probabilities as targets" in done.stdout
+    assert "validation is transductive" not in done.stdout + done.stderr
+    note = "transductive: pseudo-labels that were trained on are made of 4 of the 6 test videos, without their labels"
+    assert f"Test ({note})" in done.stdout
+
+
+@pytest.mark.parametrize(
+    "words, where, told",
+    [
+        ("", "{0}/color/dark.csv", ""),  # the path of the visible list names both
+        ("TEST.MODALITY thermal", "{0}/thermal/dark.csv", ""),  # one stream alone: a list as any
+        ("", "{0}/thermal/dark.csv", "name the same videos, each would be its own pair; allowed in --list: the name"),
+        ("", "none.csv", "color/none.csv' cannot be read: No such file"),
+        ("", "few.csv", "are lists of pairs, row by row: the first has 2 videos, the second 1"),
+    ],
+)
+def test_the_lists_to_label_are_found_or_refused(folder, words, where, told):
+    for stream, count in (("color", 2), ("thermal", 1)):
+        rows = (folder / stream / "train.csv").read_text().splitlines()[:count]
+        (folder / stream / "few.csv").write_text("".join(f"{row}\n" for row in rows))
+    quick = "--threshold 0 TEST.NUM_ENSEMBLE_VIEWS 1 TEST.NUM_SPATIAL_CROPS 1".split()
+    done = label(folder, "found", *quick, *words.split(), where=where.format(folder))
+    if told:
+        assert done.returncode == 2 and told in done.stderr and done.stderr.count("\n") == 1, done.stderr
+    else:
+        assert done.returncode == 0, done.stderr
+        paths = (folder / "found/pseudo.csv") if words else (folder / "found/thermal/pseudo.csv")
+        assert all(row.startswith(f"{folder}/thermal/") for row in paths.read_text().splitlines()[1:])
+
+
 def test_a_teacher_of_pairs_is_refused(folder):
     own = ["DATA.PATH_TO_DATA_DIR", str(folder / "color"), "OUTPUT_DIR", str(folder / "student")]
     done = run_here(*TINY, *own, "DISTILL.CHECKPOINT", best(folder))

@@ -7,13 +7,13 @@ from typing import NamedTuple
 
 from fragrant.config import changed
 from fragrant.config.label_free import learns_without_labels
-from fragrant.config.streams import alone_in_test, has_pairs, lists_folder
+from fragrant.config.streams import alone_in_test, has_pairs, lists_folder, tests_pairs
 from fragrant.data.datasets import SETS, prepared_set
 from fragrant.data.datasets.class_folders import folder_names
 from fragrant.data.lists.class_names import ClassTable, find_class_file, read_class_names, read_class_table
 from fragrant.data.lists.errors import ListError
 from fragrant.data.lists.locations import Folders
-from fragrant.data.lists.pairs import paired
+from fragrant.data.lists.pairs import Aligned, ReadList, aligned, paired
 from fragrant.data.lists.records import RecordList, read_list, read_list_and_faults, read_unlabelled
 from fragrant.data.shards import ShardError, check_shards, index_path, split_member
 from fragrant.files import is_address
@@ -125,18 +125,26 @@ def read_set(cfg, name: str, split: str) -> VideoSet:
     alone = alone_in_test(cfg) if split == "test" else None
     if alone is not None:
         return read(_of_stream(cfg, alone), split)
-    (color, names), (thermal, others) = (read(_of_stream(cfg, stream), split) for stream in range(2))
-    if color.paths() == thermal.paths() and lists_folder(cfg, 0) != lists_folder(cfg, 1):
+    color, thermal = (read(_of_stream(cfg, stream), split) for stream in range(2))
+    names = _names_of_pairs(cfg, f"DATA.{split.upper()}_LIST", color, thermal)
+    return VideoSet(paired(color.records, thermal.records, labelled=not learns_without_labels(cfg)), names)
+
+
+def _names_of_pairs(cfg, key: str, color: VideoSet, thermal: VideoSet) -> list[str] | None:
+    """The class names of two lists that ``key`` names; raises ListError where they name the same videos, or other
+    classes."""
+    (first, names), (second, others) = color, thermal
+    if first.paths() == second.paths() and lists_folder(cfg, 0) != lists_folder(cfg, 1):
         raise ListError(
-            f"'{color.source}' and '{thermal.source}' name the same videos, each would be its own pair; allowed in "
-            f"DATA.{split.upper()}_LIST: the name of a list that both folders have"
+            f"'{first.source}' and '{second.source}' name the same videos, each would be its own pair; allowed in "
+            f"{key}: the name of a list that both folders have"
         )
     if names and others and names != others:
         raise ListError(
-            f"'{color.source}' and '{thermal.source}' are lists of pairs, but the classes beside them differ: "
+            f"'{first.source}' and '{second.source}' are lists of pairs, but the classes beside them differ: "
             f"{', '.join(names)} and {', '.join(others)}"
         )
-    return VideoSet(paired(color, thermal, labelled=not learns_without_labels(cfg)), names or others)
+    return names or others
 
 
 def _of_stream(cfg, stream: int):
@@ -210,12 +218,31 @@ def extra_records(cfg, class_names: list[str] | None) -> RecordList:
 
 
 def unlabelled_list(cfg, path: str) -> tuple[RecordList, int]:
-    """The videos of a further list file, relative to DATA.PATH_TO_DATA_DIR, as ``read_unlabelled`` has them.
+    """The videos of a further list file, relative to the folder of the lists, as ``read_unlabelled`` has them; with
+    pairs of the list of this name in both folders, as pairs, where a test has both. The path of the visible list in its
+    folder names both, too.
 
     Raises:
-        ListError: it is not there or wrong, or none of its videos is there.
+        ListError: it is not there or wrong, none of its videos is there, or two lists are no pairs.
     """
-    path = joined(cfg.DATA.PATH_TO_DATA_DIR, path)
+    if not tests_pairs(cfg):
+        return _unlabelled(cfg, joined(lists_folder(cfg, alone_in_test(cfg) or 0), path))
+    name = _name_in_both(cfg, path)
+    (color, labelled), (thermal, also) = (_unlabelled(cfg, joined(lists_folder(cfg, at), name)) for at in range(2))
+    _names_of_pairs(cfg, "--list", VideoSet(color, None), VideoSet(thermal, None))
+    return paired(color, thermal, labelled=False), max(labelled, also)
+
+
+def _name_in_both(cfg, path: str) -> str:
+    """The name of a list in the folders of both streams, from that name or from the path of the visible list."""
+    folder = lists_folder(cfg)
+    if is_address(folder) or not os.path.exists(path):
+        return path
+    inside = os.path.relpath(path, folder)
+    return path if inside.split(os.sep)[0] == os.pardir else inside
+
+
+def _unlabelled(cfg, path: str) -> tuple[RecordList, int]:
     records, labelled = read_unlabelled(
         path if path.isascii() else Folders().find(path) or path,
         form=cfg.DATA.LIST_FORMAT,
@@ -230,19 +257,50 @@ def unlabelled_list(cfg, path: str) -> tuple[RecordList, int]:
 
 def names_and_records(cfg, split: str, path: str = "") -> tuple[list[str] | None, RecordList, dict[int, str]]:
     """The class names of a split (None where nobody says), its rows that can be used, and what is wrong with the
-    others, by line; of another list file where one is given."""
-    if has_pairs(cfg) and not path:
-        pairs = read_set(cfg, (cfg.TEST if split == "test" else cfg.TRAIN).DATASET, split)
-        return pairs.class_names, pairs.records, {}
+    others, by line; of another list file where one is given. Of pairs, what is wrong with either row of a pair."""
+    if _are_both(cfg, split, path):
+        names, both = _both_lists(cfg, split)
+        return names, both.pairs, both.lists[0][1] | both.lost
+    (records, names), faults = _one_list(
+        _of_stream(cfg, alone_in_test(cfg) or 0) if has_pairs(cfg) else cfg, split, path
+    )
+    return names or _names_of_folders(records, cfg.MODEL.NUM_CLASSES), records, faults
+
+
+def lists_and_faults(cfg, split: str, path: str = "") -> list[ReadList]:
+    """The list of a split, or both of pairs, see ``aligned``: the rows that can be used, and what is wrong with the
+    others, by line; of another list file where one is given.
+
+    Raises:
+        ListError: there is none, or two are no pairs: not as many rows, other classes, the same videos.
+    """
+    if _are_both(cfg, split, path):
+        return [*_both_lists(cfg, split)[1].lists]
+    _, records, faults = names_and_records(cfg, split, path)
+    return [(records, faults)]
+
+
+def _are_both(cfg, split: str, path: str) -> bool:
+    """Whether a split is of pairs, and not of one stream alone."""
+    return has_pairs(cfg) and not path and (split != "test" or alone_in_test(cfg) is None)
+
+
+def _both_lists(cfg, split: str) -> tuple[list[str] | None, Aligned]:
+    (color, faults), (thermal, others) = (_one_list(_of_stream(cfg, stream), split) for stream in range(2))
+    names = _names_of_pairs(cfg, f"DATA.{split.upper()}_LIST", color, thermal)
+    labelled = not learns_without_labels(cfg)
+    return names, aligned((color.records, faults), (thermal.records, others), labelled=labelled)
+
+
+def _one_list(cfg, split: str, path: str = "") -> tuple[VideoSet, dict[int, str]]:
+    """The rows of a list that can be used, with the classes beside it, and what is wrong with the others."""
     default = _list_path(cfg, split, cfg.DATA.PATH_TO_DATA_DIR, f"{split}.csv")
     if path or _is_there(default):
         reading, classes = _reading(cfg, split, path or default)
         records, faults = read_list_and_faults(path or default, **reading)
-        names = classes.names if classes else _names_of_folders(records, cfg.MODEL.NUM_CLASSES)
-        return names, records, faults
+        return VideoSet(records, classes and classes.names), faults
     name = (cfg.TEST if split == "test" else cfg.TRAIN).DATASET
-    found = DATASETS.get(name.lower())(cfg, split)
-    return found.class_names, found.records, {}
+    return DATASETS.get(name.lower())(cfg, split), {}
 
 
 def _known_set(cfg, split: str, name: str) -> VideoSet:

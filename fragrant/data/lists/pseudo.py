@@ -19,14 +19,15 @@ def about_path(path: str) -> str:
 
 def clips_behind(records: RecordList) -> list[str]:
     """The clips that pseudo-labels were made of: those of a list with probabilities as targets, and all that its file
-    ``ABOUT`` names; [] for lists with labels.
+    ``ABOUT`` names; [] for lists with labels. Of pairs both videos count.
 
     A list that was copied without that file stands for its own clips alone.
 
     Raises:
         ListError: such a file is there and cannot be read.
     """
-    own = [os.path.abspath(records[at].path) for at in records.soft]
+    videos = [path for at in records.soft for path in (records[at].path, records.partner(at)) if path is not None]
+    own = [os.path.abspath(path) for path in videos]
     if not own:
         return []
     return unique([*own, *(path for source in records.sources for path in _seen(source))])

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from fragrant.config.streams import COLOR, MODALITIES, THERMAL, alone_in_test, has_pairs, has_two_streams
 from fragrant.data.build import SPLITS, build_dataset, build_records, frame_opener, gray_range, remote_of
-from fragrant.data.datasets.build import names_and_records
+from fragrant.data.datasets.build import lists_and_faults, names_and_records
 from fragrant.data.lists.errors import ListError
 from fragrant.data.lists.records import RecordList
 from fragrant.data.prepare.across import across
@@ -131,16 +131,14 @@ def check_split(
         ListError: the list cannot be read, or two lists are no pairs.
     """
     min_frames = cfg.DATA.NUM_FRAMES if settings.min_frames is None else settings.min_frames
-    _, records, faults = names_and_records(cfg, split, path)
-    alone = 0 if records.paired else alone_in_test(cfg) or 0
-    streams = {f"{name}{SECOND}" if alone else name: (records, alone)}
-    if records.paired:
-        streams[f"{name}{SECOND}"] = (records.of_partners(), 1)
+    lists = lists_and_faults(cfg, split, path)
+    alone = 0 if len(lists) > 1 else alone_in_test(cfg) or 0
     found = {}
-    for its_name, (its_records, stream) in streams.items():
+    for stream, (records, faults) in enumerate(lists, start=alone):
+        its_name = f"{name}{SECOND}" if stream else name
         found[its_name] = check_list(
-            its_records,
-            faults,  # of pairs none: a row that is wrong is an error there
+            records,
+            faults,
             min_frames=min_frames,
             workers=settings.workers,
             known=trained.get(("train", f"train{SECOND}")[stream]),

@@ -5,12 +5,16 @@ import os
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any, cast
 
 from fragrant.checkpoint import checkpoint_hash
+from fragrant.config.streams import COLOR, MODALITIES, THERMAL
 from fragrant.data.build import loader_of
 from fragrant.data.datasets.build import VideoSet, unlabelled_list
 from fragrant.data.lists.pseudo import LIST, SEEN, about_path, unique
+from fragrant.data.lists.records import RecordList
 from fragrant.data.lists.soft_rows import soft_text
+from fragrant.data.loader import ClipLoader
 from fragrant.distributed import from_main
 from fragrant.engine.adaptation.build import adapt_to_list, adaptive
 from fragrant.engine.build import Job, build_job_model, score
@@ -19,16 +23,18 @@ from fragrant.engine.testing import announce_test, score_table, weights_of_the_t
 from fragrant.errors import RunStopped, UserError
 from fragrant.files import save_file
 from fragrant.metrics import in_words_not_finite
+from fragrant.runtime.evaluate import Scored
 from fragrant.scores import ScoreTable, VideoScores, ensemble_views, save_table
 from fragrant.scores.pseudo_labels import PseudoLabels, Rule, check_rule, describe, pseudo_labels
 
 
 def label_list(job: Job, *, path: str, rule: Rule) -> None:
     """Writes OUTPUT_DIR/pseudo.csv, ``path,p0,...,pK-1`` of the videos that pass the rule, and beside it what they are
-    made of; all scores are in scores.npz. The list itself is not touched, labels in it are not read.
+    made of; all scores are in scores.npz. The list itself is not touched, labels in it are not read. Of pairs each
+    stream gets such a list in a folder of its name, color and thermal, row by row.
 
     Args:
-        path: the list, relative to DATA.PATH_TO_DATA_DIR.
+        path: the list, see ``unlabelled_list``.
 
     Raises:
         UserError: the list or the checkpoint is not there or wrong, or the rule does not fit.
@@ -52,9 +58,21 @@ def label_list(job: Job, *, path: str, rule: Rule) -> None:
     table = score_table(job, loader, scored, weights, class_names=state.get("class_names"), more_header={})
     scores = ensemble_views(table, table.header["rule"])
     found = pseudo_labels(scores.probs, rule)
-    seen = unique([*map(os.path.abspath, table.paths), *_met(state)])
-    from_main(partial(_write, job, table, scores, found, rule, seen))
-    _tell(job, scores, found, rule)
+    streams = _scored_videos(loader, scored)
+    seen = unique([*(video for videos in streams.values() for video in videos), *_met(state)])
+    about = _about(table, _names(job, scores), found, rule, seen)
+    from_main(partial(_write, job, table, scores, found, about, streams))
+    _tell(job, scores, found, rule, streams)
+
+
+def _scored_videos(loader: ClipLoader, scored: Scored) -> dict[str, list[str]]:
+    """Folder in OUTPUT_DIR -> the videos in the order of their scores: "" alone, or one of each stream of pairs."""
+    records, ids = cast(RecordList, loader.dataset.records), scored.ids.tolist()
+    first = [os.path.abspath(records[at].path) for at in ids]
+    if not records.paired:
+        return {"": first}
+    others = [os.path.abspath(cast(str, records.partner(at))) for at in ids]
+    return dict(zip(MODALITIES, (first, others), strict=True))
 
 
 def _met(state: dict) -> list[str]:
@@ -66,28 +84,40 @@ def _names(job: Job, scores: VideoScores) -> Sequence[str]:
     return scores.class_names or [f"class {number}" for number in range(job.cfg.MODEL.NUM_CLASSES)]
 
 
-def _write(
-    job: Job, table: ScoreTable, scores: VideoScores, found: PseudoLabels, rule: Rule, seen: Sequence[str]
-) -> None:
-    out = Path(job.cfg.OUTPUT_DIR)
-    save_table(out / "scores.npz", table)
-    names = _names(job, scores)
-    about = {
+def _about(
+    table: ScoreTable, names: Sequence[str], found: PseudoLabels, rule: Rule, seen: Sequence[str]
+) -> dict[str, Any]:
+    """What the labels are made of, as ``pseudo.about.json`` has it."""
+    return {
         "checkpoint": table.header["checkpoint"],
         "checkpoint_hash": checkpoint_hash(table.header["checkpoint"]),
         "rule": str(rule),
         "classes": [{"class": name, **of._asdict()} for name, of in zip(names, found.classes, strict=True)],
         SEEN: list(seen),
     }
-    paths = [os.path.abspath(scores.paths[row]) for row in found.rows]
-    # what it is made of first: a list without it would be taken for its own clips alone
-    save_file(Path(about_path(str(out / LIST))), json.dumps(about, indent=1), UserError)
-    if scores.class_names:
-        save_file(out / "classes.txt", "".join(f"{name}\n" for name in scores.class_names), UserError)
-    save_file(out / LIST, soft_text(paths, found.targets.tolist(), len(names)), UserError)
 
 
-def _tell(job: Job, scores: VideoScores, found: PseudoLabels, rule: Rule) -> None:
+def _write(
+    job: Job,
+    table: ScoreTable,
+    scores: VideoScores,
+    found: PseudoLabels,
+    about: dict[str, Any],
+    streams: dict[str, list[str]],
+) -> None:
+    out = Path(job.cfg.OUTPUT_DIR)
+    save_table(out / "scores.npz", table)
+    for folder, videos in streams.items():
+        path = out / folder / LIST
+        # what it is made of first: a list without it would be taken for its own clips alone
+        save_file(Path(about_path(str(path))), json.dumps(about, indent=1), UserError)
+        if scores.class_names:
+            save_file(path.with_name("classes.txt"), "".join(f"{name}\n" for name in scores.class_names), UserError)
+        kept = [videos[row] for row in found.rows]
+        save_file(path, soft_text(kept, found.targets.tolist(), len(_names(job, scores))), UserError)
+
+
+def _tell(job: Job, scores: VideoScores, found: PseudoLabels, rule: Rule, streams: dict[str, list[str]]) -> None:
     log, names = job.log, _names(job, scores)
     for line in describe(found, names):
         log.say(line)
@@ -95,10 +125,17 @@ def _tell(job: Job, scores: VideoScores, found: PseudoLabels, rule: Rule) -> Non
         log.warn(f"{in_words_not_finite(found.lost)} are not kept")
     if missing := [name for name, of in zip(names, found.classes, strict=True) if not of.kept]:
         log.warn(f"no pseudo-label of {', '.join(missing)}: training on them would forget what is not met elsewhere")
-    path = Path(job.cfg.OUTPUT_DIR, LIST)
+    out = Path(job.cfg.OUTPUT_DIR)
+    paths = " and ".join(str(out / folder / LIST) for folder in streams)
     if not found.rows:
-        raise RunStopped(f"no video passes the rule ({rule}), {path} has no rows; allowed: a lower one")
+        verb = "has" if len(streams) == 1 else "have"
+        raise RunStopped(f"no video passes the rule ({rule}), {paths} {verb} no rows; allowed: a lower one")
+    use = f"DATA.EXTRA_TRAIN_LIST {paths}"
+    if len(streams) > 1:
+        folders = zip((COLOR, THERMAL), streams, strict=True)
+        use = " ".join([*(f"DATA.{key} {out / folder}" for key, folder in folders), f"DATA.TRAIN_LIST {LIST}"])
+    what = "videos" if len(streams) == 1 else "pairs"
     log.say(
-        f"{len(found.rows)} of {len(scores.paths)} videos are in {path}, with probabilities as targets ({rule}); train "
-        f"with DATA.EXTRA_TRAIN_LIST {path}; numbers on any of the {len(scores.paths)} are transductive"
+        f"{len(found.rows)} of {len(scores.paths)} {what} are in {paths}, with probabilities as targets ({rule}); "
+        f"train with {use}; numbers on any of the {len(scores.paths)} are transductive"
     )

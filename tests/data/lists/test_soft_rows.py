@@ -153,6 +153,8 @@ def test_the_clips_behind_a_list(tmp_path):
     lit = RecordList([VideoRecord("/x/lit.mp4", 0)], source="lit.csv")
     assert clips_behind(lit.followed_by(read_list(path))) == ["/x/a.mp4", "/x/b.mp4"]
     assert clips_behind(lit) == []
+    seen_by_two = RecordList([VideoRecord("/x/c.mp4", 0)], targets=[(0.5, 0.5)], partners=["/y/c.mp4"])
+    assert clips_behind(seen_by_two) == ["/x/c.mp4", "/y/c.mp4"]
     for text in ("{}", "[", '{"seen": 3}'):
         about.write_text(text)
         with pytest.raises(ListError, match="soft.about.json, which says what the pseudo-labels are made of, cannot"):
