@@ -19,7 +19,7 @@ EPILOG = """\
 OUT/pseudo.csv has a row path,p0,...,pK-1 for each video that is sure enough; labels in the list are not read, the list
 is not touched. All given limits count; without any it is --top-share 0.5. Train with DATA.EXTRA_TRAIN_LIST
 OUT/pseudo.csv. With pairs (DATA.COLOR_PATH_TO_DATA_DIR) LIST is in both folders, and OUT/color and OUT/thermal have a
-pseudo.csv each.
+pseudo.csv each, which the same value names.
 BN.ADAPT_LIST and TEST.ADAPT adapt the network first. Rounds of it: tools/curriculum.py --recipe
 configs/demo/pseudo_rounds.yml --rounds 3.
 """

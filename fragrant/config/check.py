@@ -326,7 +326,6 @@ def _of_pairs(cfg: CfgNode) -> Iterator[str]:
     what = f"pairs (DATA.{COLOR})"
     refused = (
         ("DUAL.ENHANCE", cfg.DUAL.ENHANCE, cfg.DUAL.ENHANCE != "none"),
-        ("DATA.EXTRA_TRAIN_LIST", data.EXTRA_TRAIN_LIST, bool(data.EXTRA_TRAIN_LIST)),
         ("BN.ADAPT_LIST", cfg.BN.ADAPT_LIST, bool(cfg.BN.ADAPT_LIST)),
         ("DISTILL.CHECKPOINT", cfg.DISTILL.CHECKPOINT, bool(cfg.DISTILL.CHECKPOINT)),
         ("DARKENER.CHECKPOINT", cfg.DARKENER.CHECKPOINT, bool(cfg.DARKENER.CHECKPOINT)),

@@ -314,7 +314,8 @@ key("DATA.SHOTS", 0,
     "and FOLDS, each of another group by GROUP_BY as long as there are some; 0 = all", at_least=0)
 key("DATA.EXTRA_TRAIN_LIST", "",
     "list file of further training videos, as drawn ones beside a few real ones: paths relative to its own folder, the "
-    "same classes; never in a fold, nor held out", path=True)
+    "same classes; never in a fold, nor held out; with pairs DIR/x.csv stands for DIR/color/x.csv and "
+    "DIR/thermal/x.csv", path=True)
 key("DATA.TRAIN_REPEAT", 1, "an epoch meets the training list so many times, the extra one once", above=0)
 key("DATA.CLASSES_FILE", "", 'one class name per line; "" = classes.txt beside the lists, if there',
     on_resume="moves", path=True)

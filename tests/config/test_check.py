@@ -23,7 +23,6 @@ BROKEN = [
         PAIRS + "DUAL.ENHANCE clahe",
         "DUAL.ENHANCE clahe with pairs (DATA.COLOR_PATH_TO_DATA_DIR): the second stream is the",
     ),
-    (PAIRS + "DATA.EXTRA_TRAIN_LIST x.csv", "DATA.EXTRA_TRAIN_LIST x.csv with pairs"),
     (PAIRS + "BN.ADAPT_LIST x.csv", "BN.ADAPT_LIST x.csv with pairs"),
     (PAIRS + "DISTILL.CHECKPOINT x.pyth", "DISTILL.CHECKPOINT x.pyth with pairs"),
     ("TEST.MODALITY color", "TEST.MODALITY color is of pairs: give DATA.COLOR_PATH_TO_DATA_DIR and DATA.THERMAL_PATH"),

@@ -75,6 +75,33 @@ def test_rows_are_pairs_in_their_order_and_stay_so():
     assert not alone.paired and alone.partner(0) is None and alone.paths() == ["a/0.mp4"]
 
 
+def test_pairs_are_followed_by_pairs():
+    first, second = paired(listed("a", 0, 1), listed("b", 0, 1)), paired(listed("c", 2), listed("d", 2))
+    both = first.pick([1, 0]).followed_by(second)
+    assert both.paths() == ["a/1.mp4", "a/0.mp4", "c/0.mp4", "b/1.mp4", "b/0.mp4", "d/0.mp4"]
+    assert both.where(2) == "c.csv:1" and both.partner(2) == "d/0.mp4"
+
+
+def test_further_pairs_join_the_training(sets, tmp_path):
+    for name, rows in (("color", "{}/3.mp4,0.25,0.75"), ("thermal", "{}/3.mp4,0.25,0.75")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "more.csv").write_text(rows.format(sets / name) + "\n")
+    cfg = config(sets, "DATA.EXTRA_TRAIN_LIST", str(tmp_path / "more.csv"), "DATA.TRAIN_REPEAT", "2")
+    records = build_loader(cfg, "train").dataset.records
+    assert len(records) == 9 and records.target(8) == (0.25, 0.75) and records.partner(8) == f"{sets}/thermal/3.mp4"
+    assert [records.partner(at) for at in (0, 4)] == [f"{sets}/thermal/0.mp4"] * 2
+    assert len(build_loader(cfg, "val").dataset.records) == 4
+    with open(tmp_path / "thermal" / "more.csv", "a") as file:
+        file.write(f"{sets}/thermal/2.mp4,0.5,0.5\n")
+    with pytest.raises(
+        ListError, match="more.csv' are lists of pairs, row by row: the first has 1 videos, the second 2"
+    ):
+        build_loader(cfg, "train")
+    (tmp_path / "thermal" / "more.csv").unlink()
+    with pytest.raises(ListError, match=f"DATA.EXTRA_TRAIN_LIST: no list file '{tmp_path}/thermal/more.csv'"):
+        build_loader(cfg, "train")
+
+
 def test_lists_that_are_no_pairs_are_refused():
     with pytest.raises(
         ListError, match=r"'a.csv' and 'b.csv' are lists of pairs, .* the first has 2 videos, the second 1"

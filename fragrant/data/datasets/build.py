@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from fragrant.config import changed
 from fragrant.config.label_free import learns_without_labels
-from fragrant.config.streams import alone_in_test, has_pairs, lists_folder, tests_pairs
+from fragrant.config.streams import MODALITIES, alone_in_test, has_pairs, lists_folder, tests_pairs
 from fragrant.data.datasets import SETS, prepared_set
 from fragrant.data.datasets.class_folders import folder_names
 from fragrant.data.lists.class_names import ClassTable, find_class_file, read_class_names, read_class_table
@@ -195,12 +195,21 @@ def _reading(cfg, split: str, path: str) -> tuple[dict, ClassTable | None]:
 
 def extra_records(cfg, class_names: list[str] | None) -> RecordList:
     """The videos of DATA.EXTRA_TRAIN_LIST, whose paths are relative to its own folder; the classes beside it, where
-    there are names, are those of the training, in any case of letters.
+    there are names, are those of the training, in any case of letters. With pairs those of the lists of its name in the
+    folders ``color`` and ``thermal`` beside it, as pairs.
 
     Raises:
-        ListError: it is not there or wrong, it has other classes, or none of its videos is there.
+        ListError: it is not there or wrong, it has other classes, none of its videos is there, or two are no pairs.
     """
     path = cfg.DATA.EXTRA_TRAIN_LIST
+    if not has_pairs(cfg):
+        return _extra_list(cfg, path, class_names)
+    folder, name = os.path.split(path)
+    color, thermal = (_extra_list(cfg, joined(joined(folder, its), name), class_names) for its in MODALITIES)
+    return paired(color, thermal, labelled=not learns_without_labels(cfg))
+
+
+def _extra_list(cfg, path: str, class_names: list[str] | None) -> RecordList:
     if not _is_there(path):
         raise ListError(f"DATA.EXTRA_TRAIN_LIST: no list file '{path}'")
     reading, classes = _reading(cfg, "train", path)

@@ -179,13 +179,17 @@ class RecordList(Sequence):
         return self._lines.tolist()
 
     def followed_by(self, other: "RecordList") -> "RecordList":
-        """Returns these records and then those of another list; errors name the lines of both."""
-        assert not self.paired
+        """Returns these records and then those of another list, both of pairs or neither; errors name the lines of
+        both."""
+        assert self.paired == other.paired
         lines = np.concatenate([self._lines, other._lines])
         further = [*self._further, (len(self), other.source)]
         soft = self.soft or other.soft
         targets = [part.target(at) for part in (self, other) for at in range(len(part))] if soft else []
-        return RecordList([*self, *other], source=self.source, lines=lines, further=further, targets=targets)
+        partners = None if self._partners is None else [*self._partners, *(other._partners or ())]
+        return RecordList(
+            [*self, *other], source=self.source, lines=lines, further=further, targets=targets, partners=partners
+        )
 
     def pick(self, indices: Iterable[int]) -> "RecordList":
         """Returns some of the records of one list; errors still name their lines."""

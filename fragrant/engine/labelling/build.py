@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from fragrant.checkpoint import checkpoint_hash
-from fragrant.config.streams import COLOR, MODALITIES, THERMAL
+from fragrant.config.streams import MODALITIES
 from fragrant.data.build import loader_of
 from fragrant.data.datasets.build import VideoSet, unlabelled_list
 from fragrant.data.lists.pseudo import LIST, SEEN, about_path, unique
@@ -130,12 +130,8 @@ def _tell(job: Job, scores: VideoScores, found: PseudoLabels, rule: Rule, stream
     if not found.rows:
         verb = "has" if len(streams) == 1 else "have"
         raise RunStopped(f"no video passes the rule ({rule}), {paths} {verb} no rows; allowed: a lower one")
-    use = f"DATA.EXTRA_TRAIN_LIST {paths}"
-    if len(streams) > 1:
-        folders = zip((COLOR, THERMAL), streams, strict=True)
-        use = " ".join([*(f"DATA.{key} {out / folder}" for key, folder in folders), f"DATA.TRAIN_LIST {LIST}"])
     what = "videos" if len(streams) == 1 else "pairs"
     log.say(
         f"{len(found.rows)} of {len(scores.paths)} {what} are in {paths}, with probabilities as targets ({rule}); "
-        f"train with {use}; numbers on any of the {len(scores.paths)} are transductive"
+        f"train with DATA.EXTRA_TRAIN_LIST {out / LIST}; numbers on any of the {len(scores.paths)} are transductive"
     )
