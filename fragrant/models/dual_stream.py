@@ -25,6 +25,7 @@ from fragrant.models.wrapper import Wrapper
 FUSIONS = ("concat_bert", "dff", "mean", "cross")
 OF_BOTH = ("concat_bert", "cross")  # classify by more than one fused map
 STREAMS = 2
+HEAD_NAMES = ("head.weight", "head.bias")
 NOT_A_TRUNK = {  # why not
     "DualStream": "it has two streams itself",
     "DGAM": "its gate picks the gamma of one clip",
@@ -249,11 +250,15 @@ class DualStream(Wrapper):
         return "" if self._is_own(state) else self.trunk.net.layout_of(state)
 
     def rename_published(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Renames the state dicts of the trunk's network, which fill both streams; its classifier is left over."""
+        """Renames the state dicts of the trunk's network, which fill both streams; its classifier begins this one where
+        that stands behind the mean of the maps as well, else it is left over."""
         if self._is_own(state):
             return state
         renamed = self.trunk.net.rename_published(state)
-        return {f"{prefix}{key}": value for prefix in self.wrapped for key, value in renamed.items()}
+        kept = HEAD_NAMES if isinstance(self.pool, ClassTokenPool) and self.pool.token is None else ()
+        trunk = {key: value for key, value in renamed.items() if key not in kept}
+        head = {key: renamed[key] for key in kept if key in renamed}
+        return {f"{prefix}{key}": value for prefix in self.wrapped for key, value in trunk.items()} | head
 
     def _is_own(self, state: Mapping[str, Tensor]) -> bool:
         return any(key.startswith("trunk.net.") for key in state)

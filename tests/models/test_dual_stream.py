@@ -254,3 +254,19 @@ def test_what_does_not_fit_is_said(words, message):
         build_model(load_cfg(None, ["MODEL.MODEL_NAME", "DualStream", *SMALL, *words.split()]))
     with pytest.raises(ModelError, match="got shape"):
         DualStream(trunks(), **DUAL)(torch.zeros(1, 3, 4, 64, 64))
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("fusion, depth, kept", [("mean", 0, True), ("dff", 0, True), ("mean", 1, False)])
+def test_a_trained_network_goes_on_as_it_is(fusion, depth, kept):
+    """Behind the mean of the maps the classifier of one stream is that of two: two equal streams are classified as one
+    is by the network alone."""
+    torch.manual_seed(0)
+    plain = build_model(load_cfg(None, ["MODEL.MODEL_NAME", "Uniformer", *SMALL])).eval()
+    both = f"MODEL.MODEL_NAME DualStream DUAL.BACKBONE Uniformer DUAL.FUSION {fusion} DUAL.DEPTH {depth}".split()
+    two_streams = build_model(load_cfg(None, [*SMALL, *both])).eval()
+    report = load_weights(two_streams, plain.state_dict())
+    assert ("head.weight" in report.missing) != kept and bool(report.unexpected) != kept
+    clips = torch.randn(2, 3, 4, 64, 64)
+    if kept:
+        torch.testing.assert_close(two_streams(torch.cat([clips, clips], 1)), plain(clips))
