@@ -7,7 +7,7 @@ from pathlib import Path
 
 from fragrant.data.lists.errors import ListError
 from fragrant.data.lists.records import RecordList
-from fragrant.files import is_address, read_plain
+from fragrant.files import is_address, read_plain, whole_path
 
 LIST, ABOUT = "pseudo.csv", ".about.json"  # the second beside the first: pseudo.about.json
 SEEN = "seen"  # in it: paths of clips
@@ -26,7 +26,7 @@ def clips_behind(records: RecordList) -> list[str]:
     Raises:
         ListError: such a file is there and cannot be read.
     """
-    own = [os.path.abspath(records[at].path) for at in records.soft]
+    own = [whole_path(records[at].path) for at in records.soft]
     if not own:
         return []
     return unique([*own, *(path for source in records.sources for path in _seen(source))])

@@ -1,7 +1,6 @@
 """Scores an unlabelled list as a test does, and writes the surest videos with soft targets, to train on."""
 
 import json
-import os
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -10,6 +9,7 @@ from fragrant.checkpoint import checkpoint_hash
 from fragrant.data.build import loader_of
 from fragrant.data.datasets.build import VideoSet, unlabelled_list
 from fragrant.data.lists.pseudo import LIST, SEEN, about_path, unique
+from fragrant.data.lists.shared import shared_videos
 from fragrant.data.lists.soft_rows import soft_text
 from fragrant.distributed import from_main
 from fragrant.engine.adaptation.build import adapt_to_list, adaptive
@@ -17,8 +17,9 @@ from fragrant.engine.build import Job, build_job_model, score
 from fragrant.engine.skipped import SkipReport
 from fragrant.engine.testing import announce_test, score_table, weights_of_the_test
 from fragrant.errors import RunStopped, UserError
-from fragrant.files import save_file
+from fragrant.files import save_file, whole_path
 from fragrant.metrics import in_words_not_finite
+from fragrant.remote import row_path
 from fragrant.scores import ScoreTable, VideoScores, ensemble_views, save_table
 from fragrant.scores.pseudo_labels import PseudoLabels, Rule, check_rule, describe, pseudo_labels
 
@@ -38,6 +39,7 @@ def label_list(job: Job, *, path: str, rule: Rule) -> None:
     if cfg.DATA.MULTI_LABEL:
         raise UserError("DATA.MULTI_LABEL True: pseudo-labels are of one class for each video; allowed: False")
     check_rule(rule, cfg.MODEL.NUM_CLASSES)
+    _keep_the_list(cfg.OUTPUT_DIR, path)
     with job.stop.at_once():
         weights = from_main(partial(weights_of_the_test, cfg))
         records, labelled = unlabelled_list(cfg, path)
@@ -52,9 +54,16 @@ def label_list(job: Job, *, path: str, rule: Rule) -> None:
     table = score_table(job, loader, scored, weights, class_names=state.get("class_names"), more_header={})
     scores = ensemble_views(table, table.header["rule"])
     found = pseudo_labels(scores.probs, rule)
-    seen = unique([*map(os.path.abspath, table.paths), *_met(state)])
+    seen = unique([*map(whole_path, table.paths), *_met(state)])
     from_main(partial(_write, job, table, scores, found, rule, seen))
     _tell(job, scores, found, rule)
+
+
+def _keep_the_list(out: str, path: str) -> None:
+    """Raises UserError where a file that is written would take the place of the list that is read."""
+    for name in (LIST, "classes.txt"):
+        if shared_videos([str(Path(out, name))], [path]):
+            raise UserError(f"--list {path} is itself {name} of --out {out}, which is written: give another --out")
 
 
 def _met(state: dict) -> list[str]:
@@ -79,7 +88,7 @@ def _write(
         "classes": [{"class": name, **of._asdict()} for name, of in zip(names, found.classes, strict=True)],
         SEEN: list(seen),
     }
-    paths = [os.path.abspath(scores.paths[row]) for row in found.rows]
+    paths = [row_path(scores.paths[row], job.cfg.DATA.PATH_PREFIX) for row in found.rows]
     # what it is made of first: a list without it would be taken for its own clips alone
     save_file(Path(about_path(str(out / LIST))), json.dumps(about, indent=1), UserError)
     if scores.class_names:
