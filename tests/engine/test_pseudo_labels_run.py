@@ -106,3 +106,17 @@ def test_thresholds_that_are_no_numbers(run, capsys):
     with pytest.raises(SystemExit) as stopped:
         label(run, "--threshold", "0.5,x")
     assert stopped.value.code == 2
+
+
+@pytest.mark.parametrize(
+    "words, told",
+    [
+        (["BN.ADAPT_LIST", "none.csv"], "none.csv' cannot be read: No such file"),
+        (["TEST.ADAPT", "vitta", "TEST.ADAPT_STATISTICS", "none.npz"], "TEST.ADAPT_STATISTICS 'none.npz' cannot be"),
+    ],
+)
+def test_a_wrong_adaptation_is_found_before_the_training(run, words, told):
+    out = run / f"early_{words[1]}"
+    done = run_here(*TINY, *SHORT, "DATA.PATH_TO_DATA_DIR", str(run / "demo"), *words, "OUTPUT_DIR", str(out))
+    assert done.returncode == 2 and told in done.stderr, done.stderr
+    assert not list(out.glob("checkpoints/*.pyth"))

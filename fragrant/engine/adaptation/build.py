@@ -30,6 +30,24 @@ LABELLED = "transductive: pseudo-labels that were trained on are made of {} of t
 ONLINE = "transductive: TEST.ADAPT {} online, every test video changed the network for those after it"
 
 
+def check_adaptation(cfg: CfgNode, model: nn.Module) -> None:
+    """What the adaptation after a training would find wrong, before it: nobody trains for days to hear it then.
+
+    Raises:
+        UserError: the list of BN.ADAPT_LIST or the file of TEST.ADAPT_STATISTICS is not there or wrong, or the model
+            has no BatchNorm.
+    """
+    if cfg.BN.ADAPT_LIST:
+        need_batch_norms(model, f"BN.ADAPT_LIST '{cfg.BN.ADAPT_LIST}'")
+        unlabelled_list(cfg, cfg.BN.ADAPT_LIST)
+    if not cfg.TEST.ENABLE:
+        return
+    if cfg.TEST.ADAPT == "bn":
+        need_batch_norms(model, "TEST.ADAPT bn")
+    if cfg.TEST.ADAPT == "vitta" and cfg.TEST.ADAPT_STATISTICS:
+        load_statistics(cfg.TEST.ADAPT_STATISTICS, torch.device("cpu"))
+
+
 def adapt_to_list(job: Job, model: Backbone, state: dict, weights: str) -> tuple[dict, str]:
     """Measures BatchNorm statistics on BN.ADAPT_LIST, in place, and writes the network to ``ADAPTED``; without a list
     nothing happens.
