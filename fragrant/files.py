@@ -31,6 +31,11 @@ def is_address(path: str | os.PathLike) -> bool:
     return bool(_ADDRESS.match(os.fspath(path)))
 
 
+def whole_path(path: str) -> str:
+    """The path from the root of this machine; an address as it is."""
+    return path if is_address(path) else os.path.abspath(path)
+
+
 def expanded(path: str) -> str:
     """``~``, ``~name``, ``$VAR`` and ``${VAR}`` opened, as a shell does where it sees them; what nobody knows stays as
     it is."""

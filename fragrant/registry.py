@@ -39,17 +39,20 @@ class Registry(fvcore_registry.Registry):
     def names(self) -> list[str]:
         return sorted(name for name, _ in self)
 
-    def get(self, name: str):
+    def get(self, name: str, *, key: str = ""):
         """Returns the entry called ``name``.
+
+        Args:
+            key: the config key that has the name, where it is not that of the registry.
 
         Raises:
             UserError: the name is not known.
         """
         if name not in self:
+            key = key or self._name
             if hint := missing_hint():
-                raise UserError(f"{self._name} '{name}' is not known: {hint}")
+                raise UserError(f"{key} '{name}' is not known: {hint}")
             raise UserError(
-                f"{self._name} '{name}' is not known; {did_you_mean(name, self.names())}Known: "
-                f"{', '.join(self.names())}"
+                f"{key} '{name}' is not known; {did_you_mean(name, self.names())}Known: {', '.join(self.names())}"
             )
         return super().get(name)

@@ -54,6 +54,12 @@ def below(path: str, prefix: str) -> str | None:
     return base + (quote(rest, errors="surrogateescape") if prefix.lower().startswith(_WEB) else rest)
 
 
+def row_path(path: str, prefix: str) -> str:
+    """A video as a row of a list that is written anew: below ``prefix`` where that is an address, since whole addresses
+    in a list are not opened; else the path from the root of this machine."""
+    return path[len(prefix.rstrip("/")) + 1 :] if below(path, prefix) is not None else os.path.abspath(path)
+
+
 def fetched(address: str) -> str:
     """The path of the local copy of a file, fetched if it is not there yet; several processes may ask at once.
 

@@ -35,6 +35,11 @@ def test_unknown_name_lists_the_names(models, name, message):
     assert str(error.value) == message
 
 
+def test_the_key_that_has_the_name_is_named(models):
+    with pytest.raises(UserError, match="^DUAL.BACKBONE 'X3D' is not known; Known: CSN, Uniformer"):
+        models.get("X3D", key="DUAL.BACKBONE")
+
+
 def test_a_name_is_given_once(models):
     with pytest.raises(AssertionError):
         models.register("CSN")(object)

@@ -22,9 +22,9 @@ from fragrant.data import build_loader
 from fragrant.data.lists.errors import ListError
 from fragrant.data.lists.records import read_list
 from fragrant.data.video.frames import VideoError, open_frames
-from fragrant.files import is_address
+from fragrant.files import is_address, whole_path
 from fragrant.models.weights import WeightsError, read_checkpoint
-from fragrant.remote import RemoteError, below, fetched, joined
+from fragrant.remote import RemoteError, below, fetched, joined, row_path
 from fragrant.runtime.weights import existing
 
 
@@ -87,6 +87,13 @@ def test_what_lies_below_an_address():
     assert below("s3://h/a/b #.mp4", "s3://h/a/") == "s3://h/a/b #.mp4"
     for path, prefix in (("http://h/ab.mp4", "http://h/a"), ("http://h/a", "http://h/a"), ("/a/b", "/a"), ("x", "")):
         assert below(path, prefix) is None
+
+
+def test_a_row_of_a_list_that_is_written_anew(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert row_path("http://h/a/b #?.mp4", "http://h/a/") == "b #?.mp4"
+    assert row_path("a/b.mp4", "http://h/a") == row_path("a/b.mp4", "a") == f"{tmp_path}/a/b.mp4"
+    assert whole_path("s3://h/a.mp4") == "s3://h/a.mp4" and whole_path("a.mp4") == f"{tmp_path}/a.mp4"
 
 
 @pytest.mark.parametrize("workers", [0, 2])

@@ -46,7 +46,10 @@ def main(arguments) -> None:
 
 
 def _numbers(text: str) -> list[float]:
-    return [float(part) for part in text.split(",")]
+    try:
+        return [float(part) for part in text.split(",")]
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"'{text}' is no number, nor numbers with commas between") from None
 
 
 def start(words: list[str]) -> int:

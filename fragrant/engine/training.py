@@ -18,6 +18,7 @@ from fragrant.data.transforms.build import build_normalizations
 from fragrant.distributed import any_rank, from_main, is_main, mean_over_ranks, world_size
 from fragrant.distributed.signals import Interrupted
 from fragrant.engine.accuracy import figure, in_words
+from fragrant.engine.adaptation.build import check_adaptation
 from fragrant.engine.build import (
     OPTIMISTIC,
     Job,
@@ -158,6 +159,7 @@ def build_training(job: Job) -> Training:
     cfg = job.cfg
     train_loader, val_loader = build_loader(cfg, "train"), build_loader(cfg, cfg.TEST.SELECT_ON, views_of="val")
     model = build_job_model(job, compiled=cfg.TRAIN.COMPILE)
+    check_adaptation(cfg, model)
     start = load_start(model, sources(cfg), max_epoch=cfg.SOLVER.MAX_EPOCH)
     freeze_parts(job, model)
     objective = objective_on_device(cfg, model, job.device, records=train_loader.dataset.records)

@@ -233,7 +233,7 @@ def dgam(cfg: CfgNode) -> DGAM:
             "one"
         )
     return DGAM(
-        MODELS.get(options.BACKBONE)(changed(cfg, {"MODEL.NUM_CLASSES": 0})),
+        MODELS.get(options.BACKBONE, key="DGAM.BACKBONE")(changed(cfg, {"MODEL.NUM_CLASSES": 0})),
         num_classes=cfg.MODEL.NUM_CLASSES,
         num_frames=cfg.DATA.NUM_FRAMES,
         heads=options.HEADS,

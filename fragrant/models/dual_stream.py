@@ -278,7 +278,7 @@ def dual_stream(cfg: CfgNode) -> DualStream:
     if why := NOT_A_TRUNK.get(options.BACKBONE):
         raise ModelError(f"DUAL.BACKBONE {options.BACKBONE}: {why}; name another network")
     own = changed(cfg, {"MODEL.NUM_CLASSES": 0, "MODEL.MODEL_NAME": options.BACKBONE})
-    nets = [MODELS.get(options.BACKBONE)(own) for _ in range(1 if options.SHARED else STREAMS)]
+    nets = [MODELS.get(options.BACKBONE, key="DUAL.BACKBONE")(own) for _ in range(1 if options.SHARED else STREAMS)]
     side = data.TRAIN_CROP_SIZE
     return DualStream(
         nets,

@@ -1,5 +1,6 @@
 """Pseudo-labels: which videos of a scored list are sure enough to train on, and with which probabilities."""
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -68,8 +69,8 @@ def check_rule(rule: Rule, num_classes: int) -> None:
         raise ScoreError(
             f"--threshold has {len(rule.thresholds)} numbers; allowed: 1, or one for each of the {num_classes} classes"
         )
-    if not rule.temperature > 0:
-        raise ScoreError(f"--temperature {rule.temperature:g} must be above 0")
+    if not 0 < rule.temperature < math.inf:
+        raise ScoreError(f"--temperature {rule.temperature:g} must be a number above 0")
 
 
 def pseudo_labels(probs: Tensor, rule: Rule) -> PseudoLabels:

@@ -82,6 +82,7 @@ def test_validation_on_guesses_is_called_so(run):
     [
         (["--top-share", "2"], 2, "--top-share 2 is not between 0 and 1"),
         (["--threshold", "0.5,0.5"], 2, "--threshold has 2 numbers; allowed: 1, or one for each of the 6 classes"),
+        (["--temperature", "inf"], 2, "--temperature inf must be a number above 0"),
         (["--threshold", "1"], 1, "no video passes the rule (threshold 1)"),
         (["--list", "none.csv"], 2, "none.csv' cannot be read: No such file"),
     ],
@@ -89,3 +90,33 @@ def test_validation_on_guesses_is_called_so(run):
 def test_what_cannot_be_is_one_line(run, words, code, told):
     done = label(run, *words, out="wrong")
     assert done.returncode == code and told in done.stderr.strip().splitlines()[-1], done.stderr
+
+
+def test_a_list_is_not_written_over(run):
+    (run / "own").mkdir()
+    text = (run / "demo/dark.csv").read_text()
+    (run / "own/pseudo.csv").write_text(text)
+    done = label(run, "--list", str(run / "own/pseudo.csv"), out="own")
+    told = done.stderr.strip().splitlines()[-1]
+    assert done.returncode == 2 and "is itself pseudo.csv of --out" in told, done.stderr
+    assert (run / "own/pseudo.csv").read_text() == text
+
+
+def test_thresholds_that_are_no_numbers(run, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        label(run, "--threshold", "0.5,x")
+    assert stopped.value.code == 2
+
+
+@pytest.mark.parametrize(
+    "words, told",
+    [
+        (["BN.ADAPT_LIST", "none.csv"], "none.csv' cannot be read: No such file"),
+        (["TEST.ADAPT", "vitta", "TEST.ADAPT_STATISTICS", "none.npz"], "TEST.ADAPT_STATISTICS 'none.npz' cannot be"),
+    ],
+)
+def test_a_wrong_adaptation_is_found_before_the_training(run, words, told):
+    out = run / f"early_{words[1]}"
+    done = run_here(*TINY, *SHORT, "DATA.PATH_TO_DATA_DIR", str(run / "demo"), *words, "OUTPUT_DIR", str(out))
+    assert done.returncode == 2 and told in done.stderr, done.stderr
+    assert not list(out.glob("checkpoints/*.pyth"))

@@ -1,5 +1,6 @@
 """Smoothing, events, the queue and the clock of a stream, by value."""
 
+import argparse
 import json
 import math
 import threading
@@ -8,6 +9,7 @@ import pytest
 import torch
 
 from fragrant.errors import UserError
+from fragrant.live.arguments import _port, _positive
 from fragrant.live.frame_queue import FrameQueue
 from fragrant.live.hysteresis import Hysteresis
 from fragrant.live.lines import event_fields, news_fields, news_text
@@ -184,3 +186,17 @@ def test_fields_of_json_lines():
         **{"type": "lost", "clock": "2023-11-14T22:13:20.000Z", "reason": "Connection refused", "next_try_seconds": 4.0}
     }
     assert news_text(lost) == "lost: Connection refused; the next try in 4 s"
+
+
+@pytest.mark.parametrize(
+    "read, text, told",
+    [
+        (_port, "web", "'web' is no port; allowed: 0 to 65535"),
+        (_port, "-1", "'-1' is no port"),
+        (_positive, "long", "'long' must be a number above 0"),
+        (_positive, "nan", "'nan' must be a number above 0"),
+    ],
+)
+def test_numbers_of_the_command_line(read, text, told):
+    with pytest.raises(argparse.ArgumentTypeError, match=told):
+        read(text)

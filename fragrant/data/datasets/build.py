@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from fragrant.config import changed
 from fragrant.config.label_free import learns_without_labels
-from fragrant.config.streams import MODALITIES, alone_in_test, has_pairs, lists_folder, tests_pairs
+from fragrant.config.streams import COLOR, MODALITIES, THERMAL, alone_in_test, has_pairs, lists_folder, tests_pairs
 from fragrant.data.datasets import SETS, prepared_set
 from fragrant.data.datasets.class_folders import folder_names
 from fragrant.data.lists.class_names import ClassTable, find_class_file, read_class_names, read_class_table
@@ -164,7 +164,9 @@ def _lists_in(cfg, split: str, folder: str, default: str = "") -> VideoSet:
     key, default = f"{split.upper()}_LIST", default or f"{split}.csv"
     path = _list_path(cfg, split, folder, default)
     if not is_address(path) and not os.path.exists(path):
-        given = f"DATA.PATH_TO_DATA_DIR {cfg.DATA.PATH_TO_DATA_DIR!r} and DATA.{key} {cfg.DATA[key]!r}"
+        of_pairs = [name for name in (COLOR, THERMAL) if has_pairs(cfg) and cfg.DATA[name] == folder]
+        where = (of_pairs or ["PATH_TO_DATA_DIR"])[0]
+        given = f"DATA.{where} {cfg.DATA.PATH_TO_DATA_DIR!r} and DATA.{key} {cfg.DATA[key]!r}"
         raise ListError(f"no {split} list '{path}'; it follows from {given} ('' = {default})")
     reading, classes = _reading(cfg, split, path)
     records = read_list(path, **reading)

@@ -17,19 +17,25 @@ def column_of(path: str | os.PathLike, name: str, lines: Iterable[int]) -> list[
         lines: line number of every row that is wanted (in a JSON list: number of the entry, from 1).
 
     Raises:
-        ListError: the list cannot be read, or has no such column; the message names those that there are.
+        ListError: the list cannot be read, or has no such column, where the message names those that there are, or a
+            row that is wanted has nothing in it.
     """
     text = list_text(path)
     values = _of_entries(os.fspath(path), text, name) if is_json(text) else _of_rows(os.fspath(path), text, name)
-    try:
-        return [values[line] for line in lines]
-    except KeyError as error:
-        raise ListError(f"{os.fspath(path)}:{error}: no value in the column '{name}'") from None
+    wanted = list(lines)
+    if empty := [line for line in wanted if not values.get(line)]:
+        more = f", nor in {len(empty) - 1} other rows" if len(empty) > 1 else ""
+        raise ListError(f"{os.fspath(path)}:{empty[0]}: no value in the column '{name}'{more}; every video needs one")
+    return [values[line] for line in wanted]
 
 
 def _of_entries(source: str, text: str, name: str) -> dict[int, str]:
     entries = list(enumerate(json.loads(text), start=1))
-    found = {number: str(entry[name]) for number, entry in entries if isinstance(entry, dict) and name in entry}
+    found = {
+        number: "" if entry[name] is None else str(entry[name]).strip()
+        for number, entry in entries
+        if isinstance(entry, dict) and name in entry
+    }
     if not found:
         raise _no_column(source, name, list(entries[0][1]) if entries and isinstance(entries[0][1], dict) else [])
     return found

@@ -79,7 +79,7 @@ def _by_pattern(records: RecordList, pattern: str, told: str) -> list[str]:
             f"DATA.GROUP_BY {told} has no parentheses around what names the group; allowed: '_(\\d+)_\\d+\\.mp4$'"
         )
     found = [compiled.search(record.path.replace(MARK, "/")) for record in records]
-    missing = [at for at, match in enumerate(found) if match is None]
+    missing = [at for at, match in enumerate(found) if match is None or not any(match.groups())]  # "" names nothing
     if missing:
         first, count = missing[0], len(found) - len(missing)
         raise ListError(

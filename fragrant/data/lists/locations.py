@@ -145,14 +145,17 @@ def locate(
         found: folders that were listed already.
 
     Raises:
-        ListError: no path lies in ``old``.
+        ListError: no path lies in ``old``, nor in ``new``.
     """
     paths, found = list(paths), found or Folders()
     if root_replace and paths:
         # The list may write ~ or $VARIABLE, which the key's value has open.
         moved = [move_root(path, *root_replace) or move_root(expanded(path), *root_replace) for path in paths]
-        if not any(path is not None for path in moved):
-            old, new = root_replace
+        old, new = root_replace
+        # what was written on this machine, such as pseudo-labels, has paths that lie in ``new`` already
+        here = os.path.abspath(expanded(new)) if new else None
+        own = here is not None and any(move_root(path, here, "") is not None for path in paths)
+        if not own and not any(path is not None for path in moved):
             raise ListError(
                 f"DATA.ROOT_REPLACE ['{old}', '{new}']: no path of the list begins with '{old}'; the first is "
                 f"'{paths[0]}'"

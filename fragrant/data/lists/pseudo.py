@@ -7,7 +7,7 @@ from pathlib import Path
 
 from fragrant.data.lists.errors import ListError
 from fragrant.data.lists.records import RecordList
-from fragrant.files import is_address, read_plain
+from fragrant.files import is_address, read_plain, whole_path
 
 LIST, ABOUT = "pseudo.csv", ".about.json"  # the second beside the first: pseudo.about.json
 SEEN = "seen"  # in it: paths of clips
@@ -27,7 +27,7 @@ def clips_behind(records: RecordList) -> list[str]:
         ListError: such a file is there and cannot be read.
     """
     videos = [path for at in records.soft for path in (records[at].path, records.partner(at)) if path is not None]
-    own = [os.path.abspath(path) for path in videos]
+    own = [whole_path(path) for path in videos]
     if not own:
         return []
     return unique([*own, *(path for source in records.sources for path in _seen(source))])

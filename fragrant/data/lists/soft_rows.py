@@ -10,6 +10,7 @@ SUMS_TO_1 = 1e-3  # probabilities that are written with few digits add up to 1 w
 _HEADER = re.compile(r"""["']?(?:path|video|file|filename)["']?((?:\s*,\s*["']?p\d+["']?)+)\s*""", re.IGNORECASE)
 _NUMBER = r"\s*[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?\s*"
 _ROW = re.compile(rf".+?((?:,{_NUMBER}){{2,}})")
+_NUMBER_AT_END = re.compile(rf"((?:,{_NUMBER})+)$")
 _WRITTEN = 6  # digits behind the point
 
 
@@ -45,7 +46,7 @@ def read_row(line: str, width: int) -> Row:
     """
     fields = line.strip().rsplit(",", width)
     path = fields[0].strip()
-    more = re.search(rf"((?:,{_NUMBER})+)$", path)
+    more = _NUMBER_AT_END.search(path)
     found = more[1].count(",") if more else 0
     if len(fields) <= width or found:
         count = len(fields) - 1 + found
@@ -91,11 +92,17 @@ def check_width(row: Row, num_classes: int | None) -> None:
         )
 
 
+def _needs_quotes(path: str) -> bool:
+    """Whether a path by itself would be read as another one: as a comment, without what is around it, or its end as a
+    probability (folders of frames may be called ``run,0.5``)."""
+    return path[:1] in "#\"'" or path != path.strip() or bool(_NUMBER_AT_END.search(path))
+
+
 def soft_text(paths: Sequence[str], targets: Iterable[Sequence[float]], num_classes: int) -> str:
     """The text of a list with probabilities as targets, header row first; ``read_row`` takes each row back."""
     header = ",".join(["path", *(f"p{at}" for at in range(num_classes))])
     rows = (
-        ",".join([f'"{path}"' if path[:1] in "#\"'" else path, *(f"{value:.{_WRITTEN}f}" for value in target)])
+        ",".join([f'"{path}"' if _needs_quotes(path) else path, *(f"{value:.{_WRITTEN}f}" for value in target)])
         for path, target in zip(paths, targets, strict=True)
     )
     return "".join(f"{line}\n" for line in [header, *rows])

@@ -10,7 +10,7 @@ from fragrant.data.lists.records import RecordList, VideoRecord, format_list
 from fragrant.data.prepare.probe import FOLDER, Probe, probe_all
 from fragrant.data.video.frames import OpenFrames, open_frames
 from fragrant.files import save_file
-from fragrant.remote import below
+from fragrant.remote import row_path
 from fragrant.texts import csv_text
 
 
@@ -191,9 +191,7 @@ def _noted(checked: Checked) -> list[str]:
 
 
 def _absolute(record: VideoRecord, remote: str) -> VideoRecord:
-    at_address = below(record.path, remote) is not None  # whole addresses in a list are not opened
-    path = record.path[len(remote.rstrip("/")) + 1 :] if at_address else os.path.abspath(record.path)
-    return record._replace(path=path)
+    return record._replace(path=row_path(record.path, remote))
 
 
 def _some(texts: Iterable[str], most: int = 5) -> str:

@@ -1,6 +1,5 @@
 """Adapts the network of a test as the config says, and says what of its numbers became transductive."""
 
-import os
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -19,6 +18,7 @@ from fragrant.distributed import from_main
 from fragrant.engine.build import Job, part_of
 from fragrant.engine.precise_bn import prepared_clips
 from fragrant.engine.skipped import SkipReport
+from fragrant.files import whole_path
 from fragrant.models.backbone import Backbone
 from fragrant.runtime.adaptation.batch_norm import OwnStatistics, adapt_batch_norm, need_batch_norms
 from fragrant.runtime.adaptation.vitta import Statistics, Step, Vitta, load_statistics, measure_outputs, save_statistics
@@ -28,6 +28,24 @@ ADAPTED = "checkpoints/adapted.pyth"  # in OUTPUT_DIR
 TRANSDUCTIVE = "transductive: BatchNorm statistics were measured on {} of the {} test videos, without their labels"
 LABELLED = "transductive: pseudo-labels that were trained on are made of {} of the {} test videos, without their labels"
 ONLINE = "transductive: TEST.ADAPT {} online, every test video changed the network for those after it"
+
+
+def check_adaptation(cfg: CfgNode, model: nn.Module) -> None:
+    """What the adaptation after a training would find wrong, before it: nobody trains for days to hear it then.
+
+    Raises:
+        UserError: the list of BN.ADAPT_LIST or the file of TEST.ADAPT_STATISTICS is not there or wrong, or the model
+            has no BatchNorm.
+    """
+    if cfg.BN.ADAPT_LIST:
+        need_batch_norms(model, f"BN.ADAPT_LIST '{cfg.BN.ADAPT_LIST}'")
+        unlabelled_list(cfg, cfg.BN.ADAPT_LIST)
+    if not cfg.TEST.ENABLE:
+        return
+    if cfg.TEST.ADAPT == "bn":
+        need_batch_norms(model, "TEST.ADAPT bn")
+    if cfg.TEST.ADAPT == "vitta" and cfg.TEST.ADAPT_STATISTICS:
+        load_statistics(cfg.TEST.ADAPT_STATISTICS, torch.device("cpu"))
 
 
 def adapt_to_list(job: Job, model: Backbone, state: dict, weights: str) -> tuple[dict, str]:
@@ -68,7 +86,7 @@ def adapt_to_list(job: Job, model: Backbone, state: dict, weights: str) -> tuple
 def adapted_state(cfg: CfgNode, model: Backbone, state: dict, records: Sequence) -> dict:
     """The checkpoint of the adapted network: the weights as they are tested, the rest as it was."""
     left = ONLY_FOR_RESUMING | {"model_state", "objective_state", "path"}
-    paths = [os.path.abspath(record.path) for record in records]
+    paths = [whole_path(record.path) for record in records]
     before = list(state.get("adapted_on") or ())
     return {key: value for key, value in state.items() if key not in left and key in _KEPT} | {
         "model_state": {name: value.cpu() for name, value in model.state_dict().items()},

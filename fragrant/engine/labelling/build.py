@@ -7,12 +7,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
+from fvcore.common.config import CfgNode
+
 from fragrant.checkpoint import checkpoint_hash
-from fragrant.config.streams import MODALITIES
+from fragrant.config.streams import MODALITIES, lists_folder, tests_pairs
 from fragrant.data.build import loader_of
 from fragrant.data.datasets.build import VideoSet, unlabelled_list
 from fragrant.data.lists.pseudo import LIST, SEEN, about_path, unique
 from fragrant.data.lists.records import RecordList
+from fragrant.data.lists.shared import shared_videos
 from fragrant.data.lists.soft_rows import soft_text
 from fragrant.data.loader import ClipLoader
 from fragrant.distributed import from_main
@@ -21,8 +24,9 @@ from fragrant.engine.build import Job, build_job_model, score
 from fragrant.engine.skipped import SkipReport
 from fragrant.engine.testing import announce_test, score_table, weights_of_the_test
 from fragrant.errors import RunStopped, UserError
-from fragrant.files import save_file
+from fragrant.files import save_file, whole_path
 from fragrant.metrics import in_words_not_finite
+from fragrant.remote import row_path
 from fragrant.runtime.evaluate import Scored
 from fragrant.scores import ScoreTable, VideoScores, ensemble_views, save_table
 from fragrant.scores.pseudo_labels import PseudoLabels, Rule, check_rule, describe, pseudo_labels
@@ -44,6 +48,7 @@ def label_list(job: Job, *, path: str, rule: Rule) -> None:
     if cfg.DATA.MULTI_LABEL:
         raise UserError("DATA.MULTI_LABEL True: pseudo-labels are of one class for each video; allowed: False")
     check_rule(rule, cfg.MODEL.NUM_CLASSES)
+    _keep_the_list(cfg, path)
     with job.stop.at_once():
         weights = from_main(partial(weights_of_the_test, cfg))
         records, labelled = unlabelled_list(cfg, path)
@@ -59,7 +64,7 @@ def label_list(job: Job, *, path: str, rule: Rule) -> None:
     scores = ensemble_views(table, table.header["rule"])
     found = pseudo_labels(scores.probs, rule)
     streams = _scored_videos(loader, scored)
-    seen = unique([*(video for videos in streams.values() for video in videos), *_met(state)])
+    seen = unique([*(whole_path(video) for videos in streams.values() for video in videos), *_met(state)])
     about = _about(table, _names(job, scores), found, rule, seen)
     from_main(partial(_write, job, table, scores, found, about, streams))
     _tell(job, scores, found, rule, streams)
@@ -68,11 +73,24 @@ def label_list(job: Job, *, path: str, rule: Rule) -> None:
 def _scored_videos(loader: ClipLoader, scored: Scored) -> dict[str, list[str]]:
     """Folder in OUTPUT_DIR -> the videos in the order of their scores: "" alone, or one of each stream of pairs."""
     records, ids = cast(RecordList, loader.dataset.records), scored.ids.tolist()
-    first = [os.path.abspath(records[at].path) for at in ids]
+    first = [records[at].path for at in ids]
     if not records.paired:
         return {"": first}
-    others = [os.path.abspath(cast(str, records.partner(at))) for at in ids]
+    others = [cast(str, records.partner(at)) for at in ids]
     return dict(zip(MODALITIES, (first, others), strict=True))
+
+
+def _keep_the_list(cfg: CfgNode, path: str) -> None:
+    """Raises UserError where a file that is written would take the place of a list that is read."""
+    read = {"": path}
+    if tests_pairs(cfg):
+        read = {name: os.path.join(lists_folder(cfg, at), path) for at, name in enumerate(MODALITIES)}
+    for folder, given in read.items():
+        for name in (LIST, "classes.txt"):
+            if shared_videos([str(Path(cfg.OUTPUT_DIR, folder, name))], [given]):
+                raise UserError(
+                    f"--list {given} is itself {name} of --out {cfg.OUTPUT_DIR}, which is written: give another --out"
+                )
 
 
 def _met(state: dict) -> list[str]:
@@ -113,7 +131,7 @@ def _write(
         save_file(Path(about_path(str(path))), json.dumps(about, indent=1), UserError)
         if scores.class_names:
             save_file(path.with_name("classes.txt"), "".join(f"{name}\n" for name in scores.class_names), UserError)
-        kept = [videos[row] for row in found.rows]
+        kept = [row_path(videos[row], job.cfg.DATA.PATH_PREFIX) for row in found.rows]
         save_file(path, soft_text(kept, found.targets.tolist(), len(_names(job, scores))), UserError)
 
 

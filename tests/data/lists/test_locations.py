@@ -113,3 +113,13 @@ def test_a_list_with_paths_out_of_the_prefix(tmp_path):
     assert [record.path for record in read_list(rows, prefix=prefix, outside=True)] == [
         f"{prefix}/{name}" for name in ("a.mp4", "../secret.mp4", "link/far.mp4", "link/../beside.mp4")
     ]
+
+
+def test_a_list_of_this_machine_beside_one_of_another(tmp_path):
+    """Pseudo-labels have paths of this machine, the training list beside them those of another."""
+    root = ("/old", str(tmp_path))
+    assert locate([f"{tmp_path}/a.mp4"], folder="", root_replace=root) == [f"{tmp_path}/a.mp4"]
+    with pytest.raises(ListError, match="no path of the list begins with '/old'"):
+        locate(["/else/a.mp4"], folder="", root_replace=root)
+    with pytest.raises(ListError, match="no path of the list begins with '/old'"):
+        locate([f"{tmp_path}/a.mp4"], folder="", root_replace=("/old", ""))

@@ -54,6 +54,9 @@ def test_what_is_written_is_read_back(tmp_path):
     back = read_list(write(tmp_path, text), prefix="/y")
     assert [record.path for record in back] == ["/x/#a.mp4", "/y/#b.mp4", "/x/c,d.mp4"]
     assert back.targets == [(0.25, 0.75), (1.0, 0.0), (0.0, 1.0)]
+    odd = [VideoRecord("/x/run,0.5", 1), VideoRecord("/x/run,1", 1), VideoRecord("/x/blank ", 1)]  # folders of frames
+    text = format_list(odd, [(0.25, 0.75)] * 3)
+    assert [record.path for record in read_list(write(tmp_path, text))] == [record.path for record in odd]
     assert format_list(records[:1]) == "/x/#a.mp4 1\n" and RecordList(records).targets == []
 
 

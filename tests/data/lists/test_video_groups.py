@@ -77,6 +77,24 @@ def test_a_column_that_is_not_there(tmp_path, text, told):
         groups_of(read_list(tmp_path / "train.csv"), "person", RULES)
 
 
+@pytest.mark.parametrize(
+    "text, line",
+    [
+        ("path,label,scene\na.mp4,0,yard\nb.mp4,1,\nc.mp4,1,\n", 3),
+        ('[{"vid_name": "a.mp4", "label": 0, "scene": "yard"}, {"vid_name": "b.mp4", "label": 1, "scene": null}]', 2),
+    ],
+)
+def test_a_cell_with_nothing_in_it_is_no_group(tmp_path, text, line):
+    (tmp_path / "train.csv").write_text(text)
+    with pytest.raises(ListError, match=f"train.csv:{line}: no value in the column 'scene'.*; every video needs one"):
+        groups_of(read_list(tmp_path / "train.csv"), "scene", RULES)
+
+
+def test_a_pattern_that_catches_nothing_finds_no_group():
+    with pytest.raises(ListError, match="finds a group in 1 of 2 paths, not in 'Run.mp4'"):
+        groups_of(listed("Run_11.mp4", "Run.mp4"), r"(\d*)\.mp4$", RULES)
+
+
 def test_a_rule_with_a_slip_is_guessed(tmp_path):
     (tmp_path / "train.csv").write_text("a.mp4 0\n")
     with pytest.raises(ListError, match="did you mean 'toy'"):
