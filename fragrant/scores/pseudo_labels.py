@@ -70,7 +70,7 @@ def check_rule(rule: Rule, num_classes: int) -> None:
             f"--threshold has {len(rule.thresholds)} numbers; allowed: 1, or one for each of the {num_classes} classes"
         )
     if not 0 < rule.temperature < math.inf:
-        raise ScoreError(f"--temperature {rule.temperature:g} must be a number above 0")
+        raise ScoreError(f"--temperature {rule.temperature:g} must be above 0 and finite")
 
 
 def pseudo_labels(probs: Tensor, rule: Rule) -> PseudoLabels:

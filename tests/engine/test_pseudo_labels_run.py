@@ -82,7 +82,7 @@ def test_validation_on_guesses_is_called_so(run):
     [
         (["--top-share", "2"], 2, "--top-share 2 is not between 0 and 1"),
         (["--threshold", "0.5,0.5"], 2, "--threshold has 2 numbers; allowed: 1, or one for each of the 6 classes"),
-        (["--temperature", "inf"], 2, "--temperature inf must be a number above 0"),
+        (["--temperature", "inf"], 2, "--temperature inf must be above 0 and finite"),
         (["--threshold", "1"], 1, "no video passes the rule (threshold 1)"),
         (["--list", "none.csv"], 2, "none.csv' cannot be read: No such file"),
     ],
