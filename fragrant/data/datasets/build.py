@@ -30,9 +30,9 @@ class Datasets(Registry):
     def names(self) -> list[str]:
         return sorted({*super().names(), *SETS.names()})
 
-    def get(self, name: str):
+    def get(self, name: str, *, key: str = ""):
         """Returns the data set called ``name``; raises UserError where it is not known."""
-        return partial(_known_set, name=name) if name in SETS else super().get(name)
+        return partial(_known_set, name=name) if name in SETS else super().get(name, key=key)
 
 
 _FETCHED = 3  # videos at an address that are tried before a run
