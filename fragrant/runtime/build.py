@@ -16,7 +16,6 @@ from fragrant.checkpoint import CheckpointError, load_checkpoint
 from fragrant.config import cfg_from_text, changed, load_cfg
 from fragrant.config.compare import note_on_clips
 from fragrant.config.defaults import AUTO_WEIGHTS
-from fragrant.config.label_free import learns_without_labels
 from fragrant.data.build import class_weights
 from fragrant.data.lists.records import RecordList
 from fragrant.data.transforms.build import build_erasing, prepared_streams
@@ -30,7 +29,7 @@ from fragrant.models.compiling import compile_in_place
 from fragrant.objectives import Objective, Teacher, build_objective, part_to_test
 from fragrant.plugins import expect_plugins
 from fragrant.runtime.precision import Precision
-from fragrant.runtime.weights import fill_for_test
+from fragrant.runtime.weights import fill_for_test, refuse_without_classes
 from fragrant.workers import usable_cores
 
 _log = logging.getLogger(__name__)
@@ -126,11 +125,7 @@ def load_trained(
     """Loads a trained model: its config, the model with the checkpoint's weights, the class names."""
     state = load_checkpoint(checkpoint)
     cfg = _config_of(state, checkpoint, cfg_path, pairs)
-    if learns_without_labels(cfg):
-        raise CheckpointError(
-            f"checkpoint {checkpoint} was trained without labels (TRAIN.OBJECTIVE {cfg.TRAIN.OBJECTIVE}): it knows no "
-            "classes; fine-tune from it with TRAIN.CHECKPOINT_FILE_PATH, and give what comes of that"
-        )
+    refuse_without_classes(cfg.TRAIN.OBJECTIVE, checkpoint)
     expect_plugins(state.get("plugins") or ())
     if note := note_on_clips(cfg, state.get("cfg"), where=str(checkpoint)):
         _log.warning(note)

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from fragrant.checkpoint import CheckpointError, best_path, find_latest, load_checkpoint
+from fragrant.config.label_free import LABEL_FREE
 from fragrant.distributed import from_main
 from fragrant.models.backbone import Backbone
 from fragrant.models.weights import LoadReport, load_weights
@@ -80,8 +81,18 @@ def fill_for_test(
     report = load_weights(model, weights_of_part(state, part), where=path, clear_name_patterns=clear_patterns)
     unfit = list(dict.fromkeys([*report.missing, *report.dropped]))  # of another shape: in both
     if unfit and not allow_partial:
+        refuse_without_classes(state.get("objective"), path)
         raise CheckpointError(
             f"{path} does not fit the model: {len(unfit)} tensors are missing or have another shape, first {unfit[0]}; "
             "check MODEL.* and MODEL.NUM_CLASSES, or set TEST.ALLOW_PARTIAL_LOAD True"
         )
     return report
+
+
+def refuse_without_classes(objective: str | None, path: str | Path) -> None:
+    """Raises CheckpointError for the weights of a training without labels; ``objective``: TRAIN.OBJECTIVE of it."""
+    if objective in LABEL_FREE:
+        raise CheckpointError(
+            f"checkpoint {path} was trained without labels (TRAIN.OBJECTIVE {objective}): it knows no classes; "
+            "fine-tune from it with TRAIN.CHECKPOINT_FILE_PATH, and give what comes of that"
+        )
