@@ -180,13 +180,19 @@ def shards_benchmark(cfg: CfgNode, *, rounds: int, list_files: int) -> str:
 
 
 MASK_RATIOS = (0.5, 0.75, 0.9)
+PLAIN: dict[str, object] = {
+    "TRAIN.OBJECTIVE": "",
+    "MIXUP.ENABLE": False,
+    "TRAIN.EMA.ENABLE": False,
+    "DISTILL.CHECKPOINT": "",
+    "LOSS.SUPCON": 0.0,
+}
 
 
 def objective_ways(cfg: CfgNode, model: Backbone) -> dict[str, dict[str, object]]:
     """Settings of the objectives to compare, by name: plain first; masked reconstruction where this model can be
     masked and its tubes fit, with the config's own decoder."""
-    plain: dict[str, object] = {"TRAIN.OBJECTIVE": "", "MIXUP.ENABLE": False, "TRAIN.EMA.ENABLE": False}
-    free = plain | {"TEST.ENABLE": False}
+    plain, free = PLAIN, PLAIN | {"TEST.ENABLE": False}
     contrast = free | {"TRAIN.OBJECTIVE": "contrastive", "AUG.NUM_SAMPLE": max(cfg.AUG.NUM_SAMPLE, 2)}
     ways = {
         "plain": plain,
@@ -201,27 +207,48 @@ def objective_ways(cfg: CfgNode, model: Backbone) -> dict[str, dict[str, object]
         ratios = MASK_RATIOS
     for ratio in ratios:
         ways[f"masked {ratio:g}"] = free | {"TRAIN.OBJECTIVE": "masked", "PRETRAIN.MASK_RATIO": ratio}
-    ways |= dual_ways(cfg, model, plain)
+    ways |= dual_ways(cfg, model)
     return ways | {"svmix": plain | {"MIXUP.ENABLE": True, "MIXUP.TYPE": "svmix"}}
 
 
-def dual_ways(cfg: CfgNode, model: Backbone, plain: dict[str, object]) -> dict[str, dict[str, object]]:
+def through_two_streams(cfg: CfgNode, model: Backbone) -> dict[str, object]:
+    """What makes two streams through the config's network of its own plain training."""
+    heads = max(heads for heads in (8, 4, 2, 1) if model.num_features % heads == 0)
+    return PLAIN | {"MODEL.MODEL_NAME": "DualStream", "DUAL.BACKBONE": cfg.MODEL.MODEL_NAME, "DUAL.NUM_HEADS": heads}
+
+
+def dual_ways(cfg: CfgNode, model: Backbone) -> dict[str, dict[str, object]]:
     """Settings of the supervised contrast, and of two streams through the config's network, where it can be one of
     two."""
     contrast: dict[str, object] = {"LOSS.SUPCON": 0.5}
-    ways = {"supcon": plain | contrast | {"AUG.NUM_SAMPLE": max(cfg.AUG.NUM_SAMPLE, 2)}}
+    ways = {"supcon": PLAIN | contrast | {"AUG.NUM_SAMPLE": max(cfg.AUG.NUM_SAMPLE, 2)}}
     if cfg.MODEL.MODEL_NAME in NOT_A_TRUNK:
         return ways if cfg.MODEL.MODEL_NAME != "DGAM" else {}  # a gate that learns takes no contrast
-    heads = max(heads for heads in (8, 4, 2, 1) if model.num_features % heads == 0)
-    two = {"MODEL.MODEL_NAME": "DualStream", "DUAL.BACKBONE": cfg.MODEL.MODEL_NAME, "DUAL.NUM_HEADS": heads}
+    two = through_two_streams(cfg, model)
     for fusion in FUSIONS:
-        ways[f"two streams, {fusion}"] = plain | two | {"DUAL.FUSION": fusion}
-    ways["two streams, concat_bert, supcon"] = plain | two | contrast
-    ways["two streams, retinex"] = plain | two | {"DUAL.ENHANCE": "retinex", "DUAL.GAMMA": 1.0}
+        ways[f"two streams, {fusion}"] = two | {"DUAL.FUSION": fusion}
+    ways["two streams, concat_bert, supcon"] = two | contrast
+    ways["two streams, retinex"] = two | {"DUAL.ENHANCE": "retinex", "DUAL.GAMMA": 1.0}
     lists = {"DATA.COLOR_PATH_TO_DATA_DIR": "color", "DATA.THERMAL_PATH_TO_DATA_DIR": "thermal"}  # nobody reads them
-    ways["pairs, cross"] = plain | two | lists | {"DUAL.FUSION": "cross", "DUAL.MODALITY_DROPOUT": 0.2}
+    ways["pairs, cross"] = two | lists | {"DUAL.FUSION": "cross", "DUAL.MODALITY_DROPOUT": 0.2}
     ways["pairs, cross, two trunks"] = ways["pairs, cross"] | {"DUAL.SHARED": False}
-    ways["pairs, cross, each stream"] = plain | two | lists | {"DUAL.FUSION": "cross", "LOSS.EACH_STREAM": 1.0}
+    ways["pairs, cross, each stream"] = two | lists | {"DUAL.FUSION": "cross", "LOSS.EACH_STREAM": 1.0}
+    return ways
+
+
+def taught_ways(cfg: CfgNode, model: Backbone, folder: str) -> dict[str, dict[str, object]]:
+    """Settings of a student of the config's network, and of two streams through it, where it can be one of two; the
+    teachers have learned nothing, and are written to a folder."""
+    if cfg.MODEL.MODEL_NAME in NOT_A_TRUNK:
+        return {}
+    ways: dict[str, dict[str, object]] = {}
+    for name, changes in {
+        "distill": PLAIN,
+        "distill, two streams": through_two_streams(cfg, model) | {"DUAL.FUSION": "mean"},
+    }.items():
+        its_cfg, path = changed(cfg, changes), os.path.join(folder, f"{name}.pyth")
+        save_checkpoint(path, {"model_state": build_model(its_cfg).state_dict(), "cfg": dump_cfg(its_cfg)})
+        ways[name] = PLAIN | {"DISTILL.CHECKPOINT": path, "DISTILL.INPUT": "dark"}
     return ways
 
 
@@ -253,13 +280,14 @@ def _of_pairs(prepare: Callable[[Tensor], Tensor], pixels: Tensor) -> Tensor:
 
 def build_objective_settings(cfg: CfgNode, device: torch.device) -> list[Setting]:
     """Builds the settings to compare: the config's model trained plainly, with Mixup, with SV-Mix, without labels, with
-    supervised contrast, with two streams and with a darkener, everything else alike; all steps are given the same
-    number of clips."""
+    supervised contrast, with two streams, taught, and with a darkener, everything else alike; all steps are given the
+    same number of clips."""
     with tempfile.TemporaryDirectory() as folder:
         with torch.random.fork_rng():
-            ways = objective_ways(cfg, build_model(cfg))
+            model = build_model(cfg)
+            ways = objective_ways(cfg, model)
             mixer = {"svmix": ways.pop("svmix")}  # the last: its parts follow
-            ways |= darkener_ways(cfg, folder) | mixer
+            ways |= taught_ways(cfg, model, folder) | darkener_ways(cfg, folder) | mixer
         return settings_of(cfg, device, ways)
 
 

@@ -15,7 +15,7 @@ from fragrant.models import build_model
 TWO = [f"two streams, {way}" for way in ("concat_bert", "dff", "mean", "cross", "concat_bert, supcon", "retinex")]
 TWO += ["pairs, cross", "pairs, cross, two trunks", "pairs, cross, each stream"]
 STEPS = ["plain", "mixup", "contrastive", "masked 0.5", "masked 0.75", "masked 0.9", "supcon", *TWO]
-STEPS += ["darkener", "dark copies", "svmix"]
+STEPS += ["distill", "distill, two streams", "darkener", "dark copies", "svmix"]
 PARTS = ["student, forward and backward", "teacher's feature map", "teacher's judgement, backward to the clips"]
 PARTS += ["mixer in space", "moving average"]
 CPU = torch.device("cpu")
