@@ -1,10 +1,12 @@
 """Pseudo-labels of an unlabelled list, training on them, and what the numbers are called."""
 
 import json
+from argparse import ArgumentTypeError
 from pathlib import Path
 
 import pytest
 import torch
+from conftest import load_tool
 from tiny import TINY, run_here
 
 SHORT = "SOLVER.MAX_EPOCH 1 TEST.NUM_SPATIAL_CROPS 1".split()
@@ -102,10 +104,12 @@ def test_a_list_is_not_written_over(run):
     assert (run / "own/pseudo.csv").read_text() == text
 
 
-def test_thresholds_that_are_no_numbers(run, capsys):
+def test_thresholds_that_are_no_numbers(run):
     with pytest.raises(SystemExit) as stopped:
         label(run, "--threshold", "0.5,x")
     assert stopped.value.code == 2
+    with pytest.raises(ArgumentTypeError, match="'0.5,x' is no number, nor numbers with commas between"):
+        load_tool("pseudo_label")._numbers("0.5,x")
 
 
 @pytest.mark.parametrize(

@@ -37,11 +37,11 @@ def check_adaptation(cfg: CfgNode, model: nn.Module) -> None:
         UserError: the list of BN.ADAPT_LIST or the file of TEST.ADAPT_STATISTICS is not there or wrong, or the model
             has no BatchNorm.
     """
+    if not cfg.TEST.ENABLE:
+        return
     if cfg.BN.ADAPT_LIST:
         need_batch_norms(model, f"BN.ADAPT_LIST '{cfg.BN.ADAPT_LIST}'")
         unlabelled_list(cfg, cfg.BN.ADAPT_LIST)
-    if not cfg.TEST.ENABLE:
-        return
     if cfg.TEST.ADAPT == "bn":
         need_batch_norms(model, "TEST.ADAPT bn")
     if cfg.TEST.ADAPT == "vitta" and cfg.TEST.ADAPT_STATISTICS:
