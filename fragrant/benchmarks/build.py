@@ -17,7 +17,7 @@ from fragrant.benchmarks.shards import benchmark_shards, packed
 from fragrant.benchmarks.timing import machine
 from fragrant.checkpoint import save_checkpoint
 from fragrant.config import changed, dump_cfg
-from fragrant.config.streams import has_pairs
+from fragrant.config.streams import has_pairs, has_two_streams
 from fragrant.data import build_dataset, build_loader
 from fragrant.data.build import frame_opener, hand_over
 from fragrant.data.clips import ClipDataset
@@ -185,7 +185,9 @@ PLAIN: dict[str, object] = {
     "MIXUP.ENABLE": False,
     "TRAIN.EMA.ENABLE": False,
     "DISTILL.CHECKPOINT": "",
+    "DARKENER.CHECKPOINT": "",
     "LOSS.SUPCON": 0.0,
+    "LOSS.EACH_STREAM": 0.0,
 }
 
 
@@ -199,6 +201,8 @@ def objective_ways(cfg: CfgNode, model: Backbone) -> dict[str, dict[str, object]
         "mixup": plain | {"MIXUP.ENABLE": True, "MIXUP.TYPE": "mixup"},
         "contrastive": contrast,
     }
+    if has_two_streams(cfg) and cfg.DUAL.FUSION == "cross":  # of two vectors, which nobody contrasts
+        del ways["contrastive"]
     try:
         build_objective(changed(cfg, free | {"TRAIN.OBJECTIVE": "masked"}), model)
     except UserError:
@@ -255,13 +259,10 @@ def taught_ways(cfg: CfgNode, model: Backbone, folder: str) -> dict[str, dict[st
 def darkener_ways(cfg: CfgNode, folder: str) -> dict[str, dict[str, object]]:
     """Settings of both halves of learning to darken; the second takes a darkener that has learned nothing, written to a
     folder."""
-    as_it_is: dict[str, object] = {
-        "DATA.GAMMA": [],
-        "DATA.ENHANCE": "none",
-        "TRAIN.OBJECTIVE": "",
-        "TRAIN.COMPILE": False,
-    }
-    alone = {"MIXUP.ENABLE": False, "TRAIN.EMA.ENABLE": False, "BN.USE_PRECISE_STATS": False, "TEST.ENABLE": False}
+    if has_pairs(cfg):  # nobody darkens the clips of two cameras
+        return {}
+    as_it_is = PLAIN | {"DATA.GAMMA": [], "DATA.ENHANCE": "none", "TRAIN.COMPILE": False}
+    alone: dict[str, object] = {"BN.USE_PRECISE_STATS": False, "TEST.ENABLE": False}
     start = {"TRAIN.CHECKPOINT_FILE_PATH": "untrained", "TRAIN.CHECKPOINT_EPOCH_RESET": True}
     ways = {"darkener": as_it_is | alone | start | {"TRAIN.OBJECTIVE": "darkener"}}
     if cfg.MODEL.MODEL_NAME == "DGAM":  # a gate that learns takes no copies
